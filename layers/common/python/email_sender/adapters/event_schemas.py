@@ -1,0 +1,39 @@
+"""The JSON Schemas of our events (events/schemas/), checked by the publisher and by the consumer."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from email_sender.errors import InvalidInput, Problem
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+FOLDER = Path(__file__).parents[1] / "event_schemas"
+
+
+def check(detail: dict[str, Any]) -> None:
+    """Raises InvalidInput where the event is not as its schema says, or has none."""
+    validator = _validator(str(detail.get("type")))
+    problems = [
+        Problem("/" + "/".join(str(part) for part in error.absolute_path), error.message)
+        for error in validator.iter_errors(detail)
+    ]
+    if problems:
+        raise InvalidInput(f"The event {detail.get('type')} is not as its schema says.", problems)
+
+
+@cache
+def _validator(event_type: str) -> "Validator":
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
+    envelope = json.loads((FOLDER / "envelope.json").read_bytes())
+    path = FOLDER / f"{event_type}.json"
+    if not event_type.replace(".", "").replace("_", "").isalnum() or not path.is_file():
+        raise InvalidInput(f"There is no event type {event_type!r}.")
+    registry: Registry[Any] = Registry().with_resource("envelope.json", Resource.from_contents(envelope))
+    return Draft202012Validator(
+        json.loads(path.read_bytes()), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )

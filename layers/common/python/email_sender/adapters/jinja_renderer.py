@@ -1,0 +1,112 @@
+"""Jinja2 in its immutable sandbox, with limits of time and size. Implements messaging.ports.Renderer."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from types import FrameType
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import Template as JinjaTemplate
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+from email_sender.errors import InvalidInput
+from email_sender.messaging.model import Content, Template
+
+_MAX_SOURCE = 100_000
+_MAX_OUTPUT = 500_000
+_SECONDS = 1.0
+
+# Each makes a large thing out of a small template; none is needed in a letter.
+_REMOVED_FILTERS = ("center", "format", "indent", "pprint", "tojson", "xmlattr", "wordwrap")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
+            raise SecurityError(f"The operator {operator} is for numbers here.")
+        return super().call_binop(context, operator, left, right)
+
+
+class JinjaRenderer:
+    def used_names(self, source: str) -> frozenset[str]:
+        if len(source) > _MAX_SOURCE:
+            raise InvalidInput(f"A template is at most {_MAX_SOURCE} characters.")
+        try:
+            return frozenset(meta.find_undeclared_variables(self._text.parse(source)))
+        except (TemplateError, RecursionError) as error:
+            raise InvalidInput(_words(error)) from None
+
+    def render(self, template: Template, values: Mapping[str, Any]) -> Content:
+        subject = self._render(self._text, template.subject, values).strip()
+        if not subject:
+            raise InvalidInput.at("/subject", "The subject is empty.")
+        if "\n" in subject or "\r" in subject:
+            raise InvalidInput.at("/subject", "The subject has a line break.")
+        text = self._render(self._text, template.body_text, values)
+        html = None if template.body_html is None else self._render(self._html, template.body_html, values)
+        return Content(subject, text, html)
+
+    def _render(self, environment: _Sandbox, source: str, values: Mapping[str, Any]) -> str:
+        try:
+            compiled = _compiled(environment, source)
+            with _time_limit():
+                parts, size = [], 0
+                for part in compiled.generate(values):
+                    size += len(part)
+                    if size > _MAX_OUTPUT:
+                        raise InvalidInput(f"The mail would be over {_MAX_OUTPUT} characters.")
+                    parts.append(part)
+                return "".join(parts)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            raise InvalidInput(_words(error)) from None
+
+    @cached_property
+    def _text(self) -> _Sandbox:
+        return _environment(autoescape=False)
+
+    @cached_property
+    def _html(self) -> _Sandbox:
+        return _environment(autoescape=True)
+
+
+def _environment(*, autoescape: bool) -> _Sandbox:
+    environment = _Sandbox(autoescape=autoescape, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.globals.clear()
+    for name in _REMOVED_FILTERS:
+        environment.filters.pop(name, None)
+    return environment
+
+
+@lru_cache(maxsize=256)
+def _compiled(environment: _Sandbox, source: str) -> JinjaTemplate:
+    return environment.from_string(source)
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """A loop that yields nothing can only be stopped by a signal. Lambda runs handlers in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expired(_signal: int, _frame: FrameType | None) -> None:
+        raise InvalidInput(f"The template took over {_SECONDS:g} s.")
+
+    earlier = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
+
+
+def _words(error: Exception) -> str:
+    line = getattr(error, "lineno", None)
+    where = f" (line {line})" if line else ""
+    return f"The template cannot be used: {error}{where}"

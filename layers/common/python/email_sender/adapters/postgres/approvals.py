@@ -1,0 +1,113 @@
+"""Approvals in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Row
+from email_sender.security.permissions import Role
+from email_sender.workflows.model import Approval, Decision, ShownDraft
+
+
+class PostgresApprovals:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
+        self._conn, self._tenant_id = conn, tenant_id
+
+    def add(self, approval: Approval) -> Approval:
+        row = self._conn.execute(
+            """
+            insert into approvals (id, tenant_id, run_id, step, title, drafts, task_token, requested_at, expires_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, step) do update set task_token = excluded.task_token, delivered_at = null
+            returning *
+            """,
+            [
+                approval.id,
+                self._tenant_id,
+                approval.run_id,
+                approval.step,
+                approval.title,
+                Jsonb([{"draft_id": str(each.draft_id), "sha256": each.sha256} for each in approval.drafts]),
+                approval.task_token,
+                approval.requested_at,
+                approval.expires_at,
+            ],
+        ).fetchone()
+        assert row is not None  # noqa: S101  # an upsert returns its row
+        return _approval(row)
+
+    def get(self, approval_id: UUID) -> Approval | None:
+        row = self._conn.execute("select * from approvals where id = %s for update", [approval_id]).fetchone()
+        return _approval(row) if row else None
+
+    def page(self, status: str | None, after: UUID | None, limit: int) -> Sequence[Approval]:
+        rows = self._conn.execute(
+            "select * from approvals where (%s::text is null or status = %s) and id > %s order by id limit %s",
+            [status, status, after or UUID(int=0), limit],
+        ).fetchall()
+        return [_approval(row) for row in rows]
+
+    def save(self, approval: Approval) -> None:
+        self._conn.execute(
+            """
+            update approvals set status = %s, decided_by = %s, decided_role = %s, comment = %s, decided_at = %s,
+                delivered_at = %s
+            where id = %s
+            """,
+            [
+                approval.status,
+                approval.decided_by,
+                approval.decided_role,
+                approval.comment,
+                approval.decided_at,
+                approval.delivered_at,
+                approval.id,
+            ],
+        )
+
+    def undelivered(self, before: datetime) -> Sequence[Approval]:
+        rows = self._conn.execute(
+            "select * from approvals where status in ('approved', 'denied') and delivered_at is null "
+            "and decided_at < %s order by id for update skip locked",
+            [before],
+        ).fetchall()
+        return [_approval(row) for row in rows]
+
+    def overdue(self, now: datetime) -> Sequence[Approval]:
+        rows = self._conn.execute(
+            "select * from approvals where status = 'pending' and expires_at < %s order by id for update skip locked",
+            [now],
+        ).fetchall()
+        return [_approval(row) for row in rows]
+
+    def known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
+        row = self._conn.execute(
+            """
+            select count(*) as known from drafts d
+            join unnest(%s::uuid[], %s::text[]) as wanted (id, sha256) using (id, sha256)
+            """,
+            [[each[0] for each in drafts], [each[1] for each in drafts]],
+        ).fetchone()
+        return int(row["known"]) if row else 0
+
+
+def _approval(row: Row) -> Approval:
+    return Approval(
+        id=row["id"],
+        run_id=row["run_id"],
+        step=row["step"],
+        title=row["title"],
+        drafts=[ShownDraft(UUID(each["draft_id"]), each["sha256"]) for each in row["drafts"]],
+        task_token=row["task_token"],
+        expires_at=row["expires_at"],
+        requested_at=row["requested_at"],
+        status=Decision(row["status"]),
+        decided_by=row["decided_by"],
+        decided_role=Role(row["decided_role"]) if row["decided_role"] else None,
+        comment=row["comment"],
+        decided_at=row["decided_at"],
+        delivered_at=row["delivered_at"],
+    )

@@ -1,0 +1,152 @@
+"""Contacts, their messages, and suppressions. Addresses and text are encrypted; equality goes by keyed hash."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Row
+from email_sender.errors import Conflict, InvalidInput
+from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
+from email_sender.security.ports import TenantKeys
+
+ADDRESS, NAME, CONTENT = "contacts.address", "contacts.name", "messages.content"
+SUPPRESSED = "suppressions.address"
+
+
+class PostgresContacts:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
+
+    def add(self, contact: Contact) -> Contact:
+        row = self._conn.execute(
+            """
+            insert into contacts (id, tenant_id, address_hash, address_enc, name_enc, attributes, last_seen_at)
+            values (%s, %s, %s, %s, %s, %s, %s)
+            on conflict (tenant_id, address_hash) do nothing
+            returning id
+            """,
+            [
+                contact.id,
+                self._tenant_id,
+                self._keys.fingerprint(contact.address),
+                self._keys.encrypt(contact.address, ADDRESS),
+                self._name(contact),
+                Jsonb(dict(contact.attributes)),
+                contact.last_seen_at,
+            ],
+        ).fetchone()
+        if row is None:
+            raise Conflict("There is a contact with this address already.")
+        return contact
+
+    def get(self, contact_id: UUID) -> Contact | None:
+        row = self._conn.execute("select * from contacts where id = %s", [contact_id]).fetchone()
+        return self._contact(row) if row else None
+
+    def find(self, address: str) -> Contact | None:
+        row = self._conn.execute(
+            "select * from contacts where address_hash = %s", [self._keys.fingerprint(address)]
+        ).fetchone()
+        return self._contact(row) if row else None
+
+    def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
+        rows = self._conn.execute(
+            "select * from contacts where id > %s order by id limit %s", [after or UUID(int=0), limit]
+        ).fetchall()
+        return [self._contact(row) for row in rows]
+
+    def update(self, contact: Contact) -> None:
+        self._conn.execute(
+            "update contacts set name_enc = %s, attributes = %s, updated_at = now() where id = %s",
+            [self._name(contact), Jsonb(dict(contact.attributes)), contact.id],
+        )
+
+    def delete(self, contact_id: UUID) -> bool:
+        return self._conn.execute("delete from contacts where id = %s", [contact_id]).rowcount == 1
+
+    def _name(self, contact: Contact) -> bytes | None:
+        return self._keys.encrypt(contact.name, NAME) if contact.name else None
+
+    def _contact(self, row: Row) -> Contact:
+        return Contact(
+            id=row["id"],
+            address=self._keys.decrypt(row["address_enc"], ADDRESS),
+            name=self._keys.decrypt(row["name_enc"], NAME) if row["name_enc"] else None,
+            attributes=row["attributes"],
+            last_seen_at=row["last_seen_at"],
+            created_at=row["created_at"],
+        )
+
+
+class PostgresMessages:
+    def __init__(self, conn: Connection[Row], keys: TenantKeys) -> None:
+        self._conn, self._keys = conn, keys
+
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Message]:
+        """In the order asked for; what is not there is left out."""
+        rows = self._conn.execute("select * from messages where id = any(%s)", [list(ids)]).fetchall()
+        by_id = {row["id"]: self._message(row) for row in rows}
+        return [by_id[each] for each in ids if each in by_id]
+
+    def of_contact(self, contact_id: UUID, before: UUID | None, limit: int) -> Sequence[Message]:
+        rows = self._conn.execute(
+            "select * from messages where contact_id = %s and (%s::uuid is null or id < %s) order by id desc limit %s",
+            [contact_id, before, before, limit],
+        ).fetchall()
+        return [self._message(row) for row in rows]
+
+    def _message(self, row: Row) -> Message:
+        content: dict[str, Any] = json.loads(self._keys.decrypt(row["content_enc"], CONTENT))
+        return Message(
+            row["id"], row["contact_id"], row["thread_id"], row["sent_at"], content["subject"], content["text"]
+        )
+
+
+class PostgresSuppressions:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
+
+    def add(self, address: str, reason: SuppressionReason) -> None:
+        self._conn.execute(
+            "insert into suppressions (tenant_id, address_hash, address_enc, reason) values (%s, %s, %s, %s) "
+            "on conflict do nothing",
+            [self._tenant_id, self._keys.fingerprint(address), self._keys.encrypt(address, SUPPRESSED), reason],
+        )
+
+    def has(self, address: str) -> bool:
+        found = self._conn.execute(
+            "select 1 from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+        )
+        return found.fetchone() is not None
+
+    def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
+        rows = self._conn.execute(
+            "select * from suppressions where address_hash > %s order by address_hash limit %s",
+            [_cursor(after), limit + 1],
+        ).fetchall()
+        items = [
+            Suppression(
+                self._keys.decrypt(row["address_enc"], SUPPRESSED), SuppressionReason(row["reason"]), row["created_at"]
+            )
+            for row in rows[:limit]
+        ]
+        following = urlsafe_b64encode(rows[limit - 1]["address_hash"]).decode() if len(rows) > limit else None
+        return items, following
+
+    def delete(self, address: str) -> bool:
+        gone = self._conn.execute(
+            "delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+        )
+        return gone.rowcount == 1
+
+
+def _cursor(after: str | None) -> bytes:
+    try:
+        return urlsafe_b64decode(after) if after else b""
+    except ValueError:
+        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None

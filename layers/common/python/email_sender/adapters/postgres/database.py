@@ -1,0 +1,94 @@
+"""Connections and transactions.
+
+A sandbox serves one request at a time, so its pool holds one connection. Behind RDS Proxy prepared statements would pin
+the connection, so they are off (`prepare_threshold=None`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from email_sender.errors import Conflict, DomainError, InvalidInput, Unavailable
+
+Row = DictRow
+Conninfo = Callable[[], str]
+
+
+class Database:
+    """One pool for one role.
+
+    `conninfo` is called for every new connection, since an IAM token lives 15 minutes.
+    """
+
+    def __init__(self, conninfo: Conninfo, *, size: int = 1, timeout: float = 5.0) -> None:
+        self._conninfo = conninfo
+        self._size = size
+        self._timeout = timeout
+        self._pool: ConnectionPool[Connection[Row]] | None = None
+
+    @contextmanager
+    def tenant(self, tenant_id: UUID) -> Iterator[Connection[Row]]:
+        """A transaction that sees `tenant_id` alone. It is rolled back unless the caller commits."""
+        with self._transaction() as conn:
+            # `true`: for this transaction only, so that a pooled connection never carries a tenant to the next request.
+            conn.execute("select set_config('app.tenant_id', %s, true)", [str(tenant_id)])
+            yield conn
+
+    @contextmanager
+    def platform(self) -> Iterator[Connection[Row]]:
+        """A transaction of no tenant, for the platform's role. It is rolled back unless the caller commits."""
+        with self._transaction() as conn:
+            yield conn
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection[Row]]:
+        with translated_errors(), self._open_pool().connection(timeout=self._timeout) as conn:
+            try:
+                yield conn
+            finally:
+                # What was not committed explicitly is not kept.
+                conn.rollback()
+
+    def _open_pool(self) -> ConnectionPool[Connection[Row]]:
+        if self._pool is None:
+            pool: ConnectionPool[Connection[Row]] = ConnectionPool(
+                self._conninfo,
+                min_size=0,
+                max_size=self._size,
+                num_workers=1,
+                open=False,
+                timeout=self._timeout,
+                # After a thaw the server may have closed it: one round trip finds out before the query does.
+                check=ConnectionPool.check_connection,
+                kwargs={"row_factory": dict_row, "prepare_threshold": None, "connect_timeout": 5},
+            )
+            pool.open()
+            self._pool = pool
+        return self._pool
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Nobody above knows psycopg, and no message of the server leaves."""
+    try:
+        yield
+    except DomainError:
+        raise
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise Unavailable("The database did not answer.") from error
+    except psycopg.errors.UniqueViolation as error:
+        raise Conflict("Such a thing exists already.") from error
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise Conflict("Something it refers to is not there.") from error
+    except psycopg.DataError as error:
+        raise InvalidInput("A value cannot be stored.") from error

@@ -1,0 +1,160 @@
+"""Drafts and emails."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Row
+from email_sender.messaging.model import Approved, Content, Draft, Email, EmailStatus
+from email_sender.security.ports import TenantKeys
+
+DRAFT = "drafts.content"
+
+
+class PostgresDrafts:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
+
+    def add(self, draft: Draft) -> Draft:
+        content = {**asdict(draft.content), "evidence": [str(each) for each in draft.evidence]}
+        added = self._conn.execute(
+            """
+            insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version,
+                                content_enc, sha256)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (tenant_id, run_id, step, item) do nothing
+            """,
+            [
+                draft.id,
+                self._tenant_id,
+                draft.run_id,
+                draft.step,
+                draft.item,
+                draft.contact_id,
+                draft.template_id,
+                draft.template_version,
+                self._keys.encrypt(json.dumps(content), DRAFT),
+                draft.sha256,
+            ],
+        )
+        if added.rowcount == 1:
+            return draft
+        row = self._conn.execute(
+            "select * from drafts where run_id = %s and step = %s and item = %s", [draft.run_id, draft.step, draft.item]
+        ).fetchone()
+        assert row is not None  # noqa: S101  # the conflict above was with it
+        return self._draft(row)
+
+    def get(self, draft_id: UUID) -> Draft | None:
+        row = self._conn.execute("select * from drafts where id = %s", [draft_id]).fetchone()
+        return self._draft(row) if row else None
+
+    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[Approved]:
+        rows = self._conn.execute(
+            """
+            select shown ->> 'sha256' as sha256, a.status, a.decided_role
+            from approvals a, jsonb_array_elements(a.drafts) shown
+            where a.run_id = %s and a.drafts @> %s and shown ->> 'draft_id' = %s
+            """,
+            [run_id, Jsonb([{"draft_id": str(draft_id)}]), str(draft_id)],
+        ).fetchall()
+        return [Approved(row["sha256"], row["status"], row["decided_role"]) for row in rows]
+
+    def _draft(self, row: Row) -> Draft:
+        content = json.loads(self._keys.decrypt(row["content_enc"], DRAFT))
+        return Draft(
+            id=row["id"],
+            run_id=row["run_id"],
+            step=row["step"],
+            item=row["item"],
+            contact_id=row["contact_id"],
+            template_id=row["template_id"],
+            template_version=row["template_version"],
+            content=Content(content["subject"], content["text"], content["html"]),
+            sha256=row["sha256"],
+            evidence=[UUID(each) for each in content["evidence"]],
+            created_at=row["created_at"],
+        )
+
+
+class PostgresEmails:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
+        self._conn, self._tenant_id = conn, tenant_id
+
+    def claim(self, email: Email) -> tuple[Email, bool]:
+        # One statement, so that of two claims at once exactly one gets a row back.
+        row = self._conn.execute(
+            """
+            insert into emails as e (id, tenant_id, run_id, step, contact_id, draft_id, sha256, status, lease_until,
+                                     created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, 'sending', %s, %s)
+            on conflict (tenant_id, run_id, step, contact_id) do update
+                set status = 'sending', lease_until = excluded.lease_until, error = null, updated_at = now()
+                where e.status = 'queued'
+            returning *
+            """,
+            [
+                email.id,
+                self._tenant_id,
+                email.run_id,
+                email.step,
+                email.contact_id,
+                email.draft_id,
+                email.sha256,
+                email.lease_until,
+                email.created_at,
+            ],
+        ).fetchone()
+        if row is not None:
+            return _email(row), True
+        row = self._conn.execute(
+            "select * from emails where run_id = %s and step = %s and contact_id = %s for update",
+            [email.run_id, email.step, email.contact_id],
+        ).fetchone()
+        assert row is not None  # noqa: S101  # the conflict above was with it
+        return _email(row), False
+
+    def get(self, email_id: UUID) -> Email | None:
+        row = self._conn.execute("select * from emails where id = %s for update", [email_id]).fetchone()
+        return _email(row) if row else None
+
+    def page(self, before: UUID | None, limit: int) -> Sequence[Email]:
+        rows = self._conn.execute(
+            "select * from emails where %s::uuid is null or id < %s order by id desc limit %s", [before, before, limit]
+        ).fetchall()
+        return [_email(row) for row in rows]
+
+    def settle(
+        self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
+    ) -> None:
+        self._conn.execute(
+            """
+            update emails set status = %s, error = %s, updated_at = %s,
+                provider_message_id = coalesce(%s, provider_message_id),
+                sent_at = case when %s in ('sent', 'delivered', 'bounced', 'complained') then coalesce(sent_at, %s) end
+            where id = %s
+            """,
+            [status, error, at, provider_message_id, status, at, email_id],
+        )
+
+
+def _email(row: Row) -> Email:
+    return Email(
+        id=row["id"],
+        run_id=row["run_id"],
+        step=row["step"],
+        contact_id=row["contact_id"],
+        draft_id=row["draft_id"],
+        sha256=row["sha256"],
+        status=EmailStatus(row["status"]),
+        lease_until=row["lease_until"],
+        provider_message_id=row["provider_message_id"],
+        error=row["error"],
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )

@@ -1,0 +1,82 @@
+"""Idempotency keys in PostgreSQL. Implements kit.idempotency.IdempotencyStore."""
+
+from uuid import UUID
+
+from email_sender.adapters.postgres.database import Database
+from email_sender.errors import Conflict, InvalidInput
+
+_LEASE = "30 seconds"
+_KEPT = "24 hours"
+
+_BEGIN = f"""
+insert into idempotency as i (tenant_id, subject, route, key, body_hash, operation_id, lease_until)
+values (%(tenant)s, %(subject)s, %(route)s, %(key)s, %(body_hash)s, %(operation)s, now() + interval '{_LEASE}')
+on conflict (tenant_id, subject, route, key) do update set
+    -- After its time a key is new; before it, only a dead lease with the same body is taken over.
+    body_hash = excluded.body_hash,
+    operation_id = case when i.created_at < now() - interval '{_KEPT}' then excluded.operation_id
+                        else i.operation_id end,
+    lease_until = excluded.lease_until,
+    status = null,
+    response = null,
+    created_at = case when i.created_at < now() - interval '{_KEPT}' then now() else i.created_at end
+where i.created_at < now() - interval '{_KEPT}'
+   or (i.status is null and i.lease_until < now() and i.body_hash = excluded.body_hash)
+returning operation_id
+"""  # noqa: S608  # constants above, no input
+_READ = """
+select body_hash, operation_id, status, response from idempotency
+where tenant_id = %(tenant)s and subject = %(subject)s and route = %(route)s and key = %(key)s
+"""
+_NAMED = "tenant_id = %s and subject = %s and route = %s and key = %s"
+
+
+class PostgresIdempotency:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self, tenant_id: UUID, subject: str, route: str, key: str, body_hash: bytes, operation_id: UUID
+    ) -> tuple[UUID, tuple[int, bytes] | None]:
+        values = {
+            "tenant": tenant_id,
+            "subject": subject,
+            "route": route,
+            "key": key,
+            "body_hash": body_hash,
+            "operation": operation_id,
+        }
+        with self._database.tenant(tenant_id) as conn:
+            leased = conn.execute(_BEGIN, values).fetchone()
+            if leased is not None:
+                conn.commit()
+                return leased["operation_id"], None
+            row = conn.execute(_READ, values).fetchone()
+        if row is None:
+            raise Conflict("The first request with this key has just ended: ask again.")
+        if row["body_hash"] != body_hash:
+            raise InvalidInput("This Idempotency-Key was used with another body.")
+        if row["status"] is None:
+            raise Conflict("The first request with this key is still being worked on.")
+        return row["operation_id"], (row["status"], row["response"])
+
+    def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None:
+        with self._database.tenant(tenant_id) as conn:
+            conn.execute(
+                f"update idempotency set status = %s, response = %s where {_NAMED}",  # noqa: S608
+                [status, body, tenant_id, subject, route, key],
+            )
+            conn.commit()
+
+    def forget(self, tenant_id: UUID, subject: str, route: str, key: str) -> None:
+        with self._database.tenant(tenant_id) as conn:
+            conn.execute(f"delete from idempotency where {_NAMED}", [tenant_id, subject, route, key])  # noqa: S608
+            conn.commit()
+
+    def expire(self, tenant_id: UUID, subject: str, route: str, key: str) -> None:
+        with self._database.tenant(tenant_id) as conn:
+            conn.execute(
+                f"update idempotency set lease_until = now() - interval '1 second' where {_NAMED}",  # noqa: S608
+                [tenant_id, subject, route, key],
+            )
+            conn.commit()

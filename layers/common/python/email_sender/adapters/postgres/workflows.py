@@ -1,0 +1,249 @@
+"""Workflows and runs in PostgreSQL."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.approvals import PostgresApprovals
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.unit import Unit
+from email_sender.coordination.events import Bus
+from email_sender.errors import Conflict
+from email_sender.security.permissions import Role
+from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus, Workflow, WorkflowStatus
+
+
+class PostgresWorkflowUnit(Unit):
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None) -> None:
+        super().__init__(conn, tenant_id, bus)
+        self.workflows = PostgresWorkflows(conn, tenant_id)
+        self.runs = PostgresRuns(conn, tenant_id)
+        self.approvals = PostgresApprovals(conn, tenant_id)
+
+
+class PostgresWorkflowUnits:
+    def __init__(self, database: Database, bus: Bus | None) -> None:
+        self._database, self._bus = database, bus
+
+    @contextmanager
+    def __call__(self, tenant_id: UUID) -> Iterator[PostgresWorkflowUnit]:
+        with self._database.tenant(tenant_id) as conn:
+            yield PostgresWorkflowUnit(conn, tenant_id, self._bus)
+
+
+class PostgresWorkflows:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
+        self._conn, self._tenant_id = conn, tenant_id
+
+    def add(self, workflow: Workflow, published_by: str) -> None:
+        row = self._conn.execute(
+            "insert into workflows (id, tenant_id, name, definition) values (%s, %s, %s, %s) "
+            "on conflict (tenant_id, name) do nothing returning id",
+            [workflow.id, self._tenant_id, workflow.name, Jsonb(workflow.definition)],
+        ).fetchone()
+        if row is None:
+            raise Conflict(f"There is a workflow {workflow.name!r} already: PUT a new version of it.")
+        self._add_version(workflow, published_by)
+
+    def add_version(self, workflow: Workflow, published_by: str) -> None:
+        taken = self._conn.execute(
+            "select 1 from workflows where name = %s and id <> %s", [workflow.name, workflow.id]
+        ).fetchone()
+        if taken is not None:
+            raise Conflict(f"There is a workflow {workflow.name!r} already.")
+        changed = self._conn.execute(
+            "update workflows set name = %s, definition = %s, version = %s, updated_at = now() "
+            "where id = %s and version = %s",
+            [workflow.name, Jsonb(workflow.definition), workflow.version, workflow.id, workflow.version - 1],
+        )
+        if changed.rowcount != 1:
+            raise Conflict("The workflow was changed by somebody else just now: read it again.")
+        self._add_version(workflow, published_by)
+
+    def get(self, workflow_id: UUID) -> Workflow | None:
+        row = self._conn.execute("select * from workflows where id = %s", [workflow_id]).fetchone()
+        return _workflow(row) if row else None
+
+    def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
+        row = self._conn.execute(
+            "select definition from workflow_versions where workflow_id = %s and version = %s", [workflow_id, version]
+        ).fetchone()
+        return row["definition"] if row else None
+
+    def page(self, after: UUID | None, limit: int) -> Sequence[Workflow]:
+        rows = self._conn.execute(
+            "select * from workflows where id > %s order by id limit %s", [after or UUID(int=0), limit]
+        ).fetchall()
+        return [_workflow(row) for row in rows]
+
+    def archive(self, workflow_id: UUID) -> bool:
+        changed = self._conn.execute(
+            "update workflows set status = 'archived', updated_at = now() where id = %s and status = 'active'",
+            [workflow_id],
+        )
+        return changed.rowcount == 1
+
+    def _add_version(self, workflow: Workflow, published_by: str) -> None:
+        self._conn.execute(
+            "insert into workflow_versions (tenant_id, workflow_id, version, definition, published_by) "
+            "values (%s, %s, %s, %s, %s)",
+            [self._tenant_id, workflow.id, workflow.version, Jsonb(workflow.definition), published_by],
+        )
+
+
+class PostgresRuns:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
+        self._conn, self._tenant_id = conn, tenant_id
+
+    def add(self, run: Run) -> bool:
+        added = self._conn.execute(
+            """
+            insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (id) do nothing
+            """,
+            [
+                run.id,
+                self._tenant_id,
+                run.workflow_id,
+                run.version,
+                run.status,
+                Jsonb(run.inputs),
+                run.started_by,
+                run.role,
+                run.created_at,
+            ],
+        )
+        return added.rowcount == 1
+
+    def get(self, run_id: UUID, *, lock: bool = False) -> Run | None:
+        query = "select * from runs where id = %s for update" if lock else "select * from runs where id = %s"
+        row = self._conn.execute(query, [run_id]).fetchone()
+        return _run(row) if row else None
+
+    def page(self, workflow_id: UUID, before: UUID | None, limit: int) -> Sequence[Run]:
+        rows = self._conn.execute(
+            "select * from runs where workflow_id = %s and (%s::uuid is null or id < %s) order by id desc limit %s",
+            [workflow_id, before, before, limit],
+        ).fetchall()
+        return [_run(row) for row in rows]
+
+    def open_since(self, before: datetime) -> Sequence[Run]:
+        rows = self._conn.execute(
+            "select * from runs where status in ('pending', 'running', 'waiting') and created_at < %s order by id",
+            [before],
+        ).fetchall()
+        return [_run(row) for row in rows]
+
+    def set_status(
+        self,
+        run_id: UUID,
+        status: RunStatus,
+        at: datetime,
+        *,
+        execution_arn: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
+        # A run that has ended stays as it ended.
+        self._conn.execute(
+            """
+            update runs set
+                status = %(status)s,
+                execution_arn = coalesce(%(execution)s, execution_arn),
+                error = %(error)s,
+                started_at = coalesce(started_at, %(at)s),
+                finished_at = case when %(status)s in ('pending', 'running', 'waiting') then null
+                                   else %(at)s::timestamptz end
+            where id = %(id)s and status in ('pending', 'running', 'waiting')
+            """,
+            {
+                "id": run_id,
+                "status": status,
+                "at": at,
+                "execution": execution_arn,
+                "error": Jsonb(error) if error else None,
+            },
+        )
+
+    def record(self, run_id: UUID, step: StepRecord) -> None:
+        self._conn.execute(
+            """
+            insert into run_steps as s (tenant_id, run_id, step, item, action, status, attempts, result, error,
+                                        started_at, finished_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, step, item) do update set
+                status = excluded.status,
+                -- A wait and its answer are one attempt; a repeat after a failure is another.
+                attempts = s.attempts + case when s.status = 'failed' then 1 else 0 end,
+                result = excluded.result,
+                error = excluded.error,
+                started_at = least(s.started_at, excluded.started_at),
+                finished_at = excluded.finished_at
+            """,
+            [
+                self._tenant_id,
+                run_id,
+                step.step,
+                step.item,
+                step.action,
+                step.status,
+                step.attempts,
+                Jsonb(step.result) if step.result is not None else None,
+                Jsonb(step.error) if step.error is not None else None,
+                step.started_at,
+                step.finished_at,
+            ],
+        )
+
+    def steps(self, run_id: UUID) -> Sequence[StepRecord]:
+        rows = self._conn.execute(
+            "select * from run_steps where run_id = %s order by started_at, step, item", [run_id]
+        ).fetchall()
+        return [
+            StepRecord(
+                row["step"],
+                row["item"],
+                row["action"],
+                StepStatus(row["status"]),
+                row["started_at"],
+                row["attempts"],
+                row["result"],
+                row["error"],
+                row["finished_at"],
+            )
+            for row in rows
+        ]
+
+
+def _workflow(row: Row) -> Workflow:
+    return Workflow(
+        id=row["id"],
+        name=row["name"],
+        definition=row["definition"],
+        version=row["version"],
+        status=WorkflowStatus(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        id=row["id"],
+        workflow_id=row["workflow_id"],
+        version=row["version"],
+        status=RunStatus(row["status"]),
+        inputs=row["inputs"],
+        started_by=row["started_by"],
+        role=Role(row["role"]),
+        created_at=row["created_at"],
+        execution_arn=row["execution_arn"],
+        error=row["error"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )

@@ -1,0 +1,99 @@
+"""AWS Step Functions. Implements workflows.ports.Engine."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from email_sender.errors import NotFound, Unavailable
+from email_sender.workflows.ports import ExecutionStatus
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+_STATUS = {
+    "RUNNING": ExecutionStatus.RUNNING,
+    "PENDING_REDRIVE": ExecutionStatus.RUNNING,
+    "SUCCEEDED": ExecutionStatus.SUCCEEDED,
+    "FAILED": ExecutionStatus.FAILED,
+    "TIMED_OUT": ExecutionStatus.TIMED_OUT,
+    "ABORTED": ExecutionStatus.ABORTED,
+}
+
+
+class StepFunctionsEngine:
+    """`arn_prefix` is "arn:aws:states:<region>:<account>"; `role_arn` is what machines run as."""
+
+    def __init__(self, client: Callable[[], "SFNClient"], arn_prefix: str, role_arn: str) -> None:
+        self._client, self._prefix, self._role = client, arn_prefix, role_arn
+
+    def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
+        with _translated():
+            try:
+                self._client().create_state_machine(
+                    name=machine, definition=json.dumps(definition), roleArn=self._role, type="STANDARD"
+                )
+            except self._client().exceptions.StateMachineAlreadyExists:
+                # Another definition under this name: a machine left by a commit that failed, which nothing started.
+                self._client().update_state_machine(
+                    stateMachineArn=self._machine_arn(machine), definition=json.dumps(definition), roleArn=self._role
+                )
+
+    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any]) -> str:
+        client = self._client()
+        with _translated():
+            try:
+                answer = client.start_execution(
+                    stateMachineArn=self._machine_arn(machine),
+                    name=str(run_id),
+                    input=json.dumps({"run_id": str(run_id), "inputs": inputs}),
+                )
+            except client.exceptions.ExecutionAlreadyExists:
+                return f"{self._prefix}:execution:{machine}:{run_id}"
+            except client.exceptions.StateMachineDoesNotExist:
+                raise NotFound("The engine does not know the machine.") from None
+        return answer["executionArn"]
+
+    def status(self, execution: str) -> ExecutionStatus:
+        client = self._client()
+        with _translated():
+            try:
+                answer = client.describe_execution(executionArn=execution)
+            except client.exceptions.ExecutionDoesNotExist:
+                return ExecutionStatus.FORGOTTEN
+        return _STATUS[answer["status"]]
+
+    def stop(self, execution: str) -> None:
+        client = self._client()
+        with _translated():
+            try:
+                client.stop_execution(executionArn=execution, error="cancelled", cause="Cancelled by a person.")
+            except client.exceptions.ExecutionDoesNotExist:
+                return
+
+    def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
+        client = self._client()
+        with _translated():
+            try:
+                client.send_task_success(taskToken=task_token, output=json.dumps(result))
+            except (
+                client.exceptions.TaskTimedOut,
+                client.exceptions.TaskDoesNotExist,
+                client.exceptions.InvalidToken,
+            ):
+                # Nobody waits any more: the run ended, or was told already.
+                return
+
+    def _machine_arn(self, machine: str) -> str:
+        return f"{self._prefix}:stateMachine:{machine}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable("The workflow engine did not answer.") from error

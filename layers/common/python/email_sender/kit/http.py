@@ -1,0 +1,123 @@
+"""The app of an API area: FastAPI with what every answer of ours has."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from mangum import Mangum
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
+from email_sender.kit import problems
+from email_sender.kit.telemetry import logger, request_took
+
+BASE_PATH = "/api/v1"
+MAX_BODY_BYTES = 5 * 1024 * 1024
+
+_SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# Pages bring their own stricter or wider policy; everything else is data and may load nothing.
+_DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def create_app(title: str, routers: Sequence[APIRouter], *, form_paths: Sequence[str] = ()) -> FastAPI:
+    """`form_paths` are prefixes where a standard has a client post a form (RFC 8058) instead of JSON."""
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    problems.install(app)
+    for router in routers:
+        app.include_router(router, prefix=BASE_PATH)
+    origins = [origin for origin in os.environ.get("CORS_ORIGINS", "").split(",") if origin]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["authorization", "content-type", "idempotency-key", "if-match"],
+            expose_headers=["x-request-id", "etag", "retry-after", "location"],
+            max_age=600,
+        )
+    app.add_middleware(Edge, form_paths=tuple(form_paths))
+    return app
+
+
+def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """What Lambda calls: one HTTP API event in, one answer out."""
+    asgi = Mangum(app, lifespan="off")
+
+    @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        return asgi(event, context)
+
+    return handler
+
+
+class Edge:
+    """The outermost layer: request id, headers, limits, the time taken. Plain ASGI, so it costs microseconds."""
+
+    def __init__(self, app: ASGIApp, form_paths: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._form_paths = form_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        event = scope.get("aws.event", {})
+        request_id = str(event.get("requestContext", {}).get("requestId", ""))
+        scope["request_id"] = request_id
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _completed(message.get("headers", []), request_id)
+            await send(message)
+
+        try:
+            _refuse_early(scope, self._form_paths)
+        except DomainError as error:
+            # Before the app: what is too large or not JSON is not parsed.
+            answer = await problems.domain_error(Request(scope), error)
+            await answer(scope, receive, send_with_headers)
+        else:
+            await self._app(scope, receive, send_with_headers)
+        route = scope.get("route")
+        endpoint = getattr(route, "path", "unmatched")
+        request_took(scope["method"], endpoint, status, time.perf_counter() - started)
+
+
+def _refuse_early(scope: Scope, form_paths: tuple[str, ...]) -> None:
+    if scope["method"] not in ("POST", "PUT", "PATCH"):
+        return
+    headers = dict(scope["headers"])
+    body = scope.get("aws.event", {}).get("body") or ""
+    # A base64 body is a third longer than its bytes; the limit is on the bytes.
+    encoded = scope.get("aws.event", {}).get("isBase64Encoded", False)
+    size = len(body) * 3 // 4 if encoded else len(body)
+    if size > MAX_BODY_BYTES:
+        raise PayloadTooLarge(
+            f"A body is at most {MAX_BODY_BYTES} bytes. For more, use {BASE_PATH}/vectors/imports: it takes a file."
+        )
+    if not body or scope["path"].startswith(form_paths or ("\0",)):
+        return
+    content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if content_type != b"application/json":
+        raise UnsupportedMediaType("Send the body as application/json.")
+
+
+def _completed(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    present = {name for name, _ in headers}
+    added = [pair for pair in _DEFAULT_HEADERS if pair[0] not in present]
+    return [*headers, *_SECURITY_HEADERS, *added, (b"x-request-id", request_id.encode())]

@@ -1,0 +1,46 @@
+"""The parts most functions are built of, from their settings."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from email_sender.adapters.postgres.database import Database
+from email_sender.errors import InvalidInput
+from email_sender.kit.clients import client
+from email_sender.kit.config import DatabaseSettings, VaultSettings
+from email_sender.security.ports import KeyWrapper
+
+
+def database(settings: DatabaseSettings) -> Database:
+    """Nothing is connected before the first query, so that no connection is kept in a snapshot."""
+    return Database(partial(_conninfo, settings))
+
+
+def key_wrapper(settings: VaultSettings) -> KeyWrapper:
+    from email_sender.adapters.key_wrappers import FileKeyWrapper, KmsKeyWrapper
+
+    kind, _, where = settings.key_wrapper.partition(":")
+    if kind == "kms":
+        return KmsKeyWrapper(client("kms"), where)
+    if settings.stage != "local":
+        raise InvalidInput("KEY_WRAPPER: a key file is for the stage local alone")
+    return FileKeyWrapper(Path(where))
+
+
+def _conninfo(settings: DatabaseSettings) -> str:
+    user, password = settings.database_user, ""
+    if settings.database_secret_arn:
+        secret = json.loads(client("secretsmanager").get_secret_value(SecretId=settings.database_secret_arn)["SecretString"])
+        user, password = secret["username"], secret["password"]
+    else:
+        password = client("rds").generate_db_auth_token(settings.database_host, settings.database_port, user)
+    return make_conninfo(
+        host=settings.database_host,
+        port=settings.database_port,
+        dbname=settings.database_name,
+        user=user,
+        password=password,
+        sslmode=settings.database_ssl,
+    )

@@ -1,0 +1,203 @@
+"""Handlers of workflow steps: one action in, a small result out.
+
+A machine calls a task with what its compiler wrote (tenant, run, step, action) and what the user's expressions gave
+(`with`). The run is read again under the tenant's row-level security, so a run id of another tenant is not found, and
+the permission of the principal it acts for is checked here once more.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from email_sender import errors
+from email_sender.coordination.events import Event
+from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound
+from email_sender.kit.ambient import new_id
+from email_sender.kit.telemetry import logger
+from email_sender.security.permissions import Permission, Role, require
+from email_sender.workflows.model import OPEN, Run, StepRecord, StepStatus
+from email_sender.workflows.ports import WorkflowUnits
+
+# Step Functions stops a run at 256 KiB of state; a for_each of 200 items of this size still fits.
+MAX_RESULT_BYTES = 1_200
+_MAX_SINGLE_RESULT_BYTES = 64 * 1024
+
+# What Retry and Catch match: Lambda reports an exception's class name as the error's name.
+_NAMES: Mapping[type[DomainError], str] = {
+    errors.RateLimited: "throttled",
+    errors.Unavailable: "unavailable",
+    errors.InvalidInput: "invalid",
+    errors.Forbidden: "forbidden",
+    errors.NotFound: "not_found",
+    errors.Conflict: "rejected",
+}
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    tenant_id: UUID
+    run_id: UUID
+    action: str
+    step: str
+    item: int | None = None
+    task_token: str | None = None
+    arguments: dict[str, Any] = Field(alias="with", default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCall:
+    """`item` is -1 outside a for_each. `arguments` is the step's `with`, evaluated."""
+
+    tenant_id: UUID
+    run_id: UUID
+    step: str
+    item: int
+    arguments: Mapping[str, Any]
+    started_by: str
+    role: Role
+    task_token: str | None = None
+
+    def parse[M: BaseModel](self, model: type[M]) -> M:
+        """Raises InvalidInput with pointers into `with`."""
+        try:
+            return model.model_validate(self.arguments)
+        except ValidationError as error:
+            problems = [
+                errors.Problem("/with" + "".join(f"/{part}" for part in each["loc"]), each["msg"])
+                for each in error.errors(include_input=False, include_url=False)
+            ]
+            words = "; ".join(f"{each.pointer}: {each.message}" for each in problems)
+            raise InvalidInput(f"Step {self.step}: {words}", problems) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`permission` None: the action checks by itself. `waits`: it answers later, by the task token."""
+
+    run: Callable[[TaskCall], Mapping[str, Any]]
+    permission: Permission | None
+    waits: bool = False
+
+
+def task_handler(
+    actions: Mapping[str, Action], units: Callable[[], WorkflowUnits]
+) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
+    """The Lambda handler for these actions, by name."""
+
+    @logger.inject_lambda_context(clear_state=True)
+    def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
+        started, clock = datetime.now(UTC), time.perf_counter()
+        try:
+            envelope = _Envelope.model_validate(event)
+        except ValidationError as error:
+            raise named_error(InvalidInput(f"Not a task of ours: {error.error_count()} problems.")) from None
+        item = -1 if envelope.item is None else envelope.item
+        logger.append_keys(run_id=str(envelope.run_id), step=envelope.step, item=item)
+        try:
+            action = actions.get(envelope.action)
+            if action is None:
+                raise InvalidInput(f"This function has no action {envelope.action!r}.")
+            call = _call(envelope, item, _open_run(units(), envelope))
+            if action.permission is not None:
+                require(call.role, action.permission)
+            result = action.run(call)
+            _check_size(result, item)
+        except DomainError as error:
+            failure = named_error(error)
+            record = StepRecord(
+                envelope.step,
+                item,
+                envelope.action,
+                StepStatus.FAILED,
+                started,
+                error={"name": type(failure).__name__, "message": str(failure)[:1000]},
+                finished_at=datetime.now(UTC),
+            )
+            _record(units(), envelope, record, None)
+            raise failure from error
+        if not action.waits:
+            record = StepRecord(
+                envelope.step,
+                item,
+                envelope.action,
+                StepStatus.SUCCEEDED,
+                started,
+                result=result,
+                finished_at=datetime.now(UTC),
+            )
+            _record(units(), envelope, record, int((time.perf_counter() - clock) * 1000))
+        return result
+
+    return handler
+
+
+def named_error(error: DomainError) -> Exception:
+    """The error under the name that definitions use."""
+    name = next((_NAMES[kind] for kind in type(error).__mro__ if kind in _NAMES), "internal")
+    kind: type[Exception] = type(name, (Exception,), {})
+    return kind(error.detail)
+
+
+def _open_run(units: WorkflowUnits, envelope: _Envelope) -> Run:
+    with units(envelope.tenant_id) as unit:
+        run = unit.runs.get(envelope.run_id)
+    if run is None:
+        raise NotFound("There is no such run.")
+    if run.status not in OPEN:
+        raise Conflict(f"The run has {run.status}.")
+    return run
+
+
+def _call(envelope: _Envelope, item: int, run: Run) -> TaskCall:
+    return TaskCall(
+        tenant_id=envelope.tenant_id,
+        run_id=envelope.run_id,
+        step=envelope.step,
+        item=item,
+        arguments=envelope.arguments,
+        started_by=run.started_by,
+        role=run.role,
+        task_token=envelope.task_token,
+    )
+
+
+def _check_size(result: Mapping[str, Any], item: int) -> None:
+    size = len(json.dumps(result).encode())
+    limit = _MAX_SINGLE_RESULT_BYTES if item < 0 else MAX_RESULT_BYTES
+    if size > limit:
+        raise InvalidInput(f"The result has {size} bytes; a step's result is at most {limit}.")
+
+
+def _record(units: WorkflowUnits, envelope: _Envelope, record: StepRecord, took_ms: int | None) -> None:
+    with units(envelope.tenant_id) as unit:
+        if unit.runs.get(envelope.run_id) is None:
+            return
+        unit.runs.record(envelope.run_id, record)
+        if took_ms is not None:
+            unit.emit(
+                Event(
+                    id=new_id(),
+                    type="run.step.completed",
+                    area="workflows",
+                    tenant_id=envelope.tenant_id,
+                    aggregate_id=str(envelope.run_id),
+                    occurred_at=datetime.now(UTC),
+                    correlation_id=str(envelope.run_id),
+                    data={
+                        "run_id": str(envelope.run_id),
+                        "step": record.step,
+                        "item": None if record.item < 0 else record.item,
+                        "action": record.action,
+                        "took_ms": took_ms,
+                    },
+                )
+            )
+        unit.commit()

@@ -1,0 +1,45 @@
+"""Logs, metrics and traces, built once a sandbox.
+
+Logs hold ids, never payloads, addresses, vectors or the environment. Tracing is OpenTelemetry's API: spans are no-ops
+until an exporter is configured, and its SDK is not imported before that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+NAMESPACE = "EmailSender"
+
+logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
+metrics = Metrics(namespace=NAMESPACE)
+
+# The specification's series, by name: what is emitted here is what dashboards, alarms and GET /metrics may name.
+MANAGER_STATUS = "email_sender_manager_status"
+VECTOR_OPERATIONS = "email_sender_vector_operations_total"
+API_DURATION = "email_sender_api_request_duration_seconds"
+HTTP_DURATION = "http_request_duration_seconds"
+
+
+def request_took(method: str, endpoint: str, status: int, seconds: float) -> None:
+    """`endpoint` is the route's template, never the path: a path would make a series of every id."""
+    labels = {"method": method, "endpoint": endpoint, "status": str(status)}
+    for name in (API_DURATION, HTTP_DURATION):
+        with single_metric(name=name, unit=MetricUnit.Seconds, value=seconds, namespace=NAMESPACE) as metric:
+            for label, value in labels.items():
+                metric.add_dimension(label, value)
+
+
+def vector_operations(operation: str, status: str, count: int = 1) -> None:
+    with single_metric(name=VECTOR_OPERATIONS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
+        metric.add_dimension("operation", operation)
+        metric.add_dimension("status", status)
+
+
+@contextmanager
+def span(name: str, **attributes: str | int) -> Iterator[None]:
+    from opentelemetry import trace
+
+    with trace.get_tracer("email_sender").start_as_current_span(name, attributes=attributes):
+        yield

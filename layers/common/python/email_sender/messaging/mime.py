@@ -1,0 +1,42 @@
+"""A draft as the raw mail that leaves. RFC 5322, RFC 8058."""
+
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from uuid import UUID
+
+from email_sender.errors import InvalidInput
+from email_sender.messaging.model import Contact, Content
+
+TAG = "email_id"
+
+
+def build(
+    *, sender: str, contact: Contact, content: Content, unsubscribe_url: str, email_id: UUID, tenant_id: UUID,
+    configuration_set: str, at: datetime,
+) -> bytes:  # fmt: skip
+    """The provider takes the X-SES-* headers for itself: they do not reach the recipient.
+
+    Raises:
+        InvalidInput: a header would hold a line break, or the address cannot be written in a header.
+    """
+    message = EmailMessage(policy=SMTP)
+    try:
+        name, address = parseaddr(sender)
+        message["From"] = Address(name, addr_spec=address)
+        message["To"] = Address(contact.name or "", addr_spec=contact.address)
+        message["Subject"] = content.subject
+    except (ValueError, IndexError) as error:
+        # The standard library refuses CR and LF in a header by itself.
+        raise InvalidInput("A header of the mail cannot be written: a line break, or not an address.") from error
+    message["Date"] = format_datetime(at)
+    message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    message["X-SES-CONFIGURATION-SET"] = configuration_set
+    message["X-SES-MESSAGE-TAGS"] = f"{TAG}={email_id}, tenant_id={tenant_id}"
+    message.set_content(content.text)
+    if content.html is not None:
+        message.add_alternative(content.html, subtype="html")
+    return message.as_bytes()

@@ -1,0 +1,68 @@
+"""Roles and what each may do. The one table: routes, workflow actions and tests read it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from email_sender.errors import Forbidden
+
+
+class Role(StrEnum):
+    READONLY = "readonly"
+    USER = "user"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+
+
+class Permission(StrEnum):
+    VECTORS_READ = "vectors:read"
+    VECTORS_WRITE = "vectors:write"
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_WRITE = "workflows:write"
+    WORKFLOWS_EXECUTE = "workflows:execute"
+    WORKFLOWS_APPROVE = "workflows:approve"
+    MESSAGING_READ = "messaging:read"
+    MESSAGING_WRITE = "messaging:write"
+    MESSAGING_SEND = "messaging:send"
+    EVENTS_READ = "events:read"
+    EVENTS_PUBLISH = "events:publish"
+    TENANT_MANAGE = "tenant:manage"
+    AUDIT_READ = "audit:read"
+    PLATFORM_READ = "platform:read"
+    PLATFORM_OPERATE = "platform:operate"
+
+
+_READONLY = frozenset(
+    {Permission.VECTORS_READ, Permission.WORKFLOWS_READ, Permission.MESSAGING_READ, Permission.EVENTS_READ}
+)
+_USER = _READONLY | {
+    Permission.VECTORS_WRITE,
+    Permission.WORKFLOWS_WRITE,
+    Permission.WORKFLOWS_EXECUTE,
+    Permission.MESSAGING_WRITE,
+    Permission.EVENTS_PUBLISH,
+}
+_ADMIN = _USER | {
+    Permission.MESSAGING_SEND,
+    Permission.WORKFLOWS_APPROVE,
+    Permission.TENANT_MANAGE,
+    Permission.AUDIT_READ,
+}
+# The platform's operator reads no tenant's content.
+_OPERATOR = frozenset({Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE, Permission.AUDIT_READ})
+
+GRANTS: Mapping[Role, frozenset[Permission]] = {
+    Role.READONLY: _READONLY,
+    Role.USER: _USER,
+    Role.ADMIN: _ADMIN,
+    Role.OPERATOR: _OPERATOR,
+}
+
+
+def allows(role: Role, permission: Permission) -> bool:
+    return permission in GRANTS[role]
+
+
+def require(role: Role, permission: Permission) -> None:
+    """Raises Forbidden, naming the permission and not what it would have shown."""
+    if not allows(role, permission):
+        raise Forbidden(f"This needs the permission {permission}, which the role {role} does not have.")

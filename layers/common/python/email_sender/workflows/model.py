@@ -1,0 +1,120 @@
+"""Stored workflows, their runs, steps and approvals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from email_sender.security.permissions import Role
+
+
+class WorkflowStatus(StrEnum):
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class RunStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+OPEN = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING)
+
+
+class StepStatus(StrEnum):
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Decision(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """`definition` is as the user wrote it; `version` counts from 1."""
+
+    id: UUID
+    name: str
+    definition: Mapping[str, Any]
+    version: int
+    status: WorkflowStatus = WorkflowStatus.ACTIVE
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`started_by` and `role` are the principal it acts for."""
+
+    id: UUID
+    workflow_id: UUID
+    version: int
+    status: RunStatus
+    inputs: Mapping[str, Any]
+    started_by: str
+    role: Role
+    created_at: datetime
+    execution_arn: str | None = None
+    error: Mapping[str, Any] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """`item` counts the items of a for_each from 0; -1 is the step itself."""
+
+    step: str
+    item: int
+    action: str
+    status: StepStatus
+    started_at: datetime
+    attempts: int = 1
+    result: Mapping[str, Any] | None = None
+    error: Mapping[str, str] | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDraft:
+    draft_id: UUID
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`delivered_at` is when the engine was told the decision; `task_token` never leaves the platform."""
+
+    id: UUID
+    run_id: UUID
+    step: str
+    title: str
+    drafts: Sequence[ShownDraft]
+    task_token: str
+    expires_at: datetime
+    requested_at: datetime
+    status: Decision = Decision.PENDING
+    decided_by: str | None = None
+    decided_role: Role | None = None
+    comment: str | None = None
+    decided_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    run: Run
+    steps: Sequence[StepRecord] = field(default_factory=tuple)

@@ -1,0 +1,205 @@
+"""Runs: start, follow, end, and notice what the engine ended or forgot."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from email_sender.ambient import NewId, Now
+from email_sender.coordination.events import Event
+from email_sender.errors import Conflict, InvalidInput, NotFound
+from email_sender.paging import Page
+from email_sender.workflows.definitions import Actor, Compiler, authorise
+from email_sender.workflows.model import OPEN, Run, RunDetail, RunStatus, StepRecord, StepStatus, WorkflowStatus
+from email_sender.workflows.ports import Engine, ExecutionStatus, InputChecker, WorkflowUnit, WorkflowUnits
+
+# An execution this young may simply not have said yet that it ended.
+GRACE = timedelta(seconds=30)
+
+_ENDED = {
+    ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),
+    ExecutionStatus.FAILED: (RunStatus.FAILED, "The engine ended the run."),
+    ExecutionStatus.TIMED_OUT: (RunStatus.TIMED_OUT, "The run took longer than its workflow allows."),
+    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "The run was stopped at the engine."),
+    ExecutionStatus.FORGOTTEN: (RunStatus.FAILED, "The engine no longer knows the run. It can be started again."),
+}
+
+
+class RunService:
+    def __init__(  # noqa: PLR0913
+        self,
+        units: WorkflowUnits,
+        engine: Engine,
+        compiler: Compiler,
+        inputs: InputChecker,
+        now: Now,
+        new_id: NewId,
+    ) -> None:
+        self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
+        self._now, self._new_id = now, new_id
+
+    def start(
+        self, tenant_id: UUID, run_id: UUID, workflow_id: UUID, inputs: Mapping[str, Any], actor: Actor
+    ) -> Run:
+        """Start a run of the newest version, for the actor. The same run id again changes nothing.
+
+        The row is committed before the engine is asked: killed in between, the sweep starts what is pending.
+        """
+        with self._units(tenant_id) as unit:
+            workflow = unit.workflows.get(workflow_id)
+            if workflow is None:
+                raise NotFound("There is no such workflow.")
+            if workflow.status is WorkflowStatus.ARCHIVED:
+                raise Conflict("The workflow is archived.")
+            definition = self._compiler.parse(workflow.definition)
+            authorise(definition, actor.role)
+            problems = self._inputs.problems(definition.inputs, inputs)
+            if problems:
+                raise InvalidInput("The inputs are not as the workflow's schema says.", problems)
+            run = Run(
+                id=run_id,
+                workflow_id=workflow_id,
+                version=workflow.version,
+                status=RunStatus.PENDING,
+                inputs=inputs,
+                started_by=actor.subject,
+                role=actor.role,
+                created_at=self._now(),
+            )
+            if unit.runs.add(run):
+                unit.emit(self._told("run.started", tenant_id, run, version=run.version))
+                unit.commit()
+        return self.engage(tenant_id, run_id)
+
+    def engage(self, tenant_id: UUID, run_id: UUID) -> Run:
+        """Hand a pending run to the engine."""
+        with self._units(tenant_id) as unit:
+            run = _existing(unit, run_id)
+            if run.status is not RunStatus.PENDING:
+                return run
+            raw = unit.workflows.version(run.workflow_id, run.version)
+        if raw is None:
+            raise NotFound("The version of the workflow is gone.")
+        machine = self._compiler.machine(run.workflow_id, run.version)
+        try:
+            execution = self._engine.start(machine, run.id, run.inputs)
+        except NotFound:
+            # The engine lost the machine (a new account, a restored backup): the definition is ours to register again.
+            definition = self._compiler.parse(raw)
+            self._engine.ensure(*self._compiler.compile(definition, tenant_id, run.workflow_id, run.version))
+            execution = self._engine.start(machine, run.id, run.inputs)
+        with self._units(tenant_id) as unit:
+            locked = unit.runs.get(run_id, lock=True)
+            # The execution may have ended already, and said so.
+            if locked is not None and locked.status is RunStatus.PENDING:
+                unit.runs.set_status(run_id, RunStatus.RUNNING, self._now(), execution_arn=execution)
+                unit.commit()
+            return _existing(unit, run_id)
+
+    def get(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
+        with self._units(tenant_id) as unit:
+            run = _existing(unit, run_id)
+            return RunDetail(run, unit.runs.steps(run_id))
+
+    def page(self, tenant_id: UUID, workflow_id: UUID, before: UUID | None, limit: int) -> Page[Run]:
+        with self._units(tenant_id) as unit:
+            if unit.workflows.get(workflow_id) is None:
+                raise NotFound("There is no such workflow.")
+            rows = unit.runs.page(workflow_id, before, limit + 1)
+        return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
+
+    def cancel(self, tenant_id: UUID, run_id: UUID, actor: Actor) -> Run:
+        with self._units(tenant_id) as unit:
+            run = _existing(unit, run_id)
+        if run.status is RunStatus.CANCELLED:
+            return run
+        if run.status not in OPEN:
+            raise Conflict(f"The run has {run.status}: there is nothing to cancel.")
+        if run.execution_arn:
+            self._engine.stop(run.execution_arn)
+        return self.end(tenant_id, run_id, RunStatus.CANCELLED, {"name": "cancelled", "message": "Cancelled."}, actor)
+
+    def end(
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        status: RunStatus,
+        error: Mapping[str, Any] | None = None,
+        actor: Actor | None = None,
+        inline: Mapping[str, StepStatus] | None = None,
+    ) -> Run:
+        """Record how a run ended; one that has ended stays as it is.
+
+        `inline` names steps without a handler of their own (skipped ones, waits, transforms), which nobody recorded.
+        """
+        with self._units(tenant_id) as unit:
+            run = unit.runs.get(run_id, lock=True)
+            if run is None:
+                raise NotFound("There is no such run.")
+            if run.status not in OPEN:
+                return run
+            now = self._now()
+            recorded = {each.step for each in unit.runs.steps(run_id)}
+            for step, state in (inline or {}).items():
+                if step not in recorded:
+                    unit.runs.record(run_id, StepRecord(step, -1, "", state, now, finished_at=now))
+            unit.runs.set_status(run_id, status, now, error=error)
+            unit.emit(self._ended(tenant_id, run, status, error or {}, actor))
+            unit.commit()
+            return _existing(unit, run_id)
+
+    def sweep(self, tenant_id: UUID) -> int:
+        """Start what is pending and record what the engine ended without a word. Returns how many were changed."""
+        with self._units(tenant_id) as unit:
+            open_runs = unit.runs.open_since(self._now() - GRACE)
+        changed = 0
+        for run in open_runs:
+            if run.status is RunStatus.PENDING or run.execution_arn is None:
+                self.engage(tenant_id, run.id)
+                changed += 1
+                continue
+            changed += self.reconcile(tenant_id, run.id, self._engine.status(run.execution_arn))
+        return changed
+
+    def reconcile(self, tenant_id: UUID, run_id: UUID, status: ExecutionStatus) -> bool:
+        if status not in _ENDED:
+            return False
+        ended, message = _ENDED[status]
+        error = {"name": str(status), "message": message} if message else None
+        self.end(tenant_id, run_id, ended, error)
+        return True
+
+    def _ended(
+        self, tenant_id: UUID, run: Run, status: RunStatus, error: Mapping[str, Any], actor: Actor | None
+    ) -> Event:
+        if status is RunStatus.SUCCEEDED:
+            return self._told("run.succeeded", tenant_id, run)
+        if status is RunStatus.CANCELLED:
+            return self._told("run.cancelled", tenant_id, run, by=actor.subject if actor else "engine")
+        return self._told(
+            "run.failed",
+            tenant_id,
+            run,
+            step=error.get("step"),
+            error=str(error.get("name", status))[:1024],
+            message=str(error.get("message", ""))[:4096],
+        )
+
+    def _told(self, kind: str, tenant_id: UUID, run: Run, **data: Any) -> Event:
+        return Event(
+            id=self._new_id(),
+            type=kind,
+            area="workflows",
+            tenant_id=tenant_id,
+            aggregate_id=str(run.id),
+            occurred_at=self._now(),
+            correlation_id=str(run.id),
+            data={"run_id": str(run.id), "workflow_id": str(run.workflow_id), **data},
+        )
+
+
+def _existing(unit: WorkflowUnit, run_id: UUID) -> Run:
+    run = unit.runs.get(run_id)
+    if run is None:
+        raise NotFound("There is no such run.")
+    return run
