@@ -97,3 +97,33 @@ def _translated() -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise Unavailable("The workflow engine did not answer.") from error
+
+
+class StepFunctionsImports:
+    """The mailbox import's machine. Implements vectors.import_model.ImportEngine."""
+
+    def __init__(self, client: Callable[[], "SFNClient"], machine_arn: str) -> None:
+        self._client, self._machine_arn = client, machine_arn
+
+    def start_import(self, import_id: UUID, tenant_id: UUID) -> str:
+        client = self._client()
+        body = json.dumps({"tenant_id": str(tenant_id), "import_id": str(import_id)})
+        with _translated():
+            try:
+                return client.start_execution(stateMachineArn=self._machine_arn, name=str(import_id), input=body)[
+                    "executionArn"
+                ]
+            except client.exceptions.ExecutionAlreadyExists:
+                first = self._machine_arn.replace(":stateMachine:", ":execution:") + f":{import_id}"
+            if self.is_running(first):
+                return first
+            # It ended without a word. A second run finds done what was done; a name is used once in 90 days.
+            return client.start_execution(stateMachineArn=self._machine_arn, input=body)["executionArn"]
+
+    def is_running(self, execution: str) -> bool:
+        client = self._client()
+        with _translated():
+            try:
+                return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
+            except client.exceptions.ExecutionDoesNotExist:
+                return False

@@ -29,10 +29,16 @@ class Event:
     correlation_id: str | None = None
     causation_id: str | None = None
     priority: int = 2
+    # Set on what a tenant's own application says through us.
+    application: str | None = None
 
     @property
     def source(self) -> str:
-        return SOURCE_PREFIX + self.area
+        return self.application or SOURCE_PREFIX + self.area
+
+    @property
+    def is_ours(self) -> bool:
+        return self.application is None
 
     def detail(self) -> dict[str, Any]:
         """What goes on the bus; `sequence` is added by the outbox."""

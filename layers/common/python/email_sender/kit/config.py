@@ -44,6 +44,13 @@ class DatabaseSettings(Settings):
     database_ssl: Literal["require", "verify-full", "disable"] = "require"
 
 
+class PlatformDatabaseSettings(Settings):
+    """The platform's role, for what is asked before a tenant is known. Same server, its own secret."""
+
+    platform_user: NonEmpty = "platform"
+    platform_secret_arn: str = ""
+
+
 class VaultSettings(Settings):
     """`kms:<key id or ARN>`, or `file:<path>` where the stage is local."""
 

@@ -4,18 +4,28 @@ import json
 from functools import partial
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import makeconninfo
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import InvalidInput
 from email_sender.kit.clients import client
-from email_sender.kit.config import DatabaseSettings, VaultSettings
+from email_sender.kit.config import DatabaseSettings, PlatformDatabaseSettings, VaultSettings
 from email_sender.security.ports import KeyWrapper
 
 
 def database(settings: DatabaseSettings) -> Database:
     """Nothing is connected before the first query, so that no connection is kept in a snapshot."""
-    return Database(partial(_conninfo, settings))
+    return Database(partial(conninfo, settings))
+
+
+def platform_database() -> Database:
+    """As the platform's role."""
+    settings, platform = DatabaseSettings.from_environment(), PlatformDatabaseSettings.from_environment()
+    return database(
+        settings.model_copy(
+            update={"database_user": platform.platform_user, "database_secret_arn": platform.platform_secret_arn}
+        )
+    )
 
 
 def key_wrapper(settings: VaultSettings) -> KeyWrapper:
@@ -29,14 +39,15 @@ def key_wrapper(settings: VaultSettings) -> KeyWrapper:
     return FileKeyWrapper(Path(where))
 
 
-def _conninfo(settings: DatabaseSettings) -> str:
+def conninfo(settings: DatabaseSettings) -> str:
     user, password = settings.database_user, ""
     if settings.database_secret_arn:
-        secret = json.loads(client("secretsmanager").get_secret_value(SecretId=settings.database_secret_arn)["SecretString"])
+        answer = client("secretsmanager").get_secret_value(SecretId=settings.database_secret_arn)
+        secret = json.loads(answer["SecretString"])
         user, password = secret["username"], secret["password"]
     else:
         password = client("rds").generate_db_auth_token(settings.database_host, settings.database_port, user)
-    return make_conninfo(
+    return makeconninfo(
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,

@@ -63,6 +63,10 @@ class ContactService:
         with self._units(tenant_id) as unit:
             return unit.messages.get_many(ids)
 
+    def read_link(self, token: str) -> None:
+        """Raises NotFound for a token that is not ours."""
+        self._links.read(token)
+
     def unsubscribe(self, token: str) -> None:
         """Suppress the contact of a link. Repeats change nothing. Raises NotFound for a token that is not ours."""
         tenant_id, contact_id = self._links.read(token)

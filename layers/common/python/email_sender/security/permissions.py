@@ -47,8 +47,10 @@ _ADMIN = _USER | {
     Permission.TENANT_MANAGE,
     Permission.AUDIT_READ,
 }
-# The platform's operator reads no tenant's content.
-_OPERATOR = frozenset({Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE, Permission.AUDIT_READ})
+# The operator's own tenant is the platform's: events:read shows its events, and no tenant's content.
+_OPERATOR = frozenset(
+    {Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE, Permission.AUDIT_READ, Permission.EVENTS_READ}
+)
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.READONLY: _READONLY,

@@ -10,11 +10,12 @@ from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, Forbidden, NotFound
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
-from email_sender.workflows.catalogue import CATALOGUE
+from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.compiler import compile_definition
-from email_sender.workflows.definition import Definition, parse_definition
+from email_sender.workflows.definition import Definition
 from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.model import Workflow, WorkflowStatus
+from email_sender.workflows.parsing import parse_definition
 from email_sender.workflows.ports import Engine, WorkflowUnits
 
 
@@ -34,7 +35,7 @@ class Compiler:
 
     def parse(self, raw: Mapping[str, Any]) -> Definition:
         """Raises InvalidInput with every problem found."""
-        return parse_definition(raw, CATALOGUE, self._expressions)
+        return parse_definition(raw, SPINE, self._expressions)
 
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int
@@ -146,28 +147,23 @@ def authorise(definition: Definition, role: Role) -> None:
     Raises:
         Forbidden: naming the step and the permission.
     """
-    needs = {step.id: step.needs for step in definition.steps}
-    uses = {step.id: step.uses for step in definition.steps}
-    for step in definition.steps:
-        permission = Permission(CATALOGUE[step.uses].permission)
-        if allows(role, permission):
+    for step in definition.steps.values():
+        wanted = step.action.permission
+        if not wanted or allows(role, Permission(wanted)):
             continue
-        if permission is Permission.MESSAGING_SEND and any(
-            uses[each] == "approval" for each in _upstream(step.id, needs)
-        ):
+        sends = wanted == Permission.MESSAGING_SEND
+        if sends and any(definition.steps[each].action.name == "approval" for each in _upstream(step.id, definition)):
             continue
-        advice = ": put an approval before it" if permission is Permission.MESSAGING_SEND else ""
-        raise Forbidden(f"Step {step.id} needs {permission}, which the role {role} does not have{advice}.")
+        advice = ": put an approval before it" if sends else ""
+        raise Forbidden(f"Step {step.id} needs {wanted}, which the role {role} does not have{advice}.")
 
 
-def _upstream(step: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
+def _upstream(step: str, definition: Definition) -> set[str]:
     found: set[str] = set()
-    waiting = list(needs[step])
+    waiting = list(definition.steps[step].needs)
     while waiting:
         each = waiting.pop()
         if each not in found:
             found.add(each)
-            waiting.extend(needs[each])
+            waiting.extend(definition.steps[each].needs)
     return found
-
-

@@ -42,7 +42,7 @@ class Unit:
             InvalidInput: it is not as its schema says; a fault of ours, found before anybody is told.
         """
         detail: dict[str, Any] = event.detail()
-        event_schemas.check(detail)
+        event_schemas.check(detail, event.type if event.is_ours else "envelope")
         row = self.conn.execute(_ADD, [event.id, event.tenant_id, event.source, event.type, Jsonb(detail)]).fetchone()
         assert row is not None  # noqa: S101  # an insert returns its row
         self._pending.append(BusEntry(event.source, event.type, encode({**detail, "sequence": row["sequence"]})))

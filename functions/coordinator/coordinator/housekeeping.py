@@ -1,0 +1,24 @@
+"""Every day: partitions for the months to come, and idempotency keys past their time."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from coordinator.bootstrap import directory, platform, units
+from email_sender.kit.telemetry import logger
+
+_MONTHS_AHEAD = 3
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    with platform().platform() as conn:
+        conn.execute("select ensure_event_partitions(current_date, %s)", [_MONTHS_AHEAD])
+        conn.commit()
+    removed = 0
+    for tenant_id in directory().tenants():
+        with units()(tenant_id) as unit:
+            gone = unit.conn.execute("delete from idempotency where created_at < now() - interval '24 hours'")
+            removed += gone.rowcount
+            unit.commit()
+    return {"keys_removed": removed}

@@ -1,0 +1,20 @@
+"""Migrations at a deployment, before new code takes traffic: a CloudFormation custom resource, or an invocation."""
+
+from typing import Any
+
+import psycopg
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from email_sender.adapters.postgres.migrate import migrate
+from email_sender.kit.config import DatabaseSettings
+from email_sender.kit.deployment import deployment_step
+from email_sender.kit.resources import conninfo
+
+
+def apply() -> dict[str, Any]:
+    with psycopg.connect(conninfo(DatabaseSettings.from_environment()), connect_timeout=5) as conn:
+        return {"applied": migrate(conn)}
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return deployment_step(event, context, apply)

@@ -1,0 +1,255 @@
+"""The HTTP contract of mail."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.messaging.model import (
+    Contact,
+    Draft,
+    Email,
+    Message,
+    Suppression,
+    Template,
+    Variable,
+)
+from email_sender.messaging.templates import Preview
+from email_sender.security.permissions import Role
+
+Address = Annotated[str, Field(min_length=3, max_length=320)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+_MAX_BODY = 100_000
+
+
+def shown(address: str, role: Role) -> str:
+    """Masked for who only reads: enough to recognise, too little to write to."""
+    if role is not Role.READONLY:
+        return address
+    local, _, domain = address.partition("@")
+    return f"{local[:1]}***@{domain[:1]}***"
+
+
+class Body(BaseModel):
+    """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Listing[T](BaseModel):
+    items: Sequence[T]
+    next_cursor: str | None = None
+
+
+class ContactIn(Body):
+    email: Address
+    name: Name | None = None
+    attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+
+
+class ContactChange(Body):
+    name: Name | None = None
+    attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+
+
+class ContactOut(BaseModel):
+    id: UUID
+    email: str
+    name: str | None
+    attributes: dict[str, Any]
+    last_seen_at: datetime | None
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, contact: Contact, role: Role) -> Self:
+        return cls(
+            id=contact.id,
+            email=shown(contact.address, role),
+            name=contact.name,
+            attributes=dict(contact.attributes),
+            last_seen_at=contact.last_seen_at,
+            created_at=contact.created_at,
+        )
+
+
+class MessageOut(BaseModel):
+    id: UUID
+    contact_id: UUID | None
+    thread_id: UUID | None
+    sent_at: datetime | None
+    subject: str
+    text: str
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        return cls(
+            id=message.id,
+            contact_id=message.contact_id,
+            thread_id=message.thread_id,
+            sent_at=message.sent_at,
+            subject=message.subject,
+            text=message.text,
+        )
+
+
+class VariableIn(Body):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    type: Literal["string", "number", "boolean", "date", "list"]
+    required: bool = True
+    default: Any = None
+
+
+class TemplateIn(Body):
+    """Subject and bodies are Jinja2, in a sandbox. They may read `contact`, `evidence`, `unsubscribe_url` and what
+    `variables` declares."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")]
+    subject: Annotated[str, Field(min_length=1, max_length=2_000)]
+    body_text: Annotated[str, Field(min_length=1, max_length=_MAX_BODY)]
+    body_html: Annotated[str, Field(max_length=_MAX_BODY)] | None = None
+    variables: Annotated[list[VariableIn], Field(max_length=50)] = Field(default_factory=list)
+
+    def template(self, template_id: UUID) -> Template:
+        variables = tuple(Variable(each.name, each.type, each.required, each.default) for each in self.variables)
+        return Template(template_id, self.name, 1, self.subject, self.body_text, self.body_html, variables)
+
+
+class TemplateOut(BaseModel):
+    id: UUID
+    name: str
+    version: int
+    subject: str
+    body_text: str
+    body_html: str | None
+    variables: list[VariableIn]
+    updated_at: datetime | None
+
+    @classmethod
+    def of(cls, template: Template) -> Self:
+        return cls(
+            id=template.id,
+            name=template.name,
+            version=template.version,
+            subject=template.subject,
+            body_text=template.body_text,
+            body_html=template.body_html,
+            variables=[
+                VariableIn.model_validate(
+                    {"name": each.name, "type": each.type, "required": each.required, "default": each.default}
+                )
+                for each in template.variables
+            ],
+            updated_at=template.updated_at,
+        )
+
+
+class PreviewIn(Body):
+    variables: dict[str, Any] = Field(default_factory=dict)
+    contact_id: UUID | None = None
+
+
+class PreviewOut(BaseModel):
+    """`missing` are required and not given; `unused` are given or declared and not read."""
+
+    subject: str | None
+    text: str | None
+    html: str | None
+    missing: Sequence[str]
+    unused: Sequence[str]
+
+    @classmethod
+    def of(cls, preview: Preview) -> Self:
+        content = preview.content
+        return cls(
+            subject=content.subject if content else None,
+            text=content.text if content else None,
+            html=content.html if content else None,
+            missing=preview.missing,
+            unused=preview.unused,
+        )
+
+
+class DraftOut(BaseModel):
+    id: UUID
+    run_id: UUID
+    step: str
+    contact_id: UUID
+    template_id: UUID
+    template_version: int
+    subject: str
+    text: str
+    html: str | None
+    sha256: str
+    evidence: Sequence[UUID]
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, draft: Draft) -> Self:
+        return cls(
+            id=draft.id,
+            run_id=draft.run_id,
+            step=draft.step,
+            contact_id=draft.contact_id,
+            template_id=draft.template_id,
+            template_version=draft.template_version,
+            subject=draft.content.subject,
+            text=draft.content.text,
+            html=draft.content.html,
+            sha256=draft.sha256,
+            evidence=draft.evidence,
+            created_at=draft.created_at,
+        )
+
+
+class EmailOut(BaseModel):
+    id: UUID
+    run_id: UUID
+    step: str
+    contact_id: UUID
+    draft_id: UUID
+    sha256: str
+    status: str
+    provider_message_id: str | None
+    error: str | None
+    created_at: datetime | None
+    sent_at: datetime | None
+
+    @classmethod
+    def of(cls, email: Email) -> Self:
+        return cls(
+            id=email.id,
+            run_id=email.run_id,
+            step=email.step,
+            contact_id=email.contact_id,
+            draft_id=email.draft_id,
+            sha256=email.sha256,
+            status=email.status,
+            provider_message_id=email.provider_message_id,
+            error=email.error,
+            created_at=email.created_at,
+            sent_at=email.sent_at,
+        )
+
+
+class SettleIn(Body):
+    """What a person found out about an email whose fate is unknown."""
+
+    decision: Literal["sent", "not_sent"]
+
+
+class SuppressionIn(Body):
+    email: Address
+
+
+class SuppressionOut(BaseModel):
+    email: str
+    reason: str
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, suppression: Suppression, role: Role) -> Self:
+        return cls(
+            email=shown(suppression.address, role), reason=suppression.reason, created_at=suppression.created_at
+        )

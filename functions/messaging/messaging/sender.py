@@ -1,0 +1,27 @@
+"""The workflow action email.send: the only function whose role may call SES."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from email_sender.kit.tasks import Action, TaskCall, task_handler
+from email_sender.messaging.sending import SendOrder
+from messaging.bootstrap import send_service, workflow_units
+
+
+class SendIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    draft: UUID
+
+
+def send(call: TaskCall) -> Mapping[str, Any]:
+    asked = call.parse(SendIn)
+    email = send_service().send(SendOrder(call.tenant_id, call.run_id, call.step, asked.draft, call.role))
+    return {"email_id": str(email.id), "status": str(email.status)}
+
+
+# The service checks the permission itself: an approval can stand in for it.
+handler = task_handler({"email.send": Action(send, None)}, workflow_units)

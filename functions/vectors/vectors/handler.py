@@ -1,0 +1,10 @@
+"""The HTTP entry of vectors."""
+
+from email_sender.kit.http import create_app, lambda_handler
+from vectors.bootstrap import idempotency
+from vectors.routes import imports, points
+
+# Imports first: "/vectors/imports" would else be a point's id.
+app = create_app("Email Sender: vectors", [imports.router, points.router])
+app.state.idempotency = idempotency
+handler = lambda_handler(app)

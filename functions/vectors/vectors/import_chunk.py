@@ -1,0 +1,32 @@
+"""One chunk of a mailbox: read, store, embed, write its points."""
+
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from email_sender.errors import DomainError
+from email_sender.kit.tasks import named_error
+from email_sender.kit.telemetry import logger
+from email_sender.vectors.import_model import ChunkRange
+from vectors.bootstrap import chunk_work
+
+
+class Chunk(BaseModel):
+    """`chunk` is ordinal, offset, length and number of the first message."""
+
+    tenant_id: UUID
+    import_id: UUID
+    chunk: tuple[int, int, int, int]
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    task = Chunk.model_validate(event)
+    logger.append_keys(import_id=str(task.import_id), chunk=task.chunk[0])
+    try:
+        progress = chunk_work().work(task.tenant_id, task.import_id, ChunkRange(*task.chunk))
+    except DomainError as error:
+        raise named_error(error) from error
+    return {"messages": progress.messages}

@@ -1,0 +1,38 @@
+"""The import's steps that read and write PostgreSQL alone: plan, finish, fail."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from email_sender.errors import DomainError
+from email_sender.kit.tasks import named_error
+from email_sender.kit.telemetry import logger
+from vectors.bootstrap import import_work
+
+
+class Step(BaseModel):
+    """What statemachines/mailbox_import.asl.yaml sends."""
+
+    step: Literal["plan", "finish", "fail"]
+    tenant_id: UUID
+    import_id: UUID
+    reason: str = ""
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    step = Step.model_validate(event)
+    logger.append_keys(import_id=str(step.import_id))
+    work = import_work()
+    try:
+        if step.step == "plan":
+            chunks = work.plan(step.tenant_id, step.import_id)
+            return {"chunks": [[each.ordinal, each.offset, each.length, each.first] for each in chunks]}
+        if step.step == "finish":
+            return {"messages": work.finish(step.tenant_id, step.import_id).messages}
+        work.fail(step.tenant_id, step.import_id, step.reason)
+    except DomainError as error:
+        raise named_error(error) from error
+    return {}

@@ -1,0 +1,16 @@
+"""Makes the collections at a deployment, before any data: a CloudFormation custom resource, or a plain invocation."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from email_sender.kit.deployment import deployment_step
+from vectors.bootstrap import index, known_collections
+
+
+def prepare() -> dict[str, Any]:
+    return {"made": [each.name for each in known_collections().values() if index().prepare(each)]}
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return deployment_step(event, context, prepare)

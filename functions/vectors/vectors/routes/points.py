@@ -1,0 +1,76 @@
+"""Points: insert, search, delete; collections."""
+
+import time
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from email_sender.errors import InvalidInput
+from email_sender.kit.ambient import new_id
+from email_sender.kit.auth import Principal, requires
+from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.telemetry import vector_operations
+from email_sender.security.permissions import Permission
+from email_sender.vectors.model import Group
+from email_sender.vectors.service import VectorService
+from vectors.bootstrap import vector_service
+from vectors.schemas import CollectionOut, CollectionsOut, GroupOut, HitOut, InsertIn, InsertOut, SearchIn, SearchOut
+
+router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
+Service = Annotated[VectorService, Depends(vector_service)]
+Reader = Annotated[Principal, Depends(requires(Permission.VECTORS_READ))]
+Writer = Annotated[Principal, Depends(requires(Permission.VECTORS_WRITE))]
+
+
+@router.post("/insert")
+async def insert(body: InsertIn, caller: Writer, service: Service) -> InsertOut:
+    """Write points; all of them, or none where one is wrong."""
+    points = [point.point(number, new_id) for number, point in enumerate(body.points)]
+    count = service.insert(caller.tenant_id, body.collection, points)
+    vector_operations("insert", "success", count)
+    return InsertOut(collection=body.collection, inserted=count, ids=[point.id for point in points])
+
+
+@router.post("/search", response_model_exclude_none=True)
+async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
+    """The nearest points, by vector or by words; in groups with `group_by`."""
+    started = time.perf_counter()
+    found = service.search(caller.tenant_id, body.collection, body.search(), body.text)
+    vector_operations("search", "success")
+    took = round((time.perf_counter() - started) * 1000, 3)
+    if body.group_by is not None:
+        groups = [GroupOut.of(each) for each in found if isinstance(each, Group)]
+        return SearchOut(groups=groups, count=len(groups), took_ms=took)
+    hits = [HitOut.of(each) for each in found if not isinstance(each, Group)]
+    return SearchOut(results=hits, count=len(hits), took_ms=took)
+
+
+@router.get("/collections")
+async def collections(caller: Reader, service: Service) -> CollectionsOut:
+    """The collections, with how many points of the tenant each holds."""
+    return CollectionsOut(items=[CollectionOut.of(each) for each in service.collections(caller.tenant_id)])
+
+
+@router.delete("/{point_id}", status_code=204)
+async def delete(
+    point_id: str,
+    caller: Writer,
+    service: Service,
+    collection: Annotated[
+        Literal["task_vectors", "document_vectors", "message_vectors"], Query()
+    ] = "document_vectors",
+) -> Response:
+    """Delete one point."""
+    service.delete(caller.tenant_id, collection, _client_id(point_id))
+    vector_operations("delete", "success")
+    return Response(status_code=204)
+
+
+def _client_id(text: str) -> UUID | int:
+    if text.isascii() and text.isdigit() and int(text) < 2**64:
+        return int(text)
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInput.at("path:point_id", "A point's id is a UUID or an unsigned 64-bit integer.") from None

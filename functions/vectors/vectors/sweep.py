@@ -1,0 +1,29 @@
+"""Every minute: imports that the engine lost."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from email_sender.adapters.postgres.directory import Directory
+from email_sender.errors import DomainError
+from email_sender.kit.resources import platform_database
+from email_sender.kit.telemetry import logger
+from vectors.bootstrap import import_service
+
+
+@cache
+def _directory() -> Directory:
+    return Directory(platform_database())
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    started = 0
+    for tenant_id in _directory().tenants():
+        try:
+            started += import_service().sweep(tenant_id)
+        except DomainError:
+            # One tenant's trouble is not another's.
+            logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))
+    return {"started": started}

@@ -1,0 +1,57 @@
+"""Runs and approvals."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from email_sender.kit.auth import Principal, requires
+from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.params import Cursor, Limit, id_cursor
+from email_sender.security.permissions import Permission
+from email_sender.workflows.approvals import ApprovalService
+from email_sender.workflows.definitions import Actor
+from email_sender.workflows.model import Decision
+from email_sender.workflows.runs import RunService
+from workflows.bootstrap import approval_service, run_service
+from workflows.schemas import ApprovalOut, DecisionIn, Listing, RunDetailOut, RunOut
+
+router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
+Runs = Annotated[RunService, Depends(run_service)]
+Approvals = Annotated[ApprovalService, Depends(approval_service)]
+Reader = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_READ))]
+Executor = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_EXECUTE))]
+Approver = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_APPROVE))]
+
+
+@router.get("/runs/{run_id}")
+async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
+    """A run with its steps: attempts, times, results, and errors in words."""
+    return RunDetailOut.with_steps(service.get(caller.tenant_id, run_id))
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
+    """Stop a run. What it did stays done."""
+    return RunOut.of(service.cancel(caller.tenant_id, run_id, Actor(caller.subject, caller.role)))
+
+
+@router.get("/approvals")
+async def page(
+    caller: Approver,
+    service: Approvals,
+    status: Annotated[Literal["pending", "approved", "denied", "expired"] | None, Query()] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Listing[ApprovalOut]:
+    found = service.page(caller.tenant_id, Decision(status) if status else None, id_cursor(cursor), limit)
+    return Listing(items=[ApprovalOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+
+
+@router.post("/approvals/{approval_id}")
+async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
+    """Approve or deny. The same answer twice is harmless; another one is a conflict."""
+    decided = service.decide(
+        caller.tenant_id, approval_id, Decision(body.decision), body.comment, Actor(caller.subject, caller.role)
+    )
+    return ApprovalOut.of(decided)

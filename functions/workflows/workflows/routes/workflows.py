@@ -1,0 +1,106 @@
+"""Workflows: store, version, validate, run."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from email_sender.kit.auth import Principal, requires
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
+from email_sender.security.permissions import Permission
+from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.definitions import Actor, WorkflowService
+from email_sender.workflows.runs import RunService
+from workflows.bootstrap import run_service, workflow_service
+from workflows.definitions import read_definition
+from workflows.schemas import ActionOut, ExecuteIn, Listing, RunOut, ValidOut, WorkflowIn, WorkflowOut
+
+router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
+Service = Annotated[WorkflowService, Depends(workflow_service)]
+Runs = Annotated[RunService, Depends(run_service)]
+Reader = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_READ))]
+Writer = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_WRITE))]
+Executor = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_EXECUTE))]
+
+
+@router.get("")
+async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[WorkflowOut]:
+    found = service.page(caller.tenant_id, id_cursor(cursor), limit)
+    return Listing(items=[WorkflowOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/actions")
+async def actions(_caller: Reader) -> Listing[ActionOut]:
+    """What a step may use, with the schemas of its `with` and its result."""
+    return Listing(items=[ActionOut.of(action) for action in SPINE])
+
+
+@router.post("", status_code=201)
+async def create(
+    request: Request, response: Response, body: WorkflowIn, caller: Writer, service: Service
+) -> WorkflowOut:
+    """Store a workflow and register it with the engine. Every mistake is named by a pointer; nothing is stored then."""
+    raw = read_definition(body.definition)
+    created = service.create(caller.tenant_id, operation_id(request), raw, _actor(caller))
+    response.headers["etag"] = f'"{created.version}"'
+    return WorkflowOut.of(created)
+
+
+@router.post("/validate")
+async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidOut:
+    """Check a definition without storing it."""
+    return ValidOut.of(service.validate(read_definition(body.definition), _actor(caller)))
+
+
+@router.get("/{workflow_id}")
+async def read(workflow_id: UUID, response: Response, caller: Reader, service: Service) -> WorkflowOut:
+    found = service.get(caller.tenant_id, workflow_id)
+    response.headers["etag"] = f'"{found.version}"'
+    return WorkflowOut.of(found)
+
+
+@router.put("/{workflow_id}")
+async def change(  # noqa: PLR0913
+    workflow_id: UUID,
+    response: Response,
+    body: WorkflowIn,
+    caller: Writer,
+    service: Service,
+    if_match: IfMatch = None,
+) -> WorkflowOut:
+    """Make a new version; runs keep theirs."""
+    raw = read_definition(body.definition)
+    changed = service.update(caller.tenant_id, workflow_id, raw, version_of(if_match), _actor(caller))
+    response.headers["etag"] = f'"{changed.version}"'
+    return WorkflowOut.of(changed)
+
+
+@router.delete("/{workflow_id}", status_code=204)
+async def archive(workflow_id: UUID, caller: Writer, service: Service) -> Response:
+    """Archive a workflow: no new runs. What runs goes on."""
+    service.archive(caller.tenant_id, workflow_id)
+    return Response(status_code=204)
+
+
+@router.post("/{workflow_id}/execute", status_code=202)
+async def execute(
+    request: Request, response: Response, workflow_id: UUID, body: ExecuteIn, caller: Executor, runs: Runs
+) -> RunOut:
+    """Start a run of the newest version, for the caller. Follow it at /runs/{id}."""
+    run = runs.start(caller.tenant_id, operation_id(request), workflow_id, body.inputs, _actor(caller))
+    response.headers["location"] = f"/api/v1/runs/{run.id}"
+    return RunOut.of(run)
+
+
+@router.get("/{workflow_id}/runs")
+async def runs_of(
+    workflow_id: UUID, caller: Reader, runs: Runs, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[RunOut]:
+    """Runs, newest first."""
+    found = runs.page(caller.tenant_id, workflow_id, id_cursor(cursor), limit)
+    return Listing(items=[RunOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+
+
+def _actor(caller: Principal) -> Actor:
+    return Actor(caller.subject, caller.role)

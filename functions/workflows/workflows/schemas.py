@@ -1,0 +1,200 @@
+"""The HTTP contract of workflows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.workflows.catalogue import Action
+from email_sender.workflows.definition import Definition
+from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow
+
+
+class Body(BaseModel):
+    """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Listing[T](BaseModel):
+    items: Sequence[T]
+    next_cursor: str | None = None
+
+
+class WorkflowIn(Body):
+    """`definition` as an object, or as YAML in a string."""
+
+    definition: dict[str, Any] | str
+
+
+class WorkflowOut(BaseModel):
+    id: UUID
+    name: str
+    version: int
+    status: str
+    definition: Mapping[str, Any]
+    created_at: datetime | None
+    updated_at: datetime | None
+
+    @classmethod
+    def of(cls, workflow: Workflow) -> Self:
+        return cls(
+            id=workflow.id,
+            name=workflow.name,
+            version=workflow.version,
+            status=workflow.status,
+            definition=workflow.definition,
+            created_at=workflow.created_at,
+            updated_at=workflow.updated_at,
+        )
+
+
+class ValidOut(BaseModel):
+    """`levels`: the steps that run side by side, in order."""
+
+    name: str
+    steps: int
+    levels: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, definition: Definition) -> Self:
+        return cls(name=definition.name, steps=len(definition.steps), levels=definition.levels)
+
+
+class ActionOut(BaseModel):
+    """`with` is the JSON Schema of a step's `with`, `result` of what it gives."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    description: str
+    permission: str | None
+    input_schema: Mapping[str, Any] = Field(serialization_alias="with")
+    result: Mapping[str, Any]
+    waits: bool
+
+    @classmethod
+    def of(cls, action: Action) -> Self:
+        return cls(
+            name=action.name,
+            description=action.description,
+            permission=action.permission or None,
+            input_schema=action.input_schema,
+            result=action.result_schema,
+            waits=action.callback,
+        )
+
+
+class ExecuteIn(Body):
+    inputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class StepOut(BaseModel):
+    """`item` counts the items of a for_each from 0; null is the step itself."""
+
+    step: str
+    item: int | None
+    action: str
+    status: str
+    attempts: int
+    result: Mapping[str, Any] | None
+    error: Mapping[str, str] | None
+    started_at: datetime
+    finished_at: datetime | None
+    took_ms: int | None
+
+    @classmethod
+    def of(cls, step: StepRecord) -> Self:
+        took = None if step.finished_at is None else int((step.finished_at - step.started_at).total_seconds() * 1000)
+        return cls(
+            step=step.step,
+            item=None if step.item < 0 else step.item,
+            action=step.action,
+            status=step.status,
+            attempts=step.attempts,
+            result=step.result,
+            error=step.error,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+            took_ms=took,
+        )
+
+
+class RunOut(BaseModel):
+    id: UUID
+    workflow_id: UUID
+    version: int
+    status: str
+    inputs: Mapping[str, Any]
+    started_by: str
+    error: Mapping[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls(
+            id=run.id,
+            workflow_id=run.workflow_id,
+            version=run.version,
+            status=run.status,
+            inputs=run.inputs,
+            started_by=run.started_by,
+            error=run.error,
+            created_at=run.created_at,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+        )
+
+
+class RunDetailOut(RunOut):
+    steps: list[StepOut] = Field(default_factory=list)
+
+    @classmethod
+    def with_steps(cls, detail: RunDetail) -> Self:
+        return cls(**dict(RunOut.of(detail.run)), steps=[StepOut.of(each) for each in detail.steps])
+
+
+class ShownDraftOut(BaseModel):
+    draft_id: UUID
+    sha256: str
+
+
+class ApprovalOut(BaseModel):
+    """Read each draft at /drafts/{id}; what is sent is what has this hash."""
+
+    id: UUID
+    run_id: UUID
+    step: str
+    title: str
+    status: str
+    drafts: list[ShownDraftOut]
+    requested_at: datetime
+    expires_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    comment: str | None
+
+    @classmethod
+    def of(cls, approval: Approval) -> Self:
+        return cls(
+            id=approval.id,
+            run_id=approval.run_id,
+            step=approval.step,
+            title=approval.title,
+            status=approval.status,
+            drafts=[ShownDraftOut(draft_id=each.draft_id, sha256=each.sha256) for each in approval.drafts],
+            requested_at=approval.requested_at,
+            expires_at=approval.expires_at,
+            decided_by=approval.decided_by,
+            decided_at=approval.decided_at,
+            comment=approval.comment,
+        )
+
+
+class DecisionIn(Body):
+    decision: Literal["approved", "denied"]
+    comment: Annotated[str, Field(max_length=2_000)] | None = None

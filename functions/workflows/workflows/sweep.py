@@ -1,0 +1,29 @@
+"""Every minute: what was begun and not finished, because something died in between."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from email_sender.adapters.postgres.directory import Directory
+from email_sender.errors import DomainError
+from email_sender.kit.resources import platform_database
+from email_sender.kit.telemetry import logger
+from workflows.bootstrap import approval_service, run_service
+
+
+@cache
+def _directory() -> Directory:
+    return Directory(platform_database())
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    changed = 0
+    for tenant_id in _directory().tenants():
+        try:
+            changed += run_service().sweep(tenant_id) + approval_service().sweep(tenant_id)
+        except DomainError:
+            # One tenant's trouble is not another's.
+            logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))
+    return {"changed": changed}

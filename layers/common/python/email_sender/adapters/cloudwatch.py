@@ -1,0 +1,74 @@
+"""Series as CloudWatch holds them, for GET /metrics."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from email_sender.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+
+_WINDOW = timedelta(minutes=5)
+# GetMetricData takes 500 queries a call.
+_MAX_QUERIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`value` is `statistic` ("Sum", "SampleCount", "Average", "Maximum") over the last five minutes."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    statistic: str
+    value: float
+
+
+class CloudWatchMetrics:
+    def __init__(self, client: Callable[[], "CloudWatchClient"], namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+
+    def samples(self, wanted: dict[str, Sequence[str]]) -> list[Sample]:
+        """The statistics wanted of each series, for every combination of labels that was seen lately."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            series = [
+                (metric["MetricName"], metric["Dimensions"], statistic)
+                for name, statistics in wanted.items()
+                for metric in self._listed(name)
+                for statistic in statistics
+            ]
+            return [sample for start in range(0, len(series), _MAX_QUERIES) for sample in self._read(series[start:][:_MAX_QUERIES])]
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("CloudWatch did not answer.") from error
+
+    def _listed(self, name: str) -> Iterator[Any]:
+        pages = self._client().get_paginator("list_metrics").paginate(Namespace=self._namespace, MetricName=name)
+        for page in pages:
+            yield from page["Metrics"]
+
+    def _read(self, series: list[tuple[str, Any, str]]) -> Iterator[Sample]:
+        now = datetime.now(UTC)
+        answer = self._client().get_metric_data(
+            StartTime=now - _WINDOW,
+            EndTime=now,
+            MetricDataQueries=[
+                {
+                    "Id": f"q{number}",
+                    "MetricStat": {
+                        "Metric": {"Namespace": self._namespace, "MetricName": name, "Dimensions": dimensions},
+                        "Period": int(_WINDOW.total_seconds()),
+                        "Stat": statistic,
+                    },
+                }
+                for number, (name, dimensions, statistic) in enumerate(series)
+            ],
+        )
+        for result in answer["MetricDataResults"]:
+            if not result["Values"]:
+                continue
+            name, dimensions, statistic = series[int(result["Id"][1:])]
+            labels = tuple((each["Name"], each["Value"]) for each in dimensions)
+            yield Sample(name, labels, statistic, sum(result["Values"]))

@@ -1,0 +1,57 @@
+"""Text to vectors. Implements vectors.ports.Embedder."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from email_sender.errors import RateLimited, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+_MAX_CHARACTERS = 20_000
+
+
+class WordLlamaEmbedder:
+    """The bundled model: static word embeddings on one core, no download. For development and small installations."""
+
+    model = "wordllama-l2-supercat-256"
+    size = 256
+
+    @cached_property
+    def _loaded(self) -> Any:
+        from wordllama import WordLlama
+
+        # The weights are in the package; with downloads disabled a missing file is an error and not a network call.
+        return WordLlama.load(dim=self.size, disable_download=True)
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        cut = [text[:_MAX_CHARACTERS] or " " for text in texts]
+        vectors: list[list[float]] = self._loaded.embed(cut, norm=True).tolist()
+        return vectors
+
+
+class BedrockEmbedder:
+    """Amazon Titan Text Embeddings V2 (docs.aws.amazon.com/bedrock, "Titan Text Embeddings models")."""
+
+    def __init__(self, client: Callable[[], "BedrockRuntimeClient"], size: int = 256) -> None:
+        self._client = client
+        self.size = size
+        self.model = f"amazon.titan-embed-text-v2:0/{size}"
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> Sequence[float]:
+        from botocore.exceptions import ClientError
+
+        body = json.dumps({"inputText": text[:_MAX_CHARACTERS] or " ", "dimensions": self.size, "normalize": True})
+        try:
+            answer = self._client().invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ThrottlingException":
+                raise RateLimited("The embedding model takes no more for now.") from error
+            raise Unavailable("The embedding model failed.") from error
+        vector: list[float] = json.loads(answer["body"].read())["embedding"]
+        return vector

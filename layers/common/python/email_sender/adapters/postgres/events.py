@@ -1,0 +1,204 @@
+"""The recorded events and the outbox, for the platform's role; and the tenant's view of its events."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.eventbridge import encode
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.events import Bus, BusEntry, StoredEvent
+from email_sender.errors import InvalidInput
+from email_sender.paging import Page
+
+_INSERT = """
+insert into events (id, type, payload, source, tenant_id, aggregate_id, sequence, occurred_at, correlation_id,
+                    causation_id)
+select * from unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::text[], %s::uuid[], %s::text[], %s::bigint[],
+                     %s::timestamptz[], %s::text[], %s::text[])
+on conflict do nothing
+"""
+# A due row is pushed away before the bus is asked, so that two relays share the work and a dead one blocks nothing.
+_DUE = """
+update outbox set attempts = attempts + 1,
+    next_attempt_at = now() + least(interval '5 minutes', interval '15 seconds' * power(2, attempts))
+where sequence in (
+    select sequence from outbox where next_attempt_at <= now() order by sequence limit %s for update skip locked
+)
+returning sequence, source, type, detail
+"""
+
+
+class PostgresEventLog:
+    """Implements coordination.recording.EventLog."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        if not ids:
+            return {}
+        with self._database.platform() as conn:
+            rows = conn.execute("select * from outbox where id = any(%s)", [list(ids)]).fetchall()
+        return {row["id"]: _announced(row) for row in rows}
+
+    def recorded(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        if not ids:
+            return frozenset()
+        with self._database.platform() as conn:
+            rows = conn.execute("select id from events where id = any(%s)", [list(ids)]).fetchall()
+        return frozenset(row["id"] for row in rows)
+
+    def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
+        if not sources:
+            return {}
+        with self._database.platform() as conn:
+            rows = conn.execute(
+                "select s.* from event_sources s join unnest(%s::text[], %s::text[]) as w (account, source) "
+                "using (account, source)",
+                [[each[0] for each in sources], [each[1] for each in sources]],
+            ).fetchall()
+        return {(row["account"], row["source"]): row["tenant_id"] for row in rows}
+
+    def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
+        with self._database.platform() as conn:
+            stored = conn.execute(
+                _INSERT,
+                [
+                    [each.id for each in events],
+                    [each.type for each in events],
+                    [Jsonb(_storable(each.payload)) for each in events],
+                    [each.source for each in events],
+                    [each.tenant_id for each in events],
+                    [each.aggregate_id for each in events],
+                    [each.sequence for each in events],
+                    [each.occurred_at for each in events],
+                    [each.correlation_id for each in events],
+                    [each.causation_id for each in events],
+                ],
+            ).rowcount
+            conn.execute("delete from outbox where id = any(%s)", [list(announced)])
+            conn.commit()
+        return stored
+
+
+class OutboxRelay:
+    """Puts on the bus what was not put right after its commit, or was lost on the way to the recorder."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database, self._bus = database, bus
+
+    def sweep(self, limit: int = 500) -> int:
+        """Returns how many were put. Repeats are the recorder's to recognise."""
+        with self._database.platform() as conn:
+            rows = conn.execute(_DUE, [limit]).fetchall()
+            conn.commit()
+        entries = [
+            BusEntry(row["source"], row["type"], encode({**row["detail"], "sequence": row["sequence"]}))
+            for row in sorted(rows, key=lambda row: row["sequence"])
+        ]
+        return sum(self._bus.put(entries)) if entries else 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    type: str | None = None
+    source: str | None = None
+    correlation_id: str | None = None
+
+
+class PostgresEvents:
+    """A tenant's events, newest first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, tenant_id: UUID, query: EventQuery, cursor: str | None, limit: int) -> Page[StoredEvent]:
+        before, before_id = _read_cursor(cursor)
+        with self._database.tenant(tenant_id) as conn:
+            rows = conn.execute(
+                """
+                select * from events
+                where tenant_id = %(tenant)s
+                  and (%(type)s::text is null or type = %(type)s)
+                  and (%(source)s::text is null or source = %(source)s)
+                  and (%(correlation)s::text is null or correlation_id = %(correlation)s)
+                  and (%(before)s::timestamptz is null or (occurred_at, id) < (%(before)s, %(before_id)s))
+                order by occurred_at desc, id desc limit %(limit)s
+                """,
+                {
+                    "tenant": tenant_id,
+                    "type": query.type,
+                    "source": query.source,
+                    "correlation": query.correlation_id,
+                    "before": before,
+                    "before_id": before_id,
+                    "limit": limit + 1,
+                },
+            ).fetchall()
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = f"{last['occurred_at'].isoformat()}~{last['id']}" if last else None
+        return Page([_stored(row) for row in rows[:limit]], following)
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+    if cursor is None:
+        return None, None
+    moment, _, event_id = cursor.partition("~")
+    try:
+        # A "+" of a time zone arrives as a space where a client did not encode it.
+        return datetime.fromisoformat(moment.replace(" ", "+")), UUID(event_id)
+    except ValueError:
+        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None
+
+
+def _announced(row: Row) -> StoredEvent:
+    detail: dict[str, Any] = row["detail"]
+    return StoredEvent(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        tenant_id=row["tenant_id"],
+        occurred_at=datetime.fromisoformat(detail["occurred_at"]),
+        payload={**detail, "sequence": row["sequence"]},
+        aggregate_id=detail["aggregate_id"],
+        sequence=row["sequence"],
+        correlation_id=detail["correlation_id"],
+        causation_id=detail["causation_id"],
+    )
+
+
+def _stored(row: Row) -> StoredEvent:
+    return StoredEvent(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        tenant_id=row["tenant_id"],
+        occurred_at=row["occurred_at"],
+        payload=row["payload"],
+        aggregate_id=row["aggregate_id"],
+        sequence=row["sequence"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+    )
+
+
+def _storable(payload: Mapping[str, Any]) -> Any:
+    """PostgreSQL's jsonb takes no NUL character; another system's event may hold one."""
+    if "\\u0000" not in json.dumps(payload):
+        return payload
+    return _without_nul(payload)
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, Mapping):
+        return {_without_nul(key): _without_nul(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(each) for each in value]
+    return value

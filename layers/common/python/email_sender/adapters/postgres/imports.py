@@ -1,0 +1,261 @@
+"""Imports and the mail archive in PostgreSQL. Implements vectors.import_model.ImportUnit."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from uuid import UUID, uuid5
+
+from psycopg import Connection, Cursor
+
+from email_sender.adapters.postgres.contacts import ADDRESS, CONTENT, NAME
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.unit import Unit
+from email_sender.coordination.events import Bus
+from email_sender.security.ports import TenantKeys, Vault
+from email_sender.vectors.import_model import Archived, Import, ImportStatus, Progress, Refused, Stored
+
+_SAVE = """
+update imports set status = %(status)s, object_version = %(version)s, execution_arn = %(execution)s,
+    chunks = %(chunks)s, size_bytes = %(size)s, error = %(error)s, started_at = %(started)s, finished_at = %(finished)s
+where id = %(id)s
+"""
+# Sorted by hash, so that two chunks that share contacts lock them in one order.
+_CONTACTS = """
+insert into contacts as c (id, tenant_id, address_hash, address_enc, name_enc, last_seen_at)
+select * from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::bytea[], %s::timestamptz[])
+on conflict (tenant_id, address_hash) do update set
+    name_enc = coalesce(c.name_enc, excluded.name_enc),
+    last_seen_at = greatest(c.last_seen_at, excluded.last_seen_at)
+returning id, address_hash
+"""
+_MESSAGE = """
+insert into messages (id, tenant_id, import_id, message_hash, reference_hashes, contact_id, sent_at, automatic,
+                      content_enc, problems)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (tenant_id, message_hash) do nothing
+returning id
+"""
+_CHUNK = """
+insert into import_chunks as c (tenant_id, import_id, ordinal, messages, stored, duplicates, failed)
+values (%s, %s, %s, %s, %s, %s, %s)
+on conflict (import_id, ordinal) do nothing
+"""
+_LINKS = """
+with mine as (select * from messages where import_id = %(import)s),
+     wanted as (select array(select distinct unnest(reference_hashes) from mine) as keys)
+select m.message_hash, m.reference_hashes, m.thread_id from messages m, wanted
+where m.import_id = %(import)s
+   or m.message_hash = any(wanted.keys)
+   or m.reference_hashes && wanted.keys
+   or m.reference_hashes && array(select message_hash from mine)
+"""
+
+
+class PostgresImportUnit(Unit):
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys) -> None:
+        super().__init__(conn, tenant_id, bus)
+        self._keys = keys
+
+    def add(self, new: Import) -> None:
+        self.conn.execute(
+            """
+            insert into imports (id, tenant_id, kind, status, file_name, size_bytes, object_key, created_by, created_at)
+            values (%s, %s, 'mailbox', %s, %s, %s, %s, %s, %s)
+            """,
+            [
+                new.id,
+                self.tenant_id,
+                new.status,
+                new.file_name,
+                new.size_bytes,
+                new.object_key,
+                new.created_by,
+                new.created_at,
+            ],
+        )
+
+    def get(self, import_id: UUID, *, lock: bool = False) -> Import | None:
+        query = "select * from imports where id = %s for update" if lock else "select * from imports where id = %s"
+        row = self.conn.execute(query, [import_id]).fetchone()
+        return _import(row) if row else None
+
+    def save(self, changed: Import) -> None:
+        self.conn.execute(
+            _SAVE,
+            {
+                "id": changed.id,
+                "status": changed.status,
+                "version": changed.object_version,
+                "execution": changed.execution_arn,
+                "chunks": changed.chunks,
+                "size": changed.size_bytes,
+                "error": changed.error,
+                "started": changed.started_at,
+                "finished": changed.finished_at,
+            },
+        )
+
+    def unfinished(self) -> Sequence[Import]:
+        rows = self.conn.execute(
+            "select * from imports where status in ('awaiting_upload', 'processing') "
+            "and created_at < now() - interval '30 seconds' order by created_at"
+        ).fetchall()
+        return [_import(row) for row in rows]
+
+    def progress(self, import_id: UUID) -> Progress:
+        row = self.conn.execute(
+            """
+            select count(*) as chunks, coalesce(sum(messages), 0) as messages, coalesce(sum(stored), 0) as stored,
+                   coalesce(sum(duplicates), 0) as duplicates, coalesce(sum(failed), 0) as failed
+            from import_chunks where import_id = %s
+            """,
+            [import_id],
+        ).fetchone()
+        assert row is not None  # noqa: S101  # an aggregate has one row
+        return Progress(row["chunks"], row["messages"], row["stored"], row["duplicates"], row["failed"])
+
+    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]:
+        rows = self.conn.execute(
+            "select ordinal, reason from import_errors where import_id = %s and ordinal > %s order by ordinal limit %s",
+            [import_id, after, limit],
+        ).fetchall()
+        return [Refused(row["ordinal"], row["reason"]) for row in rows]
+
+    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
+        contacts = self._contacts(messages)
+        stored = []
+        with self.conn.pipeline():
+            cursors = [self._message(import_id, each, contacts) for each in messages]
+        for each, cursor in zip(messages, cursors, strict=True):
+            key = self._keys.fingerprint(each.parsed.message_id)
+            contact = contacts.get(self._sender(each)) if self._sender(each) else None
+            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, cursor.fetchone() is not None))
+        return stored
+
+    def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None:
+        self.conn.execute(
+            _CHUNK,
+            [
+                self.tenant_id,
+                import_id,
+                chunk,
+                progress.messages,
+                progress.stored,
+                progress.duplicates,
+                progress.failed,
+            ],
+        )
+        for each in errors:
+            self.conn.execute(
+                "insert into import_errors (tenant_id, import_id, ordinal, reason) values (%s, %s, %s, %s) "
+                "on conflict do nothing",
+                [self.tenant_id, import_id, each.ordinal, each.reason],
+            )
+
+    def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
+        rows = self.conn.execute(_LINKS, {"import": import_id}).fetchall()
+        return [
+            (row["message_hash"].hex(), [each.hex() for each in row["reference_hashes"]], row["thread_id"])
+            for row in rows
+        ]
+
+    def set_threads(self, threads: Mapping[str, UUID], merged: Mapping[UUID, UUID]) -> None:
+        ids = sorted(set(threads.values()))
+        self.conn.execute(
+            "insert into threads (id, tenant_id) select id, %s from unnest(%s::uuid[]) id on conflict do nothing",
+            [self.tenant_id, ids],
+        )
+        self.conn.execute(
+            """
+            update messages m set thread_id = t.thread_id
+            from unnest(%s::bytea[], %s::uuid[]) as t (message_hash, thread_id)
+            where m.message_hash = t.message_hash and m.thread_id is distinct from t.thread_id
+            """,
+            [[bytes.fromhex(key) for key in threads], list(threads.values())],
+        )
+        for old, new in merged.items():
+            self.conn.execute("update messages set thread_id = %s where thread_id = %s", [new, old])
+            self.conn.execute("delete from threads where id = %s", [old])
+
+    def _contacts(self, messages: Sequence[Archived]) -> dict[bytes, UUID]:
+        """The contact of each sender, by the hash of the address."""
+        newest: dict[bytes, Archived] = {}
+        for each in messages:
+            key = self._sender(each)
+            if key and (key not in newest or _when(each) >= _when(newest[key])):
+                newest[key] = each
+        if not newest:
+            return {}
+        keys = sorted(newest)
+        senders = [newest[key].parsed.sender for key in keys]
+        rows = self.conn.execute(
+            _CONTACTS,
+            [
+                [uuid5(self.tenant_id, f"contact/{key.hex()}") for key in keys],
+                [self.tenant_id] * len(keys),
+                keys,
+                [self._keys.encrypt(sender.email, ADDRESS) for sender in senders if sender],
+                [self._keys.encrypt(sender.name, NAME) if sender.name else None for sender in senders if sender],
+                [newest[key].parsed.sent_at for key in keys],
+            ],
+        ).fetchall()
+        return {row["address_hash"]: row["id"] for row in rows}
+
+    def _message(self, import_id: UUID, message: Archived, contacts: dict[bytes, UUID]) -> Cursor[Row]:
+        parsed = message.parsed
+        key = self._keys.fingerprint(parsed.message_id)
+        references = dict.fromkeys((*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else [])))
+        return self.conn.execute(
+            _MESSAGE,
+            [
+                uuid5(self.tenant_id, key.hex()),
+                self.tenant_id,
+                import_id,
+                key,
+                [self._keys.fingerprint(each) for each in references],
+                contacts.get(self._sender(message)),
+                parsed.sent_at,
+                parsed.is_automatic,
+                self._keys.encrypt(json.dumps({"subject": parsed.subject, "text": parsed.text}), CONTENT),
+                list(parsed.problems),
+            ],
+        )
+
+    def _sender(self, message: Archived) -> bytes:
+        """The hash of who wrote it; empty where no person did."""
+        sender = message.parsed.sender
+        return self._keys.fingerprint(sender.email) if sender and not message.parsed.is_automatic else b""
+
+
+class PostgresImportUnits:
+    def __init__(self, database: Database, vault: Vault, bus: Bus | None) -> None:
+        self._database, self._vault, self._bus = database, vault, bus
+
+    @contextmanager
+    def __call__(self, tenant_id: UUID) -> Iterator[PostgresImportUnit]:
+        # Before the transaction: the vault reads the same pool of one connection.
+        keys = self._vault.of(tenant_id)
+        with self._database.tenant(tenant_id) as conn:
+            yield PostgresImportUnit(conn, tenant_id, self._bus, keys)
+
+
+def _when(message: Archived) -> float:
+    return message.parsed.sent_at.timestamp() if message.parsed.sent_at else 0.0
+
+
+def _import(row: Row) -> Import:
+    return Import(
+        id=row["id"],
+        status=ImportStatus(row["status"]),
+        file_name=row["file_name"],
+        size_bytes=row["size_bytes"],
+        object_key=row["object_key"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        object_version=row["object_version"],
+        execution_arn=row["execution_arn"],
+        chunks=row["chunks"],
+        error=row["error"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )

@@ -1,0 +1,73 @@
+"""What came over the bus, kept once: ours as we wrote it, others' as it came."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from email_sender.coordination.events import PLATFORM_TENANT, SOURCE_PREFIX, StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class BusEvent:
+    """An event in EventBridge's envelope: `id`, `account` and `time` are the bus's own word, `detail` is anybody's."""
+
+    id: UUID
+    account: str
+    source: str
+    type: str
+    time: datetime
+    detail: Any
+
+
+class EventLog(Protocol):
+    """Of the platform's role."""
+
+    def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        """What the outbox holds under these ids, as it was written with the change it tells of."""
+
+    def recorded(self, ids: Sequence[UUID]) -> frozenset[UUID]: ...
+
+    def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
+        """The tenant of each registered (account, source)."""
+
+    def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
+        """Store what is not there, take `announced` from the outbox, in one transaction. Returns how many were new."""
+
+
+class Recorder:
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def record(self, batch: Sequence[BusEvent]) -> int:
+        """Store each event once. Returns how many were new.
+
+        An event is ours because the outbox holds it, and not because it says so: what claims our source, or a tenant,
+        without that is another system's, and belongs to whom its account and source are registered for.
+        """
+        claimed = {event.id: own for event in batch if (own := _claimed_id(event)) is not None}
+        announced = self._log.announced(list(claimed.values()))
+        recorded = self._log.recorded([own for own in claimed.values() if own not in announced])
+        foreign = [event for event in batch if claimed.get(event.id) not in {*announced, *recorded}]
+        tenants = self._log.tenants_of([(event.account, event.source) for event in foreign])
+        ours = {own: announced[own] for own in claimed.values() if own in announced}
+        others = [_foreign(event, tenants) for event in foreign]
+        return self._log.store([*ours.values(), *others], list(ours))
+
+
+def _claimed_id(event: BusEvent) -> UUID | None:
+    if not isinstance(event.detail, Mapping) or "tenant_id" not in event.detail:
+        return None
+    try:
+        return UUID(str(event.detail.get("id")))
+    except ValueError:
+        return None
+
+
+def _foreign(event: BusEvent, tenants: Mapping[tuple[str, str], UUID]) -> StoredEvent:
+    tenant = tenants.get((event.account, event.source), PLATFORM_TENANT)
+    if event.source.startswith(SOURCE_PREFIX):
+        tenant = PLATFORM_TENANT
+    payload = event.detail if isinstance(event.detail, Mapping) else {"detail": event.detail}
+    return StoredEvent(event.id, event.type[:128], event.source[:256], tenant, event.time, payload)

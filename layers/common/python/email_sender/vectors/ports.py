@@ -1,0 +1,53 @@
+"""What vectors need of the world."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+from uuid import UUID
+
+from email_sender.coordination.events import Event
+from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, Search
+
+
+class VectorIndex(Protocol):
+    """Every call is of one tenant; the index adds the tenant itself, to what it writes and to every condition."""
+
+    def prepare(self, collection: Collection) -> bool:
+        """Make the collection with its indexes where it is missing. Whether it was.
+
+        Raises:
+            Conflict: it is there with another size, distance or embedding model.
+        """
+
+    def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None: ...
+
+    def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None: ...
+
+    def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool: ...
+
+    def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]: ...
+
+    def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]: ...
+
+    def count(self, tenant_id: UUID, collection: str) -> int: ...
+
+
+class Embedder(Protocol):
+    @property
+    def model(self) -> str:
+        """Its id, stored with what it embedded: vectors of two models cannot be compared."""
+
+    @property
+    def size(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+
+
+class EventUnit(Protocol):
+    def emit(self, event: Event) -> None: ...
+
+    def commit(self) -> None: ...
+
+
+class EventUnits(Protocol):
+    def __call__(self, tenant_id: UUID) -> AbstractContextManager[EventUnit]: ...
