@@ -9,7 +9,7 @@ Where to look:
 
 - ``server``: the process, its two ports, its clean stop.
 - ``catalogue``: which collections and aliases there are, and how they survive ``kill -9``.
-- ``collection``: one collection: its engine, its lock, when it optimizes.
+- ``collection``: one collection: its engine and its lock; ``optimizer``: when and where it optimizes.
 - ``collections_api``, ``points_api``: what is answered on the wire. What is missing there answers UNIMPLEMENTED.
 - ``values``, ``filters``, ``queries``, ``groups``, ``configs``: from protobuf to the engine's words and back.
 """

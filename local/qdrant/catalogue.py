@@ -15,8 +15,10 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from local.qdrant.collection import Collection, sync_folder, write_json
+from local.qdrant.collection import Collection
 from local.qdrant.errors import Exists, Invalid, Missing
+from local.qdrant.files import sync_folder, write_json
+from local.qdrant.optimizer import settle
 from local.qdrant.wire import pb
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
@@ -142,7 +144,7 @@ class Catalogue:
     def _settle(self) -> None:
         while not self._stopping.wait(_TICK_SECONDS):
             for collection in list(self._collections.values()):
-                collection.settle()
+                settle(collection, self._stopping)
 
 
 def _check_name(name: str) -> None:

@@ -76,14 +76,14 @@ class PointsApi(pb.PointsServicer):  # type: ignore[misc]  # generated code has 
     @answers
     def CreateFieldIndex(self, request: pb.CreateFieldIndexCollection) -> pb.PointsOperationResponse:
         collection = self._catalogue.get(request.collection_name)
-        collection.add_index(request.field_name, schema_of(request))
-        return pb.PointsOperationResponse(result=_result(collection, request.wait))
+        operation = collection.add_index(request.field_name, schema_of(request))
+        return pb.PointsOperationResponse(result=_result(operation, request.wait))
 
     @answers
     def DeleteFieldIndex(self, request: pb.DeleteFieldIndexCollection) -> pb.PointsOperationResponse:
         collection = self._catalogue.get(request.collection_name)
-        collection.drop_index(request.field_name)
-        return pb.PointsOperationResponse(result=_result(collection, request.wait))
+        operation = collection.drop_index(request.field_name)
+        return pb.PointsOperationResponse(result=_result(operation, request.wait))
 
     @answers
     def Get(self, request: pb.GetPoints) -> pb.GetResponse:
@@ -159,15 +159,12 @@ def _found(collection: Collection, requests: Any) -> list[list[pb.ScoredPoint]]:
 
 
 def _apply(collection: Collection, write: writes.Write, wait: bool) -> pb.UpdateResult:
-    operation, points = write
-    with collection.writing(points) as shard:
-        shard.update(operation)
-    return _result(collection, wait)
+    return _result(collection.write(*write), wait)
 
 
-def _result(collection: Collection, wait: bool) -> pb.UpdateResult:
+def _result(operation: int, wait: bool) -> pb.UpdateResult:
     status = pb.UpdateStatus.Completed if wait else pb.UpdateStatus.Acknowledged
-    return pb.UpdateResult(operation_id=collection.operations, status=status)
+    return pb.UpdateResult(operation_id=operation, status=status)
 
 
 def _facet(value: str | int | bool) -> pb.FacetValue:
