@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ from local.qdrant.wire import pb
 type PointId = int | str | UUID
 type Vector = list[float] | list[list[float]] | edge.SparseVector
 
+_FLOAT_BYTES = 4
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -78,9 +81,18 @@ def ids_from(ids: Iterable[pb.PointId]) -> list[PointId]:
     return [id_from(one) for one in ids]
 
 
-def dense(data: Iterable[float]) -> list[float]:
+def dense(vector: pb.DenseVector) -> list[float]:
     """Floats as a list, the engine's fast way in. Raises Invalid for NaN and infinity."""
-    floats = list(data)
+    # A message's bytes end with its floats, little-endian as in memory: read there they cost half of what iterating
+    # over the repeated field does, and vectors are most of what this process decodes.
+    count = len(vector.data)
+    packed = array("f", vector.SerializeToString()[-_FLOAT_BYTES * count :] if count else b"")
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return _finite(packed.tolist())
+
+
+def _finite(floats: list[float]) -> list[float]:
     # The sum of finite 32-bit floats cannot overflow a double, so one look at it stands for a look at each.
     if not math.isfinite(sum(floats)):
         raise Invalid("a vector cannot hold NaN or infinity")
@@ -98,18 +110,18 @@ def vector_from(vector: Any) -> Vector:
     if isinstance(vector, pb.VectorInput):
         raise Invalid("the query names no vector")
     if vector.HasField("indices"):
-        return edge.SparseVector(list(vector.indices.data), dense(vector.data))
+        return edge.SparseVector(list(vector.indices.data), _finite(list(vector.data)))
     if vector.HasField("vectors_count"):
-        return _rows(dense(vector.data), vector.vectors_count)
-    return dense(vector.data)
+        return _rows(_finite(list(vector.data)), vector.vectors_count)
+    return _finite(list(vector.data))
 
 
 def _known(vector: Any, kind: str) -> Vector:
     if kind == "dense":
-        return dense(vector.dense.data)
+        return dense(vector.dense)
     if kind == "sparse":
-        return edge.SparseVector(list(vector.sparse.indices), dense(vector.sparse.values))
-    return [dense(one.data) for one in vector.multi_dense.vectors]
+        return edge.SparseVector(list(vector.sparse.indices), _finite(list(vector.sparse.values)))
+    return [dense(one) for one in vector.multi_dense.vectors]
 
 
 def _rows(flat: list[float], count: int) -> list[list[float]]:
