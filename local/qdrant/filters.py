@@ -65,6 +65,14 @@ def _match(match: pb.Match) -> Any:
     return _MATCHES[kind](getattr(match, kind))
 
 
+def _boolean(value: bool) -> edge.MatchValue:
+    # qdrant-edge-py 0.9.0 reads Python's bool as the integer it also is, and then matches 1, not true. NumPy's bool is
+    # no integer. It is imported here because it takes longer than the server's start, and few filters need it.
+    import numpy as np
+
+    return edge.MatchValue(np.bool_(value))  # type: ignore[arg-type]
+
+
 def _bounds(message: Any, build: Callable[[Any], Any] = lambda bound: bound) -> dict[str, Any]:
     return {name: build(getattr(message, name)) for name in ("lt", "gt", "gte", "lte") if message.HasField(name)}
 
@@ -106,7 +114,7 @@ _PARTS: dict[str, Callable[[Any], Any]] = {
 _MATCHES: dict[str, Callable[[Any], Any]] = {
     "keyword": edge.MatchValue,
     "integer": edge.MatchValue,
-    "boolean": edge.MatchValue,
+    "boolean": _boolean,
     "text": edge.MatchText,
     "text_any": edge.MatchTextAny,
     "phrase": edge.MatchPhrase,
