@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import secrets
 import shutil
 import threading
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         for leftover in [*folder.glob(".creating-*"), *folder.glob(".deleting-*")]:
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         self._collections = {
             path.parent.name: Collection(path.parent) for path in sorted(folder.glob("[!.]*/collection.json"))
         }
@@ -91,10 +92,11 @@ class Catalogue:
                 self._keep_aliases(kept)
             del self._collections[name]
             collection.close()
-            leaving = self._folder / f".deleting-{name}"
+            leaving = self._folder / f".deleting-{name}-{secrets.token_hex(4)}"
             (self._folder / name).rename(leaving)
             sync_folder(self._folder)
-            shutil.rmtree(leaving)
+            # An optimizer may still write into it: what stays is swept by the next start.
+            shutil.rmtree(leaving, ignore_errors=True)
             return True
 
     def change_aliases(self, actions: Iterable[pb.AliasOperations]) -> None:

@@ -200,7 +200,8 @@ class Collection:
         """Forget a copy that could not be optimized."""
         with self._lock:
             self._copying = None
-        shutil.rmtree(copy, ignore_errors=True)
+            if copy.name != self._shard_name:  # it failed before it took over
+                shutil.rmtree(copy, ignore_errors=True)
 
     def close(self) -> None:
         """Flush and release the shard. A second call does nothing."""

@@ -6,13 +6,20 @@ server's process no request would be answered meanwhile. Exits with 0 when the s
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 
 import qdrant_edge as edge
 
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+
 
 def main() -> None:
+    if sys.platform == "linux":
+        # A server that was killed sweeps this folder when it starts again; elsewhere this process then fails alone.
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     os.nice(10)  # whoever is being served goes first
     shard = edge.EdgeShard.load(sys.argv[1])
     shard.optimize()
