@@ -1,0 +1,206 @@
+"""Payloads, ids and vectors: protobuf on one side, the engine's plain Python on the other."""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import qdrant_edge as edge
+
+from local.qdrant.errors import Invalid, Unsupported
+from local.qdrant.wire import pb
+
+type PointId = int | str | UUID
+type Vector = list[float] | list[list[float]] | edge.SparseVector
+
+_FLOAT_BYTES = 4
+_INT64 = range(-(2**63), 2**63)
+
+
+def payload_from(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
+    """A payload as plain Python: None, bool, int, float, str, list and dict."""
+    return {key: _python(value) for key, value in fields.items()}
+
+
+def _python(value: pb.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind is None or kind == "null_value":
+        return None
+    if kind == "struct_value":
+        return payload_from(value.struct_value.fields)
+    if kind == "list_value":
+        return [_python(item) for item in value.list_value.values]
+    if kind == "double_value" and not math.isfinite(value.double_value):
+        raise Invalid("a payload cannot hold NaN or infinity")
+    return getattr(value, kind)
+
+
+def payload_to(payload: Mapping[str, Any] | None) -> dict[str, pb.Value]:
+    """The reverse of ``payload_from``. Integers that need more than 64 signed bits become doubles."""
+    return {key: value_to(item) for key, item in (payload or {}).items()}
+
+
+def value_to(item: Any) -> pb.Value:
+    if item is None:
+        return pb.Value(null_value=pb.NULL_VALUE)
+    if isinstance(item, bool):  # before int: True is one
+        return pb.Value(bool_value=item)
+    if isinstance(item, int):
+        return pb.Value(integer_value=item) if item in _INT64 else pb.Value(double_value=float(item))
+    if isinstance(item, float):
+        return pb.Value(double_value=item)
+    if isinstance(item, str):
+        return pb.Value(string_value=item)
+    if isinstance(item, dict):
+        return pb.Value(struct_value=pb.Struct(fields=payload_to(item)))
+    return pb.Value(list_value=pb.ListValue(values=[value_to(one) for one in item]))
+
+
+def id_from(point_id: pb.PointId) -> PointId:
+    """A number, or a UUID in canonical text. Raises Invalid for an empty id or text that is no UUID."""
+    kind = point_id.WhichOneof("point_id_options")
+    if kind == "num":
+        return int(point_id.num)
+    if kind == "uuid":
+        try:
+            return str(UUID(point_id.uuid))
+        except ValueError:
+            raise Invalid(f"Unable to parse UUID: {point_id.uuid}") from None
+    raise Invalid("Malformed PointId: it is empty")
+
+
+def id_to(point_id: PointId) -> pb.PointId:
+    return pb.PointId(num=point_id) if isinstance(point_id, int) else pb.PointId(uuid=str(point_id))
+
+
+def ids_from(ids: Iterable[pb.PointId]) -> list[PointId]:
+    return [id_from(one) for one in ids]
+
+
+def dense(vector: pb.DenseVector) -> list[float]:
+    """Floats as a list, the engine's fast way in. Raises Invalid for NaN and infinity."""
+    # A message's bytes end with its floats, little-endian as in memory: read there they cost half of what iterating
+    # over the repeated field does, and vectors are most of what this process decodes.
+    count = len(vector.data)
+    packed = array("f", vector.SerializeToString()[-_FLOAT_BYTES * count :] if count else b"")
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return _finite(packed.tolist())
+
+
+def _finite(floats: list[float]) -> list[float]:
+    # The sum of finite 32-bit floats cannot overflow a double, so one look at it stands for a look at each.
+    if not math.isfinite(sum(floats)):
+        raise Invalid("a vector cannot hold NaN or infinity")
+    return floats
+
+
+def vector_from(vector: Any) -> Vector:
+    """Read ``Vector`` or ``VectorInput``, in the current fields or the deprecated ``data``, ``indices``."""
+    for kind in ("dense", "sparse", "multi_dense"):
+        if vector.HasField(kind):
+            return _known(vector, kind)
+    for kind in ("document", "image", "object"):
+        if vector.HasField(kind):
+            raise Unsupported(f"inference of a vector from {kind}")
+    if isinstance(vector, pb.VectorInput):
+        raise Invalid("the query names no vector")
+    if vector.HasField("indices"):
+        return edge.SparseVector(list(vector.indices.data), _finite(list(vector.data)))
+    if vector.HasField("vectors_count"):
+        return _rows(_finite(list(vector.data)), vector.vectors_count)
+    return _finite(list(vector.data))
+
+
+def _known(vector: Any, kind: str) -> Vector:
+    if kind == "dense":
+        return dense(vector.dense)
+    if kind == "sparse":
+        return edge.SparseVector(list(vector.sparse.indices), _finite(list(vector.sparse.values)))
+    return [dense(one) for one in vector.multi_dense.vectors]
+
+
+def _rows(flat: list[float], count: int) -> list[list[float]]:
+    if count == 0 or len(flat) % count:
+        raise Invalid(f"{len(flat)} floats do not make {count} vectors")
+    width = len(flat) // count
+    return [flat[start : start + width] for start in range(0, len(flat), width)]
+
+
+def vectors_from(vectors: pb.Vectors) -> dict[str, Vector]:
+    """A point's vectors by name; the unnamed one is ``""``."""
+    if vectors.WhichOneof("vectors_options") == "vectors":
+        return {name: vector_from(vector) for name, vector in vectors.vectors.vectors.items()}
+    if vectors.HasField("vector"):
+        return {"": vector_from(vectors.vector)}
+    return {}
+
+
+def vectors_to(vectors: Any) -> pb.VectorsOutput | None:
+    """What the engine returns: None, the unnamed vector, or a dict by name."""
+    if vectors is None:
+        return None
+    if isinstance(vectors, dict):
+        named = {name: _output(vector) for name, vector in vectors.items()}
+        return pb.VectorsOutput(vectors=pb.NamedVectorsOutput(vectors=named))
+    return pb.VectorsOutput(vector=_output(vectors))
+
+
+def _output(vector: Any) -> pb.VectorOutput:
+    if isinstance(vector, edge.SparseVector):
+        return pb.VectorOutput(sparse=pb.SparseVector(values=vector.values, indices=vector.indices))
+    if vector and isinstance(vector[0], list):
+        rows = [pb.DenseVector(data=row) for row in vector]
+        return pb.VectorOutput(multi_dense=pb.MultiDenseVector(vectors=rows))
+    return pb.VectorOutput(dense=pb.DenseVector(data=vector))
+
+
+def with_payload(selector: pb.WithPayloadSelector) -> Any:
+    """The engine's selector. An absent one means no payload, as in Qdrant's gRPC."""
+    kind = selector.WhichOneof("selector_options")
+    if kind == "include":
+        return edge.PayloadSelector.Include(list(selector.include.fields))
+    if kind == "exclude":
+        return edge.PayloadSelector.Exclude(list(selector.exclude.fields))
+    return bool(selector.enable)
+
+
+def with_vectors(selector: pb.WithVectorsSelector) -> bool | list[str]:
+    if selector.WhichOneof("selector_options") == "include":
+        return list(selector.include.names)
+    return bool(selector.enable)
+
+
+def order_value(value: float | None) -> pb.OrderValue | None:
+    if value is None:
+        return None
+    return pb.OrderValue(int=value) if isinstance(value, int) else pb.OrderValue(float=value)
+
+
+def scored(point: edge.ScoredPoint) -> pb.ScoredPoint:
+    return scored_of(point, point)
+
+
+def scored_of(point: edge.ScoredPoint, stored: edge.ScoredPoint | edge.Record) -> pb.ScoredPoint:
+    """A hit with the payload and the vectors of ``stored``, which may have been read apart."""
+    return pb.ScoredPoint(
+        id=id_to(point.id),
+        payload=payload_to(stored.payload),
+        score=point.score,
+        version=point.version,
+        vectors=vectors_to(stored.vector),
+        order_value=order_value(point.order_value),
+    )
+
+
+def retrieved(record: edge.Record) -> pb.RetrievedPoint:
+    return pb.RetrievedPoint(
+        id=id_to(record.id),
+        payload=payload_to(record.payload),
+        vectors=vectors_to(record.vector),
+        order_value=order_value(record.order_value),
+    )
