@@ -69,6 +69,11 @@ class MailRelay:
                 try:
                     self._send(json.loads(path.read_text()))
                 except (OSError, smtplib.SMTPException) as error:
+                    if _is_refused(error):
+                        # A later try would end the same way: put aside, for who looks for the mail.
+                        logger.error("mail %s was refused: %s", path.name, error)
+                        path.rename(path.with_suffix(".refused"))
+                        continue
                     logger.warning("mail waits for %s:%s: %s", *self._server, error)
                     break  # the next one would wait for the same server
                 path.unlink()
@@ -76,8 +81,15 @@ class MailRelay:
     def _send(self, mail: dict[str, Any]) -> None:
         raw = _BARE_NEWLINE.sub(b"\r\n", mail["message"].encode())
         options = ["BODY=8BITMIME"] if not raw.isascii() else []
-        with smtplib.SMTP(*self._server, timeout=10) as client:
+        with smtplib.SMTP(*self._server, local_hostname="localhost", timeout=10) as client:
             client.sendmail(mail["source"], mail["recipients"], raw, mail_options=options)
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether the server's answer was final (5xx), for the mail or for all of its recipients."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
 def install(spool: Path, server: tuple[str, int]) -> MailRelay:
