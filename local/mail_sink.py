@@ -40,7 +40,7 @@ class Inbox:
         self._store = store
         self._stored = stored
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002
         try:
             message_id = self._store.add(envelope.mail_from or "", envelope.rcpt_tos, bytes(envelope.content))
         except (OSError, HeaderParseError) as error:
@@ -87,7 +87,7 @@ class Announcer:
             endpoint_url=self._endpoint,
             region_name="us-east-1",
             aws_access_key_id="000000000000",
-            aws_secret_access_key="local",  # noqa: S106 - the emulator's
+            aws_secret_access_key="test",  # noqa: S106 - the emulator's
             config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
         )
 
@@ -119,7 +119,7 @@ def http_server(port: int, store: MailStore) -> ThreadingHTTPServer:
     """The list of mails and each one's bytes."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             path = unquote(self.path.partition("?")[0])
             if path == "/messages":
                 self._answer(200, "application/json", json.dumps(store.messages()).encode())

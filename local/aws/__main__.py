@@ -7,7 +7,8 @@ import resource
 import sys
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from local.ports import HOST, is_free
+
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 # Each concurrent invocation is a process of 60 to 100 MB.
@@ -53,6 +54,9 @@ def main() -> None:
     parser.add_argument("--auth", action="store_true", help="enforce the policies of roles")
     options = parser.parse_args()
 
+    for port in (options.port, options.api_port):
+        if not is_free(port):  # asked first: a second server must not load, and then save, the state of the first
+            sys.exit(f"local.aws: port {port} is taken. Is another one running? Choose with --port and --api-port.")
     state = options.state.resolve()
     (state / "tmp").mkdir(parents=True, exist_ok=True)
     if options.log:
@@ -71,10 +75,7 @@ def main() -> None:
     if options.smtp:
         host, _, number = options.smtp.rpartition(":")
         smtp = (host, int(number))
-    try:
-        asyncio.run(serve(options.port, options.api_port, state, smtp))
-    except OSError as error:
-        sys.exit(f"local.aws: {error}. Is another one running? Choose other ports with --port and --api-port.")
+    asyncio.run(serve(options.port, options.api_port, state, smtp))
 
 
 if __name__ == "__main__":

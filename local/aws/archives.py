@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class ArchiveCache:
 
     def unpack(self, archive: bytes) -> Path:
         """The directory that holds the archive's files."""
-        target = self._root / hashlib.sha256(archive).hexdigest()
+        target = self._root / _digest(archive)
         if not target.is_dir():
             # Another thread may do the same at the same time: both unpack aside, and the first rename wins.
             aside = Path(tempfile.mkdtemp(prefix="unpacking-", dir=self._root))
@@ -43,3 +44,9 @@ class ArchiveCache:
         for entry in self._root.iterdir():
             if entry.name.startswith("unpacking-") or entry.stat().st_mtime < oldest:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+@lru_cache(maxsize=16)
+def _digest(archive: bytes) -> str:
+    """Asked for at each start of a sandbox, for the same bytes object, whose own hash Python keeps."""
+    return hashlib.sha256(archive).hexdigest()

@@ -1,6 +1,6 @@
 """Deploys a built SAM template to MiniStack: uploads what changed, creates or updates the stack, waits, and explains.
 
-    outputs = deploy(Path(".aws-sam/build"), "http://127.0.0.1:4566", "email-sender", {"Stage": "local"}, print)
+outputs = deploy(Path(".aws-sam/build"), "http://127.0.0.1:4566", "email-sender", {"Stage": "local"}, print)
 """
 
 import json
@@ -37,7 +37,7 @@ class DeploymentFailed(RuntimeError):
 def session(endpoint: str) -> Callable[[str], Any]:
     """A function that makes boto3 clients for the local endpoint, whatever AWS account this machine is set up for."""
     # A session of its own: credentials and region given, no profile, no metadata service.
-    own = boto3.Session(aws_access_key_id="000000000000", aws_secret_access_key="local", region_name=REGION)  # noqa: S106
+    own = boto3.Session(aws_access_key_id="000000000000", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
     config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2})
 
     def client(service: str) -> Any:
@@ -164,9 +164,11 @@ def _wait(cloudformation: "CloudFormationClient", stack: str, since: float) -> s
 
 def _reasons(cloudformation: "CloudFormationClient", stack: str, since: float) -> str:
     """The failed resources of the last attempt, first failure first, each with its reason."""
-    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    events = [event for page in pages for event in page["StackEvents"]]
     failures = [
-        f"  {event['LogicalResourceId']} ({event.get('ResourceType', '?')}): {event.get('ResourceStatusReason', 'no reason given')}"
+        f"  {event['LogicalResourceId']} ({event.get('ResourceType', '?')}): "
+        f"{event.get('ResourceStatusReason', 'no reason given')}"
         for event in reversed(events)
         if event["ResourceStatus"].endswith("_FAILED")
         and event["Timestamp"].timestamp() >= since

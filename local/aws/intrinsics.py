@@ -1,4 +1,4 @@
-"""CloudFormation's intrinsic functions in a parsed template: reading them from YAML, finding and replacing references."""
+"""CloudFormation's intrinsic functions: reading them from YAML, finding and replacing references."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +15,6 @@ _SUB_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short tags, and dates left as text (2012-10-17 is a policy version)."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
 
 def _construct_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
@@ -34,6 +29,10 @@ def _construct_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[s
     return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_multi_constructor("!", _construct_tag)
 
 

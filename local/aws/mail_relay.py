@@ -35,7 +35,7 @@ class MailRelay:
         self._spool = spool
         self._server = server
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         spool.mkdir(parents=True, exist_ok=True)
         self._last = max((int(path.name.partition("-")[0]) for path in spool.glob("*.json")), default=0)
         self._thread = threading.Thread(target=self._run, name="mail-relay", daemon=True)
@@ -46,7 +46,7 @@ class MailRelay:
 
     def stop(self) -> None:
         """Stop after the mail in hand; what is left goes out after the next start."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         self._thread.join(timeout=5)
 
@@ -60,11 +60,11 @@ class MailRelay:
         self._wake.set()
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wake.wait(RETRY_SECONDS if any(self._spool.glob("*.json")) else None)
             self._wake.clear()
             for path in sorted(self._spool.glob("*.json")):
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 try:
                     self._send(json.loads(path.read_text()))

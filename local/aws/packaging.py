@@ -1,4 +1,4 @@
-"""Artefacts as archives whose bytes depend on nothing but their files, so that what did not change is not sent again."""
+"""Artefacts as archives whose bytes depend on their files alone, so that what did not change is not sent again."""
 
 import hashlib
 import json

@@ -7,14 +7,11 @@ things as Lambda does. It stands on names that MiniStack does not promise: `inst
 was read when this was written.
 """
 
-import json
 import os
-import selectors
 import subprocess
 import sys
 import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from local.aws.archives import ArchiveCache
+from local.aws.pipes import Pipes
 from local.aws.upstream import check_sources
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -78,10 +76,15 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
     """One process that runs one version of one function, one invocation at a time."""
 
     runtime: Runtime
-    _pipes: "_Pipes | None" = None
+    _proc: subprocess.Popen[bytes] | None = None
+    _pipes: Pipes | None = None
     _init_log = ""
 
     def _spawn(self) -> None:
+        """MiniStack's name for it, called where a version is published with SnapStart."""
+        self._start()
+
+    def _start(self) -> Pipes:
         """Start the process and import the handler.
 
         Raises:
@@ -91,7 +94,7 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
         layers = [self.runtime.archives.unpack(archive) for archive in self._layer_archives()]
         reading, writing = os.pipe()
         try:
-            self._proc = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(WORKER), str(writing)],
                 cwd=code,
                 stdin=subprocess.PIPE,
@@ -105,7 +108,8 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
             raise
         finally:
             os.close(writing)
-        self._pipes = pipes = _Pipes(self._proc, reading)
+        self._proc = process
+        self._pipes = pipes = Pipes(process, reading)
         start = {
             "handler": self.config["Handler"],
             "path": [str(code), *(str(path) for layer in layers for path in _layer_path(layer))],
@@ -117,6 +121,7 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
             raise SandboxInitError(answer["error"], log)
         self._init_log = log
         self._start_time = time.time()
+        return pipes
 
     def invoke(
         self,
@@ -130,11 +135,12 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """Run one invocation; the answer has the keys that MiniStack's pool reads, with errors as a FunctionError."""
         with self._lock:
-            cold = self._proc is None or self._proc.poll() is not None
-            if cold:
+            process, pipes = self._proc, self._pipes  # another thread may stop the process at any time
+            cold = process is None or pipes is None or process.poll() is not None
+            if cold or pipes is None:
                 self._stop()
                 try:
-                    self._spawn()
+                    pipes = self._start()
                 except SandboxInitError as error:
                     return {"status": "ok", "result": FunctionError(error.report), "cold_start": True, "log": error.log}
             timeout = float(self.config.get("Timeout", 3))
@@ -144,26 +150,31 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
                 "trace_id": trace_id,
                 "deadline": time.time() + timeout,
             }
-            assert self._pipes is not None
-            answer, log = self._pipes.exchange({"event": event, "context": context}, timeout, request_id)
-            if self._pipes.broken:
+            answer, log = pipes.exchange({"event": event, "context": context}, timeout, request_id)
+            if pipes.broken:
                 self._stop()
             result = FunctionError(answer["error"]) if "error" in answer else answer["result"]
             init_log, self._init_log = self._init_log, ""
             return {"status": "ok", "result": result, "cold_start": cold, "log": init_log + log}
 
     def _stop(self) -> None:
-        if self._proc is not None:
-            self._proc.kill()
-            self._proc.wait()
-            self._proc = None
-        self._discard_tmpdir()
-
-    def _discard_tmpdir(self) -> None:
-        """Called by MiniStack's `kill_workers` for each one that it stopped: there are pipes to close, no directory."""
+        process, self._proc = self._proc, None
+        if process is not None:
+            process.kill()
+            process.wait()
         if self._pipes is not None:
             self._pipes.close()
             self._pipes = None
+
+    def _discard_tmpdir(self) -> None:
+        """Called by MiniStack's `kill_workers` for each one that it stopped: there are pipes to close, no directory."""
+        # Whoever waits for an answer holds the lock, sees the process end, and closes the pipes: a descriptor that is
+        # closed while another thread reads it may by then be somebody else's.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._stop()
+            finally:
+                self._lock.release()
 
     def _layer_archives(self) -> list[bytes]:
         archives = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers", [])]
@@ -197,96 +208,8 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
         }
         variables = (config.get("Environment") or {}).get("Variables") or {}
         own = {key: str(value) for key, value in variables.items() if key not in lambdas or key == "AWS_ENDPOINT_URL"}
-        return lambdas | lambda_runtime.execution_credentials(config) | own
-
-
-class _Pipes:
-    """The three pipes of a sandbox: requests in, answers out, and its log."""
-
-    def __init__(self, process: subprocess.Popen[bytes], answers: int) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process = process
-        self._requests = process.stdin
-        self._answers = answers
-        self._log = process.stdout
-        self._pending = b""
-        self.broken = False
-        os.set_blocking(answers, False)
-        os.set_blocking(self._log.fileno(), False)
-
-    def exchange(self, message: dict[str, Any], timeout: float, request_id: str = "") -> tuple[dict[str, Any], str]:
-        """Send one message and wait for its answer: the answer, and what was logged meanwhile.
-
-        A process that ends or does not answer in time gives an error answer and leaves the pipes `broken`.
-        """
-        lines: list[bytes] = []
-        deadline = time.monotonic() + timeout
-        line = None
-        try:
-            self._requests.write(json.dumps(message).encode() + b"\n")
-            self._requests.flush()
-            line = self._answer(deadline, lines)
-        except (BrokenPipeError, EOFError):
-            self.broken = True
-            answer = {"error": self._exit_report(request_id)}
-        else:
-            if line is None:
-                self.broken = True
-                text = f"{request_id and f'RequestId: {request_id} Error: '}Task timed out after {timeout:.2f} seconds"
-                answer = {"error": {"errorMessage": text, "errorType": "Sandbox.Timedout"}}
-            else:
-                answer = json.loads(line)
-        self._read_log(lines)
-        return answer, b"".join(lines).decode(errors="replace")
-
-    def close(self) -> None:
-        if self._answers < 0:
-            return
-        with suppress(BrokenPipeError):  # a request that the process did not live to read
-            self._requests.close()
-        self._log.close()
-        os.close(self._answers)
-        self._answers = -1
-
-    def _answer(self, deadline: float, log: list[bytes]) -> bytes | None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ)
-            selector.register(self._log, selectors.EVENT_READ)
-            while b"\n" not in self._pending:
-                ready = selector.select(deadline - time.monotonic())
-                if not ready and time.monotonic() >= deadline:
-                    return None
-                for key, _ in ready:
-                    if key.fd != self._answers:
-                        if not self._read_log(log):
-                            selector.unregister(self._log)  # closed by the handler, or by the process ending
-                    elif chunk := os.read(self._answers, 1 << 20):
-                        self._pending += chunk
-                    else:
-                        raise EOFError
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
-
-    def _read_log(self, lines: list[bytes]) -> bool:
-        """Take what the log holds now; False at its end."""
-        while True:
-            try:
-                chunk = os.read(self._log.fileno(), 1 << 16)
-            except BlockingIOError:
-                return True
-            if not chunk:
-                return False
-            lines.append(chunk)
-
-    def _exit_report(self, request_id: str) -> dict[str, Any]:
-        status = self._process.wait(5)
-        how = f"signal: {-status}" if status < 0 else f"exit status {status}"
-        text = f"Error: Runtime exited with error: {how}"
-        return {
-            "errorMessage": f"RequestId: {request_id} {text}" if request_id else text,
-            "errorType": "Runtime.ExitError",
-        }
+        credentials: dict[str, str] = lambda_runtime.execution_credentials(config)
+        return lambdas | credentials | own
 
 
 def install(runtime: Runtime) -> None:
@@ -306,7 +229,7 @@ def install(runtime: Runtime) -> None:
         return outcome
 
     lambda_svc._execute_function_warm = execute
-    lambda_runtime._worker_class_for = lambda config: Sandbox
+    lambda_runtime._worker_class_for = lambda _: Sandbox
 
 
 def _layer_path(layer: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from ministack.app import app as ministack
 from ministack.core import hypercorn_compat, lambda_runtime
 from ministack.services import apigateway
 
-from local.aws import mail_relay, sandboxes
+from local.aws import mail_relay, repairs, sandboxes
 from local.aws.archives import ArchiveCache
 from local.aws.runtime_packages import link_runtime_packages
 
@@ -76,6 +76,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
             endpoint=f"http://{HOST}:{port}",
         )
     )
+    repairs.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None
     hypercorn_compat.install()
 

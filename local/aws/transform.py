@@ -95,6 +95,7 @@ def transform(
     plain["Resources"] = _explode_apis(plain["Resources"], said)
     _without_snapshots(plain["Resources"], said)
     _without_throttling(plain["Resources"], said)
+    _without_old_versions(plain["Resources"], said)
     plain = _drop(plain, said)
     return plain, said
 
@@ -106,6 +107,8 @@ def _translate(template: dict[str, Any], parameters: Mapping[str, str], region: 
     except InvalidDocumentException as error:
         causes = "\n".join(f"  {cause.message}" for cause in error.causes)
         raise UnsupportedTemplate(f"SAM refuses the template:\n{causes}") from error
+    finally:
+        translator.metrics.publish()  # to nowhere; it complains at exit about what was not published
     plain.pop("Transform", None)
     return plain
 
@@ -144,16 +147,29 @@ def _without_throttling(resources: Resources, said: list[str]) -> None:
                 said.append(f"{logical_id}: its throttling was left out, requests are not limited")
 
 
+def _without_old_versions(resources: Resources, said: list[str]) -> None:
+    """SAM keeps every version ever published; each would keep a process and its archive here."""
+    versions = [resource for resource in resources.values() if resource["Type"] == "AWS::Lambda::Version"]
+    for version in versions:
+        version.pop("DeletionPolicy", None)
+    if versions:
+        said.append("Lambda versions: an update removes the one before, there is no rolling back to it")
+
+
 def _drop(template: dict[str, Any], said: list[str]) -> dict[str, Any]:
     """The template without the resources that MiniStack lacks, and without what refers to them."""
     resources: Resources = template["Resources"]
-    reasons = {logical_id: reason for logical_id, resource in resources.items() if (reason := _reason(resource["Type"]))}
+    reasons = {
+        logical_id: reason for logical_id, resource in resources.items() if (reason := _reason(resource["Type"]))
+    }
     machines = {
         logical_id: _machine_of(logical_id, resources)
         for logical_id in reasons
         if resources[logical_id]["Type"] in _MACHINE_ALIASES
     }
-    said += [f"{logical_id} ({resources[logical_id]['Type']}) was left out: {reasons[logical_id]}" for logical_id in reasons]
+    said += [
+        f"{logical_id} ({resources[logical_id]['Type']}) was left out: {reasons[logical_id]}" for logical_id in reasons
+    ]
 
     def replace(name: str, attribute: str | None) -> Any:
         if name in machines:
@@ -187,7 +203,9 @@ def _machine_of(logical_id: str, resources: Resources) -> str:
         machine: str = properties["StateMachineArn"]["Ref"]
         return machine
     preference = properties.get("DeploymentPreference", {})
-    version = preference.get("StateMachineVersionArn") or properties["RoutingConfiguration"][0]["StateMachineVersionArn"]
+    version = (
+        preference.get("StateMachineVersionArn") or properties["RoutingConfiguration"][0]["StateMachineVersionArn"]
+    )
     return _machine_of(version["Ref"], resources)
 
 

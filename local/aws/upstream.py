@@ -22,7 +22,11 @@ def check_sources(relies_on: Mapping[str, tuple[Callable[..., Any], str]]) -> No
     Raises:
         UpstreamChanged: it names those that differ and says what to do.
     """
-    changed = [f"{name} is now {now}" for name, (function, known) in relies_on.items() if (now := fingerprint(function)) != known]
+    changed = [
+        f"{name} is now {now}"
+        for name, (function, known) in relies_on.items()
+        if (now := fingerprint(function)) != known
+    ]
     if changed:
         raise UpstreamChanged(
             f"ministack {version('ministack')} is not the one that local/aws was written for: {'; '.join(changed)}. "

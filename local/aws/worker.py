@@ -1,7 +1,7 @@
 """The program inside a sandbox: it imports one handler and answers invocations until its standard input closes.
 
 Started by `sandboxes.py` with `python -I -S worker.py <response fd>`, so that nothing but the standard library is on
-`sys.path`: a function that forgot to bring a package fails here as it fails on Lambda. Only the standard library is used.
+`sys.path`: a function that forgot to bring a package fails here as it fails on Lambda.
 
 The protocol is one JSON document a line. The first line in is the start message (`path`, `handler`); each later one is
 `{"event", "context"}`. Each line out, on the response descriptor, is `{"result"}` or `{"error"}`. Standard output and

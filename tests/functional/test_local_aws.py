@@ -1,11 +1,9 @@
 """The AWS half of the local cloud, with a small template that uses each part of AWS that ours uses."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -182,6 +180,10 @@ class TestHttpApi:
         answer = httpx.get(f"http://127.0.0.1:{cloud.api_port}/elsewhere")
         assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
+    def test_a_failing_function_tells_the_caller_nothing(self, cloud: Cloud, tokens: dict[str, str]) -> None:
+        answer = httpx.get(f"{cloud.api}/raise", headers=bearer(tokens["AccessToken"]))
+        assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
+
     def test_refresh(self, cloud: Cloud, tokens: dict[str, str]) -> None:
         cognito = cloud.client("cognito-idp")
         answer = cognito.get_tokens_from_refresh_token(
@@ -280,6 +282,7 @@ class TestEvents:
         assert event["source"] == "aws.s3"
         assert event["detail"]["object"]["key"] == "in/box.mbox"
         assert event["detail"]["object"]["size"] == 4
+        assert event["detail"]["object"]["version-id"] == put["VersionId"]
 
     def test_uploads_with_presigned_requests(self, cloud: Cloud) -> None:
         s3 = cloud.client("s3")
@@ -307,8 +310,10 @@ class TestStateMachine:
         assert output["mapped"] == ["1approved", "2approved"]
         assert output["beside"] == ["left approved", "right 3"]
         event = cloud.wait_seen(
-            lambda message: message.get("detail-type") == "Step Functions Execution Status Change"
-            and message["detail"]["status"] == "SUCCEEDED"
+            lambda message: (
+                message.get("detail-type") == "Step Functions Execution Status Change"
+                and message["detail"]["status"] == "SUCCEEDED"
+            )
         )
         assert event["detail"]["executionArn"] == run
 

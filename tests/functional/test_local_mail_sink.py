@@ -183,9 +183,7 @@ def test_only_mails_are_served(sink: Sink, path: str) -> None:
     assert sink.raw(path).status_code == 404
 
 
-def test_events_outlive_a_bus_that_is_down_and_a_kill(
-    supervisor: Supervisor, tmp_path: Path, bus: FakeBus
-) -> None:
+def test_events_outlive_a_bus_that_is_down_and_a_kill(supervisor: Supervisor, tmp_path: Path, bus: FakeBus) -> None:
     bus.refusing = True
     sink = Sink(supervisor, tmp_path, bus.url)
     sink.send(mail("kept@email.amazonses.com"), "reader@example.com")

@@ -33,7 +33,7 @@ def test_it_is_postgresql_18_behind_a_password(server: Postgres) -> None:
 
 def test_it_is_restarted_after_kill_9_with_what_was_committed(server: Postgres) -> None:
     ended: list[int] = []
-    with Supervisor(on_exit=lambda child, status: ended.append(status)) as supervisor:
+    with Supervisor(on_exit=lambda _, status: ended.append(status)) as supervisor:
         child = supervisor.start(server.spec())
         with psycopg.connect(server.url()) as connection:
             connection.execute("insert into kept values ('killed')")
