@@ -1,0 +1,114 @@
+"""MiniStack served on two ports of 127.0.0.1: the AWS endpoint, and the HTTP API on a clean base URL.
+
+Imported after `__main__` has set the environment, since MiniStack reads it on import.
+"""
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+from ministack.app import app as ministack
+from ministack.core import hypercorn_compat, lambda_runtime
+from ministack.services import apigateway
+
+from local.aws import mail_relay, repairs, sandboxes
+from local.aws.archives import ArchiveCache
+from local.aws.runtime_packages import link_runtime_packages
+
+HOST = "127.0.0.1"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def newest_http_api() -> str | None:
+    """The id of the HTTP API that was created last, or None before the first deployment.
+
+    It is looked up for each request, so that a restart or a replaced stack needs no one to say which API is served.
+    """
+    apis = [api for api in apigateway._apis._data.values() if api["protocolType"] == "HTTP"]
+    return max(apis, key=lambda api: str(api["createdDate"]))["apiId"] if apis else None
+
+
+def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = newest_http_api) -> App:
+    """An ASGI app that answers on `api_port` as the HTTP API does, and as `app` everywhere else.
+
+    The path is rewritten in process to where MiniStack serves the API's $default stage: no second hop.
+    """
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["server"][1] != api_port:
+            await app(scope, receive, send)
+            return
+        api_id = find_api()
+        if api_id is None:
+            await _refuse(send)
+            return
+        prefix = f"/_aws/execute-api/{api_id}/$default"
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+        rewritten = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
+        await app(rewritten, receive, send)
+
+    return front
+
+
+async def _refuse(send: Send) -> None:
+    body = json.dumps({"message": "No HTTP API is deployed yet"}).encode()
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | None) -> None:
+    """Serve until SIGTERM or SIGINT, then save the state. Prints `ready` once both ports answer."""
+    sandboxes.install(
+        sandboxes.Runtime(
+            archives=ArchiveCache(state / "unpacked"),
+            packages=link_runtime_packages(state / "runtime"),
+            endpoint=f"http://{HOST}:{port}",
+        )
+    )
+    repairs.install()
+    relay = mail_relay.install(state / "mail", smtp) if smtp else None
+    hypercorn_compat.install()
+
+    config = Config()
+    config.bind = [f"{HOST}:{port}", f"{HOST}:{api_port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    announcing = asyncio.create_task(_announce((port, api_port)))
+    try:
+        await hypercorn_serve(with_api_port(ministack, api_port), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
+    finally:
+        announcing.cancel()
+        lambda_runtime.reset()  # the sandboxes' processes
+        if relay is not None:
+            relay.stop()
+
+
+async def _announce(ports: tuple[int, ...]) -> None:
+    for port in ports:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                break
+    print("ready", flush=True)

@@ -1,0 +1,3 @@
+"""Comes in the layer."""
+
+NAME = "layer"
