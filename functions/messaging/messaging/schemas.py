@@ -250,6 +250,4 @@ class SuppressionOut(BaseModel):
 
     @classmethod
     def of(cls, suppression: Suppression, role: Role) -> Self:
-        return cls(
-            email=shown(suppression.address, role), reason=suppression.reason, created_at=suppression.created_at
-        )
+        return cls(email=shown(suppression.address, role), reason=suppression.reason, created_at=suppression.created_at)

@@ -9,17 +9,16 @@ from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.adapters.postgres.imports import PostgresImportUnits
+from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
 from email_sender.adapters.stepfunctions import StepFunctionsImports
-from email_sender.adapters.vault import PostgresVault
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.resources import database, key_wrapper
-from email_sender.vectors.import_work import ImportWork
+from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.model import Collection, collections
 from email_sender.vectors.ports import Embedder
@@ -41,7 +40,7 @@ class EngineSettings(DatabaseSettings, BusSettings):
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
 
 
-class ImportSettings(DatabaseSettings, BusSettings, VaultSettings):
+class ImportSettings(DatabaseSettings, BusSettings):
     uploads_bucket: NonEmpty
     import_machine_arn: str = ""
 
@@ -91,9 +90,7 @@ def index() -> "QdrantIndex":
 
     settings = engine_settings()
     replicas = settings.qdrant_replicas
-    return QdrantIndex(
-        _qdrant, shards=settings.qdrant_shards, replicas=replicas, write_consistency=replicas // 2 + 1
-    )
+    return QdrantIndex(_qdrant, shards=settings.qdrant_shards, replicas=replicas, write_consistency=replicas // 2 + 1)
 
 
 @cache
@@ -114,12 +111,6 @@ def vector_service() -> VectorService:
 
 
 @cache
-def _import_units() -> PostgresImportUnits:
-    vault = PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
-    return PostgresImportUnits(_database(), vault, _bus())
-
-
-@cache
 def _uploads() -> S3Uploads:
     return S3Uploads(lambda: client("s3"), import_settings().uploads_bucket)
 
@@ -129,22 +120,22 @@ def import_service() -> ImportService:
     def engine() -> StepFunctionsImports:
         return StepFunctionsImports(lambda: client("stepfunctions"), import_settings().import_machine_arn)
 
-    return ImportService(_import_units(), _uploads(), engine, now, new_id)
+    return ImportService(PostgresImportUnits(_database(), _bus()), _uploads(), engine, now, new_id)
 
 
 @cache
-def import_work() -> ImportWork:
-    """Without the engine: for the steps that only read and write PostgreSQL."""
-    from email_sender.adapters.mail_text import MailTextCleaner
-
-    return ImportWork(_import_units(), _uploads(), MailTextCleaner(), now, new_id)
+def import_steps() -> ImportSteps:
+    return ImportSteps(PostgresImportUnits(_database(), _bus()), _uploads(), now, new_id)
 
 
 @cache
-def chunk_work() -> ImportWork:
+def chunk_work() -> ChunkWork:
     from email_sender.adapters.mail_text import MailTextCleaner
+    from email_sender.adapters.vault import PostgresVault
 
-    return ImportWork(_import_units(), _uploads(), MailTextCleaner(), now, new_id, index(), embedder())
+    vault = PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
+    units = PostgresArchiveUnits(_database(), vault, _bus())
+    return ChunkWork(units, _uploads(), MailTextCleaner(), index(), embedder())
 
 
 @cache

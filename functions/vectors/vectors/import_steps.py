@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from email_sender.errors import DomainError
 from email_sender.kit.tasks import named_error
 from email_sender.kit.telemetry import logger
-from vectors.bootstrap import import_work
+from vectors.bootstrap import import_steps
 
 
 class Step(BaseModel):
@@ -25,7 +25,7 @@ class Step(BaseModel):
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     step = Step.model_validate(event)
     logger.append_keys(import_id=str(step.import_id))
-    work = import_work()
+    work = import_steps()
     try:
         if step.step == "plan":
             chunks = work.plan(step.tenant_id, step.import_id)

@@ -3,11 +3,11 @@
 import json
 from functools import cache
 
+from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from pydantic import Field
 
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
-from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits

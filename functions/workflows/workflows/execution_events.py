@@ -20,7 +20,7 @@ class _Detail(BaseModel):
 
 
 class StatusChanged(BaseModel):
-    """"Step Functions Execution Status Change"."""
+    """ "Step Functions Execution Status Change"."""
 
     detail: _Detail
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from email_sender.workflows.durations import parse_duration
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from email_sender.coordination.publishing import own_event
@@ -12,7 +13,6 @@ from email_sender.errors import InvalidInput
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.tasks import Action, TaskCall, task_handler
 from email_sender.security.permissions import Permission
-from email_sender.workflows.durations import parse_duration
 from email_sender.workflows.model import ShownDraft
 from workflows.bootstrap import approval_service, workflow_units
 

@@ -68,7 +68,7 @@ class PublishedOut(BaseModel):
 
 
 @router.get("")
-async def page(  # noqa: PLR0913
+async def page(
     caller: Reader,
     log: Annotated[PostgresEvents, Depends(events)],
     type_: Annotated[str | None, Query(alias="type", max_length=128)] = None,

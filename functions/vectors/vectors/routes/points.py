@@ -57,9 +57,7 @@ async def delete(
     point_id: str,
     caller: Writer,
     service: Service,
-    collection: Annotated[
-        Literal["task_vectors", "document_vectors", "message_vectors"], Query()
-    ] = "document_vectors",
+    collection: Annotated[Literal["task_vectors", "document_vectors", "message_vectors"], Query()] = "document_vectors",
 ) -> Response:
     """Delete one point."""
     service.delete(caller.tenant_id, collection, _client_id(point_id))

@@ -3,13 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
+from email_sender.workflows.catalogue import SPINE
 from fastapi import APIRouter, Depends, Request, Response
 
 from email_sender.kit.auth import Principal, requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
 from email_sender.security.permissions import Permission
-from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
 from email_sender.workflows.runs import RunService
 from workflows.bootstrap import run_service, workflow_service
@@ -61,7 +61,7 @@ async def read(workflow_id: UUID, response: Response, caller: Reader, service: S
 
 
 @router.put("/{workflow_id}")
-async def change(  # noqa: PLR0913
+async def change(
     workflow_id: UUID,
     response: Response,
     body: WorkflowIn,

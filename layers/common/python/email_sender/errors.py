@@ -13,7 +13,7 @@
     └── Unavailable           503
         └── ManagerStopped    503
 
-The domain and the adapters raise these; HTTP statuses are given at the edge (kit/http.py), Step Functions error names in
+The domain and the adapters raise these; HTTP statuses are given at the edge (kit/http.py), Step Functions names in
 kit/tasks.py. A message is written for the caller: it never holds SQL, a host, an address or another tenant's fact.
 """
 

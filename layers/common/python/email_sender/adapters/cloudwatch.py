@@ -40,7 +40,11 @@ class CloudWatchMetrics:
                 for metric in self._listed(name)
                 for statistic in statistics
             ]
-            return [sample for start in range(0, len(series), _MAX_QUERIES) for sample in self._read(series[start:][:_MAX_QUERIES])]
+            return [
+                sample
+                for start in range(0, len(series), _MAX_QUERIES)
+                for sample in self._read(series[start:][:_MAX_QUERIES])
+            ]
         except (BotoCoreError, ClientError) as error:
             raise Unavailable("CloudWatch did not answer.") from error
 

@@ -33,9 +33,7 @@ class CognitoIssuer:
 
     def refresh(self, refresh_token: str) -> Tokens:
         with _translated():
-            answer = self._client().get_tokens_from_refresh_token(
-                RefreshToken=refresh_token, ClientId=self._client_id
-            )
+            answer = self._client().get_tokens_from_refresh_token(RefreshToken=refresh_token, ClientId=self._client_id)
         result = answer["AuthenticationResult"]
         # With rotation the answer holds a new refresh token, and the old one ends.
         return Tokens(result["AccessToken"], result.get("RefreshToken", refresh_token), result["ExpiresIn"])

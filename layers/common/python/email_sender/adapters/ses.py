@@ -26,9 +26,7 @@ class SesProvider:
         from botocore.exceptions import ClientError
 
         try:
-            answer = self._client().send_raw_email(
-                Source=sender, Destinations=[recipient], RawMessage={"Data": raw}
-            )
+            answer = self._client().send_raw_email(Source=sender, Destinations=[recipient], RawMessage={"Data": raw})
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -134,11 +134,11 @@ class Renderer(Protocol):
         """Raises InvalidInput for what is missing, too large or too slow, and for a line break in the subject."""
 
 
-class SendRejected(Exception):  # noqa: N818  # an outcome, not a fault
+class SendRejected(Exception):  # an outcome, not a fault
     """The provider refused this mail for good, and did not take it."""
 
 
-class SendThrottled(Exception):  # noqa: N818
+class SendThrottled(Exception):
     """The provider refused it for now, and did not take it."""
 
 

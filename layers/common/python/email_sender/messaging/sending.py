@@ -50,7 +50,7 @@ class SendOrder:
 
 
 class SendService:
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         units: MessagingUnits,
         provider: MailProvider,
@@ -157,9 +157,7 @@ class SendService:
             unit.commit()
         return email, True, raw, sender, contact.address
 
-    def _raw(
-        self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime
-    ) -> bytes:
+    def _raw(self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime) -> bytes:
         return mime.build(
             sender=sender,
             contact=contact,

@@ -109,7 +109,7 @@ class TemplateService:
         values = _values(template, contact, [], variables, link)
         return Preview(self._renderer.render(template, values), missing, unused)
 
-    def draft(  # noqa: PLR0913
+    def draft(
         self,
         tenant_id: UUID,
         *,
@@ -260,5 +260,3 @@ def _named(unit: MessagingUnit, template: str) -> Template:
     if found is None:
         raise NotFound(f"There is no template {template!r}.")
     return found
-
-

@@ -84,7 +84,7 @@ class Stored:
 
 
 class ImportUnit(Protocol):
-    """One transaction over imports and the mail archive."""
+    """One transaction over imports."""
 
     @property
     def tenant_id(self) -> UUID: ...
@@ -101,9 +101,6 @@ class ImportUnit(Protocol):
 
     def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]: ...
 
-    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
-        """Store messages and their senders. What is there already is found, not written."""
-
     def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None: ...
 
     def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
@@ -117,8 +114,17 @@ class ImportUnit(Protocol):
     def commit(self) -> None: ...
 
 
+class ArchiveUnit(ImportUnit, Protocol):
+    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
+        """Store messages and their senders. What is there already is found, not written."""
+
+
 class ImportUnits(Protocol):
     def __call__(self, tenant_id: UUID) -> AbstractContextManager[ImportUnit]: ...
+
+
+class ArchiveUnits(Protocol):
+    def __call__(self, tenant_id: UUID) -> AbstractContextManager[ArchiveUnit]: ...
 
 
 class Uploads(Protocol):

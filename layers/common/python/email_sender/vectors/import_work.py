@@ -13,6 +13,7 @@ from email_sender.messaging.mbox import scan, split
 from email_sender.messaging.threads import thread_roots
 from email_sender.vectors.import_model import (
     Archived,
+    ArchiveUnits,
     ChunkRange,
     ImportStatus,
     ImportUnits,
@@ -34,22 +35,11 @@ _MIN_CHUNK_BYTES = 512 * 1024
 _EMBEDDED_CHARACTERS = 4_000
 
 
-class ImportWork:
-    """What the state machine's steps do."""
+class ImportSteps:
+    """The beginning and the end."""
 
-    def __init__(  # noqa: PLR0913
-        self,
-        units: ImportUnits,
-        uploads: Uploads,
-        cleaner: TextCleaner,
-        now: Now,
-        new_id: NewId,
-        index: VectorIndex | None = None,
-        embedder: Embedder | None = None,
-    ) -> None:
-        self._units, self._uploads, self._cleaner = units, uploads, cleaner
-        self._index, self._embedder = index, embedder
-        self._now, self._new_id = now, new_id
+    def __init__(self, units: ImportUnits, uploads: Uploads, now: Now, new_id: NewId) -> None:
+        self._units, self._uploads, self._now, self._new_id = units, uploads, now, new_id
 
     def plan(self, tenant_id: UUID, import_id: UUID) -> Sequence[ChunkRange]:
         """Cut the file into chunks at message boundaries, reading it once in constant memory.
@@ -68,33 +58,6 @@ class ImportWork:
             unit.save(replace(existing_import(unit, import_id, lock=True), chunks=len(chunks)))
             unit.commit()
         return chunks
-
-    def work(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
-        """Read one chunk. A broken message is listed as an error and stops none of the others.
-
-        The archive is committed before the points are written: killed in between, the same chunk is done again, finds
-        its messages stored, and writes the same points.
-        """
-        assert self._index is not None  # noqa: S101  # given by the worker's composition root
-        assert self._embedder is not None  # noqa: S101
-        with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id)
-        data = b"".join(self._uploads.read(known.object_key, known.object_version, chunk.offset, chunk.length))
-        messages: list[Archived] = []
-        errors: list[Refused] = []
-        for ordinal, raw in enumerate(split(data), chunk.first):
-            try:
-                messages.append(Archived(ordinal, parse(raw, self._cleaner)))
-            except InvalidInput as error:
-                errors.append(Refused(ordinal, error.detail))
-        with self._units(tenant_id) as unit:
-            stored = unit.archive(import_id, messages)
-            new = sum(each.new for each in stored)
-            progress = Progress(1, len(messages) + len(errors), new, len(messages) - new, len(errors))
-            unit.chunk_done(import_id, chunk.ordinal, progress, errors)
-            unit.commit()
-        self._embed(tenant_id, import_id, messages, stored)
-        return progress
 
     def finish(self, tenant_id: UUID, import_id: UUID) -> Progress:
         """Join threads, and say that it is done."""
@@ -128,11 +91,54 @@ class ImportWork:
             unit.emit(self._told("vectors.import.failed", tenant_id, import_id, reason=reason[:1000]))
             unit.commit()
 
-    def _embed(
-        self, tenant_id: UUID, import_id: UUID, messages: Sequence[Archived], stored: Sequence[Stored]
+    def _told(self, kind: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
+        return Event(
+            id=self._new_id(),
+            type=kind,
+            area="vectors",
+            tenant_id=tenant_id,
+            aggregate_id=str(import_id),
+            occurred_at=self._now(),
+            correlation_id=str(import_id),
+            data={"import_id": str(import_id), **data},
+        )
+
+
+class ChunkWork:
+    """One chunk: read, store, embed, write its points."""
+
+    def __init__(
+        self, units: ArchiveUnits, uploads: Uploads, cleaner: TextCleaner, index: VectorIndex, embedder: Embedder
     ) -> None:
-        assert self._index is not None  # noqa: S101  # as in `work`
-        assert self._embedder is not None  # noqa: S101
+        self._units, self._uploads, self._cleaner = units, uploads, cleaner
+        self._index, self._embedder = index, embedder
+
+    def work(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
+        """Read one chunk. A broken message is listed as an error and stops none of the others.
+
+        The archive is committed before the points are written: killed in between, the same chunk is done again, finds
+        its messages stored, and writes the same points.
+        """
+        with self._units(tenant_id) as unit:
+            known = existing_import(unit, import_id)
+        data = b"".join(self._uploads.read(known.object_key, known.object_version, chunk.offset, chunk.length))
+        messages: list[Archived] = []
+        errors: list[Refused] = []
+        for ordinal, raw in enumerate(split(data), chunk.first):
+            try:
+                messages.append(Archived(ordinal, parse(raw, self._cleaner)))
+            except InvalidInput as error:
+                errors.append(Refused(ordinal, error.detail))
+        with self._units(tenant_id) as unit:
+            stored = unit.archive(import_id, messages)
+            new = sum(each.new for each in stored)
+            progress = Progress(1, len(messages) + len(errors), new, len(messages) - new, len(errors))
+            unit.chunk_done(import_id, chunk.ordinal, progress, errors)
+            unit.commit()
+        self._embed(tenant_id, import_id, messages, stored)
+        return progress
+
+    def _embed(self, tenant_id: UUID, import_id: UUID, messages: Sequence[Archived], stored: Sequence[Stored]) -> None:
         written = [
             (message.parsed, place)
             for message, place in zip(messages, stored, strict=True)
@@ -148,18 +154,6 @@ class ImportWork:
         ]
         self._index.upsert(tenant_id, COLLECTION, points)
 
-    def _told(self, kind: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=kind,
-            area="vectors",
-            tenant_id=tenant_id,
-            aggregate_id=str(import_id),
-            occurred_at=self._now(),
-            correlation_id=str(import_id),
-            data={"import_id": str(import_id), **data},
-        )
-
 
 def join_threads(
     tenant_id: UUID, links: Sequence[tuple[str, Sequence[str], UUID | None]]
@@ -173,9 +167,13 @@ def join_threads(
     for key, _, thread in links:
         if thread is not None:
             before.setdefault(roots[key], set()).add(thread)
-    chosen = {root: min(before[root]) if root in before else uuid5(tenant_id, f"thread/{root}") for root in roots.values()}
+    chosen = {
+        root: min(before[root]) if root in before else uuid5(tenant_id, f"thread/{root}") for root in roots.values()
+    }
     threads = {key: chosen[roots[key]] for key, _, _ in links}
-    merged = {old: chosen[root] for root, threads_before in before.items() for old in threads_before if old != chosen[root]}
+    merged = {
+        old: chosen[root] for root, threads_before in before.items() for old in threads_before if old != chosen[root]
+    }
     return threads, merged
 
 

@@ -6,6 +6,7 @@
 Every id is made from what it names, so each part may be done twice, by two workers, or again after it was killed.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
@@ -23,6 +24,8 @@ from email_sender.vectors.import_model import (
     Uploads,
     existing_import,
 )
+
+logger = logging.getLogger(__name__)
 
 UPLOAD_SECONDS = 900
 MAX_FILE_BYTES = 5 * 1024**3
@@ -67,16 +70,20 @@ class ImportService:
     def uploaded(self, tenant_id: UUID, import_id: UUID, version: str | None, size_bytes: int) -> None:
         """The object is there: pin its version and start. A repeat changes nothing.
 
+        An object of another size than announced is not the file that was meant; S3 refuses it by the signature.
+
         The row is committed before the machine is started; killed in between, the sweep starts it.
         """
         with self._units(tenant_id) as unit:
             known = existing_import(unit, import_id, lock=True)
+            if known.status is ImportStatus.AWAITING_UPLOAD and size_bytes != known.size_bytes:
+                logger.warning("an upload of another size than announced", extra={"import_id": str(import_id)})
+                return
             if known.status is ImportStatus.AWAITING_UPLOAD:
                 known = replace(
                     known,
                     status=ImportStatus.PROCESSING,
                     object_version=version,
-                    size_bytes=size_bytes,
                     started_at=self._now(),
                 )
                 unit.save(known)

@@ -122,7 +122,9 @@ class VectorService:
 
 def _problems(number: int, point: NewPoint, collection: Collection) -> list[Problem]:
     at = f"/points/{number}"
-    problems = [Problem(f"{at}/payload/{key}", f"The key {key} is reserved.") for key in point.payload if _is_reserved(key)]
+    problems = [
+        Problem(f"{at}/payload/{key}", f"The key {key} is reserved.") for key in point.payload if _is_reserved(key)
+    ]
     if point.text is not None and collection.model is None:
         problems.append(Problem(f"{at}/text", f"{collection.name} has no embedding model: send a vector."))
     if point.vector is not None:

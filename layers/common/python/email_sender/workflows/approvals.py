@@ -21,7 +21,7 @@ class ApprovalService:
     def __init__(self, units: WorkflowUnits, engine: Engine, now: Now, new_id: NewId) -> None:
         self._units, self._engine, self._now, self._new_id = units, engine, now, new_id
 
-    def request(  # noqa: PLR0913
+    def request(
         self,
         tenant_id: UUID,
         *,
@@ -44,9 +44,7 @@ class ApprovalService:
             unique = {(each.draft_id, each.sha256) for each in drafts}
             if unit.approvals.known_drafts(sorted(unique)) != len(unique):
                 raise InvalidInput("A draft to approve is not there, or is not the one that was rendered.")
-            wanted = Approval(
-                self._new_id(), run_id, step, title, tuple(drafts), task_token, now + timeout, now
-            )
+            wanted = Approval(self._new_id(), run_id, step, title, tuple(drafts), task_token, now + timeout, now)
             stored = unit.approvals.add(wanted)
             if stored.id == wanted.id:
                 unit.runs.record(run_id, StepRecord(step, -1, "approval", StepStatus.WAITING, now))

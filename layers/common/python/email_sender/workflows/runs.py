@@ -26,7 +26,7 @@ _ENDED = {
 
 
 class RunService:
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         units: WorkflowUnits,
         engine: Engine,
@@ -38,9 +38,7 @@ class RunService:
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
         self._now, self._new_id = now, new_id
 
-    def start(
-        self, tenant_id: UUID, run_id: UUID, workflow_id: UUID, inputs: Mapping[str, Any], actor: Actor
-    ) -> Run:
+    def start(self, tenant_id: UUID, run_id: UUID, workflow_id: UUID, inputs: Mapping[str, Any], actor: Actor) -> Run:
         """Start a run of the newest version, for the actor. The same run id again changes nothing.
 
         The row is committed before the engine is asked: killed in between, the sweep starts what is pending.

@@ -139,9 +139,7 @@ class PostgresSuppressions:
         return items, following
 
     def delete(self, address: str) -> bool:
-        gone = self._conn.execute(
-            "delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
-        )
+        gone = self._conn.execute("delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)])
         return gone.rowcount == 1
 
 

@@ -1,4 +1,4 @@
-"""Imports and the mail archive in PostgreSQL. Implements vectors.import_model.ImportUnit."""
+"""Imports and the mail archive in PostgreSQL. Implements vectors.import_model's units."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,9 +52,7 @@ where m.import_id = %(import)s
 
 
 class PostgresImportUnit(Unit):
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys) -> None:
-        super().__init__(conn, tenant_id, bus)
-        self._keys = keys
+    """Imports and threads: nothing here needs a key."""
 
     def add(self, new: Import) -> None:
         self.conn.execute(
@@ -121,17 +119,6 @@ class PostgresImportUnit(Unit):
         ).fetchall()
         return [Refused(row["ordinal"], row["reason"]) for row in rows]
 
-    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
-        contacts = self._contacts(messages)
-        stored = []
-        with self.conn.pipeline():
-            cursors = [self._message(import_id, each, contacts) for each in messages]
-        for each, cursor in zip(messages, cursors, strict=True):
-            key = self._keys.fingerprint(each.parsed.message_id)
-            contact = contacts.get(self._sender(each)) if self._sender(each) else None
-            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, cursor.fetchone() is not None))
-        return stored
-
     def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None:
         self.conn.execute(
             _CHUNK,
@@ -176,6 +163,25 @@ class PostgresImportUnit(Unit):
         for old, new in merged.items():
             self.conn.execute("update messages set thread_id = %s where thread_id = %s", [new, old])
             self.conn.execute("delete from threads where id = %s", [old])
+
+
+class PostgresArchiveUnit(PostgresImportUnit):
+    """Also the mail itself, under the tenant's keys."""
+
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys) -> None:
+        super().__init__(conn, tenant_id, bus)
+        self._keys = keys
+
+    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
+        contacts = self._contacts(messages)
+        stored = []
+        with self.conn.pipeline():
+            cursors = [self._message(import_id, each, contacts) for each in messages]
+        for each, cursor in zip(messages, cursors, strict=True):
+            key = self._keys.fingerprint(each.parsed.message_id)
+            contact = contacts.get(self._sender(each)) if self._sender(each) else None
+            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, cursor.fetchone() is not None))
+        return stored
 
     def _contacts(self, messages: Sequence[Archived]) -> dict[bytes, UUID]:
         """The contact of each sender, by the hash of the address."""
@@ -228,15 +234,25 @@ class PostgresImportUnit(Unit):
 
 
 class PostgresImportUnits:
+    def __init__(self, database: Database, bus: Bus | None) -> None:
+        self._database, self._bus = database, bus
+
+    @contextmanager
+    def __call__(self, tenant_id: UUID) -> Iterator[PostgresImportUnit]:
+        with self._database.tenant(tenant_id) as conn:
+            yield PostgresImportUnit(conn, tenant_id, self._bus)
+
+
+class PostgresArchiveUnits:
     def __init__(self, database: Database, vault: Vault, bus: Bus | None) -> None:
         self._database, self._vault, self._bus = database, vault, bus
 
     @contextmanager
-    def __call__(self, tenant_id: UUID) -> Iterator[PostgresImportUnit]:
+    def __call__(self, tenant_id: UUID) -> Iterator[PostgresArchiveUnit]:
         # Before the transaction: the vault reads the same pool of one connection.
         keys = self._vault.of(tenant_id)
         with self._database.tenant(tenant_id) as conn:
-            yield PostgresImportUnit(conn, tenant_id, self._bus, keys)
+            yield PostgresArchiveUnit(conn, tenant_id, self._bus, keys)
 
 
 def _when(message: Archived) -> float:

@@ -41,8 +41,6 @@ def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
                     raise Conflict(f"Migration {name} was edited after it was applied: write a new one instead.")
                 continue
             cursor.execute(sql)
-            cursor.execute(
-                "insert into email_sender.schema_migrations (name, digest) values (%s, %s)", [name, digest]
-            )
+            cursor.execute("insert into email_sender.schema_migrations (name, digest) values (%s, %s)", [name, digest])
             applied.append(name)
     return applied

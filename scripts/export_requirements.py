@@ -1,0 +1,54 @@
+"""Writes every requirements file from the one lock: the layer's, each area's, and what the layer already has left out.
+
+python scripts/export_requirements.py          # write
+python scripts/export_requirements.py --check  # fail where a file is not what the lock says
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+AREAS = ("gateway", "vectors", "coordinator", "workflows", "messaging")
+HEADER = "# Exported from uv.lock by `make lock`; do not edit.\n"
+# In the Lambda runtime, or only for type checking.
+_LEFT_OUT = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six"}
+
+
+def export(*arguments: str) -> dict[str, str]:
+    """Name → requirement line with its pins, markers kept."""
+    command = ["uv", "export", "--frozen", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project"]
+    output = subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    lines = [line for line in output.splitlines() if line and not line.startswith("#")]
+    return {line.split("==")[0].split("[")[0].strip(): line for line in lines}
+
+
+def wanted() -> dict[Path, str]:
+    common = {name: line for name, line in export("--no-default-groups").items() if name not in _LEFT_OUT}
+    files = {ROOT / "layers/common/python/requirements.txt": common}
+    for area in AREAS:
+        own = export("--only-group", area)
+        files[ROOT / f"functions/{area}/requirements.txt"] = _without(own, common)
+    files[ROOT / "layers/embeddings/requirements.txt"] = _without(
+        export("--only-group", "embeddings"), common | export("--only-group", "vectors")
+    )
+    return {path: HEADER + "".join(f"{line}\n" for line in lines.values()) for path, lines in files.items()}
+
+
+def _without(lines: dict[str, str], present: dict[str, str]) -> dict[str, str]:
+    return {name: line for name, line in lines.items() if name not in present and name not in _LEFT_OUT}
+
+
+def main() -> int:
+    stale = [path for path, text in wanted().items() if not path.is_file() or path.read_text() != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is not what uv.lock says: run `make lock`.")
+        return 1 if stale else 0
+    for path, text in wanted().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
