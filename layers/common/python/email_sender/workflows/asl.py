@@ -2,7 +2,7 @@
 
 How the values that expressions see are kept (the same on Step Functions, MiniStack and moto):
 
-- `$inputs` and `$run` are variables of the machine, assigned by its first state;
+- `$inputs`, `$run` and `$errors` are variables of the machine, assigned by its first state;
 - each step has two variables of its own, `$step_<id>` (its result) and `$status_<id>`; an expression that reads `$steps`
   is wrapped so that it sees the ones it names: `( $steps := {'a': $step_a}; … )`. One variable for all results would
   have to fit, whole, in the 256 KiB of a single Assign;
@@ -14,7 +14,8 @@ import json
 from typing import Any, Final
 
 from email_sender.workflows.catalogue import Schema
-from email_sender.workflows.definition import ERRORS, Expression, Retry, Step, Template
+from email_sender.workflows.definition import ERRORS, Retry, Step, Template
+from email_sender.workflows.expressions import Expression
 
 type State = dict[str, Any]
 type States = dict[str, State]
@@ -46,6 +47,16 @@ _PLATFORM_RETRY: Final = {
 HOOK_RETRY: Final = [
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2, "MaxAttempts": 12, "MaxDelaySeconds": 600}
 ]
+# What the engine's own names are for people; the machine's `$errors`.
+ENGINE_ERRORS: Final = {
+    "States.Timeout": "timeout",
+    "Sandbox.Timedout": "timeout",
+    "States.QueryEvaluationError": "expression",
+    "States.Permissions": "forbidden",
+    "States.TaskFailed": "failed",
+    "States.Runtime": "failed",
+    "Lambda.Unknown": "failed",
+}
 _ERROR_NAMES: Final = {name: [name] for name in ERRORS} | {
     # A task that took too long: by its state's clock, or by its function's.
     "timeout": ["timeout", "States.Timeout", "Sandbox.Timedout"],
@@ -150,12 +161,18 @@ def blame(step: Step) -> State:
     }
 
 
+_ERROR: Final = "$states.errorOutput.Error"
+
+
+# The error's name in our words: a Fail state may not say States.… again, and people should not have to.
+_NAMED: Final = f"( $name := $lookup($errors, {_ERROR}); $exists($name) ? $name : {_ERROR} )"
+
+
 def _error_of(step: Step) -> str:
-    error = "$states.errorOutput.Error"
     if not step.for_each:
-        return expression(error)
+        return expression(_NAMED)
     # $error() in the Map's items cannot choose the error's name, so it is told by its text.
-    return expression(f"$contains($string({_CAUSE}), '{TOO_MANY}: ') ? '{TOO_MANY}' : {error}")
+    return expression(f"$contains($string({_CAUSE}), '{TOO_MANY}: ') ? '{TOO_MANY}' : {_NAMED}")
 
 
 def blame_branch(steps: list[str]) -> State:
@@ -164,7 +181,7 @@ def blame_branch(steps: list[str]) -> State:
     before = f"$substringBefore($string({_CAUSE}), ': ')"
     return {
         "step": expression(f"( $step := {before}; $step in {known} ? $step : null )"),
-        "error": "{% $states.errorOutput.Error %}",
+        "error": expression(_NAMED),
         "cause": expression(
             f"$exists({_CAUSE}) ? ({before} in {known} ? $substringAfter($string({_CAUSE}), ': ') : {_CAUSE}) : ''"
         ),

@@ -51,7 +51,7 @@ class Catalogue:
         return iter(self._actions.values())
 
 
-def _object(*required: str, any_of: Iterable[str] = (), **properties: Schema) -> Schema:
+def _object(*required: str, any_of: Iterable[str] = (), **properties: Schema) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:
         schema["required"] = list(required)

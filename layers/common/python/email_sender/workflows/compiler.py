@@ -16,7 +16,7 @@ from typing import Any
 
 from email_sender.errors import InvalidInput
 from email_sender.workflows import asl
-from email_sender.workflows.asl import States
+from email_sender.workflows.asl import State, States
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.skipping import Conditions
 from email_sender.workflows.step_states import Call, Place, entry_of, outcome, step_states
@@ -78,7 +78,7 @@ def _start(call: Call, following: str) -> States:
         "version": call.version,
         "started_at": asl.context("Execution.StartTime"),
     }
-    assign = {"inputs": asl.context("Execution.Input.inputs"), "run": run}
+    assign = {"inputs": asl.context("Execution.Input.inputs"), "run": run, "errors": asl.ENGINE_ERRORS}
     return {"start": {"Type": "Pass", "Assign": assign, "Output": {}, "Next": following}}
 
 
@@ -90,7 +90,7 @@ def _side_by_side(
     The results are taken from the next state's input, not by the Parallel's own Assign: not every engine has that one.
     """
     branches = []
-    assign = {}
+    assign: State = {}
     for index, step in enumerate(definition.steps[step_id] for step_id in row):
         states = step_states(step, Place(), conditions, call)
         branches.append({"StartAt": entry_of(step, conditions), "States": states})

@@ -27,7 +27,7 @@ ERRORS = ("throttled", "unavailable", "rejected", "invalid", "forbidden", "not_f
 RETRY_ON = ("throttled", "unavailable")
 
 # JSON with Expressions as leaves.
-type Template = None | bool | int | float | str | Expression | list[Template] | dict[str, Template]
+type Template = bool | int | float | str | Expression | list[Template] | dict[str, Template] | None
 
 
 class OnError(StrEnum):

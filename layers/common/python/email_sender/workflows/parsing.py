@@ -34,8 +34,8 @@ def parse_definition(
 ) -> Definition:
     """Return the definition, or raise InvalidInput with every problem found.
 
-    `raw` is parsed JSON or YAML; it is not changed. Without `schemas` the `inputs` are kept unchecked but for references
-    that lead outside the document.
+    `raw` is parsed JSON or YAML; it is not changed. Without `schemas` the `inputs` are kept as they are, but for
+    references that lead outside the document.
     """
     found = Findings()
     _refuse_bombs(raw, found)

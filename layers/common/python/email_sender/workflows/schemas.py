@@ -2,7 +2,7 @@
 
 Not a JSON Schema validator: values may hold expressions, whose value nobody knows before the run, and a general
 validator would refuse them. The catalogue's schemas use type, enum, properties, required, additionalProperties, anyOf
-(of `required`), maxProperties, items, the minimum and maximum of sizes, and two formats. Handlers validate again, fully.
+(of `required`), maxProperties, items, the minimum and maximum of sizes, two formats. Handlers validate again.
 """
 
 from collections.abc import Mapping

@@ -198,7 +198,7 @@ def _map(step: Step, catch: State, call: Call) -> State:
 
 
 def _item_states(step: Step, call: Call) -> States:
-    """An item that fails fails the Map, unless on_error is continue: then it gives {"error", "message"} in its place."""
+    """An item that fails fails the Map; with on_error: continue, {"error", "message"} stands in its place."""
     name = f"{step.id}.item"
     goes_on = step.on_error is OnError.CONTINUE
     catch = [asl.catch(asl.failure(step), f"{name}.caught")] if goes_on else []
