@@ -275,13 +275,14 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """A definition, and for each step the errors of its first tries (the same for every item)."""
     size = draw(st.integers(1, 6))
     names = [f"s{n}" for n in range(size)]
-    entries, faults = [], {}
+    entries: list[dict[str, Any]] = []
+    faults: dict[str, list[str]] = {}
     for index, name in enumerate(names):
-        needs = draw(st.lists(st.sampled_from(names[:index]), unique=True, max_size=3)) if index else []
+        needs: list[str] = draw(st.lists(st.sampled_from(names[:index]), unique=True, max_size=3)) if index else []
         uses = draw(st.sampled_from(["email.send", "email.send", "email.send", "transform"]))
         value = draw(st.sampled_from(["'x'", "$inputs.n", *[f"$type($steps.{need})" for need in needs]]))
         entry: dict[str, Any] = {"id": name, "uses": uses, "needs": needs, "with": {"draft": f"{{% {value} %}}"}}
-        if needs and draw(st.booleans()):
+        if draw(st.booleans()) and needs:
             entry["when"] = (
                 f"{{% $type($steps.{needs[0]}) != '{draw(st.sampled_from(['null', 'array', 'object']))}' %}}"
             )

@@ -10,6 +10,7 @@ from email_sender.workflows.expressions import VARIABLES, BadExpression, Referen
 from email_sender.workflows.reading import did_you_mean
 
 MAX_CHARACTERS = 8_000
+_DEPTH = 200
 _RESERVED: Final = VARIABLES | {"states"}
 
 # JSONata 2.0.6 without $eval, which Step Functions leaves out, and the six that Step Functions adds.
@@ -70,9 +71,18 @@ class _Walk:
         self.roots: set[str] = set()
         self.steps: set[str] = set()
         self.whole_steps = False
+        self._depth = 0
 
     def visit(self, node: Any, scope: _Scope, *, context: bool) -> _Scope:
         """Return the scope that what follows `node` sees."""
+        self._depth += 1
+        if self._depth > _DEPTH:
+            raise BadExpression("is nested too deeply")
+        scope = self._visit(node, scope, context=context)
+        self._depth -= 1
+        return scope
+
+    def _visit(self, node: Any, scope: _Scope, *, context: bool) -> _Scope:
         if isinstance(node, list | tuple):
             for one in node:
                 self.visit(one, scope, context=context)
@@ -109,6 +119,10 @@ class _Walk:
             case "function" | "partial":
                 self.visit(node.procedure, scope, context=context)
                 self.visit(node.arguments, scope, context=context)
+                self._tail(node, scope)
+            case "condition":
+                _refuse_newer(node)
+                self.visit([node.condition, node.then, getattr(node, "_else", None)], scope, context=context)
                 self._tail(node, scope)
             case "transform":
                 for part in ("pattern", "update", "delete"):
@@ -176,7 +190,25 @@ class _Walk:
 
 
 # Every place of a node that may hold others, for the types without a rule of their own.
-_PARTS: Final = ("lhs", "rhs", "expression", "expressions", "condition", "then", "_else", "lhs_object", "rhs_object")
+_PARTS: Final = ("lhs", "rhs", "expression", "expressions", "lhs_object", "rhs_object")
+
+
+def _refuse_newer(node: Any) -> None:
+    """`a ?: b` and `a ?? b` came with JSONata 2.1, and Step Functions has 2.0.6.
+
+    The parser makes them a ? a : b, and both a stand at the same place of the source.
+    """
+    tested = node.condition
+    if getattr(tested, "type", None) == "function" and getattr(tested.procedure, "value", None) == "exists":
+        tested = (tested.arguments or [None])[0]
+    if _place(node.then) is not None and _place(node.then) == _place(tested):
+        raise BadExpression("the operators ?: and ?? are not known to Step Functions: write a ? a : b", node.position)
+
+
+def _place(node: Any) -> int | None:
+    while steps := getattr(node, "steps", None):
+        node = steps[0]
+    return getattr(node, "position", None)
 
 
 def _is_variable(node: Any, name: str) -> bool:

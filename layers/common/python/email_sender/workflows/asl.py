@@ -3,9 +3,9 @@
 How the values that expressions see are kept (the same on Step Functions, MiniStack and moto):
 
 - `$inputs`, `$run` and `$errors` are variables of the machine, assigned by its first state;
-- each step has two variables of its own, `$step_<id>` (its result) and `$status_<id>`; an expression that reads `$steps`
-  is wrapped so that it sees the ones it names: `( $steps := {'a': $step_a}; … )`. One variable for all results would
-  have to fit, whole, in the 256 KiB of a single Assign;
+- each step has two variables of its own, `$step_<id>` (its result) and `$status_<id>`; an expression that reads
+  `$steps` is wrapped so that it sees the ones it names: `( $steps := {'a': $step_a}; … )`. One variable for all results
+  would have to fit, whole, in the 256 KiB of a single Assign;
 - `$item` is taken from the state's input, which in a Map is `{"index", "item"}`. Not a variable: assigning it would
   cost each item two events of the history.
 """

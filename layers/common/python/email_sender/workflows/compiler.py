@@ -1,9 +1,9 @@
 """Compile a definition to Amazon States Language.
 
-A machine is: `start`, one part a level, `run.succeeded`; any error that a step does not take leads to `run.failed`. Both
-ends tell the platform through the "run.finished" hook. A level of one step stands at the top of the machine; a level of
-several is a Parallel whose results the next state takes apart. State names are the steps' ids, so that the console shows
-what the person wrote; helpers are `<id>.<what>`.
+A machine is: `start`, one part a level, `run.succeeded`; an error that no step takes leads to `run.failed`. Both ends
+tell the platform through the "run.finished" hook. A level of one step stands at the top of the machine; a level of
+several is a Parallel whose results the next state takes apart. State names are the steps' ids, so that the console
+shows what the person wrote; helpers are `<id>.<what>`.
 
 Runtime errors of the engine (States.Runtime, States.DataLimitExceeded, the machine's own timeout) cannot be caught by
 anything inside it: whoever watches executions' status changes settles those runs.
@@ -35,9 +35,9 @@ def compile_definition(
     `targets` maps the actions' names and "run.finished" to ARNs of Lambda aliases. Raises LookupError where one is
     missing (a fault of the deployment), InvalidInput where the machine would be larger than Step Functions takes.
 
-    Every function gets `{"tenant_id", "workflow_id", "version", "run_id", "action", "step", "item", "attempt", "with"}`,
-    by token also `task_token`; the hook `{…, "action": "run.finished", "status", …}`. The execution's input is
-    `{"run_id", "inputs"}`.
+    Every function gets `{"tenant_id", "workflow_id", "version", "run_id", "action", "step", "item", "attempt",
+    "with"}`, by token also `task_token`; the hook `{…, "action": "run.finished", "status", …}`.
+    The execution's input is `{"run_id", "inputs"}`.
     """
     call = Call(tenant_id, workflow_id, version, targets)
     conditions = Conditions(definition)

@@ -1,7 +1,7 @@
 """A workflow definition: what people write, read into values that cannot be wrong.
 
-`parse_definition` is the only way to make a Definition. The rules are those of the guide "Writing a workflow"; every one
-that is broken is reported, with a pointer and a sentence.
+Definitions are made by parsing.parse_definition, which reports every rule that is broken, with a pointer and a
+sentence.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from email_sender.workflows.catalogue import Action
 from email_sender.workflows.expressions import Expression
 
 # The compiled machine must stay under 1 MB and a run under 25,000 history events (both are Step Functions' limits). A
-# step is 1 to 2 KB and about 5 events, 13 with a condition: 500 of them leave room for retries and for_each.
-MAX_STEPS = 500
+# step is 1 to 2 KB and about 5 events, 13 with a condition: 400 of them leave room for retries and for_each.
+MAX_STEPS = 400
 # An inline Map writes at least 7 events an item, so 2,000 items leave room for one retry of most. More is for a
 # Distributed Map, which keeps a history of its own for each item.
 MAX_ITEMS = 2_000
