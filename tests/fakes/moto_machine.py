@@ -5,11 +5,9 @@ adds. Its waits (between retries, and Wait states) are not slept through.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -32,72 +30,39 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.jsonata import validations
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-type Handler = Callable[[dict[str, Any]], Any]
+from tests.fakes.machine import RUN_ID, Calls, Handler, Outcome, TaskError
 
-ROLE = "arn:aws:iam::123456789012:role/machine"
-
-
-class TaskError(Exception):
-    """What a fake function raises: `name` is the error type that Step Functions sees."""
-
-    def __init__(self, name: str, message: str = "it did not work") -> None:
-        super().__init__(message)
-        self.name = name
-
-
-@dataclass
-class Outcome:
-    status: str
-    output: Any = None
-    error: str | None = None
-    cause: str | None = None
-    hook: dict[str, Any] = field(default_factory=dict)
-    calls: list[dict[str, Any]] = field(default_factory=list)
+_ROLE = "arn:aws:iam::123456789012:role/machine"
 
 
 class MotoMachines:
     def __init__(self, client: Any) -> None:
-        self.client = client
-        self._lock = threading.Lock()
-        self._handler: Handler = lambda _: None
-        self._calls: list[dict[str, Any]] = []
+        self._client = client
+        self._calls = Calls(lambda _: None)
+
+    def answer(self, token: str, output: str) -> None:
+        self._client.send_task_success(taskToken=token, output=output)
 
     def invoke(self, parameters: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Stands in for moto's own Lambda call."""
-        payload = json.loads(parameters["Payload"])
-        with self._lock:
-            self._calls.append(payload)
-        if payload["action"] == "run.finished":
-            return {"StatusCode": 200, "Payload": None}
         try:
-            return {"StatusCode": 200, "Payload": self._handler(payload)}
+            return {"StatusCode": 200, "Payload": self._calls(json.loads(parameters["Payload"]))}
         except TaskError as error:
-            # As the Lambda service writes it.
-            failed = {"errorMessage": str(error), "errorType": error.name, "requestId": "r", "stackTrace": []}
-            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": failed}
+            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": error.body()}
 
-    def run(self, machine: dict[str, Any], inputs: Any, handler: Handler, *, seconds: float = 20) -> Outcome:
-        self._handler, self._calls = handler, []
-        created = self.client.create_state_machine(name=f"m-{uuid4()}", definition=json.dumps(machine), roleArn=ROLE)
-        started = self.client.start_execution(
+    def run(self, machine: dict[str, Any], inputs: Any, handler: Handler) -> Outcome:
+        self._calls = calls = Calls(handler)
+        created = self._client.create_state_machine(name=f"m-{uuid4()}", definition=json.dumps(machine), roleArn=_ROLE)
+        started = self._client.start_execution(
             stateMachineArn=created["stateMachineArn"],
             name=str(uuid4()),
-            input=json.dumps({"run_id": "run-1", "inputs": inputs}),
+            input=json.dumps({"run_id": RUN_ID, "inputs": inputs}),
         )
-        end = time.monotonic() + seconds
-        while (now := self.client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
+        end = time.monotonic() + 20
+        while (now := self._client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
             assert time.monotonic() < end, "the machine does not end"
             time.sleep(0.003)
-        hooks = [call for call in self._calls if call["action"] == "run.finished"]
-        assert len(hooks) <= 1
-        return Outcome(
-            now["status"],
-            json.loads(now["output"]) if now.get("output") else None,
-            now.get("error"),
-            now.get("cause"),
-            hooks[0] if hooks else {},
-            [call for call in self._calls if call["action"] != "run.finished"],
-        )
+        return calls.outcome(now["status"], now.get("output"), now.get("error"), now.get("cause"))
 
 
 @contextmanager

@@ -25,13 +25,12 @@ class Failed(Exception):
 
 @dataclass
 class Told:
-    """`statuses` and `results` by step; `calls` counts the tries of (step, item)."""
+    """`statuses` and `results` by step."""
 
     status: str = "SUCCEEDED"
     failed: set[str] = field(default_factory=set)
     statuses: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
-    calls: dict[tuple[str, int | None], int] = field(default_factory=dict)
 
 
 def tell(definition: Definition, inputs: Any, handler: Handler, error_type: type[Exception]) -> Told:
@@ -108,8 +107,6 @@ class _Reference:
         if step.action.kind is Kind.WAIT:
             return {}
         for attempt in range(1, (step.retry.max_attempts if step.retry else 1) + 1):
-            key = (step.id, index)
-            self._told.calls[key] = self._told.calls.get(key, 0) + 1
             try:
                 return self._handler(
                     {"action": step.action.name, "step": step.id, "item": index, "attempt": attempt, "with": arguments}
