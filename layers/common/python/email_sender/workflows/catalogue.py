@@ -1,0 +1,193 @@
+"""The actions a step may use. Data: a new action is a new entry here, and a handler under the same name.
+
+Schemas are a subset of JSON Schema (see schemas.py) plus `format: duration`. They are kept small and flat, since people
+read them in `GET /workflows/actions`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    TASK = "task"  # a Lambda function
+    WAIT = "wait"  # the engine's own clock
+    TRANSFORM = "transform"  # expressions alone
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`permission` is what a run's principal needs ("" for none).
+
+    A `callback` action answers by task token. `timeout_results`, where there are any, are the results of a step whose
+    time is over, by the value of `with.on_timeout`; the first is the default.
+    """
+
+    name: str
+    permission: str
+    input_schema: Schema
+    result_schema: Schema
+    callback: bool = False
+    default_timeout_seconds: int = 60
+    description: str = ""
+    kind: Kind = Kind.TASK
+    timeout_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Catalogue:
+    def __init__(self, actions: Iterable[Action]) -> None:
+        self._actions = {action.name: action for action in actions}
+
+    def get(self, name: str) -> Action | None:
+        return self._actions.get(name)
+
+    def names(self) -> list[str]:
+        return list(self._actions)
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(self._actions.values())
+
+
+def _object(*required: str, any_of: Iterable[str] = (), **properties: Schema) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        schema["required"] = list(required)
+    if any_of:
+        schema["anyOf"] = [{"required": [name]} for name in any_of]
+    return schema
+
+
+def _list(items: Schema, most: int) -> Schema:
+    return {"type": "array", "items": items, "maxItems": most}
+
+
+_TEXT: Schema = {"type": "string"}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
+_NUMBER: Schema = {"type": "number"}
+_ANY: Schema = {}
+_FREE: Schema = {"type": "object"}
+_DURATION: Schema = {"type": "string", "format": "duration"}
+_POINT_ID: Schema = {"type": ["string", "integer"]}
+_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, payload=_FREE), 100)
+
+SPINE = Catalogue(
+    (
+        Action(
+            "vectors.search",
+            "vectors:read",
+            _object(
+                "collection",
+                any_of=("text", "vector"),
+                collection=_NAME,
+                text={"type": "string", "minLength": 1, "maxLength": 8_000},
+                vector=_list(_NUMBER, 4_096),
+                limit={"type": "integer", "minimum": 1, "maximum": 100},
+                group_by=_NAME,
+                filter=_FREE,
+                score_threshold=_NUMBER,
+            ),
+            _object(
+                groups=_list(_object("key", "score", "hits", key=_TEXT, score=_NUMBER, hits=_HITS), 100),
+                results=_HITS,
+            ),
+            default_timeout_seconds=30,
+            description="Find the points nearest to a text or a vector, grouped by a payload key if one is given.",
+        ),
+        Action(
+            "contacts.select",
+            "messaging:read",
+            _object(
+                contacts=_list(_ID, 1_000),
+                list=_NAME,
+                tags=_list(_NAME, 20),
+                exclude_suppressed={"type": "boolean"},
+                limit={"type": "integer", "minimum": 1, "maximum": 1_000},
+            ),
+            _object("contacts", "count", contacts=_list(_ID, 1_000), count={"type": "integer"}),
+            default_timeout_seconds=30,
+            description="Choose contacts by id, list or tag; suppressed ones are left out unless asked for.",
+        ),
+        Action(
+            "template.render",
+            "messaging:write",
+            _object(
+                "template",
+                "contact",
+                template=_NAME,
+                contact=_ID,
+                evidence=_list(_POINT_ID, 100),
+                variables=_FREE,
+            ),
+            _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
+            default_timeout_seconds=60,
+            description="Render a template for one contact. The body is stored; its id and hash come back.",
+        ),
+        Action(
+            "email.send",
+            "messaging:send",
+            _object("draft", draft=_ID),
+            _object("email_id", "status", email_id=_ID, status=_TEXT),
+            default_timeout_seconds=60,
+            description="Send one draft, once.",
+        ),
+        Action(
+            "approval",
+            "",
+            _object(
+                "title",
+                title={"type": "string", "minLength": 1, "maxLength": 200},
+                drafts=_list(_ANY, 1_000),
+                timeout=_DURATION,
+                on_timeout={"type": "string", "enum": ["denied", "approved"]},
+            ),
+            _object(
+                "decision",
+                decision={"type": "string", "enum": ["approved", "denied"]},
+                approval_id=_ID,
+                comment=_TEXT,
+                reason=_TEXT,
+            ),
+            callback=True,
+            default_timeout_seconds=3 * 86_400,
+            description="Wait for a person to approve or deny. After `timeout` the answer is `on_timeout`.",
+            timeout_results={
+                "denied": {"decision": "denied", "reason": "timeout"},
+                "approved": {"decision": "approved", "reason": "timeout"},
+            },
+        ),
+        Action(
+            "event.publish",
+            "events:publish",
+            _object("type", type=_NAME, data=_FREE),
+            _object("event_id", event_id=_ID),
+            default_timeout_seconds=30,
+            description="Put an event of the tenant's own on the bus.",
+        ),
+        Action(
+            "wait",
+            "",
+            _object(
+                any_of=("duration", "seconds", "until"),
+                duration=_DURATION,
+                seconds={"type": "integer", "minimum": 0, "maximum": 31_536_000},
+                until={"type": "string", "format": "timestamp"},
+            )
+            | {"maxProperties": 1},
+            _object(),
+            description="Wait for a duration, a number of seconds, or until an instant.",
+            kind=Kind.WAIT,
+        ),
+        Action(
+            "transform",
+            "",
+            _FREE,
+            _FREE,
+            description="Compute values: the result is `with`, its expressions evaluated.",
+            kind=Kind.TRANSFORM,
+        ),
+    )
+)

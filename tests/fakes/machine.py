@@ -1,0 +1,58 @@
+"""What the fakes of Step Functions have in common: a machine, its inputs and a function in, an outcome out."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+type Handler = Callable[[dict[str, Any]], Any]
+RUN_ID = "run-1"
+
+
+class TaskError(Exception):
+    """What a fake function raises: `name` is the error type that Step Functions sees."""
+
+    def __init__(self, name: str, message: str = "it did not work") -> None:
+        super().__init__(message)
+        self.name = name
+
+    def body(self) -> dict[str, Any]:
+        """As the Lambda service writes it."""
+        return {"errorMessage": str(self), "errorType": self.name, "requestId": "r", "stackTrace": []}
+
+
+@dataclass
+class Outcome:
+    status: str
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+    hook: dict[str, Any] = field(default_factory=dict)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Machines(Protocol):
+    def run(self, machine: dict[str, Any], inputs: Any, handler: Handler) -> Outcome: ...
+
+    def answer(self, token: str, output: str) -> None:
+        """SendTaskSuccess."""
+
+
+class Calls:
+    """Keeps what the functions were told, and keeps the hook's calls apart."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler, self._lock = handler, threading.Lock()
+        self.hooks: list[dict[str, Any]] = []
+        self.tasks: list[dict[str, Any]] = []
+
+    def __call__(self, payload: dict[str, Any]) -> Any:
+        with self._lock:
+            (self.hooks if payload["action"] == "run.finished" else self.tasks).append(payload)
+        return None if payload["action"] == "run.finished" else self._handler(payload)
+
+    def outcome(self, status: str, output: str | None, error: str | None, cause: str | None) -> Outcome:
+        assert len(self.hooks) <= 1, "the platform is told once"
+        parsed = json.loads(output) if output else None
+        return Outcome(status, parsed, error, cause, self.hooks[0] if self.hooks else {}, self.tasks)
