@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2 import Template as JinjaTemplate
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import Content, Template

@@ -27,8 +27,8 @@ class IdempotencyStore(Protocol):
     ) -> tuple[UUID, tuple[int, bytes] | None]:
         """Lease the key.
 
-        Returns the operation's id (the given one, or what a dead lease left behind) and the answer given before, if any:
-        status and body.
+        Returns the operation's id (the given one, or what a dead lease left behind) and the answer given before,
+        if any: status and body.
 
         Raises:
             InvalidInput: the key was used with another body.

@@ -4,7 +4,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from psycopg.conninfo import makeconninfo
+from psycopg.conninfo import make_conninfo
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import InvalidInput
@@ -47,7 +47,7 @@ def conninfo(settings: DatabaseSettings) -> str:
         user, password = secret["username"], secret["password"]
     else:
         password = client("rds").generate_db_auth_token(settings.database_host, settings.database_port, user)
-    return makeconninfo(
+    return make_conninfo(
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,

@@ -1,6 +1,6 @@
 """Approvals: a run waits, a person decides, once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -147,7 +147,7 @@ class ApprovalService:
             unit.commit()
         return delivered
 
-    def _told(self, kind: str, tenant_id: UUID, approval: Approval, data: dict[str, object]) -> Event:
+    def _told(self, kind: str, tenant_id: UUID, approval: Approval, data: Mapping[str, object]) -> Event:
         return Event(
             id=self._new_id(),
             type=kind,

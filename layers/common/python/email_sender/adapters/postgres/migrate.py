@@ -29,7 +29,9 @@ def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
             "create table if not exists email_sender.schema_migrations "
             "(name text primary key, digest text not null, applied_at timestamptz not null default now())"
         )
-        done = dict(cursor.execute("select name, digest from email_sender.schema_migrations").fetchall())
+        done: dict[str, str] = dict(
+            cursor.execute("select name, digest from email_sender.schema_migrations").fetchall()
+        )
         files = {file.name: file.read_bytes() for file in sorted(folder.glob("*.sql"))}
         if gone := sorted(set(done) - set(files)):
             raise Conflict(f"Migration {gone[0]} was applied, but its file is not there: is this an older version?")

@@ -1,0 +1,50 @@
+"""The database of the local cloud: made, migrated, with its roles able to sign in and its two tenants."""
+
+from dataclasses import dataclass
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from email_sender.adapters.postgres.migrate import migrate
+from email_sender.coordination.events import PLATFORM_TENANT
+from local.postgres import Postgres
+
+DATABASE = "email_sender"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    id: UUID
+    name: str
+    mail_from: str
+
+
+TENANTS = (
+    Tenant(UUID("01930000-0000-7000-8000-00000000000a"), "acme", "Acme Support <support@acme.example>"),
+    Tenant(UUID("01930000-0000-7000-8000-00000000000b"), "globex", "Globex Press <press@globex.example>"),
+)
+
+
+def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
+    """Idempotent. Returns the migrations that were applied now."""
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+            conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+    with psycopg.connect(server.url(DATABASE)) as conn:
+        applied = migrate(conn)
+        for role, password in passwords.items():
+            statement: LiteralString = "alter role {} login password {}"
+            conn.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
+        _add(conn, PLATFORM_TENANT, "platform", "platform", None)
+        for tenant in TENANTS:
+            _add(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
+    return applied
+
+
+def _add(conn: psycopg.Connection[tuple[object, ...]], tenant: UUID, name: str, kind: str, sender: str | None) -> None:
+    conn.execute(
+        "insert into email_sender.tenants (id, name, kind, mail_from) values (%s, %s, %s, %s) on conflict do nothing",
+        [tenant, name, kind, sender],
+    )
