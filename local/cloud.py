@@ -45,8 +45,10 @@ class NotBuilt(RuntimeError):
 class LocalCloud:
     """`report` gets a line for each thing that is done, with its time."""
 
-    def __init__(self, layout: Layout, report: Report, ports: dict[str, int] | None = None) -> None:
-        self._layout, self._report = layout, report
+    def __init__(
+        self, layout: Layout, report: Report, ports: dict[str, int] | None = None, *, verbose: bool = False
+    ) -> None:
+        self._layout, self._report, self._verbose = layout, report, verbose
         self._wanted_ports = {**PORTS, **(ports or {})}
         self.ports: dict[str, int] = {}
         self.users: Sequence[User] = ()
@@ -145,7 +147,9 @@ class LocalCloud:
             client = session(self.aws_url)
             secrets = {role: self._put_secret(client, role) for role in _ROLES}
             owner = self._put_secret(client, "postgres", self._server.password)
-            self.outputs = deploy(BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), _silent)
+            self.outputs = deploy(
+                BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._difference
+            )
             self._keep_link_key(client)
             self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
             self._layout.write_endpoints(self._endpoints())
@@ -240,7 +244,11 @@ class LocalCloud:
         while True:
             try:
                 boto3.client(
-                    "sts", endpoint_url=self.aws_url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
+                    "sts",
+                    endpoint_url=self.aws_url,
+                    region_name=REGION,
+                    aws_access_key_id="x",
+                    aws_secret_access_key="x",
                 ).get_caller_identity()
             except Exception:  # noqa: BLE001  # whatever it is, it is not there yet
                 if time.monotonic() > deadline:
@@ -248,6 +256,11 @@ class LocalCloud:
                 time.sleep(0.3)
             else:
                 return
+
+    def _difference(self, line: str) -> None:
+        """What is otherwise than on AWS: listed in docs/guides/local.md, and shown when asked for."""
+        if self._verbose:
+            self._report(line)
 
     def _timed(self, what: str) -> "_Timed":
         return _Timed(what, self._report)
@@ -265,7 +278,3 @@ class _Timed:
     ) -> None:
         if error is None:
             self._report(f"{self._what}: {time.perf_counter() - self._started:.1f} s")
-
-
-def _silent(_line: str) -> None:
-    """What the emulator lacks is listed in docs/guides/local.md; `make run VERBOSE=1` shows it at each start."""
