@@ -3,10 +3,12 @@
 import json
 import os
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.errors import InvalidInput
@@ -77,6 +79,16 @@ def test_every_way_leads_to_a_state(raw: dict[str, Any]) -> None:
         assert targets == set(states)  # nothing is missing, nothing is out of reach
 
     check(compiled(raw))
+
+
+@pytest.mark.parametrize("raw", [OUTREACH, chain(20)], ids=["outreach", "chain"])
+def test_the_machine_is_what_the_schema_of_asl_allows(raw: dict[str, Any]) -> None:
+    data = resources.files("cfnlint.data.schemas.other.step_functions").joinpath("statemachine.json")
+    machine = compiled(raw)
+    for _, state in every_state(machine["States"]):
+        # The schema does not look up to the machine's own QueryLanguage, and knows none for Succeed.
+        state |= {} if state["Type"] == "Succeed" else {"QueryLanguage": "JSONata"}
+    assert [error.message for error in Draft7Validator(json.loads(data.read_text())).iter_errors(machine)] == []
 
 
 def test_every_callback_has_a_timeout() -> None:

@@ -63,7 +63,9 @@ def test_on_is_a_key_and_a_date_is_a_text() -> None:
         ("a: 1\na: 2", "'a' stands twice (line 2)"),
         ("a: [1", "is not YAML"),
         ("!!python/object/apply:os.system [ls]", "is not YAML"),
-        ("[" * 20_000, "is not YAML"),
+        ("[" * 20_000, "nested deeper than 40 levels"),
+        ("{a: " * 20_000, "nested deeper than 40 levels"),
+        ("- " * 20_000, "nested deeper than 40 levels"),
         ("x" * 300_000, "may have 262144"),
     ],
 )

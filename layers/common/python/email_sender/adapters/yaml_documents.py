@@ -10,6 +10,7 @@ from typing import Any
 from email_sender.errors import InvalidInput
 
 MAX_CHARACTERS = 256 * 1024
+_DEPTH = 40
 
 
 def read_yaml(text: str) -> Any:
@@ -32,6 +33,21 @@ def _loader() -> Any:
 
     class Loader(yaml.SafeLoader):
         """Its own resolvers: those of SafeLoader are left as they are."""
+
+        # PyYAML's time grows with the square of the depth: 20,000 brackets would take half a minute.
+        def fetch_flow_collection_start(self, token: Any) -> None:
+            self._refuse_depth(self.flow_level)
+            super().fetch_flow_collection_start(token)
+
+        def add_indent(self, column: int) -> bool:
+            self._refuse_depth(len(self.indents))
+            return bool(super().add_indent(column))
+
+        def _refuse_depth(self, depth: int) -> None:
+            if depth > _DEPTH:
+                raise yaml.scanner.ScannerError(
+                    None, None, f"it is nested deeper than {_DEPTH} levels", self.get_mark()
+                )
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             seen = set()
