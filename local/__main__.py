@@ -23,7 +23,8 @@ from local.processes import NotReady
 
 # What goes wrong in ways that a sentence explains; anything else is a fault of ours, and shows its stack.
 _EXPLAINED = (
-    NotBuilt, NoFreePort, NotReady, PostgresFailed, DeploymentFailed, DemoFailed, ApiError, TimeoutError, httpx.HTTPError,
+    NotBuilt, NoFreePort, NotReady, PostgresFailed, DeploymentFailed, DemoFailed, ApiError, TimeoutError,
+    httpx.HTTPError,
 )  # fmt: skip
 
 

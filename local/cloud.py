@@ -14,11 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from email.utils import parseaddr
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import boto3
 
 from local import database, identities
 from local.aws import packaging
@@ -151,6 +150,8 @@ class LocalCloud:
                 BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._difference
             )
             self._keep_link_key(client)
+            for tenant in database.TENANTS:
+                client("ses").verify_domain_identity(Domain=parseaddr(tenant.mail_from)[1].partition("@")[2])
             self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
             self._layout.write_endpoints(self._endpoints())
 
@@ -234,7 +235,7 @@ class LocalCloud:
         try:
             self._wait_for_aws()
             self._deploy()
-        except Exception as error:  # noqa: BLE001  # a thread's last word
+        except Exception as error:  # a thread's last word
             self._report(f"The deployment to the new AWS failed: {error}. Stop with Ctrl-C and run `make run` again.")
         else:
             self._report("AWS is back and deployed to; passwords are new, see .local/endpoints.json")
@@ -243,14 +244,8 @@ class LocalCloud:
         deadline = time.monotonic() + 60
         while True:
             try:
-                boto3.client(
-                    "sts",
-                    endpoint_url=self.aws_url,
-                    region_name=REGION,
-                    aws_access_key_id="x",
-                    aws_secret_access_key="x",
-                ).get_caller_identity()
-            except Exception:  # noqa: BLE001  # whatever it is, it is not there yet
+                session(self.aws_url)("sts").get_caller_identity()
+            except Exception:  # whatever it is, it is not there yet
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.3)

@@ -99,7 +99,7 @@ class Demo:
         self._console.print(f"\n{contact['email']} is suppressed now, and will get no mail whatever a workflow says")
 
     def _run_workflow(self) -> dict[str, Any]:
-        self._title("3. Run the workflow “outreach”")
+        self._title('3. Run the workflow "outreach"')
         for template in json.loads(TEMPLATES.read_text()):
             self._store("/templates", template)
         definition = WORKFLOW.read_text()
@@ -179,7 +179,7 @@ class Demo:
         for event in reversed(events):
             counted[event["type"]] = counted.get(event["type"], 0) + 1
         self._console.print(
-            "\nevents of the run: " + ", ".join(f"{kind} ×{number}" for kind, number in counted.items())
+            "\nevents of the run: " + ", ".join(f"{kind} x{number}" for kind, number in counted.items())
         )
 
     def _title(self, text: str) -> None:

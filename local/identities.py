@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -45,7 +46,8 @@ def _user(username: str, tenant: str, tenant_id: UUID, role: Role) -> User:
 
 
 def _sign_up(client: "CognitoIdentityProviderClient", pool: str, user: User) -> None:
-    try:
+    # Kept from an earlier start, a user needs nothing but a new password.
+    with suppress(client.exceptions.UsernameExistsException):
         client.admin_create_user(
             UserPoolId=pool,
             Username=user.username,
@@ -55,6 +57,4 @@ def _sign_up(client: "CognitoIdentityProviderClient", pool: str, user: User) -> 
             ],
             MessageAction="SUPPRESS",
         )
-    except client.exceptions.UsernameExistsException:
-        pass  # kept from an earlier start: a new password is all it needs
     client.admin_set_user_password(UserPoolId=pool, Username=user.username, Password=user.password, Permanent=True)

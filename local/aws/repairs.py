@@ -3,6 +3,7 @@
 * A Parallel state in JSONata mode ignores Arguments, Output and Assign, lets its branches write each other's variables
   and task tokens, and waits for every branch before it fails. User workflows are compiled to Parallel states.
 * S3's events on EventBridge lack the object's version, which imports pin.
+* S3 gives the whole of an object's version where a range of it was asked for: imports read ranges of a pinned version.
 * A function that fails behind an HTTP API shows the caller its error and stack; AWS says "Internal Server Error".
 """
 
@@ -24,6 +25,8 @@ _RELIES_ON = {
     "stepfunctions._apply_jsonata_arguments": (stepfunctions._apply_jsonata_arguments, "c74f8b18dccd"),
     "stepfunctions._apply_state_assign": (stepfunctions._apply_state_assign, "f9cc15f006a0"),
     "s3._fire_s3_event": (s3._fire_s3_event, "2ab38cfade76"),
+    "s3._get_object": (s3._get_object, "64ad7071ef0e"),
+    "s3._parse_range": (s3._parse_range, "0631595e6e00"),
     "lambda_svc.lambda_execute_result_to_api_proxy_response": (
         lambda_svc.lambda_execute_result_to_api_proxy_response,
         "36f0ed215e85",
@@ -43,6 +46,7 @@ def install() -> None:
     check_sources(_RELIES_ON)
     _repair_parallel()
     _repair_object_versions()
+    _repair_ranges_of_versions()
     _repair_failed_integrations()
 
 
@@ -114,6 +118,27 @@ def _repair_object_versions() -> None:
 
     s3._fire_s3_event = fire_with_version
     eventbridge._dispatch_event = dispatch_with_version
+
+
+def _repair_ranges_of_versions() -> None:
+    get_object = s3._get_object
+
+    def get_range(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> Any:
+        status, given, body = get_object(bucket, key, headers, query)
+        asked = headers.get("range", "")
+        if status != 200 or not asked or "Content-Range" in given:
+            return status, given, body
+        found = s3._parse_range(asked, len(body))
+        if found is None:
+            return 416, {"Content-Range": f"bytes */{len(body)}"}, b""
+        first, last = found
+        part = body[first : last + 1]
+        given |= {"Content-Length": str(len(part)), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
+        # The checksums are of the whole object, and clients compare them with what they were given.
+        kept = {name: value for name, value in given.items() if not name.lower().startswith("x-amz-checksum")}
+        return 206, kept, part
+
+    s3._get_object = get_range
 
 
 def _repair_failed_integrations() -> None:

@@ -13,20 +13,25 @@ from email_sender.vectors.import_model import ChunkRange
 from vectors.bootstrap import chunk_work
 
 
-class Chunk(BaseModel):
-    """`chunk` is ordinal, offset, length and number of the first message."""
+class Range(BaseModel):
+    ordinal: int
+    offset: int
+    length: int
+    first: int
 
+
+class Chunk(BaseModel):
     tenant_id: UUID
     import_id: UUID
-    chunk: tuple[int, int, int, int]
+    chunk: Range
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     task = Chunk.model_validate(event)
-    logger.append_keys(import_id=str(task.import_id), chunk=task.chunk[0])
+    logger.append_keys(import_id=str(task.import_id), chunk=task.chunk.ordinal)
     try:
-        progress = chunk_work().work(task.tenant_id, task.import_id, ChunkRange(*task.chunk))
+        progress = chunk_work().work(task.tenant_id, task.import_id, ChunkRange(**task.chunk.model_dump()))
     except DomainError as error:
         raise named_error(error) from error
     return {"messages": progress.messages}

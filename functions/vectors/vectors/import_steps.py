@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error
+from email_sender.kit.tasks import named_error, words_of
 from email_sender.kit.telemetry import logger
 from vectors.bootstrap import import_steps
 
@@ -29,10 +29,15 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     try:
         if step.step == "plan":
             chunks = work.plan(step.tenant_id, step.import_id)
-            return {"chunks": [[each.ordinal, each.offset, each.length, each.first] for each in chunks]}
+            return {
+                "chunks": [
+                    {"ordinal": each.ordinal, "offset": each.offset, "length": each.length, "first": each.first}
+                    for each in chunks
+                ]
+            }
         if step.step == "finish":
             return {"messages": work.finish(step.tenant_id, step.import_id).messages}
-        work.fail(step.tenant_id, step.import_id, step.reason)
+        work.fail(step.tenant_id, step.import_id, words_of(step.reason))
     except DomainError as error:
         raise named_error(error) from error
     return {}

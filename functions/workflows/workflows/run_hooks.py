@@ -6,6 +6,7 @@ from uuid import UUID
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
+from email_sender.kit.tasks import words_of
 from email_sender.kit.telemetry import logger
 from email_sender.workflows.model import RunStatus, StepStatus
 from workflows.bootstrap import run_service
@@ -29,21 +30,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=str(ended.run_id))
     error = None
     if ended.status == "failed":
-        error = {"step": ended.step, "name": ended.error or "failed", "message": _message(ended.cause)}
+        error = {"step": ended.step, "name": ended.error or "failed", "message": words_of(ended.cause)}
     statuses: dict[str, str] = ended.result.get("steps", {})
     inline = {step: StepStatus(status) for step, status in statuses.items() if status in set(StepStatus)}
     run_service().end(ended.tenant_id, ended.run_id, RunStatus(ended.status), error, inline=inline)
     return {}
-
-
-def _message(cause: str | None) -> str:
-    """Lambda puts an error's message into a JSON with its stack, which is nobody's business."""
-    if not cause:
-        return ""
-    import json
-
-    try:
-        found = json.loads(cause)
-    except ValueError:
-        return cause[:1000]
-    return str(found.get("errorMessage", ""))[:1000] if isinstance(found, dict) else cause[:1000]

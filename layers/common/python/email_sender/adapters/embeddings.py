@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from email_sender.errors import RateLimited, Unavailable
@@ -21,10 +22,12 @@ class WordLlamaEmbedder:
 
     @cached_property
     def _loaded(self) -> Any:
-        from wordllama import WordLlama
+        import wordllama
 
-        # The weights are in the package; with downloads disabled a missing file is an error and not a network call.
-        return WordLlama.load(dim=self.size, disable_download=True)
+        # Weights and tokenizer are in the package, but 0.4.0 looks for the tokenizer in "tokenizer" and ships it in
+        # "tokenizers", where it looks as a cache. Without downloads a missing file is an error and no network call.
+        package = Path(wordllama.__file__).parent
+        return wordllama.WordLlama.load(dim=self.size, cache_dir=package, disable_download=True)
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         cut = [text[:_MAX_CHARACTERS] or " " for text in texts]

@@ -28,6 +28,7 @@ from email_sender.workflows.ports import WorkflowUnits
 # Step Functions stops a run at 256 KiB of state; a for_each of 200 items of this size still fits.
 MAX_RESULT_BYTES = 1_200
 _MAX_SINGLE_RESULT_BYTES = 64 * 1024
+_MAX_WORDS = 1_000
 
 # What Retry and Catch match: Lambda reports an exception's class name as the error's name.
 _NAMES: Mapping[type[DomainError], str] = {
@@ -118,7 +119,7 @@ def task_handler(
                 envelope.action,
                 StepStatus.FAILED,
                 started,
-                error={"name": type(failure).__name__, "message": str(failure)[:1000]},
+                error={"name": type(failure).__name__, "message": str(failure)[:_MAX_WORDS]},
                 finished_at=datetime.now(UTC),
             )
             _record(units(), envelope, record, None)
@@ -144,6 +145,25 @@ def named_error(error: DomainError) -> Exception:
     name = next((_NAMES[kind] for kind in type(error).__mro__ if kind in _NAMES), "internal")
     kind: type[Exception] = type(name, (Exception,), {})
     return kind(error.detail)
+
+
+def words_of(cause: str | None) -> str:
+    """What a person may read of a state's Cause.
+
+    Lambda makes it a JSON with the error's type, message and stack. A message of ours was written to be read; any other
+    error's may hold anything, and stays in the logs.
+    """
+    if not cause:
+        return ""
+    try:
+        found = json.loads(cause)
+    except ValueError:
+        return cause[:_MAX_WORDS]
+    if not isinstance(found, dict):
+        return cause[:_MAX_WORDS]
+    if found.get("errorType") in _NAMES.values():
+        return str(found.get("errorMessage", ""))[:_MAX_WORDS]
+    return "A fault of ours, whose details are in the logs."
 
 
 def _open_run(units: WorkflowUnits, envelope: _Envelope) -> Run:

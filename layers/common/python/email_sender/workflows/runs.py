@@ -91,8 +91,9 @@ class RunService:
             # The execution may have ended already, and said so.
             if locked is not None and locked.status is RunStatus.PENDING:
                 unit.runs.set_status(run_id, RunStatus.RUNNING, self._now(), execution_arn=execution)
-                unit.commit()
-            return _existing(unit, run_id)
+            run = _existing(unit, run_id)
+            unit.commit()
+        return run
 
     def get(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
         with self._units(tenant_id) as unit:
@@ -143,8 +144,9 @@ class RunService:
                     unit.runs.record(run_id, StepRecord(step, -1, "", state, now, finished_at=now))
             unit.runs.set_status(run_id, status, now, error=error)
             unit.emit(self._ended(tenant_id, run, status, error or {}, actor))
+            ended = _existing(unit, run_id)
             unit.commit()
-            return _existing(unit, run_id)
+        return ended
 
     def sweep(self, tenant_id: UUID) -> int:
         """Start what is pending and record what the engine ended without a word. Returns how many were changed."""

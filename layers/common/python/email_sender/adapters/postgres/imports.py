@@ -28,12 +28,13 @@ on conflict (tenant_id, address_hash) do update set
     last_seen_at = greatest(c.last_seen_at, excluded.last_seen_at)
 returning id, address_hash
 """
+# A message whose import never came to joining threads goes over to the import that found it again.
 _MESSAGE = """
-insert into messages (id, tenant_id, import_id, message_hash, reference_hashes, contact_id, sent_at, automatic,
+insert into messages as m (id, tenant_id, import_id, message_hash, reference_hashes, contact_id, sent_at, automatic,
                       content_enc, problems)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-on conflict (tenant_id, message_hash) do nothing
-returning id
+on conflict (tenant_id, message_hash) do update set import_id = excluded.import_id where m.thread_id is null
+returning (m.xmax = 0) as is_new
 """
 _CHUNK = """
 insert into import_chunks as c (tenant_id, import_id, ordinal, messages, stored, duplicates, failed)
@@ -180,7 +181,7 @@ class PostgresArchiveUnit(PostgresImportUnit):
         for each, cursor in zip(messages, cursors, strict=True):
             key = self._keys.fingerprint(each.parsed.message_id)
             contact = contacts.get(self._sender(each)) if self._sender(each) else None
-            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, cursor.fetchone() is not None))
+            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, _is_new(cursor.fetchone())))
         return stored
 
     def _contacts(self, messages: Sequence[Archived]) -> dict[bytes, UUID]:
@@ -253,6 +254,10 @@ class PostgresArchiveUnits:
         keys = self._vault.of(tenant_id)
         with self._database.tenant(tenant_id) as conn:
             yield PostgresArchiveUnit(conn, tenant_id, self._bus, keys)
+
+
+def _is_new(row: Row | None) -> bool:
+    return row is not None and bool(row["is_new"])
 
 
 def _when(message: Archived) -> float:
