@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
 from types import TracebackType
@@ -158,7 +157,7 @@ class LocalCloud:
     def _parameters(self, client: Callable[[str], Any], secrets: dict[str, str], owner: str) -> dict[str, str]:
         return {
             "Stage": "local",
-            "AppVersion": datetime.now(UTC).strftime("0.1.0+%Y%m%d%H%M%S"),
+            "AppVersion": self._version(),
             "PublicUrl": self.api_url,
             "CorsOrigins": "http://localhost:3000",
             "CognitoUrl": self.aws_url,
@@ -178,6 +177,12 @@ class LocalCloud:
             "SesEventSource": SES_SOURCE,
         }
 
+    def _version(self) -> str:
+        """The same as long as the template and the engine's data are: a start that changes nothing deploys nothing."""
+        template = packaging.digest((BUILD / "template.yaml").read_bytes())[:8]
+        engine = packaging.digest(self._layout.secret("../qdrant/identity").encode())[:8]
+        return f"0.1.0+{template}.{engine}"
+
     def _put_secret(self, client: Callable[[str], Any], user: str, password: str | None = None) -> str:
         manager = client("secretsmanager")
         name = f"email-sender/local/{user}"
@@ -194,17 +199,20 @@ class LocalCloud:
         client("secretsmanager").put_secret_value(SecretId=self.outputs["LinkSecretArn"], SecretString=value)
 
     def _embeddings_layer(self, client: Callable[[str], Any]) -> str:
-        archive = packaging.zip_tree(EMBEDDINGS)
-        key = f"embeddings-{packaging.digest(archive)}.zip"
+        """The bundled model's layer; the version that is there, where it holds the same files."""
+        name, digest = "email-sender-local-embeddings", packaging.tree_digest(EMBEDDINGS)
+        functions = client("lambda")
+        for version in functions.list_layer_versions(LayerName=name)["LayerVersions"]:
+            if version.get("Description") == digest:
+                return str(version["LayerVersionArn"])
         s3 = client("s3")
         if LAYER_BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
             s3.create_bucket(Bucket=LAYER_BUCKET)
-        s3.put_object(Bucket=LAYER_BUCKET, Key=key, Body=archive)
-        layer = client("lambda").publish_layer_version(
-            LayerName="email-sender-local-embeddings", Content={"S3Bucket": LAYER_BUCKET, "S3Key": key}
+        s3.put_object(Bucket=LAYER_BUCKET, Key=digest, Body=packaging.zip_tree(EMBEDDINGS))
+        content = {"S3Bucket": LAYER_BUCKET, "S3Key": digest}
+        return str(
+            functions.publish_layer_version(LayerName=name, Description=digest, Content=content)["LayerVersionArn"]
         )
-        arn: str = layer["LayerVersionArn"]
-        return arn
 
     def _endpoints(self) -> dict[str, Any]:
         return {

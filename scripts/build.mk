@@ -9,9 +9,18 @@ INSTALL := $(UV) pip install --quiet --python $(PYTHON) --python-version 3.13 \
 # Loaded without looking at timestamps, which archives do not keep: importing took 862 ms without, 311 ms with.
 COMPILE := $(PYTHON) -m compileall -q --invalidation-mode unchecked-hash
 
+TIDY = find "$(ARTIFACTS_DIR)" -type d \( -name tests -o -name bin -o -name __pycache__ \) -prune -exec rm -rf {} +
+
+# A layer of packages alone.
+.PHONY: layer
+layer:
+	mkdir -p "$(ARTIFACTS_DIR)/python"
+	$(INSTALL) --target "$(ARTIFACTS_DIR)/python" -r requirements.txt
+	$(TIDY)
+	$(COMPILE) "$(ARTIFACTS_DIR)/python"
+
 build-%:
 	cp -R $(AREA) "$(ARTIFACTS_DIR)/"
-	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
-	$(if $(filter $*,$(SLIM)),,if grep -q '^[a-z]' requirements.txt; then $(INSTALL) --target "$(ARTIFACTS_DIR)" -r requirements.txt; fi)
-	find "$(ARTIFACTS_DIR)" -type d \( -name tests -o -name bin \) -prune -exec rm -rf {} +
+	$(if $(filter $*,$(SLIM)),,if [ -f requirements.txt ] && grep -q '^[a-z]' requirements.txt; then $(INSTALL) --target "$(ARTIFACTS_DIR)" -r requirements.txt; fi)
+	$(TIDY)
 	$(COMPILE) "$(ARTIFACTS_DIR)"

@@ -1,4 +1,4 @@
-"""Writes every requirements file from the one lock: the layer's, each area's, and what the layer already has left out.
+"""Writes every requirements file from the one lock; what the common layer already has is left out of the others.
 
 python scripts/export_requirements.py          # write
 python scripts/export_requirements.py --check  # fail where a file is not what the lock says
@@ -9,10 +9,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-AREAS = ("gateway", "vectors", "coordinator", "workflows", "messaging")
+# Where each group goes, and which others are always beside it.
+FILES = {
+    "functions/gateway": ("gateway", ()),
+    "functions/workflows": ("workflows", ()),
+    "functions/messaging": ("messaging", ()),
+    "layers/vectors": ("vectors", ()),
+    "layers/embeddings": ("embeddings", ("vectors",)),
+}
 HEADER = "# Exported from uv.lock by `make lock`; do not edit.\n"
-# In the Lambda runtime, or only for type checking.
-_LEFT_OUT = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six"}
+# In the Lambda runtime; or, as hf-xet, only for downloads that never happen there.
+_LEFT_OUT = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "hf-xet"}
 
 
 def export(*arguments: str) -> dict[str, str]:
@@ -26,12 +33,11 @@ def export(*arguments: str) -> dict[str, str]:
 def wanted() -> dict[Path, str]:
     common = {name: line for name, line in export("--no-default-groups").items() if name not in _LEFT_OUT}
     files = {ROOT / "layers/common/python/requirements.txt": common}
-    for area in AREAS:
-        own = export("--only-group", area)
-        files[ROOT / f"functions/{area}/requirements.txt"] = _without(own, common)
-    files[ROOT / "layers/embeddings/requirements.txt"] = _without(
-        export("--only-group", "embeddings"), common | export("--only-group", "vectors")
-    )
+    for folder, (group, beside) in FILES.items():
+        present = dict(common)
+        for other in beside:
+            present |= export("--only-group", other)
+        files[ROOT / folder / "requirements.txt"] = _without(export("--only-group", group), present)
     return {path: HEADER + "".join(f"{line}\n" for line in lines.values()) for path, lines in files.items()}
 
 

@@ -30,13 +30,13 @@ def tree_digest(root: Path) -> str:
 
 
 def zip_tree(root: Path) -> bytes:
-    """The files below `root` as an archive. Stored, not compressed: it goes to the same machine."""
+    """The files below `root` as an archive, lightly compressed: the emulator keeps each in memory and in its state."""
     buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in _files(root):
             entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _DATE)
             entry.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 1)
     return buffer.getvalue()
 
 

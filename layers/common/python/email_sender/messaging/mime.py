@@ -12,6 +12,10 @@ from email_sender.messaging.model import Contact, Content
 
 TAG = "email_id"
 
+# RFC 5322 allows 998 characters a line. Folded at 78, a long link in a header would be encoded word by word, and no
+# mail client would know it for one.
+_POLICY = SMTP.clone(max_line_length=998)
+
 
 def build(
     *, sender: str, contact: Contact, content: Content, unsubscribe_url: str, email_id: UUID, tenant_id: UUID,
@@ -22,7 +26,7 @@ def build(
     Raises:
         InvalidInput: a header would hold a line break, or the address cannot be written in a header.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     try:
         name, address = parseaddr(sender)
         message["From"] = Address(name, addr_spec=address)
