@@ -19,7 +19,7 @@ FILES = {
 }
 HEADER = "# Exported from uv.lock by `make lock`; do not edit.\n"
 # In the Lambda runtime; or, as hf-xet, only for downloads that never happen there.
-_LEFT_OUT = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "hf-xet"}
+_LEFT_OUT = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "hf-xet"}
 
 
 def export(*arguments: str) -> dict[str, str]:

@@ -14,14 +14,14 @@ from email_sender.adapters.postgres.unit import Units
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.publishing import own_event
 from email_sender.kit.ambient import now
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=IdempotentRoute)
-Reader = Annotated[Principal, Depends(requires(Permission.EVENTS_READ))]
-Publisher = Annotated[Principal, Depends(requires(Permission.EVENTS_PUBLISH))]
+Reader = Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))]
+Publisher = Annotated[Principal, Depends(Requires(Permission.EVENTS_PUBLISH))]
 
 
 class EventOut(BaseModel):

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from email_sender.adapters.cloudwatch import CloudWatchMetrics
 from email_sender.coordination.health import HealthService, State
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.security.permissions import Permission
 from gateway.bootstrap import Settings, health_service, metrics_reader, settings, verifier
 from gateway.exposition import SERIES, exposition
@@ -16,7 +16,7 @@ from gateway.exposition import SERIES, exposition
 router = APIRouter(tags=["platform"])
 Checks = Annotated[HealthService, Depends(health_service)]
 Configuration = Annotated[Settings, Depends(settings)]
-Operator = Annotated[Principal, Depends(requires(Permission.PLATFORM_READ))]
+Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 
 
 class HealthOut(BaseModel):

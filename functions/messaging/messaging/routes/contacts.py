@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit, id_cursor
 from email_sender.messaging.contacts import ContactService
@@ -15,8 +15,8 @@ from messaging.schemas import ContactChange, ContactIn, ContactOut, Listing, Mes
 
 router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
 Service = Annotated[ContactService, Depends(contact_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.MESSAGING_READ))]
-Writer = Annotated[Principal, Depends(requires(Permission.MESSAGING_WRITE))]
+Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
 @router.get("/contacts")

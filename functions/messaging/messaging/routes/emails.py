@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.params import Cursor, Limit, id_cursor
 from email_sender.messaging.contacts import ContactService
@@ -18,9 +18,9 @@ from messaging.schemas import EmailOut, Listing, SettleIn, SuppressionIn, Suppre
 router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
 Emails = Annotated[SendService, Depends(send_service)]
 Contacts = Annotated[ContactService, Depends(contact_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.MESSAGING_READ))]
-Writer = Annotated[Principal, Depends(requires(Permission.MESSAGING_WRITE))]
-Sender = Annotated[Principal, Depends(requires(Permission.MESSAGING_SEND))]
+Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
+Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]
 
 
 @router.get("/emails")

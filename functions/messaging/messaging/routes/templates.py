@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
 from email_sender.messaging.templates import TemplateService
@@ -15,8 +15,8 @@ from messaging.schemas import DraftOut, Listing, PreviewIn, PreviewOut, Template
 
 router = APIRouter(tags=["templates"], route_class=IdempotentRoute)
 Service = Annotated[TemplateService, Depends(template_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.MESSAGING_READ))]
-Writer = Annotated[Principal, Depends(requires(Permission.MESSAGING_WRITE))]
+Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
 @router.get("/templates")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Limit
@@ -16,7 +16,7 @@ from vectors.schemas import ImportCreated, ImportIn, ImportOut, UploadOut
 
 router = APIRouter(prefix="/vectors/imports", tags=["vectors"], route_class=IdempotentRoute)
 Service = Annotated[ImportService, Depends(import_service)]
-Writer = Annotated[Principal, Depends(requires(Permission.VECTORS_WRITE))]
+Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("", status_code=202)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from email_sender.errors import InvalidInput
 from email_sender.kit.ambient import new_id
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.telemetry import vector_operations
 from email_sender.security.permissions import Permission
@@ -19,8 +19,8 @@ from vectors.schemas import CollectionOut, CollectionsOut, GroupOut, HitOut, Ins
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
 Service = Annotated[VectorService, Depends(vector_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.VECTORS_READ))]
-Writer = Annotated[Principal, Depends(requires(Permission.VECTORS_WRITE))]
+Reader = Annotated[Principal, Depends(Requires(Permission.VECTORS_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("/insert")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.params import Cursor, Limit, id_cursor
 from email_sender.security.permissions import Permission
@@ -19,9 +19,9 @@ from workflows.schemas import ApprovalOut, DecisionIn, Listing, RunDetailOut, Ru
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
 Runs = Annotated[RunService, Depends(run_service)]
 Approvals = Annotated[ApprovalService, Depends(approval_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_READ))]
-Executor = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_EXECUTE))]
-Approver = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_APPROVE))]
+Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
+Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
+Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
 
 
 @router.get("/runs/{run_id}")

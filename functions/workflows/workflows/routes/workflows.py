@@ -3,13 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from email_sender.workflows.catalogue import SPINE
 from fastapi import APIRouter, Depends, Request, Response
 
-from email_sender.kit.auth import Principal, requires
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
 from email_sender.security.permissions import Permission
+from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
 from email_sender.workflows.runs import RunService
 from workflows.bootstrap import run_service, workflow_service
@@ -19,9 +19,9 @@ from workflows.schemas import ActionOut, ExecuteIn, Listing, RunOut, ValidOut, W
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
 Service = Annotated[WorkflowService, Depends(workflow_service)]
 Runs = Annotated[RunService, Depends(run_service)]
-Reader = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_READ))]
-Writer = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_WRITE))]
-Executor = Annotated[Principal, Depends(requires(Permission.WORKFLOWS_EXECUTE))]
+Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
+Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 
 
 @router.get("")

@@ -3,19 +3,26 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
+from email_sender.kit.auth import Requires
 from email_sender.kit.telemetry import logger, request_took
+from email_sender.security.permissions import Permission
 
 BASE_PATH = "/api/v1"
 MAX_BODY_BYTES = 5 * 1024 * 1024
+
+# Everything we answer is text; what is not named here would travel as base64.
+_TEXT_TYPES = ["text/", "application/json", "application/problem+json", "application/javascript"]
 
 _SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
@@ -33,6 +40,7 @@ _DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
 def create_app(title: str, routers: Sequence[APIRouter], *, form_paths: Sequence[str] = ()) -> FastAPI:
     """`form_paths` are prefixes where a standard has a client post a form (RFC 8058) instead of JSON."""
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.routers = routers
     problems.install(app)
     for router in routers:
         app.include_router(router, prefix=BASE_PATH)
@@ -50,9 +58,31 @@ def create_app(title: str, routers: Sequence[APIRouter], *, form_paths: Sequence
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """`permission` None: public."""
+
+    method: str
+    path: str
+    permission: Permission | None
+
+
+def routes_of(app: FastAPI) -> list[RouteInfo]:
+    """Every documented route with the permission it asks for: what the OpenAPI document and the tests walk."""
+    found = []
+    for router in app.state.routers:
+        for route in router.routes:
+            if not isinstance(route, APIRoute) or not route.include_in_schema:
+                continue
+            asked = [each.call.permission for each in route.dependant.dependencies if isinstance(each.call, Requires)]
+            permission = asked[0] if asked else None
+            found += [RouteInfo(method, BASE_PATH + route.path, permission) for method in sorted(route.methods or ())]
+    return found
+
+
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """What Lambda calls: one HTTP API event in, one answer out."""
-    asgi = Mangum(app, lifespan="off")
+    asgi = Mangum(app, lifespan="off", text_mime_types=_TEXT_TYPES)
 
     @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -93,9 +123,16 @@ class Edge:
             await answer(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
-        route = scope.get("route")
-        endpoint = getattr(route, "path", "unmatched")
-        request_took(scope["method"], endpoint, status, time.perf_counter() - started)
+        request_took(scope["method"], _template(scope), status, time.perf_counter() - started)
+
+
+def _template(scope: Scope) -> str:
+    path = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "unmatched"
+    # The framework's template may lack the prefix its router was included with.
+    prefixed = scope["path"].startswith(BASE_PATH) and not path.startswith(BASE_PATH)
+    return BASE_PATH + path if prefixed else str(path)
 
 
 def _refuse_early(scope: Scope, form_paths: tuple[str, ...]) -> None:

@@ -7,13 +7,12 @@ until an exporter is configured, and its SDK is not imported before that.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
 NAMESPACE = "EmailSender"
 
 logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
-metrics = Metrics(namespace=NAMESPACE)
 
 # The specification's series, by name: what is emitted here is what dashboards, alarms and GET /metrics may name.
 MANAGER_STATUS = "email_sender_manager_status"
@@ -24,11 +23,12 @@ HTTP_DURATION = "http_request_duration_seconds"
 
 def request_took(method: str, endpoint: str, status: int, seconds: float) -> None:
     """`endpoint` is the route's template, never the path: a path would make a series of every id."""
-    labels = {"method": method, "endpoint": endpoint, "status": str(status)}
+    series = EphemeralMetrics(namespace=NAMESPACE)
+    for label, value in (("method", method), ("endpoint", endpoint), ("status", str(status))):
+        series.add_dimension(label, value)
     for name in (API_DURATION, HTTP_DURATION):
-        with single_metric(name=name, unit=MetricUnit.Seconds, value=seconds, namespace=NAMESPACE) as metric:
-            for label, value in labels.items():
-                metric.add_dimension(label, value)
+        series.add_metric(name, MetricUnit.Seconds, seconds)
+    series.flush_metrics()
 
 
 def vector_operations(operation: str, status: str, count: int = 1) -> None:

@@ -30,7 +30,7 @@ COLLECTION = "message_vectors"
 
 # A state machine's run has 25,000 events of history, about ten a chunk.
 _MAX_CHUNKS = 2_000
-_MIN_CHUNK_BYTES = 512 * 1024
+_MIN_CHUNK_BYTES = 2 * 1024 * 1024
 # What a search reads of a message: beyond this an embedding says nothing more.
 _EMBEDDED_CHARACTERS = 4_000
 

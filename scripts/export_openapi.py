@@ -1,0 +1,103 @@
+"""Writes the one OpenAPI document, merged from the areas' routes, to where the gateway serves it.
+
+python scripts/export_openapi.py          # write
+python scripts/export_openapi.py --check  # fail where the routes say otherwise
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from email_sender.kit.http import routes_of
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "functions/gateway/gateway/openapi.json"
+AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457. `code` is for programs, `detail` for people; `errors` point into the body.",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pointer": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def merged() -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Email Sender",
+            "version": "1",
+            "description": "Email that has to be answered: import a mailbox, find whom to write to, draft, approve, "
+            "send once. Sign in at /auth/token and send the access token as a bearer token.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": {},
+        "components": {
+            "schemas": {"Problem": _PROBLEM},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+    for area in AREAS:
+        app: FastAPI = importlib.import_module(f"{area}.handler").app
+        own = app.openapi()
+        schemas = own.get("components", {}).get("schemas", {})
+        # Two areas may name different things alike ("Listing"): each keeps its own.
+        text = json.dumps(own["paths"])
+        for name in schemas:
+            text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
+        document["paths"] |= json.loads(text)
+        inner = json.dumps(schemas)
+        for name in schemas:
+            inner = inner.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
+        document["components"]["schemas"] |= {f"{area}.{name}": each for name, each in json.loads(inner).items()}
+        _finish(document["paths"], app)
+    return document
+
+
+def _finish(paths: dict[str, Any], app: FastAPI) -> None:
+    """Who may, and what an error looks like."""
+    for route in routes_of(app):
+        operation = paths[route.path][route.method.lower()]
+        operation.get("responses", {}).pop("422", None)
+        operation["responses"]["default"] = {
+            "description": "A problem",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        if route.permission is not None:
+            operation["security"] = [{"bearer": []}]
+            operation["x-permission"] = str(route.permission)
+
+
+def main() -> int:
+    text = json.dumps(merged(), indent=1, sort_keys=True) + "\n"
+    if "--check" in sys.argv:
+        if not TARGET.is_file() or TARGET.read_text() != text:
+            print(f"{TARGET.relative_to(ROOT)} is not what the routes say: run `make openapi`.")
+            return 1
+        return 0
+    TARGET.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
