@@ -19,6 +19,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+from local.aws import embedded_metrics
 from local.aws.archives import ArchiveCache
 from local.aws.pipes import Pipes
 from local.aws.upstream import check_sources
@@ -219,11 +220,13 @@ def install(runtime: Runtime) -> None:
         UpstreamChanged: MiniStack's own workers are not those that this was written for.
     """
     check_sources(_RELIES_ON)
+    embedded_metrics.check()
     Sandbox.runtime = runtime
     runs = lambda_svc._execute_function_warm
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
         outcome: dict[str, Any] = runs(func, event, request_id)
+        embedded_metrics.collect(outcome.get("log") or "")
         if isinstance(outcome.get("body"), FunctionError):
             return {"body": outcome["body"].report, "error": True, "log": outcome.get("log", "")}
         return outcome

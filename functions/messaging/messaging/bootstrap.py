@@ -39,8 +39,13 @@ def _bus() -> EventBridgeBus:
 
 
 @cache
+def _vault() -> PostgresVault:
+    return PostgresVault(_database(), key_wrapper(settings()))
+
+
+@cache
 def _units() -> PostgresMessagingUnits:
-    return PostgresMessagingUnits(_database(), PostgresVault(_database(), key_wrapper(settings())), _bus())
+    return PostgresMessagingUnits(_database(), _vault(), _bus())
 
 
 @cache
@@ -69,4 +74,4 @@ def send_service() -> SendService:
 
 @cache
 def idempotency() -> PostgresIdempotency:
-    return PostgresIdempotency(_database())
+    return PostgresIdempotency(_database(), _vault())

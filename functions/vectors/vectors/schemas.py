@@ -6,11 +6,10 @@ from base64 import b64decode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from email_sender.ambient import NewId
 from email_sender.errors import InvalidInput
 from email_sender.vectors.import_model import Import, Progress, Refused
 from email_sender.vectors.model import MAX_LIMIT, MAX_POINTS, Condition, Filter, Group, Hit, Search
@@ -55,9 +54,11 @@ class PointIn(Body):
             raise ValueError("A point has exactly one of vector, vector_b64 and text.")
         return self
 
-    def point(self, number: int, new_id: NewId) -> NewPoint:
+    def point(self, number: int, operation: UUID) -> NewPoint:
+        """A point without an id gets one made of the operation's, so that a repeat of the request is the same write."""
         vector = decode_vector(self.vector, self.vector_b64, f"/points/{number}")
-        return NewPoint(self.id if self.id is not None else new_id(), vector, self.text, self.payload)
+        point_id = self.id if self.id is not None else uuid5(operation, str(number))
+        return NewPoint(point_id, vector, self.text, self.payload)
 
 
 class InsertIn(Body):

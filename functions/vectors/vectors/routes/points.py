@@ -4,12 +4,11 @@ import time
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.ambient import new_id
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.telemetry import vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group
@@ -24,9 +23,9 @@ Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("/insert")
-async def insert(body: InsertIn, caller: Writer, service: Service) -> InsertOut:
+async def insert(request: Request, body: InsertIn, caller: Writer, service: Service) -> InsertOut:
     """Write points; all of them, or none where one is wrong."""
-    points = [point.point(number, new_id) for number, point in enumerate(body.points)]
+    points = [point.point(number, operation_id(request)) for number, point in enumerate(body.points)]
     count = service.insert(caller.tenant_id, body.collection, points)
     vector_operations("insert", "success", count)
     return InsertOut(collection=body.collection, inserted=count, ids=[point.id for point in points])

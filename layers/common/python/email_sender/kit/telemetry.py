@@ -31,6 +31,11 @@ def request_took(method: str, endpoint: str, status: int, seconds: float) -> Non
     series.flush_metrics()
 
 
+def manager_status(manager_name: str, *, active: bool) -> None:
+    with single_metric(name=MANAGER_STATUS, unit=MetricUnit.Count, value=int(active), namespace=NAMESPACE) as metric:
+        metric.add_dimension("manager_name", manager_name)
+
+
 def vector_operations(operation: str, status: str, count: int = 1) -> None:
     with single_metric(name=VECTOR_OPERATIONS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
         metric.add_dimension("operation", operation)

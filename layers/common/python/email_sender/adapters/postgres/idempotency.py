@@ -4,6 +4,7 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import Conflict, InvalidInput
+from email_sender.security.ports import Vault
 
 _LEASE = "30 seconds"
 _KEPT = "24 hours"
@@ -31,9 +32,14 @@ where tenant_id = %(tenant)s and subject = %(subject)s and route = %(route)s and
 _NAMED = "tenant_id = %s and subject = %s and route = %s and key = %s"
 
 
+_CONTEXT = "idempotency.response"
+
+
 class PostgresIdempotency:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    """With a vault, answers are kept encrypted: an area whose answers hold addresses gives one."""
+
+    def __init__(self, database: Database, vault: Vault | None = None) -> None:
+        self._database, self._vault = database, vault
 
     def begin(
         self, tenant_id: UUID, subject: str, route: str, key: str, body_hash: bytes, operation_id: UUID
@@ -58,15 +64,19 @@ class PostgresIdempotency:
             raise InvalidInput("This Idempotency-Key was used with another body.")
         if row["status"] is None:
             raise Conflict("The first request with this key is still being worked on.")
-        return row["operation_id"], (row["status"], row["response"])
+        return row["operation_id"], (row["status"], self._opened(tenant_id, row["response"]))
 
     def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None:
+        kept = self._vault.of(tenant_id).encrypt(body.decode(), _CONTEXT) if self._vault else body
         with self._database.tenant(tenant_id) as conn:
             conn.execute(
                 f"update idempotency set status = %s, response = %s where {_NAMED}",  # noqa: S608
-                [status, body, tenant_id, subject, route, key],
+                [status, kept, tenant_id, subject, route, key],
             )
             conn.commit()
+
+    def _opened(self, tenant_id: UUID, kept: bytes) -> bytes:
+        return self._vault.of(tenant_id).decrypt(kept, _CONTEXT).encode() if self._vault else kept
 
     def forget(self, tenant_id: UUID, subject: str, route: str, key: str) -> None:
         with self._database.tenant(tenant_id) as conn:
