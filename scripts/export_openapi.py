@@ -78,6 +78,9 @@ def _finish(paths: dict[str, Any], app: FastAPI) -> None:
     """Who may, and what an error looks like."""
     for route in routes_of(app):
         operation = paths[route.path][route.method.lower()]
+        operation["summary"], _, rest = operation.get("description", operation["summary"]).partition(". ")
+        operation["summary"] = operation["summary"].strip().rstrip(".").replace("\n", " ")
+        operation["description"] = rest
         operation.get("responses", {}).pop("422", None)
         operation["responses"]["default"] = {
             "description": "A problem",

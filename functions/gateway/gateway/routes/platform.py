@@ -50,6 +50,7 @@ async def health(request: Request, checks: Checks) -> JSONResponse:
 
 @router.get("/version")
 async def version(known: Configuration) -> VersionOut:
+    """What is deployed: version, commit, build time."""
     return VersionOut(version=known.version, commit=known.commit, built_at=known.built_at)
 
 

@@ -35,6 +35,7 @@ async def add(request: Request, body: ContactIn, caller: Writer, service: Servic
 
 @router.get("/contacts/{contact_id}")
 async def read(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
+    """One contact."""
     return ContactOut.of(service.get(caller.tenant_id, contact_id), caller.role)
 
 

@@ -32,6 +32,7 @@ async def page(caller: Reader, service: Emails, limit: Limit = 50, cursor: Curso
 
 @router.get("/emails/{email_id}")
 async def read(email_id: UUID, caller: Reader, service: Emails) -> EmailOut:
+    """One email and what became of it."""
     return EmailOut.of(service.get(caller.tenant_id, email_id))
 
 

@@ -21,6 +21,7 @@ Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 @router.get("/templates")
 async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[TemplateOut]:
+    """Templates, in the order they were made."""
     found = service.page(caller.tenant_id, id_cursor(cursor), limit)
     return Listing(items=[TemplateOut.of(each) for each in found.items], next_cursor=found.next_cursor)
 
@@ -37,6 +38,7 @@ async def create(
 
 @router.get("/templates/{template_id}")
 async def read(template_id: UUID, response: Response, caller: Reader, service: Service) -> TemplateOut:
+    """A template at its newest version."""
     found = service.get(caller.tenant_id, template_id)
     response.headers["etag"] = f'"{found.version}"'
     return TemplateOut.of(found)
@@ -59,6 +61,7 @@ async def change(
 
 @router.delete("/templates/{template_id}", status_code=204)
 async def delete(template_id: UUID, caller: Writer, service: Service) -> Response:
+    """Delete a template; drafts made of it stay."""
     service.delete(caller.tenant_id, template_id)
     return Response(status_code=204)
 

@@ -28,7 +28,7 @@ async def ask(token: str, service: Service) -> HTMLResponse:
         service.read_link(token)
     except NotFound:
         return _page("This link does not work", "It may have been cut off. Please use the whole link.", status=404)
-    return _page("Unsubscribe", "You will get no more mail from this sender.", _FORM)
+    return _page("Unsubscribe", "Press the button, and this sender writes to you no more.", _FORM)
 
 
 @router.post("/{token}", response_class=HTMLResponse)

@@ -44,6 +44,7 @@ async def page(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Listing[ApprovalOut]:
+    """Approvals that runs wait for, or waited for."""
     found = service.page(caller.tenant_id, Decision(status) if status else None, id_cursor(cursor), limit)
     return Listing(items=[ApprovalOut.of(each) for each in found.items], next_cursor=found.next_cursor)
 

@@ -26,6 +26,7 @@ Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 
 @router.get("")
 async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[WorkflowOut]:
+    """Workflows, in the order they were made."""
     found = service.page(caller.tenant_id, id_cursor(cursor), limit)
     return Listing(items=[WorkflowOut.of(each) for each in found.items], next_cursor=found.next_cursor)
 
@@ -55,6 +56,7 @@ async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidO
 
 @router.get("/{workflow_id}")
 async def read(workflow_id: UUID, response: Response, caller: Reader, service: Service) -> WorkflowOut:
+    """A workflow at its newest version."""
     found = service.get(caller.tenant_id, workflow_id)
     response.headers["etag"] = f'"{found.version}"'
     return WorkflowOut.of(found)
