@@ -3,11 +3,11 @@
 import json
 from functools import cache
 
-from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from pydantic import Field
 
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
+from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
@@ -46,7 +46,7 @@ def workflow_units() -> PostgresWorkflowUnits:
 
 
 @cache
-def _engine() -> StepFunctionsEngine:
+def engine() -> StepFunctionsEngine:
     known = settings()
     return StepFunctionsEngine(lambda: client("stepfunctions"), known.states_arn_prefix, known.machine_role_arn)
 
@@ -54,22 +54,22 @@ def _engine() -> StepFunctionsEngine:
 @cache
 def _compiler() -> Compiler:
     targets: dict[str, str] = json.loads(settings().workflow_targets)
-    return Compiler(JsonataExpressions(), targets, settings().machine_prefix)
+    return Compiler(JsonataExpressions(), JsonSchemaChecker(), targets, settings().machine_prefix)
 
 
 @cache
 def workflow_service() -> WorkflowService:
-    return WorkflowService(workflow_units(), _engine(), _compiler(), now, new_id)
+    return WorkflowService(workflow_units(), engine(), _compiler(), now, new_id)
 
 
 @cache
 def run_service() -> RunService:
-    return RunService(workflow_units(), _engine(), _compiler(), JsonSchemaChecker(), now, new_id)
+    return RunService(workflow_units(), engine(), _compiler(), JsonSchemaChecker(), now, new_id)
 
 
 @cache
 def approval_service() -> ApprovalService:
-    return ApprovalService(workflow_units(), _engine(), now, new_id)
+    return ApprovalService(workflow_units(), engine(), now, new_id)
 
 
 @cache

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from email_sender.workflows.durations import parse_duration
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from email_sender.coordination.publishing import own_event
@@ -13,8 +12,9 @@ from email_sender.errors import InvalidInput
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.tasks import Action, TaskCall, task_handler
 from email_sender.security.permissions import Permission
+from email_sender.workflows.durations import parse_duration
 from email_sender.workflows.model import ShownDraft
-from workflows.bootstrap import approval_service, workflow_units
+from workflows.bootstrap import approval_service, engine, workflow_units
 
 
 class _Draft(BaseModel):
@@ -78,4 +78,5 @@ handler = task_handler(
         "event.publish": Action(publish, Permission.EVENTS_PUBLISH),
     },
     workflow_units,
+    lambda token, error, message: engine().refuse(token, error, message),
 )

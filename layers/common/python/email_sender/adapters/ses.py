@@ -12,8 +12,9 @@ from email_sender.messaging.ports import SendRejected, SendThrottled
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
 
-# SES's own answers that it took nothing (docs.aws.amazon.com/ses, "SendRawEmail", "Common errors").
-_THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "LimitExceededException"})
+# What is wrong with this one mail (docs.aws.amazon.com/ses, "SendRawEmail"). Any other refusal, from throttling to a
+# paused account or a missing permission, says nothing of the mail: it was not taken, and may be later.
+_REJECTED = frozenset({"MessageRejected", "InvalidParameterValue", "MailFromDomainNotVerifiedException"})
 
 
 class SesProvider:
@@ -30,10 +31,10 @@ class SesProvider:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if code in _THROTTLED:
-                raise SendThrottled(code) from error
-            if 400 <= status < 500:
+            if code in _REJECTED:
                 raise SendRejected(code) from error
+            if 400 <= status < 500:
+                raise SendThrottled(code) from error
             raise Unavailable("The mail provider failed.") from error
         except Exception as error:
             raise Unavailable("The mail provider did not answer.") from error

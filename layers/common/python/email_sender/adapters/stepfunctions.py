@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -74,19 +74,24 @@ class StepFunctionsEngine:
 
     def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
         client = self._client()
-        with _translated():
-            try:
-                client.send_task_success(taskToken=task_token, output=json.dumps(result))
-            except (
-                client.exceptions.TaskTimedOut,
-                client.exceptions.TaskDoesNotExist,
-                client.exceptions.InvalidToken,
-            ):
-                # Nobody waits any more: the run ended, or was told already.
-                return
+        with _translated(), _nobody_waits(client):
+            client.send_task_success(taskToken=task_token, output=json.dumps(result))
+
+    def refuse(self, task_token: str, error: str, message: str) -> None:
+        client = self._client()
+        with _translated(), _nobody_waits(client):
+            client.send_task_failure(taskToken=task_token, error=error, cause=message)
 
     def _machine_arn(self, machine: str) -> str:
         return f"{self._prefix}:stateMachine:{machine}"
+
+
+@contextmanager
+def _nobody_waits(client: "SFNClient") -> Iterator[None]:
+    """The run ended, or the step was told already: nothing is left to say."""
+    known = client.exceptions
+    with suppress(known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
+        yield
 
 
 @contextmanager

@@ -89,9 +89,15 @@ class Action:
 
 
 def task_handler(
-    actions: Mapping[str, Action], units: Callable[[], WorkflowUnits]
+    actions: Mapping[str, Action],
+    units: Callable[[], WorkflowUnits],
+    refuse: Callable[[str, str, str], None] | None = None,
 ) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
-    """The Lambda handler for these actions, by name."""
+    """The Lambda handler for these actions, by name.
+
+    `refuse` (task token, error name, message) tells a waiting step that its action failed after taking the token; not
+    every engine takes the function's own error for that.
+    """
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
@@ -123,6 +129,8 @@ def task_handler(
                 finished_at=datetime.now(UTC),
             )
             _record(units(), envelope, record, None)
+            if envelope.task_token is not None and refuse is not None:
+                refuse(envelope.task_token, type(failure).__name__, str(failure))
             raise failure from error
         if not action.waits:
             record = StepRecord(

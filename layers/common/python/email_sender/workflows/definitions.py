@@ -15,7 +15,7 @@ from email_sender.workflows.compiler import compile_definition
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.model import Workflow, WorkflowStatus
-from email_sender.workflows.parsing import parse_definition
+from email_sender.workflows.parsing import SchemaChecker, parse_definition
 from email_sender.workflows.ports import Engine, WorkflowUnits
 
 
@@ -30,12 +30,14 @@ class Actor:
 class Compiler:
     """Definition in, machine out, with this deployment's functions."""
 
-    def __init__(self, expressions: ExpressionChecker, targets: Mapping[str, str], prefix: str) -> None:
-        self._expressions, self._targets, self._prefix = expressions, targets, prefix
+    def __init__(
+        self, expressions: ExpressionChecker, schemas: SchemaChecker, targets: Mapping[str, str], prefix: str
+    ) -> None:
+        self._expressions, self._schemas, self._targets, self._prefix = expressions, schemas, targets, prefix
 
     def parse(self, raw: Mapping[str, Any]) -> Definition:
         """Raises InvalidInput with every problem found."""
-        return parse_definition(raw, SPINE, self._expressions)
+        return parse_definition(raw, SPINE, self._expressions, self._schemas)
 
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int

@@ -121,6 +121,9 @@ class Engine(Protocol):
     def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
         """Tell a waiting step its result; one that waits no longer is left alone."""
 
+    def refuse(self, task_token: str, error: str, message: str) -> None:
+        """Tell a waiting step that it failed; one that waits no longer is left alone."""
+
 
 class InputChecker(Protocol):
     def problems(self, schema: Mapping[str, Any], value: Any) -> Sequence[Problem]:
