@@ -32,7 +32,11 @@ class ApiClient:
 
     @classmethod
     def sign_in(cls, base: str, username: str, password: str) -> "ApiClient":
-        tokens = cls(base).post("/auth/token", {"username": username, "password": password})
+        visitor = cls(base)
+        try:
+            tokens = visitor.post("/auth/token", {"username": username, "password": password})
+        finally:
+            visitor.close()
         return cls(base, tokens["access_token"])
 
     def get(self, path: str, **query: Any) -> Any:

@@ -91,6 +91,11 @@ class LocalCloud:
         return f"http://{HOST}:{self.ports['aws']}"
 
     @property
+    def database_url(self) -> str:
+        """The superuser's."""
+        return self._server.url(database.DATABASE)
+
+    @property
     def mail_url(self) -> str:
         return f"http://{HOST}:{self.ports['mail']}"
 
@@ -225,7 +230,7 @@ class LocalCloud:
             "user_pool_client_id": self.outputs["UserPoolClientId"],
             "uploads_bucket": self.outputs["UploadsBucket"],
             "users": [user.shown() for user in self.users],
-            "postgres": self._server.url(database.DATABASE),
+            "postgres": self.database_url,
             "qdrant": {
                 "http": f"http://{HOST}:{self.ports['qdrant']}",
                 "grpc": f"{HOST}:{self.ports['qdrant-grpc']}",
