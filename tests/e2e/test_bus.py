@@ -1,0 +1,110 @@
+"""Who speaks for whom on the bus."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from local.client import ApiError, wait_until
+from tests.conftest import Platform
+from tests.e2e import steps
+
+ACCOUNT = "000000000000"
+
+
+def put(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> None:
+    answer = platform.aws("events").put_events(
+        Entries=[
+            {
+                "EventBusName": platform.cloud.outputs["BusName"],
+                "Source": source,
+                "DetailType": kind,
+                "Detail": json.dumps(detail),
+            }
+        ]
+    )
+    assert answer["FailedEntryCount"] == 0
+
+
+def recorded(platform: Platform, username: str, kind: str) -> list[steps.Json]:
+    return list(platform[username].get("/events", type=kind, limit=200)["items"])
+
+
+@pytest.mark.parametrize("source", ["crm", "email_sender.messaging"])
+def test_a_foreign_event_that_claims_a_tenant_belongs_to_the_platform(platform: Platform, source: str) -> None:
+    kind = f"Claim{uuid4().hex[:8]}"
+    tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
+    claim = {
+        "id": str(uuid4()),
+        "type": "email.sent",
+        "version": 1,
+        "tenant_id": tenant,
+        "aggregate_id": "x",
+        "sequence": 1,
+        "occurred_at": datetime.now(UTC).isoformat(),
+        "data": {},
+    }
+    put(platform, source, kind, claim)
+    (event,) = wait_until(lambda: recorded(platform, "operator@platform", kind), bool, 30)
+    assert event["payload"] == claim
+    assert event["source"] == source
+    assert event["id"] != claim["id"]
+    assert recorded(platform, "admin@acme", kind) == []
+    assert recorded(platform, "admin@globex", kind) == []
+
+
+def test_a_registered_source_belongs_to_its_tenant_whatever_it_says(platform: Platform) -> None:
+    source, kind = f"shop-{uuid4().hex[:8]}", f"Order{uuid4().hex[:8]}"
+    tenants = {user.tenant: user.tenant_id for user in platform.users}
+    with psycopg.connect(platform.cloud.database_url) as conn:
+        conn.execute(
+            "insert into email_sender.event_sources (account, source, tenant_id) values (%s, %s, %s)",
+            [ACCOUNT, source, tenants["globex"]],
+        )
+    put(platform, source, kind, {"tenant_id": tenants["acme"], "text": "a \u0000 is no trouble"})
+    (event,) = wait_until(lambda: recorded(platform, "readonly@globex", kind), bool, 30)
+    assert event["payload"]["tenant_id"] == tenants["acme"]
+    assert recorded(platform, "admin@acme", kind) == []
+
+
+def test_a_tenants_own_event_is_on_the_bus_and_recorded_once(platform: Platform) -> None:
+    kind = f"Lead{uuid4().hex[:8]}"
+    published = platform["user@acme"].post("/events", {"source": "crm", "type": kind, "data": {"name": "x"}})
+    (event,) = wait_until(lambda: recorded(platform, "user@acme", kind), bool, 30)
+    assert event["id"] == published["id"]
+    assert event["payload"]["data"] == {"name": "x"}
+    assert recorded(platform, "admin@globex", kind) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"source": "email_sender.messaging", "type": "Mine"},
+        {"source": "email_sender", "type": "Mine"},
+        {"source": "aws.ses", "type": "Mine"},
+        {"source": "crm", "type": "email.sent"},
+        {"source": "CRM", "type": "Mine"},
+        {"source": "crm", "type": "Mine", "tenant_id": "01930000-0000-7000-8000-00000000000b"},
+    ],
+)
+def test_nobody_is_taken_for_us_or_for_another(platform: Platform, body: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as refused:
+        platform["admin@acme"].post("/events", body)
+    assert refused.value.status == 422
+
+
+def test_the_operator_reads_no_tenants_events(platform: Platform) -> None:
+    kind = f"Private{uuid4().hex[:8]}"
+    platform["user@acme"].post("/events", {"source": "crm", "type": kind, "data": {}})
+    wait_until(lambda: recorded(platform, "user@acme", kind), bool, 30)
+    assert recorded(platform, "operator@platform", kind) == []
+
+
+def test_the_outbox_is_empty_once_all_is_recorded(platform: Platform) -> None:
+    left = wait_until(
+        lambda: platform.look("select type, attempts from email_sender.outbox"), lambda seen: not seen, 30
+    )
+    assert left == []
