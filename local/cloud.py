@@ -99,6 +99,10 @@ class LocalCloud:
     def mail_url(self) -> str:
         return f"http://{HOST}:{self.ports['mail']}"
 
+    def pid(self, part: str) -> int:
+        """The process id of a part: postgres, qdrant, mail_sink or aws."""
+        return self._supervisor.pid(part)
+
     def stop(self) -> None:
         self._supervisor.stop()
 

@@ -94,6 +94,13 @@ class Supervisor:
         self._children.append(child)
         return child
 
+    def pid(self, name: str) -> int:
+        """The process id of the child of that name. Raises KeyError where there is none."""
+        for child in self._children:
+            if child.spec.name == name:
+                return child.process.pid
+        raise KeyError(name)
+
     def stop(self) -> None:
         """Stop every child, last started first: its stop signal, then SIGKILL after ten seconds."""
         self._stopping.set()

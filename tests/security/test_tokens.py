@@ -1,0 +1,248 @@
+"""Every route with every role, and with every token that should not work."""
+
+import base64
+import importlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from email_sender.kit.http import RouteInfo, routes_of
+from email_sender.security.permissions import GRANTS, Role
+from tests.conftest import Platform
+
+AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
+ROUTES = [route for area in AREAS for route in routes_of(importlib.import_module(f"{area}.handler").app)]
+PROTECTED = [route for route in ROUTES if route.permission is not None]
+USERS = {
+    Role.READONLY: "readonly@acme",
+    Role.USER: "user@acme",
+    Role.ADMIN: "admin@acme",
+    Role.OPERATOR: "operator@platform",
+}
+
+
+def name_of(route: RouteInfo) -> str:
+    return f"{route.method} {route.path.removeprefix('/api/v1')}"
+
+
+def call(platform: Platform, route: RouteInfo, token: str | None) -> httpx.Response:
+    """With ids that nothing has and a body that says nothing: allowed, it is refused for that and not for the token."""
+    path = re.sub(r"\{[a-z_]+\}", str(uuid4()), route.path)
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    body: dict[str, Any] = {"json": {}} if route.method in ("POST", "PUT") else {}
+    return httpx.request(route.method, platform.cloud.api_url + path, headers=headers, timeout=30, **body)
+
+
+def token_of(platform: Platform, username: str) -> str:
+    return str(platform[username].http.headers["authorization"]).removeprefix("Bearer ")
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
+
+
+@dataclass(frozen=True)
+class Forger:
+    """Makes tokens like the pool's, with keys that are not the pool's."""
+
+    real: str
+    key: rsa.RSAPrivateKey
+
+    def signed(self, **changes: Any) -> str:
+        kid = jwt.get_unverified_header(self.real)["kid"]
+        claims = {name: value for name, value in (claims_of(self.real) | changes).items() if value is not None}
+        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": kid})
+
+    def unsigned(self) -> str:
+        return jwt.encode(claims_of(self.real), "", algorithm="none")
+
+    def with_public_key_as_secret(self) -> str:
+        kid = jwt.get_unverified_header(self.real)["kid"]
+        return jwt.encode(claims_of(self.real), "k" * 64, algorithm="HS256", headers={"kid": kid})
+
+    def tampered(self) -> str:
+        header, _, signature = self.real.split(".")
+        claims = claims_of(self.real) | {"role": "admin", "tenant_id": "01930000-0000-7000-8000-00000000000b"}
+        payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+        return f"{header}.{payload}.{signature}"
+
+
+@pytest.fixture(scope="module")
+def forger(platform: Platform) -> Forger:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return Forger(token_of(platform, "user@acme"), key)
+
+
+def bad_tokens(platform: Platform, forger: Forger) -> Iterator[tuple[str, str | None]]:
+    yield "no token", None
+    yield "not a token", "abc"
+    yield "other key", forger.signed()
+    yield "alg none", forger.unsigned()
+    yield "HS256", forger.with_public_key_as_secret()
+    yield "tampered", forger.tampered()
+    yield "expired, other key", forger.signed(exp=int(time.time()) - 60)
+    yield "other issuer", forger.signed(iss="https://cognito-idp.us-east-1.amazonaws.com/us-east-1_other")
+    yield "other audience", forger.signed(client_id="another")
+    yield "ID token", id_token(platform)
+
+
+def id_token(platform: Platform) -> str:
+    user = next(user for user in platform.users if user.username == "admin@acme")
+    answer = platform.aws("cognito-idp").initiate_auth(
+        ClientId=platform.cloud.outputs["UserPoolClientId"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": user.username, "PASSWORD": user.password},
+    )
+    return str(answer["AuthenticationResult"]["IdToken"])
+
+
+def test_the_template_serves_exactly_the_routes_of_the_apps(platform: Platform) -> None:
+    api = platform.aws("apigatewayv2")
+    deployed = {
+        each["RouteKey"]: each.get("AuthorizationType", "NONE")
+        for page in api.get_paginator("get_routes").paginate(ApiId=platform.cloud.outputs["ApiId"])
+        for each in page["Items"]
+    }
+    wanted = {f"{route.method} {route.path}": "NONE" if route.permission is None else "JWT" for route in ROUTES}
+    wanted |= {f"GET /{each}": "NONE" for each in ("health", "version")}
+    wanted |= {f"GET /{each}": "JWT" for each in ("status", "metrics")}
+    wanted |= {f"GET /api/v1/{each}": "NONE" for each in ("docs", "docs/{asset}", "openapi.json")}
+    assert deployed == wanted
+
+
+@pytest.mark.parametrize("route", PROTECTED, ids=name_of)
+def test_a_role_gets_where_its_permissions_say_and_nowhere_else(platform: Platform, route: RouteInfo) -> None:
+    for role, username in USERS.items():
+        answer = call(platform, route, token_of(platform, username))
+        if route.permission in GRANTS[role]:
+            assert answer.status_code in (200, 202, 204, 404, 409, 422), (role, answer.text)
+        else:
+            assert answer.status_code == 403, (role, answer.text)
+            assert answer.json()["code"] == "forbidden"
+        assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("route", PROTECTED, ids=name_of)
+def test_no_bad_token_gets_anywhere(platform: Platform, forger: Forger, route: RouteInfo) -> None:
+    for what, token in bad_tokens(platform, forger):
+        answer = call(platform, route, token)
+        assert answer.status_code == 401, (what, answer.text)
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.permission is None], ids=name_of)
+def test_public_routes_ask_for_no_token(platform: Platform, route: RouteInfo) -> None:
+    assert call(platform, route, None).status_code not in (401, 403)
+
+
+def test_health_believes_no_bad_token_either(platform: Platform, forger: Forger) -> None:
+    for what, token in bad_tokens(platform, forger):
+        if token is not None:
+            answer = httpx.get(f"{platform.api}/health", headers={"authorization": f"Bearer {token}"})
+            assert answer.status_code == 401, (what, answer.text)
+    assert "dependencies" not in httpx.get(f"{platform.api}/health").json()
+    shown = platform["readonly@acme"].get("/health")
+    assert shown["dependencies"] == {"postgresql": "up", "qdrant": "up"}
+
+
+@pytest.mark.parametrize("route", [each for each in PROTECTED if "{" in each.path], ids=name_of)
+def test_another_tenants_things_are_not_there(platform: Platform, things: dict[str, str], route: RouteInfo) -> None:
+    path = route.path
+    for parameter, value in things.items():
+        path = path.replace("{" + parameter + "}", value)
+    assert "{" not in path
+    stranger = token_of(platform, "admin@globex")
+    bodies: dict[str, Any] = {
+        "PUT /api/v1/contacts/{contact_id}": {"name": "mine"},
+        "PUT /api/v1/templates/{template_id}": {"name": "mine", "subject": "s", "body_text": "b"},
+        "PUT /api/v1/workflows/{workflow_id}": {
+            "definition": {"name": "mine", "steps": [{"id": "w", "uses": "wait", "with": {"seconds": 1}}]}
+        },
+        "POST /api/v1/approvals/{approval_id}": {"decision": "approved"},
+        "POST /api/v1/emails/{email_id}/settle": {"decision": "sent"},
+        "POST /api/v1/workflows/{workflow_id}/execute": {"inputs": {}},
+        "POST /api/v1/runs/{run_id}/cancel": {},
+        "POST /api/v1/templates/{template_id}/preview": {},
+    }
+    key = f"{route.method} {route.path}"
+    body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
+    answer = httpx.request(
+        route.method,
+        platform.cloud.api_url + path,
+        headers={"authorization": f"Bearer {stranger}"},
+        timeout=30,
+        **body,
+    )
+    assert answer.status_code == 404, answer.text
+
+
+@pytest.fixture(scope="module")
+def things(platform: Platform) -> dict[str, str]:
+    """One of each, of the tenant acme."""
+    from tests.e2e import steps
+
+    admin = platform["admin@acme"]
+    contact, template = steps.add_contact(admin), steps.add_template(admin)
+    point = str(uuid4())
+    admin.post("/vectors/insert", {"collection": "document_vectors", "points": [{"id": point, "vector": [0.5] * 768}]})
+    created = admin.post("/vectors/imports", {"file_name": "x", "size_bytes": 1})
+    run = steps.start(admin, steps.letter(template["name"], [contact["id"]]))
+    decided = steps.decide(admin, run["id"], "approved")
+    steps.wait_run(admin, run["id"])
+    (email,) = steps.emails_of(admin, run["id"])
+    return {
+        "contact_id": contact["id"],
+        "template_id": template["id"],
+        "point_id": point,
+        "import_id": created["job_id"],
+        "workflow_id": run["workflow_id"],
+        "run_id": run["id"],
+        "approval_id": decided["id"],
+        "draft_id": email["draft_id"],
+        "email_id": email["id"],
+        "address": contact["email"],
+    }
+
+
+def test_a_tenant_named_in_the_request_is_refused_where_it_differs(platform: Platform) -> None:
+    client = platform["admin@acme"].http
+    other = "01930000-0000-7000-8000-00000000000b"
+    assert client.get("/contacts", headers={"x-tenant-id": other}).status_code == 403
+    assert client.get("/contacts", params={"tenant_id": other}).status_code == 403
+    assert client.post("/contacts", json={"email": "a@b.example", "tenant_id": other}).status_code == 422
+    own = next(user.tenant_id for user in platform.users if user.tenant == "acme")
+    assert client.get("/contacts", headers={"x-tenant-id": own}).status_code == 200
+
+
+def test_a_refresh_token_gives_a_new_access_token(platform: Platform) -> None:
+    user = next(user for user in platform.users if user.username == "user@acme")
+    first = platform[user.username].post("/auth/token", {"username": user.username, "password": user.password})
+    second = platform[user.username].post("/auth/refresh", {"refresh_token": first["refresh_token"]})
+    answer = httpx.get(f"{platform.api}/contacts", headers={"authorization": f"Bearer {second['access_token']}"})
+    assert answer.status_code == 200
+
+
+def test_wrong_credentials_all_get_the_same_answer(platform: Platform) -> None:
+    answers = [
+        httpx.post(f"{platform.api}/auth/token", json={"username": name, "password": "wrong"}, timeout=30)
+        for name in ("admin@acme", "nobody@acme")
+    ]
+    answers.append(httpx.post(f"{platform.api}/auth/refresh", json={"refresh_token": "wrong"}, timeout=30))
+    assert [each.status_code for each in answers] == [401, 401, 401]
+    assert len({each.json()["detail"] for each in answers}) == 1
+
+
+def test_readers_see_addresses_masked(platform: Platform, things: dict[str, str]) -> None:
+    seen = platform["readonly@acme"].get(f"/contacts/{things['contact_id']}")
+    assert things["address"] not in json.dumps(seen)
+    assert seen["email"] == things["address"][0] + "***@p***"
