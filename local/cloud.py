@@ -168,7 +168,7 @@ class LocalCloud:
             "Stage": "local",
             "AppVersion": self._version(),
             "PublicUrl": self.api_url,
-            "CorsOrigins": "http://localhost:3000",
+            "CorsOrigin": "http://localhost:3000",
             "CognitoUrl": self.aws_url,
             "DatabaseHost": HOST,
             "DatabasePort": str(self.ports["postgres"]),
