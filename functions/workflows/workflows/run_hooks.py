@@ -6,6 +6,7 @@ from uuid import UUID
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
+from email_sender.errors import NotFound
 from email_sender.kit.tasks import words_of
 from email_sender.kit.telemetry import logger
 from email_sender.workflows.model import RunStatus, StepStatus
@@ -33,5 +34,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         error = {"step": ended.step, "name": ended.error or "failed", "message": words_of(ended.cause)}
     statuses: dict[str, str] = ended.result.get("steps", {})
     inline = {step: StepStatus(status) for step, status in statuses.items() if status in set(StepStatus)}
-    run_service().end(ended.tenant_id, ended.run_id, RunStatus(ended.status), error, inline=inline)
+    try:
+        run_service().end(ended.tenant_id, ended.run_id, RunStatus(ended.status), error, inline=inline)
+    except NotFound:
+        # Asking again would find it no more: the machine tries hard, and should try for something.
+        logger.warning("the run that ended is not there")
     return {}

@@ -1,0 +1,50 @@
+"""Workflows: compiling a definition."""
+
+import statistics
+import time
+from typing import Any
+
+from email_sender.adapters.jsonata_expressions import JsonataExpressions
+from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.compiler import compile_definition
+from email_sender.workflows.parsing import parse_definition
+
+_RUNS = 7
+
+
+def measure() -> list[dict[str, Any]]:
+    hundred, most = _compile_ms(100), _compile_ms(400)
+    return [
+        {
+            "measure": "compiling a workflow of 100 steps", "value": hundred, "unit": "ms", "compared_with": "",
+            "compared_value": None, "at_most": 50.0, "runs": _RUNS,
+        },
+        {
+            "measure": "a step of 400, linear growth", "value": most / 400, "unit": "ms",
+            "compared_with": "a step of 100", "compared_value": hundred / 100, "at_most": 1.5, "runs": _RUNS,
+        },
+    ]  # fmt: skip
+
+
+def _compile_ms(steps: int) -> float:
+    raw = {
+        "name": "long",
+        "steps": [
+            {
+                "id": f"s{number}",
+                "uses": "vectors.search",
+                "needs": [f"s{number - 1}"] if number else [],
+                "with": {"collection": "message_vectors", "text": "{% $inputs.query %}", "limit": 3},
+            }
+            for number in range(steps)
+        ],
+    }
+    definition = parse_definition(raw, SPINE, JsonataExpressions())
+    targets = {"vectors.search": "arn:aws:lambda:us-east-1:000000000000:function:f:live", "run.finished": "arn:f"}
+
+    def once() -> float:
+        started = time.perf_counter()
+        compile_definition(definition, tenant_id="t", workflow_id="w", version=1, targets=targets)
+        return (time.perf_counter() - started) * 1000
+
+    return statistics.median(once() for _ in range(_RUNS))

@@ -1,0 +1,157 @@
+"""Functions: size, cold import, warm call."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local.aws.intrinsics import read_template
+from local.aws.runtime_packages import link_runtime_packages
+from local.layout import BUILD, ROOT
+
+_RUNS = 5
+_CALLS = 400
+
+_BARE = """
+from fastapi import FastAPI
+from mangum import Mangum
+app = FastAPI(openapi_url=None)
+@app.get("/api/v1/version")
+async def version() -> dict[str, str]:
+    return {"version": "1"}
+handler = Mangum(app, lifespan="off")
+"""
+
+
+def measure() -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = link_runtime_packages(Path(folder) / "runtime")
+        (Path(folder) / "bare").mkdir()
+        (Path(folder) / "bare/bare.py").write_text(_BARE)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", f"{folder}/bare"], check=True)
+        common = [str(BUILD / "CommonLayer/python"), str(runtime)]
+        bare = _import_ms("bare", [f"{folder}/bare", *common])
+        return [*_sizes(), *_imports(common, bare), *_warm(Path(folder) / "bare")]
+
+
+def _sizes() -> list[dict[str, Any]]:
+    vectors = _megabytes("VectorsLayer") + _megabytes("VectorsFunction")
+    return [
+        _size("common layer, unzipped", _megabytes("CommonLayer"), 40),
+        _size("vectors: its layer and its function, unzipped", vectors, 120),
+    ]
+
+
+def _size(measure: str, value: float, most: float) -> dict[str, Any]:
+    return _row(measure, value, "MB", "", None, at_most=most, runs=1)
+
+
+def _imports(common: list[str], bare: float) -> list[dict[str, Any]]:
+    rows = []
+    for name, resource in read_template(ROOT / "template.yaml")["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        module = resource["Properties"]["Handler"].rpartition(".")[0]
+        path = [str(BUILD / name), str(BUILD / "VectorsLayer/python"), *common]
+        took = _import_ms(module, path)
+        limit = 2.5 if module.startswith("vectors") else 1.3
+        rows.append(_row(f"import {module}", took, "ms", "bare FastAPI + Mangum", bare, at_most=limit))
+    return rows
+
+
+def _import_ms(module: str, path: list[str]) -> float:
+    """Median of whole interpreter starts, less an empty one."""
+    probe = (
+        f"import sys, time; sys.path[:0] = {path!r}; started = time.perf_counter()\n"
+        f"import {module}\nprint(time.perf_counter() - started)"
+    )
+
+    def once() -> float:
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=True)
+        return float(done.stdout.split()[-1]) * 1000
+
+    once()
+    return statistics.median(once() for _ in range(_RUNS))
+
+
+def _warm(bare: Path) -> list[dict[str, Any]]:
+    sys.path.insert(0, str(bare))
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    import importlib
+
+    ours = importlib.import_module("workflows.handler").handler
+    theirs = importlib.import_module("bare").handler
+    event = _event("/api/v1/workflows/actions")
+    mine, its = _call_ms(ours, event), _call_ms(theirs, _event("/api/v1/version"))
+    extra = mine - its
+    return [
+        _row("warm, an authenticated route, in process", mine, "ms", "bare FastAPI + Mangum route", its),
+        _row("… more than the bare one", extra, "ms", "", None, at_most=1.5),
+    ]
+
+
+def _call_ms(handler: Callable[..., Any], event: dict[str, Any]) -> float:
+    class Context:
+        function_name = "f"
+        memory_limit_in_mb = 1024
+        invoked_function_arn = "arn"
+        aws_request_id = "r"
+
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        kept, sys.stdout = sys.stdout, nowhere
+        try:
+            times = []
+            for _ in range(_CALLS):
+                started = time.perf_counter()
+                answer = handler(event, Context())
+                times.append(time.perf_counter() - started)
+        finally:
+            sys.stdout = kept
+    if answer["statusCode"] != 200:
+        raise RuntimeError(answer["body"])
+    return statistics.median(times[50:]) * 1000
+
+
+def _event(path: str) -> dict[str, Any]:
+    claims = {
+        "sub": "s", "token_use": "access", "exp": "4102444800", "role": "admin",
+        "tenant_id": "01930000-0000-7000-8000-00000000000a",
+    }  # fmt: skip
+    http = {"method": "GET", "path": path, "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1", "userAgent": "b"}
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": {
+            "http": http,
+            "requestId": "r",
+            "stage": "$default",
+            "authorizer": {"jwt": {"claims": claims}},
+        },
+        "isBase64Encoded": False,
+    }
+
+
+def _megabytes(folder: str) -> float:
+    return sum(path.stat().st_size for path in (BUILD / folder).rglob("*") if path.is_file()) / 1e6
+
+
+def _row(
+    measure: str,
+    value: float,
+    unit: str,
+    compared_with: str,
+    compared: float | None,
+    runs: int = _RUNS,
+    **limits: float,
+) -> dict[str, Any]:
+    return {
+        "measure": measure, "value": value, "unit": unit, "compared_with": compared_with, "compared_value": compared,
+        "runs": runs, **limits,
+    }  # fmt: skip

@@ -1,0 +1,75 @@
+"""Each built function starts with what was built for it, and nothing else."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from local.aws.intrinsics import read_template, references
+from local.aws.runtime_packages import link_runtime_packages
+from local.layout import BUILD, ROOT
+
+FUNCTIONS = {
+    name: resource["Properties"]
+    for name, resource in read_template(ROOT / "template.yaml")["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+# Heavy, or a door to the network: loaded when a request first needs it.
+LATE = ("boto3", "botocore.session", "qdrant_client", "numpy", "grpc", "wordllama", "jinja2", "jsonschema", "bs4")
+
+PROBE = """
+import sys
+sys.path[:0] = {path!r}
+import socket, os
+def refused(*_): raise AssertionError("a connection while importing")
+socket.socket.connect = refused
+os.environ.clear()
+import importlib
+importlib.import_module({module!r}).handler
+loaded = [name for name in {late!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """boto3 and what it needs, as Lambda's runtime has it."""
+    return link_runtime_packages(tmp_path_factory.mktemp("runtime"))
+
+
+def layers_of(name: str) -> list[str]:
+    beside = ["VectorsLayer"] if "VectorsLayer" in set(references(FUNCTIONS[name].get("Layers", []))) else []
+    return ["CommonLayer", *beside]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_built_handler_imports_alone_late_and_without_an_environment(name: str, runtime: Path) -> None:
+    path = [str(BUILD / name), *(str(BUILD / layer / "python") for layer in layers_of(name)), str(runtime)]
+    module = FUNCTIONS[name]["Handler"].rpartition(".")[0]
+    probe = PROBE.format(path=path, module=module, late=LATE)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@cache
+def megabytes(folder: str) -> float:
+    return sum(path.stat().st_size for path in (BUILD / folder).rglob("*") if path.is_file()) / 1e6
+
+
+def test_the_common_layer_is_small() -> None:
+    assert 10 < megabytes("CommonLayer") <= 40
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_with_its_own_layer_is_small(name: str) -> None:
+    own = sum(megabytes(layer) for layer in layers_of(name) if layer != "CommonLayer")
+    assert megabytes(name) + own <= 120
+
+
+def test_what_is_built_is_compiled() -> None:
+    for name in ("CommonLayer", "VectorsLayer", "GatewayFunction"):
+        sources = [path for path in (BUILD / name).rglob("*.py") if "__pycache__" not in path.parts]
+        compiled = list((BUILD / name).rglob("*.pyc"))
+        assert len(compiled) >= 0.98 * len(sources), name

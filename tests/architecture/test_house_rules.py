@@ -1,0 +1,56 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.layout import ROOT
+
+TRACKED = [
+    ROOT / line
+    for line in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    if line and (ROOT / line).is_file()
+]
+PRODUCT = [
+    path
+    for path in TRACKED
+    if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("functions", "layers", "local", "scripts")
+]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [path for path in PRODUCT if path.stat().st_size], ids=name_of)
+def test_a_module_is_short_says_what_it_is_and_leaves_nothing_for_later(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
+    assert not re.search(r"except( Exception| BaseException)?( as \w+)?:\s*\n\s*pass\b", text)
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    broken = []
+    for path in TRACKED:
+        if path.suffix != ".md":
+            continue
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
+            if not link.startswith(("http:", "https:", "mailto:")) and not (path.parent / link).exists():
+                broken.append(f"{name_of(path)}: {link}")
+    assert broken == []
+
+
+def test_decisions_are_numbered_and_dated() -> None:
+    found = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [int(path.name[:4]) for path in found] == list(range(1, len(found) + 1))
+    for path in found:
+        heading, day = path.read_text().splitlines()[:2]
+        assert heading.startswith(f"# {path.name[:4]} ")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", day)

@@ -1,0 +1,164 @@
+"""What the template promises, on the template and on what SAM makes of it."""
+
+from functools import cache
+from typing import Any
+
+from local.aws.intrinsics import read_template, references
+from local.aws.transform import _translate
+from local.layout import ROOT
+
+type Json = dict[str, Any]
+TEMPLATE = read_template(ROOT / "template.yaml")
+RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
+GLOBALS: Json = TEMPLATE["Globals"]["Function"]
+
+
+def of_type(kind: str) -> dict[str, Json]:
+    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+@cache
+def translated(layer: str = "one", *, versioned: bool = True) -> dict[str, Json]:
+    """The resources SAM makes, with artefacts at made-up places."""
+    template = read_template(ROOT / "template.yaml")
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        if "CodeUri" in properties:
+            properties["CodeUri"] = "s3://bucket/code.zip"
+        if "ContentUri" in properties:
+            properties["ContentUri"] = f"s3://bucket/{layer}.zip"
+            properties["PublishLambdaVersion"] = versioned
+        if "DefinitionUri" in properties:
+            properties["DefinitionUri"] = "s3://bucket/machine.json"
+    return dict(_translate(template, {"Stage": "dev"}, "us-east-1")["Resources"])
+
+
+def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
+    logs = of_type("AWS::Logs::LogGroup")
+    assert len(FUNCTIONS) > 20
+    for name, properties in FUNCTIONS.items():
+        assert properties["Description"], name
+        assert properties["LoggingConfig"]["LogGroup"]["Ref"] in logs, name
+        assert "AutoPublishAlias" not in properties, name
+    assert all("RetentionInDays" in each for each in logs.values())
+    assert GLOBALS["AutoPublishAlias"] == "live"
+    assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+
+
+def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() -> None:
+    made = translated()
+    roles = [each["Properties"]["Role"] for each in made.values() if each["Type"] == "AWS::Lambda::Function"]
+    assert len({str(role) for role in roles}) == len(roles) == len(FUNCTIONS)
+    for name, resource in made.items():
+        if resource["Type"] not in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Role"):
+            continue
+        for action in actions_of(resource["Properties"]):
+            assert action != "*", name
+            assert not action.endswith(":*"), (name, action)
+
+
+def actions_of(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = value.get("Action", [])
+        found = [own] if isinstance(own, str) else list(own)
+        return found + [each for inner in value.values() for each in actions_of(inner)]
+    if isinstance(value, list):
+        return [each for inner in value for each in actions_of(inner)]
+    return []
+
+
+def test_only_the_sender_may_call_ses() -> None:
+    sending = {
+        name for name, each in of_type("AWS::IAM::ManagedPolicy").items() if "ses:SendRawEmail" in actions_of(each)
+    }
+    assert sending == {"SendMail"}
+    users = {name for name, each in FUNCTIONS.items() if "SendMail" in set(references(each.get("Policies", [])))}
+    assert users == {"SenderFunction"}
+    everywhere = [action for each in RESOURCES.values() for action in actions_of(each) if action.startswith("ses:")]
+    assert everywhere == ["ses:SendRawEmail"]
+
+
+def test_what_is_consumed_has_a_dead_letter_queue() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    for name, properties in FUNCTIONS.items():
+        for event in properties.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                queue = (
+                    queues[event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0]]
+                    if isinstance(event["Properties"]["Queue"]["Fn::GetAtt"], str)
+                    else queues[event["Properties"]["Queue"]["Fn::GetAtt"][0]]
+                )
+                assert "RedrivePolicy" in queue, name
+                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+                assert queue["VisibilityTimeout"] >= 6 * int(properties.get("Timeout") or GLOBALS["Timeout"]), name
+            if event["Type"] == "ScheduleV2":
+                assert "DeadLetterConfig" in event["Properties"], name
+    assert all(each["SqsManagedSseEnabled"] for each in queues.values())
+
+
+def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:
+    (pool,), (client,) = of_type("AWS::Cognito::UserPool").values(), of_type("AWS::Cognito::UserPoolClient").values()
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    assert pool["LambdaConfig"]["PreTokenGenerationConfig"]["LambdaVersion"] == "V2_0"
+    assert client["RefreshTokenRotation"]["Feature"] == "ENABLED"
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_PASSWORD_AUTH"]
+    assert client["WriteAttributes"] == ["name"]
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (1, "hours")
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+
+
+def test_nobody_else_speaks_as_us_on_the_bus() -> None:
+    (policy,) = of_type("AWS::Events::EventBusPolicy").values()
+    statement = policy["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "events:PutEvents")
+    assert statement["Condition"]["StringLike"] == {"events:source": "email_sender.*"}
+
+
+def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
+    (api,) = of_type("AWS::Serverless::HttpApi").values()
+    assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == 167
+    assert api["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 100
+    public = {
+        event["Properties"]["Path"]
+        for properties in FUNCTIONS.values()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "HttpApi" and "Auth" in event["Properties"]
+    }
+    assert {path.removeprefix("/api/v1") for path in public} == {
+        "/auth/token", "/auth/refresh", "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
+        "/unsubscribe/{token}",
+    }  # fmt: skip
+
+
+def versions(resources: dict[str, Json]) -> set[str]:
+    return {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Version"}
+
+
+def test_a_changed_layer_alone_publishes_every_function_anew() -> None:
+    before, after = versions(translated("one")), versions(translated("two"))
+    assert len(before) == len(after) == len(FUNCTIONS)
+    assert not before & after
+    assert versions(translated("one")) == before
+
+
+def test_without_the_layers_setting_it_would_not() -> None:
+    before, after = versions(translated("one", versioned=False)), versions(translated("two", versioned=False))
+    assert before == after
+
+
+def test_every_caller_names_the_alias() -> None:
+    for name, resource in translated().items():
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            assert "Alias" in str(resource["Properties"]["FunctionName"]), name
+    targets = RESOURCES["WorkflowsFunction"]["Properties"]["Environment"]["Variables"]["WORKFLOW_TARGETS"]
+    assert str(targets).count(".Alias}") == str(targets).count("${")
+
+
+def test_data_outlives_the_stack() -> None:
+    for kind in ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Cognito::UserPool", "AWS::SecretsManager::Secret"):
+        for name, resource in RESOURCES.items():
+            if resource["Type"] == kind:
+                assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
