@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import psycopg
@@ -67,14 +68,16 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    home = tmp_path_factory.mktemp("database")
-    server = Postgres(home / "postgres", pick("postgres", _FIRST_PORT, print))
-    server.prepare()
-    key_file = home / "key"
-    key_file.write_bytes(os.urandom(32))
-    passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
-    with Supervisor() as supervisor:
+def cluster() -> Iterator[Cluster]:
+    # Not below pytest's own folder: each pytest that starts closes that to other users, and where this one is root the
+    # server runs as another.
+    with TemporaryDirectory(prefix="email-sender-tests-") as folder, Supervisor() as supervisor:
+        home = Path(folder)
+        server = Postgres(home / "postgres", pick("postgres", _FIRST_PORT, print))
+        server.prepare()
+        key_file = home / "key"
+        key_file.write_bytes(os.urandom(32))
+        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
         supervisor.start(server.spec())
         prepare(server, passwords)
         yield Cluster(server, passwords, key_file)
