@@ -15,6 +15,8 @@ from local.cloud import LocalCloud
 from local.identities import User
 from local.layout import Layout
 
+pytest_plugins = ["tests.database"]
+
 # Away from the documented ports: `make run` may be up.
 PORTS = {
     "api": 18080, "aws": 14566, "postgres": 15432, "qdrant": 16333, "qdrant-grpc": 16334, "mail": 18025, "smtp": 11025,

@@ -119,8 +119,9 @@ class ApprovalService:
                 unit.approvals.save(replace(approval, status=Decision.EXPIRED, decided_at=now, delivered_at=now))
                 data = {"run_id": str(approval.run_id), "decision": "expired", "by": None}
                 unit.emit(self._told("approval.decided", tenant_id, approval, data))
-            unit.commit()
+            # Before the commit: after it the transaction has no tenant, and sees nothing.
             undelivered = unit.approvals.undelivered(now - timedelta(seconds=15))
+            unit.commit()
         for approval in undelivered:
             self._deliver(tenant_id, approval)
         return len(late) + len(undelivered)

@@ -94,7 +94,8 @@ class PostgresEmails:
                                      created_at)
             values (%s, %s, %s, %s, %s, %s, %s, 'sending', %s, %s)
             on conflict (tenant_id, run_id, step, contact_id) do update
-                set status = 'sending', lease_until = excluded.lease_until, error = null, updated_at = now()
+                set status = 'sending', lease_until = excluded.lease_until, error = null, updated_at = now(),
+                    draft_id = excluded.draft_id, sha256 = excluded.sha256
                 where e.status = 'queued'
             returning *
             """,

@@ -1,6 +1,7 @@
 """The recorded events and the outbox, for the platform's role; and the tenant's view of its events."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -188,17 +189,22 @@ def _stored(row: Row) -> StoredEvent:
 
 
 def _storable(payload: Mapping[str, Any]) -> Any:
-    """PostgreSQL's jsonb takes no NUL character; another system's event may hold one."""
-    if "\\u0000" not in json.dumps(payload):
-        return payload
-    return _without_nul(payload)
+    """PostgreSQL's jsonb takes no NUL, no half of a surrogate pair and no infinity; others' events may hold them."""
+    try:
+        text = json.dumps(payload, allow_nan=False)
+    except ValueError:
+        return _repaired(payload)
+    return _repaired(payload) if "\\u0000" in text or "\\ud" in text else payload
 
 
-def _without_nul(value: Any) -> Any:
+def _repaired(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
+        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole.replace("\0", "\ufffd")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, Mapping):
-        return {_without_nul(key): _without_nul(each) for key, each in value.items()}
+        return {_repaired(key): _repaired(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_without_nul(each) for each in value]
+        return [_repaired(each) for each in value]
     return value

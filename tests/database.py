@@ -1,0 +1,108 @@
+"""A real PostgreSQL for tests: one cluster a session, migrated, its two roles able to sign in. Loaded as a plugin."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+
+from email_sender.adapters.key_wrappers import FileKeyWrapper
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.vault import PostgresVault
+from email_sender.kit.ambient import new_id
+from local.database import DATABASE, prepare
+from local.ports import pick
+from local.postgres import HOST, Postgres
+from local.processes import Supervisor
+
+_FIRST_PORT = 25432
+MAIL_FROM = "Acme Support <support@acme.example>"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    server: Postgres
+    passwords: dict[str, str]
+    key_file: Path
+
+    def conninfo(self, role: str) -> str:
+        return make_conninfo(
+            host=HOST, port=self.server.port, dbname=DATABASE, user=role, password=self.passwords[role]
+        )
+
+    def database(self, role: str, size: int = 4) -> Database:
+        return Database(lambda: self.conninfo(role), size=size)
+
+    def owner(self, database: str = DATABASE) -> Connection[DictRow]:
+        """As the superuser, past every wall. It commits by itself."""
+        return psycopg.connect(
+            self.server.url(database),
+            autocommit=True,
+            row_factory=dict_row,
+            options="-c search_path=email_sender,public",
+        )
+
+    def look(self, query: str, *values: object) -> list[DictRow]:
+        with self.owner() as conn:
+            return conn.execute(query, list(values)).fetchall()
+
+    def do(self, query: str, *values: object) -> None:
+        with self.owner() as conn:
+            conn.execute(query, list(values))
+
+    def new_tenant(self, mail_from: str | None = MAIL_FROM) -> UUID:
+        tenant = new_id()
+        self.do("insert into tenants (id, name, mail_from) values (%s, %s, %s)", tenant, f"t-{tenant}", mail_from)
+        return tenant
+
+    def vault(self, database: Database) -> PostgresVault:
+        return PostgresVault(database, FileKeyWrapper(self.key_file))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    # Not below pytest's own folder: each pytest that starts closes that to other users, and where this one is root the
+    # server runs as another.
+    with TemporaryDirectory(prefix="email-sender-tests-") as folder, Supervisor() as supervisor:
+        home = Path(folder)
+        server = Postgres(home / "postgres", pick("postgres", _FIRST_PORT, print))
+        server.prepare()
+        key_file = home / "key"
+        key_file.write_bytes(os.urandom(32))
+        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
+        supervisor.start(server.spec())
+        prepare(server, passwords)
+        yield Cluster(server, passwords, key_file)
+
+
+@pytest.fixture(scope="session")
+def app_role(cluster: Cluster) -> Iterator[Database]:
+    database = cluster.database("app")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def platform_role(cluster: Cluster) -> Iterator[Database]:
+    database = cluster.database("platform")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def tenant(cluster: Cluster) -> UUID:
+    """A tenant of this test alone."""
+    return cluster.new_tenant()
+
+
+@pytest.fixture
+def new_tenant(cluster: Cluster) -> Callable[[], UUID]:
+    return cluster.new_tenant

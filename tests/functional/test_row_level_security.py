@@ -1,0 +1,315 @@
+"""The walls between tenants, for every table that PostgreSQL's own catalogue knows."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Database
+from email_sender.kit.ambient import new_id
+from tests.database import Cluster
+
+_TABLES = """
+select c.oid, c.relname as name, c.relrowsecurity as enabled, c.relforcerowsecurity as forced, c.relispartition as part
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'email_sender' and c.relkind in ('r', 'p')
+  and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id')
+order by c.relname
+"""
+# What the platform's role may read, by table: "*" is the whole row.
+_PLATFORM_READS = {
+    "outbox": {"*"},
+    "events": {"*"},
+    "tenants": {"*"},
+    "event_sources": {"*"},
+    "runs": {"id", "tenant_id"},
+    "imports": {"id", "tenant_id"},
+}
+
+
+@pytest.fixture(scope="module")
+def two(cluster: Cluster) -> tuple[UUID, UUID]:
+    """Two tenants, with a row of each in every tenant table."""
+    ours, theirs = cluster.new_tenant(), cluster.new_tenant()
+    for tenant in (ours, theirs):
+        _fill(cluster, tenant)
+    return ours, theirs
+
+
+@pytest.fixture(scope="module")
+def tables(cluster: Cluster) -> list[str]:
+    return [row["name"] for row in cluster.look(_TABLES) if not row["part"]]
+
+
+def test_every_tenant_table_has_row_level_security_enabled_and_forced(cluster: Cluster) -> None:
+    sealed = {row["name"]: (row["enabled"], row["forced"]) for row in cluster.look(_TABLES) if not row["part"]}
+    assert len(sealed) > 15
+    assert {name for name, flags in sealed.items() if flags != (True, True)} == set()
+
+
+def test_a_partition_cannot_be_reached_around_its_parents_walls(cluster: Cluster) -> None:
+    partitions = [row["name"] for row in cluster.look(_TABLES) if row["part"]]
+    assert "events_default" in partitions
+    for name in partitions:
+        for role in ("app", "platform"):
+            (row,) = cluster.look(
+                "select has_table_privilege(%s, %s, 'select,insert,update,delete') as may", role, f"email_sender.{name}"
+            )
+            assert not row["may"], (role, name)
+
+
+def test_the_tables_are_all_filled_for_these_tests(cluster: Cluster, two: tuple[UUID, UUID], tables: list[str]) -> None:
+    for tenant in two:
+        assert [name for name in tables if _count(cluster, name, tenant) == 0] == []
+
+
+def test_a_tenant_sees_its_rows_and_no_row_of_another(
+    app_role: Database, two: tuple[UUID, UUID], tables: list[str]
+) -> None:
+    ours, _ = two
+    for name in tables:
+        with app_role.tenant(ours) as conn:
+            rows = conn.execute(sql.SQL("select tenant_id from {}").format(sql.Identifier(name))).fetchall()
+        assert {row["tenant_id"] for row in rows} == {ours}, name
+
+
+def test_a_tenant_changes_and_deletes_nothing_of_another(
+    cluster: Cluster, app_role: Database, two: tuple[UUID, UUID], tables: list[str]
+) -> None:
+    ours, theirs = two
+    for name in tables:
+        for statement in (
+            "update {} set tenant_id = tenant_id where tenant_id = %s",
+            "delete from {} where tenant_id = %s",
+        ):
+            before = _count(cluster, name, theirs)
+            with app_role.tenant(ours) as conn:
+                try:
+                    changed = conn.execute(sql.SQL(statement).format(sql.Identifier(name)), [theirs]).rowcount
+                except psycopg.errors.InsufficientPrivilege:
+                    changed = 0
+                conn.commit()
+            assert (changed, _count(cluster, name, theirs)) == (0, before), (name, statement)
+
+
+def test_a_tenant_writes_no_row_in_anothers_name(
+    cluster: Cluster, app_role: Database, two: tuple[UUID, UUID], tables: list[str]
+) -> None:
+    """The row is one of theirs, read as the owner, so that nothing but the walls can be what refuses it."""
+    ours, theirs = two
+    for name in tables:
+        types = {
+            row["column_name"]: row["data_type"]
+            for row in cluster.look(
+                "select column_name, data_type from information_schema.columns where table_schema = 'email_sender' "
+                "and table_name = %s and is_identity = 'NO'",
+                name,
+            )
+        }
+        listed = sql.SQL(", ").join(map(sql.Identifier, types))
+        with cluster.owner() as owner:
+            query = sql.SQL("select {} from {} where tenant_id = %s limit 1").format(listed, sql.Identifier(name))
+            row = owner.execute(query, [theirs]).fetchone()
+        assert row is not None
+        values = [Jsonb(row[each]) if kind == "jsonb" else row[each] for each, kind in types.items()]
+        insert = sql.SQL("insert into {} ({}) values ({})").format(
+            sql.Identifier(name), listed, sql.SQL(", ").join([sql.Placeholder()] * len(types))
+        )
+        with app_role.tenant(ours) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(insert, values)
+
+
+def test_a_tenant_cannot_give_a_row_of_its_own_to_another(
+    app_role: Database, two: tuple[UUID, UUID], tables: list[str]
+) -> None:
+    ours, theirs = two
+    for name in tables:
+        with app_role.tenant(ours) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(sql.SQL("update {} set tenant_id = %s").format(sql.Identifier(name)), [theirs])
+
+
+def test_without_a_tenant_nothing_is_visible(app_role: Database, two: tuple[UUID, UUID], tables: list[str]) -> None:
+    for name in [*tables, "tenants"]:
+        with app_role.platform() as conn:
+            assert conn.execute(sql.SQL("select 1 from {}").format(sql.Identifier(name))).fetchall() == [], name
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback", "error"])
+def test_a_pooled_connection_carries_no_tenant_to_the_next_request(
+    cluster: Cluster, two: tuple[UUID, UUID], ends: str
+) -> None:
+    database = cluster.database("app", size=1)
+    try:
+        if ends == "error":
+            with pytest.raises(psycopg.errors.SyntaxError), database.tenant(two[0]) as conn:
+                conn.execute("no sql")
+        else:
+            with database.tenant(two[0]) as conn:
+                assert conn.execute("select count(*) as n from contacts").fetchone() == {"n": 1}
+                backend = conn.info.backend_pid
+                if ends == "commit":
+                    conn.commit()
+        with database.platform() as conn:
+            if ends != "error":
+                assert conn.info.backend_pid == backend
+            assert conn.execute("select count(*) as n from contacts").fetchone() == {"n": 0}
+            assert conn.execute("select current_tenant() as t").fetchone() == {"t": None}
+    finally:
+        database.close()
+
+
+def test_a_tenant_sees_of_the_tenants_itself_alone(app_role: Database, two: tuple[UUID, UUID]) -> None:
+    with app_role.tenant(two[0]) as conn:
+        assert [row["id"] for row in conn.execute("select id from tenants").fetchall()] == [two[0]]
+
+
+@pytest.mark.parametrize("role", ["app", "platform"])
+def test_a_role_owns_nothing_and_cannot_go_around_the_walls(cluster: Cluster, role: str) -> None:
+    (found,) = cluster.look(
+        "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication from pg_roles where rolname = %s",
+        role,
+    )
+    assert set(found.values()) == {False}
+    assert (
+        cluster.look("select 1 from pg_class c join pg_roles r on r.oid = c.relowner where r.rolname = %s", role) == []
+    )
+    assert (
+        cluster.look("select 1 from pg_auth_members m join pg_roles r on r.oid = m.member where r.rolname = %s", role)
+        == []
+    )
+
+
+@pytest.mark.parametrize("role", ["app", "platform"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table contacts disable row level security",
+        "alter table contacts no force row level security",
+        "drop policy tenant on contacts",
+        "create table email_sender.mine (n int)",
+        "truncate contacts",
+        "set role postgres",
+        "update email_sender.schema_migrations set digest = ''",
+    ],
+)
+def test_a_role_cannot_take_the_walls_down(cluster: Cluster, role: str, statement: str) -> None:
+    with psycopg.connect(cluster.conninfo(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(statement.encode())
+
+
+def test_the_platform_reads_what_it_needs_and_no_content(
+    cluster: Cluster, platform_role: Database, two: tuple[UUID, UUID]
+) -> None:
+    columns = cluster.look(
+        "select c.table_name as t, c.column_name as c from information_schema.columns c "
+        "join pg_class p on p.oid = ('email_sender.' || c.table_name)::regclass "
+        "where c.table_schema = 'email_sender' and not p.relispartition"
+    )
+    for each in columns:
+        allowed = _PLATFORM_READS.get(each["t"], set())
+        query = sql.SQL("select {} from {} limit 1").format(sql.Identifier(each["c"]), sql.Identifier(each["t"]))
+        with platform_role.platform() as conn:
+            if "*" in allowed or each["c"] in allowed:
+                assert len(conn.execute(query).fetchall()) == 1, each
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    conn.execute(query)
+
+
+def test_the_platform_writes_only_the_outbox_and_the_events(cluster: Cluster) -> None:
+    granted = cluster.look(
+        "select table_name as t, privilege_type as p from information_schema.role_table_grants "
+        "where grantee = 'platform' and privilege_type <> 'SELECT' order by 1, 2"
+    )
+    assert [(row["t"], row["p"]) for row in granted] == [
+        ("events", "INSERT"),
+        ("outbox", "DELETE"),
+        ("outbox", "UPDATE"),
+    ]
+
+
+def test_deleting_a_contact_takes_its_mail_along_and_nothing_of_another_tenant(
+    cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID]
+) -> None:
+    ours, theirs = new_tenant(), new_tenant()
+    for tenant in (ours, theirs):
+        _fill(cluster, tenant)
+    with app_role.tenant(ours) as conn:
+        conn.execute("delete from contacts")
+        conn.commit()
+    for name in ("contacts", "messages", "drafts", "emails"):
+        assert (_count(cluster, name, ours), _count(cluster, name, theirs)) == (0, 1), name
+
+
+def _count(cluster: Cluster, table: str, tenant: UUID) -> int:
+    with cluster.owner() as conn:
+        query = sql.SQL("select count(*) as n from {} where tenant_id = %s").format(sql.Identifier(table))
+        row = conn.execute(query, [tenant]).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def _fill(cluster: Cluster, tenant: UUID) -> None:
+    """One row in every table; what refers to another row refers to one of the same tenant."""
+    now, some = datetime.now(UTC), os.urandom(32)
+    contact, thread, template, draft, workflow, run, upload = (new_id() for _ in range(7))
+    rows: dict[str, dict[str, Any]] = {
+        "data_keys": {"purpose": "content", "version": 1, "wrapped": some},
+        "idempotency": {
+            "subject": "s", "route": "r", "key": "k", "body_hash": some, "operation_id": new_id(), "lease_until": now,
+        },
+        "outbox": {"id": new_id(), "source": "email_sender.x", "type": "x", "detail": Jsonb({})},
+        "events": {"id": new_id(), "type": "x", "payload": Jsonb({}), "source": "x", "occurred_at": now},
+        "event_sources": {"account": str(tenant), "source": "crm"},
+        "contacts": {"id": contact, "address_hash": some, "address_enc": some},
+        "threads": {"id": thread},
+        "messages": {
+            "id": new_id(), "import_id": upload, "message_hash": some, "contact_id": contact, "thread_id": thread,
+            "content_enc": some,
+        },
+        "templates": {"id": template, "name": "t", "version": 1},
+        "template_versions": {
+            "template_id": template, "version": 1, "subject": "s", "body_text": "b", "variables": Jsonb([]),
+            "created_by": "ann",
+        },
+        "drafts": {
+            "id": draft, "run_id": run, "step": "d", "item": -1, "contact_id": contact, "template_id": template,
+            "template_version": 1, "content_enc": some, "sha256": "x",
+        },
+        "emails": {
+            "id": new_id(), "run_id": run, "step": "s", "contact_id": contact, "draft_id": draft, "sha256": "x",
+            "status": "sent", "lease_until": now,
+        },
+        "suppressions": {"address_hash": some, "address_enc": some, "reason": "manual"},
+        "workflows": {"id": workflow, "name": "w", "definition": Jsonb({})},
+        "workflow_versions": {"workflow_id": workflow, "version": 1, "definition": Jsonb({}), "published_by": "ann"},
+        "runs": {
+            "id": run, "workflow_id": workflow, "version": 1, "status": "succeeded", "inputs": Jsonb({}),
+            "started_by": "ann", "role": "user",
+        },
+        "run_steps": {"run_id": run, "step": "s", "action": "a", "status": "succeeded", "started_at": now},
+        "approvals": {
+            "id": new_id(), "run_id": run, "step": "a", "title": "t", "drafts": Jsonb([]), "task_token": "t",
+            "expires_at": now,
+        },
+        "imports": {
+            "id": upload, "kind": "mailbox", "status": "completed", "file_name": "f", "size_bytes": 1,
+            "object_key": "k", "created_by": "ann",
+        },
+        "import_chunks": {
+            "import_id": upload, "ordinal": 0, "messages": 1, "stored": 1, "duplicates": 0, "failed": 0,
+        },
+        "import_errors": {"import_id": upload, "ordinal": 0, "reason": "r"},
+    }  # fmt: skip
+    with cluster.owner() as conn:
+        for table, values in rows.items():
+            names = sql.SQL(", ").join(map(sql.Identifier, ["tenant_id", *values]))
+            places = sql.SQL(", ").join([sql.Placeholder()] * (len(values) + 1))
+            insert = sql.SQL("insert into {} ({}) values ({})").format(sql.Identifier(table), names, places)
+            conn.execute(insert, [tenant, *values.values()])
