@@ -1,6 +1,6 @@
 """python -m benchmarks: measure, side by side with what is beneath; print, and write .local/bench.json.
 
-Each figure is a median of several runs of one process start to end, in this run and no other. A measure that did not run
+Each figure is a median of several runs, made in this run and no other. A measure that did not run
 says so. FULL=1 searches 100,000 points instead of 10,000.
 """
 
@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":
