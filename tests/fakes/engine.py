@@ -1,0 +1,43 @@
+"""The workflow engine in memory: what workflows.ports.Engine says, and no more."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from email_sender.errors import NotFound
+from email_sender.workflows.ports import ExecutionStatus
+
+
+class FakeEngine:
+    """`on_start` and `on_answer` are called first, and may raise."""
+
+    def __init__(self) -> None:
+        self.machines: dict[str, Mapping[str, Any]] = {}
+        self.executions: dict[str, ExecutionStatus] = {}
+        self.answers: list[tuple[str, Mapping[str, Any]]] = []
+        self.on_start: Callable[[], None] = lambda: None
+        self.on_answer: Callable[[], None] = lambda: None
+
+    def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
+        self.machines[machine] = definition
+
+    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any]) -> str:
+        self.on_start()
+        if machine not in self.machines:
+            raise NotFound("There is no such machine.")
+        execution = f"{machine}:{run_id}"
+        self.executions.setdefault(execution, ExecutionStatus.RUNNING)
+        return execution
+
+    def status(self, execution: str) -> ExecutionStatus:
+        return self.executions.get(execution, ExecutionStatus.FORGOTTEN)
+
+    def stop(self, execution: str) -> None:
+        self.executions[execution] = ExecutionStatus.ABORTED
+
+    def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
+        self.on_answer()
+        self.answers.append((task_token, result))
+
+    def refuse(self, task_token: str, error: str, message: str) -> None:
+        self.answers.append((task_token, {"error": error, "message": message}))
