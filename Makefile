@@ -34,8 +34,8 @@ test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real
 	$(PY) -m pytest $(TESTS)
 
 check: $(VENV)/.ready ## format, lint, types, import contracts, template, what is generated
-	ruff format --check .
-	ruff check .
+	ruff format --no-cache --check .
+	ruff check --no-cache .
 	mypy
 	lint-imports
 	$(PY) scripts/export_requirements.py --check

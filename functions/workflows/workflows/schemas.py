@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from email_sender.workflows.catalogue import Action
-from email_sender.workflows.definition import Definition
 from pydantic import BaseModel, ConfigDict, Field
 
+from email_sender.workflows.catalogue import Action
+from email_sender.workflows.definition import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow
 
 
