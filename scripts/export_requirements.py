@@ -4,6 +4,7 @@ python scripts/export_requirements.py          # write
 python scripts/export_requirements.py --check  # fail where a file is not what the lock says
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,15 @@ _LEFT_OUT = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "hf-xe
 
 def export(*arguments: str) -> dict[str, str]:
     """Name → requirement line with its pins, markers kept."""
-    command = ["uv", "export", "--frozen", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project"]
+    command = [
+        os.environ.get("UV", "uv"),
+        "export",
+        "--frozen",
+        "--no-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-project",
+    ]
     output = subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     lines = [line for line in output.splitlines() if line and not line.startswith("#")]
     return {line.split("==")[0].split("[")[0].strip(): line for line in lines}
