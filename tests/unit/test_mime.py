@@ -82,7 +82,7 @@ def test_a_sender_with_a_name_that_is_not_ascii_arrives() -> None:
 def test_a_line_break_in_a_header_is_refused(evil: str) -> None:
     for bad in ({"name": evil}, {"content": Content(evil, "Text")}, {"address": f"{evil}@example.org"}):
         with pytest.raises(InvalidInput):
-            raw(**bad)  # type: ignore[arg-type]
+            raw(**bad)
 
 
 @pytest.mark.parametrize("address", ["", "ann", "ann@", "ann@example.org, eve@example.org"])
