@@ -1,10 +1,12 @@
 """Jinja2 in its immutable sandbox, with limits of time and size. Implements messaging.ports.Renderer."""
 
+import resource
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,6 +21,8 @@ from email_sender.messaging.model import Content, Template
 _MAX_SOURCE = 100_000
 _MAX_OUTPUT = 500_000
 _SECONDS = 1.0
+_MEMORY = 128 * 1024 * 1024
+_STATM = Path("/proc/self/statm")
 
 # Each makes a large thing out of a small template; none is needed in a letter.
 _REMOVED_FILTERS = ("center", "format", "indent", "pprint", "tojson", "xmlattr", "wordwrap")
@@ -54,10 +58,10 @@ class JinjaRenderer:
 
     def _render(self, environment: _Sandbox, source: str, values: Mapping[str, Any]) -> str:
         try:
-            compiled = _compiled(environment, source)
-            with _time_limit():
+            with _limits():
                 parts, size = [], 0
-                for part in compiled.generate(values):
+                # Compiling is limited too: it works out what is constant.
+                for part in _compiled(environment, source).generate(values):
                     size += len(part)
                     if size > _MAX_OUTPUT:
                         raise InvalidInput(f"The mail would be over {_MAX_OUTPUT} characters.")
@@ -89,8 +93,12 @@ def _compiled(environment: _Sandbox, source: str) -> JinjaTemplate:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
-    """A loop that yields nothing can only be stopped by a signal. Lambda runs handlers in the main thread."""
+def _limits() -> Iterator[None]:
+    """Of time and memory. Lambda runs handlers in the main thread, and one at a time.
+
+    A loop that yields nothing can only be stopped by a signal; one call that makes a gigabyte ("x".ljust(10**9), and
+    there are many such) only by the system, as a MemoryError.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -98,13 +106,24 @@ def _time_limit() -> Iterator[None]:
     def expired(_signal: int, _frame: FrameType | None) -> None:
         raise InvalidInput(f"The template took over {_SECONDS:g} s.")
 
+    memory = resource.getrlimit(resource.RLIMIT_AS)
     earlier = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, _SECONDS)
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (_memory_limit(*memory), memory[1]))
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
+        resource.setrlimit(resource.RLIMIT_AS, memory)
+
+
+def _memory_limit(soft: int, hard: int) -> int:
+    """What is in use now and a little more; as it was where the system does not say (it is not Linux)."""
+    if not _STATM.exists():
+        return soft
+    wanted = int(_STATM.read_text().split()[0]) * resource.getpagesize() + _MEMORY
+    return min([wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
 
 
 def _words(error: Exception) -> str:

@@ -30,7 +30,7 @@ def principal_from(claims: Mapping[str, Any]) -> Principal:
     try:
         expires = int(claims["exp"])
         principal = Principal(str(claims["sub"]), UUID(str(claims["tenant_id"])), Role(str(claims["role"])))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         raise Unauthenticated("The token lacks a claim this API needs: sub, tenant_id, role or exp.") from None
     if expires <= time.time():
         raise Unauthenticated("The token has expired.")

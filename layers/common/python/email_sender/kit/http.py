@@ -122,7 +122,12 @@ class Edge:
             answer = await problems.domain_error(Request(scope), error)
             await answer(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, send_with_headers)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                # Here and not as the framework's handler: that one answers outside of this layer, without its headers.
+                answer = await problems.unexpected(Request(scope), error)
+                await answer(scope, receive, send_with_headers)
         request_took(scope["method"], _template(scope), status, time.perf_counter() - started)
 
 
@@ -142,7 +147,7 @@ def _refuse_early(scope: Scope, form_paths: tuple[str, ...]) -> None:
     body = scope.get("aws.event", {}).get("body") or ""
     # A base64 body is a third longer than its bytes; the limit is on the bytes.
     encoded = scope.get("aws.event", {}).get("isBase64Encoded", False)
-    size = len(body) * 3 // 4 if encoded else len(body)
+    size = len(body) * 3 // 4 if encoded else len(body.encode())
     if size > MAX_BODY_BYTES:
         raise PayloadTooLarge(
             f"A body is at most {MAX_BODY_BYTES} bytes. For more, use {BASE_PATH}/vectors/imports: it takes a file."

@@ -1,6 +1,7 @@
 """A draft as the raw mail that leaves. RFC 5322, RFC 8058."""
 
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -32,7 +33,7 @@ def build(
         message["From"] = Address(name, addr_spec=address)
         message["To"] = Address(contact.name or "", addr_spec=contact.address)
         message["Subject"] = content.subject
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, MessageError) as error:
         # The standard library refuses CR and LF in a header by itself.
         raise InvalidInput("A header of the mail cannot be written: a line break, or not an address.") from error
     message["Date"] = format_datetime(at)

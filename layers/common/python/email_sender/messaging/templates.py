@@ -190,11 +190,12 @@ def content_hash(contact_id: UUID, content: Content) -> str:
 def _values(
     template: Template, contact: Contact, messages: Sequence[Message], variables: Mapping[str, Any], link: str
 ) -> dict[str, Any]:
+    name = (contact.name or "").strip() or contact.address.partition("@")[0]
     values: dict[str, Any] = {
         "contact": {
             "email": contact.address,
-            "name": contact.name or contact.address.partition("@")[0],
-            "first_name": (contact.name or contact.address.partition("@")[0]).split()[0],
+            "name": name,
+            "first_name": name.split()[0],
             **{key: value for key, value in contact.attributes.items() if key not in ("email", "name", "first_name")},
         },
         "evidence": [

@@ -1,0 +1,48 @@
+"""Prometheus text, read back by Prometheus's own grammar in small."""
+
+import re
+
+from email_sender.adapters.cloudwatch import Sample
+from email_sender.kit.telemetry import API_DURATION, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
+from gateway.exposition import SERIES, exposition
+
+LINE = re.compile(r'[a-z_]+\{([a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]|\\["\\n])*")*)?\} -?[0-9.e+-]+')
+LABELS = (("method", "GET"), ("endpoint", "/api/v1/contacts/{id}"), ("status", "200"))
+
+
+def test_the_four_series_are_named_also_where_there_is_nothing_yet() -> None:
+    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, API_DURATION, HTTP_DURATION}
+    assert exposition([]).splitlines() == [
+        f"# TYPE {MANAGER_STATUS} gauge",
+        f"# TYPE {VECTOR_OPERATIONS} counter",
+        f"# TYPE {API_DURATION} summary",
+        f"# TYPE {HTTP_DURATION} summary",
+    ]
+
+
+def test_a_duration_is_a_sum_a_count_and_two_quantiles() -> None:
+    samples = [Sample(API_DURATION, LABELS, statistic, 2.5) for statistic in SERIES[API_DURATION]]
+    labels = 'method="GET",endpoint="/api/v1/contacts/{id}",status="200"'
+    assert exposition(samples).splitlines()[3:7] == [
+        f'{API_DURATION}_count{{{labels}}} 2.5',
+        f'{API_DURATION}_sum{{{labels}}} 2.5',
+        f'{API_DURATION}{{{labels},quantile="0.50"}} 2.5',
+        f'{API_DURATION}{{{labels},quantile="0.95"}} 2.5',
+    ]  # fmt: skip
+
+
+def test_a_gauge_and_a_counter_are_lines_of_their_own() -> None:
+    samples = [
+        Sample(MANAGER_STATUS, (("manager_name", "api"),), "Maximum", 1),
+        Sample(VECTOR_OPERATIONS, (("operation", "search"), ("status", "ok")), "Sum", 12),
+    ]
+    lines = exposition(samples).splitlines()
+    assert f'{MANAGER_STATUS}{{manager_name="api"}} 1' in lines
+    assert f'{VECTOR_OPERATIONS}{{operation="search",status="ok"}} 12' in lines
+
+
+def test_a_label_cannot_break_its_line() -> None:
+    text = exposition([Sample(MANAGER_STATUS, (("manager_name", 'a"\n} 1\\'),), "Maximum", 1)])
+    (line,) = [each for each in text.splitlines() if not each.startswith("#")]
+    assert LINE.fullmatch(line)
+    assert text.endswith("\n")

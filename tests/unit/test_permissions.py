@@ -1,0 +1,38 @@
+"""The table of roles, word for word as the contract has it."""
+
+import pytest
+
+from email_sender.errors import Forbidden
+from email_sender.security.permissions import GRANTS, Permission, Role, allows, require
+
+READ = {"vectors:read", "workflows:read", "messaging:read", "events:read"}
+WRITE = {"vectors:write", "workflows:write", "workflows:execute", "messaging:write", "events:publish"}
+MANAGE = {"messaging:send", "workflows:approve", "tenant:manage", "audit:read"}
+PLATFORM = {"platform:read", "platform:operate"}
+CONTRACT = {
+    "readonly": READ,
+    "user": READ | WRITE,
+    "admin": READ | WRITE | MANAGE,
+    # audit:read and events:read of the platform's own tenant.
+    "operator": PLATFORM | {"audit:read", "events:read"},
+}
+
+
+def test_each_role_has_the_permissions_of_the_contract_and_no_other() -> None:
+    assert {str(role): {str(each) for each in granted} for role, granted in GRANTS.items()} == CONTRACT
+
+
+def test_every_permission_is_somebodys() -> None:
+    assert {str(each) for each in Permission} == READ | WRITE | MANAGE | PLATFORM
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("permission", list(Permission))
+def test_what_the_table_does_not_grant_is_refused_by_name(role: Role, permission: Permission) -> None:
+    granted = str(permission) in CONTRACT[str(role)]
+    assert allows(role, permission) is granted
+    if granted:
+        require(role, permission)
+    else:
+        with pytest.raises(Forbidden, match=str(permission)):
+            require(role, permission)

@@ -1,0 +1,195 @@
+"""Handlers of workflow steps: whose run, which permission, what is written down, what a person may read."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict
+
+from email_sender import errors
+from email_sender.coordination.events import Event
+from email_sender.errors import DomainError
+from email_sender.kit.tasks import MAX_RESULT_BYTES, Action, TaskCall, named_error, task_handler, words_of
+from email_sender.security.permissions import Permission, Role
+from email_sender.workflows.model import OPEN, Run, RunStatus, StepRecord, StepStatus
+from email_sender.workflows.ports import WorkflowUnits
+
+TENANT, STRANGER, RUN = UUID(int=1), UUID(int=2), UUID(int=3)
+AT = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int
+
+
+class Office:
+    """The stores and functions around a task, in memory."""
+
+    def __init__(self) -> None:
+        self.run = Run(RUN, UUID(int=4), 1, RunStatus.RUNNING, {}, "ann", Role.USER, AT)
+        self.records: list[StepRecord] = []
+        self.events: list[Event] = []
+        self.refused: list[tuple[str, str, str]] = []
+        self.calls: list[TaskCall] = []
+        self.result: Mapping[str, Any] = {"ok": True}
+        self.error: Exception | None = None
+        actions = {
+            "write": Action(self.work, Permission.MESSAGING_WRITE),
+            "send": Action(self.work, Permission.MESSAGING_SEND),
+            "wait": Action(self.work, None, waits=True),
+        }
+        units = cast("WorkflowUnits", self.units)
+        self._handler = task_handler(actions, lambda: units, lambda *told: self.refused.append(told))
+
+    def work(self, call: TaskCall) -> Mapping[str, Any]:
+        self.calls.append(call)
+        if self.error:
+            raise self.error
+        return self.result
+
+    @contextmanager
+    def units(self, tenant_id: UUID) -> Iterator[SimpleNamespace]:
+        runs = SimpleNamespace(
+            get=lambda run_id: self.run if (tenant_id, run_id) == (TENANT, RUN) else None,
+            record=lambda _, record: self.records.append(record),
+        )
+        yield SimpleNamespace(runs=runs, emit=self.events.append, commit=lambda: None)
+
+    def __call__(self, action: str = "write", **changes: Any) -> Mapping[str, Any]:
+        usual = {"tenant_id": str(TENANT), "run_id": str(RUN), "step": "s", "action": action}
+        event = {**usual, "with": changes.pop("arguments", {}), **changes}
+        context = SimpleNamespace(
+            function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="r"
+        )  # fmt: skip
+        return self._handler(event, cast("LambdaContext", context))
+
+    def fails(self, action: str = "write", **changes: Any) -> tuple[str, str]:
+        try:
+            self(action, **changes)
+        except Exception as error:
+            return type(error).__name__, str(error)
+        raise AssertionError("the task did not fail")
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_an_action_gets_the_runs_principal_and_its_result_is_recorded_and_told(office: Office) -> None:
+    assert office(arguments={"a": 1}) == {"ok": True}
+    (call,) = office.calls
+    assert (call.tenant_id, call.run_id, call.step, call.item) == (TENANT, RUN, "s", -1)
+    assert (call.arguments, call.started_by, call.role) == ({"a": 1}, "ann", Role.USER)
+    (record,) = office.records
+    assert (record.status, record.action, record.result) == (StepStatus.SUCCEEDED, "write", {"ok": True})
+    assert [event.type for event in office.events] == ["run.step.completed"]
+
+
+def test_an_item_of_a_for_each_is_counted(office: Office) -> None:
+    office(item=0)
+    assert (office.calls[0].item, office.records[0].item) == (0, 0)
+
+
+def test_the_principal_cannot_be_named_by_the_call(office: Office) -> None:
+    assert office.fails("send", role="admin", started_by="eve", arguments={"role": "admin"})[0] == "forbidden"
+    assert office.calls == []
+
+
+def test_a_permission_the_principal_lacks_fails_the_step_and_says_which(office: Office) -> None:
+    name, message = office.fails("send")
+    assert (name, "messaging:send" in message) == ("forbidden", True)
+    assert (office.records[0].status, office.records[0].error) == (
+        StepStatus.FAILED,
+        {"name": "forbidden", "message": message},
+    )
+
+
+@pytest.mark.parametrize("changes", [{"tenant_id": str(STRANGER)}, {"run_id": str(UUID(int=9))}])
+def test_a_run_of_another_tenant_is_not_found_and_nothing_is_written(office: Office, changes: dict[str, str]) -> None:
+    assert office.fails(**changes)[0] == "not_found"
+    assert (office.calls, office.records, office.events) == ([], [], [])
+
+
+@pytest.mark.parametrize("status", [each for each in RunStatus if each not in OPEN])
+def test_a_run_that_has_ended_does_no_more_work(office: Office, status: RunStatus) -> None:
+    office.run = Run(RUN, UUID(int=4), 1, status, {}, "ann", Role.USER, AT)
+    assert office.fails()[0] == "rejected"
+    assert office.calls == []
+
+
+@pytest.mark.parametrize("changes", [{"tenant_id": "acme"}, {"run_id": None}, {"arguments": []}, {"step": None}])
+def test_what_is_no_task_of_ours_is_invalid(office: Office, changes: dict[str, Any]) -> None:
+    assert office.fails(**changes)[0] == "invalid"
+    assert office.fails("unknown")[0] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (errors.RateLimited("x"), "throttled"),
+        (errors.Unavailable("x"), "unavailable"),
+        (errors.ManagerStopped("x"), "unavailable"),
+        (errors.InvalidInput("x"), "invalid"),
+        (errors.Forbidden("x"), "forbidden"),
+        (errors.NotFound("x"), "not_found"),
+        (errors.Conflict("x"), "rejected"),
+        (DomainError("x"), "internal"),
+    ],
+)
+def test_an_error_has_the_name_that_definitions_retry_by(office: Office, error: DomainError, name: str) -> None:
+    office.error = error
+    assert office.fails() == (name, "x")
+    assert type(named_error(error)).__name__ == name
+
+
+def test_a_waiting_step_is_told_that_its_action_failed(office: Office) -> None:
+    office.error = errors.InvalidInput("no")
+    assert office.fails("wait", task_token="token")[0] == "invalid"
+    assert office.refused == [("token", "invalid", "no")]
+
+
+def test_a_waiting_step_is_not_recorded_as_done_before_its_answer(office: Office) -> None:
+    office("wait", task_token="token")
+    assert (office.records, office.events, office.refused) == ([], [], [])
+
+
+@pytest.mark.parametrize(("item", "limit"), [(None, 64 * 1024), (0, MAX_RESULT_BYTES)])
+def test_a_result_is_small(office: Office, item: int | None, limit: int) -> None:
+    frame = len(json.dumps({"x": ""}))
+    office.result = {"x": "a" * (limit - frame)}
+    office(item=item)
+    office.result = {"x": "a" * (limit - frame + 1)}
+    assert office.fails(item=item)[0] == "invalid"
+    assert office.records[-1].status is StepStatus.FAILED
+
+
+def test_arguments_that_are_not_as_asked_are_named_by_pointer() -> None:
+    call = TaskCall(TENANT, RUN, "s", -1, {"size": "x", "more": 1}, "ann", Role.USER)
+    with pytest.raises(errors.InvalidInput) as caught:
+        call.parse(Asked)
+    assert {each.pointer for each in caught.value.problems} == {"/with/size", "/with/more"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (None, ""),
+        ("", ""),
+        ("States.Timeout", "States.Timeout"),
+        ('"text"', '"text"'),
+        ('{"errorType": "invalid", "errorMessage": "Step s: no", "stackTrace": ["secret"]}', "Step s: no"),
+        ('{"errorType": "KeyError", "errorMessage": "secret"}', "A fault of ours, whose details are in the logs."),
+        ('{"errorMessage": "secret"}', "A fault of ours, whose details are in the logs."),
+        ("x" * 5000, "x" * 1000),
+    ],
+)
+def test_a_person_reads_our_words_and_no_foreign_errors(cause: str | None, words: str) -> None:
+    assert words_of(cause) == words
