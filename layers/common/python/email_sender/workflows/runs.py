@@ -1,5 +1,6 @@
 """Runs: start, follow, end, and notice what the engine ended or forgot."""
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -7,11 +8,13 @@ from uuid import UUID
 
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
-from email_sender.errors import Conflict, InvalidInput, NotFound
+from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound
 from email_sender.paging import Page
 from email_sender.workflows.definitions import Actor, Compiler, authorise
 from email_sender.workflows.model import OPEN, Run, RunDetail, RunStatus, StepRecord, StepStatus, WorkflowStatus
 from email_sender.workflows.ports import Engine, ExecutionStatus, InputChecker, WorkflowUnit, WorkflowUnits
+
+_log = logging.getLogger(__name__)
 
 # An execution this young may simply not have said yet that it ended.
 GRACE = timedelta(seconds=30)
@@ -154,12 +157,18 @@ class RunService:
             open_runs = unit.runs.open_since(self._now() - GRACE)
         changed = 0
         for run in open_runs:
-            if run.status is RunStatus.PENDING or run.execution_arn is None:
-                self.engage(tenant_id, run.id)
-                changed += 1
-                continue
-            changed += self.reconcile(tenant_id, run.id, self._engine.status(run.execution_arn))
+            try:
+                changed += self._resume(tenant_id, run)
+            except DomainError:
+                # One run that cannot go on holds up none of the others.
+                _log.exception("a run could not be resumed", extra={"run_id": str(run.id)})
         return changed
+
+    def _resume(self, tenant_id: UUID, run: Run) -> bool:
+        if run.status is RunStatus.PENDING or run.execution_arn is None:
+            self.engage(tenant_id, run.id)
+            return True
+        return self.reconcile(tenant_id, run.id, self._engine.status(run.execution_arn))
 
     def reconcile(self, tenant_id: UUID, run_id: UUID, status: ExecutionStatus) -> bool:
         if status not in _ENDED:
