@@ -1,5 +1,6 @@
 """Templates are written by strangers: what they can do, and what they cannot."""
 
+import sys
 import time
 from typing import Any
 
@@ -155,11 +156,21 @@ def test_a_template_that_cannot_be_read_is_refused_with_its_line(source: str) ->
     ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{% if 1 %}" * 2000 + "{% endif %}" * 2000],
     ids=["parentheses", "blocks"],
 )
-def test_a_deeply_nested_template_is_refused(source: str) -> None:
-    with pytest.raises(InvalidInput):
-        JinjaRenderer().used_names(source)
-    with pytest.raises(InvalidInput):
-        render(source)
+def test_a_deeply_nested_template_is_refused_whatever_limit_python_has(source: str) -> None:
+    earlier = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        with pytest.raises(InvalidInput):
+            JinjaRenderer().used_names(source)
+        with pytest.raises(InvalidInput):
+            render(source)
+        assert sys.getrecursionlimit() == 10_000
+    finally:
+        sys.setrecursionlimit(earlier)
+
+
+def test_a_template_nested_as_people_nest_is_not() -> None:
+    assert render("{% if true %}" * 30 + "x" + "{% endif %}" * 30).text == "x"
 
 
 def test_the_names_a_template_reads_are_those_it_does_not_set_itself() -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _MAX_OUTPUT = 500_000
 _SECONDS = 1.0
 _MEMORY = 128 * 1024 * 1024
 _STATM = Path("/proc/self/statm")
+_DEPTH = 600
 
 # Each makes a large thing out of a small template; none is needed in a letter.
 _REMOVED_FILTERS = ("center", "format", "indent", "pprint", "tojson", "xmlattr", "wordwrap")
@@ -42,7 +44,8 @@ class JinjaRenderer:
         if len(source) > _MAX_SOURCE:
             raise InvalidInput(f"A template is at most {_MAX_SOURCE} characters.")
         try:
-            return frozenset(meta.find_undeclared_variables(self._text.parse(source)))
+            with _shallow():
+                return frozenset(meta.find_undeclared_variables(self._text.parse(source)))
         except (TemplateError, RecursionError) as error:
             raise InvalidInput(_words(error)) from None
 
@@ -58,7 +61,7 @@ class JinjaRenderer:
 
     def _render(self, environment: _Sandbox, source: str, values: Mapping[str, Any]) -> str:
         try:
-            with _limits():
+            with _shallow(), _limits():
                 parts, size = [], 0
                 # Compiling is limited too: it works out what is constant.
                 for part in _compiled(environment, source).generate(values):
@@ -90,6 +93,22 @@ def _environment(*, autoescape: bool) -> _Sandbox:
 @lru_cache(maxsize=256)
 def _compiled(environment: _Sandbox, source: str) -> JinjaTemplate:
     return environment.from_string(source)
+
+
+@contextmanager
+def _shallow() -> Iterator[None]:
+    """Let Python go `_DEPTH` calls deeper and no further, whatever limit other libraries set (jsonata: 10,000)."""
+    frame: FrameType | None = sys._getframe()
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    earlier = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + _DEPTH)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(earlier)
 
 
 @contextmanager
