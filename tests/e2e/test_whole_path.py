@@ -53,7 +53,9 @@ def test_words_find_people_and_the_messages_that_say_so(platform: Platform, mail
 def test_the_other_tenant_finds_none_of_it(platform: Platform, mailbox: steps.Json) -> None:
     asked = {"collection": "message_vectors", "text": QUERY, "limit": 100}
     # Other tests share these tenants; what they inserted has other ids than a message's.
-    ours = {hit["id"] for hit in platform["admin@acme"].post("/vectors/search", asked)["results"] if _is_uuid(hit["id"])}
+    ours = {
+        hit["id"] for hit in platform["admin@acme"].post("/vectors/search", asked)["results"] if _is_uuid(hit["id"])
+    }
     theirs = {hit["id"] for hit in platform["admin@globex"].post("/vectors/search", asked)["results"]}
     assert len(ours) > 90
     assert not ours & theirs
