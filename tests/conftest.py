@@ -1,5 +1,6 @@
 """What tests share: the local cloud, started once, with a client of each user."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from local.aws.deploy import session
 from local.client import ApiClient
 from local.cloud import LocalCloud
 from local.identities import User
-from local.layout import Layout
+from local.layout import ROOT, Layout
 
 pytest_plugins = ["tests.database"]
+
+# For the processes that tests start; `make` sets it for all of its own.
+os.environ.setdefault("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "layers/common/python")]))
 
 # Away from the documented ports: `make run` may be up.
 PORTS = {

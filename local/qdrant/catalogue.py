@@ -16,11 +16,11 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.collection import Collection
 from local.qdrant.errors import Exists, Invalid, Missing
 from local.qdrant.files import sync_folder, write_json
 from local.qdrant.optimizer import settle
-from local.qdrant.wire import pb
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 _TICK_SECONDS = 0.1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.catalogue import Catalogue
 from local.qdrant.configs import config_of, updated
 from local.qdrant.errors import answers, rest_unsupported
-from local.qdrant.wire import pb
 
 
 @rest_unsupported

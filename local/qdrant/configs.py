@@ -7,8 +7,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid, Unsupported
-from local.qdrant.wire import pb
 
 # Qdrant 1.x defaults. Thresholds and sizes are in KB of vectors.
 HNSW = pb.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=0, on_disk=False)

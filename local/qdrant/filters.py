@@ -7,9 +7,9 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid
 from local.qdrant.values import ids_from
-from local.qdrant.wire import pb
 
 
 def filter_from(message: pb.Filter) -> edge.Filter:

@@ -13,10 +13,10 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid, Unsupported
 from local.qdrant.queries import Resolver
 from local.qdrant.values import scored_of, with_payload, with_vectors
-from local.qdrant.wire import pb
 
 type Key = str | int
 

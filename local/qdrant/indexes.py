@@ -6,8 +6,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid
-from local.qdrant.wire import pb
 
 _KINDS = ("Keyword", "Integer", "Float", "Geo", "Text", "Bool", "Datetime", "Uuid")
 

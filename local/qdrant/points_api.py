@@ -10,6 +10,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant import writes
 from local.qdrant.catalogue import Catalogue
 from local.qdrant.collection import Collection
@@ -19,7 +20,6 @@ from local.qdrant.groups import query_groups
 from local.qdrant.indexes import schema_of
 from local.qdrant.queries import LIMIT, Resolver, order_from
 from local.qdrant.values import id_from, id_to, ids_from, retrieved, scored, with_payload, with_vectors
-from local.qdrant.wire import pb
 
 
 @rest_unsupported

@@ -7,10 +7,10 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid, Missing, Unsupported
 from local.qdrant.filters import both, filter_of
 from local.qdrant.values import PointId, Vector, id_from, vector_from, with_payload, with_vectors
-from local.qdrant.wire import pb
 
 LIMIT = 10
 

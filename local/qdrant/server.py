@@ -11,11 +11,11 @@ from pathlib import Path
 
 import grpc
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.catalogue import Catalogue
 from local.qdrant.collections_api import CollectionsApi
 from local.qdrant.errors import rest_unsupported
 from local.qdrant.points_api import PointsApi
-from local.qdrant.wire import pb
 
 HOST = "127.0.0.1"
 VERSION = "1.20.0"

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid, Unsupported
-from local.qdrant.wire import pb
 
 type PointId = int | str | UUID
 type Vector = list[float] | list[list[float]] | edge.SparseVector

@@ -11,11 +11,11 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.collection import Collection
 from local.qdrant.errors import Invalid
 from local.qdrant.filters import filter_from
 from local.qdrant.values import PointId, Vector, id_from, ids_from, payload_from, vectors_from
-from local.qdrant.wire import pb
 
 type Write = tuple[edge.UpdateOperation, int]
 

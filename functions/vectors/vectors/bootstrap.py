@@ -18,6 +18,7 @@ from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.resources import database, key_wrapper
+from email_sender.vectors.batch import BatchService
 from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.model import Collection, collections
@@ -25,9 +26,8 @@ from email_sender.vectors.ports import Embedder
 from email_sender.vectors.service import VectorService
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
-
-    from email_sender.adapters.qdrant import QdrantIndex
+    from email_sender.adapters.qdrant.channel import Channel
+    from email_sender.adapters.qdrant.index import QdrantIndex
 
 
 class EngineSettings(DatabaseSettings, BusSettings):
@@ -66,31 +66,23 @@ def _bus() -> EventBridgeBus:
 
 
 @cache
-def _qdrant() -> "QdrantClient":
-    from qdrant_client import QdrantClient
+def _engine() -> "Channel":
+    from email_sender.adapters.qdrant.channel import Address, Channel
 
     settings = engine_settings()
-    key = None
+    key = ""
     if settings.qdrant_secret_arn:
         key = client("secretsmanager").get_secret_value(SecretId=settings.qdrant_secret_arn)["SecretString"]
-    return QdrantClient(
-        host=settings.qdrant_host,
-        grpc_port=settings.qdrant_grpc_port,
-        https=settings.qdrant_tls,
-        api_key=key,
-        prefer_grpc=True,
-        check_compatibility=False,
-        timeout=3,
-    )
+    return Channel(Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key))
 
 
 @cache
 def index() -> "QdrantIndex":
-    from email_sender.adapters.qdrant import QdrantIndex
+    from email_sender.adapters.qdrant.collections import Placement
+    from email_sender.adapters.qdrant.index import QdrantIndex
 
     settings = engine_settings()
-    replicas = settings.qdrant_replicas
-    return QdrantIndex(_qdrant, shards=settings.qdrant_shards, replicas=replicas, write_consistency=replicas // 2 + 1)
+    return QdrantIndex(_engine, Placement(settings.qdrant_shards, settings.qdrant_replicas))
 
 
 @cache
@@ -108,6 +100,11 @@ def known_collections() -> dict[str, Collection]:
 @cache
 def vector_service() -> VectorService:
     return VectorService(index(), embedder(), known_collections(), Units(_database(), _bus()), now, new_id)
+
+
+@cache
+def batch_service() -> BatchService:
+    return BatchService(index(), vector_service())
 
 
 @cache

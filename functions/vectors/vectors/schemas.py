@@ -1,50 +1,93 @@
-"""The HTTP contract of vectors."""
+"""The HTTP contract of vectors: points, collections, imports."""
 
 import binascii
 from array import array
 from base64 import b64decode
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from email_sender.errors import InvalidInput
 from email_sender.vectors.import_model import Import, Progress, Refused
-from email_sender.vectors.model import MAX_LIMIT, MAX_POINTS, Condition, Filter, Group, Hit, Search
-from email_sender.vectors.service import CollectionInfo, NewPoint
+from email_sender.vectors.model import MAX_POINTS, ClientId
+from email_sender.vectors.service import CollectionInfo
+from email_sender.vectors.validation import NewPoint
 
-_MAX_CONDITIONS = 50
 _MAX_TEXT = 100_000
+_MAX_SIZE = 65_536
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
-ClientIdIn = Annotated[UUID, Field()] | Annotated[StrictInt, Field(ge=0, le=2**64 - 1)]
+
+
+def _client_id(value: object) -> ClientId:
+    """One answer to a wrong id, where a union would give one a member, each with a pointer of its own."""
+    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64):
+        return value
+    with suppress(ValueError):
+        if isinstance(value, str):
+            return UUID(value)
+    raise ValueError("A point's id is a UUID or an unsigned 64-bit integer.")
+
+
+ClientIdIn = Annotated[
+    UUID | int,
+    PlainValidator(_client_id),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "integer", "minimum": 0}]}),
+]
+
+
+def _floats(value: object) -> array[float]:
+    """A JSON list as float32, in one pass: this is most of what an insert costs us.
+
+    A number too large for float32 becomes infinity, which the service refuses.
+    """
+    if not isinstance(value, list):
+        raise ValueError("A vector is a list of numbers.")
+    try:
+        return array("f", value)
+    except TypeError:
+        wrong = next(place for place, each in enumerate(value) if not isinstance(each, int | float))
+        raise ValueError(f"A vector is a list of numbers; number {wrong} is none.") from None
+    except OverflowError:
+        raise ValueError("A vector's numbers are finite.") from None
+
+
+def _decoded(value: object) -> array[float]:
+    """Base64 of little-endian float32, which never becomes a Python float."""
+    try:
+        raw = b64decode(value, validate=True) if isinstance(value, str) else b"?"
+    except (binascii.Error, ValueError):
+        raise ValueError("This is not base64.") from None
+    if not raw or len(raw) % 4:
+        raise ValueError("These bytes are no whole number of float32.")
+    return array("f", raw)
+
+
+Vector = Annotated[
+    Any,
+    PlainValidator(_floats),
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": _MAX_SIZE}),
+]
+EncodedVector = Annotated[
+    Any,
+    PlainValidator(_decoded),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "little-endian float32"}),
+]
 
 
 class Body(BaseModel):
     """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
 
-    model_config = ConfigDict(extra="forbid")
-
-
-def decode_vector(vector: list[float] | None, encoded: str | None, pointer: str) -> Sequence[float] | None:
-    """`vector_b64` is little-endian float32."""
-    if encoded is None:
-        return vector
-    try:
-        raw = b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput.at(f"{pointer}/vector_b64", "This is not base64.") from None
-    if len(raw) % 4:
-        raise InvalidInput.at(f"{pointer}/vector_b64", "These bytes are no whole number of float32.")
-    return array("f", raw)
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
 class PointIn(Body):
     id: ClientIdIn | None = None
-    vector: list[float] | None = None
-    vector_b64: str | None = None
+    vector: Vector = None
+    vector_b64: EncodedVector = None
     text: Text | None = None
     payload: dict[str, Any] = Field(default_factory=dict)
 
@@ -56,8 +99,8 @@ class PointIn(Body):
 
     def point(self, number: int, operation: UUID) -> NewPoint:
         """A point without an id gets one made of the operation's, so that a repeat of the request is the same write."""
-        vector = decode_vector(self.vector, self.vector_b64, f"/points/{number}")
         point_id = self.id if self.id is not None else uuid5(operation, str(number))
+        vector: Sequence[float] | None = self.vector if self.vector is not None else self.vector_b64
         return NewPoint(point_id, vector, self.text, self.payload)
 
 
@@ -70,140 +113,6 @@ class InsertOut(BaseModel):
     collection: str
     inserted: int
     ids: list[UUID | int]
-
-
-Scalar = StrictStr | StrictInt | StrictBool
-
-
-class MatchIn(Body):
-    value: Scalar | None = None
-    any: Annotated[list[Scalar], Field(min_length=1, max_length=100)] | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.value is None) == (self.any is None):
-            raise ValueError("A match has exactly one of value and any.")
-        return self
-
-
-class RangeIn(Body):
-    gt: float | datetime | None = None
-    gte: float | datetime | None = None
-    lt: float | datetime | None = None
-    lte: float | datetime | None = None
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        bounds = [each for each in (self.gt, self.gte, self.lt, self.lte) if each is not None]
-        if not bounds:
-            raise ValueError("A range has at least one of gt, gte, lt and lte.")
-        if len({isinstance(each, datetime) for each in bounds}) > 1:
-            raise ValueError("A range's bounds are all numbers or all times.")
-        return self
-
-
-class ConditionIn(Body):
-    key: Annotated[str, Field(min_length=1, max_length=200)]
-    match: MatchIn | None = None
-    range: RangeIn | None = None
-    exists: StrictBool | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(each is not None for each in (self.match, self.range, self.exists)) != 1:
-            raise ValueError("A condition has exactly one of match, range and exists.")
-        return self
-
-    def condition(self) -> Condition:
-        if self.match is not None:
-            return Condition(self.key, any_of=self.match.any or [self.match.value])  # type: ignore[list-item]
-        if self.range is not None:
-            return Condition(self.key, gt=self.range.gt, gte=self.range.gte, lt=self.range.lt, lte=self.range.lte)
-        return Condition(self.key, exists=self.exists)
-
-
-Conditions = Annotated[list[ConditionIn], Field(max_length=_MAX_CONDITIONS)]
-
-
-class FilterIn(Body):
-    must: Conditions = Field(default_factory=list)
-    should: Conditions = Field(default_factory=list)
-    must_not: Conditions = Field(default_factory=list)
-
-    def filter(self) -> Filter:
-        return Filter(
-            [each.condition() for each in self.must],
-            [each.condition() for each in self.should],
-            [each.condition() for each in self.must_not],
-        )
-
-
-class SearchIn(Body):
-    collection: str
-    vector: list[float] | None = None
-    vector_b64: str | None = None
-    text: Text | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
-    filter: FilterIn = Field(default_factory=FilterIn)
-    group_by: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    group_size: Annotated[int, Field(ge=1, le=20)] = 3
-    score_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    with_payload: bool = True
-    with_vector: bool = False
-    exact: bool = False
-    hnsw_ef: Annotated[int, Field(ge=1, le=4096)] | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if sum(each is not None for each in (self.vector, self.vector_b64, self.text)) != 1:
-            raise ValueError("A search has exactly one of vector, vector_b64 and text.")
-        return self
-
-    def search(self) -> Search:
-        return Search(
-            vector=decode_vector(self.vector, self.vector_b64, "") or (),
-            limit=self.limit,
-            filter=self.filter.filter(),
-            group_by=self.group_by,
-            group_size=self.group_size,
-            score_threshold=self.score_threshold,
-            with_payload=self.with_payload,
-            with_vector=self.with_vector,
-            exact=self.exact,
-            hnsw_ef=self.hnsw_ef,
-        )
-
-
-class HitOut(BaseModel):
-    id: UUID | int
-    score: float
-    payload: dict[str, Any] | None = None
-    vector: list[float] | None = None
-
-    @classmethod
-    def of(cls, hit: Hit) -> Self:
-        return cls(
-            id=hit.id, score=hit.score, payload=dict(hit.payload), vector=list(hit.vector) if hit.vector else None
-        )
-
-
-class GroupOut(BaseModel):
-    key: str | int
-    score: float
-    hits: list[HitOut]
-
-    @classmethod
-    def of(cls, group: Group) -> Self:
-        return cls(key=group.key, score=group.score, hits=[HitOut.of(hit) for hit in group.hits])
-
-
-class SearchOut(BaseModel):
-    """`results`, or `groups` where the search has group_by."""
-
-    results: list[HitOut] | None = None
-    groups: list[GroupOut] | None = None
-    count: int
-    took_ms: float
 
 
 class CollectionOut(BaseModel):

@@ -11,10 +11,10 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.telemetry import vector_operations
 from email_sender.security.permissions import Permission
-from email_sender.vectors.model import Group
 from email_sender.vectors.service import VectorService
 from vectors.bootstrap import vector_service
-from vectors.schemas import CollectionOut, CollectionsOut, GroupOut, HitOut, InsertIn, InsertOut, SearchIn, SearchOut
+from vectors.schemas import CollectionOut, CollectionsOut, InsertIn, InsertOut
+from vectors.search_schemas import AnswerOut, SearchesIn, SearchesOut, SearchIn, SearchOut
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
 Service = Annotated[VectorService, Depends(vector_service)]
@@ -33,16 +33,21 @@ async def insert(request: Request, body: InsertIn, caller: Writer, service: Serv
 
 @router.post("/search", response_model_exclude_none=True)
 async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
-    """The nearest points, by vector or by words; in groups with `group_by`."""
+    """The nearest points: by vector, by words, or like examples; in groups with `group_by`."""
     started = time.perf_counter()
-    found = service.search(caller.tenant_id, body.collection, body.search(), body.text)
+    found = service.search(caller.tenant_id, body.collection, body.search())
     vector_operations("search", "success")
-    took = round((time.perf_counter() - started) * 1000, 3)
-    if body.group_by is not None:
-        groups = [GroupOut.of(each) for each in found if isinstance(each, Group)]
-        return SearchOut(groups=groups, count=len(groups), took_ms=took)
-    hits = [HitOut.of(each) for each in found if not isinstance(each, Group)]
-    return SearchOut(results=hits, count=len(hits), took_ms=took)
+    return SearchOut(**AnswerOut.of(body, found).__dict__, took_ms=_since(started))
+
+
+@router.post("/searches", response_model_exclude_none=True)
+async def searches(body: SearchesIn, caller: Reader, service: Service) -> SearchesOut:
+    """Several searches of one collection in one call."""
+    started = time.perf_counter()
+    found = service.search_many(caller.tenant_id, body.collection, [each.search() for each in body.searches])
+    vector_operations("search", "success", len(found))
+    answers = [AnswerOut.of(asked, each) for asked, each in zip(body.searches, found, strict=True)]
+    return SearchesOut(answers=answers, took_ms=_since(started))
 
 
 @router.get("/collections")
@@ -71,3 +76,7 @@ def _client_id(text: str) -> UUID | int:
         return UUID(text)
     except ValueError:
         raise InvalidInput.at("path:point_id", "A point's id is a UUID or an unsigned 64-bit integer.") from None
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

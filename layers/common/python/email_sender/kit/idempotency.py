@@ -17,6 +17,7 @@ from uuid6 import uuid7
 
 from email_sender.errors import DomainError, InvalidInput, Unavailable
 from email_sender.kit.auth import Principal, caller_of
+from email_sender.kit.json_body import JsonRequest
 
 _MAX_KEY = 255
 
@@ -51,6 +52,7 @@ class IdempotentRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
+            request = JsonRequest(request.scope, request.receive)
             request.state.operation_id = UUID(bytes=uuid7().bytes)
             key = request.headers.get("idempotency-key")
             if key is None or request.method == "GET":

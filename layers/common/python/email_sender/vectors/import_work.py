@@ -23,6 +23,7 @@ from email_sender.vectors.import_model import (
     Uploads,
     existing_import,
 )
+from email_sender.vectors.lexical import terms_of
 from email_sender.vectors.model import Point
 from email_sender.vectors.ports import Embedder, VectorIndex
 
@@ -149,8 +150,8 @@ class ChunkWork:
         texts = [f"{parsed.subject}\n{parsed.text}"[:_EMBEDDED_CHARACTERS] for parsed, _ in written]
         vectors = self._embedder.embed(texts)
         points = [
-            Point(place.message_id, vector, _payload(parsed, place, import_id))
-            for (parsed, place), vector in zip(written, vectors, strict=True)
+            Point(place.message_id, vector, _payload(parsed, place, import_id), terms_of(text))
+            for (parsed, place), vector, text in zip(written, vectors, texts, strict=True)
         ]
         self._index.upsert(tenant_id, COLLECTION, points)
 

@@ -1,7 +1,7 @@
 """Collections, points and searches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +9,8 @@ from uuid import UUID, uuid5
 
 MAX_LIMIT = 100
 MAX_POINTS = 1_000
+MAX_SEARCHES = 50
+MAX_OPERATIONS = 1_000
 
 
 class Distance(StrEnum):
@@ -26,6 +28,8 @@ class Collection:
     quantized: bool
     segments: int | None = None
     model: str | None = None
+    # Whether the words of texts are kept beside their vectors, for hybrid search.
+    lexical: bool = False
     # Keys beside tenant_id that filters and groups go by: indexed before there is data.
     indexed: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,6 +45,7 @@ def collections(model: str, size: int) -> Mapping[str, Collection]:
             Distance.COSINE,
             quantized=True,
             model=model,
+            lexical=True,
             indexed={"contact": "keyword", "sent_at": "datetime"},
         ),
     )
@@ -58,12 +63,21 @@ def engine_id(tenant_id: UUID, collection: str, client_id: ClientId) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """The words of a text by their hashes, with their weights: `indices` are unsigned 32-bit, each once."""
+
+    indices: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
-    """`vector` holds as many floats as its collection's size, all finite."""
+    """`vector` holds as many floats as its collection's size, all finite; an array("f") is stored as it is."""
 
     id: ClientId
     vector: Sequence[float]
     payload: Mapping[str, Any] = field(default_factory=dict)
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +102,62 @@ class Filter:
     should: Sequence[Condition] = ()
     must_not: Sequence[Condition] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.must or self.should or self.must_not)
+
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """`group_by` groups hits by a payload key: `limit` groups of at most `group_size` hits."""
+class Nearest:
+    """The points nearest to a vector."""
 
     vector: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """By a vector and by words, each ranked by itself and the ranks fused (reciprocal rank fusion)."""
+
+    vector: Sequence[float]
+    terms: Terms
+
+
+type Example = ClientId | Sequence[float]
+
+
+class Strategy(StrEnum):
+    """How examples make a score: one average of them, or the best of each by itself."""
+
+    AVERAGE = "average_vector"
+    BEST = "best_score"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommend:
+    """Points like the positive examples and unlike the negative ones. Points that are examples are not hits."""
+
+    positive: Sequence[Example]
+    negative: Sequence[Example] = ()
+    strategy: Strategy = Strategy.AVERAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text to be embedded; with `hybrid`, searched by its words too."""
+
+    text: str
+    hybrid: bool = False
+
+
+type Query = Nearest | Hybrid | Recommend
+# As it is asked, before words were embedded.
+type Question = Nearest | Words | Recommend
+
+
+@dataclass(frozen=True, slots=True)
+class Search[Q = Query]:
+    """`group_by` groups hits by a payload key: `limit` groups of at most `group_size` hits."""
+
+    query: Q
     limit: int = 10
     filter: Filter = field(default_factory=Filter)
     group_by: str | None = None
@@ -103,6 +167,45 @@ class Search:
     with_vector: bool = False
     exact: bool = False
     hnsw_ef: int | None = None
+
+    def by[R](self, query: R) -> "Search[R]":
+        """The same search with another query."""
+        return replace(self, query=query)  # type: ignore[arg-type, return-value]  # replace() keeps the type it got
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Points that a change is for: exactly one of the two is set."""
+
+    ids: Sequence[ClientId] | None = None
+    filter: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    chosen: Chosen
+
+
+@dataclass(frozen=True, slots=True)
+class SetPayload:
+    """Keys of `payload` replace those of the points; other keys stay."""
+
+    chosen: Chosen
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePayload:
+    chosen: Chosen
+    keys: Sequence[str]
+
+
+type Write = Upsert | Delete | SetPayload | DeletePayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +223,6 @@ class Group:
     key: str | int
     score: float
     hits: Sequence[Hit]
+
+
+type Found = Sequence[Hit] | Sequence[Group]

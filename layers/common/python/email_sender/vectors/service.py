@@ -1,29 +1,29 @@
 """Points of one tenant: insert, search, delete, count."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
-from email_sender.errors import InvalidInput, NotFound, Problem
-from email_sender.vectors.model import MAX_POINTS, ClientId, Collection, Filter, Group, Hit, Point, Search
+from email_sender.errors import InvalidInput, NotFound
+from email_sender.vectors.lexical import query_terms, terms_of
+from email_sender.vectors.model import (
+    MAX_POINTS,
+    MAX_SEARCHES,
+    ClientId,
+    Collection,
+    Found,
+    Hybrid,
+    Nearest,
+    Point,
+    Query,
+    Question,
+    Search,
+    Words,
+)
 from email_sender.vectors.ports import Embedder, EventUnits, VectorIndex
-
-# Ours to write. A payload is for facts to filter by.
-_RESERVED = "tenant_id"
-_FLOAT32_MAX = 3.4028234e38
-
-
-@dataclass(frozen=True, slots=True)
-class NewPoint:
-    """What a client sends: exactly one of `vector` and `text`."""
-
-    id: ClientId
-    vector: Sequence[float] | None
-    text: str | None
-    payload: Mapping[str, object]
+from email_sender.vectors.validation import NewPoint, point_problems, refuse, search_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,105 +50,105 @@ class VectorService:
 
         The points are written before the event that tells of them; both are repeatable.
         """
-        target = self._collection(collection)
+        target = self.collection(collection)
         if not points:
             raise InvalidInput.at("/points", "There are no points.")
         if len(points) > MAX_POINTS:
             raise InvalidInput.at("/points", f"At most {MAX_POINTS} points a call; an import takes more.")
-        problems = [problem for number, point in enumerate(points) for problem in _problems(number, point, target)]
-        if problems:
-            raise InvalidInput(problems[0].message, problems)
-        self._index.upsert(tenant_id, collection, self._embedded(points))
-        with self._units(tenant_id) as unit:
-            unit.emit(self._told("vectors.inserted", tenant_id, collection, len(points)))
-            unit.commit()
+        refuse(point_problems(points, target))
+        vectors = self.vectors_of(points)
+        made = [self.point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
+        self._index.upsert(tenant_id, collection, made)
+        self.tell(tenant_id, {("vectors.inserted", collection): len(points)})
         return len(points)
 
-    def search(
-        self, tenant_id: UUID, collection: str, search: Search, text: str | None = None
-    ) -> Sequence[Hit] | Sequence[Group]:
-        """Hits, or groups where `group_by` is set. `text` is embedded in place of the vector."""
-        target = self._collection(collection)
-        if text is not None:
-            if target.model is None:
-                raise InvalidInput.at("/text", f"{collection} has no embedding model: search it by vector.")
-            search = replace(search, vector=self._embedder.embed([text])[0])
-        problems = _vector_problems(search.vector, target, "/vector") + _filter_problems(search.filter)
-        if search.group_by is not None and _is_reserved(search.group_by):
-            problems.append(Problem("/group_by", f"The key {search.group_by} is reserved."))
-        if problems:
-            raise InvalidInput(problems[0].message, problems)
-        if search.group_by is not None:
-            return self._index.search_groups(tenant_id, collection, search)
-        return self._index.search(tenant_id, collection, search)
+    def search(self, tenant_id: UUID, collection: str, search: Search[Question]) -> Found:
+        """Hits, or groups where `group_by` is set."""
+        target = self.collection(collection)
+        refuse(search_problems(search, target))
+        return self.found(tenant_id, target, self.resolved([search])[0])
+
+    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[Question]]) -> Sequence[Found]:
+        """The answers to several questions: one call of the embedding model, and one of the engine for all hits.
+
+        Groups are asked for one by one, since the engine has no call for several.
+        """
+        target = self.collection(collection)
+        if not 0 < len(searches) <= MAX_SEARCHES:
+            raise InvalidInput.at("/searches", f"1 to {MAX_SEARCHES} searches a call.")
+        refuse(
+            [each for n, search in enumerate(searches) for each in search_problems(search, target, f"/searches/{n}")]
+        )
+        return self.found_many(tenant_id, target, self.resolved(searches))
 
     def delete(self, tenant_id: UUID, collection: str, point_id: ClientId) -> None:
-        self._collection(collection)
+        self.collection(collection)
         if not self._index.has(tenant_id, collection, point_id):
             raise NotFound("There is no such point.")
         self._index.delete(tenant_id, collection, [point_id])
-        with self._units(tenant_id) as unit:
-            unit.emit(self._told("vectors.deleted", tenant_id, collection, 1))
-            unit.commit()
+        self.tell(tenant_id, {("vectors.deleted", collection): 1})
 
     def collections(self, tenant_id: UUID) -> Sequence[CollectionInfo]:
         return [CollectionInfo(each, self._index.count(tenant_id, each.name)) for each in self._collections.values()]
 
-    def _collection(self, name: str) -> Collection:
+    # ---- what batches are made of, too ----------------------------------------------------------------------------
+
+    def collection(self, name: str) -> Collection:
+        """Raises InvalidInput for an unknown one."""
         found = self._collections.get(name)
         if found is None:
             raise InvalidInput.at("/collection", f"The collections are {', '.join(self._collections)}.")
         return found
 
-    def _embedded(self, points: Sequence[NewPoint]) -> list[Point]:
+    def vectors_of(self, points: Sequence[NewPoint]) -> Sequence[Sequence[float]]:
+        """The vector of each: its own, or its text's by one call of the model."""
         texts = [point.text for point in points if point.text is not None]
+        embedded = iter(self._embedder.embed(texts) if texts else ())
+        return [point.vector if point.vector is not None else next(embedded) for point in points]
+
+    def point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
+        terms = terms_of(point.text) if point.text is not None and collection.lexical else None
+        return Point(point.id, vector, point.payload, terms)
+
+    def resolved(self, searches: Sequence[Search[Question]]) -> list[Search]:
+        """The searches with their words embedded, in one call of the model."""
+        texts = [each.query.text for each in searches if isinstance(each.query, Words)]
         vectors = iter(self._embedder.embed(texts) if texts else ())
+        return [each.by(_resolved(each.query, vectors)) for each in searches]
+
+    def found(self, tenant_id: UUID, collection: Collection, search: Search) -> Found:
+        if search.group_by is not None:
+            return self._index.search_groups(tenant_id, collection.name, search)
+        return self._index.search(tenant_id, collection.name, search)
+
+    def found_many(self, tenant_id: UUID, collection: Collection, searches: Sequence[Search]) -> Sequence[Found]:
+        plain = [each for each in searches if each.group_by is None]
+        hits = iter(self._index.search_many(tenant_id, collection.name, plain) if plain else ())
         return [
-            Point(point.id, point.vector if point.vector is not None else next(vectors), point.payload)
-            for point in points
+            next(hits) if each.group_by is None else self._index.search_groups(tenant_id, collection.name, each)
+            for each in searches
         ]
 
-    def _told(self, kind: str, tenant_id: UUID, collection: str, count: int) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=kind,
-            area="vectors",
-            tenant_id=tenant_id,
-            aggregate_id=collection,
-            occurred_at=self._now(),
-            data={"collection": collection, "count": count},
-        )
+    def tell(self, tenant_id: UUID, counts: Mapping[tuple[str, str], int]) -> None:
+        """One event for each (type, collection), in one transaction."""
+        with self._units(tenant_id) as unit:
+            for (kind, collection), count in counts.items():
+                unit.emit(
+                    Event(
+                        id=self._new_id(),
+                        type=kind,
+                        area="vectors",
+                        tenant_id=tenant_id,
+                        aggregate_id=collection,
+                        occurred_at=self._now(),
+                        data={"collection": collection, "count": count},
+                    )
+                )
+            unit.commit()
 
 
-def _problems(number: int, point: NewPoint, collection: Collection) -> list[Problem]:
-    at = f"/points/{number}"
-    problems = [
-        Problem(f"{at}/payload/{key}", f"The key {key} is reserved.") for key in point.payload if _is_reserved(key)
-    ]
-    if point.text is not None and collection.model is None:
-        problems.append(Problem(f"{at}/text", f"{collection.name} has no embedding model: send a vector."))
-    if point.vector is not None:
-        problems += _vector_problems(point.vector, collection, f"{at}/vector")
-    return problems
-
-
-def _vector_problems(vector: Sequence[float], collection: Collection, pointer: str) -> list[Problem]:
-    if len(vector) != collection.size:
-        return [Problem(pointer, f"{collection.name} holds vectors of {collection.size}; this has {len(vector)}.")]
-    # The engine keeps float32. NaN survives a sum, and the rest shows at the ends: passes in C, not a test a number.
-    if not math.isfinite(sum(vector)) or max(vector) > _FLOAT32_MAX or min(vector) < -_FLOAT32_MAX:
-        return [Problem(pointer, "A vector's numbers are finite.")]
-    return []
-
-
-def _filter_problems(chosen: Filter) -> list[Problem]:
-    return [
-        Problem(f"/filter/{part}/{number}/key", f"The key {condition.key} is reserved.")
-        for part in ("must", "should", "must_not")
-        for number, condition in enumerate(getattr(chosen, part))
-        if _is_reserved(condition.key)
-    ]
-
-
-def _is_reserved(key: str) -> bool:
-    return key.startswith("_") or key.split(".")[0].split("[")[0] == _RESERVED
+def _resolved(question: Question, vectors: Iterator[Sequence[float]]) -> Query:
+    if not isinstance(question, Words):
+        return question
+    vector = next(vectors)
+    return Hybrid(vector, query_terms(question.text)) if question.hybrid else Nearest(vector)

@@ -1,0 +1,123 @@
+"""What vectors run on in a bench: the local engine, PostgreSQL, and the function itself, called as Lambda calls it."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from qdrant_client import QdrantClient
+
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.kit.ambient import new_id, now
+from email_sender.vectors.model import Collection, Distance
+from email_sender.vectors.service import VectorService
+from local.database import DATABASE, TENANTS, prepare
+from local.ports import pick
+from local.postgres import HOST, Postgres
+from local.processes import Spec, Supervisor
+
+TENANT = TENANTS[0].id
+
+COLLECTIONS = {
+    each.name: each
+    for each in (
+        Collection("inserted", 1536, Distance.COSINE, quantized=False),
+        Collection("searched", 768, Distance.EUCLID, quantized=True),
+    )
+}
+
+
+class _Context:
+    function_name = "bench"
+    memory_limit_in_mb = 1769
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:bench"
+    aws_request_id = "bench"
+
+
+@dataclass
+class Stage:
+    raw: QdrantClient
+    index: QdrantIndex
+    engine_pid: int
+
+    def call(self, path: str, body: bytes, tenant: UUID = TENANT) -> dict[str, Any]:
+        """The whole handler: event in, answer out. Its log and metrics lines go nowhere."""
+        from vectors.handler import handler
+
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            kept, sys.stdout = sys.stdout, nowhere
+            try:
+                answer = handler(_event(path, body.decode(), tenant), _Context())
+            finally:
+                sys.stdout = kept
+        if answer["statusCode"] != 200:
+            raise RuntimeError(answer["body"])
+        return dict(json.loads(answer["body"]))
+
+
+@contextmanager
+def stage(scratch: Path) -> Iterator[Stage]:
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    grpc, http = pick("grpc", 36334, print), pick("http", 36333, print)
+    argv = [sys.executable, "-m", "local.qdrant", "--data", str(scratch / "qdrant")]
+    argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
+    server = Postgres(scratch / "postgres", pick("postgres", 35432, print))
+    server.prepare()
+    password = secrets.token_urlsafe(16)
+    with Supervisor() as supervisor:
+        engine = supervisor.start(Spec("qdrant", argv, scratch / "log", environment=dict(os.environ)))
+        supervisor.start(server.spec())
+        prepare(server, {"app": password, "platform": secrets.token_urlsafe(16)})
+        database = Database(
+            lambda: f"host={HOST} port={server.port} dbname={DATABASE} user=app password={password}", size=2
+        )
+        raw = QdrantClient(host=HOST, grpc_port=grpc, prefer_grpc=True, check_compatibility=False, timeout=60)
+        channel = Channel(Address(HOST, grpc, tls=False))
+        index = QdrantIndex(lambda: channel)
+        for each in COLLECTIONS.values():
+            index.prepare(each)
+        _serve(index, database)
+        yield Stage(raw, index, engine.process.pid)
+        raw.close()
+        channel.close()
+        database.close()
+
+
+def _serve(index: QdrantIndex, database: Database) -> None:
+    """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
+    from vectors.bootstrap import vector_service
+    from vectors.handler import app
+
+    class NoModel:
+        model, size = "none", 1
+
+        def embed(self, _texts: Any) -> Any:
+            raise RuntimeError("nothing is embedded here")
+
+    service = VectorService(index, NoModel(), COLLECTIONS, Units(database, None), now, new_id)
+    app.dependency_overrides[vector_service] = lambda: service
+
+
+def _event(path: str, body: str, tenant: UUID) -> dict[str, Any]:
+    claims = {"sub": "s", "token_use": "access", "exp": "4102444800", "role": "admin", "tenant_id": str(tenant)}
+    http = {"method": "POST", "path": path, "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1", "userAgent": "b"}
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "http": http, "requestId": "r", "stage": "$default", "authorizer": {"jwt": {"claims": claims}},
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }  # fmt: skip

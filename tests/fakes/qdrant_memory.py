@@ -1,0 +1,161 @@
+"""The engine as the client library's in-memory mode has it, behind the calls of our channel.
+
+It is the library's own second implementation of Qdrant's semantics: exact search, plain Python. Requests come as the
+bytes that would go over the wire, so what is packed by hand is read by the generated code here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+from qdrant_client import grpc as pb
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+
+from email_sender.errors import InvalidInput, NotFound
+
+
+class MemoryChannel:
+    """In the place of adapters.qdrant.channel.Channel."""
+
+    def __init__(self) -> None:
+        self._client = QdrantClient(":memory:")
+        self._aliases: dict[str, str] = {}
+        self._metadata: dict[str, Any] = {}
+
+    state = "closed"
+
+    def points(self, method: str, request: bytes, **_: Any) -> Any:
+        return self._answered(_POINTS[method], request)
+
+    def collections(self, method: str, request: bytes, **_: Any) -> Any:
+        return self._answered(_COLLECTIONS[method], request)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _answered(self, call: tuple[Any, Callable[["MemoryChannel", Any], Any]], request: bytes) -> Any:
+        kind, work = call
+        try:
+            return work(self, kind.FromString(request))
+        except ValueError as error:
+            if "not found" in str(error).lower():
+                raise NotFound(str(error)) from error
+            raise InvalidInput(str(error)) from error
+
+    def _name(self, asked: str) -> str:
+        return self._aliases.get(asked, asked)
+
+    def exists(self, request: Any) -> Any:
+        there = self._client.collection_exists(self._name(request.collection_name))
+        return pb.CollectionExistsResponse(result=pb.CollectionExists(exists=there))
+
+    def create(self, request: Any) -> Any:
+        params = request.vectors_config.params
+        self._client.create_collection(
+            request.collection_name,
+            vectors_config=GrpcToRest.convert_vector_params(params),
+            sparse_vectors_config={
+                name: models.SparseVectorParams(modifier=models.Modifier.IDF)
+                for name in request.sparse_vectors_config.map
+            },
+        )
+        self._metadata[request.collection_name] = request
+        return pb.CollectionOperationResponse(result=True)
+
+    def get(self, request: Any) -> Any:
+        made = self._metadata[self._name(request.collection_name)]
+        params = pb.CollectionParams(
+            vectors_config=made.vectors_config, sparse_vectors_config=made.sparse_vectors_config
+        )
+        config = pb.CollectionConfig(params=params, metadata=made.metadata)
+        return pb.GetCollectionInfoResponse(result=pb.CollectionInfo(config=config))
+
+    def update_aliases(self, request: Any) -> Any:
+        for action in request.actions:
+            self._aliases[action.create_alias.alias_name] = action.create_alias.collection_name
+        return pb.CollectionOperationResponse(result=True)
+
+    def upsert(self, request: Any) -> Any:
+        points = [GrpcToRest.convert_point_struct(each) for each in request.points]
+        self._client.upsert(self._name(request.collection_name), points)
+        return pb.PointsOperationResponse()
+
+    def delete(self, request: Any) -> Any:
+        chosen = models.FilterSelector(filter=GrpcToRest.convert_filter(request.points.filter))
+        self._client.delete(self._name(request.collection_name), chosen)
+        return pb.PointsOperationResponse()
+
+    def update_batch(self, request: Any) -> Any:
+        name = self._name(request.collection_name)
+        for operation in request.operations:
+            kind = operation.WhichOneof("operation")
+            said = getattr(operation, kind)
+            if kind == "upsert":
+                self.upsert(pb.UpsertPoints(collection_name=name, points=said.points))
+            elif kind == "delete_points":
+                self.delete(pb.DeletePoints(collection_name=name, points=said.points))
+            elif kind == "set_payload":
+                payload = GrpcToRest.convert_payload(said.payload)
+                self._client.set_payload(name, payload, _chosen(said))
+            else:
+                self._client.delete_payload(name, list(said.keys), _chosen(said))
+        return pb.UpdateBatchResponse()
+
+    def count(self, request: Any) -> Any:
+        found = self._client.count(
+            self._name(request.collection_name), GrpcToRest.convert_filter(request.filter), exact=True
+        )
+        return pb.CountResponse(result=pb.CountResult(count=found.count))
+
+    def query(self, request: Any) -> Any:
+        found = self._client.query_points(**self._asked(request), limit=request.limit)
+        return pb.QueryResponse(result=[RestToGrpc.convert_scored_point(each) for each in found.points])
+
+    def query_batch(self, request: Any) -> Any:
+        answers = [self.query(each) for each in request.query_points]
+        return pb.QueryBatchResponse(result=[pb.BatchResult(result=each.result) for each in answers])
+
+    def query_groups(self, request: Any) -> Any:
+        found = self._client.query_points_groups(
+            **self._asked(request), limit=request.limit, group_by=request.group_by, group_size=request.group_size
+        )
+        groups = [RestToGrpc.convert_point_group(each) for each in found.groups]
+        return pb.QueryGroupsResponse(result=pb.GroupsResult(groups=groups))
+
+    def _asked(self, request: Any) -> Mapping[str, Any]:
+        return {
+            "collection_name": self._name(request.collection_name),
+            "query": GrpcToRest.convert_query(request.query),
+            "prefetch": [GrpcToRest.convert_prefetch_query(each) for each in request.prefetch] or None,
+            "query_filter": GrpcToRest.convert_filter(request.filter),
+            "with_payload": GrpcToRest.convert_with_payload_selector(request.with_payload),
+            "with_vectors": request.with_vectors.enable,
+            "score_threshold": request.score_threshold if request.HasField("score_threshold") else None,
+        }
+
+
+def _chosen(said: Any) -> models.FilterSelector:
+    return models.FilterSelector(filter=GrpcToRest.convert_filter(said.points_selector.filter))
+
+
+def _nothing(_channel: MemoryChannel, _request: Any) -> Any:
+    """Indexes have no effect in memory."""
+    return pb.PointsOperationResponse()
+
+
+_POINTS: Mapping[str, tuple[Any, Callable[[MemoryChannel, Any], Any]]] = {
+    "Upsert": (pb.UpsertPoints, MemoryChannel.upsert),
+    "Delete": (pb.DeletePoints, MemoryChannel.delete),
+    "UpdateBatch": (pb.UpdateBatchPoints, MemoryChannel.update_batch),
+    "CreateFieldIndex": (pb.CreateFieldIndexCollection, _nothing),
+    "Query": (pb.QueryPoints, MemoryChannel.query),
+    "QueryBatch": (pb.QueryBatchPoints, MemoryChannel.query_batch),
+    "QueryGroups": (pb.QueryPointGroups, MemoryChannel.query_groups),
+    "Count": (pb.CountPoints, MemoryChannel.count),
+}
+_COLLECTIONS: Mapping[str, tuple[Any, Callable[[MemoryChannel, Any], Any]]] = {
+    "CollectionExists": (pb.CollectionExistsRequest, MemoryChannel.exists),
+    "Create": (pb.CreateCollection, MemoryChannel.create),
+    "Get": (pb.GetCollectionInfoRequest, MemoryChannel.get),
+    "UpdateAliases": (pb.ChangeAliases, MemoryChannel.update_aliases),
+}
