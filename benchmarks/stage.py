@@ -94,8 +94,7 @@ def stage(scratch: Path) -> Iterator[Stage]:
 
 def _serve(index: QdrantIndex, database: Database) -> None:
     """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
-    from vectors.bootstrap import vector_service
-    from vectors.handler import app
+    import vectors.bootstrap
 
     class NoModel:
         model, size = "none", 1
@@ -104,7 +103,8 @@ def _serve(index: QdrantIndex, database: Database) -> None:
             raise RuntimeError("nothing is embedded here")
 
     service = VectorService(index, NoModel(), COLLECTIONS, Units(database, None), now, new_id)
-    app.dependency_overrides[vector_service] = lambda: service
+    # Before the routes are imported, which take it from there.
+    vectors.bootstrap.vector_service = lambda: service  # type: ignore[assignment]  # it is cached, this is not
 
 
 def _event(path: str, body: str, tenant: UUID) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit
+from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=IdempotentRoute)
@@ -70,7 +71,7 @@ class PublishedOut(BaseModel):
 @router.get("")
 async def page(
     caller: Reader,
-    log: Annotated[PostgresEvents, Depends(events)],
+    log: Annotated[PostgresEvents, provided(events)],
     type_: Annotated[str | None, Query(alias="type", max_length=128)] = None,
     source: Annotated[str | None, Query(max_length=256)] = None,
     correlation_id: Annotated[str | None, Query(max_length=128, description="A run's or an import's id")] = None,
@@ -84,7 +85,7 @@ async def page(
 
 @router.post("", status_code=202)
 async def publish(
-    request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, Depends(units)]
+    request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, provided(units)]
 ) -> PublishedOut:
     """Put an event of your own application on the bus, as the caller's tenant. Our sources and types are refused."""
     event = own_event(operation_id(request), caller.tenant_id, body.source, body.type, body.data, now())

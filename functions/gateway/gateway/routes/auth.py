@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from email_sender.kit.provided import provided
 from email_sender.security.sessions import TokenIssuer, Tokens
 from gateway.bootstrap import issuer
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-Issuer = Annotated[TokenIssuer, Depends(issuer)]
+Issuer = Annotated[TokenIssuer, provided(issuer)]
 Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
 
 

@@ -9,13 +9,14 @@ from pydantic import BaseModel
 from email_sender.adapters.cloudwatch import CloudWatchMetrics
 from email_sender.coordination.health import HealthService, State
 from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from gateway.bootstrap import Settings, health_service, metrics_reader, settings, verifier
 from gateway.exposition import SERIES, exposition
 
 router = APIRouter(tags=["platform"])
-Checks = Annotated[HealthService, Depends(health_service)]
-Configuration = Annotated[Settings, Depends(settings)]
+Checks = Annotated[HealthService, provided(health_service)]
+Configuration = Annotated[Settings, provided(settings)]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 
 
@@ -69,6 +70,6 @@ async def status(_caller: Operator, checks: Checks, known: Configuration) -> Sta
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(_caller: Operator, reader: Annotated[CloudWatchMetrics, Depends(metrics_reader)]) -> Response:
+async def metrics(_caller: Operator, reader: Annotated[CloudWatchMetrics, provided(metrics_reader)]) -> Response:
     """The last five minutes of the platform's series, as Prometheus text, read from CloudWatch."""
     return PlainTextResponse(exposition(reader.samples(SERIES)), media_type="text/plain; version=0.0.4")

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit, id_cursor
+from email_sender.kit.provided import provided
 from email_sender.messaging.contacts import ContactService
 from email_sender.security.permissions import Permission
 from messaging.bootstrap import contact_service
 from messaging.schemas import ContactChange, ContactIn, ContactOut, Listing, MessageOut
 
 router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
-Service = Annotated[ContactService, Depends(contact_service)]
+Service = Annotated[ContactService, provided(contact_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 

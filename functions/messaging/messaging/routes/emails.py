@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.params import Cursor, Limit, id_cursor
+from email_sender.kit.provided import provided
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.model import SuppressionReason
 from email_sender.messaging.sending import SendService
@@ -16,8 +17,8 @@ from messaging.bootstrap import contact_service, send_service
 from messaging.schemas import EmailOut, Listing, SettleIn, SuppressionIn, SuppressionOut
 
 router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
-Emails = Annotated[SendService, Depends(send_service)]
-Contacts = Annotated[ContactService, Depends(contact_service)]
+Emails = Annotated[SendService, provided(send_service)]
+Contacts = Annotated[ContactService, provided(contact_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]

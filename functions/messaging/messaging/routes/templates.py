@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
+from email_sender.kit.provided import provided
 from email_sender.messaging.templates import TemplateService
 from email_sender.security.permissions import Permission
 from messaging.bootstrap import template_service
 from messaging.schemas import DraftOut, Listing, PreviewIn, PreviewOut, TemplateIn, TemplateOut
 
 router = APIRouter(tags=["templates"], route_class=IdempotentRoute)
-Service = Annotated[TemplateService, Depends(template_service)]
+Service = Annotated[TemplateService, provided(template_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from email_sender.errors import Forbidden, NotFound
+from email_sender.kit.provided import provided
 from email_sender.messaging.contacts import ContactService
 from messaging.bootstrap import contact_service
 
 router = APIRouter(prefix="/unsubscribe", tags=["unsubscribe"])
-Service = Annotated[ContactService, Depends(contact_service)]
+Service = Annotated[ContactService, provided(contact_service)]
 
 _POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.provided import provided
 from email_sender.kit.telemetry import vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.batch import BatchService
@@ -15,7 +16,7 @@ from vectors.batch_schemas import BatchIn, BatchOut, OutcomeOut
 from vectors.bootstrap import batch_service
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[BatchService, Depends(batch_service)]
+Service = Annotated[BatchService, provided(batch_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 

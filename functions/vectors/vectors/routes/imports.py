@@ -9,13 +9,14 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Limit
+from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from email_sender.vectors.imports import UPLOAD_SECONDS, ImportService
 from vectors.bootstrap import import_service
 from vectors.schemas import ImportCreated, ImportIn, ImportOut, UploadOut
 
 router = APIRouter(prefix="/vectors/imports", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[ImportService, Depends(import_service)]
+Service = Annotated[ImportService, provided(import_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 

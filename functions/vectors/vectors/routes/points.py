@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.provided import provided
 from email_sender.kit.telemetry import vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.service import VectorService
@@ -17,7 +18,7 @@ from vectors.schemas import CollectionOut, CollectionsOut, InsertIn, InsertOut
 from vectors.search_schemas import AnswerOut, SearchesIn, SearchesOut, SearchIn, SearchOut
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[VectorService, Depends(vector_service)]
+Service = Annotated[VectorService, provided(vector_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.VECTORS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 

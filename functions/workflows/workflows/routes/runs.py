@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.params import Cursor, Limit, id_cursor
+from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from email_sender.workflows.approvals import ApprovalService
 from email_sender.workflows.definitions import Actor
@@ -17,8 +18,8 @@ from workflows.bootstrap import approval_service, run_service
 from workflows.schemas import ApprovalOut, DecisionIn, Listing, RunDetailOut, RunOut
 
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
-Runs = Annotated[RunService, Depends(run_service)]
-Approvals = Annotated[ApprovalService, Depends(approval_service)]
+Runs = Annotated[RunService, provided(run_service)]
+Approvals = Annotated[ApprovalService, provided(approval_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]

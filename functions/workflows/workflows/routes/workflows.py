@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
+from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
@@ -17,8 +18,8 @@ from workflows.definitions import read_definition
 from workflows.schemas import ActionOut, ExecuteIn, Listing, RunOut, ValidOut, WorkflowIn, WorkflowOut
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
-Service = Annotated[WorkflowService, Depends(workflow_service)]
-Runs = Annotated[RunService, Depends(run_service)]
+Service = Annotated[WorkflowService, provided(workflow_service)]
+Runs = Annotated[RunService, provided(run_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]

@@ -1,6 +1,8 @@
 """What is wrong with points, searches and changes, all of it at once."""
 
 import math
+import sys
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,7 +22,7 @@ from email_sender.vectors.model import (
 
 # Ours to write. A payload is for facts to filter by.
 _RESERVED = "tenant_id"
-_FLOAT32_MAX = 3.4028234e38
+_HIGHEST_BYTE = 3 if sys.byteorder == "little" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,19 @@ def payload_problems(keys: Iterable[str], at: str) -> list[Problem]:
 def vector_problems(vector: Sequence[float], collection: Collection, at: str) -> list[Problem]:
     if len(vector) != collection.size:
         return [Problem(at, f"{collection.name} holds vectors of {collection.size}; this has {len(vector)}.")]
-    # The engine keeps float32. NaN and infinity survive a sum; a double that is too large shows at the ends. Passes in
-    # C, not a test a number.
-    if not math.isfinite(sum(vector)) or max(vector) > _FLOAT32_MAX or min(vector) < -_FLOAT32_MAX:
-        return [Problem(at, "A vector's numbers are finite.")]
-    return []
+    packed = vector if isinstance(vector, array) and vector.typecode == "f" else array("f", vector)
+    return [] if _finite(packed) else [Problem(at, "A vector's numbers are finite.")]
+
+
+def _finite(packed: array[float]) -> bool:
+    """Whether no number is NaN or infinite, as float32, which is what the engine keeps.
+
+    Both have every bit of the exponent set. Its first seven are in a number's highest byte beside the sign, and no
+    number below 1.7e38 has them all: one look at a quarter of the bytes, in C, where adding up 1,536 floats takes ten
+    times as long. The rare vector that has them is added up: both survive a sum.
+    """
+    highest = packed.tobytes()[_HIGHEST_BYTE :: packed.itemsize]
+    return (0x7F not in highest and 0xFF not in highest) or math.isfinite(sum(packed))
 
 
 def search_problems(search: Search[Question], collection: Collection, at: str = "") -> list[Problem]:

@@ -112,4 +112,7 @@ def _check_same(channel: Channel, collection: Collection) -> None:
     if collection.model is not None and stored is not None and stored != collection.model:
         raise Conflict(f"The collection {collection.name} was embedded by {stored}, not by {collection.model}.")
     if collection.lexical and packing.TERMS not in config.params.sparse_vectors_config.map:
-        raise Conflict(f"The collection {collection.name} was made without words for hybrid search.")
+        raise Conflict(
+            f"The collection {collection.name} was made without words for hybrid search: delete it and import its "
+            "mailboxes again (on one machine: remove .local)."
+        )

@@ -53,6 +53,11 @@ def floats(vector: Sequence[float]) -> bytes:
     return packed.tobytes()
 
 
+def dense(vector: Sequence[float]) -> Any:
+    """A pb.DenseVector, by way of its bytes for the same reason."""
+    return pb.DenseVector.FromString(_field(_DATA, floats(vector)))
+
+
 def unpacked(vector: Any) -> array[float]:
     """The reverse, of a message that holds one dense vector."""
     dense = vector.dense.data if vector.HasField("dense") else vector.data

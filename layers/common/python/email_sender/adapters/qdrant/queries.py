@@ -74,7 +74,7 @@ def _common(tenant_id: UUID, collection: str, search: Search, payload: Any) -> d
 
 
 def _dense(vector: Sequence[float]) -> Any:
-    return pb.VectorInput(dense=pb.DenseVector(data=vector))
+    return pb.VectorInput(dense=packing.dense(vector))
 
 
 def _examples(tenant_id: UUID, collection: str, examples: Sequence[Example]) -> list[Any]:
