@@ -96,13 +96,7 @@ def _serve(index: QdrantIndex, database: Database) -> None:
     """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
     import vectors.bootstrap
 
-    class NoModel:
-        model, size = "none", 1
-
-        def embed(self, _texts: Any) -> Any:
-            raise RuntimeError("nothing is embedded here")
-
-    service = VectorService(index, NoModel(), COLLECTIONS, Units(database, None), now, new_id)
+    service = VectorService(index, {}, COLLECTIONS, Units(database, None), now, new_id)
     # Before the routes are imported, which take it from there.
     vectors.bootstrap.vector_service = lambda: service  # type: ignore[assignment]  # it is cached, this is not
 

@@ -25,6 +25,8 @@ EXPECTED: dict[str, Any] = {
     "gateway/pretoken": {"triggerSource": "TokenGeneration_Authentication"},
     "vectors/handler.search": 200,
     "vectors/handler.insert": 200,
+    "vectors/handler.batch": 200,
+    "vectors/handler.searches": 200,
     "vectors/handler.collections": 200,
     "vectors/handler.forbidden": 403,
     "vectors/tasks": "not_found",

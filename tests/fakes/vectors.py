@@ -62,6 +62,6 @@ class Vectors:
         for each in collections.values():
             self.index.prepare(each)
         self.service = VectorService(
-            self.index, self.model, collections, self.told, lambda: datetime(2026, 1, 1, tzinfo=UTC), new_id
+            self.index, {"words": self.model}, collections, self.told, lambda: datetime(2026, 1, 1, tzinfo=UTC), new_id
         )
         self.batch = BatchService(self.index, self.service)

@@ -1,9 +1,10 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
+import json
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
@@ -30,6 +31,32 @@ if TYPE_CHECKING:
     from email_sender.adapters.qdrant.index import QdrantIndex
 
 
+def _json(value: object) -> object:
+    """An environment's variable is text; an empty one says nothing."""
+    return (json.loads(value) if value else {}) if isinstance(value, str) else value
+
+
+class ModelSettings(BaseModel):
+    """An embedding model. `size` is chosen: 256, 512 or 1,024 of Titan's, any of an OpenAI-compatible one's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Literal["wordllama", "bedrock", "openai"]
+    size: Annotated[int, Field(ge=0, le=65_536)] = 0
+    endpoint: str = ""
+    model: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.provider == "openai" and not (self.endpoint and self.model and self.size):
+            raise ValueError("provider openai needs endpoint, model and size")
+        if self.provider == "bedrock" and self.size not in (0, 256, 512, 1024):
+            raise ValueError("provider bedrock gives vectors of 256, 512 or 1024")
+        if self.provider == "wordllama" and self.size not in (0, WordLlamaEmbedder.size):
+            raise ValueError(f"provider wordllama gives vectors of {WordLlamaEmbedder.size}")
+        return self
+
+
 class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_host: NonEmpty
     qdrant_grpc_port: int = 6334
@@ -38,6 +65,8 @@ class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_shards: Annotated[int, Field(ge=1)] = 1
     qdrant_replicas: Annotated[int, Field(ge=1)] = 1
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
+    embedding_models: Annotated[dict[str, ModelSettings], BeforeValidator(_json)] = Field(default_factory=dict)
+    embedding_secret_arn: str = ""
 
 
 class ImportSettings(DatabaseSettings, BusSettings):
@@ -86,20 +115,37 @@ def index() -> "QdrantIndex":
 
 
 @cache
-def embedder() -> Embedder:
-    if engine_settings().embedder == "wordllama":
+def models() -> dict[str, Embedder]:
+    """The embedding model of each collection that has one."""
+    settings = engine_settings()
+    named = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
+    return {collection: _model(each) for collection, each in named.items()}
+
+
+def _model(settings: ModelSettings) -> Embedder:
+    if settings.provider == "wordllama":
         return WordLlamaEmbedder()
-    return BedrockEmbedder(lambda: client("bedrock-runtime"))
+    if settings.provider == "bedrock":
+        return BedrockEmbedder(lambda: client("bedrock-runtime"), settings.size or 256)
+    from email_sender.adapters.openai_embeddings import OpenAIEmbedder
+
+    return OpenAIEmbedder(settings.endpoint, settings.model, settings.size, _embedding_key)
+
+
+@cache
+def _embedding_key() -> str:
+    arn = engine_settings().embedding_secret_arn
+    return str(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) if arn else ""
 
 
 @cache
 def known_collections() -> dict[str, Collection]:
-    return dict(collections(embedder().model, embedder().size))
+    return dict(collections({name: (each.model, each.size) for name, each in models().items()}))
 
 
 @cache
 def vector_service() -> VectorService:
-    return VectorService(index(), embedder(), known_collections(), Units(_database(), _bus()), now, new_id)
+    return VectorService(index(), models(), known_collections(), Units(_database(), _bus()), now, new_id)
 
 
 @cache
@@ -132,7 +178,7 @@ def chunk_work() -> ChunkWork:
 
     vault = PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
     units = PostgresArchiveUnits(_database(), vault, _bus())
-    return ChunkWork(units, _uploads(), MailTextCleaner(), index(), embedder())
+    return ChunkWork(units, _uploads(), MailTextCleaner(), index(), models()["message_vectors"])
 
 
 @cache

@@ -114,22 +114,22 @@ class BatchService:
         return InvalidInput(problems[0].message, problems) if problems else None
 
     def _ready(self, operations: Sequence[tuple[int, Operation]]) -> list[_Ready]:
-        """Every text of the batch is embedded in two calls of the model: those of searches, and those of points."""
-        searches = [each.action for _, each in operations if isinstance(each.action, Search)]
-        resolved = iter(self._vectors.resolved(searches))
-        points = [point for _, each in operations if isinstance(each.action, NewPoints) for point in each.action.points]
-        vectors = iter(self._vectors.vectors_of(points))
-        ready = []
-        for number, operation in operations:
-            target, action = self._vectors.collection(operation.collection), operation.action
-            if isinstance(action, NewPoints):
-                made = [self._vectors.point(target, each, next(vectors)) for each in action.points]
-                ready.append(_Ready(number, target, Upsert(made)))
-            elif isinstance(action, Search):
-                ready.append(_Ready(number, target, next(resolved)))
-            else:
-                ready.append(_Ready(number, target, action))
-        return ready
+        """With every text embedded: a collection's searches in one call of its model, and its points in another."""
+        made: dict[int, Write | Search] = {}
+        for name in dict.fromkeys(each.collection for _, each in operations):
+            target = self._vectors.collection(name)
+            mine = [(number, each.action) for number, each in operations if each.collection == name]
+            searches = [(number, action) for number, action in mine if isinstance(action, Search)]
+            resolved = self._vectors.resolved(target, [action for _, action in searches])
+            made |= zip((number for number, _ in searches), resolved, strict=True)
+            points = [point for _, action in mine if isinstance(action, NewPoints) for point in action.points]
+            vectors = iter(self._vectors.vectors_of(target, points))
+            for number, action in mine:
+                if isinstance(action, NewPoints):
+                    made[number] = Upsert([self._vectors.point(target, each, next(vectors)) for each in action.points])
+                elif not isinstance(action, Search):
+                    made[number] = action
+        return [_Ready(number, self._vectors.collection(each.collection), made[number]) for number, each in operations]
 
     def _writes(self, tenant_id: UUID, run: Sequence[_Ready]) -> dict[int, Outcome]:
         collection = run[0].collection.name

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
+from email_sender.errors import InvalidInput
+
 MAX_LIMIT = 100
 MAX_POINTS = 1_000
 MAX_SEARCHES = 50
@@ -34,8 +36,13 @@ class Collection:
     indexed: Mapping[str, str] = field(default_factory=dict)
 
 
-def collections(model: str, size: int) -> Mapping[str, Collection]:
-    """The collections of the platform; `model` and `size` are of the configured embedding model."""
+def collections(models: Mapping[str, tuple[str, int]]) -> Mapping[str, Collection]:
+    """The collections of the platform; `models` names the embedding model and its size for those that have one.
+
+    Raises:
+        InvalidInput: a collection that is none of ours, or a model of another size than the collection's.
+    """
+    size = models.get("message_vectors", ("", 256))[1]
     found = (
         Collection("task_vectors", 1536, Distance.COSINE, quantized=False, segments=2),
         Collection("document_vectors", 768, Distance.EUCLID, quantized=True),
@@ -44,12 +51,24 @@ def collections(model: str, size: int) -> Mapping[str, Collection]:
             size,
             Distance.COSINE,
             quantized=True,
-            model=model,
-            lexical=True,
             indexed={"contact": "keyword", "sent_at": "datetime"},
         ),
     )
-    return {each.name: each for each in found}
+    for name in models:
+        if name not in {each.name for each in found}:
+            raise InvalidInput(f"EMBEDDING_MODELS: there is no collection {name}.")
+    return {each.name: _with_model(each, models.get(each.name)) for each in found}
+
+
+def _with_model(collection: Collection, model: tuple[str, int] | None) -> Collection:
+    if model is None:
+        return collection
+    name, size = model
+    if size != collection.size:
+        raise InvalidInput(
+            f"EMBEDDING_MODELS: {collection.name} holds vectors of {collection.size}; {name} gives {size}."
+        )
+    return replace(collection, model=name, lexical=True)
 
 
 # A point's id as the client gave it: any UUID, or an unsigned 64-bit integer.

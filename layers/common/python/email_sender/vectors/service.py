@@ -33,16 +33,18 @@ class CollectionInfo:
 
 
 class VectorService:
+    """`models` holds the embedding model of each collection that has one."""
+
     def __init__(
         self,
         index: VectorIndex,
-        embedder: Embedder,
+        models: Mapping[str, Embedder],
         collections: Mapping[str, Collection],
         units: EventUnits,
         now: Now,
         new_id: NewId,
     ) -> None:
-        self._index, self._embedder, self._collections, self._units = index, embedder, collections, units
+        self._index, self._models, self._collections, self._units = index, models, collections, units
         self._now, self._new_id = now, new_id
 
     def insert(self, tenant_id: UUID, collection: str, points: Sequence[NewPoint]) -> int:
@@ -56,7 +58,7 @@ class VectorService:
         if len(points) > MAX_POINTS:
             raise InvalidInput.at("/points", f"At most {MAX_POINTS} points a call; an import takes more.")
         refuse(point_problems(points, target))
-        vectors = self.vectors_of(points)
+        vectors = self.vectors_of(target, points)
         made = [self.point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
         self._index.upsert(tenant_id, collection, made)
         self.tell(tenant_id, {("vectors.inserted", collection): len(points)})
@@ -66,7 +68,7 @@ class VectorService:
         """Hits, or groups where `group_by` is set."""
         target = self.collection(collection)
         refuse(search_problems(search, target))
-        return self.found(tenant_id, target, self.resolved([search])[0])
+        return self.found(tenant_id, target, self.resolved(target, [search])[0])
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[Question]]) -> Sequence[Found]:
         """The answers to several questions: one call of the embedding model, and one of the engine for all hits.
@@ -79,7 +81,7 @@ class VectorService:
         refuse(
             [each for n, search in enumerate(searches) for each in search_problems(search, target, f"/searches/{n}")]
         )
-        return self.found_many(tenant_id, target, self.resolved(searches))
+        return self.found_many(tenant_id, target, self.resolved(target, searches))
 
     def delete(self, tenant_id: UUID, collection: str, point_id: ClientId) -> None:
         self.collection(collection)
@@ -100,20 +102,20 @@ class VectorService:
             raise InvalidInput.at("/collection", f"The collections are {', '.join(self._collections)}.")
         return found
 
-    def vectors_of(self, points: Sequence[NewPoint]) -> Sequence[Sequence[float]]:
+    def vectors_of(self, collection: Collection, points: Sequence[NewPoint]) -> Sequence[Sequence[float]]:
         """The vector of each: its own, or its text's by one call of the model."""
         texts = [point.text for point in points if point.text is not None]
-        embedded = iter(self._embedder.embed(texts) if texts else ())
+        embedded = iter(self._models[collection.name].embed(texts) if texts else ())
         return [point.vector if point.vector is not None else next(embedded) for point in points]
 
     def point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
         terms = terms_of(point.text) if point.text is not None and collection.lexical else None
         return Point(point.id, vector, point.payload, terms)
 
-    def resolved(self, searches: Sequence[Search[Question]]) -> list[Search]:
+    def resolved(self, collection: Collection, searches: Sequence[Search[Question]]) -> list[Search]:
         """The searches with their words embedded, in one call of the model."""
         texts = [each.query.text for each in searches if isinstance(each.query, Words)]
-        vectors = iter(self._embedder.embed(texts) if texts else ())
+        vectors = iter(self._models[collection.name].embed(texts) if texts else ())
         return [each.by(_resolved(each.query, vectors)) for each in searches]
 
     def found(self, tenant_id: UUID, collection: Collection, search: Search) -> Found:

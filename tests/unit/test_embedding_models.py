@@ -1,0 +1,56 @@
+"""Which collection has which embedding model: from the environment to the collections."""
+
+import json
+from typing import Any
+
+import pytest
+
+from email_sender.errors import InvalidInput
+from email_sender.vectors.model import collections
+from vectors.bootstrap import EngineSettings
+
+ENVIRONMENT = {"STAGE": "test", "DATABASE_HOST": "h", "EVENT_BUS": "b", "QDRANT_HOST": "q"}
+OPENAI = {"provider": "openai", "endpoint": "https://models.example/v1", "model": "small", "size": 768}
+
+
+def settings(models: Any) -> EngineSettings:
+    text = models if isinstance(models, str) else json.dumps(models)
+    return EngineSettings.from_environment({**ENVIRONMENT, "EMBEDDING_MODELS": text})
+
+
+@pytest.mark.parametrize("text", ["", "{}"])
+def test_nothing_said_is_no_models_of_their_own(text: str) -> None:
+    assert settings(text).embedding_models == {}
+
+
+def test_a_model_is_read() -> None:
+    read = settings({"document_vectors": OPENAI}).embedding_models["document_vectors"]
+    assert (read.provider, read.size, read.endpoint, read.model) == ("openai", 768, OPENAI["endpoint"], "small")
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        "{", "[]", "3", {"document_vectors": {}}, {"document_vectors": {"provider": "magic"}},
+        {"document_vectors": {**OPENAI, "size": 0}}, {"document_vectors": {**OPENAI, "endpoint": ""}},
+        {"document_vectors": {**OPENAI, "key": "sk-1"}}, {"message_vectors": {"provider": "bedrock", "size": 300}},
+        {"message_vectors": {"provider": "wordllama", "size": 64}},
+        {"message_vectors": {"provider": "bedrock", "size": -1}},
+    ],
+)  # fmt: skip
+def test_what_is_wrong_names_the_variable(models: Any) -> None:
+    with pytest.raises(InvalidInput, match="EMBEDDING_MODELS"):
+        settings(models)
+
+
+def test_a_collection_with_a_model_takes_texts_and_keeps_words() -> None:
+    made = collections({"message_vectors": ("m", 1024), "document_vectors": ("d", 768)})
+    assert (made["message_vectors"].size, made["message_vectors"].lexical) == (1024, True)
+    assert (made["document_vectors"].model, made["document_vectors"].lexical) == ("d", True)
+    assert (made["task_vectors"].model, made["task_vectors"].lexical) == (None, False)
+
+
+@pytest.mark.parametrize("models", [{"document_vectors": ("d", 256)}, {"task_vectors": ("t", 768)}, {"more": ("m", 1)}])
+def test_a_model_of_another_size_or_of_no_collection_is_refused(models: dict[str, tuple[str, int]]) -> None:
+    with pytest.raises(InvalidInput, match="EMBEDDING_MODELS"):
+        collections(models)
