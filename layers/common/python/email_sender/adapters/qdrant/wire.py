@@ -1,7 +1,7 @@
 """Qdrant's protocol: the generated messages that `qdrant-client` ships, as `pb`.
 
 `import qdrant_client` also builds every REST model, which takes four times as long (2.6 s against 0.6 s) and which
-nobody here speaks (docs/decisions/0015). So the protocol is imported under a bare parent package, unless the real one
+nobody here speaks (docs/decisions/0013). So the protocol is imported under a bare parent package, unless the real one
 is already there.
 """
 
