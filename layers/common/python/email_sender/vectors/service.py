@@ -74,7 +74,7 @@ class VectorService:
                 raise InvalidInput.at("/text", f"{collection} has no embedding model: search it by vector.")
             search = replace(search, vector=self._embedder.embed([text])[0])
         problems = _vector_problems(search.vector, target, "/vector") + _filter_problems(search.filter)
-        if search.group_by is not None and _is_reserved(search.group_by):
+        if search.group_by is not None and is_reserved(search.group_by):
             problems.append(Problem("/group_by", f"The key {search.group_by} is reserved."))
         if problems:
             raise InvalidInput(problems[0].message, problems)
@@ -123,7 +123,7 @@ class VectorService:
 def _problems(number: int, point: NewPoint, collection: Collection) -> list[Problem]:
     at = f"/points/{number}"
     problems = [
-        Problem(f"{at}/payload/{key}", f"The key {key} is reserved.") for key in point.payload if _is_reserved(key)
+        Problem(f"{at}/payload/{key}", f"The key {key} is reserved.") for key in point.payload if is_reserved(key)
     ]
     if point.text is not None and collection.model is None:
         problems.append(Problem(f"{at}/text", f"{collection.name} has no embedding model: send a vector."))
@@ -146,9 +146,9 @@ def _filter_problems(chosen: Filter) -> list[Problem]:
         Problem(f"/filter/{part}/{number}/key", f"The key {condition.key} is reserved.")
         for part in ("must", "should", "must_not")
         for number, condition in enumerate(getattr(chosen, part))
-        if _is_reserved(condition.key)
+        if is_reserved(condition.key)
     ]
 
 
-def _is_reserved(key: str) -> bool:
+def is_reserved(key: str) -> bool:
     return key.startswith("_") or key.split(".")[0].split("[")[0] == _RESERVED
