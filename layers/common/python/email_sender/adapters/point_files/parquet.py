@@ -22,6 +22,15 @@ from email_sender.vectors.service import is_reserved
 MAX_GROUP_ROWS = 1_048_576
 _BATCH_ROWS = 1_024
 
+_NOT_JSON: tuple[Callable[[Any], bool], ...] = (
+    arrow.DataType.is_binary,
+    arrow.DataType.is_large_binary,
+    arrow.DataType.is_fixed_size_binary,
+    arrow.DataType.is_decimal,
+    arrow.DataType.is_duration,
+    arrow.DataType.is_map,
+)
+
 type _Values = list[Any]
 
 
@@ -129,10 +138,19 @@ def _storable(value: Any) -> Any:
     raise ValueError(f"A payload's value is of a type that JSON has not ({type(value).__name__}).")
 
 
+def _type(kind: Any) -> str:
+    return str(kind).strip().removeprefix("arro3.core.DataType")[:200]
+
+
 def _check_schema(schema: Any, collection: Collection) -> None:
     for name in schema.names:
-        if name not in ("id", "vector") and is_reserved(name):
+        if name in ("id", "vector"):
+            continue
+        if is_reserved(name):
             raise InvalidInput(f"The column {name[:100]} has a reserved name.")
+        kind = schema.field(name).type
+        if any(is_one(kind) for is_one in _NOT_JSON):
+            raise InvalidInput(f"The column {name[:100]} is of {_type(kind)}, which a payload's JSON has not.")
     if "vector" not in schema.names:
         raise InvalidInput("The file has no column named vector.")
     kind = schema.field("vector").type
@@ -142,7 +160,7 @@ def _check_schema(schema: Any, collection: Collection) -> None:
         arrow.DataType.is_fixed_size_list,
     )
     if not any(is_one(kind) for is_one in lists) or not arrow.DataType.is_floating(kind.value_type):
-        raise InvalidInput(f"The column vector is of {str(kind).strip()[:200]}; a list of floats is taken.")
+        raise InvalidInput(f"The column vector is of {_type(kind)}; a list of floats is taken.")
     if arrow.DataType.is_fixed_size_list(kind) and kind.list_size != collection.size:
         raise InvalidInput(_of_size(collection, kind.list_size))
 
