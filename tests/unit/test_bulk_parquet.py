@@ -50,8 +50,8 @@ def parquet(group: int = 1_000_000, compression: str = "zstd(1)", **columns: arr
     return stream.getvalue()
 
 
-def numbered(count: int, group: int = 1_000_000, **more: arrow.Array) -> bytes:
-    return parquet(group, id=arrow.Array(list(range(count)), TYPES.int64()), vector=vectors(count), **more)
+def numbered(count: int, group: int = 1_000_000) -> bytes:
+    return parquet(group, id=arrow.Array(list(range(count)), TYPES.int64()), vector=vectors(count))
 
 
 def rows(content: bytes) -> list[Row | BadRow]:

@@ -84,16 +84,12 @@ def _rows(batch: Any, begin: int, first: int, collection: Collection) -> Iterato
 
 def _vectors(column: Any, collection: Collection) -> Iterator["array[float] | str"]:
     """Each row's vector, or what is wrong with it."""
-    size, rows = collection.size, len(column)
+    size = collection.size
     flat = arrow.list_flatten(column)
     if column.null_count or flat.null_count:
         yield from (_from_list(each, collection) for each in column.to_pylist())
         return
-    if arrow.DataType.is_fixed_size_list(column.type):
-        bounds = np.arange(0, (rows + 1) * size, size)
-    else:
-        bounds = np.asarray(arrow.list_offsets(column).to_numpy())
-        bounds = bounds - bounds[0]
+    bounds = _bounds(column)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.asarray(flat.to_numpy()).astype("<f4", copy=False)
     finite = np.isfinite(numbers)
@@ -105,6 +101,15 @@ def _vectors(column: Any, collection: Collection) -> Iterator["array[float] | st
             yield "A vector's numbers are finite, as float32."
         else:
             yield array("f", numbers[begin:end].tobytes())
+
+
+def _bounds(column: Any) -> Any:
+    """Where each row's numbers begin among all of them, and where the last row's end."""
+    if arrow.DataType.is_fixed_size_list(column.type):
+        return np.arange(len(column) + 1) * column.type.list_size
+    offsets: Any = arrow.list_offsets(column)
+    found = np.asarray(offsets.to_numpy())
+    return found - found[0]
 
 
 def _from_list(values: "_Values | None", collection: Collection) -> "array[float] | str":
