@@ -41,9 +41,11 @@ def measure() -> list[dict[str, Any]]:
 
 def _sizes() -> list[dict[str, Any]]:
     vectors = _megabytes("VectorsLayer") + _megabytes("VectorsFunction")
+    bulk = _megabytes("BulkLayer") + _megabytes("BulkChunkFunction")
     return [
         _size("common layer, unzipped", _megabytes("CommonLayer"), 40),
         _size("vectors: its layer and its function, unzipped", vectors, 120),
+        _size("bulk imports: their layer and a function, unzipped", bulk, 120),
     ]
 
 
@@ -57,7 +59,8 @@ def _imports(common: list[str], bare: float) -> list[dict[str, Any]]:
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         module = resource["Properties"]["Handler"].rpartition(".")[0]
-        path = [str(BUILD / name), str(BUILD / "VectorsLayer/python"), *common]
+        layer = "BulkLayer" if name.startswith("Bulk") else "VectorsLayer"
+        path = [str(BUILD / name), str(BUILD / layer / "python"), *common]
         took = _import_ms(module, path)
         limit = 2.5 if module.startswith("vectors") else 1.3
         rows.append(_row(f"import {module}", took, "ms", "bare FastAPI + Mangum", bare, at_most=limit))

@@ -16,6 +16,7 @@ FILES = {
     "functions/workflows": ("workflows", ()),
     "functions/messaging": ("messaging", ()),
     "layers/vectors": ("vectors", ()),
+    "layers/bulk": ("bulk", ()),
     "layers/embeddings": ("embeddings", ("vectors",)),
 }
 HEADER = "# Exported from uv.lock by `make lock`; do not edit.\n"

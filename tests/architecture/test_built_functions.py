@@ -40,8 +40,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def layers_of(name: str) -> list[str]:
-    beside = ["VectorsLayer"] if "VectorsLayer" in set(references(FUNCTIONS[name].get("Layers", []))) else []
-    return ["CommonLayer", *beside]
+    used = set(references(FUNCTIONS[name].get("Layers", [])))
+    return ["CommonLayer", *(layer for layer in ("VectorsLayer", "BulkLayer") if layer in used)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -69,7 +69,7 @@ def test_a_function_with_its_own_layer_is_small(name: str) -> None:
 
 
 def test_what_is_built_is_compiled() -> None:
-    for name in ("CommonLayer", "VectorsLayer", "GatewayFunction"):
+    for name in ("CommonLayer", "VectorsLayer", "BulkLayer", "GatewayFunction"):
         sources = [path for path in (BUILD / name).rglob("*.py") if "__pycache__" not in path.parts]
         compiled = list((BUILD / name).rglob("*.pyc"))
         assert len(compiled) >= 0.98 * len(sources), name

@@ -33,6 +33,8 @@ EXPECTED: dict[str, Any] = {
     "vectors/import_start": {"batchItemFailures": []},
     "vectors/import_steps.plan": "not_found",
     "vectors/import_chunk": "not_found",
+    "vectors/bulk_plan": "not_found",
+    "vectors/bulk_chunk": "not_found",
     "vectors/sweep": {"started": 0},
     "vectors/prepare": {"made": []},
     "messaging/handler.contacts": 200,

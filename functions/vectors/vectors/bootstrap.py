@@ -20,6 +20,7 @@ from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.resources import database, key_wrapper
 from email_sender.vectors.batch import BatchService
+from email_sender.vectors.import_model import ImportKind
 from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.model import Collection, collections
@@ -72,6 +73,7 @@ class EngineSettings(DatabaseSettings, BusSettings):
 class ImportSettings(DatabaseSettings, BusSettings):
     uploads_bucket: NonEmpty
     import_machine_arn: str = ""
+    vectors_import_machine_arn: str = ""
 
 
 @cache
@@ -154,21 +156,31 @@ def batch_service() -> BatchService:
 
 
 @cache
-def _uploads() -> S3Uploads:
+def uploads() -> S3Uploads:
     return S3Uploads(lambda: client("s3"), import_settings().uploads_bucket)
+
+
+@cache
+def import_units() -> PostgresImportUnits:
+    return PostgresImportUnits(_database(), _bus())
 
 
 @cache
 def import_service() -> ImportService:
     def engine() -> StepFunctionsImports:
-        return StepFunctionsImports(lambda: client("stepfunctions"), import_settings().import_machine_arn)
+        settings = import_settings()
+        machines = {
+            ImportKind.MAILBOX: settings.import_machine_arn,
+            ImportKind.VECTORS: settings.vectors_import_machine_arn,
+        }
+        return StepFunctionsImports(lambda: client("stepfunctions"), machines)
 
-    return ImportService(PostgresImportUnits(_database(), _bus()), _uploads(), engine, now, new_id)
+    return ImportService(import_units(), uploads(), engine, known_collections, now, new_id)
 
 
 @cache
 def import_steps() -> ImportSteps:
-    return ImportSteps(PostgresImportUnits(_database(), _bus()), _uploads(), now, new_id)
+    return ImportSteps(import_units(), uploads(), now, new_id)
 
 
 @cache
@@ -178,7 +190,7 @@ def chunk_work() -> ChunkWork:
 
     vault = PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
     units = PostgresArchiveUnits(_database(), vault, _bus())
-    return ChunkWork(units, _uploads(), MailTextCleaner(), index(), models()["message_vectors"])
+    return ChunkWork(units, uploads(), MailTextCleaner(), index(), models()["message_vectors"])
 
 
 @cache

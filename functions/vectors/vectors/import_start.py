@@ -39,8 +39,9 @@ def _directory() -> Directory:
 def start(event: ObjectCreated) -> None:
     """The tenant is the import's, from its row; the object's key only says which import."""
     uploaded = event.detail.object
+    named, _, part = uploaded.key.removeprefix("imports/").partition("/")
     try:
-        import_id = UUID(uploaded.key.removeprefix("imports/"))
+        import_id = UUID(named)
     except ValueError:
         logger.warning("an object that no import announced")
         return
@@ -48,8 +49,9 @@ def start(event: ObjectCreated) -> None:
     if tenant_id is None:
         logger.warning("an object of no import", import_id=str(import_id))
         return
+    arrived = import_service().payloads_uploaded if part == "payloads" else import_service().uploaded
     try:
-        import_service().uploaded(tenant_id, import_id, uploaded.version, uploaded.size)
+        arrived(tenant_id, import_id, uploaded.version, uploaded.size)
     except NotFound:
         logger.warning("the import is gone", import_id=str(import_id))
 

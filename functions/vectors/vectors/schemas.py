@@ -6,12 +6,22 @@ from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
-from email_sender.vectors.import_model import Import, Progress, Refused
+from email_sender.vectors.import_model import Format, Import, ImportKind, Progress, Refused
+from email_sender.vectors.imports import VectorFile
 from email_sender.vectors.model import MAX_POINTS, ClientId
 from email_sender.vectors.service import CollectionInfo
 from email_sender.vectors.validation import NewPoint
@@ -20,6 +30,8 @@ _MAX_TEXT = 100_000
 _MAX_SIZE = 65_536
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
+FileName = Annotated[str, Field(min_length=1, max_length=255)]
+FileSize = Annotated[int, Field(ge=1)]
 
 
 def _client_id(value: object) -> ClientId:
@@ -139,9 +151,43 @@ class CollectionsOut(BaseModel):
     next_cursor: None = None
 
 
-class ImportIn(Body):
-    file_name: Annotated[str, Field(min_length=1, max_length=255)]
-    size_bytes: Annotated[int, Field(ge=1)]
+class MailboxImportIn(Body):
+    """A mailbox (mbox)."""
+
+    kind: Literal["mailbox"] = "mailbox"
+    file_name: FileName
+    size_bytes: FileSize
+
+
+class PayloadsIn(Body):
+    """A second file: one line of `{"id", "payload"}` for each row of an npy array, in their order."""
+
+    size_bytes: FileSize
+
+
+class VectorsImportIn(Body):
+    """A file of vectors: NDJSON of points, an npy array of two dimensions, or Parquet with a column `vector`."""
+
+    kind: Literal["vectors"]
+    collection: str
+    format: Format
+    file_name: FileName
+    size_bytes: FileSize
+    payloads: PayloadsIn | None = None
+
+    def target(self) -> VectorFile:
+        return VectorFile(self.collection, self.format, self.payloads.size_bytes if self.payloads else None)
+
+
+def _kind(body: Any) -> str:
+    """A mailbox unless it says otherwise."""
+    found = body.get("kind", "mailbox") if isinstance(body, dict) else getattr(body, "kind", "mailbox")
+    return found if isinstance(found, str) else ""
+
+
+ImportIn = Annotated[
+    Annotated[MailboxImportIn, Tag("mailbox")] | Annotated[VectorsImportIn, Tag("vectors")], Discriminator(_kind)
+]
 
 
 class UploadOut(BaseModel):
@@ -156,9 +202,12 @@ class ImportCreated(BaseModel):
     job_id: UUID
     status_url: str
     upload: UploadOut
+    payloads_upload: UploadOut | None = None
 
 
 class ProgressOut(BaseModel):
+    """`messages` (of vectors: rows) = stored + duplicates + failed."""
+
     chunks: int | None
     chunks_done: int
     messages: int
@@ -168,10 +217,17 @@ class ProgressOut(BaseModel):
 
 
 class RefusedOut(BaseModel):
-    """`message` counts the file's messages from 0."""
+    """`message` counts a mailbox's messages from 0, `row` the rows of vectors: null until the parts before are done."""
 
-    message: int
+    message: int | None = None
+    row: int | None = None
     reason: str
+
+    @classmethod
+    def of(cls, kind: ImportKind, refused: Refused) -> Self:
+        if kind is ImportKind.VECTORS:
+            return cls(row=refused.row, reason=refused.reason)
+        return cls(message=refused.ordinal, reason=refused.reason)
 
 
 class ImportErrors(BaseModel):
@@ -180,7 +236,12 @@ class ImportErrors(BaseModel):
 
 
 class ImportOut(BaseModel):
+    """`collection` and `format` are of vectors' imports; there `messages` are rows."""
+
     id: UUID
+    kind: str
+    collection: str | None
+    format: str | None
     status: str
     file_name: str
     size_bytes: int
@@ -195,6 +256,9 @@ class ImportOut(BaseModel):
     def of(cls, found: Import, progress: Progress, errors: Sequence[Refused], next_cursor: str | None) -> Self:
         return cls(
             id=found.id,
+            kind=found.kind,
+            collection=found.collection,
+            format=found.format,
             status=found.status,
             file_name=found.file_name,
             size_bytes=found.size_bytes,
@@ -208,7 +272,7 @@ class ImportOut(BaseModel):
             ),
             error=found.error,
             errors=ImportErrors(
-                items=[RefusedOut(message=each.ordinal, reason=each.reason) for each in errors],
+                items=[RefusedOut.of(found.kind, each) for each in errors],
                 next_cursor=next_cursor,
             ),
             created_at=found.created_at,

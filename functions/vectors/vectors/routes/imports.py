@@ -13,7 +13,7 @@ from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from email_sender.vectors.imports import UPLOAD_SECONDS, ImportService
 from vectors.bootstrap import import_service
-from vectors.schemas import ImportCreated, ImportIn, ImportOut, UploadOut
+from vectors.schemas import ImportCreated, ImportIn, ImportOut, UploadOut, VectorsImportIn
 
 router = APIRouter(prefix="/vectors/imports", tags=["vectors"], route_class=IdempotentRoute)
 Service = Annotated[ImportService, provided(import_service)]
@@ -22,14 +22,21 @@ Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 @router.post("", status_code=202)
 async def create(request: Request, body: ImportIn, caller: Writer, service: Service) -> ImportCreated:
-    """Announce a mailbox (mbox); PUT the file to the address in the answer and the import starts by itself."""
-    created, url = service.create(
-        caller.tenant_id, operation_id(request), body.file_name, body.size_bytes, caller.subject
-    )
+    """Announce a mailbox (mbox) or a file of vectors; PUT the file to the address in the answer, and the import starts.
+
+    With `payloads` there are two addresses; the import starts when both files are there.
+    """
+    announced = (caller.tenant_id, operation_id(request), body.file_name, body.size_bytes, caller.subject)
+    payloads_url = None
+    if isinstance(body, VectorsImportIn):
+        created, url, payloads_url = service.create_of_vectors(*announced, body.target())
+    else:
+        created, url = service.create(*announced)
     return ImportCreated(
         job_id=created.id,
         status_url=f"{BASE_PATH}/vectors/imports/{created.id}",
         upload=UploadOut(url=url, expires_in=UPLOAD_SECONDS),
+        payloads_upload=UploadOut(url=payloads_url, expires_in=UPLOAD_SECONDS) if payloads_url else None,
     )
 
 
@@ -41,7 +48,7 @@ async def read(
     limit: Limit = 50,
     cursor: Annotated[int, Query(ge=-1, description="`next_cursor` of the errors before")] = -1,
 ) -> ImportOut:
-    """How far it is, and which messages could not be read."""
+    """How far it is, and which messages or rows could not be taken."""
     found, progress = service.get(caller.tenant_id, import_id)
     errors = service.errors(caller.tenant_id, import_id, cursor, limit)
     return ImportOut.of(found, progress, errors.items, errors.next_cursor)

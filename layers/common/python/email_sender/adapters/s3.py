@@ -1,4 +1,4 @@
-"""The bucket of uploads. Implements vectors.import_model.Uploads."""
+"""The bucket of uploads. Implements vectors.import_model.Uploads and vectors.bulk_model.PlanStore."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -22,6 +22,14 @@ class S3Uploads:
             Params={"Bucket": self._bucket, "Key": key, "ContentLength": size_bytes},
             ExpiresIn=seconds,
         )
+
+    def write(self, key: str, content: bytes) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("The bucket did not answer.") from error
 
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
         from botocore.exceptions import BotoCoreError, ClientError

@@ -12,6 +12,8 @@ from email_sender.workflows.ports import ExecutionStatus
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+    from email_sender.vectors.import_model import ImportKind
+
 _STATUS = {
     "RUNNING": ExecutionStatus.RUNNING,
     "PENDING_REDRIVE": ExecutionStatus.RUNNING,
@@ -105,25 +107,23 @@ def _translated() -> Iterator[None]:
 
 
 class StepFunctionsImports:
-    """The mailbox import's machine. Implements vectors.import_model.ImportEngine."""
+    """The machines of imports, by kind. Implements vectors.import_model.ImportEngine."""
 
-    def __init__(self, client: Callable[[], "SFNClient"], machine_arn: str) -> None:
-        self._client, self._machine_arn = client, machine_arn
+    def __init__(self, client: Callable[[], "SFNClient"], machines: "Mapping[ImportKind, str]") -> None:
+        self._client, self._machines = client, machines
 
-    def start_import(self, import_id: UUID, tenant_id: UUID) -> str:
-        client = self._client()
+    def start_import(self, kind: "ImportKind", import_id: UUID, tenant_id: UUID) -> str:
+        client, machine = self._client(), self._machines[kind]
         body = json.dumps({"tenant_id": str(tenant_id), "import_id": str(import_id)})
         with _translated():
             try:
-                return client.start_execution(stateMachineArn=self._machine_arn, name=str(import_id), input=body)[
-                    "executionArn"
-                ]
+                return client.start_execution(stateMachineArn=machine, name=str(import_id), input=body)["executionArn"]
             except client.exceptions.ExecutionAlreadyExists:
-                first = self._machine_arn.replace(":stateMachine:", ":execution:") + f":{import_id}"
+                first = machine.replace(":stateMachine:", ":execution:") + f":{import_id}"
             if self.is_running(first):
                 return first
             # It ended without a word. A second run finds done what was done; a name is used once in 90 days.
-            return client.start_execution(stateMachineArn=self._machine_arn, input=body)["executionArn"]
+            return client.start_execution(stateMachineArn=machine, input=body)["executionArn"]
 
     def is_running(self, execution: str) -> bool:
         client = self._client()

@@ -13,6 +13,19 @@ from email_sender.errors import NotFound
 from email_sender.messaging.mail_message import ParsedMessage
 
 
+class ImportKind(StrEnum):
+    MAILBOX = "mailbox"
+    VECTORS = "vectors"
+
+
+class Format(StrEnum):
+    """What a file of vectors is."""
+
+    NDJSON = "ndjson"
+    NPY = "npy"
+    PARQUET = "parquet"
+
+
 class ImportStatus(StrEnum):
     AWAITING_UPLOAD = "awaiting_upload"
     PROCESSING = "processing"
@@ -22,6 +35,8 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Import:
+    """`collection` and `format` are of vectors' imports alone, as is a second file with their ids and payloads."""
+
     id: UUID
     status: ImportStatus
     file_name: str
@@ -35,11 +50,20 @@ class Import:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    kind: ImportKind = ImportKind.MAILBOX
+    collection: str | None = None
+    format: Format | None = None
+    payloads_bytes: int | None = None
+    payloads_version: str | None = None
+
+    @property
+    def payloads_key(self) -> str:
+        return f"{self.object_key}/payloads"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`messages` = stored + duplicates + failed, over `chunks_done` chunks."""
+    """`messages` = stored + duplicates + failed, over `chunks_done` chunks. Of vectors, a message is a row."""
 
     chunks_done: int = 0
     messages: int = 0
@@ -50,10 +74,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`ordinal` counts the file's messages from 0."""
+    """`ordinal` counts a mailbox's messages from 0; of vectors it orders the rows, and `row` counts them from 0.
+
+    A row's number is known when the chunks before its own are done.
+    """
 
     ordinal: int
     reason: str
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +165,8 @@ class Uploads(Protocol):
 
 
 class ImportEngine(Protocol):
-    def start_import(self, import_id: UUID, tenant_id: UUID) -> str:
-        """Start the import's machine and return the execution's id. The same import again is a no-op."""
+    def start_import(self, kind: ImportKind, import_id: UUID, tenant_id: UUID) -> str:
+        """Start the machine of that kind of import and return the execution's id. The same import again is a no-op."""
 
     def is_running(self, execution: str) -> bool: ...
 

@@ -54,7 +54,7 @@ def _point(point: NewPoint, collection: Collection, at: str) -> list[Problem]:
 
 
 def payload_problems(keys: Iterable[str], at: str) -> list[Problem]:
-    return [Problem(f"{at}/{key}", f"The key {key} is reserved.") for key in keys if _is_reserved(key)]
+    return [Problem(f"{at}/{key}", f"The key {key} is reserved.") for key in keys if is_reserved(key)]
 
 
 def vector_problems(vector: Sequence[float], collection: Collection, at: str) -> list[Problem]:
@@ -77,7 +77,7 @@ def _finite(packed: array[float]) -> bool:
 
 def search_problems(search: Search[Question], collection: Collection, at: str = "") -> list[Problem]:
     problems = _question(search.query, collection, at) + filter_problems(search.filter, f"{at}/filter")
-    if search.group_by is not None and _is_reserved(search.group_by):
+    if search.group_by is not None and is_reserved(search.group_by):
         problems.append(Problem(f"{at}/group_by", f"The key {search.group_by} is reserved."))
     return problems
 
@@ -113,9 +113,9 @@ def filter_problems(chosen: Filter, at: str) -> list[Problem]:
         Problem(f"{at}/{part}/{number}/key", f"The key {condition.key} is reserved.")
         for part in ("must", "should", "must_not")
         for number, condition in enumerate(getattr(chosen, part))
-        if _is_reserved(condition.key)
+        if is_reserved(condition.key)
     ]
 
 
-def _is_reserved(key: str) -> bool:
+def is_reserved(key: str) -> bool:
     return key.startswith("_") or key.split(".")[0].split("[")[0] == _RESERVED

@@ -12,10 +12,20 @@ from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.events import Bus
 from email_sender.security.ports import TenantKeys, Vault
-from email_sender.vectors.import_model import Archived, Import, ImportStatus, Progress, Refused, Stored
+from email_sender.vectors.import_model import (
+    Archived,
+    Format,
+    Import,
+    ImportKind,
+    ImportStatus,
+    Progress,
+    Refused,
+    Stored,
+)
 
 _SAVE = """
 update imports set status = %(status)s, object_version = %(version)s, execution_arn = %(execution)s,
+    payloads_version = %(payloads_version)s,
     chunks = %(chunks)s, size_bytes = %(size)s, error = %(error)s, started_at = %(started)s, finished_at = %(finished)s
 where id = %(id)s
 """
@@ -41,6 +51,18 @@ insert into import_chunks as c (tenant_id, import_id, ordinal, messages, stored,
 values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (import_id, ordinal) do nothing
 """
+# A row of vectors: its number in its chunk, and the rows of the chunks before, once all of those are done.
+_ERRORS = """
+select e.ordinal, e.reason,
+       case when i.kind = 'vectors' and before.done = e.ordinal >> 32
+            then before.counted + (e.ordinal & 4294967295) end as row
+from import_errors e join imports i on i.id = e.import_id
+cross join lateral (
+    select count(*) as done, coalesce(sum(c.messages), 0) as counted from import_chunks c
+    where i.kind = 'vectors' and c.import_id = e.import_id and c.ordinal < e.ordinal >> 32
+) before
+where e.import_id = %s and e.ordinal > %s order by e.ordinal limit %s
+"""
 _LINKS = """
 with mine as (select * from messages where import_id = %(import)s),
      wanted as (select array(select distinct unnest(reference_hashes) from mine) as keys)
@@ -58,18 +80,23 @@ class PostgresImportUnit(Unit):
     def add(self, new: Import) -> None:
         self.conn.execute(
             """
-            insert into imports (id, tenant_id, kind, status, file_name, size_bytes, object_key, created_by, created_at)
-            values (%s, %s, 'mailbox', %s, %s, %s, %s, %s, %s)
+            insert into imports (id, tenant_id, kind, status, file_name, size_bytes, object_key, created_by, created_at,
+                                 collection, format, payloads_bytes)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             """,
             [
                 new.id,
                 self.tenant_id,
+                new.kind,
                 new.status,
                 new.file_name,
                 new.size_bytes,
                 new.object_key,
                 new.created_by,
                 new.created_at,
+                new.collection,
+                new.format,
+                new.payloads_bytes,
             ],
         )
 
@@ -85,6 +112,7 @@ class PostgresImportUnit(Unit):
                 "id": changed.id,
                 "status": changed.status,
                 "version": changed.object_version,
+                "payloads_version": changed.payloads_version,
                 "execution": changed.execution_arn,
                 "chunks": changed.chunks,
                 "size": changed.size_bytes,
@@ -114,11 +142,15 @@ class PostgresImportUnit(Unit):
         return Progress(row["chunks"], row["messages"], row["stored"], row["duplicates"], row["failed"])
 
     def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]:
-        rows = self.conn.execute(
-            "select ordinal, reason from import_errors where import_id = %s and ordinal > %s order by ordinal limit %s",
-            [import_id, after, limit],
-        ).fetchall()
-        return [Refused(row["ordinal"], row["reason"]) for row in rows]
+        rows = self.conn.execute(_ERRORS, [import_id, after, limit]).fetchall()
+        return [Refused(row["ordinal"], row["reason"], row["row"]) for row in rows]
+
+    def chunk(self, import_id: UUID, ordinal: int) -> Progress | None:
+        row = self.conn.execute(
+            "select messages, stored, duplicates, failed from import_chunks where import_id = %s and ordinal = %s",
+            [import_id, ordinal],
+        ).fetchone()
+        return Progress(1, row["messages"], row["stored"], row["duplicates"], row["failed"]) if row else None
 
     def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None:
         self.conn.execute(
@@ -133,11 +165,11 @@ class PostgresImportUnit(Unit):
                 progress.failed,
             ],
         )
-        for each in errors:
-            self.conn.execute(
+        with self.conn.cursor() as cursor:
+            cursor.executemany(
                 "insert into import_errors (tenant_id, import_id, ordinal, reason) values (%s, %s, %s, %s) "
                 "on conflict do nothing",
-                [self.tenant_id, import_id, each.ordinal, each.reason],
+                [(self.tenant_id, import_id, each.ordinal, each.reason) for each in errors],
             )
 
     def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
@@ -279,4 +311,9 @@ def _import(row: Row) -> Import:
         error=row["error"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        kind=ImportKind(row["kind"]),
+        collection=row["collection"],
+        format=Format(row["format"]) if row["format"] else None,
+        payloads_bytes=row["payloads_bytes"],
+        payloads_version=row["payloads_version"],
     )

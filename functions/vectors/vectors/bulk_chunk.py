@@ -1,0 +1,41 @@
+"""One part of a file of vectors: read, check, write its points."""
+
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from email_sender.errors import DomainError
+from email_sender.kit.tasks import named_error
+from email_sender.kit.telemetry import logger, vector_operations
+from email_sender.vectors.bulk_model import Part
+from vectors.bulk import bulk_work
+
+
+class PartIn(BaseModel):
+    ordinal: int
+    offset: int
+    length: int
+    first: int
+    rows: int
+    payloads_offset: int
+    payloads_length: int
+
+
+class Chunk(BaseModel):
+    tenant_id: UUID
+    import_id: UUID
+    part: PartIn
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    task = Chunk.model_validate(event)
+    logger.append_keys(import_id=str(task.import_id), part=task.part.ordinal)
+    try:
+        progress = bulk_work().work(task.tenant_id, task.import_id, Part(**task.part.model_dump()))
+    except DomainError as error:
+        raise named_error(error) from error
+    vector_operations("import", "success", progress.stored)
+    return {"stored": progress.stored}

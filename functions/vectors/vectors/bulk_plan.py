@@ -1,0 +1,31 @@
+"""Cuts a file of vectors into parts, and stores their list where the import's machine reads it."""
+
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from email_sender.errors import DomainError
+from email_sender.kit.tasks import named_error
+from email_sender.kit.telemetry import logger
+from vectors.bootstrap import import_settings
+from vectors.bulk import bulk_plan
+
+
+class Plan(BaseModel):
+    """What statemachines/vectors_import.asl.yaml sends."""
+
+    tenant_id: UUID
+    import_id: UUID
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
+    task = Plan.model_validate(event)
+    logger.append_keys(import_id=str(task.import_id))
+    try:
+        key = bulk_plan().plan(task.tenant_id, task.import_id)
+    except DomainError as error:
+        raise named_error(error) from error
+    return {"bucket": import_settings().uploads_bucket, "key": key}
