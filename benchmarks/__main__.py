@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import compiling, functions, vectors
+from benchmarks import bulk, compiling, functions, vectors
 from local.layout import ROOT
 
 
@@ -56,7 +56,9 @@ def rows(scratch: Path) -> list[Row]:
     found: list[Row] = []
     for name, measured in (("functions", functions.measure), ("compiling", compiling.measure)):
         found += _safely(name, lambda: [Row(**each) for each in measured()])  # noqa: B023
-    found += _safely("vectors", lambda: [Row(**each) for each in vectors.measure(scratch)])
+    for name, on_the_engine in (("vectors", vectors.measure), ("bulk", bulk.measure), ("memory", bulk.measure_memory)):
+        (scratch / name).mkdir()
+        found += _safely(name, lambda: [Row(**each) for each in on_the_engine(scratch / name)])  # noqa: B023
     return found
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.kit.ambient import new_id, now
+from email_sender.vectors.caching import Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
 from local.database import DATABASE, TENANTS, prepare
@@ -32,6 +34,8 @@ COLLECTIONS = {
     for each in (
         Collection("inserted", 1536, Distance.COSINE, quantized=False),
         Collection("searched", 768, Distance.EUCLID, quantized=True),
+        Collection("bulk", 768, Distance.EUCLID, quantized=True),
+        Collection("resting", 1536, Distance.COSINE, quantized=False, segments=2),
     )
 }
 
@@ -47,7 +51,27 @@ class _Context:
 class Stage:
     raw: QdrantClient
     index: QdrantIndex
+    database: Database
     engine_pid: int
+
+    def empty(self, collection: Collection) -> None:
+        """Made anew, with nothing in it."""
+        self.raw.delete_collection(f"{collection.name}-1")
+        self.index.prepare(collection)
+
+    def settle(self, collection: Collection) -> None:
+        """Until the engine has made its index."""
+        deadline = time.monotonic() + 600
+        while self.raw.get_collection(collection.name).status != models.CollectionStatus.GREEN:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the engine did not finish its index in ten minutes")
+            time.sleep(0.5)
+
+    def resident_mb(self) -> float:
+        for line in Path(f"/proc/{self.engine_pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1000
+        raise RuntimeError("the system does not say how much memory a process has")
 
     def call(self, path: str, body: bytes, tenant: UUID = TENANT) -> dict[str, Any]:
         """The whole handler: event in, answer out. Its log and metrics lines go nowhere."""
@@ -86,7 +110,7 @@ def stage(scratch: Path) -> Iterator[Stage]:
         for each in COLLECTIONS.values():
             index.prepare(each)
         _serve(index, database)
-        yield Stage(raw, index, engine.process.pid)
+        yield Stage(raw, index, database, engine.process.pid)
         raw.close()
         channel.close()
         database.close()
@@ -96,7 +120,7 @@ def _serve(index: QdrantIndex, database: Database) -> None:
     """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
     import vectors.bootstrap
 
-    service = VectorService(index, {}, COLLECTIONS, Units(database, None), now, new_id)
+    service = VectorService(index, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
     # Before the routes are imported, which take it from there.
     vectors.bootstrap.vector_service = lambda: service  # type: ignore[assignment]  # it is cached, this is not
 

@@ -104,7 +104,7 @@ def _searches(on: Stage) -> list[dict[str, Any]]:
          "compared_with": "raw client", "compared_value": qps[1], "runs": _QUERIES},
         {"measure": f"recall@10, {of}", "value": _recall(on, queries[:100], tenant), "unit": "", "at_least": 0.95,
          "runs": 100, **alone},
-        {"measure": f"memory of the engine, {of}", "value": _resident(on.engine_pid), "unit": "MB",
+        {"measure": f"memory of the engine, {of}", "value": on.resident_mb(), "unit": "MB",
          "at_most": 1000.0, "runs": 1, **alone},
     ]  # fmt: skip
 
@@ -121,11 +121,7 @@ def _fill(on: Stage, number: int, near: Callable[[], list[float]]) -> None:
             for each in range(500)
         ]
         on.raw.upsert("searched", points, wait=True)
-    deadline = time.monotonic() + 600
-    while on.raw.get_collection("searched").status != models.CollectionStatus.GREEN:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the engine did not finish its index in ten minutes")
-        time.sleep(0.5)
+    on.settle(COLLECTIONS["searched"])
 
 
 def _recall(on: Stage, queries: list[list[float]], tenant: UUID) -> float:
@@ -153,10 +149,3 @@ def _milliseconds(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000
-
-
-def _resident(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1000
-    raise RuntimeError("the system does not say how much memory a process has")

@@ -1,5 +1,6 @@
 """Killed and started again: every stored fact is still there."""
 
+import io
 import os
 import signal
 import time
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from local.client import ApiClient, ApiError
+from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform, start_platform
 from tests.e2e import steps
 from tests.fakes import mailboxes
@@ -66,8 +68,90 @@ def look(platform: Platform) -> tuple[int, int, list[str]] | None:
             client.close()
 
 
+def sign_in(platform: Platform, username: str, seconds: float = 120) -> ApiClient:
+    """As soon as it is back, with the password it has then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        user = next(user for user in platform.cloud.users if user.username == username)
+        client = None
+        try:
+            client = ApiClient.sign_in(platform.api, user.username, user.password)
+            client.get("/vectors/collections")
+        except (ApiError, httpx.HTTPError):
+            if client is not None:
+                client.close()
+            assert time.monotonic() < deadline, "it did not come back"
+            time.sleep(1)
+        else:
+            return client
+
+
+def wait_for_parts(client: ApiClient, job: str, done: int, seconds: float = 180) -> int:
+    """Until the import has that many parts behind it, or all of them."""
+    found = wait_until(
+        lambda: client.get(f"/vectors/imports/{job}"),
+        lambda seen: seen["progress"]["chunks_done"] >= done or seen["status"] in ("completed", "failed"),
+        seconds,
+    )
+    assert found["status"] in ("processing", "completed"), found["error"]
+    return int(found["progress"]["chunks_done"])
+
+
+def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
+    stream = io.BytesIO()
+    np.save(stream, vectors)
+    body = {"kind": "vectors", "collection": "document_vectors", "format": "npy", "file_name": "v.npy"}
+    created = client.post("/vectors/imports", {**body, "size_bytes": len(stream.getvalue())})
+    httpx.put(created["upload"]["url"], content=stream.getvalue(), timeout=120).raise_for_status()
+    return str(created["job_id"])
+
+
+def test_a_bulk_import_killed_twice_is_complete_and_nothing_is_there_twice(own: Platform) -> None:
+    """POINTS=100000 for the whole measure. Another tenant's points lie in the same collection."""
+    number = int(os.environ.get("POINTS", "30000"))
+    random = np.random.default_rng(11)
+    centres = random.normal(size=(50, 768))
+    vectors = (centres[random.integers(50, size=number)] + random.normal(scale=0.2, size=(number, 768))).astype("<f4")
+    client = own["admin@acme"]
+    others = upload_vectors(own["admin@globex"], vectors[: number // 5] + np.float32(0.01))
+    job = upload_vectors(client, vectors)
+    done = 0
+    for _ in range(2):
+        before = done
+        done = wait_for_parts(client, job, before + 1)
+        assert done < client.get(f"/vectors/imports/{job}")["progress"]["chunks"], "killed too late"
+        kill(own, "aws")
+        client = sign_in(own, "admin@acme")
+    ended = wait_until(
+        lambda: client.get(f"/vectors/imports/{job}"), lambda seen: seen["status"] in ("completed", "failed"), 600
+    )
+    assert ended["status"] == "completed", ended["error"]
+    assert (ended["progress"]["stored"], ended["progress"]["failed"]) == (number, 0)
+    assert count(client, "document_vectors") == number
+    other = sign_in(own, "admin@globex")
+    wait_until(lambda: other.get(f"/vectors/imports/{others}"), lambda seen: seen["status"] == "completed", 600)
+    assert count(other, "document_vectors") == number // 5
+
+    recalls = []
+    for query in vectors[:: number // 40] + np.float32(0.05):
+        nearest = np.argsort(((vectors - query) ** 2).sum(axis=1))[:10]
+        body = {"collection": "document_vectors", "vector": query.tolist(), "limit": 10, "with_vector": True}
+        hits = client.post("/vectors/search", body)["results"]
+        wanted = {vectors[each].tobytes() for each in nearest}
+        recalls.append(sum(np.array(hit["vector"], "<f4").tobytes() in wanted for hit in hits) / 10)
+    assert sum(recalls) / len(recalls) >= 0.95
+    client.close()
+    other.close()
+
+
+def count(client: ApiClient, collection: str) -> int:
+    return int(
+        next(each["count"] for each in client.get("/vectors/collections")["items"] if each["name"] == collection)
+    )
+
+
 def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
-    admin = own["admin@acme"]
+    admin = sign_in(own, "admin@acme")
     done = steps.import_mailbox(admin, mailboxes.ordinary(12))
     assert done["progress"]["stored"] == 12
     template = steps.add_template(admin)["name"]

@@ -124,3 +124,13 @@ def test_a_readonly_user_searches_and_changes_nothing(platform: Platform) -> Non
     assert client.http.post("/vectors/searches", json=asked).status_code == 200
     operations = {"operations": [{"op": "delete", "collection": "document_vectors", "ids": [FIRST]}]}
     assert client.http.post("/vectors/batch", json=operations).status_code == 403
+
+
+def test_an_answer_that_is_kept_gives_way_to_a_write(client: ApiClient) -> None:
+    asked = {"collection": "document_vectors", "vector_b64": encoded(2), "limit": 100, "filter": OURS}
+    for _ in range(4):
+        assert 40 not in found(client.post("/vectors/search", asked))
+    client.post("/vectors/insert", {"collection": "document_vectors", "points": [point(40)]})
+    assert 40 in found(client.post("/vectors/search", asked))
+    client.http.delete(f"/vectors/{FIRST + 40}").raise_for_status()
+    assert 40 not in found(client.post("/vectors/search", asked))

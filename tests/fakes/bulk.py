@@ -18,6 +18,7 @@ from email_sender.vectors.import_model import Format, Import, ImportKind, Import
 from email_sender.vectors.import_work import ImportSteps
 from email_sender.vectors.model import ClientId, Collection, Distance, Point
 from email_sender.vectors.ports import VectorIndex
+from tests.fakes.vector_cache import MemoryVersions
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SMALL = Collection("small", 4, Distance.COSINE, quantized=False)
@@ -147,7 +148,7 @@ class Bulk:
         self.uploads = MemoryUploads(**{key: content})
         if payloads is not None:
             self.uploads.files[f"{key}/payloads"] = payloads
-        self.index, self.store = MemoryIndex(), MemoryImports()
+        self.index, self.store, self.versions = MemoryIndex(), MemoryImports(), MemoryVersions()
         self.store.imports[self.id] = Import(
             self.id,
             ImportStatus.PROCESSING,
@@ -167,7 +168,13 @@ class Bulk:
         self.steps = ImportSteps(units, self.uploads, lambda: NOW, new_id)
         self._plan = BulkPlan(units, self.uploads, self.uploads, known, readers())
         self._work = BulkWork(
-            cast("BulkUnits", units), self.uploads, cast("VectorIndex", self.index), known, readers(), self.steps
+            cast("BulkUnits", units),
+            self.uploads,
+            cast("VectorIndex", self.index),
+            known,
+            readers(),
+            self.steps,
+            self.versions,
         )
 
     def plan(self) -> list[Part]:

@@ -9,6 +9,7 @@ from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.coordination.events import Event
 from email_sender.kit.ambient import new_id
 from email_sender.vectors.batch import BatchService
+from email_sender.vectors.caching import Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
 from tests.fakes.qdrant_memory import MemoryChannel
@@ -62,6 +63,11 @@ class Vectors:
         for each in collections.values():
             self.index.prepare(each)
         self.service = VectorService(
-            self.index, {"words": self.model}, collections, self.told, lambda: datetime(2026, 1, 1, tzinfo=UTC), new_id
+            self.index,
+            Embeddings({"words": self.model}),
+            collections,
+            self.told,
+            lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            new_id,
         )
         self.batch = BatchService(self.index, self.service)

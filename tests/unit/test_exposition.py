@@ -3,18 +3,19 @@
 import re
 
 from email_sender.adapters.cloudwatch import Sample
-from email_sender.kit.telemetry import API_DURATION, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
+from email_sender.kit.telemetry import API_DURATION, CACHE_LOOKUPS, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
 from gateway.exposition import SERIES, exposition
 
 LINE = re.compile(r'[a-z_]+\{([a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]|\\["\\n])*")*)?\} -?[0-9.e+-]+')
 LABELS = (("method", "GET"), ("endpoint", "/api/v1/contacts/{id}"), ("status", "200"))
 
 
-def test_the_four_series_are_named_also_where_there_is_nothing_yet() -> None:
-    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, API_DURATION, HTTP_DURATION}
+def test_the_series_are_named_also_where_there_is_nothing_yet() -> None:
+    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, CACHE_LOOKUPS, API_DURATION, HTTP_DURATION}
     assert exposition([]).splitlines() == [
         f"# TYPE {MANAGER_STATUS} gauge",
         f"# TYPE {VECTOR_OPERATIONS} counter",
+        f"# TYPE {CACHE_LOOKUPS} counter",
         f"# TYPE {API_DURATION} summary",
         f"# TYPE {HTTP_DURATION} summary",
     ]
@@ -23,7 +24,7 @@ def test_the_four_series_are_named_also_where_there_is_nothing_yet() -> None:
 def test_a_duration_is_a_sum_a_count_and_two_quantiles() -> None:
     samples = [Sample(API_DURATION, LABELS, statistic, 2.5) for statistic in SERIES[API_DURATION]]
     labels = 'method="GET",endpoint="/api/v1/contacts/{id}",status="200"'
-    assert exposition(samples).splitlines()[3:7] == [
+    assert exposition(samples).splitlines()[4:8] == [
         f'{API_DURATION}_count{{{labels}}} 2.5',
         f'{API_DURATION}_sum{{{labels}}} 2.5',
         f'{API_DURATION}{{{labels},quantile="0.50"}} 2.5',

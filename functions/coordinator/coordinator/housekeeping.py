@@ -1,4 +1,4 @@
-"""Every day: partitions for the months to come, and idempotency keys past their time."""
+"""Every day: partitions for the months to come, idempotency keys and cached embeddings past their time."""
 
 from typing import Any
 
@@ -15,10 +15,12 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     with platform().platform() as conn:
         conn.execute("select ensure_event_partitions(current_date, %s)", [_MONTHS_AHEAD])
         conn.commit()
-    removed = 0
+    removed = forgotten = 0
     for tenant_id in directory().tenants():
         with units()(tenant_id) as unit:
             gone = unit.conn.execute("delete from idempotency where created_at < now() - interval '24 hours'")
             removed += gone.rowcount
+            gone = unit.conn.execute("delete from embeddings where expires_at < now()")
+            forgotten += gone.rowcount
             unit.commit()
-    return {"keys_removed": removed}
+    return {"keys_removed": removed, "embeddings_removed": forgotten}

@@ -3,16 +3,23 @@
 from collections.abc import Iterable, Sequence
 
 from email_sender.adapters.cloudwatch import Sample
-from email_sender.kit.telemetry import API_DURATION, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
+from email_sender.kit.telemetry import API_DURATION, CACHE_LOOKUPS, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
 
 # CloudWatch keeps no buckets: a histogram becomes its sum and count, and two quantiles that CloudWatch computes.
 SERIES: dict[str, Sequence[str]] = {
     MANAGER_STATUS: ("Maximum",),
     VECTOR_OPERATIONS: ("Sum",),
+    CACHE_LOOKUPS: ("Sum",),
     API_DURATION: ("Sum", "SampleCount", "p50", "p95"),
     HTTP_DURATION: ("Sum", "SampleCount", "p50", "p95"),
 }
-_KINDS = {MANAGER_STATUS: "gauge", VECTOR_OPERATIONS: "counter", API_DURATION: "summary", HTTP_DURATION: "summary"}
+_KINDS = {
+    MANAGER_STATUS: "gauge",
+    VECTOR_OPERATIONS: "counter",
+    CACHE_LOOKUPS: "counter",
+    API_DURATION: "summary",
+    HTTP_DURATION: "summary",
+}
 _SUFFIXES = {"Sum": "_sum", "SampleCount": "_count"}
 
 

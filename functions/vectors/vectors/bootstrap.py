@@ -12,6 +12,7 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
 from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
 from email_sender.adapters.stepfunctions import StepFunctionsImports
@@ -19,17 +20,23 @@ from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.resources import database, key_wrapper
+from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.batch import BatchService
+from email_sender.vectors.caching import CachedIndex, EmbeddingCache, Embeddings
 from email_sender.vectors.import_model import ImportKind
 from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.model import Collection, collections
-from email_sender.vectors.ports import Embedder
+from email_sender.vectors.ports import Embedder, VectorIndex
 from email_sender.vectors.service import VectorService
 
 if TYPE_CHECKING:
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.index import QdrantIndex
+
+# Of a sandbox's 1,769 MB. A tenant reads its own writes whatever the time; it bounds what a restored engine leaves.
+_RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
+_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS = 16 * 1024 * 1024, 3600.0
 
 
 def _json(value: object) -> object:
@@ -68,6 +75,7 @@ class EngineSettings(DatabaseSettings, BusSettings):
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
     embedding_models: Annotated[dict[str, ModelSettings], BeforeValidator(_json)] = Field(default_factory=dict)
     embedding_secret_arn: str = ""
+    vector_cache: Literal["on", "off"] = "on"
 
 
 class ImportSettings(DatabaseSettings, BusSettings):
@@ -108,7 +116,19 @@ def _engine() -> "Channel":
 
 
 @cache
-def index() -> "QdrantIndex":
+def index() -> VectorIndex:
+    """The engine, with its answers remembered where that is on."""
+    if engine_settings().vector_cache == "off":
+        return engine_index()
+    from email_sender.adapters.memory_cache import MemoryResults
+
+    results = MemoryResults(_RESULTS_BYTES, _RESULTS_SECONDS)
+    return CachedIndex(engine_index(), results, write_versions(), cache_lookups)
+
+
+@cache
+def engine_index() -> "QdrantIndex":
+    """The engine alone: whoever writes through it tells write_versions() of it."""
     from email_sender.adapters.qdrant.collections import Placement
     from email_sender.adapters.qdrant.index import QdrantIndex
 
@@ -117,11 +137,34 @@ def index() -> "QdrantIndex":
 
 
 @cache
+def write_versions() -> PostgresVersions:
+    return PostgresVersions(_database())
+
+
+def _model_settings() -> dict[str, ModelSettings]:
+    settings = engine_settings()
+    return {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
+
+
+@cache
 def models() -> dict[str, Embedder]:
     """The embedding model of each collection that has one."""
-    settings = engine_settings()
-    named = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
-    return {collection: _model(each) for collection, each in named.items()}
+    return {collection: _model(each) for collection, each in _model_settings().items()}
+
+
+@cache
+def embeddings() -> Embeddings:
+    """The models behind their caches. The bundled one answers sooner than PostgreSQL would."""
+    if engine_settings().vector_cache == "off":
+        return Embeddings(models())
+    from email_sender.adapters.memory_cache import MemoryEmbeddings
+
+    near, shared = MemoryEmbeddings(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS), PostgresEmbeddings(_database())
+    caches: dict[str, list[EmbeddingCache]] = {
+        collection: [near] if each.provider == "wordllama" else [near, shared]
+        for collection, each in _model_settings().items()
+    }
+    return Embeddings(models(), caches, cache_lookups)
 
 
 def _model(settings: ModelSettings) -> Embedder:
@@ -147,7 +190,7 @@ def known_collections() -> dict[str, Collection]:
 
 @cache
 def vector_service() -> VectorService:
-    return VectorService(index(), models(), known_collections(), Units(_database(), _bus()), now, new_id)
+    return VectorService(index(), embeddings(), known_collections(), Units(_database(), _bus()), now, new_id)
 
 
 @cache

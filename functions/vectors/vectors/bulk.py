@@ -4,7 +4,7 @@ from functools import cache
 
 from email_sender.adapters.point_files import readers
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from vectors.bootstrap import import_steps, import_units, index, known_collections, uploads
+from vectors.bootstrap import engine_index, import_steps, import_units, known_collections, uploads, write_versions
 
 
 @cache
@@ -14,4 +14,6 @@ def bulk_plan() -> BulkPlan:
 
 @cache
 def bulk_work() -> BulkWork:
-    return BulkWork(import_units(), uploads(), index(), known_collections(), readers(), import_steps())
+    return BulkWork(
+        import_units(), uploads(), engine_index(), known_collections(), readers(), import_steps(), write_versions()
+    )

@@ -17,6 +17,7 @@ logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
 # The specification's series, by name: what is emitted here is what dashboards, alarms and GET /metrics may name.
 MANAGER_STATUS = "email_sender_manager_status"
 VECTOR_OPERATIONS = "email_sender_vector_operations_total"
+CACHE_LOOKUPS = "email_sender_cache_lookups_total"
 API_DURATION = "email_sender_api_request_duration_seconds"
 HTTP_DURATION = "http_request_duration_seconds"
 
@@ -40,6 +41,15 @@ def vector_operations(operation: str, status: str, count: int = 1) -> None:
     with single_metric(name=VECTOR_OPERATIONS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
         metric.add_dimension("operation", operation)
         metric.add_dimension("status", status)
+
+
+def cache_lookups(cache: str, hits: int, misses: int) -> None:
+    """A cache's hit rate is the sum of `result=hit` over the sum of both."""
+    for result, count in (("hit", hits), ("miss", misses)):
+        if count:
+            with single_metric(name=CACHE_LOOKUPS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
+                metric.add_dimension("cache", cache)
+                metric.add_dimension("result", result)
 
 
 @contextmanager

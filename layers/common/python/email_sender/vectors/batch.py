@@ -97,7 +97,7 @@ class BatchService:
             for number, each in enumerate(operations)
             if isinstance(each, Operation) and number not in errors
         ]
-        for _, run in groupby(self._ready(good), key=lambda each: each.batched):
+        for _, run in groupby(self._ready(tenant_id, good), key=lambda each: each.batched):
             alike = list(run)
             work = self._searches if isinstance(alike[0].action, Search) else self._writes
             outcomes.update(work(tenant_id, alike))
@@ -113,17 +113,17 @@ class BatchService:
             return error
         return InvalidInput(problems[0].message, problems) if problems else None
 
-    def _ready(self, operations: Sequence[tuple[int, Operation]]) -> list[_Ready]:
+    def _ready(self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]]) -> list[_Ready]:
         """With every text embedded: a collection's searches in one call of its model, and its points in another."""
         made: dict[int, Write | Search] = {}
         for name in dict.fromkeys(each.collection for _, each in operations):
             target = self._vectors.collection(name)
             mine = [(number, each.action) for number, each in operations if each.collection == name]
             searches = [(number, action) for number, action in mine if isinstance(action, Search)]
-            resolved = self._vectors.resolved(target, [action for _, action in searches])
+            resolved = self._vectors.resolved(tenant_id, target, [action for _, action in searches])
             made |= zip((number for number, _ in searches), resolved, strict=True)
             points = [point for _, action in mine if isinstance(action, NewPoints) for point in action.points]
-            vectors = iter(self._vectors.vectors_of(target, points))
+            vectors = iter(self._vectors.vectors_of(tenant_id, target, points))
             for number, action in mine:
                 if isinstance(action, NewPoints):
                     made[number] = Upsert([self._vectors.point(target, each, next(vectors)) for each in action.points])

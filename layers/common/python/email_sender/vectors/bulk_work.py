@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
+from typing import Self
 from uuid import UUID, uuid5
 
 from email_sender.errors import InvalidInput
@@ -17,6 +19,7 @@ from email_sender.vectors.bulk_model import (
     PointReader,
     Row,
 )
+from email_sender.vectors.caching import Versions
 from email_sender.vectors.import_model import (
     Format,
     Import,
@@ -85,9 +88,11 @@ class BulkWork:
         collections: Mapping[str, Collection],
         readers: Readers,
         steps: ImportSteps,
+        versions: Versions,
     ) -> None:
         self._units, self._uploads, self._index = units, uploads, index
         self._collections, self._readers, self._steps = collections, readers, steps
+        self._versions = versions
 
     def work(self, tenant_id: UUID, import_id: UUID, part: Part) -> Progress:
         """Write a part's points. A bad row is listed and stops none of the others.
@@ -109,6 +114,8 @@ class BulkWork:
             # Here, since a distributed Map tells only that something failed in it.
             self._steps.fail(tenant_id, import_id, error.detail)
             raise
+        # Once a part, not once a call of the engine: nobody was told of any before.
+        self._versions.touch(tenant_id, known.collection or "")
         with self._units(tenant_id) as unit:
             unit.chunk_done(import_id, part.ordinal, progress, errors)
             unit.commit()
@@ -119,24 +126,57 @@ class BulkWork:
         a_batch = max(1, min(_BATCH_POINTS, _BATCH_BYTES // (4 * collection.size)))
         listed = max(1, MAX_LISTED_ERRORS // max(1, known.chunks or 1))
         errors: list[Refused] = []
-        batch: dict[ClientId, Point] = {}
         rows = failed = 0
-        for row in reader.rows(PointFile.of(known, self._uploads), part, collection):
-            rows += 1
-            if isinstance(row, BadRow):
-                failed += 1
-                if len(errors) < listed:
-                    errors.append(Refused((part.ordinal << _PART_SHIFT) + row.number, row.reason))
-                continue
-            point = _point(known.id, row)
-            # By id: of a batch's points with one id, the last is written.
-            batch[point.id] = point
-            if len(batch) == a_batch:
-                self._index.upsert(tenant_id, collection.name, list(batch.values()))
-                batch = {}
-        if batch:
-            self._index.upsert(tenant_id, collection.name, list(batch.values()))
+        with _Writer(self._index, tenant_id, collection.name, a_batch) as writer:
+            for row in reader.rows(PointFile.of(known, self._uploads), part, collection):
+                rows += 1
+                if isinstance(row, BadRow):
+                    failed += 1
+                    if len(errors) < listed:
+                        errors.append(Refused((part.ordinal << _PART_SHIFT) + row.number, row.reason))
+                else:
+                    writer.add(_point(known.id, row))
         return Progress(1, rows, rows - failed, 0, failed), errors
+
+
+class _Writer:
+    """Writes in batches, one of them on its way while the next is read: the engine and we wait for each other less.
+
+    By id: of a batch's points with one id, the last is written, and batches are written in their order.
+    """
+
+    def __init__(self, index: VectorIndex, tenant_id: UUID, collection: str, batch: int) -> None:
+        self._index, self._tenant_id, self._collection, self._size = index, tenant_id, collection, batch
+        self._batch: dict[ClientId, Point] = {}
+        self._thread = ThreadPoolExecutor(1)
+        self._on_its_way: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._send()
+                self._arrived()
+        finally:
+            self._thread.shutdown()
+
+    def add(self, point: Point) -> None:
+        self._batch[point.id] = point
+        if len(self._batch) == self._size:
+            self._send()
+
+    def _send(self) -> None:
+        self._arrived()
+        if self._batch:
+            points, self._batch = list(self._batch.values()), {}
+            self._on_its_way = self._thread.submit(self._index.upsert, self._tenant_id, self._collection, points)
+
+    def _arrived(self) -> None:
+        sent, self._on_its_way = self._on_its_way, None
+        if sent is not None:
+            sent.result()
 
 
 def _target(known: Import, collections: Mapping[str, Collection], readers: Readers) -> tuple[Collection, PointReader]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput, NotFound
+from email_sender.vectors.caching import Embeddings
 from email_sender.vectors.lexical import query_terms, terms_of
 from email_sender.vectors.model import (
     MAX_POINTS,
@@ -22,7 +23,7 @@ from email_sender.vectors.model import (
     Search,
     Words,
 )
-from email_sender.vectors.ports import Embedder, EventUnits, VectorIndex
+from email_sender.vectors.ports import EventUnits, VectorIndex
 from email_sender.vectors.validation import NewPoint, point_problems, refuse, search_problems
 
 
@@ -33,18 +34,16 @@ class CollectionInfo:
 
 
 class VectorService:
-    """`models` holds the embedding model of each collection that has one."""
-
     def __init__(
         self,
         index: VectorIndex,
-        models: Mapping[str, Embedder],
+        embeddings: Embeddings,
         collections: Mapping[str, Collection],
         units: EventUnits,
         now: Now,
         new_id: NewId,
     ) -> None:
-        self._index, self._models, self._collections, self._units = index, models, collections, units
+        self._index, self._embeddings, self._collections, self._units = index, embeddings, collections, units
         self._now, self._new_id = now, new_id
 
     def insert(self, tenant_id: UUID, collection: str, points: Sequence[NewPoint]) -> int:
@@ -58,7 +57,7 @@ class VectorService:
         if len(points) > MAX_POINTS:
             raise InvalidInput.at("/points", f"At most {MAX_POINTS} points a call; an import takes more.")
         refuse(point_problems(points, target))
-        vectors = self.vectors_of(target, points)
+        vectors = self.vectors_of(tenant_id, target, points)
         made = [self.point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
         self._index.upsert(tenant_id, collection, made)
         self.tell(tenant_id, {("vectors.inserted", collection): len(points)})
@@ -68,7 +67,7 @@ class VectorService:
         """Hits, or groups where `group_by` is set."""
         target = self.collection(collection)
         refuse(search_problems(search, target))
-        return self.found(tenant_id, target, self.resolved(target, [search])[0])
+        return self.found(tenant_id, target, self.resolved(tenant_id, target, [search])[0])
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[Question]]) -> Sequence[Found]:
         """The answers to several questions: one call of the embedding model, and one of the engine for all hits.
@@ -81,7 +80,7 @@ class VectorService:
         refuse(
             [each for n, search in enumerate(searches) for each in search_problems(search, target, f"/searches/{n}")]
         )
-        return self.found_many(tenant_id, target, self.resolved(target, searches))
+        return self.found_many(tenant_id, target, self.resolved(tenant_id, target, searches))
 
     def delete(self, tenant_id: UUID, collection: str, point_id: ClientId) -> None:
         self.collection(collection)
@@ -102,20 +101,22 @@ class VectorService:
             raise InvalidInput.at("/collection", f"The collections are {', '.join(self._collections)}.")
         return found
 
-    def vectors_of(self, collection: Collection, points: Sequence[NewPoint]) -> Sequence[Sequence[float]]:
+    def vectors_of(
+        self, tenant_id: UUID, collection: Collection, points: Sequence[NewPoint]
+    ) -> Sequence[Sequence[float]]:
         """The vector of each: its own, or its text's by one call of the model."""
         texts = [point.text for point in points if point.text is not None]
-        embedded = iter(self._models[collection.name].embed(texts) if texts else ())
+        embedded = iter(self._embeddings.embed(tenant_id, collection.name, texts))
         return [point.vector if point.vector is not None else next(embedded) for point in points]
 
     def point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
         terms = terms_of(point.text) if point.text is not None and collection.lexical else None
         return Point(point.id, vector, point.payload, terms)
 
-    def resolved(self, collection: Collection, searches: Sequence[Search[Question]]) -> list[Search]:
+    def resolved(self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[Question]]) -> list[Search]:
         """The searches with their words embedded, in one call of the model."""
         texts = [each.query.text for each in searches if isinstance(each.query, Words)]
-        vectors = iter(self._models[collection.name].embed(texts) if texts else ())
+        vectors = iter(self._embeddings.embed(tenant_id, collection.name, texts))
         return [each.by(_resolved(each.query, vectors)) for each in searches]
 
     def found(self, tenant_id: UUID, collection: Collection, search: Search) -> Found:

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -86,9 +87,14 @@ class QdrantIndex:
 
 
 def _packed(tenant_id: UUID, collection: str, point: Point) -> bytes:
-    payload = {**point.payload, _CLIENT_ID: _storable(point.id), TENANT: str(tenant_id)}
+    payload = {**point.payload, _CLIENT_ID: _storable(point.id), TENANT: _text(tenant_id)}
     terms = None if point.terms is None else queries.sparse(point.terms)
     return packing.point(str(engine_id(tenant_id, collection, point.id)), point.vector, payload, terms)
+
+
+@lru_cache(64)
+def _text(tenant_id: UUID) -> str:
+    return str(tenant_id)
 
 
 def _operation(tenant_id: UUID, collection: str, write: Write) -> Any:

@@ -8,6 +8,7 @@ vector's few nested fields are written here and everything else is the generated
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from email_sender.adapters.qdrant.wire import pb
@@ -20,6 +21,7 @@ def _tag(message: Any, name: str) -> bytes:
     return _varint(message.DESCRIPTOR.fields_by_name[name].number << 3 | _LENGTH_DELIMITED)
 
 
+@lru_cache(4096)  # lengths, of which a collection's points have few
 def _varint(number: int) -> bytes:
     packed = bytearray()
     while number > 0x7F:
@@ -67,14 +69,24 @@ def unpacked(vector: Any) -> array[float]:
 def point(point_id: str, vector: Sequence[float], payload: Mapping[str, Any], terms: Any | None = None) -> bytes:
     """A PointStruct. `terms` is a pb.SparseVector, stored beside the dense one under the name `TERMS`."""
     head: bytes = pb.PointStruct(id=pb.PointId(uuid=point_id), payload=payload_to(payload)).SerializeToString()
-    dense = _field(_DENSE, _field(_DATA, floats(vector)))
+    packed = floats(vector)
     if terms is None:
-        return head + _field(_VECTORS, _field(_VECTOR, dense))
+        return b"".join((head, _before_floats(len(packed)), packed))
+    dense = _field(_DENSE, _field(_DATA, packed))
     sparse: bytes = pb.Vector(sparse=terms).SerializeToString()
     named = _field(_ENTRIES, _KEY + b"\x00" + _field(_VALUE, dense)) + _field(
         _ENTRIES, _field(_KEY, TERMS.encode()) + _field(_VALUE, sparse)
     )
     return head + _field(_VECTORS, _field(_NAMED, named))
+
+
+@lru_cache(64)
+def _before_floats(length: int) -> bytes:
+    """What lies between a point's head and so many bytes of its one vector: four tags and lengths."""
+    data = _DATA + _varint(length)
+    dense = _DENSE + _varint(len(data) + length) + data
+    vector = _VECTOR + _varint(len(dense) + length) + dense
+    return _VECTORS + _varint(len(vector) + length) + vector
 
 
 # The sparse vector of a text's words, for hybrid search.
@@ -93,6 +105,8 @@ def payload_to(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def value_to(item: Any) -> Any:
     """JSON as pb.Value. Integers of more than 64 signed bits become doubles."""
+    if isinstance(item, str):
+        return pb.Value(string_value=item)
     if item is None:
         return pb.Value(null_value=pb.NULL_VALUE)
     if isinstance(item, bool):  # before int: True is one
@@ -101,8 +115,6 @@ def value_to(item: Any) -> Any:
         return pb.Value(integer_value=item) if item in _INT64 else pb.Value(double_value=float(item))
     if isinstance(item, float):
         return pb.Value(double_value=item)
-    if isinstance(item, str):
-        return pb.Value(string_value=item)
     if isinstance(item, Mapping):
         return pb.Value(struct_value=pb.Struct(fields=payload_to(item)))
     return pb.Value(list_value=pb.ListValue(values=[value_to(each) for each in item]))

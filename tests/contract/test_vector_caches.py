@@ -1,0 +1,98 @@
+"""What every cache of embeddings does, near and shared, and both stores of write versions."""
+
+from array import array
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from email_sender.adapters.memory_cache import MemoryEmbeddings
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
+from email_sender.errors import Unavailable
+from email_sender.vectors.caching import EmbeddingCache, Versions
+from tests.fakes.vector_cache import MemoryVersions
+
+A, B, C = (sha256(text.encode()).digest() for text in "abc")
+ONE, TWO = array("f", [0.25, -1.5]), array("f", [1e-30, 3.0])
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def cache(request: pytest.FixtureRequest, app_role: Database) -> EmbeddingCache:
+    return MemoryEmbeddings(10_000, 60) if request.param == "memory" else PostgresEmbeddings(app_role)
+
+
+@pytest.fixture(params=["fake", "postgres"])
+def versions(request: pytest.FixtureRequest, app_role: Database) -> Versions:
+    return MemoryVersions() if request.param == "fake" else PostgresVersions(app_role)
+
+
+def test_what_was_put_comes_back_and_nothing_else(cache: EmbeddingCache, tenant: UUID) -> None:
+    cache.put(tenant, "m", {A: ONE, B: TWO})
+    assert cache.get(tenant, "m", [A, B, C]) == {A: ONE, B: TWO}
+    assert cache.get(tenant, "m", [C]) == {}
+    assert cache.get(tenant, "m", []) == {}
+
+
+def test_models_and_tenants_are_apart(cache: EmbeddingCache, new_tenant: Callable[[], UUID]) -> None:
+    ours, theirs = new_tenant(), new_tenant()
+    cache.put(ours, "m/2", {A: ONE})
+    assert cache.get(ours, "n/2", [A]) == {}
+    assert cache.get(theirs, "m/2", [A]) == {}
+    cache.put(theirs, "m/2", {A: TWO})
+    assert cache.get(ours, "m/2", [A]) == {A: ONE}
+
+
+def test_putting_again_changes_nothing(cache: EmbeddingCache, tenant: UUID) -> None:
+    cache.put(tenant, "m", {A: ONE})
+    cache.put(tenant, "m", {A: ONE, B: TWO})
+    assert cache.get(tenant, "m", [A, B]) == {A: ONE, B: TWO}
+
+
+def test_an_embedding_is_forgotten_in_time(app_role: Database, tenant: UUID) -> None:
+    cache = PostgresEmbeddings(app_role, timedelta(seconds=-1))
+    cache.put(tenant, "m", {A: ONE})
+    assert cache.get(tenant, "m", [A]) == {}
+
+
+def test_a_database_that_is_away_is_an_empty_cache(tenant: UUID) -> None:
+    away = Database(lambda: "host=127.0.0.1 port=9 user=app dbname=none", timeout=0.2)
+    cache = PostgresEmbeddings(away)
+    cache.put(tenant, "m", {A: ONE})
+    assert cache.get(tenant, "m", [A]) == {}
+    # Of a write nobody may be told that it is done before the version changed.
+    with pytest.raises(Unavailable):
+        PostgresVersions(away).touch(tenant, "c")
+    away.close()
+
+
+def test_a_version_stands_until_the_next_write(versions: Versions, new_tenant: Callable[[], UUID]) -> None:
+    ours, theirs = new_tenant(), new_tenant()
+    seen = [versions.read(ours, "c")]
+    assert versions.read(ours, "c") == seen[0]
+    for _ in range(3):
+        versions.touch(ours, "c")
+        assert versions.read(ours, "c") == versions.read(ours, "c")
+        seen.append(versions.read(ours, "c"))
+    assert len(set(seen)) == 4
+    assert versions.read(ours, "d") == versions.read(theirs, "c") == seen[0]
+
+
+@pytest.mark.parametrize("table", ["vector_writes", "embeddings"])
+def test_rows_of_another_tenant_cannot_be_seen_or_made(
+    app_role: Database, new_tenant: Callable[[], UUID], table: str
+) -> None:
+    ours, theirs = new_tenant(), new_tenant()
+    for tenant_id in (ours, theirs):
+        PostgresVersions(app_role).touch(tenant_id, "c")
+        PostgresEmbeddings(app_role).put(tenant_id, "m", {A: ONE})
+    with app_role.tenant(ours) as conn:
+        found = conn.execute(f"select distinct tenant_id from {table}").fetchall()
+    assert [row["tenant_id"] for row in found] == [ours]
+    columns = {"vector_writes": "collection", "embeddings": "model, text_hash, vector, expires_at"}[table]
+    copy = f"insert into {table} (tenant_id, {columns}) select %s, {columns} from {table}"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), app_role.tenant(ours) as conn:
+        conn.execute(copy, [theirs])
