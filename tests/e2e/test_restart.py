@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -39,6 +40,22 @@ def kill(platform: Platform, part: str) -> None:
     os.kill(platform.cloud.pid(part), signal.SIGKILL)
 
 
+def kill_workers(platform: Platform) -> None:
+    """Every function's process, wherever it is: what it had not finished stays unfinished."""
+    for pid in descendants(platform.cloud.pid("aws")):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    children: list[int] = []
+    # Of every thread: a child is its thread's.
+    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            children += (int(child) for child in each.read_text().split())
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
 def facts(client: ApiClient) -> tuple[int, int, list[str]]:
     """Contacts, points, and what a search finds."""
     contacts = client.get("/contacts", limit=200)["items"]
@@ -68,35 +85,6 @@ def look(platform: Platform) -> tuple[int, int, list[str]] | None:
             client.close()
 
 
-def sign_in(platform: Platform, username: str, seconds: float = 120) -> ApiClient:
-    """As soon as it is back, with the password it has then."""
-    deadline = time.monotonic() + seconds
-    while True:
-        user = next(user for user in platform.cloud.users if user.username == username)
-        client = None
-        try:
-            client = ApiClient.sign_in(platform.api, user.username, user.password)
-            client.get("/vectors/collections")
-        except (ApiError, httpx.HTTPError):
-            if client is not None:
-                client.close()
-            assert time.monotonic() < deadline, "it did not come back"
-            time.sleep(1)
-        else:
-            return client
-
-
-def wait_for_parts(client: ApiClient, job: str, done: int, seconds: float = 180) -> int:
-    """Until the import has that many parts behind it, or all of them."""
-    found = wait_until(
-        lambda: client.get(f"/vectors/imports/{job}"),
-        lambda seen: seen["progress"]["chunks_done"] >= done or seen["status"] in ("completed", "failed"),
-        seconds,
-    )
-    assert found["status"] in ("processing", "completed"), found["error"]
-    return int(found["progress"]["chunks_done"])
-
-
 def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
     stream = io.BytesIO()
     np.save(stream, vectors)
@@ -108,40 +96,46 @@ def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
 
 def test_a_bulk_import_killed_twice_is_complete_and_nothing_is_there_twice(own: Platform) -> None:
     """POINTS=100000 for the whole measure. Another tenant's points lie in the same collection."""
-    number = int(os.environ.get("POINTS", "30000"))
+    number = int(os.environ.get("POINTS", "20000"))
     random = np.random.default_rng(11)
     centres = random.normal(size=(50, 768))
     vectors = (centres[random.integers(50, size=number)] + random.normal(scale=0.2, size=(number, 768))).astype("<f4")
     client = own["admin@acme"]
     others = upload_vectors(own["admin@globex"], vectors[: number // 5] + np.float32(0.01))
     job = upload_vectors(client, vectors)
-    done = 0
-    for _ in range(2):
-        before = done
-        done = wait_for_parts(client, job, before + 1)
-        assert done < client.get(f"/vectors/imports/{job}")["progress"]["chunks"], "killed too late"
-        kill(own, "aws")
-        client = sign_in(own, "admin@acme")
+    for share in (0.2, 0.6):
+        written = wait_until(lambda: count(client, "document_vectors"), lambda seen: seen > share * number, 180)  # noqa: B023
+        assert written < number, "killed too late"
+        kill_workers(own)
+        # The routes' processes were among them: the gateway answers 500 once, as AWS does.
+        wait_until(lambda: client.http.get("/vectors/collections").status_code, lambda seen: seen == 200, 30)
     ended = wait_until(
         lambda: client.get(f"/vectors/imports/{job}"), lambda seen: seen["status"] in ("completed", "failed"), 600
     )
     assert ended["status"] == "completed", ended["error"]
     assert (ended["progress"]["stored"], ended["progress"]["failed"]) == (number, 0)
     assert count(client, "document_vectors") == number
-    other = sign_in(own, "admin@globex")
+    other = own["admin@globex"]
     wait_until(lambda: other.get(f"/vectors/imports/{others}"), lambda seen: seen["status"] == "completed", 600)
     assert count(other, "document_vectors") == number // 5
 
-    recalls = []
-    for query in vectors[:: number // 40] + np.float32(0.05):
+    # The engine makes its graph behind the load, and while it takes that over it may answer 503.
+    wait_until(lambda: recall(client, vectors), lambda seen: seen >= 0.95, 120)
+
+
+def recall(client: ApiClient, vectors: np.ndarray) -> float:
+    """At 10, against every vector of the tenant's."""
+    found = []
+    for query in vectors[:: len(vectors) // 40] + np.float32(0.05):
         nearest = np.argsort(((vectors - query) ** 2).sum(axis=1))[:10]
         body = {"collection": "document_vectors", "vector": query.tolist(), "limit": 10, "with_vector": True}
-        hits = client.post("/vectors/search", body)["results"]
+        answer = client.http.post("/vectors/search", json=body)
+        if answer.status_code == 503:
+            return 0.0
+        hits = answer.raise_for_status().json()["results"]
         wanted = {vectors[each].tobytes() for each in nearest}
-        recalls.append(sum(np.array(hit["vector"], "<f4").tobytes() in wanted for hit in hits) / 10)
-    assert sum(recalls) / len(recalls) >= 0.95
-    client.close()
-    other.close()
+        found.append(sum(np.array(hit["vector"], "<f4").tobytes() in wanted for hit in hits) / 10)
+    return sum(found) / len(found)
 
 
 def count(client: ApiClient, collection: str) -> int:
@@ -151,7 +145,7 @@ def count(client: ApiClient, collection: str) -> int:
 
 
 def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
-    admin = sign_in(own, "admin@acme")
+    admin = own["admin@acme"]
     done = steps.import_mailbox(admin, mailboxes.ordinary(12))
     assert done["progress"]["stored"] == 12
     template = steps.add_template(admin)["name"]

@@ -36,6 +36,8 @@ _PLATFORM_RETRY: Final = {
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
         "Lambda.Unknown",
+        # The function's process died; what it does is repeatable.
+        "Runtime.ExitError",
     ],
     "IntervalSeconds": 1,
     "BackoffRate": 2,
@@ -56,6 +58,7 @@ ENGINE_ERRORS: Final = {
     "States.TaskFailed": "failed",
     "States.Runtime": "failed",
     "Lambda.Unknown": "failed",
+    "Runtime.ExitError": "failed",
 }
 _ERROR_NAMES: Final = {name: [name] for name in ERRORS} | {
     # A task that took too long: by its state's clock, or by its function's.
