@@ -5,6 +5,7 @@ import random
 import sys
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -137,6 +138,34 @@ def test_a_collection_that_is_another_is_refused(
     fields = {name: getattr(collection, name) for name in ("name", "size", "distance", "quantized", "lexical", "model")}
     with pytest.raises(Conflict):
         index.prepare(Collection(**{**fields, **changed}))
+
+
+def test_settings_that_differ_are_told_and_the_live_ones_made_so(index: QdrantIndex, collection: Collection) -> None:
+    assert index.changes(collection) == []
+    wanted = replace(collection, quantized=not collection.quantized, segments=3, on_disk=False)
+    found = {each.setting: (each.stored, each.wanted, each.live) for each in index.changes(wanted)}
+    assert found.pop("segments")[1:] == (3, True)
+    assert found == {
+        "quantized": (collection.quantized, not collection.quantized, True),
+        "on_disk": (True, False, True),
+    }
+    index.upsert(OURS, collection.name, [Point(1, axis(1))])
+    for _ in range(2):
+        index.change(wanted, index.changes(wanted))
+        assert index.changes(wanted) == []
+    assert [hit.id for hit in index.search(OURS, collection.name, Search(Nearest(axis(1))))] == [1]
+    back = replace(wanted, quantized=collection.quantized, on_disk=True)
+    index.change(back, index.changes(back))
+    assert index.changes(back) == []
+
+
+def test_what_only_a_new_collection_can_have_is_not_live(index: QdrantIndex, collection: Collection) -> None:
+    wanted = replace(collection, distance=Distance.EUCLID, size=SIZE + 1, shards=7)
+    changes = index.changes(wanted)
+    assert {each.setting for each in changes} == {"distance", "size", "shards"}
+    assert not any(each.live for each in changes)
+    with pytest.raises(ValueError, match="not changed in place"):
+        index.change(wanted, changes)
 
 
 def test_nearest_first_with_the_clients_own_ids_and_payload(index: QdrantIndex, collection: Collection) -> None:

@@ -27,6 +27,7 @@ EXPECTED: dict[str, Any] = {
     "vectors/handler.insert": 200,
     "vectors/handler.batch": 200,
     "vectors/handler.searches": 200,
+    "vectors/handler.plan": 200,
     "vectors/handler.collections": 200,
     "vectors/handler.forbidden": 403,
     "vectors/tasks": "not_found",

@@ -134,3 +134,16 @@ def test_an_answer_that_is_kept_gives_way_to_a_write(client: ApiClient) -> None:
     assert 40 in found(client.post("/vectors/search", asked))
     client.http.delete(f"/vectors/{FIRST + 40}").raise_for_status()
     assert 40 not in found(client.post("/vectors/search", asked))
+
+
+def test_an_operator_sees_what_settings_would_change_and_nobody_else(platform: Platform) -> None:
+    operator = platform["operator@platform"]
+    plan = operator.get("/vectors/collections/plan")
+    assert plan["changes"] == []
+    assert operator.post("/vectors/collections/apply", {"plan": plan["id"]}) == plan
+    stale = operator.http.post("/vectors/collections/apply", json={"plan": "0" * 16})
+    assert (stale.status_code, "look at the plan again" in stale.json()["detail"]) == (409, True)
+    for username in ("admin@acme", "readonly@globex"):
+        assert platform[username].http.get("/vectors/collections/plan").status_code == 403
+        asked = platform[username].http.post("/vectors/collections/apply", json={"plan": plan["id"]})
+        assert asked.status_code == 403

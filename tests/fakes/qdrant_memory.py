@@ -20,7 +20,7 @@ class MemoryChannel:
     def __init__(self) -> None:
         self._client = QdrantClient(":memory:")
         self._aliases: dict[str, str] = {}
-        self._metadata: dict[str, Any] = {}
+        self._configs: dict[str, Any] = {}
 
     state = "closed"
 
@@ -59,16 +59,44 @@ class MemoryChannel:
                 for name in request.sparse_vectors_config.map
             },
         )
-        self._metadata[request.collection_name] = request
+        config = pb.CollectionConfig(
+            params=pb.CollectionParams(
+                vectors_config=request.vectors_config,
+                sparse_vectors_config=request.sparse_vectors_config,
+                shard_number=request.shard_number,
+                replication_factor=request.replication_factor,
+                write_consistency_factor=request.write_consistency_factor,
+            ),
+            optimizer_config=request.optimizers_config,
+            metadata=request.metadata,
+        )
+        if request.HasField("quantization_config"):
+            config.quantization_config.CopyFrom(request.quantization_config)
+        self._configs[request.collection_name] = config
         return pb.CollectionOperationResponse(result=True)
 
     def get(self, request: Any) -> Any:
-        made = self._metadata[self._name(request.collection_name)]
-        params = pb.CollectionParams(
-            vectors_config=made.vectors_config, sparse_vectors_config=made.sparse_vectors_config
-        )
-        config = pb.CollectionConfig(params=params, metadata=made.metadata)
+        config = self._configs[self._name(request.collection_name)]
         return pb.GetCollectionInfoResponse(result=pb.CollectionInfo(config=config))
+
+    def update(self, request: Any) -> Any:
+        """Of what a configuration is, only what is said of it is kept: nothing in memory goes by it."""
+        config = self._configs[request.collection_name]
+        config.optimizer_config.MergeFrom(request.optimizers_config)
+        for name in ("replication_factor", "write_consistency_factor"):
+            if request.params.HasField(name):
+                setattr(config.params, name, getattr(request.params, name))
+        if request.vectors_config.params.HasField("on_disk"):
+            config.params.vectors_config.params.on_disk = request.vectors_config.params.on_disk
+        if request.HasField("quantization_config"):
+            config.ClearField("quantization_config")
+            if request.quantization_config.HasField("scalar"):
+                config.quantization_config.scalar.CopyFrom(request.quantization_config.scalar)
+        return pb.CollectionOperationResponse(result=True)
+
+    def list_aliases(self, _request: Any) -> Any:
+        known = [pb.AliasDescription(alias_name=name, collection_name=of) for name, of in self._aliases.items()]
+        return pb.ListAliasesResponse(aliases=known)
 
     def update_aliases(self, request: Any) -> Any:
         for action in request.actions:
@@ -157,5 +185,7 @@ _COLLECTIONS: Mapping[str, tuple[Any, Callable[[MemoryChannel, Any], Any]]] = {
     "CollectionExists": (pb.CollectionExistsRequest, MemoryChannel.exists),
     "Create": (pb.CreateCollection, MemoryChannel.create),
     "Get": (pb.GetCollectionInfoRequest, MemoryChannel.get),
+    "Update": (pb.UpdateCollection, MemoryChannel.update),
+    "ListAliases": (pb.ListAliasesRequest, MemoryChannel.list_aliases),
     "UpdateAliases": (pb.ChangeAliases, MemoryChannel.update_aliases),
 }

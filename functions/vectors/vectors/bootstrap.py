@@ -4,7 +4,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
@@ -29,6 +29,7 @@ from email_sender.vectors.imports import ImportService
 from email_sender.vectors.model import Collection, collections
 from email_sender.vectors.ports import Embedder, VectorIndex
 from email_sender.vectors.service import VectorService
+from email_sender.vectors.settings import SettingsService
 
 if TYPE_CHECKING:
     from email_sender.adapters.qdrant.channel import Channel
@@ -65,6 +66,18 @@ class ModelSettings(BaseModel):
         return self
 
 
+class CollectionSettings(BaseModel):
+    """What this environment has otherwise than vectors.model.collections says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    quantized: StrictBool | None = None
+    segments: Annotated[int, Field(ge=1, le=100)] | None = None
+    on_disk: StrictBool | None = None
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    replicas: Annotated[int, Field(ge=1, le=20)] | None = None
+
+
 class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_host: NonEmpty
     qdrant_grpc_port: int = 6334
@@ -75,6 +88,7 @@ class EngineSettings(DatabaseSettings, BusSettings):
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
     embedding_models: Annotated[dict[str, ModelSettings], BeforeValidator(_json)] = Field(default_factory=dict)
     embedding_secret_arn: str = ""
+    collections: Annotated[dict[str, CollectionSettings], BeforeValidator(_json)] = Field(default_factory=dict)
     vector_cache: Literal["on", "off"] = "on"
 
 
@@ -129,8 +143,8 @@ def index() -> VectorIndex:
 @cache
 def engine_index() -> "QdrantIndex":
     """The engine alone: whoever writes through it tells write_versions() of it."""
-    from email_sender.adapters.qdrant.collections import Placement
     from email_sender.adapters.qdrant.index import QdrantIndex
+    from email_sender.adapters.qdrant.settings import Placement
 
     settings = engine_settings()
     return QdrantIndex(_engine, Placement(settings.qdrant_shards, settings.qdrant_replicas))
@@ -185,12 +199,18 @@ def _embedding_key() -> str:
 
 @cache
 def known_collections() -> dict[str, Collection]:
-    return dict(collections({name: (each.model, each.size) for name, each in models().items()}))
+    settings = {name: each.model_dump(exclude_none=True) for name, each in engine_settings().collections.items()}
+    return dict(collections({name: (each.model, each.size) for name, each in models().items()}, settings))
 
 
 @cache
 def vector_service() -> VectorService:
     return VectorService(index(), embeddings(), known_collections(), Units(_database(), _bus()), now, new_id)
+
+
+@cache
+def settings_service() -> SettingsService:
+    return SettingsService(engine_index(), known_collections())
 
 
 @cache

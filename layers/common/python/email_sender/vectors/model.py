@@ -29,6 +29,11 @@ class Collection:
     distance: Distance
     quantized: bool
     segments: int | None = None
+    # Vectors lie on disk and are mapped into memory; else they are in memory altogether.
+    on_disk: bool = True
+    # None: as all collections of the environment.
+    shards: int | None = None
+    replicas: int | None = None
     model: str | None = None
     # Whether the words of texts are kept beside their vectors, for hybrid search.
     lexical: bool = False
@@ -36,8 +41,13 @@ class Collection:
     indexed: Mapping[str, str] = field(default_factory=dict)
 
 
-def collections(models: Mapping[str, tuple[str, int]]) -> Mapping[str, Collection]:
-    """The collections of the platform; `models` names the embedding model and its size for those that have one.
+def collections(
+    models: Mapping[str, tuple[str, int]], settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Mapping[str, Collection]:
+    """The collections of the platform.
+
+    `models` names the embedding model and its size for those that have one; `settings` the fields of a collection
+    that this environment has otherwise.
 
     Raises:
         InvalidInput: a collection that is none of ours, or a model of another size than the collection's.
@@ -54,10 +64,14 @@ def collections(models: Mapping[str, tuple[str, int]]) -> Mapping[str, Collectio
             indexed={"contact": "keyword", "sent_at": "datetime"},
         ),
     )
-    for name in models:
-        if name not in {each.name for each in found}:
-            raise InvalidInput(f"EMBEDDING_MODELS: there is no collection {name}.")
-    return {each.name: _with_model(each, models.get(each.name)) for each in found}
+    settings = settings or {}
+    for variable, names in (("EMBEDDING_MODELS", models), ("COLLECTIONS", settings)):
+        for name in names:
+            if name not in {each.name for each in found}:
+                raise InvalidInput(f"{variable}: there is no collection {name}.")
+    return {
+        each.name: replace(_with_model(each, models.get(each.name)), **settings.get(each.name, {})) for each in found
+    }
 
 
 def _with_model(collection: Collection, model: tuple[str, int] | None) -> Collection:

@@ -1,30 +1,15 @@
 """Collections: made with their indexes before any data, behind an alias of the name that everyone uses."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from email_sender.adapters.qdrant import packing
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.filters import TENANT
+from email_sender.adapters.qdrant.settings import DISTANCES, SCALAR, Placement, stored, write_consistency
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
-from email_sender.vectors.model import Collection, Distance
+from email_sender.vectors.model import Collection
 
-_DISTANCES = {Distance.COSINE: pb.Distance.Cosine, Distance.EUCLID: pb.Distance.Euclid}
 _FIELDS = {"keyword": pb.FieldType.FieldTypeKeyword, "datetime": pb.FieldType.FieldTypeDatetime}
 _MAX_LIMIT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """How a collection lies on the cluster. `write_consistency` copies have a write before it is acknowledged."""
-
-    shards: int = 1
-    replicas: int = 1
-
-    @property
-    def write_consistency(self) -> int:
-        return self.replicas // 2 + 1
 
 
 def prepare(channel: Channel, collection: Collection, placement: Placement) -> bool:
@@ -57,19 +42,20 @@ def _create(channel: Channel, name: str, collection: Collection, placement: Plac
     request = pb.CreateCollection(
         collection_name=name,
         vectors_config=pb.VectorsConfig(
-            params=pb.VectorParams(size=collection.size, distance=_DISTANCES[collection.distance], on_disk=True)
+            params=pb.VectorParams(
+                size=collection.size, distance=DISTANCES[collection.distance], on_disk=collection.on_disk
+            )
         ),
         optimizers_config=pb.OptimizersConfigDiff(default_segment_number=collection.segments),
         on_disk_payload=True,
-        shard_number=placement.shards,
-        replication_factor=placement.replicas,
-        write_consistency_factor=placement.write_consistency,
+        shard_number=placement.shards_of(collection),
+        replication_factor=placement.replicas_of(collection),
+        write_consistency_factor=write_consistency(placement.replicas_of(collection)),
         strict_mode_config=pb.StrictModeConfig(enabled=True, max_query_limit=_MAX_LIMIT),
         metadata=packing.payload_to({"model": collection.model} if collection.model else {}),
     )
     if collection.quantized:
-        scalar = pb.ScalarQuantization(type=pb.QuantizationType.Int8, quantile=0.99, always_ram=True)
-        request.quantization_config.scalar.CopyFrom(scalar)
+        request.quantization_config.scalar.CopyFrom(SCALAR)
     if collection.lexical:
         request.sparse_vectors_config.map[packing.TERMS].modifier = pb.Modifier.Idf
     try:
@@ -98,20 +84,16 @@ def _index(channel: Channel, name: str, collection: Collection) -> None:
 
 
 def _check_same(channel: Channel, collection: Collection) -> None:
-    request = pb.GetCollectionInfoRequest(collection_name=collection.name)
-    config: Any = channel.collections("Get", request.SerializeToString()).result.config
-    if config.params.vectors_config.WhichOneof("config") != "params":
-        raise Conflict(f"The collection {collection.name} has named vectors: it is not one of ours.")
-    vectors = config.params.vectors_config.params
-    if vectors.size != collection.size or vectors.distance != _DISTANCES[collection.distance]:
+    """What cannot be changed in place must be as configured; the rest is for a plan (settings.py)."""
+    found = stored(channel, collection.name)
+    if (found["size"], found["distance"]) != (collection.size, str(collection.distance)):
         raise Conflict(
-            f"The collection {collection.name} holds vectors of {vectors.size} by "
-            f"{pb.Distance.Name(vectors.distance)}; {collection.size} by {collection.distance} are configured."
+            f"The collection {collection.name} holds vectors of {found['size']} by {found['distance']}; "
+            f"{collection.size} by {collection.distance} are configured."
         )
-    stored = packing.payload_from(config.metadata).get("model")
-    if collection.model is not None and stored is not None and stored != collection.model:
-        raise Conflict(f"The collection {collection.name} was embedded by {stored}, not by {collection.model}.")
-    if collection.lexical and packing.TERMS not in config.params.sparse_vectors_config.map:
+    if collection.model is not None and found["model"] is not None and found["model"] != collection.model:
+        raise Conflict(f"The collection {collection.name} was embedded by {found['model']}, not by {collection.model}.")
+    if collection.lexical and not found["words"]:
         raise Conflict(
             f"The collection {collection.name} was made without words for hybrid search: delete it and import its "
             "mailboxes again (on one machine: remove .local)."

@@ -7,9 +7,11 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from email_sender.adapters.qdrant import packing, queries
+from email_sender.adapters.qdrant import settings as collection_settings
 from email_sender.adapters.qdrant.channel import Channel
-from email_sender.adapters.qdrant.collections import Placement, prepare
+from email_sender.adapters.qdrant.collections import prepare
 from email_sender.adapters.qdrant.filters import TENANT, of_tenant
+from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.vectors.model import (
     Chosen,
@@ -26,6 +28,7 @@ from email_sender.vectors.model import (
     Write,
     engine_id,
 )
+from email_sender.vectors.settings import Change
 
 # The client's own id, since the engine's is a hash of it.
 _CLIENT_ID = "_id"
@@ -39,6 +42,12 @@ class QdrantIndex:
 
     def prepare(self, collection: Collection) -> bool:
         return prepare(self._channel(), collection, self._placement)
+
+    def changes(self, collection: Collection) -> Sequence[Change]:
+        return collection_settings.changes(self._channel(), collection, self._placement)
+
+    def change(self, collection: Collection, chosen: Sequence[Change]) -> None:
+        collection_settings.change(self._channel(), collection, chosen)
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
         # Packed as they are sent: a list of the structs would hold every vector a third time.
