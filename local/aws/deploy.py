@@ -122,6 +122,10 @@ def _apply(cloudformation: "CloudFormationClient", url: str, stack: str, paramet
         cloudformation.delete_stack(StackName=stack)
         _wait(cloudformation, stack, since=0.0)
         status = None
+    elif status == "UPDATE_FAILED":
+        # As it was before: from there it may be updated again.
+        cloudformation.rollback_stack(StackName=stack)
+        _wait(cloudformation, stack, since=0.0)
     started = time.time() - 1
     try:
         if status is None:
@@ -167,14 +171,18 @@ def _reasons(cloudformation: "CloudFormationClient", stack: str, since: float) -
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     events = [event for page in pages for event in page["StackEvents"]]
     failures = [
+        event
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED") and event["Timestamp"].timestamp() >= since
+    ]
+    # What is wrong with the whole, as a circle of references, is said of the stack alone.
+    told = [event for event in failures if event["LogicalResourceId"] != stack] or failures
+    lines = [
         f"  {event['LogicalResourceId']} ({event.get('ResourceType', '?')}): "
         f"{event.get('ResourceStatusReason', 'no reason given')}"
-        for event in reversed(events)
-        if event["ResourceStatus"].endswith("_FAILED")
-        and event["Timestamp"].timestamp() >= since
-        and event["LogicalResourceId"] != stack
+        for event in told
     ]
-    return "\n".join(failures) or "  MiniStack gave no reason; see its log"
+    return "\n".join(lines) or "  MiniStack gave no reason; see its log"
 
 
 def _outputs(cloudformation: "CloudFormationClient", stack: str) -> dict[str, str]:

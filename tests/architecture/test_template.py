@@ -36,6 +36,11 @@ def translated(layer: str = "one", *, versioned: bool = True) -> dict[str, Json]
     return dict(_translate(template, {"Stage": "dev"}, "us-east-1")["Resources"])
 
 
+def test_no_parameter_has_a_resources_name() -> None:
+    """A reference to it would be one to the resource, and mostly a circle."""
+    assert not TEMPLATE["Parameters"].keys() & RESOURCES.keys()
+
+
 def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
     logs = of_type("AWS::Logs::LogGroup")
     assert len(FUNCTIONS) > 20

@@ -1,6 +1,7 @@
 """Batches and every kind of search, over HTTP, on the deployed template."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from struct import pack
 from typing import Any
 
@@ -30,13 +31,15 @@ def client(platform: Platform) -> ApiClient:
 
 
 @pytest.fixture(autouse=True)
-def points(client: ApiClient) -> None:
+def points(client: ApiClient) -> Iterator[None]:
     done = batch(
         client,
         {"op": "delete", "filter": OURS},
         {"op": "upsert", "points": [point(number, shelf=f"s{number % 2}") for number in range(6)]},
     )
     assert [each["status"] for each in done["results"]] == ["done", "done"]
+    yield
+    batch(client, {"op": "delete", "filter": OURS})
 
 
 def batch(client: ApiClient, *operations: dict[str, Any], **options: Any) -> dict[str, Any]:
