@@ -370,7 +370,8 @@ def test_asked_again_by_a_retry_an_approval_keeps_its_id_and_answers_the_new_tok
 
 
 def test_an_approval_nobody_answered_in_time_expires_once_and_cannot_be_answered(desk: Desk) -> None:
-    approval = desk.ask(desk.run())
+    run = desk.run()
+    approval = desk.ask(run)
     desk.clock.pass_(timedelta(days=1, seconds=1))
     with pytest.raises(Conflict, match="run out"):
         desk.decide(approval)
@@ -379,6 +380,7 @@ def test_an_approval_nobody_answered_in_time_expires_once_and_cannot_be_answered
     with pytest.raises(Conflict, match="expired"):
         desk.decide(approval)
     assert desk.engine.answers == [], "the engine has its own clock"
+    assert desk.status(run) is RunStatus.RUNNING, "it waits for nobody any more"
     assert desk.told[-1] == "approval.decided"
 
 

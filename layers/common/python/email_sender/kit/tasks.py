@@ -206,7 +206,9 @@ def _check_size(result: Mapping[str, Any], item: int) -> None:
 
 def _record(units: WorkflowUnits, envelope: _Envelope, record: StepRecord, took_ms: int | None) -> None:
     with units(envelope.tenant_id) as unit:
-        if unit.runs.get(envelope.run_id) is None:
+        run = unit.runs.get(envelope.run_id)
+        # What a step did is told even where its run has ended meanwhile; that it was refused for that is not its story.
+        if run is None or (record.status is StepStatus.FAILED and run.status not in OPEN):
             return
         unit.runs.record(envelope.run_id, record)
         if took_ms is not None:

@@ -78,16 +78,7 @@ class ApprovalService:
             if approval.status is Decision.PENDING:
                 approval = self._decided(approval, decision, comment, actor)
                 unit.approvals.save(approval)
-                finished = StepRecord(
-                    approval.step,
-                    -1,
-                    "approval",
-                    StepStatus.SUCCEEDED,
-                    approval.requested_at,
-                    result={"decision": str(decision), "approval_id": str(approval.id)},
-                    finished_at=self._now(),
-                )
-                unit.runs.record(approval.run_id, finished)
+                unit.runs.record(approval.run_id, self._finished(approval, decision))
                 unit.runs.set_status(approval.run_id, RunStatus.RUNNING, self._now())
                 data = {"run_id": str(approval.run_id), "decision": str(decision), "by": actor.subject}
                 unit.emit(self._told("approval.decided", tenant_id, approval, data))
@@ -117,6 +108,9 @@ class ApprovalService:
             late = unit.approvals.overdue(now)
             for approval in late:
                 unit.approvals.save(replace(approval, status=Decision.EXPIRED, decided_at=now, delivered_at=now))
+                # The engine goes on by itself, with the step's `on_timeout`.
+                unit.runs.record(approval.run_id, self._finished(approval, Decision.EXPIRED))
+                unit.runs.set_status(approval.run_id, RunStatus.RUNNING, now)
                 data = {"run_id": str(approval.run_id), "decision": "expired", "by": None}
                 unit.emit(self._told("approval.decided", tenant_id, approval, data))
             # Before the commit: after it the transaction has no tenant, and sees nothing.
@@ -137,6 +131,17 @@ class ApprovalService:
             decided_by=actor.subject,
             decided_role=actor.role,
             decided_at=now,
+        )
+
+    def _finished(self, approval: Approval, decision: Decision) -> StepRecord:
+        return StepRecord(
+            approval.step,
+            -1,
+            "approval",
+            StepStatus.SUCCEEDED,
+            approval.requested_at,
+            result={"decision": str(decision), "approval_id": str(approval.id)},
+            finished_at=self._now(),
         )
 
     def _deliver(self, tenant_id: UUID, approval: Approval) -> Approval:
