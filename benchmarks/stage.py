@@ -14,12 +14,15 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
+from email_sender.adapters.memory_cache import MemoryResults
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.kit.ambient import new_id, now
-from email_sender.vectors.caching import Embeddings
+from email_sender.kit.telemetry import cache_lookups
+from email_sender.vectors.caching import CachedIndex, Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
 from local.database import DATABASE, TENANTS, prepare
@@ -120,7 +123,8 @@ def _serve(index: QdrantIndex, database: Database) -> None:
     """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
     import vectors.bootstrap
 
-    service = VectorService(index, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
+    cached = CachedIndex(index, MemoryResults(64 * 1024 * 1024, 60.0), PostgresVersions(database), cache_lookups)
+    service = VectorService(cached, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
     # Before the routes are imported, which take it from there.
     vectors.bootstrap.vector_service = lambda: service  # type: ignore[assignment]  # it is cached, this is not
 
