@@ -63,15 +63,7 @@ class ImportService:
         self, tenant_id: UUID, import_id: UUID, file_name: str, size_bytes: int, created_by: str
     ) -> tuple[Import, str]:
         """Announce an upload: the import, and where to PUT exactly that many bytes within 15 minutes."""
-        known = Import(
-            import_id,
-            ImportStatus.AWAITING_UPLOAD,
-            file_name,
-            _checked_size(size_bytes, "/size_bytes"),
-            f"imports/{import_id}",
-            created_by,
-            self._now(),
-        )
+        known = self._announced(import_id, file_name, size_bytes, created_by)
         known = self._added(tenant_id, known)
         return known, self._uploads.upload_url(known.object_key, known.size_bytes, UPLOAD_SECONDS)
 
@@ -95,14 +87,8 @@ class ImportService:
             if target.format is not Format.NPY:
                 raise InvalidInput.at("/payloads", "Only an npy array has its payloads in a second file.")
             _checked_size(target.payloads_bytes, "/payloads/size_bytes")
-        known = Import(
-            import_id,
-            ImportStatus.AWAITING_UPLOAD,
-            file_name,
-            _checked_size(size_bytes, "/size_bytes"),
-            f"imports/{import_id}",
-            created_by,
-            self._now(),
+        known = replace(
+            self._announced(import_id, file_name, size_bytes, created_by),
             kind=ImportKind.VECTORS,
             collection=target.collection,
             format=target.format,
@@ -179,6 +165,11 @@ class ImportService:
             self._engage(tenant_id, each)
             started += 1
         return started
+
+    def _announced(self, import_id: UUID, file_name: str, size_bytes: int, created_by: str) -> Import:
+        size = _checked_size(size_bytes, "/size_bytes")
+        status, key = ImportStatus.AWAITING_UPLOAD, f"imports/{import_id}"
+        return Import(import_id, status, file_name, size, key, created_by, self._now())
 
     def _added(self, tenant_id: UUID, new: Import) -> Import:
         """As it was announced first: a repeat of the request finds its import."""
