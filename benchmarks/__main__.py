@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bulk, compiling, functions, vectors
+from benchmarks import bulk, compiling, events, functions, vectors
 from local.layout import ROOT
 
 
@@ -56,9 +56,14 @@ def rows(scratch: Path) -> list[Row]:
     found: list[Row] = []
     for name, measured in (("functions", functions.measure), ("compiling", compiling.measure)):
         found += _safely(name, lambda: [Row(**each) for each in measured()])  # noqa: B023
-    for name, on_the_engine in (("vectors", vectors.measure), ("bulk", bulk.measure), ("memory", bulk.measure_memory)):
+    for name, with_servers in (
+        ("events", events.measure),
+        ("vectors", vectors.measure),
+        ("bulk", bulk.measure),
+        ("memory", bulk.measure_memory),
+    ):
         (scratch / name).mkdir()
-        found += _safely(name, lambda: [Row(**each) for each in on_the_engine(scratch / name)])  # noqa: B023
+        found += _safely(name, lambda: [Row(**each) for each in with_servers(scratch / name)])  # noqa: B023
     return found
 
 

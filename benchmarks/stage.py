@@ -43,7 +43,7 @@ COLLECTIONS = {
 }
 
 
-class _Context:
+class Context:
     function_name = "bench"
     memory_limit_in_mb = 1769
     invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:bench"
@@ -83,7 +83,7 @@ class Stage:
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123
             kept, sys.stdout = sys.stdout, nowhere
             try:
-                answer = handler(_event(path, body.decode(), tenant), _Context())
+                answer = handler(_event(path, body.decode(), tenant), Context())
             finally:
                 sys.stdout = kept
         if answer["statusCode"] != 200:

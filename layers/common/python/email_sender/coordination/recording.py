@@ -49,7 +49,8 @@ class Recorder:
         claimed = {event.id: own for event in batch if (own := _claimed_id(event)) is not None}
         announced = self._log.announced(list(claimed.values()))
         recorded = self._log.recorded([own for own in claimed.values() if own not in announced])
-        foreign = [event for event in batch if claimed.get(event.id) not in {*announced, *recorded}]
+        known = {*announced, *recorded}
+        foreign = [event for event in batch if claimed.get(event.id) not in known]
         tenants = self._log.tenants_of([(event.account, event.source) for event in foreign])
         ours = {own: announced[own] for own in claimed.values() if own in announced}
         others = [_foreign(event, tenants) for event in foreign]

@@ -16,11 +16,14 @@ from email_sender.coordination.events import Bus, BusEntry, StoredEvent
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
+# One document for all rows: psycopg takes half of a batch's time to write it as ten arrays.
 _INSERT = """
 insert into events (id, type, payload, source, tenant_id, aggregate_id, sequence, occurred_at, correlation_id,
                     causation_id)
-select * from unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::text[], %s::uuid[], %s::text[], %s::bigint[],
-                     %s::timestamptz[], %s::text[], %s::text[])
+select * from jsonb_to_recordset(%s::jsonb) as row (
+    id uuid, type text, payload jsonb, source text, tenant_id uuid, aggregate_id text, sequence bigint,
+    occurred_at timestamptz, correlation_id text, causation_id text
+)
 on conflict do nothing
 """
 # A due row is pushed away before the bus is asked, so that two relays share the work and a dead one blocks nothing.
@@ -67,21 +70,7 @@ class PostgresEventLog:
 
     def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
         with self._database.platform() as conn:
-            stored = conn.execute(
-                _INSERT,
-                [
-                    [each.id for each in events],
-                    [each.type for each in events],
-                    [Jsonb(_storable(each.payload)) for each in events],
-                    [each.source for each in events],
-                    [each.tenant_id for each in events],
-                    [each.aggregate_id for each in events],
-                    [each.sequence for each in events],
-                    [each.occurred_at for each in events],
-                    [each.correlation_id for each in events],
-                    [each.causation_id for each in events],
-                ],
-            ).rowcount
+            stored = conn.execute(_INSERT, [Jsonb([_row(each) for each in events])]).rowcount
             conn.execute("delete from outbox where id = any(%s)", [list(announced)])
             conn.commit()
         return stored
@@ -171,6 +160,21 @@ def _announced(row: Row) -> StoredEvent:
         correlation_id=detail["correlation_id"],
         causation_id=detail["causation_id"],
     )
+
+
+def _row(event: StoredEvent) -> dict[str, Any]:
+    return {
+        "id": str(event.id),
+        "type": event.type,
+        "payload": _storable(event.payload),
+        "source": event.source,
+        "tenant_id": str(event.tenant_id),
+        "aggregate_id": event.aggregate_id,
+        "sequence": event.sequence,
+        "occurred_at": event.occurred_at.isoformat(),
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+    }
 
 
 def _stored(row: Row) -> StoredEvent:

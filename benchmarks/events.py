@@ -1,0 +1,165 @@
+"""The recorder: a batch from the queue into `events`, against COPY of the same rows."""
+
+import json
+import os
+import secrets
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from benchmarks.stage import Context
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.events import PostgresEventLog
+from email_sender.coordination.events import Event
+from email_sender.coordination.recording import Recorder
+from email_sender.kit.ambient import new_id, now
+from local.database import DATABASE, TENANTS, prepare
+from local.ports import pick
+from local.postgres import HOST, Postgres
+from local.processes import Supervisor
+
+_BATCH = 1_000
+_RUNS = 11
+_TENANT: UUID = TENANTS[0].id
+
+
+def measure(scratch: Path) -> list[dict[str, Any]]:
+    with _database(scratch) as (owner, platform):
+        handle = _handler(platform)
+        ours, theirs = [], []
+        for _ in range(_RUNS + 1):
+            events, others = _events(), _events()
+            _announce(owner, events)
+            queued = _queued(events)
+            ours.append(_seconds(lambda: handle(queued)))  # noqa: B023
+            theirs.append(_seconds(lambda: _copy(owner, others)))  # noqa: B023
+        counted = owner.execute("select count(*) from events").fetchone()
+        if counted is None or counted[0] != 2 * _BATCH * (_RUNS + 1):
+            raise RuntimeError("events are missing")
+    # The first of each opens its connection.
+    rate, copied = (_BATCH / statistics.median(each[1:]) for each in (ours, theirs))
+    return [
+        {"measure": f"recorder: events stored, batches of {_BATCH:,}", "value": rate, "unit": "events/s",
+         "compared_with": "COPY of the same rows", "compared_value": copied, "at_least": 0.4, "runs": _RUNS},
+    ]  # fmt: skip
+
+
+@contextmanager
+def _database(scratch: Path) -> Iterator[tuple[psycopg.Connection[Any], Database]]:
+    server = Postgres(scratch / "postgres", pick("postgres", 35432, print))
+    server.prepare()
+    password = secrets.token_urlsafe(16)
+    with Supervisor() as supervisor:
+        supervisor.start(server.spec())
+        prepare(server, {"app": secrets.token_urlsafe(16), "platform": password})
+        platform = Database(
+            lambda: f"host={HOST} port={server.port} dbname={DATABASE} user=platform password={password}"
+        )
+        with psycopg.connect(
+            server.url(DATABASE), autocommit=True, options="-c search_path=email_sender,public"
+        ) as owner:
+            yield owner, platform
+        platform.close()
+
+
+def _handler(platform: Database) -> Callable[[dict[str, Any]], None]:
+    """The whole handler, as Lambda calls it; its log lines go nowhere."""
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    import coordinator.bootstrap
+
+    recorder = Recorder(PostgresEventLog(platform))
+    # Before the handler is imported, which takes it from there.
+    coordinator.bootstrap.recorder = lambda: recorder  # type: ignore[assignment]  # it is cached, this is not
+    from coordinator.recorder import handler
+
+    def handle(batch: dict[str, Any]) -> None:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            kept, sys.stdout = sys.stdout, nowhere
+            try:
+                answer = handler(batch, Context())  # type: ignore[arg-type]  # what it reads of it is there
+            finally:
+                sys.stdout = kept
+        if answer["batchItemFailures"]:
+            raise RuntimeError("events were not recorded")
+
+    return handle
+
+
+def _events() -> list[Event]:
+    return [
+        Event(
+            id=new_id(),
+            type="vectors.inserted",
+            area="vectors",
+            tenant_id=_TENANT,
+            aggregate_id="document_vectors",
+            occurred_at=now(),
+            data={"collection": "document_vectors", "count": number + 1},
+        )
+        for number in range(_BATCH)
+    ]
+
+
+def _announce(owner: psycopg.Connection[Any], events: Sequence[Event]) -> None:
+    with owner.cursor() as cursor, cursor.copy("copy outbox (id, tenant_id, source, type, detail) from stdin") as copy:
+        for each in events:
+            copy.write_row([each.id, each.tenant_id, each.source, each.type, json.dumps(each.detail())])
+
+
+def _copy(owner: psycopg.Connection[Any], events: Sequence[Event]) -> None:
+    columns = "id, type, payload, source, tenant_id, aggregate_id, sequence, occurred_at, correlation_id, causation_id"
+    with owner.cursor() as cursor, cursor.copy(f"copy events ({columns}) from stdin") as copy:
+        for number, each in enumerate(events):
+            payload = json.dumps(each.detail())
+            copy.write_row(
+                [
+                    each.id,
+                    each.type,
+                    payload,
+                    each.source,
+                    each.tenant_id,
+                    each.aggregate_id,
+                    number,
+                    each.occurred_at,
+                    each.correlation_id,
+                    each.causation_id,
+                ]
+            )
+
+
+def _queued(events: Sequence[Event]) -> dict[str, Any]:
+    """As SQS gives them, each in EventBridge's envelope."""
+    return {
+        "Records": [
+            {
+                "messageId": str(each.id),
+                "body": json.dumps(
+                    {
+                        "version": "0",
+                        "id": str(new_id()),
+                        "detail-type": each.type,
+                        "source": each.source,
+                        "account": "000000000000",
+                        "time": each.occurred_at.isoformat(),
+                        "region": "us-east-1",
+                        "resources": [],
+                        "detail": each.detail(),
+                    }
+                ),
+            }
+            for each in events
+        ]
+    }
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
