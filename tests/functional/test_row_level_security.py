@@ -306,6 +306,8 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
             "import_id": upload, "ordinal": 0, "messages": 1, "stored": 1, "duplicates": 0, "failed": 0,
         },
         "import_errors": {"import_id": upload, "ordinal": 0, "reason": "r"},
+        "vector_writes": {"collection": "c"},
+        "embeddings": {"model": "m", "text_hash": some, "vector": some, "expires_at": now},
     }  # fmt: skip
     with cluster.owner() as conn:
         for table, values in rows.items():
