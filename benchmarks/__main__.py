@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -49,13 +50,10 @@ class Row:
         return {**asdict(self), "ratio": self.ratio, "met": self.met}
 
 
-type Measure = Callable[[Path], list[Row]]
-
-
 def rows(scratch: Path) -> list[Row]:
     found: list[Row] = []
     for name, measured in (("functions", functions.measure), ("compiling", compiling.measure)):
-        found += _safely(name, lambda: [Row(**each) for each in measured()])  # noqa: B023
+        found += _safely(name, measured)
     for name, with_servers in (
         ("events", events.measure),
         ("vectors", vectors.measure),
@@ -63,14 +61,14 @@ def rows(scratch: Path) -> list[Row]:
         ("memory", bulk.measure_memory),
     ):
         (scratch / name).mkdir()
-        found += _safely(name, lambda: [Row(**each) for each in with_servers(scratch / name)])  # noqa: B023
+        found += _safely(name, with_servers, scratch / name)
     return found
 
 
-def _safely(name: str, measure: Callable[[], list[Row]]) -> list[Row]:
+def _safely[**P](name: str, measure: Callable[P, list[dict[str, Any]]], *args: P.args, **kwargs: P.kwargs) -> list[Row]:
     """A bench that breaks says so, and the others go on."""
     try:
-        return measure()
+        return [Row(**each) for each in measure(*args, **kwargs)]
     except Exception as error:
         return [Row(f"{name}: did not run: {type(error).__name__}: {error}", None, "", "", None, runs=0)]
 

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.stage import Context
+from benchmarks.stage import Context, silence
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import PostgresEventLog
 from email_sender.coordination.events import Event
@@ -38,8 +37,8 @@ def measure(scratch: Path) -> list[dict[str, Any]]:
             events, others = _events(), _events()
             _announce(owner, events)
             queued = _queued(events)
-            ours.append(_seconds(lambda: handle(queued)))  # noqa: B023
-            theirs.append(_seconds(lambda: _copy(owner, others)))  # noqa: B023
+            ours.append(_seconds(handle, queued))
+            theirs.append(_seconds(_copy, owner, others))
         counted = owner.execute("select count(*) from events").fetchone()
         if counted is None or counted[0] != 2 * _BATCH * (_RUNS + 1):
             raise RuntimeError("events are missing")
@@ -80,12 +79,8 @@ def _handler(platform: Database) -> Callable[[dict[str, Any]], None]:
     from coordinator.recorder import handler
 
     def handle(batch: dict[str, Any]) -> None:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            kept, sys.stdout = sys.stdout, nowhere
-            try:
-                answer = handler(batch, Context())  # type: ignore[arg-type]  # what it reads of it is there
-            finally:
-                sys.stdout = kept
+        with silence():
+            answer = handler(batch, Context())  # type: ignore[arg-type]  # what it reads of it is there
         if answer["batchItemFailures"]:
             raise RuntimeError("events were not recorded")
 
@@ -159,7 +154,7 @@ def _queued(events: Sequence[Event]) -> dict[str, Any]:
     }
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds[**P](work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> float:
     started = time.perf_counter()
-    work()
+    work(*args, **kwargs)
     return time.perf_counter() - started

@@ -6,7 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,18 @@ class Stage:
         """The whole handler: event in, answer out. Its log and metrics lines go nowhere."""
         from vectors.handler import handler
 
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            kept, sys.stdout = sys.stdout, nowhere
-            try:
-                answer = handler(_event(path, body.decode(), tenant), Context())
-            finally:
-                sys.stdout = kept
+        with silence():
+            answer = handler(_event(path, body.decode(), tenant), Context())
         if answer["statusCode"] != 200:
             raise RuntimeError(answer["body"])
         return dict(json.loads(answer["body"]))
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """What a handler prints, its logs and metrics, goes nowhere."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
+from email_sender.adapters.qdrant.packing import payload_to
 from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.errors import Invalid, Unsupported
 
@@ -18,7 +19,6 @@ type PointId = int | str | UUID
 type Vector = list[float] | list[list[float]] | edge.SparseVector
 
 _FLOAT_BYTES = 4
-_INT64 = range(-(2**63), 2**63)
 
 
 def payload_from(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
@@ -37,27 +37,6 @@ def _python(value: pb.Value) -> Any:
     if kind == "double_value" and not math.isfinite(value.double_value):
         raise Invalid("a payload cannot hold NaN or infinity")
     return getattr(value, kind)
-
-
-def payload_to(payload: Mapping[str, Any] | None) -> dict[str, pb.Value]:
-    """The reverse of ``payload_from``. Integers that need more than 64 signed bits become doubles."""
-    return {key: value_to(item) for key, item in (payload or {}).items()}
-
-
-def value_to(item: Any) -> pb.Value:
-    if item is None:
-        return pb.Value(null_value=pb.NULL_VALUE)
-    if isinstance(item, bool):  # before int: True is one
-        return pb.Value(bool_value=item)
-    if isinstance(item, int):
-        return pb.Value(integer_value=item) if item in _INT64 else pb.Value(double_value=float(item))
-    if isinstance(item, float):
-        return pb.Value(double_value=item)
-    if isinstance(item, str):
-        return pb.Value(string_value=item)
-    if isinstance(item, dict):
-        return pb.Value(struct_value=pb.Struct(fields=payload_to(item)))
-    return pb.Value(list_value=pb.ListValue(values=[value_to(one) for one in item]))
 
 
 def id_from(point_id: pb.PointId) -> PointId:
@@ -189,7 +168,7 @@ def scored_of(point: edge.ScoredPoint, stored: edge.ScoredPoint | edge.Record) -
     """A hit with the payload and the vectors of ``stored``, which may have been read apart."""
     return pb.ScoredPoint(
         id=id_to(point.id),
-        payload=payload_to(stored.payload),
+        payload=payload_to(stored.payload or {}),
         score=point.score,
         version=point.version,
         vectors=vectors_to(stored.vector),
@@ -200,7 +179,7 @@ def scored_of(point: edge.ScoredPoint, stored: edge.ScoredPoint | edge.Record) -
 def retrieved(record: edge.Record) -> pb.RetrievedPoint:
     return pb.RetrievedPoint(
         id=id_to(record.id),
-        payload=payload_to(record.payload),
+        payload=payload_to(record.payload or {}),
         vectors=vectors_to(record.vector),
         order_value=order_value(record.order_value),
     )

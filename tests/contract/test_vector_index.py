@@ -1,21 +1,14 @@
 """What every vector index does: in memory, the local engine over gRPC, and the server that QDRANT_URL names."""
 
-import os
 import random
-import sys
 from array import array
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.errors import Conflict, NotFound
 from email_sender.vectors.lexical import query_terms, terms_of
@@ -36,9 +29,6 @@ from email_sender.vectors.model import (
     Strategy,
     Upsert,
 )
-from local.ports import pick
-from local.processes import Spec, Supervisor
-from tests.fakes.qdrant_memory import MemoryChannel
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -48,45 +38,6 @@ pytestmark = [
 SIZE = 8
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-_SERVER = os.environ.get("QDRANT_URL", "")
-
-
-@pytest.fixture(scope="module", params=["memory", "engine", *(["server"] if _SERVER else [])])
-def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantIndex]:
-    if request.param == "memory":
-        memory = MemoryChannel()
-        yield QdrantIndex(lambda: memory)  # type: ignore[arg-type, return-value]  # the same calls
-        memory.close()
-    elif request.param == "engine":
-        yield from _engine(tmp_path_factory.mktemp("engine"))
-    else:
-        parts = urlsplit(_SERVER)
-        channel = Channel(Address(parts.hostname or "", parts.port or 6334, tls=parts.scheme == "https"))
-        yield QdrantIndex(lambda: channel)
-        channel.close()
-
-
-def _engine(folder: Path) -> Iterator[QdrantIndex]:
-    grpc, http = pick("grpc", 46334, print), pick("http", 46333, print)
-    argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
-    argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
-    with Supervisor() as supervisor:
-        supervisor.start(Spec("qdrant", argv, folder / "log", environment=dict(os.environ)))
-        channel = Channel(Address("127.0.0.1", grpc, tls=False))
-        yield QdrantIndex(lambda: channel)
-        channel.close()
-
-
-@pytest.fixture
-def collection(index: QdrantIndex) -> Collection:
-    made = Collection(
-        f"c{uuid4().hex}", SIZE, Distance.COSINE, quantized=False, lexical=True, model="m",
-        indexed={"contact": "keyword", "sent_at": "datetime"},
-    )  # fmt: skip
-    assert index.prepare(made)
-    return made
 
 
 def axis(number: int) -> array[float]:
@@ -138,34 +89,6 @@ def test_a_collection_that_is_another_is_refused(
     fields = {name: getattr(collection, name) for name in ("name", "size", "distance", "quantized", "lexical", "model")}
     with pytest.raises(Conflict):
         index.prepare(Collection(**{**fields, **changed}))
-
-
-def test_settings_that_differ_are_told_and_the_live_ones_made_so(index: QdrantIndex, collection: Collection) -> None:
-    assert index.changes(collection) == []
-    wanted = replace(collection, quantized=not collection.quantized, segments=3, on_disk=False)
-    found = {each.setting: (each.stored, each.wanted, each.live) for each in index.changes(wanted)}
-    assert found.pop("segments")[1:] == (3, True)
-    assert found == {
-        "quantized": (collection.quantized, not collection.quantized, True),
-        "on_disk": (True, False, True),
-    }
-    index.upsert(OURS, collection.name, [Point(1, axis(1))])
-    for _ in range(2):
-        index.change(wanted, index.changes(wanted))
-        assert index.changes(wanted) == []
-    assert [hit.id for hit in index.search(OURS, collection.name, Search(Nearest(axis(1))))] == [1]
-    back = replace(wanted, quantized=collection.quantized, on_disk=True)
-    index.change(back, index.changes(back))
-    assert index.changes(back) == []
-
-
-def test_what_only_a_new_collection_can_have_is_not_live(index: QdrantIndex, collection: Collection) -> None:
-    wanted = replace(collection, distance=Distance.EUCLID, size=SIZE + 1, shards=7)
-    changes = index.changes(wanted)
-    assert {each.setting for each in changes} == {"distance", "size", "shards"}
-    assert not any(each.live for each in changes)
-    with pytest.raises(ValueError, match="not changed in place"):
-        index.change(wanted, changes)
 
 
 def test_nearest_first_with_the_clients_own_ids_and_payload(index: QdrantIndex, collection: Collection) -> None:

@@ -1,0 +1,57 @@
+"""The index under test: in memory, the local engine over gRPC, and the server that QDRANT_URL names."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.vectors.model import Collection, Distance
+from local.ports import pick
+from local.processes import Spec, Supervisor
+from tests.fakes.qdrant_memory import MemoryChannel
+
+SIZE = 8
+
+_SERVER = os.environ.get("QDRANT_URL", "")
+
+
+@pytest.fixture(scope="module", params=["memory", "engine", *(["server"] if _SERVER else [])])
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantIndex]:
+    if request.param == "memory":
+        memory = MemoryChannel()
+        yield QdrantIndex(lambda: memory)  # type: ignore[arg-type, return-value]  # the same calls
+        memory.close()
+    elif request.param == "engine":
+        yield from _engine(tmp_path_factory.mktemp("engine"))
+    else:
+        parts = urlsplit(_SERVER)
+        channel = Channel(Address(parts.hostname or "", parts.port or 6334, tls=parts.scheme == "https"))
+        yield QdrantIndex(lambda: channel)
+        channel.close()
+
+
+def _engine(folder: Path) -> Iterator[QdrantIndex]:
+    grpc, http = pick("grpc", 46334, print), pick("http", 46333, print)
+    argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
+    argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
+    with Supervisor() as supervisor:
+        supervisor.start(Spec("qdrant", argv, folder / "log", environment=dict(os.environ)))
+        channel = Channel(Address("127.0.0.1", grpc, tls=False))
+        yield QdrantIndex(lambda: channel)
+        channel.close()
+
+
+@pytest.fixture
+def collection(index: QdrantIndex) -> Collection:
+    made = Collection(
+        f"c{uuid4().hex}", SIZE, Distance.COSINE, quantized=False, lexical=True, model="m",
+        indexed={"contact": "keyword", "sent_at": "datetime"},
+    )  # fmt: skip
+    assert index.prepare(made)
+    return made
