@@ -14,7 +14,6 @@ import numpy as np
 from benchmarks.stage import COLLECTIONS, TENANT, Stage, stage
 from email_sender.adapters.point_files import readers
 from email_sender.adapters.postgres.imports import PostgresImportUnits
-from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.kit.ambient import new_id, now
 from email_sender.vectors.bulk_model import BulkUnits, Part
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
@@ -129,7 +128,7 @@ def _import(on: Stage, files: Files, file: Path, kind: Format, collection: Colle
         unit.commit()
     steps = ImportSteps(cast("ImportUnits", units), files, now, new_id)
     key = BulkPlan(cast("ImportUnits", units), files, files, known, readers()).plan(TENANT, import_id)
-    work = BulkWork(cast("BulkUnits", units), files, on.index, known, readers(), steps, PostgresVersions(on.database))
+    work = BulkWork(cast("BulkUnits", units), files, on.gated, known, readers(), steps)
     for part in json.loads(b"".join(files.read(key, None))):
         work.work(TENANT, import_id, Part(**part))
     done = steps.finish(TENANT, import_id)

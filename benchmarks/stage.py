@@ -16,15 +16,18 @@ from qdrant_client import QdrantClient, models
 
 from email_sender.adapters.memory_cache import MemoryResults
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.serving import PostgresGate, PostgresServed
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.caching import CachedIndex, Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
+from email_sender.vectors.serving import GatedIndex, ServedCollections
 from local.database import DATABASE, TENANTS, prepare
 from local.ports import pick
 from local.postgres import HOST, Postgres
@@ -54,6 +57,7 @@ class Context:
 class Stage:
     raw: QdrantClient
     index: QdrantIndex
+    gated: GatedIndex
     database: Database
     engine_pid: int
 
@@ -115,21 +119,26 @@ def stage(scratch: Path) -> Iterator[Stage]:
         index = QdrantIndex(lambda: channel)
         for each in COLLECTIONS.values():
             index.prepare(each)
-        _serve(index, database)
-        yield Stage(raw, index, database, engine.process.pid)
+        gated = GatedIndex(
+            index,
+            PostgresGate(database, lambda: None),
+            ServedCollections(COLLECTIONS, PostgresServed(lambda: database, PLATFORM_TENANT)),
+        )
+        _serve(gated, database)
+        yield Stage(raw, index, gated, database, engine.process.pid)
         raw.close()
         channel.close()
         database.close()
 
 
-def _serve(index: QdrantIndex, database: Database) -> None:
+def _serve(index: GatedIndex, database: Database) -> None:
     """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
     import vectors.bootstrap
 
     cached = CachedIndex(index, MemoryResults(64 * 1024 * 1024, 60.0), PostgresVersions(database), cache_lookups)
     service = VectorService(cached, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
     # Before the routes are imported, which take it from there.
-    vectors.bootstrap.vector_service = lambda: service  # type: ignore[assignment]  # it is cached, this is not
+    vectors.bootstrap.vector_service = lambda: service
 
 
 def _event(path: str, body: str, tenant: UUID) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every cache of embeddings does, near and shared, and both stores of write versions."""
+"""What every cache of embeddings does, near and shared."""
 
 from array import array
 from collections.abc import Callable
@@ -11,10 +11,9 @@ import pytest
 
 from email_sender.adapters.memory_cache import MemoryEmbeddings
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
-from email_sender.errors import Unavailable
-from email_sender.vectors.caching import EmbeddingCache, Versions
-from tests.fakes.vector_cache import MemoryVersions
+from email_sender.adapters.postgres.serving import PostgresGate
+from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings
+from email_sender.vectors.caching import EmbeddingCache
 
 A, B, C = (sha256(text.encode()).digest() for text in "abc")
 ONE, TWO = array("f", [0.25, -1.5]), array("f", [1e-30, 3.0])
@@ -23,11 +22,6 @@ ONE, TWO = array("f", [0.25, -1.5]), array("f", [1e-30, 3.0])
 @pytest.fixture(params=["memory", "postgres"])
 def cache(request: pytest.FixtureRequest, app_role: Database) -> EmbeddingCache:
     return MemoryEmbeddings(10_000, 60) if request.param == "memory" else PostgresEmbeddings(app_role)
-
-
-@pytest.fixture(params=["fake", "postgres"])
-def versions(request: pytest.FixtureRequest, app_role: Database) -> Versions:
-    return MemoryVersions() if request.param == "fake" else PostgresVersions(app_role)
 
 
 def test_what_was_put_comes_back_and_nothing_else(cache: EmbeddingCache, tenant: UUID) -> None:
@@ -63,22 +57,7 @@ def test_a_database_that_is_away_is_an_empty_cache(tenant: UUID) -> None:
     cache = PostgresEmbeddings(away)
     cache.put(tenant, "m", {A: ONE})
     assert cache.get(tenant, "m", [A]) == {}
-    # Of a write nobody may be told that it is done before the version changed.
-    with pytest.raises(Unavailable):
-        PostgresVersions(away).touch(tenant, "c")
     away.close()
-
-
-def test_a_version_stands_until_the_next_write(versions: Versions, new_tenant: Callable[[], UUID]) -> None:
-    ours, theirs = new_tenant(), new_tenant()
-    seen = [versions.read(ours, "c")]
-    assert versions.read(ours, "c") == seen[0]
-    for _ in range(3):
-        versions.touch(ours, "c")
-        assert versions.read(ours, "c") == versions.read(ours, "c")
-        seen.append(versions.read(ours, "c"))
-    assert len(set(seen)) == 4
-    assert versions.read(ours, "d") == versions.read(theirs, "c") == seen[0]
 
 
 @pytest.mark.parametrize("table", ["vector_writes", "embeddings"])
@@ -87,7 +66,8 @@ def test_rows_of_another_tenant_cannot_be_seen_or_made(
 ) -> None:
     ours, theirs = new_tenant(), new_tenant()
     for tenant_id in (ours, theirs):
-        PostgresVersions(app_role).touch(tenant_id, "c")
+        with PostgresGate(app_role, lambda: None).open(tenant_id, "c", "c", list):
+            pass
         PostgresEmbeddings(app_role).put(tenant_id, "m", {A: ONE})
     with app_role.tenant(ours) as conn:
         found = conn.execute(f"select distinct tenant_id from {table}").fetchall()

@@ -18,7 +18,6 @@ from email_sender.vectors.import_model import Format, Import, ImportKind, Import
 from email_sender.vectors.import_work import ImportSteps
 from email_sender.vectors.model import ClientId, Collection, Distance, Point
 from email_sender.vectors.ports import VectorIndex
-from tests.fakes.vector_cache import MemoryVersions
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SMALL = Collection("small", 4, Distance.COSINE, quantized=False)
@@ -148,7 +147,7 @@ class Bulk:
         self.uploads = MemoryUploads(**{key: content})
         if payloads is not None:
             self.uploads.files[f"{key}/payloads"] = payloads
-        self.index, self.store, self.versions = MemoryIndex(), MemoryImports(), MemoryVersions()
+        self.index, self.store = MemoryIndex(), MemoryImports()
         self.store.imports[self.id] = Import(
             self.id,
             ImportStatus.PROCESSING,
@@ -174,7 +173,6 @@ class Bulk:
             known,
             readers(),
             self.steps,
-            self.versions,
         )
 
     def plan(self) -> list[Part]:

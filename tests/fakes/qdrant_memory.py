@@ -23,6 +23,7 @@ class MemoryChannel:
         self._configs: dict[str, Any] = {}
 
     state = "closed"
+    snapshots = False
 
     def points(self, method: str, request: bytes, **_: Any) -> Any:
         return self._answered(_POINTS[method], request)
@@ -100,8 +101,41 @@ class MemoryChannel:
 
     def update_aliases(self, request: Any) -> Any:
         for action in request.actions:
-            self._aliases[action.create_alias.alias_name] = action.create_alias.collection_name
+            if action.HasField("delete_alias"):
+                del self._aliases[action.delete_alias.alias_name]
+            else:
+                self._aliases[action.create_alias.alias_name] = action.create_alias.collection_name
         return pb.CollectionOperationResponse(result=True)
+
+    def drop(self, request: Any) -> Any:
+        self._client.delete_collection(request.collection_name)
+        return pb.CollectionOperationResponse(result=True)
+
+    def snapshot(self, collection: str) -> str | None:
+        return f"{collection}.snapshot" if self.snapshots else None
+
+    def scroll(self, request: Any) -> Any:
+        found, following = self._client.scroll(
+            self._name(request.collection_name),
+            scroll_filter=GrpcToRest.convert_filter(request.filter),
+            limit=request.limit,
+            offset=GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None,
+            with_payload=request.with_payload.enable,
+            with_vectors=request.with_vectors.enable,
+        )
+        return pb.ScrollResponse(
+            result=[RestToGrpc.convert_record(each) for each in found],
+            next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
+        )
+
+    def retrieve(self, request: Any) -> Any:
+        found = self._client.retrieve(
+            self._name(request.collection_name),
+            [GrpcToRest.convert_point_id(each) for each in request.ids],
+            with_payload=request.with_payload.enable,
+            with_vectors=request.with_vectors.enable,
+        )
+        return pb.GetResponse(result=[RestToGrpc.convert_record(each) for each in found])
 
     def upsert(self, request: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(each) for each in request.points]
@@ -109,7 +143,9 @@ class MemoryChannel:
         return pb.PointsOperationResponse()
 
     def delete(self, request: Any) -> Any:
-        chosen = models.FilterSelector(filter=GrpcToRest.convert_filter(request.points.filter))
+        chosen: Any = models.FilterSelector(filter=GrpcToRest.convert_filter(request.points.filter))
+        if request.points.HasField("points"):
+            chosen = [GrpcToRest.convert_point_id(each) for each in request.points.points.ids]
         self._client.delete(self._name(request.collection_name), chosen)
         return pb.PointsOperationResponse()
 
@@ -180,12 +216,15 @@ _POINTS: Mapping[str, tuple[Any, Callable[[MemoryChannel, Any], Any]]] = {
     "QueryBatch": (pb.QueryBatchPoints, MemoryChannel.query_batch),
     "QueryGroups": (pb.QueryPointGroups, MemoryChannel.query_groups),
     "Count": (pb.CountPoints, MemoryChannel.count),
+    "Scroll": (pb.ScrollPoints, MemoryChannel.scroll),
+    "Get": (pb.GetPoints, MemoryChannel.retrieve),
 }
 _COLLECTIONS: Mapping[str, tuple[Any, Callable[[MemoryChannel, Any], Any]]] = {
     "CollectionExists": (pb.CollectionExistsRequest, MemoryChannel.exists),
     "Create": (pb.CreateCollection, MemoryChannel.create),
     "Get": (pb.GetCollectionInfoRequest, MemoryChannel.get),
     "Update": (pb.UpdateCollection, MemoryChannel.update),
+    "Delete": (pb.DeleteCollection, MemoryChannel.drop),
     "ListAliases": (pb.ListAliasesRequest, MemoryChannel.list_aliases),
     "UpdateAliases": (pb.ChangeAliases, MemoryChannel.update_aliases),
 }

@@ -21,3 +21,8 @@ class MemoryVersions:
         if self.down:
             raise Unavailable("The database did not answer.")
         self._versions[tenant_id, collection] = uuid4()
+
+    def touch_all(self, collection: str) -> None:
+        for tenant_id, known in list(self._versions):
+            if known == collection:
+                self.touch(tenant_id, collection)

@@ -64,7 +64,7 @@ class Vectors:
             self.index.prepare(each)
         self.service = VectorService(
             self.index,
-            Embeddings({"words": self.model}),
+            Embeddings({"words": {self.model.model: self.model}}),
             collections,
             self.told,
             lambda: datetime(2026, 1, 1, tzinfo=UTC),

@@ -9,7 +9,6 @@ import pytest
 from email_sender.adapters.point_files import readers
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.imports import PostgresImportUnits
-from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.kit.ambient import new_id, now
 from email_sender.vectors.bulk_model import Part
@@ -43,7 +42,6 @@ class World:
         self.service = ImportService(self.units, self.uploads, lambda: self.engine, lambda: known, now, new_id)
         self.steps = ImportSteps(self.units, self.uploads, now, new_id)
         self.plan = BulkPlan(self.units, self.uploads, self.uploads, known, readers())
-        self.versions = PostgresVersions(database)
         self.work = BulkWork(
             self.units,
             self.uploads,
@@ -51,7 +49,6 @@ class World:
             known,
             readers(),
             self.steps,
-            self.versions,
         )
 
     def announce(self, size: int, kind: Format = Format.NDJSON, payloads: int | None = None) -> UUID:
@@ -187,11 +184,3 @@ def test_another_tenants_import_is_not_there(world: World, app_role: Database) -
     other = World(new_id(), app_role)
     with pytest.raises(NotFound):
         other.work.work(other.tenant, import_id, Part(0, 0, 100))
-
-
-def test_a_part_is_told_to_the_caches_before_it_is_done(world: World) -> None:
-    before = world.versions.read(world.tenant, SMALL.name)
-    import_id = world.arrived(GOOD)
-    world.plan.plan(world.tenant, import_id)
-    world.work.work(world.tenant, import_id, Part(0, 0, 10_000))
-    assert world.versions.read(world.tenant, SMALL.name) != before

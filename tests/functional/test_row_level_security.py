@@ -30,6 +30,10 @@ _PLATFORM_READS = {
     "event_sources": {"*"},
     "runs": {"id", "tenant_id"},
     "imports": {"id", "tenant_id"},
+    # Of which points were written, not what they are.
+    "vector_changes": {"*"},
+    "served_collections": {"*"},
+    "vector_writes": {"collection"},
 }
 
 
@@ -222,7 +226,7 @@ def test_the_platform_reads_what_it_needs_and_no_content(
                     conn.execute(query)
 
 
-def test_the_platform_writes_only_the_outbox_and_the_events(cluster: Cluster) -> None:
+def test_the_platform_writes_only_events_and_what_is_served(cluster: Cluster) -> None:
     granted = cluster.look(
         "select table_name as t, privilege_type as p from information_schema.role_table_grants "
         "where grantee = 'platform' and privilege_type <> 'SELECT' order by 1, 2"
@@ -231,6 +235,10 @@ def test_the_platform_writes_only_the_outbox_and_the_events(cluster: Cluster) ->
         ("events", "INSERT"),
         ("outbox", "DELETE"),
         ("outbox", "UPDATE"),
+        ("served_collections", "INSERT"),
+        ("served_collections", "UPDATE"),
+        ("vector_changes", "DELETE"),
+        ("vector_changes", "UPDATE"),
     ]
 
 
@@ -258,7 +266,7 @@ def _count(cluster: Cluster, table: str, tenant: UUID) -> int:
 def _fill(cluster: Cluster, tenant: UUID) -> None:
     """One row in every table; what refers to another row refers to one of the same tenant."""
     now, some = datetime.now(UTC), os.urandom(32)
-    contact, thread, template, draft, workflow, run, upload = (new_id() for _ in range(7))
+    contact, thread, template, draft, workflow, run, upload, job = (new_id() for _ in range(8))
     rows: dict[str, dict[str, Any]] = {
         "data_keys": {"purpose": "content", "version": 1, "wrapped": some},
         "idempotency": {
@@ -307,6 +315,12 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
         },
         "import_errors": {"import_id": upload, "ordinal": 0, "reason": "r"},
         "vector_writes": {"collection": "c"},
+        "vector_changes": {"collection": "c", "point": new_id()},
+        "vector_jobs": {
+            "id": job, "kind": "migration", "status": "completed", "collection": "c", "source": Jsonb({}),
+            "target": Jsonb({}), "created_by": "ann", "created_at": now,
+        },
+        "vector_job_parts": {"job_id": job, "phase": "copy", "ordinal": 0},
         "embeddings": {"model": "m", "text_hash": some, "vector": some, "expires_at": now},
     }  # fmt: skip
     with cluster.owner() as conn:
@@ -315,3 +329,7 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
             places = sql.SQL(", ").join([sql.Placeholder()] * (len(values) + 1))
             insert = sql.SQL("insert into {} ({}) values ({})").format(sql.Identifier(table), names, places)
             conn.execute(insert, [tenant, *values.values()])
+        conn.execute(
+            "insert into served_collections (name, stored_as, size, distance, lexical) "
+            "values ('c', 'c-1', 8, 'Cosine', false) on conflict do nothing"
+        )

@@ -7,7 +7,7 @@ import pytest
 
 from email_sender.errors import InvalidInput
 from email_sender.vectors.model import collections
-from vectors.bootstrap import EngineSettings
+from vectors.bootstrap import EngineSettings, ModelSettings
 
 ENVIRONMENT = {"STAGE": "test", "DATABASE_HOST": "h", "EVENT_BUS": "b", "QDRANT_HOST": "q"}
 OPENAI = {"provider": "openai", "endpoint": "https://models.example/v1", "model": "small", "size": 768}
@@ -25,12 +25,21 @@ def test_nothing_said_is_no_models_of_their_own(text: str) -> None:
 
 def test_a_model_is_read() -> None:
     read = settings({"document_vectors": OPENAI}).embedding_models["document_vectors"]
+    assert isinstance(read, ModelSettings)
     assert (read.provider, read.size, read.endpoint, read.model) == ("openai", 768, OPENAI["endpoint"], "small")
+
+
+def test_a_collection_on_its_way_to_another_model_names_both() -> None:
+    bedrock = {"provider": "bedrock", "size": 512}
+    read = settings({"message_vectors": [bedrock, {"provider": "wordllama"}]}).embedding_models["message_vectors"]
+    assert isinstance(read, list)
+    assert [(each.provider, each.size) for each in read] == [("bedrock", 512), ("wordllama", 0)]
 
 
 @pytest.mark.parametrize(
     "models",
     [
+        {"message_vectors": []}, {"message_vectors": [{"provider": "magic"}]},
         "{", "[]", "3", {"document_vectors": {}}, {"document_vectors": {"provider": "magic"}},
         {"document_vectors": {**OPENAI, "size": 0}}, {"document_vectors": {**OPENAI, "endpoint": ""}},
         {"document_vectors": {**OPENAI, "key": "sk-1"}}, {"message_vectors": {"provider": "bedrock", "size": 300}},

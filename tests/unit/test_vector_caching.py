@@ -1,6 +1,7 @@
 """Answers that are given again, and those that must not be."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,8 +22,10 @@ from email_sender.vectors.model import (
     Upsert,
     Write,
 )
+from email_sender.vectors.serving import GatedIndex, ServedCollections
+from tests.fakes.serving import MemoryServing
 from tests.fakes.vector_cache import MemoryVersions
-from tests.fakes.vectors import Letters, Vectors
+from tests.fakes.vectors import PLAIN, WORDS, Letters, Vectors
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -43,7 +46,7 @@ class Cached:
         self.versions = MemoryVersions()
         self.lookups: list[tuple[str, int, int]] = []
         self.index = CachedIndex(
-            self,  # the rest is the engine's, by __getattr__
+            GatedIndex(self, MemoryServing(self.versions), ServedCollections({}, MemoryServing())),  # by __getattr__
             MemoryResults(100_000, 60),
             self.versions,
             lambda *each: self.lookups.append(each),
@@ -187,37 +190,42 @@ def test_results_are_bounded_by_time() -> None:
 def test_a_text_is_embedded_once_whoever_of_the_tenant_asks() -> None:
     model, lookups = Letters(), list[tuple[str, int, int]]()
     cache = MemoryEmbeddings(10_000, 60)
-    made = Embeddings({"words": model}, {"words": [cache]}, lambda *each: lookups.append(each))
-    first = made.embed(OURS, "words", ["aa", "e", "aa"])
+    made = Embeddings({"words": {"letters": model}}, {"words": [cache]}, lambda *each: lookups.append(each))
+    first = made.embed(OURS, WORDS, ["aa", "e", "aa"])
     assert [list(each) for each in first] == [list(each) for each in model.embed(["aa", "e", "aa"])]
     calls = model.calls
-    again = made.embed(OURS, "words", ["e", "aa"])
+    again = made.embed(OURS, WORDS, ["e", "aa"])
     assert [list(each) for each in again] == [pytest.approx(list(each)) for each in (first[1], first[0])]
     assert model.calls == calls
-    made.embed(OURS, "words", ["e", "io"])
+    made.embed(OURS, WORDS, ["e", "io"])
     assert lookups == [("embeddings", 0, 2), ("embeddings", 2, 0), ("embeddings", 1, 1)]
-    made.embed(THEIRS, "words", ["e"])
+    made.embed(THEIRS, WORDS, ["e"])
     assert lookups[-1] == ("embeddings", 0, 1)
 
 
 def test_what_the_shared_level_knows_comes_nearer() -> None:
     model, near, shared = Letters(), MemoryEmbeddings(10_000, 60), MemoryEmbeddings(10_000, 60)
-    Embeddings({"words": model}, {"words": [shared]}).embed(OURS, "words", ["a"])
-    made = Embeddings({"words": model}, {"words": [near, shared]})
-    made.embed(OURS, "words", ["a"])
+    Embeddings({"words": {"letters": model}}, {"words": [shared]}).embed(OURS, WORDS, ["a"])
+    made = Embeddings({"words": {"letters": model}}, {"words": [near, shared]})
+    made.embed(OURS, WORDS, ["a"])
     assert model.calls == 1
-    assert Embeddings({"words": model}, {"words": [near]}).embed(OURS, "words", ["a"])
+    assert Embeddings({"words": {"letters": model}}, {"words": [near]}).embed(OURS, WORDS, ["a"])
     assert model.calls == 1
 
 
 def test_two_models_do_not_share_vectors() -> None:
     cache, one, two = MemoryEmbeddings(10_000, 60), Letters(), Letters()
     two.model = "others"
-    made = Embeddings({"x": one, "y": two}, {"x": [cache], "y": [cache]})
-    made.embed(OURS, "x", ["a"])
-    made.embed(OURS, "y", ["a"])
+    made = Embeddings({"words": {"letters": one, "others": two}}, {"words": [cache]})
+    made.embed(OURS, WORDS, ["a"])
+    made.embed(OURS, replace(WORDS, model="others"), ["a"])
     assert (one.calls, two.calls) == (1, 1)
 
 
+def test_a_model_that_is_not_configured_is_said() -> None:
+    with pytest.raises(Unavailable, match="embedded by others"):
+        Embeddings({"words": {"letters": Letters()}}).embed(OURS, replace(WORDS, model="others"), ["a"])
+
+
 def test_nothing_to_embed_asks_nobody() -> None:
-    assert Embeddings({}).embed(OURS, "plain", []) == []
+    assert Embeddings({}).embed(OURS, PLAIN, []) == []

@@ -11,11 +11,14 @@ from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
+from email_sender.adapters.postgres.jobs import PostgresJobUnits
+from email_sender.adapters.postgres.serving import PostgresGate, PostgresServed
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
-from email_sender.adapters.stepfunctions import StepFunctionsImports
+from email_sender.adapters.stepfunctions import StepFunctionsImports, StepFunctionsJobs
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
@@ -26,14 +29,17 @@ from email_sender.vectors.caching import CachedIndex, EmbeddingCache, Embeddings
 from email_sender.vectors.import_model import ImportKind
 from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
+from email_sender.vectors.jobs import JobService
 from email_sender.vectors.model import Collection, collections
 from email_sender.vectors.ports import Embedder, VectorIndex
 from email_sender.vectors.service import VectorService
+from email_sender.vectors.serving import GatedIndex, Served, ServedCollections
 from email_sender.vectors.settings import SettingsService
 
 if TYPE_CHECKING:
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.index import QdrantIndex
+    from email_sender.adapters.qdrant.settings import Placement
 
 # Of a sandbox's 1,769 MB. A tenant reads its own writes whatever the time; it bounds what a restored engine leaves.
 _RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
@@ -86,7 +92,11 @@ class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_shards: Annotated[int, Field(ge=1)] = 1
     qdrant_replicas: Annotated[int, Field(ge=1)] = 1
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
-    embedding_models: Annotated[dict[str, ModelSettings], BeforeValidator(_json)] = Field(default_factory=dict)
+    # Of several, the first is for collections that are made anew; the others are of those that have been.
+    embedding_models: Annotated[
+        dict[str, ModelSettings | Annotated[list[ModelSettings], Field(min_length=1, max_length=10)]],
+        BeforeValidator(_json),
+    ] = Field(default_factory=dict)
     embedding_secret_arn: str = ""
     collections: Annotated[dict[str, CollectionSettings], BeforeValidator(_json)] = Field(default_factory=dict)
     vector_cache: Literal["on", "off"] = "on"
@@ -96,6 +106,7 @@ class ImportSettings(DatabaseSettings, BusSettings):
     uploads_bucket: NonEmpty
     import_machine_arn: str = ""
     vectors_import_machine_arn: str = ""
+    vectors_job_machine_arn: str = ""
 
 
 @cache
@@ -109,7 +120,7 @@ def import_settings() -> ImportSettings:
 
 
 @cache
-def _database() -> Database:
+def app_database() -> Database:
     return database(DatabaseSettings.from_environment())
 
 
@@ -119,7 +130,7 @@ def _bus() -> EventBridgeBus:
 
 
 @cache
-def _engine() -> "Channel":
+def engine_channel() -> "Channel":
     from email_sender.adapters.qdrant.channel import Address, Channel
 
     settings = engine_settings()
@@ -131,39 +142,43 @@ def _engine() -> "Channel":
 
 @cache
 def index() -> VectorIndex:
-    """The engine, with its answers remembered where that is on."""
+    """The engine behind the gate of writes, with its answers remembered where that is on."""
+    gated = GatedIndex(engine_index(), PostgresGate(app_database(), _served().forget), _served())
     if engine_settings().vector_cache == "off":
-        return engine_index()
+        return gated
     from email_sender.adapters.memory_cache import MemoryResults
 
     results = MemoryResults(_RESULTS_BYTES, _RESULTS_SECONDS)
-    return CachedIndex(engine_index(), results, write_versions(), cache_lookups)
+    return CachedIndex(gated, results, PostgresVersions(app_database()), cache_lookups)
 
 
 @cache
 def engine_index() -> "QdrantIndex":
-    """The engine alone: whoever writes through it tells write_versions() of it."""
+    """The engine alone: nothing is to be written through it past the gate."""
     from email_sender.adapters.qdrant.index import QdrantIndex
+
+    return QdrantIndex(engine_channel, placement(), _served().stored_as)
+
+
+@cache
+def placement() -> "Placement":
     from email_sender.adapters.qdrant.settings import Placement
 
+    return Placement(engine_settings().qdrant_shards, engine_settings().qdrant_replicas)
+
+
+def _model_settings() -> dict[str, list[ModelSettings]]:
     settings = engine_settings()
-    return QdrantIndex(_engine, Placement(settings.qdrant_shards, settings.qdrant_replicas))
+    named = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
+    return {collection: each if isinstance(each, list) else [each] for collection, each in named.items()}
 
 
 @cache
-def write_versions() -> PostgresVersions:
-    return PostgresVersions(_database())
-
-
-def _model_settings() -> dict[str, ModelSettings]:
-    settings = engine_settings()
-    return {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
-
-
-@cache
-def models() -> dict[str, Embedder]:
-    """The embedding model of each collection that has one."""
-    return {collection: _model(each) for collection, each in _model_settings().items()}
+def models() -> dict[str, dict[str, Embedder]]:
+    """The embedding models of each collection that has some, by their ids; the first is the one it is made with."""
+    return {
+        collection: {made.model: made for made in map(_model, each)} for collection, each in _model_settings().items()
+    }
 
 
 @cache
@@ -173,9 +188,9 @@ def embeddings() -> Embeddings:
         return Embeddings(models())
     from email_sender.adapters.memory_cache import MemoryEmbeddings
 
-    near, shared = MemoryEmbeddings(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS), PostgresEmbeddings(_database())
+    near, shared = MemoryEmbeddings(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS), PostgresEmbeddings(app_database())
     caches: dict[str, list[EmbeddingCache]] = {
-        collection: [near] if each.provider == "wordllama" else [near, shared]
+        collection: [near] if all(one.provider == "wordllama" for one in each) else [near, shared]
         for collection, each in _model_settings().items()
     }
     return Embeddings(models(), caches, cache_lookups)
@@ -198,24 +213,65 @@ def _embedding_key() -> str:
 
 
 @cache
-def known_collections() -> dict[str, Collection]:
+def configured_collections() -> dict[str, Collection]:
     settings = {name: each.model_dump(exclude_none=True) for name, each in engine_settings().collections.items()}
-    return dict(collections({name: (each.model, each.size) for name, each in models().items()}, settings))
+    firsts = {name: next(iter(each.values())) for name, each in models().items()}
+    return dict(collections({name: (each.model, each.size) for name, each in firsts.items()}, settings))
 
 
 @cache
+def _served() -> ServedCollections:
+    return ServedCollections(configured_collections(), PostgresServed(app_database, PLATFORM_TENANT))
+
+
+def served_collections() -> ServedCollections:
+    """The collections as they are served now. Asked for once an invocation: it holds still within one."""
+    _served().refresh()
+    return _served()
+
+
 def vector_service() -> VectorService:
-    return VectorService(index(), embeddings(), known_collections(), Units(_database(), _bus()), now, new_id)
+    served_collections()
+    return _vector_service()
+
+
+@cache
+def _vector_service() -> VectorService:
+    return VectorService(index(), embeddings(), _served(), Units(app_database(), _bus()), now, new_id)
+
+
+def batch_service() -> BatchService:
+    served_collections()
+    return _batch_service()
+
+
+@cache
+def _batch_service() -> BatchService:
+    return BatchService(index(), _vector_service())
 
 
 @cache
 def settings_service() -> SettingsService:
-    return SettingsService(engine_index(), known_collections())
+    return SettingsService(engine_index(), configured_collections())
 
 
 @cache
-def batch_service() -> BatchService:
-    return BatchService(index(), vector_service())
+def job_units() -> PostgresJobUnits:
+    return PostgresJobUnits(app_database(), _bus())
+
+
+@cache
+def job_service() -> JobService:
+    def machine() -> StepFunctionsJobs:
+        return StepFunctionsJobs(lambda: client("stepfunctions"), import_settings().vectors_job_machine_arn)
+
+    def served() -> dict[str, Served]:
+        return {each.name: each for each in PostgresServed(app_database, PLATFORM_TENANT).all()}
+
+    def sizes() -> dict[str, dict[str, int]]:
+        return {collection: {name: each.size for name, each in found.items()} for collection, found in models().items()}
+
+    return JobService(job_units(), machine, served, sizes, now)
 
 
 @cache
@@ -225,7 +281,7 @@ def uploads() -> S3Uploads:
 
 @cache
 def import_units() -> PostgresImportUnits:
-    return PostgresImportUnits(_database(), _bus())
+    return PostgresImportUnits(app_database(), _bus())
 
 
 @cache
@@ -238,7 +294,7 @@ def import_service() -> ImportService:
         }
         return StepFunctionsImports(lambda: client("stepfunctions"), machines)
 
-    return ImportService(import_units(), uploads(), engine, known_collections, now, new_id)
+    return ImportService(import_units(), uploads(), engine, served_collections, now, new_id)
 
 
 @cache
@@ -246,21 +302,31 @@ def import_steps() -> ImportSteps:
     return ImportSteps(import_units(), uploads(), now, new_id)
 
 
-@cache
 def chunk_work() -> ChunkWork:
+    served_collections()
+    return _chunk_work()
+
+
+@cache
+def _chunk_work() -> ChunkWork:
     from email_sender.adapters.mail_text import MailTextCleaner
     from email_sender.adapters.vault import PostgresVault
 
-    vault = PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
-    units = PostgresArchiveUnits(_database(), vault, _bus())
-    return ChunkWork(units, uploads(), MailTextCleaner(), index(), models()["message_vectors"])
+    vault = PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
+    units = PostgresArchiveUnits(app_database(), vault, _bus())
+    return ChunkWork(units, uploads(), MailTextCleaner(), index(), _messages_model)
+
+
+def _messages_model() -> Embedder:
+    """The one that what is served was embedded by."""
+    return embeddings().model(_served()["message_vectors"])
 
 
 @cache
 def workflow_units() -> PostgresWorkflowUnits:
-    return PostgresWorkflowUnits(_database(), _bus())
+    return PostgresWorkflowUnits(app_database(), _bus())
 
 
 @cache
 def idempotency() -> PostgresIdempotency:
-    return PostgresIdempotency(_database())
+    return PostgresIdempotency(app_database())

@@ -4,16 +4,24 @@ from functools import cache
 
 from email_sender.adapters.point_files import readers
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from vectors.bootstrap import engine_index, import_steps, import_units, known_collections, uploads, write_versions
+from vectors.bootstrap import import_steps, import_units, index, served_collections, uploads
 
 
-@cache
 def bulk_plan() -> BulkPlan:
-    return BulkPlan(import_units(), uploads(), uploads(), known_collections(), readers())
+    served_collections()
+    return _bulk_plan()
 
 
 @cache
+def _bulk_plan() -> BulkPlan:
+    return BulkPlan(import_units(), uploads(), uploads(), served_collections(), readers())
+
+
 def bulk_work() -> BulkWork:
-    return BulkWork(
-        import_units(), uploads(), engine_index(), known_collections(), readers(), import_steps(), write_versions()
-    )
+    served_collections()
+    return _bulk_work()
+
+
+@cache
+def _bulk_work() -> BulkWork:
+    return BulkWork(import_units(), uploads(), index(), served_collections(), readers(), import_steps())

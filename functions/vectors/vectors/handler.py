@@ -2,9 +2,9 @@
 
 from email_sender.kit.http import create_app, lambda_handler
 from vectors.bootstrap import idempotency
-from vectors.routes import batch, imports, points, settings
+from vectors.routes import batch, imports, jobs, points, settings
 
-# Imports first: "/vectors/imports" would else be a point's id.
-app = create_app("Email Sender: vectors", [imports.router, batch.router, settings.router, points.router])
+# Points last: "/vectors/imports" would else be a point's id.
+app = create_app("Email Sender: vectors", [imports.router, jobs.router, batch.router, settings.router, points.router])
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

@@ -5,11 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.kit.deployment import deployment_step
-from vectors.bootstrap import engine_index, known_collections
+from vectors.jobs import preparation
 
 
 def prepare() -> dict[str, Any]:
-    return {"made": [each.name for each in known_collections().values() if engine_index().prepare(each)]}
+    return {"made": preparation().prepare()}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

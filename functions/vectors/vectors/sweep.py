@@ -1,4 +1,4 @@
-"""Every minute: imports that the engine lost."""
+"""Every minute: imports and jobs that the engine lost."""
 
 from functools import cache
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.adapters.postgres.directory import Directory
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import DomainError
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
-from vectors.bootstrap import import_service
+from vectors.bootstrap import import_service, job_service
 
 
 @cache
@@ -19,7 +20,7 @@ def _directory() -> Directory:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    started = 0
+    started = job_service().sweep(PLATFORM_TENANT)
     for tenant_id in _directory().tenants():
         try:
             started += import_service().sweep(tenant_id)

@@ -1,6 +1,7 @@
 """The bucket of uploads. Implements vectors.import_model.Uploads and vectors.bulk_model.PlanStore."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from email_sender.errors import NotFound, Unavailable
@@ -9,6 +10,21 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK_BYTES = 1024 * 1024
+
+
+@contextmanager
+def translated(gone: str) -> Iterator[None]:
+    """Nobody above knows botocore. Raises NotFound(gone) where the object is not there, else Unavailable."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion", "404"):
+            raise NotFound(gone) from error
+        raise Unavailable("The bucket did not answer.") from error
+    except BotoCoreError as error:
+        raise Unavailable("The bucket did not answer.") from error
 
 
 class S3Uploads:
@@ -24,28 +40,21 @@ class S3Uploads:
         )
 
     def write(self, key: str, content: bytes) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with translated("The bucket is gone."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable("The bucket did not answer.") from error
 
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import ClientError
 
         wanted = {"VersionId": version} if version else {}
         if length is not None:
             wanted["Range"] = f"bytes={offset}-{offset + length - 1}"
-        try:
-            answer = self._client().get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]
+        with translated("The uploaded file is gone."):
+            try:
+                answer = self._client().get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    # An empty object has no range to read.
+                    return
+                raise
             yield from answer["Body"].iter_chunks(_CHUNK_BYTES)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion", "404"):
-                raise NotFound("The uploaded file is gone.") from error
-            if error.response["Error"]["Code"] == "InvalidRange":
-                # An empty object has no range to read.
-                return
-            raise Unavailable("The bucket did not answer.") from error
-        except BotoCoreError as error:
-            raise Unavailable("The bucket did not answer.") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from email_sender.vectors.import_model import ImportKind
+    from email_sender.vectors.job_model import Job
 
 _STATUS = {
     "RUNNING": ExecutionStatus.RUNNING,
@@ -106,24 +107,23 @@ def _translated() -> Iterator[None]:
         raise Unavailable("The workflow engine did not answer.") from error
 
 
-class StepFunctionsImports:
-    """The machines of imports, by kind. Implements vectors.import_model.ImportEngine."""
+class _Machines:
+    """Machines of the deployment, whose executions are named for what they do, so that a repeat finds them."""
 
-    def __init__(self, client: Callable[[], "SFNClient"], machines: "Mapping[ImportKind, str]") -> None:
-        self._client, self._machines = client, machines
+    def __init__(self, client: Callable[[], "SFNClient"]) -> None:
+        self._client = client
 
-    def start_import(self, kind: "ImportKind", import_id: UUID, tenant_id: UUID) -> str:
-        client, machine = self._client(), self._machines[kind]
-        body = json.dumps({"tenant_id": str(tenant_id), "import_id": str(import_id)})
+    def _started(self, machine: str, name: str, body: Mapping[str, Any]) -> str:
+        client, text = self._client(), json.dumps(body)
         with _translated():
             try:
-                return client.start_execution(stateMachineArn=machine, name=str(import_id), input=body)["executionArn"]
+                return client.start_execution(stateMachineArn=machine, name=name, input=text)["executionArn"]
             except client.exceptions.ExecutionAlreadyExists:
-                first = machine.replace(":stateMachine:", ":execution:") + f":{import_id}"
+                first = machine.replace(":stateMachine:", ":execution:") + f":{name}"
             if self.is_running(first):
                 return first
             # It ended without a word. A second run finds done what was done; a name is used once in 90 days.
-            return client.start_execution(stateMachineArn=machine, input=body)["executionArn"]
+            return client.start_execution(stateMachineArn=machine, input=text)["executionArn"]
 
     def is_running(self, execution: str) -> bool:
         client = self._client()
@@ -132,3 +132,27 @@ class StepFunctionsImports:
                 return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
             except client.exceptions.ExecutionDoesNotExist:
                 return False
+
+
+class StepFunctionsImports(_Machines):
+    """The machines of imports, by kind. Implements vectors.import_model.ImportEngine."""
+
+    def __init__(self, client: Callable[[], "SFNClient"], machines: "Mapping[ImportKind, str]") -> None:
+        super().__init__(client)
+        self._machines = machines
+
+    def start_import(self, kind: "ImportKind", import_id: UUID, tenant_id: UUID) -> str:
+        body = {"tenant_id": str(tenant_id), "import_id": str(import_id)}
+        return self._started(self._machines[kind], str(import_id), body)
+
+
+class StepFunctionsJobs(_Machines):
+    """The machine of exports and migrations. Implements vectors.job_model.JobMachine."""
+
+    def __init__(self, client: Callable[[], "SFNClient"], machine: str) -> None:
+        super().__init__(client)
+        self._machine = machine
+
+    def start_job(self, job: "Job", tenant_id: UUID) -> str:
+        body = {"tenant_id": str(tenant_id), "job_id": str(job.id), "mode": str(job.status)}
+        return self._started(self._machine, f"{job.id}-{job.status}", body)

@@ -19,7 +19,6 @@ from email_sender.vectors.bulk_model import (
     PointReader,
     Row,
 )
-from email_sender.vectors.caching import Versions
 from email_sender.vectors.import_model import (
     Format,
     Import,
@@ -88,11 +87,9 @@ class BulkWork:
         collections: Mapping[str, Collection],
         readers: Readers,
         steps: ImportSteps,
-        versions: Versions,
     ) -> None:
         self._units, self._uploads, self._index = units, uploads, index
         self._collections, self._readers, self._steps = collections, readers, steps
-        self._versions = versions
 
     def work(self, tenant_id: UUID, import_id: UUID, part: Part) -> Progress:
         """Write a part's points. A bad row is listed and stops none of the others.
@@ -114,8 +111,6 @@ class BulkWork:
             # Here, since a distributed Map tells only that something failed in it.
             self._steps.fail(tenant_id, import_id, error.detail)
             raise
-        # Once a part, not once a call of the engine: nobody was told of any before.
-        self._versions.touch(tenant_id, known.collection or "")
         with self._units(tenant_id) as unit:
             unit.chunk_done(import_id, part.ordinal, progress, errors)
             unit.commit()

@@ -35,12 +35,9 @@ class Results(Protocol):
 
 
 class Versions(Protocol):
-    """When a tenant last wrote to a collection, as an id that no two writes share."""
+    """When a tenant last wrote to a collection, as an id that no two writes share (vectors.serving's gate makes it)."""
 
     def read(self, tenant_id: UUID, collection: str) -> UUID: ...
-
-    def touch(self, tenant_id: UUID, collection: str) -> None:
-        """After a write and before it is acknowledged."""
 
 
 class EmbeddingCache(Protocol):
@@ -56,7 +53,7 @@ type Record = Callable[[str, int, int], None]
 
 
 class Embeddings:
-    """The embedding model of each collection, asked once for a text.
+    """The embedding models of each collection, by their ids, asked once for a text.
 
     The caches are asked in their order, nearest first. They are a tenant's own: that another tenant embedded the same
     words is not to be told by how long an answer takes.
@@ -64,17 +61,28 @@ class Embeddings:
 
     def __init__(
         self,
-        models: Mapping[str, Embedder],
+        models: Mapping[str, Mapping[str, Embedder]],
         caches: Mapping[str, Sequence[EmbeddingCache]] | None = None,
         record: Record = lambda _cache, _hits, _misses: None,
     ) -> None:
         self._models, self._caches, self._record = models, caches or {}, record
 
-    def embed(self, tenant_id: UUID, collection: str, texts: Sequence[str]) -> Sequence[Vector]:
+    def model(self, collection: Collection) -> Embedder:
+        """The one that its vectors are of.
+
+        Raises:
+            Unavailable: this deployment does not have it.
+        """
+        found = self._models.get(collection.name, {}).get(collection.model or "")
+        if found is None:
+            raise Unavailable(f"{collection.name} was embedded by {collection.model}, which is not configured here.")
+        return found
+
+    def embed(self, tenant_id: UUID, collection: Collection, texts: Sequence[str]) -> Sequence[Vector]:
         """The vector of each text, in their order."""
         if not texts:
             return []
-        model, caches = self._models[collection], self._caches.get(collection, ())
+        model, caches = self.model(collection), self._caches.get(collection.name, ())
         if not caches:
             return model.embed(texts)
         name = f"{model.model}/{model.size}"
@@ -118,18 +126,12 @@ class CachedIndex:
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
         self._index.upsert(tenant_id, collection, points)
-        self._versions.touch(tenant_id, collection)
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
-        try:
-            self._index.write(tenant_id, collection, writes)
-        finally:
-            # Where it fails, some of them may be done.
-            self._versions.touch(tenant_id, collection)
+        self._index.write(tenant_id, collection, writes)
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
         self._index.delete(tenant_id, collection, ids)
-        self._versions.touch(tenant_id, collection)
 
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
         return self._index.has(tenant_id, collection, point_id)

@@ -1,6 +1,6 @@
 """The steps of an import's state machine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
@@ -109,7 +109,12 @@ class ChunkWork:
     """One chunk: read, store, embed, write its points."""
 
     def __init__(
-        self, units: ArchiveUnits, uploads: Uploads, cleaner: TextCleaner, index: VectorIndex, embedder: Embedder
+        self,
+        units: ArchiveUnits,
+        uploads: Uploads,
+        cleaner: TextCleaner,
+        index: VectorIndex,
+        embedder: Callable[[], Embedder],
     ) -> None:
         self._units, self._uploads, self._cleaner = units, uploads, cleaner
         self._index, self._embedder = index, embedder
@@ -147,13 +152,18 @@ class ChunkWork:
         ]
         if not written:
             return
-        texts = [f"{parsed.subject}\n{parsed.text}"[:_EMBEDDED_CHARACTERS] for parsed, _ in written]
-        vectors = self._embedder.embed(texts)
+        texts = [embedded_text(parsed.subject, parsed.text) for parsed, _ in written]
+        vectors = self._embedder().embed(texts)
         points = [
             Point(place.message_id, vector, _payload(parsed, place, import_id), terms_of(text))
             for (parsed, place), vector, text in zip(written, vectors, texts, strict=True)
         ]
         self._index.upsert(tenant_id, COLLECTION, points)
+
+
+def embedded_text(subject: str, text: str) -> str:
+    """What of a message is embedded."""
+    return f"{subject}\n{text}"[:_EMBEDDED_CHARACTERS]
 
 
 def join_threads(

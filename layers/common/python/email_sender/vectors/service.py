@@ -106,7 +106,7 @@ class VectorService:
     ) -> Sequence[Sequence[float]]:
         """The vector of each: its own, or its text's by one call of the model."""
         texts = [point.text for point in points if point.text is not None]
-        embedded = iter(self._embeddings.embed(tenant_id, collection.name, texts))
+        embedded = iter(self._embeddings.embed(tenant_id, collection, texts))
         return [point.vector if point.vector is not None else next(embedded) for point in points]
 
     def point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
@@ -116,7 +116,7 @@ class VectorService:
     def resolved(self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[Question]]) -> list[Search]:
         """The searches with their words embedded, in one call of the model."""
         texts = [each.query.text for each in searches if isinstance(each.query, Words)]
-        vectors = iter(self._embeddings.embed(tenant_id, collection.name, texts))
+        vectors = iter(self._embeddings.embed(tenant_id, collection, texts))
         return [each.by(_resolved(each.query, vectors)) for each in searches]
 
     def found(self, tenant_id: UUID, collection: Collection, search: Search) -> Found:

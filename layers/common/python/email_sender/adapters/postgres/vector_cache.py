@@ -31,15 +31,6 @@ class PostgresVersions:
             row = conn.execute("select version from vector_writes where collection = %s", [collection]).fetchone()
         return row["version"] if row else _NEVER
 
-    def touch(self, tenant_id: UUID, collection: str) -> None:
-        with self._database.tenant(tenant_id) as conn:
-            conn.execute(
-                "insert into vector_writes (tenant_id, collection) values (%s, %s) "
-                "on conflict (tenant_id, collection) do update set version = gen_random_uuid()",
-                [tenant_id, collection],
-            )
-            conn.commit()
-
 
 class PostgresEmbeddings:
     """Kept for `kept`, counted anew whenever a text is embedded again."""

@@ -14,6 +14,8 @@ from email_sender.errors import DomainError, InvalidInput, NotFound, Unavailable
 # A search that takes longer is of no use to who waits; a batch of a thousand points is stored in less.
 SECONDS = 3.0
 _PROBE_SECONDS = 0.5
+# A collection of many gigabytes is written to disk once more.
+_SNAPSHOT_SECONDS = 600.0
 # After this long without a call the sandbox may have been frozen, and the connection dropped by what lies between.
 _IDLE_SECONDS = 30.0
 _FAILURES_TO_OPEN = 5
@@ -91,6 +93,20 @@ class Channel:
 
     def collections(self, method: str, request: bytes, *, seconds: float = 30.0, repeatable: bool = True) -> Any:
         return self._call(f"/qdrant.Collections/{method}", request, _COLLECTION_ANSWERS[method], seconds, repeatable)
+
+    def snapshot(self, collection: str) -> str | None:
+        """The name of a snapshot made now; None where the engine makes none."""
+        request = pb.CreateSnapshotRequest(collection_name=collection).SerializeToString()
+        path, answer = "/qdrant.Snapshots/Create", pb.CreateSnapshotResponse
+        try:
+            made = self._breaker.call(self._tried, path, request, answer, _SNAPSHOT_SECONDS, repeatable=False)
+        except pybreaker.CircuitBreakerError:
+            raise Unavailable("The vector engine does not answer for the moment.", _OPEN_SECONDS) from None
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return None
+            raise _translated(error) from error
+        return str(made.snapshot_description.name)
 
     @property
     def state(self) -> str:

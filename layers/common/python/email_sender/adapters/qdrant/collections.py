@@ -3,7 +3,7 @@
 from email_sender.adapters.qdrant import packing
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.filters import TENANT
-from email_sender.adapters.qdrant.settings import DISTANCES, SCALAR, Placement, stored, write_consistency
+from email_sender.adapters.qdrant.settings import DISTANCES, SCALAR, Placement, behind, stored, write_consistency
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
 from email_sender.vectors.model import Collection
@@ -24,13 +24,33 @@ def prepare(channel: Channel, collection: Collection, placement: Placement) -> b
         return False
     # Numbered, so that a migration can fill the next one while this is in use, and switch the alias at once.
     first = f"{collection.name}-1"
-    if not _exists(channel, first):
-        _create(channel, first, collection, placement)
-    _index(channel, first, collection)
-    alias = pb.CreateAlias(collection_name=first, alias_name=collection.name)
-    change = pb.ChangeAliases(actions=[pb.AliasOperations(create_alias=alias)])
-    channel.collections("UpdateAliases", change.SerializeToString())
+    make(channel, first, collection, placement)
+    alias(channel, collection.name, first)
     return True
+
+
+def make(channel: Channel, stored_as: str, collection: Collection, placement: Placement) -> bool:
+    """The engine's collection of that name with its indexes, where it is missing; whether it was."""
+    missing = not _exists(channel, stored_as)
+    if missing:
+        _create(channel, stored_as, collection, placement)
+    _index(channel, stored_as, collection)
+    return missing
+
+
+def alias(channel: Channel, name: str, stored_as: str) -> None:
+    """From now on `name` means that collection, whatever it meant before: at once for everybody."""
+    actions = [pb.AliasOperations(create_alias=pb.CreateAlias(collection_name=stored_as, alias_name=name))]
+    if behind(channel, name) != name:
+        actions.insert(0, pb.AliasOperations(delete_alias=pb.DeleteAlias(alias_name=name)))
+    channel.collections("UpdateAliases", pb.ChangeAliases(actions=actions).SerializeToString())
+
+
+def drop(channel: Channel, stored_as: str) -> None:
+    """What is not there stays so."""
+    if _exists(channel, stored_as):
+        request = pb.DeleteCollection(collection_name=stored_as)
+        channel.collections("Delete", request.SerializeToString())
 
 
 def _exists(channel: Channel, name: str) -> bool:

@@ -11,6 +11,7 @@ from email_sender.adapters.qdrant import settings as collection_settings
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collections import prepare
 from email_sender.adapters.qdrant.filters import TENANT, of_tenant
+from email_sender.adapters.qdrant.ids import CLIENT_ID, client_id_of, storable
 from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.vectors.model import (
@@ -30,15 +31,20 @@ from email_sender.vectors.model import (
 )
 from email_sender.vectors.settings import Change
 
-# The client's own id, since the engine's is a hash of it.
-_CLIENT_ID = "_id"
-
 
 class QdrantIndex:
-    """`channel` is called once a call, so that a composition root decides how long a channel lives."""
+    """`channel` is called once a call, so that a composition root decides how long a channel lives.
 
-    def __init__(self, channel: Callable[[], Channel], placement: Placement = Placement()) -> None:  # noqa: B008  # frozen
-        self._channel, self._placement = channel, placement
+    `stored_as` gives the engine's collection behind a name.
+    """
+
+    def __init__(
+        self,
+        channel: Callable[[], Channel],
+        placement: Placement = Placement(),  # noqa: B008  # frozen
+        stored_as: Callable[[str], str] = str,
+    ) -> None:
+        self._channel, self._placement, self._stored_as = channel, placement, stored_as
 
     def prepare(self, collection: Collection) -> bool:
         return prepare(self._channel(), collection, self._placement)
@@ -51,17 +57,17 @@ class QdrantIndex:
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
         # Packed as they are sent: a list of the structs would hold every vector a third time.
-        request = packing.upsert(collection, (_packed(tenant_id, collection, each) for each in points))
+        request = packing.upsert(self._stored_as(collection), (_packed(tenant_id, collection, each) for each in points))
         self._channel().points("Upsert", request)
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
         operations = [_operation(tenant_id, collection, each) for each in writes]
-        request = pb.UpdateBatchPoints(collection_name=collection, wait=True, operations=operations)
+        request = pb.UpdateBatchPoints(collection_name=self._stored_as(collection), wait=True, operations=operations)
         self._channel().points("UpdateBatch", request.SerializeToString())
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
         selector = _selector(tenant_id, collection, Chosen(ids=ids))
-        request = pb.DeletePoints(collection_name=collection, wait=True, points=selector)
+        request = pb.DeletePoints(collection_name=self._stored_as(collection), wait=True, points=selector)
         self._channel().points("Delete", request.SerializeToString())
 
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
@@ -69,24 +75,25 @@ class QdrantIndex:
 
     def count(self, tenant_id: UUID, collection: str, chosen: Chosen | None = None) -> int:
         wanted = of_tenant(tenant_id) if chosen is None else _filter(tenant_id, collection, chosen)
-        request = pb.CountPoints(collection_name=collection, filter=wanted, exact=True)
+        request = pb.CountPoints(collection_name=self._stored_as(collection), filter=wanted, exact=True)
         return int(self._channel().points("Count", request.SerializeToString()).result.count)
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
-        request = queries.points(tenant_id, collection, search, _payload(search))
+        request = queries.points(tenant_id, collection, self._stored_as(collection), search, _payload(search))
         answer = self._channel().points("Query", request.SerializeToString())
         return [_hit(each, search) for each in answer.result]
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        asked = [queries.points(tenant_id, collection, each, _payload(each)) for each in searches]
-        request = pb.QueryBatchPoints(collection_name=collection, query_points=asked)
+        stored_as = self._stored_as(collection)
+        asked = [queries.points(tenant_id, collection, stored_as, each, _payload(each)) for each in searches]
+        request = pb.QueryBatchPoints(collection_name=stored_as, query_points=asked)
         answer = self._channel().points("QueryBatch", request.SerializeToString())
         return [
             [_hit(each, search) for each in found.result] for found, search in zip(answer.result, searches, strict=True)
         ]
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
-        request = queries.groups(tenant_id, collection, search, _payload(search))
+        request = queries.groups(tenant_id, collection, self._stored_as(collection), search, _payload(search))
         answer = self._channel().points("QueryGroups", request.SerializeToString())
         return [
             Group(_group_key(group.id), group.hits[0].score, [_hit(each, search) for each in group.hits])
@@ -96,7 +103,7 @@ class QdrantIndex:
 
 
 def _packed(tenant_id: UUID, collection: str, point: Point) -> bytes:
-    payload = {**point.payload, _CLIENT_ID: _storable(point.id), TENANT: _text(tenant_id)}
+    payload = {**point.payload, CLIENT_ID: storable(point.id), TENANT: _text(tenant_id)}
     terms = None if point.terms is None else queries.sparse(point.terms)
     return packing.point(str(engine_id(tenant_id, collection, point.id)), point.vector, payload, terms)
 
@@ -143,12 +150,12 @@ def _payload(search: Search) -> Any:
     """The client's own id is in it, always."""
     if search.with_payload:
         return pb.WithPayloadSelector(enable=True)
-    return pb.WithPayloadSelector(include=pb.PayloadIncludeSelector(fields=[_CLIENT_ID]))
+    return pb.WithPayloadSelector(include=pb.PayloadIncludeSelector(fields=[CLIENT_ID]))
 
 
 def _hit(point: Any, search: Search) -> Hit:
     payload = packing.payload_from(point.payload)
-    client_id = _client_id(payload.pop(_CLIENT_ID))
+    client_id = client_id_of(payload.pop(CLIENT_ID))
     payload.pop(TENANT, None)
     return Hit(client_id, point.score, payload if search.with_payload else {}, _vector(point.vectors, search))
 
@@ -165,15 +172,3 @@ def _vector(vectors: Any, search: Search) -> array[float] | None:
 def _group_key(key: Any) -> str | int:
     kind = key.WhichOneof("kind")
     return str(key.string_value) if kind == "string_value" else int(getattr(key, kind))
-
-
-def _storable(client_id: ClientId) -> int | str:
-    # Qdrant's integers are signed 64-bit; a larger unsigned one is kept as text.
-    return client_id if isinstance(client_id, int) and client_id < 2**63 else f"{type(client_id).__name__}:{client_id}"
-
-
-def _client_id(stored: int | str) -> ClientId:
-    if isinstance(stored, int):
-        return stored
-    kind, _, text = stored.partition(":")
-    return int(text) if kind == "int" else UUID(text)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from email_sender.adapters.qdrant.wire import pb
+from email_sender.vectors.model import Terms
 
 _INT64 = range(-(2**63), 2**63)
 _LENGTH_DELIMITED = 2
@@ -64,6 +65,16 @@ def unpacked(vector: Any) -> array[float]:
     """The reverse, of a message that holds one dense vector."""
     dense = vector.dense.data if vector.HasField("dense") else vector.data
     return array("f", dense)
+
+
+NO_VECTOR: array[float] = array("f")
+
+
+def terms_from(vector: Any) -> Terms:
+    """Of a message that holds one sparse vector."""
+    if vector.HasField("sparse"):
+        return Terms(list(vector.sparse.indices), list(vector.sparse.values))
+    return Terms(list(vector.indices.data), list(vector.data))
 
 
 def point(point_id: str, vector: Sequence[float], payload: Mapping[str, Any], terms: Any | None = None) -> bytes:

@@ -17,14 +17,16 @@ _STRATEGIES = {
 }
 
 
-def points(tenant_id: UUID, collection: str, search: Search, payload: Any) -> Any:
-    """A pb.QueryPoints."""
-    return pb.QueryPoints(limit=search.limit, **_common(tenant_id, collection, search, payload))
+def points(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
+    """A pb.QueryPoints to the engine's collection `stored_as`."""
+    common = _common(tenant_id, collection, search, payload)
+    return pb.QueryPoints(collection_name=stored_as, limit=search.limit, **common)
 
 
-def groups(tenant_id: UUID, collection: str, search: Search, payload: Any) -> Any:
+def groups(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
     """A pb.QueryPointGroups."""
     return pb.QueryPointGroups(
+        collection_name=stored_as,
         limit=search.limit,
         group_by=search.group_by,
         group_size=search.group_size,
@@ -39,7 +41,6 @@ def sparse(terms: Terms) -> Any:
 def _common(tenant_id: UUID, collection: str, search: Search, payload: Any) -> dict[str, Any]:
     wanted = of_tenant(tenant_id, search.filter)
     common: dict[str, Any] = {
-        "collection_name": collection,
         "filter": wanted,
         "with_payload": payload,
         "with_vectors": pb.WithVectorsSelector(enable=search.with_vector),

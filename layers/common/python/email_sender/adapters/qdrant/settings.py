@@ -70,7 +70,7 @@ def stored(channel: Channel, name: str) -> Mapping[str, Setting]:
     }
 
 
-def _behind(channel: Channel, alias: str) -> str:
+def behind(channel: Channel, alias: str) -> str:
     """The collection that an alias stands for."""
     known = channel.collections("ListAliases", pb.ListAliasesRequest().SerializeToString()).aliases
     return next((str(each.collection_name) for each in known if each.alias_name == alias), alias)
@@ -87,7 +87,7 @@ def changes(channel: Channel, collection: Collection, placement: Placement) -> S
 
 def change(channel: Channel, collection: Collection, chosen: Sequence[Change]) -> None:
     """Tell the engine of those that it makes up in place; it rebuilds what it must behind the answers it gives."""
-    request = pb.UpdateCollection(collection_name=_behind(channel, collection.name))
+    request = pb.UpdateCollection(collection_name=behind(channel, collection.name))
     for each in chosen:
         match each.setting, each.wanted:
             case "quantized", True:

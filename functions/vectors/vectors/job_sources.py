@@ -1,0 +1,96 @@
+"""What a migration's points come from, and how they are made into its target's. Implements job_steps.Sources."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from email_sender.adapters.exports import ExportedPoints, S3Exports
+from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.qdrant.copying import QdrantCopying, check_readable
+from email_sender.adapters.qdrant.points import PARTS, AdoptedPoints, QdrantPoints
+from email_sender.errors import Conflict, InvalidInput
+from email_sender.vectors.job_model import Job, Source, SourceKind
+from email_sender.vectors.jobs import ARCHIVED
+from email_sender.vectors.ports import Embedder
+from email_sender.vectors.transfer import (
+    Convert,
+    PayloadTexts,
+    PointSource,
+    Texts,
+    embed_again,
+    keep_vectors,
+)
+
+
+class JobSources:
+    """`secret` reads a secret by its name; `archive` is built where messages are embedded anew."""
+
+    def __init__(
+        self,
+        engine: QdrantCopying,
+        exports: S3Exports,
+        models: Mapping[str, Mapping[str, Embedder]],
+        archive: Callable[[], Texts],
+        secret: Callable[[str], str],
+    ) -> None:
+        self._engine, self._exports, self._models = engine, exports, models
+        self._archive, self._secret = archive, secret
+        self._channels: dict[Source, Channel] = {}
+
+    def parts(self, job: Job) -> int:
+        source = job.source
+        if source.kind is SourceKind.EXPORT:
+            return self._parts_of_export(job)
+        if source.kind is SourceKind.QDRANT and source.text_key is None:
+            check_readable(self._foreign(source), source.collection or "", job.target.size)
+        return 1 if source.tenant_id is not None else PARTS
+
+    def of(self, job: Job) -> PointSource:
+        source = job.source
+        if source.kind is SourceKind.CURRENT:
+            return self._engine.points(job.served.stored_as)
+        if source.kind is SourceKind.EXPORT and source.export_id is not None:
+            return ExportedPoints(self._exports, source.export_id)
+        name = source.collection or ""
+        if source.tenant_id is None:
+            return QdrantPoints(self._foreign(source), name)
+        return AdoptedPoints(QdrantPoints(self._foreign(source), name, parts=1), source.tenant_id, job.collection)
+
+    def convert(self, job: Job, *, back: bool = False) -> Convert:
+        """Of what is written meanwhile too, which comes from what is served."""
+        before, after = (job.target, job.served) if back else (job.served, job.target)
+        if after.model is None or (job.source.text_key is None and before.model == after.model):
+            return keep_vectors(after)
+        model = self._models.get(job.collection, {}).get(after.model)
+        if model is None:
+            raise Conflict(f"EMBEDDING_MODELS does not name {after.model} of {job.collection} any more.")
+        if job.source.text_key is not None:
+            return embed_again(after, model, PayloadTexts(job.source.text_key))
+        if job.collection != ARCHIVED:
+            return keep_vectors(after)
+        return embed_again(after, model, self._archive())
+
+    def check(self, job: Job, points: int, checksum: int) -> None:
+        if job.source.export_id is not None:
+            self._exports.check(job.source.export_id, points, checksum)
+
+    def _parts_of_export(self, job: Job) -> int:
+        if job.source.export_id is None:
+            raise InvalidInput("No export is named.")
+        manifest = self._exports.manifest(job.source.export_id)
+        again = job.source.text_key is not None or manifest["model"] != job.served.model
+        if job.source.text_key is None and manifest["model"] not in (job.target.model, job.served.model):
+            raise Conflict(
+                f"The export was embedded by {manifest['model']}, and {job.target.model} is wanted: name the payload's "
+                "key that holds the texts."
+            )
+        if not again and job.target.model == job.served.model and manifest["size"] != job.target.size:
+            raise Conflict(f"The export has vectors of {manifest['size']}, not {job.target.size}.")
+        return int(manifest["parts"])
+
+    def _foreign(self, source: Source) -> Channel:
+        found = self._channels.get(source)
+        if found is None:
+            key = self._secret(source.secret) if source.secret else ""
+            address = Address(source.host or "", source.port, source.tls, key)
+            found = self._channels[replace(source)] = Channel(address)
+        return found

@@ -1,0 +1,236 @@
+"""Jobs in PostgreSQL, the registry of what is served, and its notes. Implements vectors.job_model and job_steps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.serving import ALL_POINTS, LOCK_CLASS, served_from
+from email_sender.adapters.postgres.unit import Unit
+from email_sender.coordination.events import Bus
+from email_sender.errors import NotFound
+from email_sender.vectors.job_model import Job, JobKind, JobStatus, PartDone, Phase, Source, SourceKind
+from email_sender.vectors.job_steps import Note
+from email_sender.vectors.serving import Served
+
+_SAVE_PART = """
+insert into vector_job_parts (tenant_id, job_id, phase, ordinal, position, done, points, checksum, sampled, failed,
+                              reason)
+values (%(tenant)s, %(job)s, %(phase)s, %(ordinal)s, %(position)s, %(done)s, %(points)s, %(checksum)s, %(sampled)s,
+        %(failed)s, %(reason)s)
+on conflict (job_id, phase, ordinal) do update set
+    position = excluded.position, done = excluded.done, points = excluded.points, checksum = excluded.checksum,
+    sampled = excluded.sampled, failed = excluded.failed, reason = excluded.reason
+"""
+_SERVE = """
+insert into served_collections (name, stored_as, size, distance, model, lexical, noted)
+values (%(name)s, %(stored_as)s, %(size)s, %(distance)s, %(model)s, %(lexical)s, %(noted)s)
+on conflict (name) do update set
+    stored_as = excluded.stored_as, size = excluded.size, distance = excluded.distance, model = excluded.model,
+    lexical = excluded.lexical, noted = excluded.noted
+"""
+_CLAIM = """
+update vector_changes c set claimed = true
+from (select tenant_id, point from vector_changes where collection = %(collection)s
+      order by claimed desc, tenant_id, point limit %(limit)s) as chosen
+where c.collection = %(collection)s and c.tenant_id = chosen.tenant_id and c.point = chosen.point
+returning c.tenant_id, c.point
+"""
+_FORGET = """
+delete from vector_changes c using unnest(%s::uuid[], %s::uuid[]) as done (tenant_id, point)
+where c.collection = %s and c.tenant_id = done.tenant_id and c.point = done.point and c.claimed
+"""
+_NOTED = """
+select asked.point from unnest(%s::uuid[], %s::uuid[]) as asked (tenant_id, point)
+where exists (select from vector_changes c where c.collection = %s and c.tenant_id = asked.tenant_id
+              and c.point in (asked.point, %s))
+"""
+
+
+class PostgresJobUnit(Unit):
+    def add(self, new: Job) -> None:
+        self.conn.execute(
+            "insert into vector_jobs (id, tenant_id, kind, status, collection, source, target, created_by, created_at) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                new.id,
+                self.tenant_id,
+                new.kind,
+                new.status,
+                new.collection,
+                _json(asdict(new.source)),
+                _json({"served": asdict(new.served), "target": asdict(new.target), "discard": new.discard}),
+                new.created_by,
+                new.created_at,
+            ],
+        )
+
+    def get(self, job_id: UUID, *, lock: bool = False) -> Job | None:
+        query = "select * from vector_jobs where id = %s"
+        row = self.conn.execute(f"{query} for update" if lock else query, [job_id]).fetchone()
+        return _job(row) if row else None
+
+    def save(self, changed: Job) -> None:
+        self.conn.execute(
+            "update vector_jobs set status = %s, report = %s, error = %s, execution_arn = %s, finished_at = %s, "
+            "target = target || %s where id = %s",
+            [
+                changed.status,
+                Jsonb(dict(changed.report)),
+                changed.error,
+                changed.execution_arn,
+                changed.finished_at,
+                Jsonb({"discard": changed.discard}),
+                changed.id,
+            ],
+        )
+
+    def list(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[Job]:
+        rows = self.conn.execute(
+            "select * from vector_jobs where %(at)s::timestamptz is null or (created_at, id) < (%(at)s, %(id)s) "
+            "order by created_at desc, id desc limit %(limit)s",
+            {"at": before[0] if before else None, "id": before[1] if before else None, "limit": limit},
+        ).fetchall()
+        return [_job(row) for row in rows]
+
+    def working(self) -> Sequence[Job]:
+        rows = self.conn.execute(
+            "select * from vector_jobs where status in ('running', 'rolling_back', 'finishing') "
+            "and created_at < now() - interval '30 seconds' order by created_at"
+        ).fetchall()
+        return [_job(row) for row in rows]
+
+    def part(self, job_id: UUID, phase: Phase, ordinal: int) -> PartDone:
+        row = self.conn.execute(
+            "select * from vector_job_parts where job_id = %s and phase = %s and ordinal = %s", [job_id, phase, ordinal]
+        ).fetchone()
+        return _part(row) if row else PartDone(ordinal)
+
+    def save_part(self, job_id: UUID, phase: Phase, part: PartDone) -> None:
+        self.conn.execute(_SAVE_PART, {**asdict(part), "tenant": self.tenant_id, "job": job_id, "phase": phase})
+
+    def parts(self, job_id: UUID, phase: Phase) -> Sequence[PartDone]:
+        rows = self.conn.execute(
+            "select * from vector_job_parts where job_id = %s and phase = %s order by ordinal", [job_id, phase]
+        ).fetchall()
+        return [_part(row) for row in rows]
+
+
+class PostgresJobUnits:
+    def __init__(self, database: Database, bus: Bus | None) -> None:
+        self._database, self._bus = database, bus
+
+    @contextmanager
+    def __call__(self, tenant_id: UUID) -> Iterator[PostgresJobUnit]:
+        with self._database.tenant(tenant_id) as conn:
+            yield PostgresJobUnit(conn, tenant_id, self._bus)
+
+
+class PostgresAlone:
+    def __init__(self, conn: Connection[Row], collection: str) -> None:
+        self._conn, self._collection = conn, collection
+
+    def claim(self, limit: int) -> Sequence[Note]:
+        rows = self._conn.execute(_CLAIM, {"collection": self._collection, "limit": limit}).fetchall()
+        return [Note(row["tenant_id"], None if row["point"] == ALL_POINTS else row["point"]) for row in rows]
+
+    def serve(self, served: Served) -> None:
+        self._conn.execute(_SERVE, asdict(served))
+        self._conn.execute(
+            "update vector_writes set version = gen_random_uuid() where collection = %s", [self._collection]
+        )
+
+
+class PostgresRegistry:
+    """For the platform's role."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def alone(self, collection: str) -> Iterator[PostgresAlone]:
+        with self._database.platform() as conn:
+            # As long as any write may take; those who come meanwhile wait behind us.
+            conn.execute("select set_config('lock_timeout', '10s', true)")
+            conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, collection])
+            yield PostgresAlone(conn, collection)
+            conn.commit()
+
+    def get(self, collection: str) -> Served:
+        found = self.find(collection)
+        if found is None:
+            raise NotFound(f"Nothing is served as {collection}: deploy first.")
+        return found
+
+    def find(self, collection: str) -> Served | None:
+        with self._database.platform() as conn:
+            row = conn.execute("select * from served_collections where name = %s", [collection]).fetchone()
+        return served_from(row) if row else None
+
+    def forget(self, collection: str, notes: Sequence[Note] | None) -> None:
+        with self._database.platform() as conn:
+            if notes is None:
+                conn.execute("delete from vector_changes where collection = %s", [collection])
+            elif notes:
+                points = [each.point or ALL_POINTS for each in notes]
+                conn.execute(_FORGET, [[each.tenant_id for each in notes], points, collection])
+            conn.commit()
+
+    def noted(self, collection: str, points: Sequence[tuple[UUID, UUID]]) -> frozenset[UUID]:
+        values = [[each[0] for each in points], [each[1] for each in points], collection, ALL_POINTS]
+        with self._database.platform() as conn:
+            rows = conn.execute(_NOTED, values).fetchall()
+        return frozenset(row["point"] for row in rows)
+
+    def waiting(self, collection: str) -> int:
+        with self._database.platform() as conn:
+            row = conn.execute("select count(*) from vector_changes where collection = %s", [collection]).fetchone()
+        return int(row["count"]) if row else 0
+
+
+def _json(value: Mapping[str, Any]) -> Jsonb:
+    return Jsonb({key: str(item) if isinstance(item, UUID) else item for key, item in value.items()})
+
+
+def _job(row: Row) -> Job:
+    said = row["target"]
+    return Job(
+        id=row["id"],
+        kind=JobKind(row["kind"]),
+        status=JobStatus(row["status"]),
+        collection=row["collection"],
+        source=_source(row["source"]),
+        served=served_from(said["served"]),
+        target=served_from(said["target"]),
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        discard=said["discard"],
+        report=row["report"],
+        error=row["error"],
+        execution_arn=row["execution_arn"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _source(said: Mapping[str, Any]) -> Source:
+    ids = {key: UUID(said[key]) if said[key] else None for key in ("export_id", "tenant_id")}
+    return Source(**{**said, **ids, "kind": SourceKind(said["kind"])})
+
+
+def _part(row: Row) -> PartDone:
+    return PartDone(
+        ordinal=row["ordinal"],
+        position=row["position"],
+        done=row["done"],
+        points=row["points"],
+        checksum=int(row["checksum"]),
+        sampled=row["sampled"],
+        failed=row["failed"],
+        reason=row["reason"],
+    )
