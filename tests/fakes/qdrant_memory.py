@@ -124,7 +124,7 @@ class MemoryChannel:
             with_vectors=request.with_vectors.enable,
         )
         return pb.ScrollResponse(
-            result=[RestToGrpc.convert_record(each) for each in found],
+            result=[_retrieved(each) for each in found],
             next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
         )
 
@@ -135,7 +135,7 @@ class MemoryChannel:
             with_payload=request.with_payload.enable,
             with_vectors=request.with_vectors.enable,
         )
-        return pb.GetResponse(result=[RestToGrpc.convert_record(each) for each in found])
+        return pb.GetResponse(result=[_retrieved(each) for each in found])
 
     def upsert(self, request: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(each) for each in request.points]
@@ -200,6 +200,12 @@ class MemoryChannel:
 
 def _chosen(said: Any) -> models.FilterSelector:
     return models.FilterSelector(filter=GrpcToRest.convert_filter(said.points_selector.filter))
+
+
+def _retrieved(record: models.Record) -> Any:
+    # The library's own conversion takes no record without a payload.
+    record.payload = record.payload or {}
+    return RestToGrpc.convert_record(record)
 
 
 def _nothing(_channel: MemoryChannel, _request: Any) -> Any:
