@@ -195,6 +195,7 @@ class World:
                 pass
             self.meanwhile("switch")
             if steps.switch(*at):
+                steps.settle(*at)
                 return
 
     def job(self, job: Job) -> Job:
@@ -232,15 +233,16 @@ class World:
 
 
 @pytest.fixture
-def world(
-    app_role: Database, platform_role: Database, new_tenant: Callable[[], UUID], cluster: Cluster
-) -> Iterator[World]:
-    cluster.look("select 1")
+def world(new_tenant: Callable[[], UUID], cluster: Cluster) -> Iterator[World]:
+    # One connection a role, as in a sandbox: who takes a second while it holds the first waits for itself.
+    app, platform = cluster.database("app", size=1), cluster.database("platform", size=1)
     with mock_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-        made = World(app_role, platform_role, [new_tenant(), new_tenant()])
+        made = World(app, platform, [new_tenant(), new_tenant()])
         yield made
         made.memory.close()
+    app.close()
+    platform.close()
 
 
 def test_a_collection_is_made_anew_with_everything_in_it(world: World) -> None:
@@ -392,7 +394,7 @@ def test_what_cannot_be_brought_back_stops_a_rollback_unless_it_is_given_up(worl
 
 def test_finishing_gives_up_the_old_collection(world: World) -> None:
     job = world.run(world.migrate())
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="is not over"):
         world.migrate()
     job = world.run(world.service.finish(PLATFORM, job.id))
     assert (job.status, world.collections()) == (JobStatus.COMPLETED, {f"{world.name}-2"})

@@ -141,9 +141,15 @@ def engine_channel() -> "Channel":
 
 
 @cache
+def gated_index() -> GatedIndex:
+    """The engine behind the gate of writes: for who writes much and searches nothing."""
+    return GatedIndex(engine_index(), PostgresGate(app_database(), _served().forget), _served())
+
+
+@cache
 def index() -> VectorIndex:
-    """The engine behind the gate of writes, with its answers remembered where that is on."""
-    gated = GatedIndex(engine_index(), PostgresGate(app_database(), _served().forget), _served())
+    """The same with its answers remembered, where that is on."""
+    gated = gated_index()
     if engine_settings().vector_cache == "off":
         return gated
     from email_sender.adapters.memory_cache import MemoryResults

@@ -4,7 +4,7 @@ from functools import cache
 
 from email_sender.adapters.point_files import readers
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from vectors.bootstrap import import_steps, import_units, index, served_collections, uploads
+from vectors.bootstrap import gated_index, import_steps, import_units, served_collections, uploads
 
 
 def bulk_plan() -> BulkPlan:
@@ -24,4 +24,4 @@ def bulk_work() -> BulkWork:
 
 @cache
 def _bulk_work() -> BulkWork:
-    return BulkWork(import_units(), uploads(), index(), served_collections(), readers(), import_steps())
+    return BulkWork(import_units(), uploads(), gated_index(), served_collections(), readers(), import_steps())

@@ -18,7 +18,7 @@ _PAGE_MILLISECONDS = 120_000
 
 
 class Step(BaseModel):
-    step: Literal["begin", "work", "follow", "catch_up", "switch", "finish", "fail"]
+    step: Literal["begin", "work", "follow", "catch_up", "switch", "settle", "finish", "fail"]
     tenant_id: UUID
     job_id: UUID
     phase: Phase = Phase.COPY
@@ -53,6 +53,8 @@ def _done(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, Any]:
             return {"done": work.catch_up(*job)}
         case "switch":
             return {"done": work.switch(*job)}
+        case "settle":
+            work.settle(*job)
         case "finish":
             work.finish(*job)
         case "fail":

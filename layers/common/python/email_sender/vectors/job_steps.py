@@ -135,12 +135,12 @@ class JobSteps:
             # Left by a migration that was killed while it failed.
             self._engine.drop(job.target.stored_as)
         self._engine.make(job.target)
-        with self._registry.alone(job.collection) as alone:
-            served = self._registry.get(job.collection).stored_as
-            if served == job.served.stored_as:
+        served = self._registry.get(job.collection).stored_as
+        if served == job.served.stored_as:
+            with self._registry.alone(job.collection) as alone:
                 alone.serve(replace(job.served, noted=True))
-            elif served != job.target.stored_as:  # else it was killed just after its switch
-                raise Conflict(f"Another collection is served by now: {served}.")
+        elif served != job.target.stored_as:  # else it was killed just after its switch
+            raise Conflict(f"Another collection is served by now: {served}.")
         snapshot = self._engine.snapshot(job.served.stored_as) if fresh else job.report.get("snapshot")
         self._report(tenant_id, job_id, snapshot=snapshot)
         return (Phase.COPY, parts) if snapshot else (Phase.EXPORT, _PARTS)
@@ -219,11 +219,20 @@ class JobSteps:
                 alone.serve(replace(to, noted=not back))
             self._registry.forget(job.collection, notes)
         self._engine.alias(to)
-        if back:
+        return True
+
+    def settle(self, tenant_id: UUID, job_id: UUID) -> None:
+        """Say that it is switched, once every sandbox has had the time to learn of it (serving.SECONDS).
+
+        What a rollback leaves behind is dropped only then: until then it may be searched.
+        """
+        job = self._job(tenant_id, job_id)
+        if job.status is JobStatus.ROLLING_BACK:
             self._registry.forget(job.collection, None)
             self._engine.drop(job.target.stored_as)
-        self._end(tenant_id, job_id, JobStatus.ROLLED_BACK if back else JobStatus.SWITCHED)
-        return True
+            self._end(tenant_id, job_id, JobStatus.ROLLED_BACK)
+        elif job.status is JobStatus.RUNNING:
+            self._end(tenant_id, job_id, JobStatus.SWITCHED)
 
     def finish(self, tenant_id: UUID, job_id: UUID) -> None:
         """Nothing is noted any more, and the old collection is no more."""
@@ -247,6 +256,7 @@ class JobSteps:
             if self._registry.get(job.collection).stored_as == job.target.stored_as:
                 # What failed came after the switch.
                 self.switch(tenant_id, job_id)
+                self.settle(tenant_id, job_id)
                 return
             with self._registry.alone(job.collection) as alone:
                 alone.serve(replace(job.served, noted=False))

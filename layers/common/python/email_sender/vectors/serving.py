@@ -30,8 +30,8 @@ from email_sender.vectors.model import (
 )
 from email_sender.vectors.ports import VectorIndex
 
-# How long a sandbox may search what was served before a switch.
-_SECONDS = 5.0
+# How long a sandbox may search what was served before a switch (statemachines/vectors_job.asl.yaml waits for it).
+SECONDS = 5.0
 
 # The engine's ids of the points that a write is for; None where a filter chooses them.
 type Ids = Callable[[], Sequence[UUID] | None]
@@ -78,7 +78,7 @@ class ServedCollections(Mapping[str, Collection]):
 
     def refresh(self) -> None:
         """Raises Unavailable where it was never read and cannot be; else what is known is good enough to search."""
-        if self._read_at is not None and self._clock() - self._read_at < _SECONDS:
+        if self._read_at is not None and self._clock() - self._read_at < SECONDS:
             return
         try:
             self._served = {each.name: each for each in self._store.all()}

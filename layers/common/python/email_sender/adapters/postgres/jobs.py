@@ -14,7 +14,7 @@ from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.serving import ALL_POINTS, LOCK_CLASS, served_from
 from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.events import Bus
-from email_sender.errors import NotFound
+from email_sender.errors import Conflict, NotFound
 from email_sender.vectors.job_model import Job, JobKind, JobStatus, PartDone, Phase, Source, SourceKind
 from email_sender.vectors.job_steps import Note
 from email_sender.vectors.serving import Served
@@ -55,9 +55,11 @@ where exists (select from vector_changes c where c.collection = %s and c.tenant_
 
 class PostgresJobUnit(Unit):
     def add(self, new: Job) -> None:
-        self.conn.execute(
+        added = self.conn.execute(
             "insert into vector_jobs (id, tenant_id, kind, status, collection, source, target, created_by, created_at) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (collection) where kind = 'migration' and "
+            "status in ('running', 'switched', 'rolling_back', 'finishing') do nothing",
             [
                 new.id,
                 self.tenant_id,
@@ -70,6 +72,10 @@ class PostgresJobUnit(Unit):
                 new.created_at,
             ],
         )
+        if added.rowcount == 0:
+            raise Conflict(
+                f"A migration of {new.collection} is not over: finish it or roll it back (GET /vectors/jobs names it)."
+            )
 
     def get(self, job_id: UUID, *, lock: bool = False) -> Job | None:
         query = "select * from vector_jobs where id = %s"
