@@ -49,16 +49,17 @@ def collections(
     `models` names the embedding model and its size for those that have one; `settings` the fields of a collection
     that this environment has otherwise.
 
+    A model's size is its collection's; one that is there already is served as it is (vectors.serving).
+
     Raises:
-        InvalidInput: a collection that is none of ours, or a model of another size than the collection's.
+        InvalidInput: a collection that is none of ours.
     """
-    size = models.get("message_vectors", ("", 256))[1]
     found = (
         Collection("task_vectors", 1536, Distance.COSINE, quantized=False, segments=2),
         Collection("document_vectors", 768, Distance.EUCLID, quantized=True),
         Collection(
             "message_vectors",
-            size,
+            256,
             Distance.COSINE,
             quantized=True,
             indexed={"contact": "keyword", "sent_at": "datetime"},
@@ -78,11 +79,7 @@ def _with_model(collection: Collection, model: tuple[str, int] | None) -> Collec
     if model is None:
         return collection
     name, size = model
-    if size != collection.size:
-        raise InvalidInput(
-            f"EMBEDDING_MODELS: {collection.name} holds vectors of {collection.size}; {name} gives {size}."
-        )
-    return replace(collection, model=name, lexical=True)
+    return replace(collection, model=name, size=size, lexical=True)
 
 
 # A point's id as the client gave it: any UUID, or an unsigned 64-bit integer.

@@ -62,9 +62,14 @@ def dense(vector: Sequence[float]) -> Any:
 
 
 def unpacked(vector: Any) -> array[float]:
-    """The reverse, of a message that holds one dense vector."""
-    dense = vector.dense.data if vector.HasField("dense") else vector.data
-    return array("f", dense)
+    """The reverse, of a message that holds one dense vector; by way of its bytes too (0.3 ms of 768 floats else)."""
+    dense = vector.dense if vector.HasField("dense") else pb.DenseVector(data=vector.data)
+    made = array("f")
+    # A DenseVector is its floats behind a tag and a length.
+    made.frombytes(dense.SerializeToString()[-4 * len(dense.data) :] if dense.data else b"")
+    if sys.byteorder == "big":
+        made.byteswap()
+    return made
 
 
 NO_VECTOR: array[float] = array("f")
