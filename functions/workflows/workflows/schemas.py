@@ -8,8 +8,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.workflows.catalogue import Action
+from email_sender.workflows.comparing import Difference
 from email_sender.workflows.definition import Definition
-from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow
+from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion
 
 
 class Body(BaseModel):
@@ -49,6 +50,44 @@ class WorkflowOut(BaseModel):
             created_at=workflow.created_at,
             updated_at=workflow.updated_at,
         )
+
+
+class VersionOut(BaseModel):
+    version: int
+    definition: Mapping[str, Any]
+    published_by: str
+    published_at: datetime
+
+    @classmethod
+    def of(cls, version: WorkflowVersion) -> Self:
+        return cls(
+            version=version.version,
+            definition=version.definition,
+            published_by=version.published_by,
+            published_at=version.published_at,
+        )
+
+
+class DifferenceOut(BaseModel):
+    """Steps by id; of changed ones which fields. `text` is a unified diff of both definitions as JSON."""
+
+    added: Sequence[str]
+    removed: Sequence[str]
+    changed: Mapping[str, Sequence[str]]
+    fields: Sequence[str]
+    text: str
+
+    @classmethod
+    def of(cls, found: Difference) -> Self:
+        return cls(
+            added=found.added, removed=found.removed, changed=found.changed, fields=found.fields, text=found.text
+        )
+
+
+class RetryIn(Body):
+    """`same`: the version that the run had."""
+
+    version: Literal["same", "newest"] = "same"
 
 
 class ValidOut(BaseModel):

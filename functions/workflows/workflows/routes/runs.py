@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit, id_cursor
 from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
@@ -15,7 +15,7 @@ from email_sender.workflows.definitions import Actor
 from email_sender.workflows.model import Decision
 from email_sender.workflows.runs import RunService
 from workflows.bootstrap import approval_service, run_service
-from workflows.schemas import ApprovalOut, DecisionIn, Listing, RunDetailOut, RunOut
+from workflows.schemas import ApprovalOut, DecisionIn, Listing, RetryIn, RunDetailOut, RunOut
 
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
 Runs = Annotated[RunService, provided(run_service)]
@@ -35,6 +35,18 @@ async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
 async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
     """Stop a run. What it did stays done."""
     return RunOut.of(service.cancel(caller.tenant_id, run_id, Actor(caller.subject, caller.role)))
+
+
+@router.post("/runs/{run_id}/retry", status_code=202)
+async def retry(
+    request: Request, response: Response, run_id: UUID, body: RetryIn, caller: Executor, service: Runs
+) -> RunOut:
+    """Start another run with the inputs of one that has ended, from the beginning, for the caller."""
+    actor = Actor(caller.subject, caller.role)
+    newest = body.version == "newest"
+    run = service.retry(caller.tenant_id, operation_id(request), run_id, actor, newest=newest)
+    response.headers["location"] = f"/api/v1/runs/{run.id}"
+    return RunOut.of(run)
 
 
 @router.get("/approvals")

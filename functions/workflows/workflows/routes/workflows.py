@@ -1,10 +1,11 @@
 """Workflows: store, version, validate, run."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from email_sender.errors import NotFound
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
@@ -12,16 +13,28 @@ from email_sender.kit.provided import provided
 from email_sender.security.permissions import Permission
 from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
+from email_sender.workflows.drawing import mermaid, states, svg
 from email_sender.workflows.runs import RunService
 from workflows.bootstrap import run_service, workflow_service
 from workflows.definitions import read_definition
-from workflows.schemas import ActionOut, ExecuteIn, Listing, RunOut, ValidOut, WorkflowIn, WorkflowOut
+from workflows.schemas import (
+    ActionOut,
+    DifferenceOut,
+    ExecuteIn,
+    Listing,
+    RunOut,
+    ValidOut,
+    VersionOut,
+    WorkflowIn,
+    WorkflowOut,
+)
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
 Service = Annotated[WorkflowService, provided(workflow_service)]
 Runs = Annotated[RunService, provided(run_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
+_Version = Annotated[int, Query(ge=1)]
 Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 
 
@@ -103,6 +116,49 @@ async def runs_of(
     """Runs, newest first."""
     found = runs.page(caller.tenant_id, workflow_id, id_cursor(cursor), limit)
     return Listing(items=[RunOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/{workflow_id}/versions")
+async def versions(
+    workflow_id: UUID,
+    caller: Reader,
+    service: Service,
+    limit: Limit = 50,
+    cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the page before")] = None,
+) -> Listing[VersionOut]:
+    """Every version that was published, the newest first."""
+    found = service.versions(caller.tenant_id, workflow_id, cursor, limit)
+    return Listing(items=[VersionOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/{workflow_id}/diff")
+async def diff(workflow_id: UUID, before: _Version, after: _Version, caller: Reader, service: Service) -> DifferenceOut:
+    """What changed from one version to another."""
+    return DifferenceOut.of(service.difference(caller.tenant_id, workflow_id, before, after))
+
+
+@router.get("/{workflow_id}/graph", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+async def graph(
+    workflow_id: UUID,
+    caller: Reader,
+    service: Service,
+    runs: Runs,
+    format: Annotated[Literal["svg", "mermaid"], Query()] = "svg",
+    run: Annotated[UUID | None, Query(description="Colour the steps by what this run made of them")] = None,
+) -> Response:
+    """The workflow as a picture; of a run, the version that it runs."""
+    version, coloured = None, {}
+    if run is not None:
+        detail = runs.get(caller.tenant_id, run)
+        if detail.run.workflow_id != workflow_id:
+            raise NotFound("There is no such run of this workflow.")
+        version, coloured = detail.run.version, states(detail.steps)
+    definition = service.drawn(caller.tenant_id, workflow_id, version)
+    if format == "mermaid":
+        return Response(mermaid(definition, coloured), media_type="text/vnd.mermaid")
+    # As a document of its own it may run nothing.
+    headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(svg(definition, coloured), media_type="image/svg+xml", headers=headers)
 
 
 def _actor(caller: Principal) -> Actor:

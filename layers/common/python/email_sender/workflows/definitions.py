@@ -11,10 +11,11 @@ from email_sender.errors import Conflict, Forbidden, NotFound
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
 from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.comparing import Difference, difference
 from email_sender.workflows.compiler import compile_definition
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.expressions import ExpressionChecker
-from email_sender.workflows.model import Workflow, WorkflowStatus
+from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
 from email_sender.workflows.parsing import SchemaChecker, parse_definition
 from email_sender.workflows.ports import Engine, WorkflowUnits
 
@@ -112,6 +113,30 @@ class WorkflowService:
             found = unit.workflows.get(workflow_id)
         if found is None:
             raise NotFound("There is no such workflow.")
+        return found
+
+    def versions(self, tenant_id: UUID, workflow_id: UUID, before: int | None, limit: int) -> Page[WorkflowVersion]:
+        """The newest first."""
+        self.get(tenant_id, workflow_id)
+        with self._units(tenant_id) as unit:
+            rows = unit.workflows.versions(workflow_id, before, limit + 1)
+        return Page(rows[:limit], str(rows[limit - 1].version) if len(rows) > limit else None)
+
+    def difference(self, tenant_id: UUID, workflow_id: UUID, before: int, after: int) -> Difference:
+        one, other = (self._version(tenant_id, workflow_id, each) for each in (before, after))
+        return difference(one, other, (f"version {before}", f"version {after}"))
+
+    def drawn(self, tenant_id: UUID, workflow_id: UUID, version: int | None = None) -> Definition:
+        """A version's definition, or the newest's, to be drawn."""
+        if version is None:
+            return self._compiler.parse(self.get(tenant_id, workflow_id).definition)
+        return self._compiler.parse(self._version(tenant_id, workflow_id, version))
+
+    def _version(self, tenant_id: UUID, workflow_id: UUID, version: int) -> Mapping[str, Any]:
+        with self._units(tenant_id) as unit:
+            found = unit.workflows.version(workflow_id, version)
+        if found is None:
+            raise NotFound(f"The workflow has no version {version}.")
         return found
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Workflow]:

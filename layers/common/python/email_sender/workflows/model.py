@@ -56,6 +56,16 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowVersion:
+    """One version, as it was published."""
+
+    version: int
+    definition: Mapping[str, Any]
+    published_by: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """`started_by` and `role` are the principal it acts for."""
 

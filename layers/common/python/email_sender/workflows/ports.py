@@ -9,7 +9,7 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.errors import Problem
-from email_sender.workflows.model import Approval, Run, RunStatus, StepRecord, Workflow
+from email_sender.workflows.model import Approval, Run, RunStatus, StepRecord, Workflow, WorkflowVersion
 
 
 class WorkflowStore(Protocol):
@@ -23,6 +23,9 @@ class WorkflowStore(Protocol):
 
     def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
         """The definition of one version."""
+
+    def versions(self, workflow_id: UUID, before: int | None, limit: int) -> Sequence[WorkflowVersion]:
+        """The newest first."""
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Workflow]: ...
 

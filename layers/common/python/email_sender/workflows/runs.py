@@ -41,8 +41,16 @@ class RunService:
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
         self._now, self._new_id = now, new_id
 
-    def start(self, tenant_id: UUID, run_id: UUID, workflow_id: UUID, inputs: Mapping[str, Any], actor: Actor) -> Run:
-        """Start a run of the newest version, for the actor. The same run id again changes nothing.
+    def start(
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        workflow_id: UUID,
+        inputs: Mapping[str, Any],
+        actor: Actor,
+        version: int | None = None,
+    ) -> Run:
+        """Start a run of a version, or of the newest, for the actor. The same run id again changes nothing.
 
         The row is committed before the engine is asked: killed in between, the sweep starts what is pending.
         """
@@ -52,7 +60,11 @@ class RunService:
                 raise NotFound("There is no such workflow.")
             if workflow.status is WorkflowStatus.ARCHIVED:
                 raise Conflict("The workflow is archived.")
-            definition = self._compiler.parse(workflow.definition)
+            number = version or workflow.version
+            raw = unit.workflows.version(workflow_id, number)
+            if raw is None:
+                raise NotFound(f"The workflow has no version {number}.")
+            definition = self._compiler.parse(raw)
             authorise(definition, actor.role)
             problems = self._inputs.problems(definition.inputs, inputs)
             if problems:
@@ -60,7 +72,7 @@ class RunService:
             run = Run(
                 id=run_id,
                 workflow_id=workflow_id,
-                version=workflow.version,
+                version=number,
                 status=RunStatus.PENDING,
                 inputs=inputs,
                 started_by=actor.subject,
@@ -71,6 +83,19 @@ class RunService:
                 unit.emit(self._told("run.started", tenant_id, run, version=run.version))
                 unit.commit()
         return self.engage(tenant_id, run_id)
+
+    def retry(self, tenant_id: UUID, new_id: UUID, run_id: UUID, actor: Actor, *, newest: bool) -> Run:
+        """Another run with an ended run's inputs, from the start, of its own version or of the newest.
+
+        Raises:
+            Conflict: the run has not ended.
+        """
+        with self._units(tenant_id) as unit:
+            run = _existing(unit, run_id)
+        if run.status in OPEN:
+            raise Conflict(f"The run is {run.status}: it can be started again when it has ended.")
+        version = None if newest else run.version
+        return self.start(tenant_id, new_id, run.workflow_id, run.inputs, actor, version)
 
     def engage(self, tenant_id: UUID, run_id: UUID) -> Run:
         """Hand a pending run to the engine."""

@@ -15,7 +15,15 @@ from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict
 from email_sender.security.permissions import Role
-from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus, Workflow, WorkflowStatus
+from email_sender.workflows.model import (
+    Run,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+    Workflow,
+    WorkflowStatus,
+    WorkflowVersion,
+)
 
 
 class PostgresWorkflowUnit(Unit):
@@ -74,6 +82,14 @@ class PostgresWorkflows:
             "select definition from workflow_versions where workflow_id = %s and version = %s", [workflow_id, version]
         ).fetchone()
         return row["definition"] if row else None
+
+    def versions(self, workflow_id: UUID, before: int | None, limit: int) -> Sequence[WorkflowVersion]:
+        rows = self._conn.execute(
+            "select version, definition, published_by, created_at from workflow_versions "
+            "where workflow_id = %s and (%s::integer is null or version < %s) order by version desc limit %s",
+            [workflow_id, before, before, limit],
+        ).fetchall()
+        return [WorkflowVersion(*row.values()) for row in rows]
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Workflow]:
         rows = self._conn.execute(

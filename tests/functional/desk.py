@@ -1,0 +1,83 @@
+"""Workflows, runs and approvals on PostgreSQL, with an engine that is a fake and a clock that is moved."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from email_sender.adapters.json_schemas import JsonSchemaChecker
+from email_sender.adapters.jsonata_expressions import JsonataExpressions
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.kit.ambient import new_id
+from email_sender.security.permissions import Role
+from email_sender.workflows.approvals import ApprovalService
+from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.definitions import Actor, Compiler, WorkflowService
+from email_sender.workflows.model import Approval, Decision, Run, RunStatus, ShownDraft, Workflow
+from email_sender.workflows.runs import RunService
+from tests.database import Cluster
+from tests.fakes.engine import FakeEngine
+
+ANN, BOB = Actor("ann", Role.ADMIN), Actor("bob", Role.USER)
+TARGETS = {name: f"arn:aws:lambda:eu-west-1:123456789012:function:f:{n}" for n, name in enumerate(SPINE.names())}
+DEFINITION: dict[str, Any] = {
+    "name": "review",
+    "inputs": {"type": "object", "required": ["query"], "properties": {"query": {"type": "string"}}},
+    "steps": [{"id": "ask", "uses": "approval", "with": {"title": "May this go?"}}],
+}
+INPUTS = {"query": "disk full"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def pass_(self, time: timedelta) -> None:
+        self.time += time
+
+
+@dataclass
+class Desk:
+    cluster: Cluster
+    units: PostgresWorkflowUnits
+    tenant: UUID
+    clock: Clock = field(default_factory=Clock)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+
+    def __post_init__(self) -> None:
+        schemas = JsonSchemaChecker()
+        compiler = Compiler(JsonataExpressions(), schemas, {**TARGETS, "run.finished": "arn:hook"}, "t")
+        self.workflows = WorkflowService(self.units, self.engine, compiler, self.clock, new_id)
+        self.runs = RunService(self.units, self.engine, compiler, schemas, self.clock, new_id)
+        self.approvals = ApprovalService(self.units, self.engine, self.clock, new_id)
+
+    def workflow(self) -> Workflow:
+        return self.workflows.create(self.tenant, new_id(), DEFINITION, ANN)
+
+    def run(self) -> Run:
+        return self.runs.start(self.tenant, new_id(), self.workflow().id, INPUTS, ANN)
+
+    def ask(self, run: Run, token: str = "token-1", drafts: tuple[ShownDraft, ...] = ()) -> Approval:
+        return self.approvals.request(
+            self.tenant,
+            run_id=run.id,
+            step="ask",
+            title="t",
+            drafts=drafts,
+            task_token=token,
+            timeout=timedelta(days=1),
+        )
+
+    def decide(self, approval: Approval, decision: Decision = Decision.APPROVED, actor: Actor = ANN) -> Approval:
+        return self.approvals.decide(self.tenant, approval.id, decision, "fine", actor)
+
+    def status(self, run: Run) -> RunStatus:
+        return self.runs.get(self.tenant, run.id).run.status
+
+    @property
+    def told(self) -> list[str]:
+        rows = self.cluster.look("select type from outbox where tenant_id = %s order by sequence", self.tenant)
+        return [row["type"] for row in rows]
