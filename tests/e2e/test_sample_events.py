@@ -50,6 +50,7 @@ EXPECTED: dict[str, Any] = {
     "workflows/handler.actions": 200,
     "workflows/handler.validate": 200,
     "workflows/tasks.approval": "not_found",
+    "workflows/outbound": "forbidden",
     "workflows/run_hooks": {},
     "workflows/execution_events": {"batchItemFailures": []},
     "workflows/sweep": {},

@@ -88,6 +88,7 @@ class World:
         self.ours, self.theirs = tenants
         self.name = f"c{uuid4().hex}"
         self.memory = MemoryChannel()
+        self.memory.snapshots = True
         channel = cast("Channel", self.memory)
         self.letters, self.vowels = Letters(), Vowels()
         self.configured = {
@@ -246,6 +247,7 @@ def world(new_tenant: Callable[[], UUID], cluster: Cluster) -> Iterator[World]:
 
 
 def test_a_collection_is_made_anew_with_everything_in_it(world: World) -> None:
+    world.memory.snapshots = False
     before = world.state()
     assert len(before) == 40
     job = world.run(world.migrate())
@@ -260,7 +262,6 @@ def test_a_collection_is_made_anew_with_everything_in_it(world: World) -> None:
 
 
 def test_an_engine_with_snapshots_makes_one_first_and_no_export(world: World) -> None:
-    world.memory.snapshots = True
     job = world.run(world.migrate())
     assert (job.status, job.report["snapshot"]) == (JobStatus.SWITCHED, f"{world.name}-1.snapshot")
     assert "export" not in job.report
@@ -466,7 +467,6 @@ def test_a_request_again_is_the_same_job_and_the_sweep_starts_what_was_lost(worl
 @pytest.mark.parametrize("mode", ["migration", "rollback", "finish"])
 def test_killed_anywhere_and_begun_again_it_comes_to_the_same_end(world: World, mode: str) -> None:
     """At calls of the database, the engine and the registry, before and after them, spread over the whole."""
-    world.memory.snapshots = True
     # A migration makes hundreds of calls; its beginning and its end are what the other modes have, too.
     step = {"migration": 31, "rollback": 3, "finish": 1}[mode]
     turn = 0

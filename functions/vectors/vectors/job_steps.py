@@ -11,7 +11,6 @@ from email_sender.kit.tasks import named_error, words_of
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.job_model import Phase
 from email_sender.vectors.job_steps import JobSteps
-from vectors.jobs import job_steps
 
 # What a page may take: an invocation that has less left ends, and the machine calls again.
 _PAGE_MILLISECONDS = 120_000
@@ -31,6 +30,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.model_validate(event)
     logger.append_keys(job_id=str(step.job_id), step=step.step)
     try:
+        # Late: it loads the engine's protocol.
+        from vectors.jobs import job_steps
+
         return _done(step, job_steps(), context)
     except DomainError as error:
         raise named_error(error) from error

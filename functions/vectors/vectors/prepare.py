@@ -5,10 +5,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.kit.deployment import deployment_step
-from vectors.jobs import preparation
 
 
 def prepare() -> dict[str, Any]:
+    # Late: it loads the engine's protocol.
+    from vectors.jobs import preparation
+
     return {"made": preparation().prepare()}
 
 

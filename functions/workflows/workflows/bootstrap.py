@@ -8,6 +8,7 @@ from pydantic import Field
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
+from email_sender.adapters.lambda_outbound import LambdaOutbound
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
@@ -28,6 +29,7 @@ class Settings(DatabaseSettings, BusSettings):
     machine_role_arn: str = ""
     machine_prefix: str = Field(default="email-sender", max_length=30)
     workflow_targets: str = "{}"
+    outbound_function: str = ""
 
 
 @cache
@@ -49,6 +51,11 @@ def workflow_units() -> PostgresWorkflowUnits:
 def engine() -> StepFunctionsEngine:
     known = settings()
     return StepFunctionsEngine(lambda: client("stepfunctions"), known.states_arn_prefix, known.machine_role_arn)
+
+
+@cache
+def outbound() -> LambdaOutbound:
+    return LambdaOutbound(lambda: client("lambda"), settings().outbound_function)
 
 
 @cache

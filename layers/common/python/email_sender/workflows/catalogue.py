@@ -168,6 +168,26 @@ SPINE = Catalogue(
             description="Put an event of the tenant's own on the bus.",
         ),
         Action(
+            "http.request",
+            "workflows:execute",
+            _object(
+                "url",
+                method={"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]},
+                url={"type": "string", "minLength": 1, "maxLength": 4_096},
+                query=_FREE,
+                headers={"type": "object", "additionalProperties": _TEXT, "maxProperties": 50},
+                secret_headers={"type": "object", "additionalProperties": _NAME, "maxProperties": 10},
+                body=_ANY,
+                timeout=_DURATION,
+            ),
+            _object("status", "headers", status={"type": "integer"}, headers=_FREE, body=_ANY),
+            default_timeout_seconds=90,
+            description=(
+                "Ask a public address over HTTP. `secret_headers` name secrets of the tenant. 429 is throttled, 5xx or "
+                "no answer is unavailable, any other 4xx rejected."
+            ),
+        ),
+        Action(
             "wait",
             "",
             _object(
