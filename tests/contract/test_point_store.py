@@ -1,7 +1,7 @@
 """Whole collections, as jobs read, write, switch and drop them: in memory, on the local engine, on a server."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -157,7 +157,9 @@ def test_a_foreign_collection_becomes_one_tenants(on: On) -> None:
 
 
 def test_what_of_another_engine_cannot_be_read_is_said(on: On) -> None:
-    channel = on.index._channel()
-    check_readable(channel, f"{on.collection.name}-1", SIZE)
+    channel, name = on.index._channel(), f"{on.collection.name}-1"
+    check_readable(channel, name, on.served())
     with pytest.raises(Conflict, match=f"has vectors of {SIZE}, not 5"):
-        check_readable(channel, f"{on.collection.name}-1", 5)
+        check_readable(channel, name, replace(on.served(), size=5))
+    with pytest.raises(Conflict, match="was embedded by m, and other is wanted"):
+        check_readable(channel, name, replace(on.served(), model="other"))

@@ -432,6 +432,29 @@ def test_an_export_that_lost_a_part_is_not_taken(world: World) -> None:
     assert "no whole export" in unknown.error
 
 
+def test_an_export_of_another_models_vectors_needs_the_texts(world: World) -> None:
+    exported = world.run(world.service.export(PLATFORM, new_id(), world.name, "ann"))
+    job = world.run(world.migrate(Source(SourceKind.EXPORT, export_id=exported.id), model="vowels"))
+    assert (job.status, world.now_served.stored_as) == (JobStatus.FAILED, f"{world.name}-1")
+    assert job.error is not None
+    assert "embedded by letters, and vowels is wanted" in job.error
+    job = world.run(world.migrate(Source(SourceKind.EXPORT, "text", exported.id), model="vowels"))
+    assert (job.status, job.error, world.now_served.size) == (JobStatus.SWITCHED, None, 3)
+
+
+def test_a_job_of_what_is_not_served_any_more_touches_nothing(world: World) -> None:
+    job = world.migrate()
+    moved = replace(world.now_served, stored_as=f"{world.name}-2")
+    world.engine.make(moved)
+    with world.registry.alone(world.name) as alone:
+        alone.serve(moved)
+    job = world.run(job)
+    assert (job.status, world.now_served) == (JobStatus.FAILED, moved)
+    assert job.error is not None
+    assert "Another collection is served by now" in job.error
+    assert world.collections() == {f"{world.name}-1", f"{world.name}-2"}
+
+
 @pytest.mark.parametrize(
     ("source", "wanted", "said"),
     [

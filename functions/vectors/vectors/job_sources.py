@@ -1,7 +1,6 @@
 """What a migration's points come from, and how they are made into its target's. Implements job_steps.Sources."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from email_sender.adapters.exports import ExportedPoints, S3Exports
 from email_sender.adapters.qdrant.channel import Address, Channel
@@ -11,6 +10,7 @@ from email_sender.errors import Conflict, InvalidInput
 from email_sender.vectors.job_model import Job, Source, SourceKind
 from email_sender.vectors.jobs import ARCHIVED
 from email_sender.vectors.ports import Embedder
+from email_sender.vectors.serving import Served
 from email_sender.vectors.transfer import (
     Convert,
     PayloadTexts,
@@ -41,7 +41,7 @@ class JobSources:
         if source.kind is SourceKind.EXPORT:
             return self._parts_of_export(job)
         if source.kind is SourceKind.QDRANT and source.text_key is None:
-            check_readable(self._foreign(source), source.collection or "", job.target.size)
+            check_readable(self._foreign(source), source.collection or "", job.target)
         return 1 if source.tenant_id is not None else PARTS
 
     def of(self, job: Job) -> PointSource:
@@ -55,19 +55,25 @@ class JobSources:
             return QdrantPoints(self._foreign(source), name)
         return AdoptedPoints(QdrantPoints(self._foreign(source), name, parts=1), source.tenant_id, job.collection)
 
-    def convert(self, job: Job, *, back: bool = False) -> Convert:
-        """Of what is written meanwhile too, which comes from what is served."""
+    def convert(self, job: Job) -> Convert:
+        source = job.source
+        if source.kind is SourceKind.CURRENT:
+            return self.convert_served(job, back=False)
+        if source.text_key is not None:
+            return embed_again(job.target, self._model(job.target), PayloadTexts(source.text_key))
+        if source.export_id is None or self._exports.manifest(source.export_id)["model"] == job.target.model:
+            return keep_vectors(job.target)
+        return embed_again(job.target, self._model(job.target), self._archive())
+
+    def convert_served(self, job: Job, *, back: bool) -> Convert:
         before, after = (job.target, job.served) if back else (job.served, job.target)
-        if after.model is None or (job.source.text_key is None and before.model == after.model):
+        again = job.source.text_key is not None and not back
+        if after.model is None or (before.model == after.model and not again):
             return keep_vectors(after)
-        model = self._models.get(job.collection, {}).get(after.model)
-        if model is None:
-            raise Conflict(f"EMBEDDING_MODELS does not name {after.model} of {job.collection} any more.")
         if job.source.text_key is not None:
-            return embed_again(after, model, PayloadTexts(job.source.text_key))
-        if job.collection != ARCHIVED:
-            return keep_vectors(after)
-        return embed_again(after, model, self._archive())
+            return embed_again(after, self._model(after), PayloadTexts(job.source.text_key))
+        texts = self._archive() if job.collection == ARCHIVED else PayloadTexts("")
+        return embed_again(after, self._model(after), texts)
 
     def check(self, job: Job, points: int, checksum: int) -> None:
         if job.source.export_id is not None:
@@ -77,20 +83,27 @@ class JobSources:
         if job.source.export_id is None:
             raise InvalidInput("No export is named.")
         manifest = self._exports.manifest(job.source.export_id)
-        again = job.source.text_key is not None or manifest["model"] != job.served.model
-        if job.source.text_key is None and manifest["model"] not in (job.target.model, job.served.model):
-            raise Conflict(
-                f"The export was embedded by {manifest['model']}, and {job.target.model} is wanted: name the payload's "
-                "key that holds the texts."
-            )
-        if not again and job.target.model == job.served.model and manifest["size"] != job.target.size:
-            raise Conflict(f"The export has vectors of {manifest['size']}, not {job.target.size}.")
+        if job.source.text_key is None:
+            # Of messages the archive has the texts, where the model is another.
+            if job.collection != ARCHIVED and manifest["model"] != job.target.model:
+                raise Conflict(
+                    f"The export was embedded by {manifest['model']}, and {job.target.model} is wanted: name the "
+                    "payload's key that holds the texts."
+                )
+            if manifest["model"] == job.target.model and manifest["size"] != job.target.size:
+                raise Conflict(f"The export has vectors of {manifest['size']}, not {job.target.size}.")
         return int(manifest["parts"])
+
+    def _model(self, served: Served) -> Embedder:
+        found = self._models.get(served.name, {}).get(served.model or "")
+        if found is None:
+            raise Conflict(f"EMBEDDING_MODELS does not name {served.model} of {served.name}.")
+        return found
 
     def _foreign(self, source: Source) -> Channel:
         found = self._channels.get(source)
         if found is None:
             key = self._secret(source.secret) if source.secret else ""
             address = Address(source.host or "", source.port, source.tls, key)
-            found = self._channels[replace(source)] = Channel(address)
+            found = self._channels[source] = Channel(address)
         return found

@@ -94,7 +94,10 @@ class Sources(Protocol):
 
     def of(self, job: Job) -> PointSource: ...
 
-    def convert(self, job: Job, *, back: bool = False) -> Convert: ...
+    def convert(self, job: Job) -> Convert: ...
+
+    def convert_served(self, job: Job, *, back: bool) -> Convert:
+        """Of what is written while the job is at work, from what is served to the other."""
 
     def check(self, job: Job, points: int, checksum: int) -> None:
         """Raises Conflict where the source said that it holds other points."""
@@ -129,17 +132,16 @@ class JobSteps:
         if job.kind is JobKind.EXPORT:
             return Phase.EXPORT, _PARTS
         parts = self._sources.parts(job)
-        with self._units(tenant_id) as unit:
-            fresh = not any(unit.parts(job_id, phase) for phase in Phase)
-        if fresh:
-            # Left by a migration that was killed while it failed.
-            self._engine.drop(job.target.stored_as)
-        self._engine.make(job.target)
+        fresh = not self._is_begun(tenant_id, job)
         served = self._registry.get(job.collection).stored_as
         if served == job.served.stored_as:
+            if fresh:
+                # Left by a migration that was killed while it failed.
+                self._engine.drop(job.target.stored_as)
+            self._engine.make(job.target)
             with self._registry.alone(job.collection) as alone:
                 alone.serve(replace(job.served, noted=True))
-        elif served != job.target.stored_as:  # else it was killed just after its switch
+        elif fresh or served != job.target.stored_as:  # else it was killed just after its switch
             raise Conflict(f"Another collection is served by now: {served}.")
         snapshot = self._engine.snapshot(job.served.stored_as) if fresh else job.report.get("snapshot")
         self._report(tenant_id, job_id, snapshot=snapshot)
@@ -253,15 +255,17 @@ class JobSteps:
         if job.status is not JobStatus.RUNNING:
             return
         if job.kind is JobKind.MIGRATION:
-            if self._registry.get(job.collection).stored_as == job.target.stored_as:
+            served = self._registry.get(job.collection).stored_as
+            if served == job.target.stored_as and self._is_begun(tenant_id, job):
                 # What failed came after the switch.
                 self.switch(tenant_id, job_id)
                 self.settle(tenant_id, job_id)
                 return
-            with self._registry.alone(job.collection) as alone:
-                alone.serve(replace(job.served, noted=False))
-            self._registry.forget(job.collection, None)
-            self._engine.drop(job.target.stored_as)
+            if served == job.served.stored_as:
+                with self._registry.alone(job.collection) as alone:
+                    alone.serve(replace(job.served, noted=False))
+                self._registry.forget(job.collection, None)
+                self._engine.drop(job.target.stored_as)
         self._end(tenant_id, job_id, JobStatus.FAILED, error=reason)
 
     # ---- What steps are made of ------------------------------------------------------------------------------------
@@ -287,7 +291,7 @@ class JobSteps:
         """From what is served to the other, whatever the migration's own source is."""
         back = job.status is JobStatus.ROLLING_BACK
         source, target = (self._engine.points(each.stored_as) for each in _ways(job, back=back))
-        convert = self._sources.convert(job, back=back)
+        convert = self._sources.convert_served(job, back=back)
         ids = [str(each.point) for each in notes if each.point is not None]
         for first in range(0, len(ids), PAGE):
             _whole(sync(source, target, convert, ids[first : first + PAGE]).failed)
@@ -297,6 +301,10 @@ class JobSteps:
                 while page := side.ids_of_tenant(tenant_id, after, PAGE):
                     _whole(sync(source, target, convert, page).failed)
                     after = page[-1]
+
+    def _is_begun(self, tenant_id: UUID, job: Job) -> bool:
+        with self._units(tenant_id) as unit:
+            return any(unit.parts(job.id, phase) for phase in Phase)
 
     def _job(self, tenant_id: UUID, job_id: UUID) -> Job:
         with self._units(tenant_id) as unit:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from email_sender.adapters.qdrant import collections
+from email_sender.adapters.qdrant import collections, packing
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.points import QdrantPoints
 from email_sender.adapters.qdrant.settings import Placement, behind, stored
@@ -52,14 +52,15 @@ class QdrantCopying:
         )
 
 
-def check_readable(channel: Channel, collection: str, size: int) -> None:
-    """Raises Conflict where another engine's collection has named vectors, or NotFound where it is not there.
-
-    Vectors of another size are left to who converts them.
-    """
+def check_readable(channel: Channel, collection: str, target: Served) -> None:
+    """Raises Conflict where another engine's vectors are none for the target, or NotFound where they are not there."""
     request = pb.GetCollectionInfoRequest(collection_name=collection)
-    params = channel.collections("Get", request.SerializeToString()).result.config.params
-    if params.vectors_config.WhichOneof("config") != "params":
+    config = channel.collections("Get", request.SerializeToString()).result.config
+    if config.params.vectors_config.WhichOneof("config") != "params":
         raise Conflict(f"The collection {collection} has named vectors: only a single unnamed one is taken.")
-    if params.vectors_config.params.size != size:
-        raise Conflict(f"The collection {collection} has vectors of {params.vectors_config.params.size}, not {size}.")
+    size, model = config.params.vectors_config.params.size, packing.payload_from(config.metadata).get("model")
+    if size != target.size:
+        raise Conflict(f"The collection {collection} has vectors of {size}, not {target.size}.")
+    # One that says nothing of its model is its operator's word.
+    if model is not None and model != target.model:
+        raise Conflict(f"The collection {collection} was embedded by {model}, and {target.model} is wanted.")
