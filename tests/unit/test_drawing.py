@@ -50,7 +50,7 @@ def test_the_picture_is_xml_with_a_box_a_step_and_no_two_in_one_place() -> None:
     places = {(each.get("x"), each.get("y")) for each in boxes}
     assert len(boxes) == len(places) == 3
     width, height = int(root.get("width", 0)), int(root.get("height", 0))
-    assert all(int(x or 0) >= 0 and int(x or 0) + 180 <= width and int(y or 0) + 52 <= height for x, y in places)
+    assert all(int(x or 0) >= 0 and int(x or 0) + 200 <= width and int(y or 0) + 68 <= height for x, y in places)
     assert [each.get("fill") for each in boxes].count("#ffe0de") == 1
 
 
@@ -58,7 +58,7 @@ def test_a_long_name_is_cut_and_said_in_full_beside() -> None:
     long = "s" * 60
     drawn = svg(parse({"name": "n", "steps": [{"id": long, "uses": "transform", "with": {}}]}), {})
     assert f"<title>{long}: transform</title>" in drawn
-    assert f">{'s' * 23}…</text>" in drawn
+    assert f">{'s' * 25}…</text>" in drawn
 
 
 @pytest.mark.parametrize("size", [1, 400])

@@ -248,25 +248,37 @@ class JobSteps:
         self._end(tenant_id, job_id, JobStatus.COMPLETED)
 
     def fail(self, tenant_id: UUID, job_id: UUID, reason: str) -> None:
-        """Nothing was switched: what was made is dropped. A rollback or an end that failed may be asked for again."""
+        """What was made is dropped, unless it is served by now.
+
+        A rollback that failed leaves the migration switched, and may be asked for again; an end goes on with the sweep,
+        since there is no way back from its middle.
+        """
         job = self._job(tenant_id, job_id)
-        if job.status in (JobStatus.ROLLING_BACK, JobStatus.FINISHING):
-            self._end(tenant_id, job_id, JobStatus.SWITCHED, error=reason)
-        if job.status is not JobStatus.RUNNING:
-            return
+        if job.status is JobStatus.FINISHING:
+            self._report(tenant_id, job_id, delayed=reason[:1000])
+        elif job.status is JobStatus.ROLLING_BACK:
+            if self._registry.get(job.collection).stored_as == job.served.stored_as:
+                self._engine.alias(job.served)
+                self.settle(tenant_id, job_id)
+            else:
+                self._end(tenant_id, job_id, JobStatus.SWITCHED, error=reason)
+        elif job.status is JobStatus.RUNNING:
+            self._give_up(tenant_id, job, reason)
+
+    def _give_up(self, tenant_id: UUID, job: Job, reason: str) -> None:
         if job.kind is JobKind.MIGRATION:
             served = self._registry.get(job.collection).stored_as
             if served == job.target.stored_as and self._is_begun(tenant_id, job):
                 # What failed came after the switch.
-                self.switch(tenant_id, job_id)
-                self.settle(tenant_id, job_id)
+                self.switch(tenant_id, job.id)
+                self.settle(tenant_id, job.id)
                 return
             if served == job.served.stored_as:
                 with self._registry.alone(job.collection) as alone:
                     alone.serve(replace(job.served, noted=False))
                 self._registry.forget(job.collection, None)
                 self._engine.drop(job.target.stored_as)
-        self._end(tenant_id, job_id, JobStatus.FAILED, error=reason)
+        self._end(tenant_id, job.id, JobStatus.FAILED, error=reason)
 
     # ---- What steps are made of ------------------------------------------------------------------------------------
 

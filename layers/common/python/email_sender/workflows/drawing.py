@@ -14,9 +14,9 @@ _COLOURS: Mapping[str, tuple[str, str]] = {
     StepStatus.WAITING: ("#fff3cd", "#9a6700"),
     "": ("#ffffff", "#24292f"),
 }
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 180, 52, 32, 56, 20
-# At 12 px in a sans-serif, what fits into a box.
-_CHARACTERS = 24
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 200, 68, 40, 56, 24
+# At 13 px in a sans-serif, what fits into a box.
+_CHARACTERS = 26
 
 
 def states(records: Iterable[StepRecord]) -> dict[str, str]:
@@ -51,7 +51,7 @@ def svg(definition: Definition, states: Mapping[str, str]) -> str:
     """One row a level, from the top. It holds no script and asks for nothing from elsewhere."""
     places = _places(definition.levels)
     widest = max((len(row) for row in definition.levels), default=1)
-    width = 2 * _MARGIN + widest * (_WIDTH + _GAP_X) - _GAP_X
+    width = 2 * _MARGIN + widest * (_WIDTH + _GAP_X)
     height = 2 * _MARGIN + len(definition.levels) * (_HEIGHT + _GAP_Y) - _GAP_Y
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -68,44 +68,54 @@ def svg(definition: Definition, states: Mapping[str, str]) -> str:
 
 
 def _places(levels: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
-    """The left upper corner of each step; rows are centred."""
-    widest = max((len(row) for row in levels), default=1)
-    found = {}
-    for down, row in enumerate(levels):
-        indent = (widest - len(row)) * (_WIDTH + _GAP_X) // 2
-        for across, step in enumerate(row):
-            found[step] = (_MARGIN + indent + across * (_WIDTH + _GAP_X), _MARGIN + down * (_HEIGHT + _GAP_Y))
-    return found
+    """The left upper corner of each step. In columns, so that what lies between two of them is free for lines."""
+    return {
+        step: (_MARGIN + across * (_WIDTH + _GAP_X), _MARGIN + down * (_HEIGHT + _GAP_Y))
+        for down, row in enumerate(levels)
+        for across, step in enumerate(row)
+    }
 
 
 def _line(above: tuple[int, int], below: tuple[int, int], *, dashed: bool) -> str:
     x1, y1 = above[0] + _WIDTH // 2, above[1] + _HEIGHT
     x2, y2 = below[0] + _WIDTH // 2, below[1]
-    half = (y1 + y2) // 2
     dash = ' stroke-dasharray="5 4"' if dashed else ""
-    return (
-        f'<path d="M{x1} {y1} C{x1} {half} {x2} {half} {x2} {y2}" fill="none" stroke="#57606a"{dash} '
-        'marker-end="url(#end)"/>'
-    )
+    half = _GAP_Y // 2
+    if y2 - y1 == _GAP_Y:
+        way = f"C{x1} {y1 + half} {x2} {y2 - half} {x2} {y2}"
+    else:
+        # Past the rows between, in the gap beside the column it comes from.
+        gap = above[0] + _WIDTH + _GAP_X // 2
+        down, up = y1 + _GAP_Y, y2 - _GAP_Y
+        way = f"C{x1} {y1 + half} {gap} {y1 + half} {gap} {down} V{up} C{gap} {y2 - half} {x2} {y2 - half} {x2} {y2}"
+    return f'<path d="M{x1} {y1} {way}" fill="none" stroke="#57606a"{dash} marker-end="url(#end)"/>'
 
 
 def _box(step: Step, place: tuple[int, int], states: Mapping[str, str]) -> str:
     x, y = place
     fill, line = _COLOURS[states.get(step.id, "")]
-    middle, subtitle = x + _WIDTH // 2, _subtitle(step, states)
+    middle, state = x + _WIDTH // 2, states.get(step.id, "")
+    said = _said(state, middle, y + 59, 11, line) if state else ""
     return (
-        f"<g><title>{escape(step.id)}: {escape(subtitle)}</title>"
+        f"<g><title>{escape(step.id)}: {escape(_subtitle(step, states))}</title>"
         f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="{fill}" stroke="{line}"/>'
-        f'<text x="{middle}" y="{y + 22}" text-anchor="middle" font-size="13" fill="#24292f">{_short(step.id)}</text>'
-        f'<text x="{middle}" y="{y + 40}" text-anchor="middle" font-size="11" fill="#57606a">{_short(subtitle)}</text>'
-        "</g>"
+        + _said(_short(step.id), middle, y + 22, 13, "#24292f")
+        + _said(_short(_action(step)), middle, y + 41, 11, "#57606a")
+        + f"{said}</g>"
     )
 
 
+def _said(text: str, x: int, y: int, size: int, colour: str) -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="middle" font-size="{size}" fill="{colour}">{text}</text>'
+
+
+def _action(step: Step) -> str:
+    return step.action.name + (" for each" if step.for_each is not None else "")
+
+
 def _subtitle(step: Step, states: Mapping[str, str]) -> str:
-    many = " for each" if step.for_each is not None else ""
     state = states.get(step.id)
-    return f"{step.action.name}{many}" + (f" · {state}" if state else "")
+    return _action(step) + (f" · {state}" if state else "")
 
 
 def _label(step: Step) -> str:
