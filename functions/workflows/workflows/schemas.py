@@ -11,6 +11,7 @@ from email_sender.workflows.catalogue import Action
 from email_sender.workflows.comparing import Difference
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion
+from email_sender.workflows.n8n import Imported
 
 
 class Body(BaseModel):
@@ -88,6 +89,38 @@ class RetryIn(Body):
     """`same`: the version that the run had."""
 
     version: Literal["same", "newest"] = "same"
+
+
+class ImportIn(Body):
+    """`workflow` is what n8n exports: a JSON object with nodes and connections."""
+
+    format: Literal["n8n"] = "n8n"
+    workflow: dict[str, Any]
+
+
+class ImportedNode(BaseModel):
+    """`how`: exact, approximated, unsupported (it fails by name where it is reached), or dropped (nothing to do)."""
+
+    node: str
+    type: str
+    how: str
+    steps: Sequence[str]
+    notes: Sequence[str]
+
+
+class ImportOut(BaseModel):
+    """`definition` is not stored: look at the report, change what it needs, and post it to /workflows."""
+
+    definition: Mapping[str, Any]
+    report: Sequence[ImportedNode]
+
+    @classmethod
+    def of(cls, imported: Imported) -> Self:
+        report = [
+            ImportedNode(node=each.node, type=each.type, how=each.how, steps=each.steps, notes=each.notes)
+            for each in imported.report
+        ]
+        return cls(definition=imported.definition, report=report)
 
 
 class ValidOut(BaseModel):

@@ -21,6 +21,8 @@ from workflows.schemas import (
     ActionOut,
     DifferenceOut,
     ExecuteIn,
+    ImportIn,
+    ImportOut,
     Listing,
     RunOut,
     ValidOut,
@@ -66,6 +68,12 @@ async def create(
 async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidOut:
     """Check a definition without storing it."""
     return ValidOut.of(service.validate(read_definition(body.definition), _actor(caller)))
+
+
+@router.post("/import")
+async def from_n8n(body: ImportIn, caller: Writer, service: Service) -> ImportOut:
+    """A workflow of n8n as a definition, with what each of its nodes became. Nothing is stored."""
+    return ImportOut.of(service.imported(body.workflow, _actor(caller)))
 
 
 @router.get("/{workflow_id}")

@@ -16,6 +16,7 @@ from email_sender.workflows.compiler import compile_definition
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
+from email_sender.workflows.n8n import Imported, import_n8n
 from email_sender.workflows.parsing import SchemaChecker, parse_definition
 from email_sender.workflows.ports import Engine, WorkflowUnits
 
@@ -39,6 +40,9 @@ class Compiler:
     def parse(self, raw: Mapping[str, Any]) -> Definition:
         """Raises InvalidInput with every problem found."""
         return parse_definition(raw, SPINE, self._expressions, self._schemas)
+
+    def imported(self, raw: Mapping[str, Any]) -> Imported:
+        return import_n8n(raw, self._expressions)
 
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int
@@ -66,6 +70,16 @@ class WorkflowService:
         definition = self._compiler.parse(raw)
         authorise(definition, actor.role)
         return definition
+
+    def imported(self, raw: Mapping[str, Any], actor: Actor) -> Imported:
+        """A workflow of n8n as a definition that can be stored, and what each node became.
+
+        Raises:
+            InvalidInput: it is no export of n8n.
+        """
+        found = self._compiler.imported(raw)
+        self.validate(found.definition, actor)
+        return found
 
     def create(self, tenant_id: UUID, workflow_id: UUID, raw: Mapping[str, Any], actor: Actor) -> Workflow:
         definition = self.validate(raw, actor)
