@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree
 
+from local.client import wait_until
 from tests.conftest import Platform
 from tests.e2e import steps
 
@@ -58,3 +59,46 @@ def test_a_workflow_is_drawn_compared_and_run_again(platform: Platform) -> None:
     assert stranger.http.post(f"/runs/{run['id']}/retry", json={}).status_code == 404
     assert admin.http.get(f"/workflows/{workflow['id']}/graph", params={"format": "png"}).status_code in (400, 422)
     assert platform["readonly@acme"].http.post(f"/runs/{run['id']}/retry", json={}).status_code == 403
+
+
+def test_a_workflow_of_n8n_is_imported_stored_and_run(platform: Platform) -> None:
+    user = platform["admin@acme"]
+    test = {"number": [{"value1": "={{ $json.body.age }}", "operation": "larger", "value2": 17}]}
+    edit = {
+        "assignments": {"assignments": [{"name": "hello", "value": "=Dear {{ $json.body.name }}", "type": "string"}]}
+    }
+    export = {
+        "name": f"n8n-{uuid4().hex}",
+        "nodes": [
+            {"name": "Hook", "type": "n8n-nodes-base.webhook", "parameters": {}},
+            {"name": "Adult?", "type": "n8n-nodes-base.if", "parameters": {"conditions": test}},
+            {"name": "Greet", "type": "n8n-nodes-base.set", "parameters": edit},
+            {"name": "Mail", "type": "n8n-nodes-base.gmail", "parameters": {}},
+        ],
+        "connections": {
+            "Hook": {"main": [[{"node": "Adult?", "index": 0}]]},
+            "Adult?": {"main": [[{"node": "Greet", "index": 0}], [{"node": "Mail", "index": 0}]]},
+        },
+    }
+    answer = user.post("/workflows/import", {"workflow": export})
+    found = {each["node"]: each["how"] for each in answer["report"]}
+    assert found == {"Hook": "approximated", "Adult?": "exact", "Greet": "exact", "Mail": "unsupported"}
+    # The result of a transform is in no step's record: a published event shows it.
+    kind = f"Greeted{uuid4().hex}"
+    event = {"type": kind, "data": {"first": "{% $steps.greet.items[0].hello %}"}}
+    told = {"id": "tell", "uses": "event.publish", "needs": ["greet"], "with": event}
+    definition = {**answer["definition"], "steps": [*answer["definition"]["steps"], told]}
+    workflow = user.post("/workflows", {"definition": definition})
+    run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Ada", "age": 36}})
+    assert steps.wait_run(user, run["id"])["status"] == "succeeded"
+    events = wait_until(lambda: user.get("/events", type=kind)["items"], bool, 30)
+    assert events[0]["data"] == {"first": "Dear Ada"}
+    # Whom the other way is meant for, it fails by name.
+    run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Bob", "age": 7}})
+    ended = steps.wait_run(user, run["id"])
+    assert (ended["status"], ended["error"]["step"]) == ("failed", "mail")
+
+    odd_ones: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": "a", "type": "b"}] * 2}]
+    for odd in odd_ones:
+        refused = user.http.post("/workflows/import", json={"workflow": odd})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")

@@ -12,7 +12,7 @@ from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.errors import InvalidInput
 from email_sender.workflows.n8n import Imported, import_n8n
 from email_sender.workflows.n8n_expressions import Untranslatable, translate
-from email_sender.workflows.n8n_nodes import _KINDS, TRIGGERS
+from email_sender.workflows.n8n_nodes import _KINDS
 from tests.fakes.machine import TaskError
 from tests.fakes.workflow_reference import Told, tell
 from tests.unit.workflow_samples import compiled, parse
@@ -216,6 +216,22 @@ def test_an_export_of_triggers_alone_is_a_workflow() -> None:
     assert imported({"nodes": [node("Note", "stickyNote")]}).definition["steps"][0]["id"] == "nothing"
 
 
+def test_triggers_of_other_systems_begin_a_workflow_too() -> None:
+    raw = {"nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})]}
+    raw["connections"] = {"New mail": to("All")}  # type: ignore[assignment]  # a list before
+    assert how(raw) == {"New mail": "approximated", "All": "exact"}
+    assert items(raw, "all") == [{"people": PEOPLE}]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"contentType": "multipart-form-data"}, {"contentType": "form-urlencoded"}, {"sendMultipartFile": True},
+     {"specifyQuery": "json"}, {"method": "TRACE"}],
+)  # fmt: skip
+def test_a_request_that_would_be_another_is_not_made(more: dict[str, Any]) -> None:
+    assert how(export(node("Ask", "httpRequest", {"url": "u", "sendBody": True, **more})))["Ask"] == "unsupported"
+
+
 def test_names_become_ids_that_are_told_apart() -> None:
     raw = export(node("1. Größe!", "limit"), node("1  gr e", "limit"), node("日本", "limit"))
     steps = [each["id"] for each in imported(raw).definition["steps"]]
@@ -357,4 +373,3 @@ def test_no_export_is_too_odd(raw: dict[str, Any]) -> None:
     assert [each.node for each in found.report] == [each["name"] for each in raw["nodes"]]
     json.dumps(found.definition)
     parse(found.definition)
-    assert set(_KINDS) > TRIGGERS

@@ -7,7 +7,7 @@ from typing import Any
 from email_sender.workflows.expressions import BadExpression, ExpressionChecker
 from email_sender.workflows.n8n_expressions import Untranslatable
 from email_sender.workflows.n8n_model import Edge, Entry, Export, How, Node, read_export
-from email_sender.workflows.n8n_nodes import TRIGGERS, Became, Place, become
+from email_sender.workflows.n8n_nodes import Became, Place, become, is_trigger
 
 _LOOP = "splitInBatches"
 # Where many lists come together, a step of its own joins them, so that expressions do not grow from node to node.
@@ -71,7 +71,7 @@ class _Import:
             served = self._export.parts[node.name]
             return Entry(node.name, node.type, How.DROPPED, notes=[f"it is a part of {served!r}"])
         into = [edge for edge in self._edges if edge.target == node.name and edge.source in self._done]
-        if not into and node.type not in TRIGGERS:
+        if not into and not is_trigger(node):
             return Entry(node.name, node.type, How.DROPPED, notes=["no trigger leads to it"])
         needs = list(dict.fromkeys(step for edge in into for step in self._done[edge.source].needs))
         inputs, gathered = self._gathered(node, self._inputs(into), needs)

@@ -71,9 +71,15 @@ class Became:
     outputs: Sequence[str] = ("$self.items",)
 
 
+def is_trigger(node: Node) -> bool:
+    """Whether a workflow begins there; those of other systems end in the word."""
+    return node.type in _BEGINNINGS or node.type.lower().endswith("trigger")
+
+
 def become(place: Place) -> Became:
     """Raises Untranslatable where nothing here does what the node does."""
-    made = _KINDS.get(place.node.type, _unknown)(place)
+    kind = _KINDS.get(place.node.type, _started if is_trigger(place.node) else _unknown)
+    made = kind(place)
     if made.how is How.EXACT and place.notes:
         return Became(How.APPROXIMATED, made.step, made.outputs)
     return made
@@ -276,6 +282,13 @@ def _http(place: Place) -> Became:
     method = str(place.get("method") or place.get("requestMethod") or "GET").upper()
     if method not in _METHODS:
         raise Untranslatable(f"the method {method[:20]}")
+    kind = place.get("contentType") or place.get("bodyContentType") or "json"
+    if place.get("sendBody") is True and (kind != "json" or place.get("sendMultipartFile") is True):
+        raise Untranslatable(f"a body of the kind {str(kind)[:40]!r}: JSON is sent here")
+    if "json" in (place.get("specifyQuery"), place.get("specifyHeaders")):
+        raise Untranslatable("a query or headers as JSON")
+    if place.get("options"):
+        place.notes.append("its options are left out")
     arguments: dict[str, Any] = {"url": _item(place, place.get("url", "")), "method": method}
     for switch, name, key in (
         ("sendQuery", "queryParameters", "query"),
@@ -384,6 +397,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "chainLlm": "there is no step that generates text yet",
     "openAi": "there is no step that generates text yet",
 }
+_BEGINNINGS: Final = frozenset({"start", "cron", "interval", "webhook"})
 _KINDS: Final[Mapping[str, Callable[[Place], Became]]] = {
     "manualTrigger": _manual, "start": _manual, "executeWorkflowTrigger": _manual,
     "scheduleTrigger": _started, "cron": _started, "interval": _started, "formTrigger": _started,
@@ -395,4 +409,3 @@ _KINDS: Final[Mapping[str, Callable[[Place], Became]]] = {
     "vectorStoreQdrant": _vector_search, "vectorStorePinecone": _vector_search,
     "vectorStoreInMemory": _vector_search, "vectorStoreSupabase": _vector_search,
 }  # fmt: skip
-TRIGGERS: Final = frozenset(name for name, kind in _KINDS.items() if kind in (_manual, _started, _webhook))
