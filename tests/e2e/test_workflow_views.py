@@ -92,7 +92,7 @@ def test_a_workflow_of_n8n_is_imported_stored_and_run(platform: Platform) -> Non
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Ada", "age": 36}})
     assert steps.wait_run(user, run["id"])["status"] == "succeeded"
     events = wait_until(lambda: user.get("/events", type=kind)["items"], bool, 30)
-    assert events[0]["data"] == {"first": "Dear Ada"}
+    assert events[0]["payload"]["data"] == {"first": "Dear Ada"}
     # Whom the other way is meant for, it fails by name.
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Bob", "age": 7}})
     ended = steps.wait_run(user, run["id"])

@@ -59,7 +59,10 @@ def test_a_collection_with_a_model_takes_texts_and_keeps_words() -> None:
     assert (made["task_vectors"].model, made["task_vectors"].lexical) == (None, False)
 
 
-@pytest.mark.parametrize("models", [{"document_vectors": ("d", 256)}, {"task_vectors": ("t", 768)}, {"more": ("m", 1)}])
-def test_a_model_of_another_size_or_of_no_collection_is_refused(models: dict[str, tuple[str, int]]) -> None:
+def test_a_models_size_is_its_collections() -> None:
+    assert collections({"document_vectors": ("d", 256)})["document_vectors"].size == 256
+
+
+def test_a_model_of_no_collection_is_refused() -> None:
     with pytest.raises(InvalidInput, match="EMBEDDING_MODELS"):
-        collections(models)
+        collections({"more": ("m", 1)})

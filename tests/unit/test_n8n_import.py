@@ -363,7 +363,7 @@ def odd(draw: st.DrawFn) -> dict[str, Any]:
     return {"name": draw(_ANY), "nodes": nodes, "connections": draw(links | _ANY)}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(odd())
 def test_no_export_is_too_odd(raw: dict[str, Any]) -> None:
     try:
