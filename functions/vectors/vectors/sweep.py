@@ -20,10 +20,12 @@ def _directory() -> Directory:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    started = job_service().sweep(PLATFORM_TENANT)
-    for tenant_id in _directory().tenants():
+    started = 0
+    jobs = [(PLATFORM_TENANT, job_service().sweep)]
+    imports = [(tenant_id, import_service().sweep) for tenant_id in _directory().tenants()]
+    for tenant_id, sweep in (*jobs, *imports):
         try:
-            started += import_service().sweep(tenant_id)
+            started += sweep(tenant_id)
         except DomainError:
             # One tenant's trouble is not another's.
             logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))
