@@ -7,7 +7,8 @@ from typing import Any
 from email_sender.workflows.expressions import BadExpression, ExpressionChecker
 from email_sender.workflows.n8n_expressions import Untranslatable
 from email_sender.workflows.n8n_model import Edge, Entry, Export, How, Node, read_export
-from email_sender.workflows.n8n_nodes import Became, Place, become, is_trigger
+from email_sender.workflows.n8n_nodes import become, is_trigger
+from email_sender.workflows.n8n_place import Became, Place
 
 _LOOP = "splitInBatches"
 # Where many lists come together, a step of its own joins them, so that expressions do not grow from node to node.

@@ -5,70 +5,16 @@ before it. `$json` is the item at hand, there as here.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from email_sender.workflows.n8n_conditions import condition
-from email_sender.workflows.n8n_expressions import Untranslatable, translate
+from email_sender.workflows.n8n_expressions import Untranslatable
 from email_sender.workflows.n8n_model import How, Node
+from email_sender.workflows.n8n_place import Became, Place
 
 _WAITS: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-
-@dataclass
-class Place:
-    """Where a node stands. `inputs` is the JSONata of the items at each of its inputs.
-
-    `items_of` gives those of a node before it, by name. `notes` collects what is only nearly the same.
-    """
-
-    node: Node
-    inputs: Mapping[int, str]
-    items_of: Callable[[str], str | None]
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def items(self) -> str:
-        return self.inputs.get(0, "[]")
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self.node.parameters.get(name, default)
-
-    def value(self, given: object) -> str:
-        """A parameter as JSONata over $json. Raises Untranslatable."""
-        if isinstance(given, str):
-            translated = translate(given, self.items_of)
-            self.notes += translated.notes
-            return translated.source
-        if isinstance(given, list):
-            return "[" + ", ".join(self.value(each) for each in given) + "]"
-        if isinstance(given, dict):
-            fields = (f"{json.dumps(str(key))}: {self.value(each)}" for key, each in given.items())
-            return "{" + ", ".join(fields) + "}"
-        if (isinstance(given, float) and given != given) or given in (float("inf"), float("-inf")):
-            raise Untranslatable("a number that is not finite")
-        return json.dumps(given)
-
-    def each(self, body: str) -> str:
-        """A list made of each item."""
-        return f"[$map({self.items}, function($json) {{ {body} }})]"
-
-    def only(self, test: str) -> str:
-        return f"[$filter({self.items}, function($json) {{ {test} }})]"
-
-
-@dataclass(frozen=True, slots=True)
-class Became:
-    """`step` lacks `id` and `needs`, which its place gives; None: the node only hands on its items.
-
-    `outputs` are the items at each output as JSONata, with `$self` for the step's result.
-    """
-
-    how: How
-    step: Mapping[str, Any] | None = None
-    outputs: Sequence[str] = ("$self.items",)
 
 
 def is_trigger(node: Node) -> bool:
