@@ -204,7 +204,7 @@ def test_notes_parts_orphans_and_disabled_nodes_are_told() -> None:
     raw["nodes"] += [node("Note", "stickyNote"), node("Model", "lmChatOpenAi"), node("Alone", "set")]
     raw["connections"]["Model"] = {"ai_languageModel": [[{"node": "After"}]]}
     assert items(raw, "after") == PEOPLE
-    assert how(raw) | {} == {
+    assert how(raw) == {
         "Start": "exact", "People": "exact", "Off": "exact", "After": "exact", "Note": "dropped", "Model": "dropped",
         "Alone": "dropped",
     }  # fmt: skip

@@ -96,7 +96,7 @@ class SideOut(BaseModel):
 
 
 class PhaseOut(BaseModel):
-    """`parts_begun` of a phase that is under way are those that have points by now."""
+    """What a phase has done so far. `failed` points could not be made, or differ."""
 
     done: bool
     points: int

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from email_sender.adapters.exports import ExportedPoints, S3Exports
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.copying import QdrantCopying, check_readable
-from email_sender.adapters.qdrant.points import PARTS, AdoptedPoints, QdrantPoints
+from email_sender.adapters.qdrant.points import AdoptedPoints, QdrantPoints
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.vectors.job_model import Job, Source, SourceKind
 from email_sender.vectors.jobs import ARCHIVED
 from email_sender.vectors.ports import Embedder
 from email_sender.vectors.serving import Served
 from email_sender.vectors.transfer import (
+    PARTS,
     Convert,
     PayloadTexts,
     PointSource,

@@ -26,13 +26,11 @@ from email_sender.vectors.job_model import (
 )
 from email_sender.vectors.jobs import total
 from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import PAGE, Convert, PointSource, PointStore, Stored, Transfer, sync
+from email_sender.vectors.transfer import PAGE, PARTS, Convert, PointSource, PointStore, Stored, Transfer, sync
 
 # So many notes may be left when writers are held up for the rest.
 _LAST_NOTES = 1_000
 _NOTES = 5_000
-# Of an export, as of the engine's own points (adapters.qdrant.points).
-_PARTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ class JobSteps:
         """The first phase, and in how many parts it is done."""
         job = self._job(tenant_id, job_id)
         if job.kind is JobKind.EXPORT:
-            return Phase.EXPORT, _PARTS
+            return Phase.EXPORT, PARTS
         parts = self._sources.parts(job)
         fresh = not self._is_begun(tenant_id, job)
         served = self._registry.get(job.collection).stored_as
@@ -145,7 +143,7 @@ class JobSteps:
             raise Conflict(f"Another collection is served by now: {served}.")
         snapshot = self._engine.snapshot(job.served.stored_as) if fresh else job.report.get("snapshot")
         self._report(tenant_id, job_id, snapshot=snapshot)
-        return (Phase.COPY, parts) if snapshot else (Phase.EXPORT, _PARTS)
+        return (Phase.COPY, parts) if snapshot else (Phase.EXPORT, PARTS)
 
     def work(self, tenant_id: UUID, job_id: UUID, phase: Phase, ordinal: int, more: Callable[[], bool]) -> bool:
         """Pages of a part while there is time for `more`. Whether the part is done."""

@@ -16,6 +16,8 @@ from email_sender.vectors.ports import Embedder
 from email_sender.vectors.serving import Served
 
 TENANT_KEY: Final = "tenant_id"
+# By an id's first digit: ids are hashes, so the parts are of one size.
+PARTS: Final = 16
 # One page of the engine: of 1,536 floats, 3 MB.
 PAGE: Final = 500
 # Of a page's points, so many have their vectors looked at.

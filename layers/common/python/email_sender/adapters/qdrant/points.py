@@ -11,10 +11,8 @@ from email_sender.adapters.qdrant.filters import TENANT, of_tenant
 from email_sender.adapters.qdrant.ids import CLIENT_ID, storable
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.vectors.model import Terms, engine_id
-from email_sender.vectors.transfer import PageOf, Stored
+from email_sender.vectors.transfer import PARTS, PageOf, Stored
 
-# By an id's first digit: ids are hashes, so the parts are of one size.
-PARTS = 16
 # Beside searches in use, a page of a large collection may take its time.
 _SECONDS = 30.0
 _BATCH_BYTES = 2 * 1024 * 1024
