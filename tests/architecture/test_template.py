@@ -158,7 +158,7 @@ def test_every_caller_names_the_alias() -> None:
     for name, resource in translated().items():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             assert "Alias" in str(resource["Properties"]["FunctionName"]), name
-    targets = RESOURCES["WorkflowsFunction"]["Properties"]["Environment"]["Variables"]["WORKFLOW_TARGETS"]
+    targets = RESOURCES["WorkflowsFunction"]["Properties"]["Environment"]["Variables"]["WORKFLOW_FUNCTIONS"]
     assert str(targets).count(".Alias}") == str(targets).count("${")
 
 

@@ -1,6 +1,6 @@
 """The workflow engine in memory: what workflows.ports.Engine says, and no more."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.machines: dict[str, Mapping[str, Any]] = {}
         self.executions: dict[str, ExecutionStatus] = {}
+        self.passed: dict[UUID, Sequence[str]] = {}
         self.answers: list[tuple[str, Mapping[str, Any]]] = []
         self.on_start: Callable[[], None] = lambda: None
         self.on_answer: Callable[[], None] = lambda: None
@@ -21,11 +22,12 @@ class FakeEngine:
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
         self.machines[machine] = definition
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any]) -> str:
+    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
         self.on_start()
         if machine not in self.machines:
             raise NotFound("There is no such machine.")
         execution = f"{machine}:{run_id}"
+        self.passed[run_id] = passed
         self.executions.setdefault(execution, ExecutionStatus.RUNNING)
         return execution
 

@@ -66,6 +66,17 @@ class FakeContacts:
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
         return [self._state.contacts[each] for each in _after(self._state.contacts, after)][:limit]
 
+    def select(
+        self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool
+    ) -> Sequence[UUID]:
+        def fits(contact: Contact) -> bool:
+            theirs = contact.attributes.get("tags")
+            tagged = not tags or (isinstance(theirs, list) and set(tags) <= {t for t in theirs if isinstance(t, str)})
+            named = ids is None or contact.id in ids
+            return tagged and named and (suppressed or contact.address not in self._state.suppressions)
+
+        return [key for key in sorted(self._state.contacts) if fits(self._state.contacts[key])][:limit]
+
     def update(self, contact: Contact) -> None:
         stored = self._state.contacts[contact.id]
         self._state.contacts[contact.id] = replace(stored, name=contact.name, attributes=contact.attributes)

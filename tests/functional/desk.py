@@ -15,6 +15,7 @@ from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, Compiler, WorkflowService
 from email_sender.workflows.model import Approval, Decision, Run, RunStatus, ShownDraft, Workflow
 from email_sender.workflows.runs import RunService
+from email_sender.workflows.waits import WaitService
 from tests.database import Cluster
 from tests.fakes.engine import FakeEngine
 
@@ -52,6 +53,7 @@ class Desk:
         compiler = Compiler(JsonataExpressions(), schemas, {**TARGETS, "run.finished": "arn:hook"}, "t")
         self.workflows = WorkflowService(self.units, self.engine, compiler, self.clock, new_id)
         self.runs = RunService(self.units, self.engine, compiler, schemas, self.clock, new_id)
+        self.waits = WaitService(self.units, self.engine, self.clock)
         self.approvals = ApprovalService(self.units, self.engine, self.clock, new_id)
 
     def workflow(self) -> Workflow:

@@ -30,6 +30,8 @@ _PLATFORM_READS = {
     "event_sources": {"*"},
     "runs": {"id", "tenant_id"},
     "imports": {"id", "tenant_id"},
+    "triggers": {"id", "tenant_id"},
+    "emails": {"tenant_id", "provider_message_id"},
     # Of which points were written, not what they are.
     "vector_changes": {"*"},
     "served_collections": {"*"},
@@ -305,6 +307,14 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
         "approvals": {
             "id": new_id(), "run_id": run, "step": "a", "title": "t", "drafts": Jsonb([]), "task_token": "t",
             "expires_at": now,
+        },
+        "task_waits": {
+            "run_id": run, "step": "w", "item": -1, "kind": "run", "subject": run, "task_token": "t", "asked_at": now,
+            "expires_at": now,
+        },
+        "triggers": {
+            "id": new_id(), "workflow_id": workflow, "kind": "webhook", "definition": Jsonb({}), "state": "active",
+            "started_by": "ann", "role": "user",
         },
         "imports": {
             "id": upload, "kind": "mailbox", "status": "completed", "file_name": "f", "size_bytes": 1,

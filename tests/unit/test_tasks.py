@@ -37,6 +37,8 @@ class Office:
         self.records: list[StepRecord] = []
         self.events: list[Event] = []
         self.refused: list[tuple[str, str, str]] = []
+        self.answered: list[tuple[str, Mapping[str, Any]]] = []
+        self.before: StepRecord | None = None
         self.calls: list[TaskCall] = []
         self.result: Mapping[str, Any] = {"ok": True}
         self.error: Exception | None = None
@@ -46,7 +48,13 @@ class Office:
             "wait": Action(self.work, None, waits=True),
         }
         units = cast("WorkflowUnits", self.units)
-        self._handler = task_handler(actions, lambda: units, lambda *told: self.refused.append(told))
+        self._handler = task_handler(actions, lambda: units, lambda: self)
+
+    def refuse(self, *told: str) -> None:
+        self.refused.append((told[0], told[1], told[2]))
+
+    def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
+        self.answered.append((task_token, result))
 
     def work(self, call: TaskCall) -> Mapping[str, Any]:
         self.calls.append(call)
@@ -58,6 +66,7 @@ class Office:
     def units(self, tenant_id: UUID) -> Iterator[SimpleNamespace]:
         runs = SimpleNamespace(
             get=lambda run_id: self.run if (tenant_id, run_id) == (TENANT, RUN) else None,
+            step=lambda *_: self.before,
             record=lambda _, record: self.records.append(record),
         )
         yield SimpleNamespace(runs=runs, emit=self.events.append, commit=lambda: None)

@@ -19,9 +19,11 @@ class SendIn(BaseModel):
 
 def send(call: TaskCall) -> Mapping[str, Any]:
     asked = call.parse(SendIn)
-    email = send_service().send(SendOrder(call.tenant_id, call.run_id, call.step, asked.draft, call.role))
+    order = SendOrder(call.tenant_id, call.run_id, call.step, asked.draft, call.role, call.lineage)
+    email = send_service().send(order)
     return {"email_id": str(email.id), "status": str(email.status)}
 
 
 # The service checks the permission itself: an approval can stand in for it.
-handler = task_handler({"email.send": Action(send, None)}, workflow_units)
+ACTIONS = {"email.send": Action(send, None)}
+handler = task_handler(ACTIONS, workflow_units)

@@ -1,4 +1,4 @@
-"""Workflow actions of mail that send nothing: template.render, contacts.select."""
+"""Workflow actions of mail that send nothing: template.render, contacts.select, contacts.update."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,8 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from email_sender.kit.tasks import Action, TaskCall, task_handler
+from email_sender.messaging.contacts import ContactChange
 from email_sender.security.permissions import Permission
 from messaging.bootstrap import contact_service, template_service, workflow_units
+
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class RenderIn(BaseModel):
@@ -22,14 +25,38 @@ class RenderIn(BaseModel):
     @field_validator("evidence", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        # JSONata makes a single thing of a list of one.
-        return value if isinstance(value, list) else [] if value is None else [value]
+        return _list(value)
 
 
 class SelectIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    contacts: Annotated[list[UUID], Field(max_length=1_000)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
+    exclude_suppressed: bool = True
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+    @field_validator("contacts", "tags", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return value if value is None else _list(value)
+
+
+class UpdateIn(BaseModel):
+    """`attributes` are merged into the contact's; null takes one away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contact: UUID
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+    add_tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
+    remove_tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
+
+    @field_validator("add_tags", "remove_tags", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return _list(value)
 
 
 def render(call: TaskCall) -> Mapping[str, Any]:
@@ -48,14 +75,28 @@ def render(call: TaskCall) -> Mapping[str, Any]:
 
 
 def select(call: TaskCall) -> Mapping[str, Any]:
-    page = contact_service().page(call.tenant_id, None, call.parse(SelectIn).limit)
-    return {"contacts": [{"id": str(each.id)} for each in page.items]}
+    asked = call.parse(SelectIn)
+    found = contact_service().select(
+        call.tenant_id, asked.contacts, asked.tags, asked.limit, suppressed=not asked.exclude_suppressed
+    )
+    return {"contacts": [str(each) for each in found], "count": len(found)}
 
 
-handler = task_handler(
-    {
-        "template.render": Action(render, Permission.MESSAGING_WRITE),
-        "contacts.select": Action(select, Permission.MESSAGING_READ),
-    },
-    workflow_units,
-)
+def update(call: TaskCall) -> Mapping[str, Any]:
+    asked = call.parse(UpdateIn)
+    change = ContactChange(asked.name, asked.attributes, asked.add_tags, asked.remove_tags)
+    changed = contact_service().change(call.tenant_id, asked.contact, change)
+    return {"contact": str(changed.id), "tags": changed.attributes.get("tags", [])}
+
+
+def _list(value: object) -> object:
+    """JSONata makes a single thing of a list of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+ACTIONS = {
+    "template.render": Action(render, Permission.MESSAGING_WRITE),
+    "contacts.select": Action(select, Permission.MESSAGING_READ),
+    "contacts.update": Action(update, Permission.MESSAGING_WRITE),
+}
+handler = task_handler(ACTIONS, workflow_units)

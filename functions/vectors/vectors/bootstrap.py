@@ -22,7 +22,7 @@ from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.resources import database, key_wrapper
+from email_sender.kit.resources import database, key_wrapper, secret_text
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.batch import BatchService
 from email_sender.vectors.caching import CachedIndex, EmbeddingCache, Embeddings
@@ -134,9 +134,7 @@ def engine_channel() -> "Channel":
     from email_sender.adapters.qdrant.channel import Address, Channel
 
     settings = engine_settings()
-    key = ""
-    if settings.qdrant_secret_arn:
-        key = client("secretsmanager").get_secret_value(SecretId=settings.qdrant_secret_arn)["SecretString"]
+    key = secret_text(settings.qdrant_secret_arn)
     return Channel(Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key))
 
 
@@ -214,8 +212,7 @@ def _model(settings: ModelSettings) -> Embedder:
 
 @cache
 def _embedding_key() -> str:
-    arn = engine_settings().embedding_secret_arn
-    return str(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) if arn else ""
+    return secret_text(engine_settings().embedding_secret_arn)
 
 
 @cache

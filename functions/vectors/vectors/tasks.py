@@ -1,13 +1,18 @@
-"""Workflow actions of vectors: vectors.search."""
+"""Workflow actions of vectors: vectors.search, vectors.insert."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from email_sender.kit.tasks import Action, TaskCall, task_handler
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group
 from vectors.bootstrap import vector_service, workflow_units
+from vectors.schemas import InsertIn
 from vectors.search_schemas import SearchIn
+
+# A result stays small: who inserts more names the points.
+_MAX_IDS = 20
 
 
 def search(call: TaskCall) -> Mapping[str, Any]:
@@ -29,4 +34,18 @@ def search(call: TaskCall) -> Mapping[str, Any]:
     }
 
 
-handler = task_handler({"vectors.search": Action(search, Permission.VECTORS_READ)}, workflow_units)
+def insert(call: TaskCall) -> Mapping[str, Any]:
+    """A point without an id gets one made of the run's, step's and item's: a repeat writes the same points."""
+    points = call.arguments.get("points")
+    listed = points if isinstance(points, list) else [points]
+    asked = replace(call, arguments={**call.arguments, "points": listed}).parse(InsertIn)
+    made = [point.point(number, call.key()) for number, point in enumerate(asked.points)]
+    inserted = vector_service().insert(call.tenant_id, asked.collection, made)
+    return {"inserted": inserted, "ids": [str(each.id) for each in made[:_MAX_IDS]]}
+
+
+ACTIONS = {
+    "vectors.search": Action(search, Permission.VECTORS_READ),
+    "vectors.insert": Action(insert, Permission.VECTORS_WRITE),
+}
+handler = task_handler(ACTIONS, workflow_units)

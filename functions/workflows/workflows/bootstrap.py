@@ -2,8 +2,9 @@
 
 import json
 from functools import cache
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
@@ -13,23 +14,50 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.stepfunctions import StepFunctionsEngine
+from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty
-from email_sender.kit.resources import database
+from email_sender.kit.resources import database, secret_text
 from email_sender.workflows.approvals import ApprovalService
 from email_sender.workflows.definitions import Compiler, WorkflowService
+from email_sender.workflows.generation import TextModel
 from email_sender.workflows.runs import RunService
+from email_sender.workflows.waits import WaitService
+from workflows.targets import targets
+
+
+class TextModelSettings(BaseModel):
+    """`endpoint` is of the provider openai, and ends before `/chat/completions`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Literal["bedrock", "openai"]
+    model: NonEmpty
+    endpoint: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.provider == "openai") != bool(self.endpoint):
+            raise ValueError("provider openai has an endpoint, and bedrock has none")
+        return self
+
+
+def _json(value: object) -> object:
+    """An environment's variable is text; an empty one says nothing."""
+    return (json.loads(value) if value else None) if isinstance(value, str) else value
 
 
 class Settings(DatabaseSettings, BusSettings):
-    """`workflow_targets` is JSON: the function (alias ARN) of each action."""
+    """`workflow_functions` is JSON: each function's alias (targets.FUNCTIONS)."""
 
     states_arn_prefix: NonEmpty
     machine_role_arn: str = ""
     machine_prefix: str = Field(default="email-sender", max_length=30)
-    workflow_targets: str = "{}"
+    workflow_functions: str = "{}"
     outbound_function: str = ""
+    text_model: Annotated[TextModelSettings | None, BeforeValidator(_json)] = None
+    text_model_secret_arn: str = ""
 
 
 @cache
@@ -59,9 +87,27 @@ def outbound() -> LambdaOutbound:
 
 
 @cache
+def text_model() -> TextModel:
+    """Raises Conflict where this deployment has none."""
+    from email_sender.adapters.text_models import BedrockText, OpenAIText
+
+    known, secret = settings().text_model, settings().text_model_secret_arn
+    if known is None:
+        raise Conflict("This deployment has no text model: its parameter TextModel names one.")
+    if known.provider == "bedrock":
+        return BedrockText(lambda: client("bedrock-runtime"), known.model)
+    return OpenAIText(known.endpoint, known.model, lambda: secret_text(secret))
+
+
+@cache
+def wait_service() -> WaitService:
+    return WaitService(workflow_units(), engine(), now)
+
+
+@cache
 def _compiler() -> Compiler:
-    targets: dict[str, str] = json.loads(settings().workflow_targets)
-    return Compiler(JsonataExpressions(), JsonSchemaChecker(), targets, settings().machine_prefix)
+    known = settings()
+    return Compiler(JsonataExpressions(), JsonSchemaChecker(), targets(known.workflow_functions), known.machine_prefix)
 
 
 @cache

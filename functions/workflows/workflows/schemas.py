@@ -86,9 +86,12 @@ class DifferenceOut(BaseModel):
 
 
 class RetryIn(Body):
-    """`same`: the version that the run had."""
+    """`same`: the version that the run had. `failed_step`: what succeeded is kept, and mail is not sent again."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     version: Literal["same", "newest"] = "same"
+    beginning: Literal["start", "failed_step"] = Field(default="start", alias="from")
 
 
 class ImportIn(Body):
@@ -143,6 +146,7 @@ class ActionOut(BaseModel):
     name: str
     description: str
     permission: str | None
+    errors: Sequence[str]
     input_schema: Mapping[str, Any] = Field(serialization_alias="with")
     result: Mapping[str, Any]
     waits: bool
@@ -153,6 +157,7 @@ class ActionOut(BaseModel):
             name=action.name,
             description=action.description,
             permission=action.permission or None,
+            errors=action.all_errors,
             input_schema=action.input_schema,
             result=action.result_schema,
             waits=action.callback,
@@ -195,6 +200,8 @@ class StepOut(BaseModel):
 
 
 class RunOut(BaseModel):
+    """`resumes` is the run it goes on from, `called_by` the one whose step called it."""
+
     id: UUID
     workflow_id: UUID
     version: int
@@ -202,6 +209,9 @@ class RunOut(BaseModel):
     inputs: Mapping[str, Any]
     started_by: str
     error: Mapping[str, Any] | None
+    resumes: UUID | None
+    called_by: UUID | None
+    trigger_id: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -216,6 +226,9 @@ class RunOut(BaseModel):
             inputs=run.inputs,
             started_by=run.started_by,
             error=run.error,
+            resumes=run.lineage[-1] if run.lineage else None,
+            called_by=run.called_by,
+            trigger_id=run.trigger_id,
             created_at=run.created_at,
             started_at=run.started_at,
             finished_at=run.finished_at,

@@ -41,10 +41,11 @@ async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
 async def retry(
     request: Request, response: Response, run_id: UUID, body: RetryIn, caller: Executor, service: Runs
 ) -> RunOut:
-    """Start another run with the inputs of one that has ended, from the beginning, for the caller."""
-    actor = Actor(caller.subject, caller.role)
-    newest = body.version == "newest"
-    run = service.retry(caller.tenant_id, operation_id(request), run_id, actor, newest=newest)
+    """Start another run with the inputs of one that has ended, for the caller: from the beginning, or from the step
+    that failed."""
+    actor, new_id = Actor(caller.subject, caller.role), operation_id(request)
+    newest, resume = body.version == "newest", body.beginning == "failed_step"
+    run = service.retry(caller.tenant_id, new_id, run_id, actor, newest=newest, resume=resume)
     response.headers["location"] = f"/api/v1/runs/{run.id}"
     return RunOut.of(run)
 

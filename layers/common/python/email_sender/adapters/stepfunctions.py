@@ -1,7 +1,7 @@
 """AWS Step Functions. Implements workflows.ports.Engine."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -43,14 +43,14 @@ class StepFunctionsEngine:
                     stateMachineArn=self._machine_arn(machine), definition=json.dumps(definition), roleArn=self._role
                 )
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any]) -> str:
+    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
         client = self._client()
         with _translated():
             try:
                 answer = client.start_execution(
                     stateMachineArn=self._machine_arn(machine),
                     name=str(run_id),
-                    input=json.dumps({"run_id": str(run_id), "inputs": inputs}),
+                    input=json.dumps({"run_id": str(run_id), "inputs": inputs, "passed": list(passed)}),
                 )
             except client.exceptions.ExecutionAlreadyExists:
                 return f"{self._prefix}:execution:{machine}:{run_id}"

@@ -39,6 +39,11 @@ def key_wrapper(settings: VaultSettings) -> KeyWrapper:
     return FileKeyWrapper(Path(where))
 
 
+def secret_text(arn: str) -> str:
+    """A secret that is a text alone; "" where none is named."""
+    return str(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) if arn else ""
+
+
 def conninfo(settings: DatabaseSettings) -> str:
     user, password = settings.database_user, ""
     if settings.database_secret_arn:

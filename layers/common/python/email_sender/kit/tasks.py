@@ -7,11 +7,11 @@ the permission of the principal it acts for is checked here once more.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, Protocol
+from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -65,6 +65,16 @@ class TaskCall:
     started_by: str
     role: Role
     task_token: str | None = None
+    lineage: Sequence[UUID] = ()
+
+    @property
+    def origin(self) -> UUID:
+        """The run whose work this one continues: what may happen once happens once for all of them."""
+        return self.lineage[0] if self.lineage else self.run_id
+
+    def key(self) -> UUID:
+        """One for this step and item, in this run and in those that go on from it."""
+        return uuid5(self.origin, f"{self.step}/{self.item}")
 
     def parse[M: BaseModel](self, model: type[M]) -> M:
         """Raises InvalidInput with pointers into `with`."""
@@ -81,22 +91,33 @@ class TaskCall:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`permission` None: the action checks by itself. `waits`: it answers later, by the task token."""
+    """`permission` None: the action checks by itself. `waits`: it answers later, by the task token.
+
+    What a step once succeeded in is its answer for ever: it is not run again, whoever asks again.
+    """
 
     run: Callable[[TaskCall], Mapping[str, Any]]
     permission: Permission | None
     waits: bool = False
 
 
+class Answers(Protocol):
+    """What of the engine a task needs (workflows.ports.Engine)."""
+
+    def answer(self, task_token: str, result: Mapping[str, Any]) -> None: ...
+
+    def refuse(self, task_token: str, error: str, message: str) -> None: ...
+
+
 def task_handler(
     actions: Mapping[str, Action],
     units: Callable[[], WorkflowUnits],
-    refuse: Callable[[str, str, str], None] | None = None,
+    engine: Callable[[], Answers] | None = None,
 ) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
     """The Lambda handler for these actions, by name.
 
-    `refuse` (task token, error name, message) tells a waiting step that its action failed after taking the token; not
-    every engine takes the function's own error for that.
+    `engine` tells a waiting step that its action failed after taking the token (not every engine takes the function's
+    own error for that), or what it gave before.
     """
 
     @logger.inject_lambda_context(clear_state=True)
@@ -112,7 +133,12 @@ def task_handler(
             action = actions.get(envelope.action)
             if action is None:
                 raise InvalidInput(f"This function has no action {envelope.action!r}.")
-            call = _call(envelope, item, _open_run(units(), envelope))
+            run, before = _open_run(units(), envelope, item)
+            if before is not None:
+                if envelope.task_token is not None and engine is not None:
+                    engine().answer(envelope.task_token, before)
+                return before
+            call = _call(envelope, item, run)
             if action.permission is not None:
                 require(call.role, action.permission)
             result = action.run(call)
@@ -129,8 +155,8 @@ def task_handler(
                 finished_at=datetime.now(UTC),
             )
             _record(units(), envelope, record, None)
-            if envelope.task_token is not None and refuse is not None:
-                refuse(envelope.task_token, type(failure).__name__, str(failure))
+            if envelope.task_token is not None and engine is not None:
+                engine().refuse(envelope.task_token, type(failure).__name__, str(failure))
             raise failure from error
         if not action.waits:
             record = StepRecord(
@@ -174,14 +200,18 @@ def words_of(cause: str | None) -> str:
     return "A fault of ours, whose details are in the logs."
 
 
-def _open_run(units: WorkflowUnits, envelope: _Envelope) -> Run:
+def _open_run(units: WorkflowUnits, envelope: _Envelope, item: int) -> tuple[Run, Mapping[str, Any] | None]:
+    """The run, and what this step of it gave already: its function died before it could answer, or an earlier run had
+    come as far."""
     with units(envelope.tenant_id) as unit:
         run = unit.runs.get(envelope.run_id)
+        before = unit.runs.step(envelope.run_id, envelope.step, item) if run else None
     if run is None:
         raise NotFound("There is no such run.")
     if run.status not in OPEN:
         raise Conflict(f"The run has {run.status}.")
-    return run
+    done = before is not None and before.status is StepStatus.SUCCEEDED and before.action == envelope.action
+    return run, before.result or {} if before is not None and done else None
 
 
 def _call(envelope: _Envelope, item: int, run: Run) -> TaskCall:
@@ -194,6 +224,7 @@ def _call(envelope: _Envelope, item: int, run: Run) -> TaskCall:
         started_by=run.started_by,
         role=run.role,
         task_token=envelope.task_token,
+        lineage=run.lineage,
     )
 
 

@@ -1,17 +1,29 @@
 """Contacts, what they wrote, and whom we must not write to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
-from email_sender.errors import NotFound
+from email_sender.errors import InvalidInput, NotFound
 from email_sender.messaging.mail_message import normalise_address
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
 from email_sender.paging import Page
+
+MAX_ATTRIBUTES, MAX_TAGS = 50, 100
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChange:
+    """An attribute of None goes away. Tags are the attribute `tags`, a list of texts."""
+
+    name: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    add_tags: Sequence[str] = ()
+    remove_tags: Sequence[str] = ()
 
 
 class ContactService:
@@ -45,6 +57,36 @@ class ContactService:
             changed = replace(_existing(unit, contact_id), name=name, attributes=attributes)
             unit.contacts.update(changed)
             unit.commit()
+        return changed
+
+    def select(
+        self, tenant_id: UUID, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool = False
+    ) -> Sequence[UUID]:
+        """At most `limit` contacts' ids; see ports.ContactStore."""
+        with self._units(tenant_id) as unit:
+            return unit.contacts.select(ids, tags, limit, suppressed=suppressed)
+
+    def change(self, tenant_id: UUID, contact_id: UUID, change: ContactChange) -> Contact:
+        """Change what is named and leave the rest. The same change again changes nothing.
+
+        Raises:
+            InvalidInput: it would have more attributes or tags than one may.
+        """
+        with self._units(tenant_id) as unit:
+            contact = _existing(unit, contact_id)
+            merged = {**contact.attributes, **change.attributes}
+            attributes = {key: value for key, value in merged.items() if value is not None}
+            tags = attributes.get("tags")
+            kept = [tag for tag in tags if tag not in change.remove_tags] if isinstance(tags, list) else []
+            kept += [tag for tag in dict.fromkeys(change.add_tags) if tag not in kept]
+            if kept or "tags" in attributes:
+                attributes["tags"] = kept
+            if len(attributes) > MAX_ATTRIBUTES or len(kept) > MAX_TAGS:
+                raise InvalidInput(f"A contact has at most {MAX_ATTRIBUTES} attributes and {MAX_TAGS} tags.")
+            changed = replace(contact, name=change.name or contact.name, attributes=attributes)
+            if changed != contact:
+                unit.contacts.update(changed)
+                unit.commit()
         return changed
 
     def delete(self, tenant_id: UUID, contact_id: UUID) -> None:

@@ -31,6 +31,12 @@ class ContactStore(Protocol):
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]: ...
 
+    def select(
+        self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool
+    ) -> Sequence[UUID]:
+        """Ids, in the order they were made: of those named (None: of all) that have all the tags. Suppressed ones are
+        left out unless asked for."""
+
     def update(self, contact: Contact) -> None: ...
 
     def delete(self, contact_id: UUID) -> bool: ...

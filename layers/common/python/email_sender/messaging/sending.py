@@ -10,7 +10,7 @@ Killed at A or at B the row is `sending` and its lease runs out; the next attemp
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -40,13 +40,19 @@ _NOT_SETTLED = (EmailStatus.SENDING, EmailStatus.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class SendOrder:
-    """`role` is of the principal the run acts for."""
+    """`role` is of the principal the run acts for; `lineage` are the runs it goes on from, the first of them first."""
 
     tenant_id: UUID
     run_id: UUID
     step: str
     draft_id: UUID
     role: Role
+    lineage: Sequence[UUID] = ()
+
+    @property
+    def runs(self) -> Sequence[UUID]:
+        """The newest first."""
+        return (self.run_id, *reversed(self.lineage))
 
 
 class SendService:
@@ -126,7 +132,7 @@ class SendService:
         now = self._now()
         with self._units(order.tenant_id) as unit:
             draft = unit.drafts.get(order.draft_id)
-            if draft is None or draft.run_id != order.run_id:
+            if draft is None or draft.run_id not in order.runs:
                 raise NotFound("There is no such draft in this run.")
             _authorise(unit, order, draft)
             contact = unit.contacts.get(draft.contact_id)
@@ -134,7 +140,8 @@ class SendService:
                 raise NotFound("The contact is gone.")
             wanted = Email(
                 id=self._new_id(),
-                run_id=order.run_id,
+                # A step sends to a contact once, in all of the runs.
+                run_id=order.runs[-1],
                 step=order.step,
                 contact_id=contact.id,
                 draft_id=draft.id,
@@ -220,7 +227,9 @@ def _may_become(status: EmailStatus, wanted: EmailStatus) -> bool:
 def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:
     if content_hash(draft.contact_id, draft.content) != draft.sha256:
         raise Forbidden("The draft is not what was stored.")
-    approvals = unit.drafts.approvals_of(order.run_id, draft.id)
+    # The last run that asked is who was answered.
+    asked = (unit.drafts.approvals_of(run, draft.id) for run in order.runs)
+    approvals = next((found for found in asked if found), ())
     if any(each.status != "approved" for each in approvals):
         raise Forbidden("The draft was shown for approval and not approved.")
     if any(each.sha256 != draft.sha256 for each in approvals):

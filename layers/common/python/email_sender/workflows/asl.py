@@ -107,6 +107,11 @@ def list_of(source: str, most: int = 0) -> str:
     return f"( $list := ({source}); $list := $type($list) = 'null' ? [] : [$list]; {limit}$list )"
 
 
+def unless_passed(step: str, seconds: int | str) -> str:
+    """The seconds to wait; none where the run goes on from one that waited already."""
+    return expression(f"{_string(step)} in {_CONTEXT}.Execution.Input.passed ? 0 : ({seconds})")
+
+
 def template(value: Template, schema: Schema | None = None) -> Any:
     """The value as ASL. Where `schema` wants a list, an expression is made to give one."""
     schema = schema or {}

@@ -22,6 +22,7 @@ class Kind(StrEnum):
 class Action:
     """`permission` is what a run's principal needs ("" for none).
 
+    `errors` are the names that its failing may have beside those of any (`invalid`, `forbidden`, `timeout`).
     A `callback` action answers by task token. `timeout_results`, where there are any, are the results of a step whose
     time is over, by the value of `with.on_timeout`; the first is the default.
     """
@@ -35,6 +36,14 @@ class Action:
     description: str = ""
     kind: Kind = Kind.TASK
     timeout_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    # Whether a step of it may have a for_each.
+    by_item: bool = True
+
+    @property
+    def all_errors(self) -> tuple[str, ...]:
+        """What `retry.on` may match, and a failed step's result says."""
+        return (*self.errors, "invalid", "forbidden", "timeout") if self.kind is Kind.TASK else ()
 
 
 class Catalogue:
@@ -96,20 +105,59 @@ SPINE = Catalogue(
             ),
             default_timeout_seconds=30,
             description="Find the points nearest to a text or a vector, grouped by a payload key if one is given.",
+            errors=("throttled", "unavailable"),
+        ),
+        Action(
+            "vectors.insert",
+            "vectors:write",
+            _object(
+                "collection",
+                "points",
+                collection=_NAME,
+                points=_list(
+                    _object(
+                        any_of=("text", "vector"),
+                        id=_POINT_ID,
+                        text={"type": "string", "minLength": 1, "maxLength": 100_000},
+                        vector=_list(_NUMBER, 65_536),
+                        payload=_FREE,
+                    ),
+                    1_000,
+                ),
+            ),
+            _object("inserted", "ids", inserted={"type": "integer"}, ids=_list(_POINT_ID, 20)),
+            description="Write points, each of a text that is embedded or of a vector. The first 20 ids come back.",
+            errors=("throttled", "unavailable"),
         ),
         Action(
             "contacts.select",
             "messaging:read",
             _object(
                 contacts=_list(_ID, 1_000),
-                list=_NAME,
                 tags=_list(_NAME, 20),
                 exclude_suppressed={"type": "boolean"},
                 limit={"type": "integer", "minimum": 1, "maximum": 1_000},
             ),
             _object("contacts", "count", contacts=_list(_ID, 1_000), count={"type": "integer"}),
             default_timeout_seconds=30,
-            description="Choose contacts by id, list or tag; suppressed ones are left out unless asked for.",
+            description="Choose contacts by id or by tags; suppressed ones are left out unless asked for.",
+            errors=("unavailable",),
+        ),
+        Action(
+            "contacts.update",
+            "messaging:write",
+            _object(
+                "contact",
+                contact=_ID,
+                name={"type": "string", "minLength": 1, "maxLength": 255},
+                attributes=_FREE,
+                add_tags=_list(_NAME, 20),
+                remove_tags=_list(_NAME, 20),
+            ),
+            _object("contact", "tags", contact=_ID, tags=_list(_NAME, 100)),
+            default_timeout_seconds=30,
+            description="Change a contact: attributes are merged (null takes one away), tags added and taken away.",
+            errors=("not_found", "unavailable"),
         ),
         Action(
             "template.render",
@@ -125,6 +173,33 @@ SPINE = Catalogue(
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
             description="Render a template for one contact. The body is stored; its id and hash come back.",
+            errors=("not_found", "unavailable"),
+        ),
+        Action(
+            "ai.generate",
+            "workflows:execute",
+            _object(
+                "prompt",
+                prompt={"type": "string", "minLength": 1, "maxLength": 100_000},
+                system={"type": "string", "maxLength": 20_000},
+                schema=_FREE,
+                max_tokens={"type": "integer", "minimum": 1, "maximum": 4_096},
+                temperature={"type": "number", "minimum": 0, "maximum": 1},
+            ),
+            _object(
+                "model",
+                model=_TEXT,
+                text=_TEXT,
+                data=_ANY,
+                input_tokens={"type": "integer"},
+                output_tokens={"type": "integer"},
+            ),
+            default_timeout_seconds=180,
+            description=(
+                "Have the deployment's text model write `text`, or with `schema` (a JSON Schema) `data`. What it "
+                "writes is a value and nothing else: it starts no step and sends no mail by itself."
+            ),
+            errors=("throttled", "unavailable", "rejected"),
         ),
         Action(
             "email.send",
@@ -133,6 +208,28 @@ SPINE = Catalogue(
             _object("email_id", "status", email_id=_ID, status=_TEXT),
             default_timeout_seconds=60,
             description="Send one draft, once.",
+            errors=("throttled", "unavailable", "not_found"),
+        ),
+        Action(
+            "email.wait_for_reply",
+            "messaging:read",
+            _object("email", email=_ID, timeout=_DURATION),
+            _object(
+                "replied",
+                replied={"type": "boolean"},
+                message_id=_ID,
+                contact_id=_ID,
+                at=_TEXT,
+                reason={"type": "string", "enum": ["timeout", "rejected", "suppressed", "bounced", "complained"]},
+            ),
+            callback=True,
+            default_timeout_seconds=3 * 86_400,
+            description=(
+                "Wait until a person answers an email, at most for `timeout`. An automatic answer is none; one that "
+                "cannot arrive any more ends the wait with its reason."
+            ),
+            timeout_results={"": {"replied": False, "reason": "timeout"}},
+            errors=("unavailable",),
         ),
         Action(
             "approval",
@@ -158,6 +255,8 @@ SPINE = Catalogue(
                 "denied": {"decision": "denied", "reason": "timeout"},
                 "approved": {"decision": "approved", "reason": "timeout"},
             },
+            errors=("unavailable",),
+            by_item=False,
         ),
         Action(
             "event.publish",
@@ -166,6 +265,7 @@ SPINE = Catalogue(
             _object("event_id", event_id=_ID),
             default_timeout_seconds=30,
             description="Put an event of the tenant's own on the bus.",
+            errors=("unavailable",),
         ),
         Action(
             "http.request",
@@ -186,6 +286,20 @@ SPINE = Catalogue(
                 "Ask a public address over HTTP. `secret_headers` name secrets of the tenant. 429 is throttled, 5xx or "
                 "no answer is unavailable, any other 4xx rejected."
             ),
+            errors=("throttled", "unavailable", "rejected", "not_found"),
+        ),
+        Action(
+            "workflow.call",
+            "workflows:execute",
+            _object("workflow", workflow=_ID, inputs=_FREE, wait={"type": "boolean"}, timeout=_DURATION),
+            _object("run_id", "status", run_id=_ID, status=_TEXT),
+            callback=True,
+            default_timeout_seconds=7 * 86_400,
+            description=(
+                "Run another workflow of yours, by name or id, as the same principal, and wait for its end (`wait: "
+                "false` does not). One that does not succeed is rejected."
+            ),
+            errors=("unavailable", "rejected", "not_found"),
         ),
         Action(
             "wait",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
-from email_sender.errors import Conflict, Forbidden, NotFound
+from email_sender.errors import Conflict, Forbidden, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
 from email_sender.workflows.catalogue import SPINE
@@ -47,7 +47,13 @@ class Compiler:
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int
     ) -> tuple[str, dict[str, Any]]:
-        """The machine's name and its ASL."""
+        """The machine's name and its ASL.
+
+        Raises:
+            Unavailable: this function registers no machines.
+        """
+        if not self._targets:
+            raise Unavailable("The engine does not know the machine yet, and this function may not tell it.")
         asl = compile_definition(
             definition,
             tenant_id=str(tenant_id),

@@ -67,7 +67,11 @@ class WorkflowVersion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`started_by` and `role` are the principal it acts for."""
+    """`started_by` and `role` are the principal it acts for.
+
+    `lineage` are the runs it goes on from, the first of them first; `passed` the ids of waits that are over since then.
+    `called_by` is the run one of whose steps started it, `depth` how many calls stand above it.
+    """
 
     id: UUID
     workflow_id: UUID
@@ -81,6 +85,46 @@ class Run:
     error: Mapping[str, Any] | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    lineage: Sequence[UUID] = ()
+    passed: Sequence[str] = ()
+    called_by: UUID | None = None
+    depth: int = 0
+    trigger_id: UUID | None = None
+
+    @property
+    def origin(self) -> UUID:
+        """The run whose work this one continues: what must happen once happens once for all of them."""
+        return self.lineage[0] if self.lineage else self.id
+
+
+class WaitKind(StrEnum):
+    """What `Wait.subject` is: an email, whose reply is awaited, or a run, whose end is."""
+
+    REPLY = "reply"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A step that waits by task token; the token never leaves the platform."""
+
+    run_id: UUID
+    step: str
+    item: int
+    kind: WaitKind
+    subject: UUID
+    task_token: str
+    asked_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A wait whose subject has come to its end: an answer for the step, or an error by name and in words."""
+
+    wait: Wait
+    result: Mapping[str, Any] | None = None
+    error: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

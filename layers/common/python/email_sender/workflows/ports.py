@@ -9,7 +9,16 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.errors import Problem
-from email_sender.workflows.model import Approval, Run, RunStatus, StepRecord, Workflow, WorkflowVersion
+from email_sender.workflows.model import (
+    Approval,
+    Run,
+    RunStatus,
+    Settled,
+    StepRecord,
+    Wait,
+    Workflow,
+    WorkflowVersion,
+)
 
 
 class WorkflowStore(Protocol):
@@ -20,6 +29,9 @@ class WorkflowStore(Protocol):
         """Raises Conflict where another version was stored meanwhile."""
 
     def get(self, workflow_id: UUID) -> Workflow | None: ...
+
+    def named(self, name: str) -> Workflow | None:
+        """By its name or its id."""
 
     def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
         """The definition of one version."""
@@ -51,7 +63,15 @@ class RunStore(Protocol):
     def record(self, run_id: UUID, step: StepRecord) -> None:
         """Insert or replace what is known of (step, item); a repeat counts as another attempt."""
 
+    def step(self, run_id: UUID, step: str, item: int) -> StepRecord | None: ...
+
     def steps(self, run_id: UUID) -> Sequence[StepRecord]: ...
+
+    def keep(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
+        """Take over what these steps of an earlier run succeeded in."""
+
+    def called(self, run_id: UUID) -> Sequence[UUID]:
+        """The runs that its steps started and that have not ended."""
 
 
 class ApprovalStore(Protocol):
@@ -74,6 +94,19 @@ class ApprovalStore(Protocol):
         """How many of (id, sha256) are drafts of the tenant."""
 
 
+class WaitStore(Protocol):
+    def add(self, wait: Wait) -> None:
+        """Store it; where (run, step, item) has one, that one gets the new token."""
+
+    def settled(self, now: datetime, subject: UUID | None = None) -> Sequence[Settled]:
+        """Those whose subject came to its end, or whose time is over, and whose step was not told. Locked.
+
+        One whose time is over has neither result nor error: the engine's own clock tells the step.
+        """
+
+    def told(self, wait: Wait, at: datetime) -> None: ...
+
+
 class WorkflowUnit(Protocol):
     """One transaction."""
 
@@ -85,6 +118,8 @@ class WorkflowUnit(Protocol):
     def runs(self) -> RunStore: ...
     @property
     def approvals(self) -> ApprovalStore: ...
+    @property
+    def waits(self) -> WaitStore: ...
 
     def emit(self, event: Event) -> None: ...
 
@@ -110,8 +145,8 @@ class Engine(Protocol):
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
         """Register a machine under that name; the same one again is a no-op."""
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any]) -> str:
-        """Start a run and return the execution's id. The same run again is a no-op.
+    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
+        """Start a run and return the execution's id. The same run again is a no-op. `passed`: waits that are over.
 
         Raises:
             NotFound: there is no such machine.

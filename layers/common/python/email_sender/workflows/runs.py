@@ -2,22 +2,27 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
-from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound
+from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
+from email_sender.workflows.definition import Definition
 from email_sender.workflows.definitions import Actor, Compiler, authorise
 from email_sender.workflows.model import OPEN, Run, RunDetail, RunStatus, StepRecord, StepStatus, WorkflowStatus
 from email_sender.workflows.ports import Engine, ExecutionStatus, InputChecker, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.resuming import Kept, kept
+from email_sender.workflows.waits import WaitService
 
 _log = logging.getLogger(__name__)
 
 # An execution this young may simply not have said yet that it ended.
 GRACE = timedelta(seconds=30)
+MAX_DEPTH = 5
 
 _ENDED = {
     ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),
@@ -26,6 +31,18 @@ _ENDED = {
     ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "The run was stopped at the engine."),
     ExecutionStatus.FORGOTTEN: (RunStatus.FAILED, "The engine no longer knows the run. It can be started again."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What started a run, where no person did alone: a run it goes on from, one whose step calls it, a trigger."""
+
+    earlier: Run | None = None
+    caller: Run | None = None
+    trigger_id: UUID | None = None
+
+
+NOBODY = Cause()
 
 
 class RunService:
@@ -40,6 +57,7 @@ class RunService:
     ) -> None:
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
         self._now, self._new_id = now, new_id
+        self._waits = WaitService(units, engine, now)
 
     def start(
         self,
@@ -49,6 +67,7 @@ class RunService:
         inputs: Mapping[str, Any],
         actor: Actor,
         version: int | None = None,
+        cause: Cause = NOBODY,
     ) -> Run:
         """Start a run of a version, or of the newest, for the actor. The same run id again changes nothing.
 
@@ -69,6 +88,7 @@ class RunService:
             problems = self._inputs.problems(definition.inputs, inputs)
             if problems:
                 raise InvalidInput("The inputs are not as the workflow's schema says.", problems)
+            found = _kept(unit, cause.earlier, raw, definition)
             run = Run(
                 id=run_id,
                 workflow_id=workflow_id,
@@ -78,24 +98,64 @@ class RunService:
                 started_by=actor.subject,
                 role=actor.role,
                 created_at=self._now(),
+                lineage=(*cause.earlier.lineage, cause.earlier.id) if cause.earlier else (),
+                passed=found.passed,
+                called_by=cause.caller.id if cause.caller else None,
+                depth=cause.caller.depth + 1 if cause.caller else 0,
+                trigger_id=cause.trigger_id,
             )
             if unit.runs.add(run):
+                if cause.earlier is not None:
+                    unit.runs.keep(run.id, cause.earlier.id, found.steps)
                 unit.emit(self._told("run.started", tenant_id, run, version=run.version))
                 unit.commit()
         return self.engage(tenant_id, run_id)
 
-    def retry(self, tenant_id: UUID, new_id: UUID, run_id: UUID, actor: Actor, *, newest: bool) -> Run:
-        """Another run with an ended run's inputs, from the start, of its own version or of the newest.
+    def call(self, tenant_id: UUID, run_id: UUID, workflow: str, inputs: Mapping[str, Any], caller: UUID) -> Run:
+        """Start a run for a step of another one, by the workflow's name or id, for the same principal.
 
         Raises:
-            Conflict: the run has not ended.
+            NotFound: there is no such workflow.
+            InvalidInput: too many calls stand above it already: it would call itself for ever.
+        """
+        with self._units(tenant_id) as unit:
+            above = _existing(unit, caller)
+            target = unit.workflows.named(workflow)
+        if target is None:
+            raise NotFound(f"There is no workflow {workflow!r}.")
+        if above.depth >= MAX_DEPTH:
+            raise InvalidInput(f"Workflows call each other at most {MAX_DEPTH} deep.")
+        actor = Actor(above.started_by, above.role)
+        try:
+            return self.start(tenant_id, run_id, target.id, inputs, actor, cause=Cause(caller=above))
+        except Unavailable:
+            with self._units(tenant_id) as unit:
+                stored = unit.runs.get(run_id)
+            if stored is None:
+                raise
+            # The sweep begins what the engine could not be told to.
+            return stored
+
+    def retry(
+        self, tenant_id: UUID, new_id: UUID, run_id: UUID, actor: Actor, *, newest: bool, resume: bool = False
+    ) -> Run:
+        """Another run with an ended run's inputs, of its own version or of the newest.
+
+        With `resume` it goes on from where that one ended: what succeeded is kept (resuming.kept), and mail that was
+        sent, or may have been, is not sent again.
+
+        Raises:
+            Conflict: the run has not ended, or it succeeded and is to be resumed.
         """
         with self._units(tenant_id) as unit:
             run = _existing(unit, run_id)
         if run.status in OPEN:
             raise Conflict(f"The run is {run.status}: it can be started again when it has ended.")
+        if resume and run.status is RunStatus.SUCCEEDED:
+            raise Conflict("The run succeeded: there is nothing to go on with.")
         version = None if newest else run.version
-        return self.start(tenant_id, new_id, run.workflow_id, run.inputs, actor, version)
+        cause = Cause(earlier=run) if resume else NOBODY
+        return self.start(tenant_id, new_id, run.workflow_id, run.inputs, actor, version, cause)
 
     def engage(self, tenant_id: UUID, run_id: UUID) -> Run:
         """Hand a pending run to the engine."""
@@ -108,12 +168,12 @@ class RunService:
             raise NotFound("The version of the workflow is gone.")
         machine = self._compiler.machine(run.workflow_id, run.version)
         try:
-            execution = self._engine.start(machine, run.id, run.inputs)
+            execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         except NotFound:
             # The engine lost the machine (a new account, a restored backup): the definition is ours to register again.
             definition = self._compiler.parse(raw)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, run.workflow_id, run.version))
-            execution = self._engine.start(machine, run.id, run.inputs)
+            execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         with self._units(tenant_id) as unit:
             locked = unit.runs.get(run_id, lock=True)
             # The execution may have ended already, and said so.
@@ -144,6 +204,10 @@ class RunService:
             raise Conflict(f"The run has {run.status}: there is nothing to cancel.")
         if run.execution_arn:
             self._engine.stop(run.execution_arn)
+        with self._units(tenant_id) as unit:
+            called = unit.runs.called(run_id)
+        for each in called:
+            self.cancel(tenant_id, each, actor)
         return self.end(tenant_id, run_id, RunStatus.CANCELLED, {"name": "cancelled", "message": "Cancelled."}, actor)
 
     def end(
@@ -155,10 +219,24 @@ class RunService:
         actor: Actor | None = None,
         inline: Mapping[str, StepStatus] | None = None,
     ) -> Run:
-        """Record how a run ended; one that has ended stays as it is.
+        """Record how a run ended, and tell the step that waits for it; one that has ended stays as it is.
 
         `inline` names steps without a handler of their own (skipped ones, waits, transforms), which nobody recorded.
         """
+        ended = self._end(tenant_id, run_id, status, error, actor, inline)
+        if ended.called_by is not None:
+            self._waits.settle(tenant_id, run_id)
+        return ended
+
+    def _end(
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        status: RunStatus,
+        error: Mapping[str, Any] | None,
+        actor: Actor | None,
+        inline: Mapping[str, StepStatus] | None,
+    ) -> Run:
         with self._units(tenant_id) as unit:
             run = unit.runs.get(run_id, lock=True)
             if run is None:
@@ -237,3 +315,10 @@ def _existing(unit: WorkflowUnit, run_id: UUID) -> Run:
     if run is None:
         raise NotFound("There is no such run.")
     return run
+
+
+def _kept(unit: WorkflowUnit, earlier: Run | None, raw: Mapping[str, Any], definition: Definition) -> Kept:
+    if earlier is None:
+        return Kept()
+    before = unit.workflows.version(earlier.workflow_id, earlier.version) or {"steps": []}
+    return kept(before, raw, definition, unit.runs.steps(earlier.id))

@@ -173,8 +173,16 @@ def _compute(step: Step) -> State:
     if "until" in value:
         time = {"Timestamp": value["until"]}
     else:
-        time = {"Seconds": parse_duration(value["duration"]) if "duration" in value else value["seconds"]}
+        time = {"Seconds": asl.unless_passed(step.id, _seconds(value))}
     return {"Type": "Wait", **time, "Output": {"value": {}}, "End": True}
+
+
+def _seconds(value: State) -> int | str:
+    """A number, or JSONata that gives one."""
+    if "duration" in value:
+        return parse_duration(value["duration"])
+    given = value["seconds"]
+    return given[2:-2].strip() if isinstance(given, str) else given
 
 
 def _map(step: Step, catch: State, call: Call) -> State:

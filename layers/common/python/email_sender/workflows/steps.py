@@ -74,6 +74,8 @@ class _StepReader:
         arguments = found.mapping(entry.get("with", {}), join(pointer, "with"))
         if action and arguments is not None:
             check_literals(action.input_schema, arguments, join(pointer, "with"), found)
+        if action and not action.by_item and each is not None:
+            found.add(join(pointer, "for_each"), f"{action.name!r} is one for the whole step: give it the list")
         template = self._template(arguments or {}, step_id, join(pointer, "with"), item=each is not None)
         step = Step(
             id=step_id,

@@ -17,6 +17,14 @@ from email_sender.security.ports import TenantKeys
 ADDRESS, NAME, CONTENT = "contacts.address", "contacts.name", "messages.content"
 SUPPRESSED = "suppressions.address"
 
+_SELECT = """
+select c.id from contacts c
+where (%(ids)s::uuid[] is null or c.id = any(%(ids)s))
+  and (%(tags)s::jsonb is null or c.attributes -> 'tags' @> %(tags)s)
+  and (%(suppressed)s or not exists (select from suppressions s where s.address_hash = c.address_hash))
+order by c.id limit %(limit)s
+"""
+
 
 class PostgresContacts:
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
@@ -59,6 +67,20 @@ class PostgresContacts:
             "select * from contacts where id > %s order by id limit %s", [after or UUID(int=0), limit]
         ).fetchall()
         return [self._contact(row) for row in rows]
+
+    def select(
+        self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool
+    ) -> Sequence[UUID]:
+        rows = self._conn.execute(
+            _SELECT,
+            {
+                "ids": None if ids is None else list(ids),
+                "tags": Jsonb(list(tags)) if tags else None,
+                "suppressed": suppressed,
+                "limit": limit,
+            },
+        ).fetchall()
+        return [row["id"] for row in rows]
 
     def update(self, contact: Contact) -> None:
         self._conn.execute(

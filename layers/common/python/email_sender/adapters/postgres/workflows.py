@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.unit import Unit
+from email_sender.adapters.postgres.waits import PostgresWaits
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict
 from email_sender.security.permissions import Role
@@ -32,6 +33,7 @@ class PostgresWorkflowUnit(Unit):
         self.workflows = PostgresWorkflows(conn, tenant_id)
         self.runs = PostgresRuns(conn, tenant_id)
         self.approvals = PostgresApprovals(conn, tenant_id)
+        self.waits = PostgresWaits(conn, tenant_id)
 
 
 class PostgresWorkflowUnits:
@@ -77,6 +79,12 @@ class PostgresWorkflows:
         row = self._conn.execute("select * from workflows where id = %s", [workflow_id]).fetchone()
         return _workflow(row) if row else None
 
+    def named(self, name: str) -> Workflow | None:
+        row = self._conn.execute(
+            "select * from workflows where name = %s or id::text = %s order by (name = %s) desc limit 1", [name] * 3
+        ).fetchone()
+        return _workflow(row) if row else None
+
     def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
         row = self._conn.execute(
             "select definition from workflow_versions where workflow_id = %s and version = %s", [workflow_id, version]
@@ -119,8 +127,9 @@ class PostgresRuns:
     def add(self, run: Run) -> bool:
         added = self._conn.execute(
             """
-            insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, created_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, created_at,
+                              lineage, passed, called_by, depth, trigger_id)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (id) do nothing
             """,
             [
@@ -133,6 +142,11 @@ class PostgresRuns:
                 run.started_by,
                 run.role,
                 run.created_at,
+                list(run.lineage),
+                list(run.passed),
+                run.called_by,
+                run.depth,
+                run.trigger_id,
             ],
         )
         return added.rowcount == 1
@@ -220,20 +234,46 @@ class PostgresRuns:
         rows = self._conn.execute(
             "select * from run_steps where run_id = %s order by started_at, step, item", [run_id]
         ).fetchall()
-        return [
-            StepRecord(
-                row["step"],
-                row["item"],
-                row["action"],
-                StepStatus(row["status"]),
-                row["started_at"],
-                row["attempts"],
-                row["result"],
-                row["error"],
-                row["finished_at"],
-            )
-            for row in rows
-        ]
+        return [_step(row) for row in rows]
+
+    def step(self, run_id: UUID, step: str, item: int) -> StepRecord | None:
+        row = self._conn.execute(
+            "select * from run_steps where run_id = %s and step = %s and item = %s", [run_id, step, item]
+        ).fetchone()
+        return _step(row) if row else None
+
+    def keep(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
+        self._conn.execute(
+            """
+            insert into run_steps (tenant_id, run_id, step, item, action, status, attempts, result, started_at,
+                                   finished_at)
+            select tenant_id, %s, step, item, action, status, attempts, result, started_at, finished_at
+            from run_steps where run_id = %s and step = any(%s) and status = 'succeeded'
+            on conflict do nothing
+            """,
+            [run_id, earlier, list(steps)],
+        )
+
+    def called(self, run_id: UUID) -> Sequence[UUID]:
+        rows = self._conn.execute(
+            "select id from runs where called_by = %s and status in ('pending', 'running', 'waiting') order by id",
+            [run_id],
+        ).fetchall()
+        return [row["id"] for row in rows]
+
+
+def _step(row: Row) -> StepRecord:
+    return StepRecord(
+        row["step"],
+        row["item"],
+        row["action"],
+        StepStatus(row["status"]),
+        row["started_at"],
+        row["attempts"],
+        row["result"],
+        row["error"],
+        row["finished_at"],
+    )
 
 
 def _workflow(row: Row) -> Workflow:
@@ -262,4 +302,9 @@ def _run(row: Row) -> Run:
         error=row["error"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        lineage=row["lineage"],
+        passed=row["passed"],
+        called_by=row["called_by"],
+        depth=row["depth"],
+        trigger_id=row["trigger_id"],
     )

@@ -1,0 +1,51 @@
+"""The action approval: a person decides."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from email_sender.errors import InvalidInput
+from email_sender.kit.tasks import TaskCall
+from email_sender.workflows.durations import parse_duration
+from email_sender.workflows.model import ShownDraft
+from workflows.bootstrap import approval_service
+
+
+class _Draft(BaseModel):
+    draft_id: UUID
+    sha256: str
+
+
+class ApprovalIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    drafts: list[_Draft] = Field(default_factory=list)
+    timeout: str = "P3D"
+    on_timeout: Literal["approved", "denied"] = "denied"
+
+    @field_validator("drafts", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        # JSONata makes a single thing of a list of one, and a skipped step gives null.
+        listed = value if isinstance(value, list) else [value]
+        return [each for each in listed if each is not None]
+
+
+def ask(call: TaskCall) -> Mapping[str, Any]:
+    asked = call.parse(ApprovalIn)
+    if call.task_token is None:
+        raise InvalidInput("An approval needs a task token.")
+    approval = approval_service().request(
+        call.tenant_id,
+        run_id=call.run_id,
+        step=call.step,
+        title=asked.title,
+        drafts=[ShownDraft(each.draft_id, each.sha256) for each in asked.drafts],
+        task_token=call.task_token,
+        timeout=timedelta(seconds=parse_duration(asked.timeout)),
+    )
+    return {"approval_id": str(approval.id)}

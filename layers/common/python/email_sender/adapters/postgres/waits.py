@@ -1,0 +1,93 @@
+"""What steps wait for, in PostgreSQL: replies to emails, and ends of runs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from email_sender.adapters.postgres.database import Row
+from email_sender.workflows.model import Settled, Wait, WaitKind
+
+# The subject's own row says whether it came to its end, so nothing that ends one has to know who waits for it.
+_SETTLED = """
+select w.*, e.status as email_status, e.replied_at, e.reply_id, e.contact_id, r.status as run_status
+from task_waits w
+left join emails e on w.kind = 'reply' and e.id = w.subject
+left join runs r on w.kind = 'run' and r.id = w.subject
+where w.delivered_at is null and (%(subject)s::uuid is null or w.subject = %(subject)s)
+  and (w.expires_at < %(now)s
+       or e.replied_at is not null or e.status in ('rejected', 'suppressed', 'bounced', 'complained')
+       or r.status in ('succeeded', 'failed', 'cancelled', 'timed_out'))
+order by w.asked_at for update of w skip locked
+"""
+
+
+class PostgresWaits:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
+        self._conn, self._tenant_id = conn, tenant_id
+
+    def add(self, wait: Wait) -> None:
+        self._conn.execute(
+            """
+            insert into task_waits (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, step, item) do update set task_token = excluded.task_token, delivered_at = null
+            """,
+            [
+                self._tenant_id,
+                wait.run_id,
+                wait.step,
+                wait.item,
+                wait.kind,
+                wait.subject,
+                wait.task_token,
+                wait.asked_at,
+                wait.expires_at,
+            ],
+        )
+
+    def settled(self, now: datetime, subject: UUID | None = None) -> Sequence[Settled]:
+        rows = self._conn.execute(_SETTLED, {"now": now, "subject": subject}).fetchall()
+        return [_settled(row) for row in rows]
+
+    def told(self, wait: Wait, at: datetime) -> None:
+        self._conn.execute(
+            "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s",
+            [at, wait.run_id, wait.step, wait.item],
+        )
+
+
+def _settled(row: Row) -> Settled:
+    wait = Wait(
+        row["run_id"],
+        row["step"],
+        row["item"],
+        WaitKind(row["kind"]),
+        row["subject"],
+        row["task_token"],
+        row["asked_at"],
+        row["expires_at"],
+    )
+    if wait.kind is WaitKind.REPLY:
+        return Settled(wait, result=_reply(row))
+    status = row["run_status"]
+    if status == "succeeded":
+        return Settled(wait, result={"run_id": str(wait.subject), "status": status})
+    if status in ("failed", "cancelled", "timed_out"):
+        return Settled(wait, error=("rejected", f"The run it called, {wait.subject}, {status}."))
+    return Settled(wait)
+
+
+def _reply(row: Row) -> dict[str, Any] | None:
+    if row["replied_at"] is not None:
+        return {
+            "replied": True,
+            "message_id": str(row["reply_id"]),
+            "contact_id": str(row["contact_id"]),
+            "at": row["replied_at"].isoformat(),
+        }
+    if row["email_status"] in ("rejected", "suppressed", "bounced", "complained"):
+        return {"replied": False, "reason": row["email_status"]}
+    return None
