@@ -31,6 +31,9 @@ STACK = "email-sender-local"
 REGION = "us-east-1"
 SES_SOURCE = "local.ses"
 LAYER_BUCKET = "local-layers"
+# The environment's variable that names another text model, as the template's parameter TextModel does.
+TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"
+OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model": "llama3.2"}'
 _ROLES = ("app", "platform")
 
 type Report = Callable[[str], None]
@@ -182,6 +185,7 @@ class LocalCloud:
             "QdrantHealthUrl": f"http://{HOST}:{self.ports['qdrant']}/healthz",
             "Embedder": "wordllama",
             "EmbeddingsLayerArn": self._embeddings_layer(client),
+            "TextModel": os.environ.get(TEXT_MODEL, OLLAMA),
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",
             "SesEventSource": SES_SOURCE,
         }

@@ -1,5 +1,6 @@
 """What tests share: the local cloud, started once, with a client of each user."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from psycopg.rows import DictRow, dict_row
 
 from local.aws.deploy import session
 from local.client import ApiClient
-from local.cloud import LocalCloud
+from local.cloud import TEXT_MODEL, LocalCloud
 from local.identities import User
 from local.layout import ROOT, Layout
 
@@ -25,6 +26,13 @@ os.environ.setdefault("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "laye
 PORTS = {
     "api": 18080, "aws": 14566, "postgres": 15432, "qdrant": 16333, "qdrant-grpc": 16334, "mail": 18025, "smtp": 11025,
 }  # fmt: skip
+
+
+# Where tests/e2e/text_model.py stands in for a model.
+TEXT_MODEL_PORT = 18434
+os.environ[TEXT_MODEL] = json.dumps(
+    {"provider": "openai", "endpoint": f"http://127.0.0.1:{TEXT_MODEL_PORT}/v1", "model": "stand-in"}
+)
 
 
 @dataclass(frozen=True)

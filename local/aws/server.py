@@ -17,7 +17,7 @@ from ministack.app import app as ministack
 from ministack.core import hypercorn_compat, lambda_runtime
 from ministack.services import apigateway
 
-from local.aws import mail_relay, repairs, sandboxes
+from local.aws import mail_relay, repairs, sandboxes, schedules
 from local.aws.archives import ArchiveCache
 from local.aws.runtime_packages import link_runtime_packages
 
@@ -77,6 +77,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
         )
     )
     repairs.install()
+    schedules.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None
     hypercorn_compat.install()
 

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform, start_platform
 from tests.e2e import steps
+from tests.e2e.killing import kill_workers
 from tests.fakes import mailboxes
 
 PORTS = {
@@ -38,22 +38,6 @@ def own(home: Path) -> Iterator[Platform]:
 
 def kill(platform: Platform, part: str) -> None:
     os.kill(platform.cloud.pid(part), signal.SIGKILL)
-
-
-def kill_workers(platform: Platform) -> None:
-    """Every function's process, wherever it is: what it had not finished stays unfinished."""
-    for pid in descendants(platform.cloud.pid("aws")):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def descendants(pid: int) -> list[int]:
-    children: list[int] = []
-    # Of every thread: a child is its thread's.
-    for each in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            children += (int(child) for child in each.read_text().split())
-    return [*children, *(below for child in children for below in descendants(child))]
 
 
 def facts(client: ApiClient) -> tuple[int, int, list[str]]:

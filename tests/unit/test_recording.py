@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from email_sender.coordination.events import PLATFORM_TENANT, StoredEvent
-from email_sender.coordination.recording import BusEvent, Recorder
+from email_sender.coordination.recording import BusEvent, Owners, Recorder
 from email_sender.kit.ambient import new_id
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -24,8 +24,8 @@ class FakeLog:
     def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
         return {each: self.outbox[each] for each in ids if each in self.outbox}
 
-    def recorded(self, ids: Sequence[UUID]) -> frozenset[UUID]:
-        return frozenset(each for each in ids if each in self.events)
+    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        return {each: self.events[each] for each in ids if each in self.events}
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         return {each: self.sources[each] for each in sources if each in self.sources}
@@ -104,3 +104,17 @@ def test_a_batch_of_both_kinds_counts_what_is_new(log: FakeLog) -> None:
     event = ours(log)
     assert Recorder(log).record([on_bus("crm", {}), on_bus("email_sender.messaging", says(event)), on_bus("x", 1)]) == 3
     assert Recorder(log).record([]) == 0
+
+
+def test_whose_an_event_is_goes_by_the_outbox_the_store_and_the_register_and_never_by_its_own_word(
+    log: FakeLog,
+) -> None:
+    event = ours(log)
+    forged = on_bus("email_sender.messaging", says(event, data="forged"))
+    assert Owners(log).of(forged) == (event, True)
+    Recorder(log).record([forged])
+    assert Owners(log).of(forged) == (event, True), "recorded meanwhile"
+    for detail in ({"id": str(new_id()), "tenant_id": str(OTHER), "data": {}}, {"tenant_id": str(OTHER)}, "text"):
+        found, known = Owners(log).of(on_bus("crm", detail))
+        assert (found.tenant_id, known) == (TENANT, False)
+        assert Owners(log).of(on_bus("shop", detail))[0].tenant_id == PLATFORM_TENANT

@@ -1,29 +1,15 @@
 """Every event of the bus, by way of a queue, into `events`, once."""
 
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from coordinator.bootstrap import recorder
 from email_sender.coordination.recording import BusEvent
 from email_sender.errors import DomainError
+from email_sender.kit.envelopes import Envelope
 from email_sender.kit.telemetry import logger
-
-
-class Envelope(BaseModel):
-    """EventBridge's envelope."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: UUID
-    account: str
-    source: str
-    time: datetime
-    type: str = Field(alias="detail-type")
-    detail: Any
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -40,9 +26,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
             failed.append(record["messageId"])
             continue
         message_ids.append(record["messageId"])
-        batch.append(
-            BusEvent(envelope.id, envelope.account, envelope.source, envelope.type, envelope.time, envelope.detail)
-        )
+        batch.append(envelope.event())
     try:
         stored = recorder().record(batch) if batch else 0
         logger.info("events recorded", received=len(batch), stored=stored)

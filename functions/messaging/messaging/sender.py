@@ -21,7 +21,7 @@ def send(call: TaskCall) -> Mapping[str, Any]:
     asked = call.parse(SendIn)
     order = SendOrder(call.tenant_id, call.run_id, call.step, asked.draft, call.role, call.lineage)
     email = send_service().send(order)
-    return {"email_id": str(email.id), "status": str(email.status)}
+    return {"email_id": str(email.id), "contact_id": str(email.contact_id), "status": str(email.status)}
 
 
 # The service checks the permission itself: an approval can stand in for it.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.directory import Directory
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
 from email_sender.adapters.postgres.jobs import PostgresJobUnits
@@ -22,7 +23,7 @@ from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.resources import database, key_wrapper, secret_text
+from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.batch import BatchService
 from email_sender.vectors.caching import CachedIndex, EmbeddingCache, Embeddings
@@ -30,8 +31,10 @@ from email_sender.vectors.import_model import ImportKind
 from email_sender.vectors.import_work import ChunkWork, ImportSteps
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.jobs import JobService
+from email_sender.vectors.messages import MessageWriter
 from email_sender.vectors.model import Collection, collections
 from email_sender.vectors.ports import Embedder, VectorIndex
+from email_sender.vectors.receiving import Receiving
 from email_sender.vectors.service import VectorService
 from email_sender.vectors.serving import GatedIndex, Served, ServedCollections
 from email_sender.vectors.settings import SettingsService
@@ -313,11 +316,29 @@ def chunk_work() -> ChunkWork:
 @cache
 def _chunk_work() -> ChunkWork:
     from email_sender.adapters.mail_text import MailTextCleaner
+
+    return ChunkWork(_archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _messages_model), now)
+
+
+def receiving() -> Receiving:
+    served_collections()
+    return _receiving()
+
+
+@cache
+def _receiving() -> Receiving:
+    from email_sender.adapters.mail_text import MailTextCleaner
+
+    directory, writer = Directory(platform_database()), MessageWriter(index(), _messages_model)
+    return Receiving(directory, _archive_units(), uploads(), MailTextCleaner(), writer, now)
+
+
+@cache
+def _archive_units() -> PostgresArchiveUnits:
     from email_sender.adapters.vault import PostgresVault
 
     vault = PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
-    units = PostgresArchiveUnits(app_database(), vault, _bus())
-    return ChunkWork(units, uploads(), MailTextCleaner(), index(), _messages_model)
+    return PostgresArchiveUnits(app_database(), vault, _bus())
 
 
 def _messages_model() -> Embedder:

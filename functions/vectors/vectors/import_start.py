@@ -3,32 +3,13 @@
 from functools import cache
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from email_sender.adapters.postgres.directory import Directory
 from email_sender.errors import NotFound
+from email_sender.kit.envelopes import ObjectCreated
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
 from vectors.bootstrap import import_service
-
-
-class _Object(BaseModel):
-    model_config = ConfigDict(populate_by_name=True)
-
-    key: str
-    size: int = 0
-    version: str | None = Field(default=None, alias="version-id")
-
-
-class _Detail(BaseModel):
-    object: _Object
-
-
-class ObjectCreated(BaseModel):
-    """S3's "Object Created" on EventBridge."""
-
-    detail: _Detail
 
 
 @cache

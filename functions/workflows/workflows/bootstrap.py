@@ -1,28 +1,37 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from email_sender.adapters.bells import EventBridgeBells, Hook
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.adapters.lambda_outbound import LambdaOutbound
+from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.stepfunctions import StepFunctionsEngine
+from email_sender.adapters.vault import PostgresVault
+from email_sender.adapters.webhook_signatures import StandardWebhooks
 from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
-from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty
-from email_sender.kit.resources import database, secret_text
+from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.resources import database, key_wrapper, secret_text
+from email_sender.messaging.model import Message
 from email_sender.workflows.approvals import ApprovalService
 from email_sender.workflows.definitions import Compiler, WorkflowService
 from email_sender.workflows.generation import TextModel
+from email_sender.workflows.hooks import HookService
 from email_sender.workflows.runs import RunService
+from email_sender.workflows.triggering import TriggerService
 from email_sender.workflows.waits import WaitService
 from workflows.targets import targets
 
@@ -56,6 +65,8 @@ class Settings(DatabaseSettings, BusSettings):
     machine_prefix: str = Field(default="email-sender", max_length=30)
     workflow_functions: str = "{}"
     outbound_function: str = ""
+    triggers_queue_arn: str = ""
+    scheduler_role_arn: str = ""
     text_model: Annotated[TextModelSettings | None, BeforeValidator(_json)] = None
     text_model_secret_arn: str = ""
 
@@ -99,6 +110,13 @@ def text_model() -> TextModel:
     return OpenAIText(known.endpoint, known.model, lambda: secret_text(secret))
 
 
+def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
+    """Messages of the tenant's archive, in this order; what is not there is left out."""
+    keys = _vault().of(tenant_id)
+    with _database().tenant(tenant_id) as conn:
+        return PostgresMessages(conn, keys).get_many(ids)
+
+
 @cache
 def wait_service() -> WaitService:
     return WaitService(workflow_units(), engine(), now)
@@ -108,6 +126,26 @@ def wait_service() -> WaitService:
 def _compiler() -> Compiler:
     known = settings()
     return Compiler(JsonataExpressions(), JsonSchemaChecker(), targets(known.workflow_functions), known.machine_prefix)
+
+
+@cache
+def _vault() -> PostgresVault:
+    return PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
+
+
+@cache
+def trigger_service() -> TriggerService:
+    known = settings()
+    hook = Hook(known.event_bus, known.triggers_queue_arn, known.scheduler_role_arn, known.machine_prefix)
+    bells = EventBridgeBells(lambda: client("events"), lambda: client("scheduler"), hook)
+    return TriggerService(workflow_units(), run_service(), bells, now, new_id)
+
+
+@cache
+def hook_service() -> HookService:
+    bus = EventBridgeBus(lambda: client("events"), settings().event_bus)
+    opened = PostgresWorkflowUnits(_database(), bus, _vault())
+    return HookService(workflow_units(), opened, trigger_service(), run_service(), StandardWebhooks(), now)
 
 
 @cache
@@ -127,4 +165,4 @@ def approval_service() -> ApprovalService:
 
 @cache
 def idempotency() -> PostgresIdempotency:
-    return PostgresIdempotency(_database())
+    return PostgresIdempotency(_database(), _vault())

@@ -9,7 +9,7 @@ from email_sender.adapters.postgres.directory import Directory
 from email_sender.errors import DomainError
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
-from workflows.bootstrap import approval_service, run_service, wait_service
+from workflows.bootstrap import approval_service, run_service, trigger_service, wait_service
 
 
 @cache
@@ -23,7 +23,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     for tenant_id in _directory().tenants():
         try:
             changed += run_service().sweep(tenant_id) + approval_service().sweep(tenant_id)
-            changed += wait_service().settle(tenant_id)
+            changed += wait_service().settle(tenant_id) + trigger_service().settle(tenant_id)
         except DomainError:
             # One tenant's trouble is not another's.
             logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))

@@ -15,7 +15,8 @@ from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
 from email_sender.workflows.drawing import mermaid, states, svg
 from email_sender.workflows.runs import RunService
-from workflows.bootstrap import run_service, workflow_service
+from email_sender.workflows.triggering import TriggerService
+from workflows.bootstrap import run_service, trigger_service, workflow_service
 from workflows.definitions import read_definition
 from workflows.schemas import (
     ActionOut,
@@ -34,6 +35,7 @@ from workflows.schemas import (
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
 Service = Annotated[WorkflowService, provided(workflow_service)]
 Runs = Annotated[RunService, provided(run_service)]
+Triggers = Annotated[TriggerService, provided(trigger_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 _Version = Annotated[int, Query(ge=1)]
@@ -55,11 +57,12 @@ async def actions(_caller: Reader) -> Listing[ActionOut]:
 
 @router.post("", status_code=201)
 async def create(
-    request: Request, response: Response, body: WorkflowIn, caller: Writer, service: Service
+    request: Request, response: Response, body: WorkflowIn, caller: Writer, service: Service, triggers: Triggers
 ) -> WorkflowOut:
     """Store a workflow and register it with the engine. Every mistake is named by a pointer; nothing is stored then."""
     raw = read_definition(body.definition)
     created = service.create(caller.tenant_id, operation_id(request), raw, _actor(caller))
+    triggers.settle(caller.tenant_id)
     response.headers["etag"] = f'"{created.version}"'
     return WorkflowOut.of(created)
 
@@ -91,19 +94,22 @@ async def change(
     body: WorkflowIn,
     caller: Writer,
     service: Service,
+    triggers: Triggers,
     if_match: IfMatch = None,
 ) -> WorkflowOut:
     """Make a new version; runs keep theirs."""
     raw = read_definition(body.definition)
     changed = service.update(caller.tenant_id, workflow_id, raw, version_of(if_match), _actor(caller))
+    triggers.settle(caller.tenant_id)
     response.headers["etag"] = f'"{changed.version}"'
     return WorkflowOut.of(changed)
 
 
 @router.delete("/{workflow_id}", status_code=204)
-async def archive(workflow_id: UUID, caller: Writer, service: Service) -> Response:
-    """Archive a workflow: no new runs. What runs goes on."""
+async def archive(workflow_id: UUID, caller: Writer, service: Service, triggers: Triggers) -> Response:
+    """Archive a workflow: no new runs, and its triggers retire. What runs goes on."""
     service.archive(caller.tenant_id, workflow_id)
+    triggers.settle(caller.tenant_id)
     return Response(status_code=204)
 
 

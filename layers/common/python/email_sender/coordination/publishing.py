@@ -13,8 +13,8 @@ _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,127}")
 # What only we say: nobody may be taken for us.
 _OUR_TYPES = (
-    "access.", "approval.", "contact.", "email.", "key.", "manager.", "quota.", "run.", "system.", "tenant.",
-    "vectors.", "workflow.",
+    "access.", "approval.", "contact.", "email.", "key.", "manager.", "message.", "quota.", "run.", "system.",
+    "tenant.", "vectors.", "workflow.",
 )  # fmt: skip
 
 

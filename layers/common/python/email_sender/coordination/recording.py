@@ -27,7 +27,8 @@ class EventLog(Protocol):
     def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
         """What the outbox holds under these ids, as it was written with the change it tells of."""
 
-    def recorded(self, ids: Sequence[UUID]) -> frozenset[UUID]: ...
+    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        """Those that are stored."""
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         """The tenant of each registered (account, source)."""
@@ -55,6 +56,22 @@ class Recorder:
         ours = {own: announced[own] for own in claimed.values() if own in announced}
         others = [_foreign(event, tenants) for event in foreign]
         return self._log.store([*ours.values(), *others], list(ours))
+
+
+class Owners:
+    """Whose an event is that came over the bus, by the same rule."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def of(self, event: BusEvent) -> tuple[StoredEvent, bool]:
+        """The event as we wrote it, and True; another system's as it came, and False."""
+        claimed = _claimed_id(event)
+        if claimed is not None:
+            known = self._log.announced([claimed]).get(claimed) or self._log.recorded([claimed]).get(claimed)
+            if known is not None and "data" in known.payload:
+                return known, True
+        return _foreign(event, self._log.tenants_of([(event.account, event.source)])), False
 
 
 def _claimed_id(event: BusEvent) -> UUID | None:

@@ -36,9 +36,6 @@ create index emails_provider on emails (provider_message_id) where provider_mess
 create policy directory on emails for select to platform using (true);
 grant select (tenant_id, provider_message_id) on emails to platform;
 
--- Who a version's triggers act for.
-alter table workflow_versions add column published_role text;
-
 -- What starts runs of a workflow's newest version. `state` says whether the rule or schedule of this name is there.
 create table triggers (
     id            uuid primary key,
@@ -46,7 +43,7 @@ create table triggers (
     workflow_id   uuid not null references workflows,
     kind          text not null check (kind in ('event', 'schedule', 'webhook')),
     definition    jsonb not null,
-    state         text not null check (state in ('pending', 'active', 'retiring', 'retired')),
+    state         text not null check (state in ('pending', 'active', 'refused', 'retiring', 'retired')),
     started_by    text not null,
     role          text not null,
     -- Webhooks: the secret, and the one before it until it ends.

@@ -111,6 +111,16 @@ class Stored:
     new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An email of ours, and the message that answers it."""
+
+    email_id: UUID
+    run_id: UUID
+    contact_id: UUID
+    message_id: UUID
+
+
 class ImportUnit(Protocol):
     """One transaction over imports."""
 
@@ -145,6 +155,9 @@ class ImportUnit(Protocol):
 class ArchiveUnit(ImportUnit, Protocol):
     def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
         """Store messages and their senders. What is there already is found, not written."""
+
+    def answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[Answered]:
+        """Note the message that answers each email, by the provider's id; those that were answered stay as they are."""
 
 
 class ImportUnits(Protocol):

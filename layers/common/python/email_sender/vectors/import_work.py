@@ -1,6 +1,6 @@
 """The steps of an import's state machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from email_sender.ambient import NewId, Now
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput
-from email_sender.messaging.mail_message import ParsedMessage, TextCleaner, parse
+from email_sender.messaging.mail_message import TextCleaner, parse
 from email_sender.messaging.mbox import scan, split
 from email_sender.messaging.threads import thread_roots
 from email_sender.vectors.import_model import (
@@ -19,21 +19,14 @@ from email_sender.vectors.import_model import (
     ImportUnits,
     Progress,
     Refused,
-    Stored,
     Uploads,
     existing_import,
 )
-from email_sender.vectors.lexical import terms_of
-from email_sender.vectors.model import Point
-from email_sender.vectors.ports import Embedder, VectorIndex
-
-COLLECTION = "message_vectors"
+from email_sender.vectors.messages import MessageWriter, note_replies
 
 # A state machine's run has 25,000 events of history, about ten a chunk.
 _MAX_CHUNKS = 2_000
 _MIN_CHUNK_BYTES = 2 * 1024 * 1024
-# What a search reads of a message: beyond this an embedding says nothing more.
-_EMBEDDED_CHARACTERS = 4_000
 
 
 class ImportSteps:
@@ -113,11 +106,11 @@ class ChunkWork:
         units: ArchiveUnits,
         uploads: Uploads,
         cleaner: TextCleaner,
-        index: VectorIndex,
-        embedder: Callable[[], Embedder],
+        writer: MessageWriter,
+        now: Now,
     ) -> None:
         self._units, self._uploads, self._cleaner = units, uploads, cleaner
-        self._index, self._embedder = index, embedder
+        self._writer, self._now = writer, now
 
     def work(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
         """Read one chunk. A broken message is listed as an error and stops none of the others.
@@ -137,33 +130,13 @@ class ChunkWork:
                 errors.append(Refused(ordinal, error.detail))
         with self._units(tenant_id) as unit:
             stored = unit.archive(import_id, messages)
+            note_replies(unit, tenant_id, messages, stored, self._now())
             new = sum(each.new for each in stored)
             progress = Progress(1, len(messages) + len(errors), new, len(messages) - new, len(errors))
             unit.chunk_done(import_id, chunk.ordinal, progress, errors)
             unit.commit()
-        self._embed(tenant_id, import_id, messages, stored)
+        self._writer.write(tenant_id, import_id, messages, stored)
         return progress
-
-    def _embed(self, tenant_id: UUID, import_id: UUID, messages: Sequence[Archived], stored: Sequence[Stored]) -> None:
-        written = [
-            (message.parsed, place)
-            for message, place in zip(messages, stored, strict=True)
-            if place.contact_id is not None and (message.parsed.text or message.parsed.subject)
-        ]
-        if not written:
-            return
-        texts = [embedded_text(parsed.subject, parsed.text) for parsed, _ in written]
-        vectors = self._embedder().embed(texts)
-        points = [
-            Point(place.message_id, vector, _payload(parsed, place, import_id), terms_of(text))
-            for (parsed, place), vector, text in zip(written, vectors, texts, strict=True)
-        ]
-        self._index.upsert(tenant_id, COLLECTION, points)
-
-
-def embedded_text(subject: str, text: str) -> str:
-    """What of a message is embedded."""
-    return f"{subject}\n{text}"[:_EMBEDDED_CHARACTERS]
 
 
 def join_threads(
@@ -186,10 +159,3 @@ def join_threads(
         old: chosen[root] for root, threads_before in before.items() for old in threads_before if old != chosen[root]
     }
     return threads, merged
-
-
-def _payload(parsed: ParsedMessage, place: Stored, import_id: UUID) -> dict[str, str]:
-    payload = {"contact": str(place.contact_id), "import": str(import_id)}
-    if parsed.sent_at is not None:
-        payload["sent_at"] = parsed.sent_at.isoformat()
-    return payload

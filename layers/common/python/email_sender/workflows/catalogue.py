@@ -182,6 +182,7 @@ SPINE = Catalogue(
                 "prompt",
                 prompt={"type": "string", "minLength": 1, "maxLength": 100_000},
                 system={"type": "string", "maxLength": 20_000},
+                messages=_list(_ID, 50),
                 schema=_FREE,
                 max_tokens={"type": "integer", "minimum": 1, "maximum": 4_096},
                 temperature={"type": "number", "minimum": 0, "maximum": 1},
@@ -196,8 +197,9 @@ SPINE = Catalogue(
             ),
             default_timeout_seconds=180,
             description=(
-                "Have the deployment's text model write `text`, or with `schema` (a JSON Schema) `data`. What it "
-                "writes is a value and nothing else: it starts no step and sends no mail by itself."
+                "Have the deployment's text model write `text`, or with `schema` (a JSON Schema) `data`. It reads the "
+                "prompt and the archive's `messages` of these ids. What it writes is a value and nothing else: it "
+                "starts no step and sends no mail by itself."
             ),
             errors=("throttled", "unavailable", "rejected"),
         ),
@@ -205,7 +207,7 @@ SPINE = Catalogue(
             "email.send",
             "messaging:send",
             _object("draft", draft=_ID),
-            _object("email_id", "status", email_id=_ID, status=_TEXT),
+            _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT),
             default_timeout_seconds=60,
             description="Send one draft, once.",
             errors=("throttled", "unavailable", "not_found"),

@@ -72,18 +72,26 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
+    """`inputs` are given to each run, beside `event`."""
+
     pattern: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTrigger:
+    """`inputs` are given to each run, beside `schedule`."""
+
     cron: str
     timezone: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrigger:
-    pass
+    """What is posted is a run's inputs; `inputs` are there where it does not name them."""
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 type Trigger = EventTrigger | ScheduleTrigger | WebhookTrigger

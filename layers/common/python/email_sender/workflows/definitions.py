@@ -18,7 +18,11 @@ from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
 from email_sender.workflows.n8n import Imported, import_n8n
 from email_sender.workflows.parsing import SchemaChecker, parse_definition
-from email_sender.workflows.ports import Engine, WorkflowUnits
+from email_sender.workflows.ports import Engine, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.trigger_model import TriggerKind, stored
+
+# A bus has 300 rules unless AWS raises it.
+MAX_RULES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class WorkflowService:
             if repeated is not None:
                 return repeated
             unit.workflows.add(workflow, actor.subject)
+            _publish(unit, workflow_id, definition, actor)
             # Before the commit: a version that is stored can run. The machine of a commit that fails is never started.
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, 1))
             unit.emit(self._told("workflow.created", tenant_id, workflow))
@@ -123,6 +128,7 @@ class WorkflowService:
                 updated_at=self._now(),
             )
             unit.workflows.add_version(changed, actor.subject)
+            _publish(unit, workflow_id, definition, actor)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, changed.version))
             unit.emit(self._told("workflow.updated", tenant_id, changed))
             unit.commit()
@@ -170,6 +176,7 @@ class WorkflowService:
             if workflow is None:
                 raise NotFound("There is no such workflow.")
             if unit.workflows.archive(workflow_id):
+                unit.triggers.publish(workflow_id, [])
                 unit.emit(self._told("workflow.deleted", tenant_id, workflow))
                 unit.commit()
 
@@ -183,6 +190,18 @@ class WorkflowService:
             occurred_at=self._now(),
             data={"workflow_id": str(workflow.id), "version": workflow.version, "name": workflow.name},
         )
+
+
+def _publish(unit: WorkflowUnit, workflow_id: UUID, definition: Definition, actor: Actor) -> None:
+    """The triggers of a version, in its transaction; triggering.TriggerService makes their rules after it.
+
+    Raises:
+        Conflict: the tenant would have more rules than one may.
+    """
+    triggers = stored(workflow_id, definition.triggers, actor.subject, actor.role)
+    unit.triggers.publish(workflow_id, triggers)
+    if triggers and (count := unit.triggers.counted(TriggerKind.EVENT)) > MAX_RULES:
+        raise Conflict(f"A tenant has at most {MAX_RULES} triggers on events, and this would make {count}.")
 
 
 def authorise(definition: Definition, role: Role) -> None:

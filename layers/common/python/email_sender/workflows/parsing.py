@@ -13,7 +13,7 @@ from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.graph import levels
 from email_sender.workflows.reading import Findings, join
 from email_sender.workflows.steps import read_steps
-from email_sender.workflows.triggers import read_triggers
+from email_sender.workflows.triggers import missing_inputs, read_triggers
 
 _KEYS = frozenset({"name", "description", "inputs", "triggers", "settings", "steps"})
 _DEPTH = 24
@@ -48,6 +48,11 @@ def parse_definition(
     triggers = read_triggers(raw.get("triggers", []), found)
     timeout = _timeout(raw.get("settings", {}), found)
     steps = read_steps(raw["steps"], catalogue, expressions, found) if "steps" in raw else {}
+    if found.problems:
+        raise _refused(found)
+    for number, trigger in enumerate(triggers):
+        for each in missing_inputs(trigger, inputs):
+            found.add(f"/triggers/{number}", f"its runs would have no {each!r}: give it in this trigger's inputs")
     if found.problems:
         raise _refused(found)
     rows = levels({step.id: step.after for step in steps.values()})

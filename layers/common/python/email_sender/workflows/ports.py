@@ -19,6 +19,7 @@ from email_sender.workflows.model import (
     Workflow,
     WorkflowVersion,
 )
+from email_sender.workflows.trigger_model import TriggerStore
 
 
 class WorkflowStore(Protocol):
@@ -120,6 +121,8 @@ class WorkflowUnit(Protocol):
     def approvals(self) -> ApprovalStore: ...
     @property
     def waits(self) -> WaitStore: ...
+    @property
+    def triggers(self) -> TriggerStore: ...
 
     def emit(self, event: Event) -> None: ...
 

@@ -35,11 +35,15 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What started a run, where no person did alone: a run it goes on from, one whose step calls it, a trigger."""
+    """What started a run, where no person did alone: a run it goes on from, one whose step calls it, a trigger.
+
+    `depth` is how many runs brought each other about before it.
+    """
 
     earlier: Run | None = None
     caller: Run | None = None
     trigger_id: UUID | None = None
+    depth: int = 0
 
 
 NOBODY = Cause()
@@ -101,7 +105,7 @@ class RunService:
                 lineage=(*cause.earlier.lineage, cause.earlier.id) if cause.earlier else (),
                 passed=found.passed,
                 called_by=cause.caller.id if cause.caller else None,
-                depth=cause.caller.depth + 1 if cause.caller else 0,
+                depth=cause.caller.depth + 1 if cause.caller else cause.depth,
                 trigger_id=cause.trigger_id,
             )
             if unit.runs.add(run):

@@ -1,17 +1,17 @@
 """Read a definition's triggers: the shapes only. Sources are pinned to registered ones when the version is stored."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from email_sender.workflows.cron import cron_problems
 from email_sender.workflows.definition import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 from email_sender.workflows.reading import Findings, join
 
 MAX_TRIGGERS = 10
-_PATTERN_BYTES = 2_048  # EventBridge's own limit for a pattern
-_CRON_FIELDS = ("minute", "hour", "day of month", "month", "day of week", "year")
-_CRON_FIELD = re.compile(r"[0-9A-Za-z*?,/#L\-]{1,64}", re.ASCII)
+_PATTERN_BYTES = 1_900  # EventBridge's own limit is 2,048, and the tenant is added
 _ZONE = re.compile(r"[A-Za-z0-9_+\-]{1,32}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}", re.ASCII)
 
 
@@ -28,7 +28,8 @@ def _trigger(value: object, pointer: str, found: Findings) -> Trigger | None:
     entry = found.mapping(value, pointer)
     if entry is None:
         return None
-    found.keys(entry, pointer, {"event", "schedule", "webhook"}, ())
+    found.keys(entry, pointer, {"event", "schedule", "webhook", "inputs"}, ())
+    inputs = found.mapping(entry.get("inputs", {}), join(pointer, "inputs")) or {}
     kinds = [kind for kind in ("event", "schedule", "webhook") if kind in entry]
     if len(kinds) != 1:
         found.add(pointer, "must have exactly one of event, schedule and webhook")
@@ -39,21 +40,31 @@ def _trigger(value: object, pointer: str, found: Findings) -> Trigger | None:
     pointer = join(pointer, kinds[0])
     match kinds[0]:
         case "event":
-            return _event(inner, pointer, found)
+            return _event(inner, inputs, pointer, found)
         case "schedule":
-            return _schedule(inner, pointer, found)
+            return _schedule(inner, inputs, pointer, found)
         case _:
             found.keys(inner, pointer, (), ())
-            return WebhookTrigger()
+            return WebhookTrigger(inputs)
 
 
-def _event(pattern: Mapping[str, Any], pointer: str, found: Findings) -> Trigger:
-    if "source" not in pattern:
-        found.add(pointer, "'source' is missing: a trigger listens to registered sources only")
-    if len(str(pattern)) > _PATTERN_BYTES:
+def _event(pattern: Mapping[str, Any], inputs: Mapping[str, Any], pointer: str, found: Findings) -> Trigger:
+    found.keys(pattern, pointer, {"source", "detail-type", "detail"}, ())
+    sources = pattern.get("source")
+    if sources is None:
+        found.add(pointer, "'source' is missing: a trigger listens to sources that it names")
+    elif not isinstance(sources, list) or not all(isinstance(each, str) and each for each in sources):
+        found.add(join(pointer, "source"), "must be a list of names: whose events they are goes by the name")
+    elif len({_is_ours(each) for each in sources}) > 1:
+        found.add(join(pointer, "source"), "must be of one kind: the platform's own (email_sender.…), or others")
+    if len(json.dumps(pattern)) > _PATTERN_BYTES:
         found.add(pointer, f"must have at most {_PATTERN_BYTES} characters")
     _pattern(pattern, pointer, found)
-    return EventTrigger(pattern)
+    return EventTrigger(pattern, inputs)
+
+
+def _is_ours(source: str) -> bool:
+    return source.startswith("email_sender.")
 
 
 def _pattern(value: Mapping[str, Any], pointer: str, found: Findings) -> None:
@@ -67,27 +78,15 @@ def _pattern(value: Mapping[str, Any], pointer: str, found: Findings) -> None:
             found.add(where, "must be a list of values, such as [LeadCreated], or an object of such lists")
 
 
-def _schedule(value: Mapping[str, Any], pointer: str, found: Findings) -> Trigger:
+def _schedule(value: Mapping[str, Any], inputs: Mapping[str, Any], pointer: str, found: Findings) -> Trigger:
     found.keys(value, pointer, {"cron", "timezone"}, ("cron",))
     cron = found.text(value["cron"], join(pointer, "cron"), 200) if "cron" in value else None
     zone = found.text(value.get("timezone", "UTC"), join(pointer, "timezone"), 64)
-    if cron:
-        _cron(cron, join(pointer, "cron"), found)
+    for problem in cron_problems(cron) if cron else ():
+        found.add(join(pointer, "cron"), problem)
     if zone and not _is_zone(zone):
         found.add(join(pointer, "timezone"), f"{zone!r} is not a time zone such as Europe/Paris or UTC")
-    return ScheduleTrigger(cron or "", zone or "UTC")
-
-
-def _cron(cron: str, pointer: str, found: Findings) -> None:
-    fields = cron.split()
-    if len(fields) != len(_CRON_FIELDS):
-        found.add(pointer, f"must have six fields ({', '.join(_CRON_FIELDS)}), not {len(fields)}")
-        return
-    for name, part in zip(_CRON_FIELDS, fields, strict=True):
-        if not _CRON_FIELD.fullmatch(part):
-            found.add(pointer, f"{part!r} is not a {name}")
-    if (fields[2] == "?") == (fields[4] == "?"):
-        found.add(pointer, "one of day of month and day of week must be ?, and not both")
+    return ScheduleTrigger(cron or "", zone or "UTC", inputs)
 
 
 def _is_zone(name: str) -> bool:
@@ -101,3 +100,12 @@ def _is_zone(name: str) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return True
+
+
+def missing_inputs(trigger: Trigger, schema: Mapping[str, Any]) -> list[str]:
+    """What the workflow's inputs require and no run of this trigger would have."""
+    given = {*trigger.inputs, "event" if isinstance(trigger, EventTrigger) else "schedule"}
+    required = schema.get("required", ())
+    if isinstance(trigger, WebhookTrigger) or not isinstance(required, list):
+        return []
+    return [name for name in required if isinstance(name, str) and name not in given]

@@ -8,7 +8,7 @@ from email_sender.adapters.postgres.contacts import CONTENT
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.qdrant.ids import CLIENT_ID, client_id_of
 from email_sender.security.ports import Vault
-from email_sender.vectors.import_work import embedded_text
+from email_sender.vectors.messages import embedded_text
 from email_sender.vectors.transfer import Stored
 
 

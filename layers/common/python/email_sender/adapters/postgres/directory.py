@@ -20,6 +20,25 @@ class Directory:
             row = conn.execute("select tenant_id from imports where id = %s", [import_id]).fetchone()
         return row["tenant_id"] if row else None
 
+    def tenant_of_trigger(self, trigger_id: UUID) -> UUID | None:
+        with self._database.platform() as conn:
+            row = conn.execute("select tenant_id from triggers where id = %s", [trigger_id]).fetchone()
+        return row["tenant_id"] if row else None
+
+    def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
+        with self._database.platform() as conn:
+            row = conn.execute(
+                "select tenant_id from emails where provider_message_id = any(%s) limit 1", [provider_ids]
+            ).fetchone()
+            if row is not None:
+                return UUID(str(row["tenant_id"]))
+            rows = conn.execute(
+                "select id from tenants where lower(coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) "
+                "= any(%s) limit 2",
+                [[each.lower() for each in recipients]],
+            ).fetchall()
+        return rows[0]["id"] if len(rows) == 1 else None
+
     def tenant_of_run(self, run_id: UUID) -> UUID | None:
         with self._database.platform() as conn:
             row = conn.execute("select tenant_id from runs where id = %s", [run_id]).fetchone()

@@ -50,12 +50,12 @@ class PostgresEventLog:
             rows = conn.execute("select * from outbox where id = any(%s)", [list(ids)]).fetchall()
         return {row["id"]: _announced(row) for row in rows}
 
-    def recorded(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
         if not ids:
-            return frozenset()
+            return {}
         with self._database.platform() as conn:
-            rows = conn.execute("select id from events where id = any(%s)", [list(ids)]).fetchall()
-        return frozenset(row["id"] for row in rows)
+            rows = conn.execute("select * from events where id = any(%s)", [list(ids)]).fetchall()
+        return {row["id"]: _stored(row) for row in rows}
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         if not sources:

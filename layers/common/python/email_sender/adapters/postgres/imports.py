@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from psycopg import Connection, Cursor
@@ -13,6 +14,7 @@ from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.events import Bus
 from email_sender.security.ports import TenantKeys, Vault
 from email_sender.vectors.import_model import (
+    Answered,
     Archived,
     Format,
     Import,
@@ -62,6 +64,12 @@ cross join lateral (
     where i.kind = 'vectors' and c.import_id = e.import_id and c.ordinal < e.ordinal >> 32
 ) before
 where e.import_id = %s and e.ordinal > %s order by e.ordinal limit %s
+"""
+_ANSWERED = """
+update emails e set replied_at = %s, reply_id = a.message_id
+from unnest(%s::text[], %s::uuid[]) as a (provider_message_id, message_id)
+where e.provider_message_id = a.provider_message_id and e.replied_at is null
+returning e.id, e.run_id, e.contact_id, e.reply_id
 """
 _LINKS = """
 with mine as (select * from messages where import_id = %(import)s),
@@ -215,6 +223,10 @@ class PostgresArchiveUnit(PostgresImportUnit):
             contact = contacts.get(self._sender(each)) if self._sender(each) else None
             stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, _is_new(cursor.fetchone())))
         return stored
+
+    def answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[Answered]:
+        rows = self.conn.execute(_ANSWERED, [at, list(answers), list(answers.values())]).fetchall()
+        return [Answered(row["id"], row["run_id"], row["contact_id"], row["reply_id"]) for row in rows]
 
     def _contacts(self, messages: Sequence[Archived]) -> dict[bytes, UUID]:
         """The contact of each sender, by the hash of the address."""

@@ -11,11 +11,13 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.triggers import PostgresTriggers
 from email_sender.adapters.postgres.unit import Unit
 from email_sender.adapters.postgres.waits import PostgresWaits
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict
 from email_sender.security.permissions import Role
+from email_sender.security.ports import TenantKeys, Vault
 from email_sender.workflows.model import (
     Run,
     RunStatus,
@@ -28,22 +30,27 @@ from email_sender.workflows.model import (
 
 
 class PostgresWorkflowUnit(Unit):
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None) -> None:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys | None = None) -> None:
         super().__init__(conn, tenant_id, bus)
         self.workflows = PostgresWorkflows(conn, tenant_id)
         self.runs = PostgresRuns(conn, tenant_id)
         self.approvals = PostgresApprovals(conn, tenant_id)
         self.waits = PostgresWaits(conn, tenant_id)
+        self.triggers = PostgresTriggers(conn, tenant_id, keys)
 
 
 class PostgresWorkflowUnits:
-    def __init__(self, database: Database, bus: Bus | None) -> None:
-        self._database, self._bus = database, bus
+    """`vault` is for triggers' secrets, which few ask for."""
+
+    def __init__(self, database: Database, bus: Bus | None, vault: Vault | None = None) -> None:
+        self._database, self._bus, self._vault = database, bus, vault
 
     @contextmanager
     def __call__(self, tenant_id: UUID) -> Iterator[PostgresWorkflowUnit]:
+        # Before the transaction: the vault reads the same pool of one connection.
+        keys = self._vault.of(tenant_id) if self._vault is not None else None
         with self._database.tenant(tenant_id) as conn:
-            yield PostgresWorkflowUnit(conn, tenant_id, self._bus)
+            yield PostgresWorkflowUnit(conn, tenant_id, self._bus, keys)
 
 
 class PostgresWorkflows:

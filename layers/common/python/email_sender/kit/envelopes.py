@@ -1,0 +1,41 @@
+"""EventBridge's envelope, as queues hand it on."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.coordination.recording import BusEvent
+
+
+class Envelope(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: UUID
+    account: str
+    source: str
+    time: datetime
+    type: str = Field(alias="detail-type")
+    detail: Any
+
+    def event(self) -> BusEvent:
+        return BusEvent(self.id, self.account, self.source, self.type, self.time, self.detail)
+
+
+class _Object(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    key: str
+    size: int = 0
+    version: str | None = Field(default=None, alias="version-id")
+
+
+class _Detail(BaseModel):
+    object: _Object
+
+
+class ObjectCreated(BaseModel):
+    """S3's "Object Created" on EventBridge."""
+
+    detail: _Detail
