@@ -40,6 +40,7 @@ check: $(VENV)/.ready ## format, lint, types, import contracts, template, what i
 	lint-imports
 	$(PY) scripts/export_requirements.py --check
 	$(PY) scripts/export_openapi.py --check
+	$(PY) scripts/export_actions.py --check
 	sam validate --lint --template template.yaml
 
 build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## what `make deploy` would upload
@@ -56,8 +57,9 @@ lock: $(VENV)/.ready ## resolve anew, and export every requirements.txt from the
 	$(UV) sync --quiet
 	$(PY) scripts/export_requirements.py
 
-openapi: $(VENV)/.ready ## write the merged OpenAPI document from the routes
+openapi: $(VENV)/.ready ## write the OpenAPI document from the routes, and the list of actions from their catalogue
 	$(PY) scripts/export_openapi.py
+	$(PY) scripts/export_actions.py
 
 clean: ## remove what was built; .local (your data) stays
 	rm -rf .aws-sam $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

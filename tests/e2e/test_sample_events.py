@@ -56,6 +56,7 @@ EXPECTED: dict[str, Any] = {
     "workflows/tasks.call": "not_found",
     "workflows/tasks.reply": "not_found",
     "workflows/outbound": "forbidden",
+    "workflows/answers": {"batchItemFailures": []},
     "workflows/triggered": {"batchItemFailures": []},
     "workflows/triggered.schedule": {"batchItemFailures": []},
     "workflows/run_hooks": {},

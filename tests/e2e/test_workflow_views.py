@@ -44,7 +44,7 @@ def test_a_workflow_is_drawn_compared_and_run_again(platform: Platform) -> None:
 
     same = admin.post(f"/runs/{run['id']}/retry", {})
     assert steps.wait_run(admin, same["id"])["status"] == "failed"
-    newest = admin.post(f"/runs/{run['id']}/retry", {"version": "newest"})
+    newest = admin.post(f"/runs/{run['id']}/retry", {"version": "latest"})
     ended = steps.wait_run(admin, newest["id"])
     assert (ended["status"], ended["version"]) == ("succeeded", 2)
     coloured = admin.http.get(

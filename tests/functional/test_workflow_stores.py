@@ -317,8 +317,10 @@ def test_a_decision_for_a_run_that_has_ended_does_not_open_it_again(desk: Desk) 
     run = desk.run()
     approval = desk.ask(run)
     desk.runs.cancel(desk.tenant, run.id, ANN)
-    desk.decide(approval)
+    with pytest.raises(Conflict, match="expired already"):
+        desk.decide(approval)
     assert desk.status(run) is RunStatus.CANCELLED
+    assert desk.approvals.page(desk.tenant, Decision.PENDING, None, 10).items == []
 
 
 def test_an_approval_of_a_draft_that_is_not_the_tenants_is_refused(desk: Desk) -> None:

@@ -199,6 +199,44 @@ BROKEN: list[tuple[str, Any, str, str]] = [
         "/triggers/0/schedule/timezone",
         "is not a time zone",
     ),
+    (
+        "sources by pattern",
+        sample(triggers=[{"event": {"source": [{"prefix": "c"}]}}]),
+        "/triggers/0/event/source",
+        "names",
+    ),
+    (
+        "sources of two kinds",
+        sample(triggers=[{"event": {"source": ["crm", "email_sender.messaging"]}}]),
+        "/triggers/0/event/source",
+        "of one kind",
+    ),
+    (
+        "event's other keys",
+        sample(triggers=[{"event": {"source": ["crm"], "account": ["1"]}}]),
+        "/triggers/0/event/account",
+        "is not a key",
+    ),
+    (
+        "a run without what the inputs require",
+        sample(
+            inputs={"type": "object", "required": ["query"]},
+            triggers=[{"schedule": {"cron": "0 9 ? * MON *"}}],
+        ),
+        "/triggers/0",
+        "would have no 'query'",
+    ),
+    (
+        "for_each of an approval",
+        sample(
+            inputs={},
+            steps=[
+                {"id": "a", "uses": "approval", "for_each": "{% [1] %}", "with": {"title": "t"}},
+            ],
+        ),
+        "/steps/0/for_each",
+        "for the whole step",
+    ),
     ("webhook's keys", sample(triggers=[{"webhook": {"path": "x"}}]), "/triggers/0/webhook/path", "is not a key"),
 ]
 
@@ -235,8 +273,8 @@ def test_the_outreach_example() -> None:
     assert definition.levels == (("select",), ("draft",), ("review",), ("send",))
     assert definition.timeout_seconds == 7 * 86_400
     assert definition.triggers == (
-        EventTrigger({"source": ["crm"], "detail-type": ["LeadCreated"]}),
-        ScheduleTrigger("0 9 ? * MON *", "Europe/Paris"),
+        EventTrigger({"source": ["crm"], "detail-type": ["LeadCreated"]}, {"query": "a lead"}),
+        ScheduleTrigger("0 9 ? * MON *", "Europe/Paris", {"query": "new bugs"}),
         WebhookTrigger(),
     )
     sending = definition.steps["send"]

@@ -20,8 +20,8 @@ OUTREACH: dict[str, Any] = {
     "description": "Write to people who hit a problem we solved",
     "inputs": {"type": "object", "required": ["query"], "properties": {"query": {"type": "string"}}},
     "triggers": [
-        {"event": {"source": ["crm"], "detail-type": ["LeadCreated"]}},
-        {"schedule": {"cron": "0 9 ? * MON *", "timezone": "Europe/Paris"}},
+        {"event": {"source": ["crm"], "detail-type": ["LeadCreated"]}, "inputs": {"query": "a lead"}},
+        {"schedule": {"cron": "0 9 ? * MON *", "timezone": "Europe/Paris"}, "inputs": {"query": "new bugs"}},
         {"webhook": {}},
     ],
     "settings": {"timeout": "P7D"},

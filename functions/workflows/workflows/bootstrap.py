@@ -16,6 +16,7 @@ from email_sender.adapters.lambda_outbound import LambdaOutbound
 from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.jobs_index import PostgresJobsIndex
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.stepfunctions import StepFunctionsEngine
 from email_sender.adapters.vault import PostgresVault
@@ -161,6 +162,11 @@ def run_service() -> RunService:
 @cache
 def approval_service() -> ApprovalService:
     return ApprovalService(workflow_units(), engine(), now, new_id)
+
+
+@cache
+def jobs_index() -> PostgresJobsIndex:
+    return PostgresJobsIndex(_database())
 
 
 @cache

@@ -2,8 +2,10 @@
 
 from email_sender.kit.http import create_app, lambda_handler
 from workflows.bootstrap import idempotency
-from workflows.routes import runs, triggers, workflows
+from workflows.routes import jobs, runs, triggers, workflows
 
-app = create_app("Email Sender: workflows", [workflows.router, triggers.router, triggers.hooks, runs.router])
+app = create_app(
+    "Email Sender: workflows", [workflows.router, triggers.router, triggers.hooks, runs.router, jobs.router]
+)
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

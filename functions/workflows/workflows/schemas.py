@@ -86,12 +86,13 @@ class DifferenceOut(BaseModel):
 
 
 class RetryIn(Body):
-    """`same`: the version that the run had. `failed_step`: what succeeded is kept, and mail is not sent again."""
+    """`same`: the version that the run had. `failed`: from what failed on; what succeeded is kept, and no mail is sent
+    again."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    version: Literal["same", "newest"] = "same"
-    beginning: Literal["start", "failed_step"] = Field(default="start", alias="from")
+    version: Literal["same", "latest"] = "same"
+    beginning: Literal["start", "failed"] = Field(default="start", alias="from")
 
 
 class ImportIn(Body):

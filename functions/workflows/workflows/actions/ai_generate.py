@@ -57,13 +57,17 @@ def write(call: TaskCall) -> Mapping[str, Any]:
 
 
 def _quoted(call: TaskCall, ids: Sequence[UUID]) -> Iterator[str]:
-    """What people wrote is the tenant's own, and no instruction: it is marked as what it is."""
+    """What people wrote is no instruction, and marked as what it is. A message that is gone is left out.
+
+    Raises:
+        NotFound: none of them is there.
+    """
     if not ids:
         return
     require(call.role, Permission.MESSAGING_READ)
     found = read_messages(call.tenant_id, ids)
-    if len(found) != len(set(ids)):
-        raise NotFound("A message that the model should read is not there.")
+    if not found:
+        raise NotFound("None of the messages that the model should read is there.")
     for message in found:
         yield f"\n\n<message id={message.id}>\n{message.subject}\n\n{message.text[:_MAX_MESSAGE]}\n</message>"
 

@@ -44,7 +44,7 @@ async def retry(
     """Start another run with the inputs of one that has ended, for the caller: from the beginning, or from the step
     that failed."""
     actor, new_id = Actor(caller.subject, caller.role), operation_id(request)
-    newest, resume = body.version == "newest", body.beginning == "failed_step"
+    newest, resume = body.version == "latest", body.beginning == "failed"
     run = service.retry(caller.tenant_id, new_id, run_id, actor, newest=newest, resume=resume)
     response.headers["location"] = f"/api/v1/runs/{run.id}"
     return RunOut.of(run)

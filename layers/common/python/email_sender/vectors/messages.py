@@ -72,9 +72,10 @@ def note_replies(
 
 
 def provider_ids(parsed: ParsedMessage) -> list[str]:
-    """What SES may have called the mails that this one refers to: it makes Message-IDs of its own ids."""
+    """What the provider may have called the mails that this one refers to: SES makes Message-IDs of its own ids and
+    of a domain that goes by the region; another provider's id may be the whole of it."""
     references = (*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else []))
-    return list(dict.fromkeys(each.partition("@")[0] for each in references))
+    return list(dict.fromkeys(name for each in references for name in (each, each.partition("@")[0])))
 
 
 def embedded_text(subject: str, text: str) -> str:

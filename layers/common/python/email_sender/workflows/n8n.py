@@ -9,6 +9,7 @@ from email_sender.workflows.n8n_expressions import Untranslatable
 from email_sender.workflows.n8n_model import Edge, Entry, Export, How, Node, read_export
 from email_sender.workflows.n8n_nodes import become, is_trigger
 from email_sender.workflows.n8n_place import Became, Place
+from email_sender.workflows.triggers import MAX_TRIGGERS, is_zone
 
 _LOOP = "splitInBatches"
 # Where many lists come together, a step of its own joins them, so that expressions do not grow from node to node.
@@ -50,8 +51,11 @@ class _Import:
         self._done: dict[str, _Done] = {}
         self._taken = {node.step for node in export.nodes.values()}
         self._steps: list[dict[str, Any]] = []
+        self._triggers: list[Mapping[str, Any]] = []
         self._entries: dict[str, Entry] = {}
         self._edges, self._loops = _without_cycles(export)
+        # "DEFAULT" is the time zone of the installation, which an export does not tell.
+        self._zone = export.timezone if is_zone(export.timezone) else "UTC"
 
     def made(self) -> Imported:
         for name in _ordered(self._export.nodes, self._edges):
@@ -61,6 +65,7 @@ class _Import:
             "name": self._export.name,
             "description": "Imported from n8n.",
             "inputs": {"type": "object"},
+            **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
             "steps": steps,
         }
         return Imported(definition, [self._entries[name] for name in self._export.nodes])
@@ -77,7 +82,7 @@ class _Import:
         needs = list(dict.fromkeys(step for edge in into for step in self._done[edge.source].needs))
         inputs, gathered = self._gathered(node, self._inputs(into), needs)
         needs = [*needs, *gathered]
-        place = Place(node, inputs, self._items_of)
+        place = Place(node, inputs, self._items_of, timezone=self._zone)
         try:
             made = Became(How.EXACT, None, [place.items]) if node.disabled else become(place)
             self._check(made)
@@ -102,6 +107,8 @@ class _Import:
         if made.step is None:
             self._done[node.name] = _Done(made.outputs, needs)
             return Entry(node.name, node.type, made.how, notes=notes)
+        if made.trigger is not None:
+            self._triggers.append(made.trigger)
         step = {"id": node.step, **made.step, "needs": list(needs)}
         if node.continues and made.how is not How.UNSUPPORTED:
             step["on_error"] = "continue"

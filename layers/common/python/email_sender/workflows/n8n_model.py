@@ -64,6 +64,7 @@ class Export:
     edges: Sequence[Edge]
     # Nodes that serve another (models, memories, tools), by whom they serve.
     parts: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = ""
 
     def into(self, name: str) -> list[Edge]:
         return [edge for edge in self.edges if edge.target == name]
@@ -90,7 +91,10 @@ def read_export(raw: Mapping[str, Any]) -> Export:
         raise InvalidInput("It is no export of n8n that can be read.", problems)
     edges, parts = _connections(raw.get("connections"), found)
     title = raw.get("name")
-    return Export(title[:100] if isinstance(title, str) and title.strip() else "n8n", found, edges, parts)
+    settings = raw.get("settings")
+    zone = settings.get("timezone") if isinstance(settings, dict) else None
+    name = title[:100] if isinstance(title, str) and title.strip() else "n8n"
+    return Export(name, found, edges, parts, zone if isinstance(zone, str) else "")
 
 
 def _node(raw: Mapping[str, Any], step: str) -> Node:

@@ -6,12 +6,15 @@ before it. `$json` is the item at hand, there as here.
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from email_sender.workflows.n8n_actions import called, chain, message, vector_store
 from email_sender.workflows.n8n_conditions import condition
 from email_sender.workflows.n8n_expressions import Untranslatable
 from email_sender.workflows.n8n_model import How, Node
-from email_sender.workflows.n8n_place import Became, Place
+from email_sender.workflows.n8n_place import Became, Place, computed, each_item, item
+from email_sender.workflows.n8n_starts import manual, scheduled, started, webhook
 
 _WAITS: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -24,33 +27,11 @@ def is_trigger(node: Node) -> bool:
 
 def become(place: Place) -> Became:
     """Raises Untranslatable where nothing here does what the node does."""
-    kind = _KINDS.get(place.node.type, _started if is_trigger(place.node) else _unknown)
+    kind = _KINDS.get(place.node.type, started if is_trigger(place.node) else _unknown)
     made = kind(place)
     if made.how is How.EXACT and place.notes:
-        return Became(How.APPROXIMATED, made.step, made.outputs)
+        return replace(made, how=How.APPROXIMATED)
     return made
-
-
-def _computed(**values: str) -> Became:
-    step = {"uses": "transform", "with": {name: f"{{% {value} %}}" for name, value in values.items()}}
-    return Became(How.EXACT, step, [f"$self.{name}" for name in values])
-
-
-# ---- Where a workflow begins -------------------------------------------------------------------------------------
-
-
-def _manual(_place: Place) -> Became:
-    return _computed(items="[$inputs]")
-
-
-def _started(place: Place) -> Became:
-    place.notes.append("start it by POST /workflows/{id}/execute: its item is the run's inputs")
-    return _computed(items="[$inputs]")
-
-
-def _webhook(place: Place) -> Became:
-    place.notes.append("start it by POST /workflows/{id}/execute: the run's inputs are the body; there are no headers")
-    return _computed(items='[{"body": $inputs, "headers": {}, "params": {}, "query": {}}]')
 
 
 # ---- Items -------------------------------------------------------------------------------------------------------
@@ -75,7 +56,7 @@ def _set(place: Place) -> Became:
         entries, keeps = _assignments(place)
         base = "$json" if keeps else "{}"
         fields = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in entries.items()) + "}"
-    return _computed(items=place.each(f"$merge([{base}, {fields}])"))
+    return computed(items=place.each(f"$merge([{base}, {fields}])"))
 
 
 def _assignments(place: Place) -> tuple[dict[str, str], bool]:
@@ -115,12 +96,12 @@ def _typed(place: Place, kind: str, value: object) -> str:
 
 def _if(place: Place) -> Became:
     test = condition(place.get("conditions"), place.get("combineOperation"), place.value)
-    return _computed(yes=place.only(test), no=place.only(f"$not({test})"))
+    return computed(yes=place.only(test), no=place.only(f"$not({test})"))
 
 
 def _filter(place: Place) -> Became:
     test = condition(place.get("conditions"), place.get("combineConditions"), place.value)
-    return _computed(items=place.only(test))
+    return computed(items=place.only(test))
 
 
 def _switch(place: Place) -> Became:
@@ -137,7 +118,7 @@ def _switch(place: Place) -> Became:
         before = f"{before} or {test}" if before else test
     if options.get("fallbackOutput") == "extra":
         outputs["fallback"] = place.only(f"$not({before})")
-    return _computed(**outputs)
+    return computed(**outputs)
 
 
 def _merge(place: Place) -> Became:
@@ -146,10 +127,10 @@ def _merge(place: Place) -> Became:
         joined = one
         for each in sorted(place.inputs)[1:] if 0 in place.inputs else ():
             joined = f"$append({joined}, {place.inputs[each]})"
-        return _computed(items=f"[$append({joined}, [])]")
+        return computed(items=f"[$append({joined}, [])]")
     by = place.get("combineBy") or place.get("combinationMode")
     if mode == "mergeByPosition" or by in ("combineByPosition", "mergeByPosition"):
-        return _computed(items=f"[$map($zip({one}, {other}), function($pair) {{ $merge($pair) }})]")
+        return computed(items=f"[$map($zip({one}, {other}), function($pair) {{ $merge($pair) }})]")
     if mode == "chooseBranch":
         place.notes.append("the first input is handed on")
         return Became(How.APPROXIMATED, None, [one])
@@ -162,13 +143,13 @@ def _split_out(place: Place) -> Became:
         raise Untranslatable("splitting out with other fields")
     one = f'$type($one) = "object" ? $one : {{{json.dumps(name)}: $one}}'
     inner = f"$map([$json.`{name}`], function($one) {{ {one} }})"
-    return _computed(items=f"[$reduce({place.items}, function($all, $json) {{ $append($all, {inner}) }}, [])]")
+    return computed(items=f"[$reduce({place.items}, function($all, $json) {{ $append($all, {inner}) }}, [])]")
 
 
 def _aggregate(place: Place) -> Became:
     if place.get("aggregate") == "aggregateAllItemData":
         name = place.get("destinationFieldName") or "data"
-        return _computed(items=f"[{{{json.dumps(_name(name))}: {place.items}}}]")
+        return computed(items=f"[{{{json.dumps(_name(name))}: {place.items}}}]")
     fields = place.get("fieldsToAggregate")
     names = [
         _name(each.get("fieldToAggregate"))
@@ -177,7 +158,7 @@ def _aggregate(place: Place) -> Became:
     if not names:
         raise Untranslatable("it names no field")
     made = ", ".join(f"{json.dumps(name)}: [{place.items}.`{name}`]" for name in names)
-    return _computed(items=f"[{{{made}}}]")
+    return computed(items=f"[{{{made}}}]")
 
 
 def _limit(place: Place) -> Became:
@@ -185,13 +166,13 @@ def _limit(place: Place) -> Became:
     if type(most) is not int or most < 1:
         raise Untranslatable("a limit that is computed")
     first = "$count($all) - " + str(most) + " <= $i" if place.get("keep") == "lastItems" else f"$i < {most}"
-    return _computed(items=f"($all := {place.items}; [$filter($all, function($one, $i) {{ {first} }})])")
+    return computed(items=f"($all := {place.items}; [$filter($all, function($one, $i) {{ {first} }})])")
 
 
 def _distinct(place: Place) -> Became:
     if place.get("compare", "allFields") != "allFields":
         raise Untranslatable("comparing by some fields")
-    return _computed(items=f"[$distinct({place.items})]")
+    return computed(items=f"[$distinct({place.items})]")
 
 
 def _sort(place: Place) -> Became:
@@ -202,7 +183,7 @@ def _sort(place: Place) -> Became:
     sign = "<" if fields[0].get("order") == "descending" else ">"
     name = _name(fields[0].get("fieldName"))
     place.notes.append("texts are sorted by code points, and values of two types stop the run")
-    return _computed(items=f"[$sort({place.items}, function($a, $b) {{ $a.`{name}` {sign} $b.`{name}` }})]")
+    return computed(items=f"[$sort({place.items}, function($a, $b) {{ $a.`{name}` {sign} $b.`{name}` }})]")
 
 
 def _code(place: Place) -> Became:
@@ -235,7 +216,7 @@ def _http(place: Place) -> Became:
         raise Untranslatable("a query or headers as JSON")
     if place.get("options"):
         place.notes.append("its options are left out")
-    arguments: dict[str, Any] = {"url": _item(place, place.get("url", "")), "method": method}
+    arguments: dict[str, Any] = {"url": item(place, place.get("url", "")), "method": method}
     for switch, name, key in (
         ("sendQuery", "queryParameters", "query"),
         ("sendHeaders", "headerParameters", "headers"),
@@ -250,7 +231,7 @@ def _http(place: Place) -> Became:
             f"its credentials are the tenant's secret {place.node.credentials[0]!r}: store the header there"
         )
     place.notes.append("an answer of more than 1,200 bytes fails its item")
-    return _requests(place, arguments)
+    return each_item(place, arguments)
 
 
 def _slack(place: Place) -> Became:
@@ -259,22 +240,9 @@ def _slack(place: Place) -> Became:
     if place.get("resource", "message") != "message" or place.get("operation", "post") != "post" or not text:
         raise Untranslatable("anything of Slack but posting a text")
     place.notes.append("as a request with the tenant's secret 'slack', which holds 'Bearer <token>'")
-    body = {"channel": _item(place, channel or ""), "text": _item(place, text)}
+    body = {"channel": item(place, channel or ""), "text": item(place, text)}
     arguments = {"url": "https://slack.com/api/chat.postMessage", "method": "POST", "body": body}
-    return _requests(place, {**arguments, "secret_headers": {"authorization": "slack"}})
-
-
-def _vector_search(place: Place) -> Became:
-    if place.get("mode", "load") != "load" or not place.get("prompt"):
-        raise Untranslatable("anything of a vector store but searching it by a text: import its points instead")
-    limit = place.get("topK", 4)
-    place.notes.append("searches message_vectors: choose the collection")
-    arguments = {
-        "collection": "message_vectors",
-        "text": _item(place, place.get("prompt")),
-        "limit": min(max(limit, 1), 100) if type(limit) is int else 4,
-    }
-    return _requests(place, arguments, uses="vectors.search", gives="results")
+    return each_item(place, {**arguments, "secret_headers": {"authorization": "slack"}})
 
 
 def _stop(place: Place) -> Became:
@@ -288,26 +256,10 @@ def _stop(place: Place) -> Became:
     return Became(How.EXACT, step, ["[]"])
 
 
-def _requests(place: Place, arguments: Mapping[str, Any], uses: str = "http.request", gives: str = "body") -> Became:
-    """An action for each item."""
-    step: dict[str, Any] = {"uses": uses, "for_each": f"{{% {place.items} %}}", "with": arguments}
-    if place.node.tries > 1:
-        step["retry"] = {"max_attempts": place.node.tries}
-    return Became(How.APPROXIMATED, step, [f"$self.{gives}"])
-
-
-def _item(place: Place, given: object) -> object:
-    """A parameter inside a for_each, whose item is $json there."""
-    if isinstance(given, str) and not given.startswith("="):
-        # What looks like an expression of ours is quoted.
-        return f"{{% {json.dumps(given)} %}}" if given.lstrip().startswith("{%") else given
-    return f"{{% ($json := $item; {place.value(given)}) %}}"
-
-
 def _pairs(place: Place, name: str) -> dict[str, object]:
     raw = place.get(name)
     return {
-        str(each.get("name", ""))[:200]: _item(place, each.get("value", ""))
+        str(each.get("name", ""))[:200]: item(place, each.get("value", ""))
         for each in _listed(raw.get("parameters") if isinstance(raw, dict) else None)
     }
 
@@ -317,12 +269,12 @@ def _body(place: Place) -> object:
         raw = place.get("jsonBody", "")
         if isinstance(raw, str) and not raw.startswith("="):
             try:
-                return _item(place, json.loads(raw))
+                return item(place, json.loads(raw))
             except ValueError:
                 raise Untranslatable("its JSON body cannot be read") from None
         if isinstance(raw, str) and "{{" in raw and not raw[1:].strip().startswith("{{"):
             raise Untranslatable("a JSON body that is put together by expressions")
-        return _item(place, raw)
+        return item(place, raw)
     return _pairs(place, "bodyParameters")
 
 
@@ -337,21 +289,18 @@ def _listed(raw: object) -> list[Mapping[str, Any]]:
 _ADVICE: Final[Mapping[str, str]] = {
     "gmail": "mail is sent once and after an approval here: use template.render, approval and email.send",
     "emailSend": "mail is sent once and after an approval here: use template.render, approval and email.send",
-    "executeWorkflow": "a workflow cannot call another one yet",
     "telegram": "its token is part of the address, where no secret may stand",
-    "agent": "there is no step that generates text yet",
-    "chainLlm": "there is no step that generates text yet",
-    "openAi": "there is no step that generates text yet",
 }
 _BEGINNINGS: Final = frozenset({"start", "cron", "interval", "webhook"})
 _KINDS: Final[Mapping[str, Callable[[Place], Became]]] = {
-    "manualTrigger": _manual, "start": _manual, "executeWorkflowTrigger": _manual,
-    "scheduleTrigger": _started, "cron": _started, "interval": _started, "formTrigger": _started,
-    "chatTrigger": _started, "webhook": _webhook,
+    "manualTrigger": manual, "start": manual, "executeWorkflowTrigger": manual,
+    "scheduleTrigger": scheduled, "cron": started, "interval": started, "formTrigger": started,
+    "chatTrigger": started, "webhook": webhook,
     "noOp": _pass, "respondToWebhook": _pass, "splitInBatches": _pass,
     "set": _set, "if": _if, "filter": _filter, "switch": _switch, "merge": _merge, "splitOut": _split_out,
     "itemLists": _split_out, "aggregate": _aggregate, "limit": _limit, "removeDuplicates": _distinct, "sort": _sort,
     "code": _code, "function": _code, "wait": _wait, "httpRequest": _http, "slack": _slack, "stopAndError": _stop,
-    "vectorStoreQdrant": _vector_search, "vectorStorePinecone": _vector_search,
-    "vectorStoreInMemory": _vector_search, "vectorStoreSupabase": _vector_search,
+    "agent": chain, "chainLlm": chain, "openAi": message, "executeWorkflow": called,
+    "vectorStoreQdrant": vector_store, "vectorStorePinecone": vector_store,
+    "vectorStoreInMemory": vector_store, "vectorStoreSupabase": vector_store,
 }  # fmt: skip

@@ -20,6 +20,7 @@ class Place:
     inputs: Mapping[int, str]
     items_of: Callable[[str], str | None]
     notes: list[str] = field(default_factory=list)
+    timezone: str = "UTC"
 
     @property
     def items(self) -> str:
@@ -55,9 +56,32 @@ class Place:
 class Became:
     """`step` lacks `id` and `needs`, which its place gives; None: the node only hands on its items.
 
-    `outputs` are the items at each output as JSONata, with `$self` for the step's result.
+    `outputs` are the items at each output as JSONata, with `$self` for the step's result. `trigger` starts runs.
     """
 
     how: How
     step: Mapping[str, Any] | None = None
     outputs: Sequence[str] = ("$self.items",)
+    trigger: Mapping[str, Any] | None = None
+
+
+def computed(**values: str) -> Became:
+    """A transform whose values are the node's outputs."""
+    step = {"uses": "transform", "with": {name: f"{{% {value} %}}" for name, value in values.items()}}
+    return Became(How.EXACT, step, [f"$self.{name}" for name in values])
+
+
+def each_item(place: Place, arguments: Mapping[str, Any], uses: str = "http.request", gives: str = "body") -> Became:
+    """An action for each item; `gives` is the item that its result becomes."""
+    step: dict[str, Any] = {"uses": uses, "for_each": f"{{% {place.items} %}}", "with": arguments}
+    if place.node.tries > 1:
+        step["retry"] = {"max_attempts": place.node.tries}
+    return Became(How.APPROXIMATED, step, ["$self" if gives == "$" else f"$self.{gives}"])
+
+
+def item(place: Place, given: object) -> object:
+    """A parameter inside a for_each, whose item is $json there."""
+    if isinstance(given, str) and not given.startswith("="):
+        # What looks like an expression of ours is quoted.
+        return f"{{% {json.dumps(given)} %}}" if given.lstrip().startswith("{%") else given
+    return f"{{% ($json := $item; {place.value(given)}) %}}"

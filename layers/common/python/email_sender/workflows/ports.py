@@ -91,6 +91,9 @@ class ApprovalStore(Protocol):
 
     def overdue(self, now: datetime) -> Sequence[Approval]: ...
 
+    def close(self, run_id: UUID, at: datetime) -> None:
+        """The run ended: what is pending of it expires."""
+
     def known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
         """How many of (id, sha256) are drafts of the tenant."""
 
@@ -106,6 +109,9 @@ class WaitStore(Protocol):
         """
 
     def told(self, wait: Wait, at: datetime) -> None: ...
+
+    def close(self, run_id: UUID, at: datetime) -> None:
+        """The run ended: nothing of it waits any more."""
 
 
 class WorkflowUnit(Protocol):

@@ -16,7 +16,7 @@ from email_sender.workflows.definitions import Actor, Compiler, authorise
 from email_sender.workflows.model import OPEN, Run, RunDetail, RunStatus, StepRecord, StepStatus, WorkflowStatus
 from email_sender.workflows.ports import Engine, ExecutionStatus, InputChecker, WorkflowUnit, WorkflowUnits
 from email_sender.workflows.resuming import Kept, kept
-from email_sender.workflows.waits import WaitService
+from email_sender.workflows.waits import WaitService, over
 
 _log = logging.getLogger(__name__)
 
@@ -248,10 +248,17 @@ class RunService:
             if run.status not in OPEN:
                 return run
             now = self._now()
-            recorded = {each.step for each in unit.runs.steps(run_id)}
+            steps = unit.runs.steps(run_id)
+            recorded = {each.step for each in steps}
             for step, state in (inline or {}).items():
                 if step not in recorded:
                     unit.runs.record(run_id, StepRecord(step, -1, "", state, now, finished_at=now))
+            for each in steps:
+                if each.status is StepStatus.WAITING:
+                    unit.runs.record(run_id, over(each, status, now))
+            # Nobody is asked for an answer that no step waits for.
+            unit.waits.close(run_id, now)
+            unit.approvals.close(run_id, now)
             unit.runs.set_status(run_id, status, now, error=error)
             unit.emit(self._ended(tenant_id, run, status, error or {}, actor))
             ended = _existing(unit, run_id)

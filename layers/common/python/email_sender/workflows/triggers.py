@@ -84,12 +84,13 @@ def _schedule(value: Mapping[str, Any], inputs: Mapping[str, Any], pointer: str,
     zone = found.text(value.get("timezone", "UTC"), join(pointer, "timezone"), 64)
     for problem in cron_problems(cron) if cron else ():
         found.add(join(pointer, "cron"), problem)
-    if zone and not _is_zone(zone):
+    if zone and not is_zone(zone):
         found.add(join(pointer, "timezone"), f"{zone!r} is not a time zone such as Europe/Paris or UTC")
     return ScheduleTrigger(cron or "", zone or "UTC", inputs)
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Whether EventBridge Scheduler would know it."""
     if not _ZONE.fullmatch(name):
         return False
     zones = available_timezones()

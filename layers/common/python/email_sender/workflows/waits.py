@@ -1,5 +1,6 @@
 """Steps that wait for something of ours: a reply to an email, the end of another run."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -8,6 +9,19 @@ from email_sender.workflows.model import RunStatus, Settled, StepRecord, StepSta
 from email_sender.workflows.ports import Engine, WorkflowUnits
 
 ACTIONS = {WaitKind.REPLY: "email.wait_for_reply", WaitKind.RUN: "workflow.call"}
+
+
+def over(record: StepRecord, status: RunStatus, now: datetime) -> StepRecord:
+    """What becomes of a step that waits when its run ends: the engine's clock ended it a moment ago, or the run did."""
+    timed_out = status is RunStatus.SUCCEEDED
+    if timed_out and record.action == ACTIONS[WaitKind.REPLY]:
+        result = {"replied": False, "reason": "timeout"}
+        return replace(record, status=StepStatus.SUCCEEDED, result=result, finished_at=now)
+    error = {
+        "name": "timeout" if timed_out else "cancelled",
+        "message": "The time to wait is over." if timed_out else "The run ended while the step waited.",
+    }
+    return replace(record, status=StepStatus.FAILED, error=error, finished_at=now)
 
 
 class WaitService:

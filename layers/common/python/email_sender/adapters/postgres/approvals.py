@@ -83,6 +83,13 @@ class PostgresApprovals:
         ).fetchall()
         return [_approval(row) for row in rows]
 
+    def close(self, run_id: UUID, at: datetime) -> None:
+        self._conn.execute(
+            "update approvals set status = 'expired', decided_at = %s, delivered_at = %s "
+            "where run_id = %s and status = 'pending'",
+            [at, at, run_id],
+        )
+
     def known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
         row = self._conn.execute(
             """

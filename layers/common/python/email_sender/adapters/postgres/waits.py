@@ -58,6 +58,11 @@ class PostgresWaits:
             [at, wait.run_id, wait.step, wait.item],
         )
 
+    def close(self, run_id: UUID, at: datetime) -> None:
+        self._conn.execute(
+            "update task_waits set delivered_at = %s where run_id = %s and delivered_at is null", [at, run_id]
+        )
+
 
 def _settled(row: Row) -> Settled:
     wait = Wait(

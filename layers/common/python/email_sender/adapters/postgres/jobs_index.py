@@ -1,0 +1,45 @@
+"""Everything that takes long and has an id: runs, imports, exports and migrations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from email_sender.adapters.postgres.database import Database
+from email_sender.errors import NotFound
+
+_FIND = """
+select 'run' as kind, id, status, error ->> 'message' as error, created_at, started_at, finished_at
+from runs where id = %(id)s
+union all
+select kind || ' import', id, status, error, created_at, started_at, finished_at from imports where id = %(id)s
+union all
+select 'vectors ' || kind, id, status, error, created_at, created_at, finished_at from vector_jobs where id = %(id)s
+limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyJob:
+    """`kind`: run, mailbox import, vectors import, vectors export or vectors migration; `status` is one of its own."""
+
+    kind: str
+    id: UUID
+    status: str
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class PostgresJobsIndex:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, tenant_id: UUID, job_id: UUID) -> AnyJob:
+        """Raises NotFound."""
+        with self._database.tenant(tenant_id) as conn:
+            row: dict[str, Any] | None = conn.execute(_FIND, {"id": job_id}).fetchone()
+        if row is None:
+            raise NotFound("There is no such job.")
+        return AnyJob(**row)
