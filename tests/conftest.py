@@ -28,7 +28,7 @@ PORTS = {
 }  # fmt: skip
 
 
-# Where tests/e2e/text_model.py stands in for a model.
+# Where tests/fakes/text_model.py stands in for a model.
 TEXT_MODEL_PORT = 18434
 os.environ[TEXT_MODEL] = json.dumps(
     {"provider": "openai", "endpoint": f"http://127.0.0.1:{TEXT_MODEL_PORT}/v1", "model": "stand-in"}

@@ -29,7 +29,7 @@ def descendants(pid: int) -> list[int]:
 
 @contextmanager
 def at_random(
-    platform: Platform, *, seed: int, pauses: tuple[float, float] = (1.0, 4.0), times: int = 6
+    platform: Platform, *, seed: int, pauses: tuple[float, float] = (0.5, 2.5), times: int = 6
 ) -> Iterator[None]:
     """Kill all of them now and then, so many times at most, while the block runs."""
     chance, over = random.Random(seed), threading.Event()

@@ -16,15 +16,19 @@ import pytest
 
 from local.client import ApiClient, ApiError, wait_until
 from local.layout import ROOT
-from tests.conftest import Platform
+from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import steps
 from tests.e2e.killing import at_random
 from tests.e2e.test_triggers import Poster, triggers_of
-from tests.e2e.text_model import StandIn, stand_in
 from tests.fakes import mailboxes
+from tests.fakes.text_model import StandIn, serving
 
 EXAMPLES = ROOT / "examples/workflows"
 VERDICT = {"topic": "complaint", "urgent": True}
+
+
+def says(text: str) -> str:
+    return json.dumps(VERDICT) if "JSON Schema" in text else "They say that it works."
 
 
 def patiently[T](ask: Callable[[], T], seconds: float = 60) -> T:
@@ -73,7 +77,9 @@ def approve(client: ApiClient, run_id: str, step: str) -> None:
 
 
 def results(run: steps.Json, step: str) -> list[Any]:
-    return [each["result"] for each in run["steps"] if each["step"] == step]
+    """In the order of the items; a run lists its steps as they began."""
+    records = sorted((each for each in run["steps"] if each["step"] == step), key=lambda each: each["item"] or 0)
+    return [each["result"] for each in records]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,7 +93,7 @@ def templates(platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[StandIn]:
-    with stand_in(lambda text: json.dumps(VERDICT) if "JSON Schema" in text else "They say that it works.") as server:
+    with serving(says, TEXT_MODEL_PORT) as server:
         yield server
 
 

@@ -19,7 +19,9 @@ def executed(platform: Platform, made: steps.Json, **inputs: Any) -> steps.Json:
 
 
 def results(run: steps.Json, step: str) -> list[Any]:
-    return [each["result"] for each in run["steps"] if each["step"] == step]
+    """In the order of the items; a run lists its steps as they began."""
+    records = sorted((each for each in run["steps"] if each["step"] == step), key=lambda each: each["item"] or 0)
+    return [each["result"] for each in records]
 
 
 def test_a_run_goes_on_from_the_step_that_failed_and_sends_no_mail_again(platform: Platform) -> None:

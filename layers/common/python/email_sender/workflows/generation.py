@@ -65,7 +65,7 @@ def generate(model: TextModel, prompt: Prompt, schema: Mapping[str, Any] | None,
         used_in, used_out = used_in + made.input_tokens, used_out + made.output_tokens
         try:
             data = json.loads(fenced[1] if (fenced := _FENCE.match(made.text)) else made.text, parse_constant=_refuse)
-        except ValueError:
+        except (ValueError, RecursionError):
             wrong = "it is no JSON."
             continue
         problems = checker.problems(schema, data)

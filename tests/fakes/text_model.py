@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.conftest import TEXT_MODEL_PORT
-
 type Answer = Callable[[str], str]
 
 
@@ -16,8 +14,8 @@ class StandIn(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", TEXT_MODEL_PORT), _Handler)
+    def __init__(self, answer: Answer, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
         self.asked: list[dict[str, Any]] = []
 
@@ -45,8 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stand_in(answer: Answer) -> Iterator[StandIn]:
-    server = StandIn(answer)
+def serving(answer: Answer, port: int = 0) -> Iterator[StandIn]:
+    """On a free port, unless one is named."""
+    server = StandIn(answer, port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server
