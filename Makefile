@@ -30,8 +30,15 @@ help: ## what there is
 run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## the whole platform on this machine, then its main job (ONCE=1: end after it)
 	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose)
 
-test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real parts
+# Those that need nothing but a processor: two at a time. The others start servers, kill them, and take their time.
+QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py
+test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real parts; TESTS=tests/unit/test_mbox.py for some
+ifdef TESTS
 	$(PY) -m pytest $(TESTS)
+else
+	$(PY) -m pytest --numprocesses 2 --dist loadscope $(QUICK)
+	$(PY) -m pytest $(addprefix --ignore=,$(QUICK))
+endif
 
 check: $(VENV)/.ready ## format, lint, types, import contracts, template, what is generated
 	ruff format --no-cache --check .

@@ -64,7 +64,10 @@ def deploy(
 
     template = read_template(build_dir / "template.yaml")
     _make_bucket(s3)
-    locations = {artefact.logical_id: _upload(s3, build_dir, artefact) for artefact in artefacts(template)}
+    paths = {artefact.logical_id: _built(build_dir, artefact) for artefact in artefacts(template)}
+    # The functions of an area are one build, sent once.
+    uris = {path: _upload(s3, path) for path in dict.fromkeys(paths.values())}
+    locations = {logical_id: uris[path] for logical_id, path in paths.items()}
     plain, said = transform(template, parameters, locations, REGION)
     for line in said:
         report(line)
@@ -83,18 +86,22 @@ def _make_bucket(s3: "S3Client") -> None:
         s3.create_bucket(Bucket=BUCKET)
 
 
-def _upload(s3: "S3Client", build_dir: Path, artefact: Artefact) -> str:
-    """Put an artefact under a key that is its content's digest, unless it is there. Answers the s3 URI."""
+def _built(build_dir: Path, artefact: Artefact) -> Path:
     path = (build_dir / artefact.path).resolve()
     if not path.exists():
         raise DeploymentFailed(f"{artefact.logical_id}: {path} does not exist. Run `sam build` first.")
+    return path
+
+
+def _upload(s3: "S3Client", path: Path) -> str:
+    """Put an artefact under a key that is its content's digest, unless it is there. Answers the s3 URI."""
     if path.is_dir():
-        key = f"{artefact.logical_id}/{packaging.tree_digest(path)}.zip"
+        key = f"{packaging.tree_digest(path)}.zip"
         if not _exists(s3, key):
             s3.put_object(Bucket=BUCKET, Key=key, Body=packaging.zip_tree(path))
     else:
         definition = packaging.state_machine_json(path)
-        key = f"{artefact.logical_id}/{packaging.digest(definition)}.json"
+        key = f"{packaging.digest(definition)}.json"
         s3.put_object(Bucket=BUCKET, Key=key, Body=definition)
     return f"s3://{BUCKET}/{key}"
 

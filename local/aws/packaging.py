@@ -22,8 +22,8 @@ def digest(content: bytes) -> str:
 def tree_digest(root: Path) -> str:
     """A digest of the names, sizes and contents below `root`: hex, 40 digits."""
     whole = hashlib.sha256()
-    for path in _files(root):
-        whole.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
+    for path, name in _files(root):
+        whole.update(f"{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()[:40]
@@ -33,8 +33,8 @@ def zip_tree(root: Path) -> bytes:
     """The files below `root` as an archive, lightly compressed: the emulator keeps each in memory and in its state."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path in _files(root):
-            entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _DATE)
+        for path, name in _files(root):
+            entry = zipfile.ZipInfo(name, _DATE)
             entry.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 1)
     return buffer.getvalue()
@@ -45,8 +45,11 @@ def state_machine_json(path: Path) -> bytes:
     return json.dumps(yaml.safe_load(path.read_text())).encode()
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Files in an order that does not depend on the file system; compiled modules of a build are part of it."""
+def _files(root: Path) -> Iterator[tuple[Path, str]]:
+    """(path, name below `root`), in an order that does not depend on the file system; compiled modules of a build are
+    part of it."""
+    start = len(str(root)) + 1
     for directory, directories, names in os.walk(root):
         directories.sort()
-        yield from (Path(directory) / name for name in sorted(names))
+        below = f"{directory[start:]}/".removeprefix("/")
+        yield from ((Path(directory, name), below + name) for name in sorted(names))

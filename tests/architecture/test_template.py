@@ -134,7 +134,7 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
     }
     assert {path.removeprefix("/api/v1") for path in public} == {
         "/auth/token", "/auth/refresh", "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
-        "/unsubscribe/{token}",
+        "/unsubscribe/{token}", "/hooks/{token}", "/hooks/{token}/runs/{run_id}",
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
 
 def test_a_bulk_import_killed_twice_is_complete_and_nothing_is_there_twice(own: Platform) -> None:
     """POINTS=100000 for the whole measure. Another tenant's points lie in the same collection."""
-    number = int(os.environ.get("POINTS", "20000"))
+    number = int(os.environ.get("POINTS", "10000"))
     random = np.random.default_rng(11)
     centres = random.normal(size=(50, 768))
     vectors = (centres[random.integers(50, size=number)] + random.normal(scale=0.2, size=(number, 768))).astype("<f4")
@@ -153,7 +153,12 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
     user = next(user for user in own.cloud.users if user.username == "admin@acme")
     again = ApiClient.sign_in(own.api, user.username, user.password)
     # The engine forgot the run with everything else; the sweep says so, and no run is stuck.
-    ended = steps.wait_run(again, run["id"], seconds=150)
+    sweep = own.function("WorkflowsSweepFunction")
+    ended = wait_until(
+        lambda: (own.aws("lambda").invoke(FunctionName=sweep), dict(again.get(f"/runs/{run['id']}")))[1],
+        lambda seen: seen["status"] in steps.ENDED,
+        150,
+    )
     again.close()
     assert ended["status"] == "failed"
     assert "no longer knows" in ended["error"]["message"]

@@ -18,7 +18,7 @@ from tests.fakes.workflow_reference import tell
 from tests.unit.workflow_samples import OUTREACH, compiled, parse
 
 ASKED = os.environ.get("WORKFLOW_GRAPHS")
-GRAPHS = int(ASKED or 30)
+GRAPHS = int(ASKED or 200)
 
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])

@@ -189,6 +189,7 @@ def test_another_tenants_things_are_not_there(platform: Platform, things: dict[s
         "POST /api/v1/runs/{run_id}/cancel": {},
         "POST /api/v1/runs/{run_id}/retry": {},
         "POST /api/v1/templates/{template_id}/preview": {},
+        "POST /api/v1/workflows/{workflow_id}/triggers/{trigger_id}/secret": {},
     }
     key = f"{route.method} {route.path}"
     body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
@@ -212,7 +213,8 @@ def things(platform: Platform) -> dict[str, str]:
     point = str(uuid4())
     admin.post("/vectors/insert", {"collection": "document_vectors", "points": [{"id": point, "vector": [0.5] * 768}]})
     created = admin.post("/vectors/imports", {"file_name": "x", "size_bytes": 1})
-    run = steps.start(admin, steps.letter(template["name"], [contact["id"]]))
+    letter = {**steps.letter(template["name"], [contact["id"]]), "triggers": [{"webhook": {}}]}
+    run = steps.start(admin, letter)
     decided = steps.decide(admin, run["id"], "approved")
     steps.wait_run(admin, run["id"])
     (email,) = steps.emails_of(admin, run["id"])
@@ -222,6 +224,8 @@ def things(platform: Platform) -> dict[str, str]:
         "point_id": point,
         "import_id": created["job_id"],
         "workflow_id": run["workflow_id"],
+        "trigger_id": admin.get(f"/workflows/{run['workflow_id']}/triggers")["items"][0]["id"],
+        "job_id": run["id"],
         "run_id": run["id"],
         "approval_id": decided["id"],
         "draft_id": email["draft_id"],

@@ -62,6 +62,8 @@ def test_parts_of_two_tokens_make_none() -> None:
     "odd",
     ["", ".", "...", "v1", "v1.k1", "v1.k1.", "v1.k1..", "v2" + token()[2:], token()[:-1], token() + "=", token() + "A",
      " " + token(), token() + "\n", "é.k1.x.y", "v1.k1.x.é", "\ud800", "v1.k1." + "A" * 1_000_000, "." * 100_000],
+    # Tokens are new each time, and a test's name is not.
+    ids=lambda _: "odd",
 )  # fmt: skip
 def test_an_odd_or_huge_token_is_not_found(odd: str) -> None:
     with pytest.raises(NotFound):

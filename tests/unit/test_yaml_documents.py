@@ -12,7 +12,9 @@ description: Write to people who hit a problem we solved
 inputs: {type: object, required: [query], properties: {query: {type: string}}}     # JSON Schema
 triggers:
   - event: {source: [crm], detail-type: [LeadCreated]}
+    inputs: {query: a lead}
   - schedule: {cron: "0 9 ? * MON *", timezone: Europe/Paris}
+    inputs: {query: new bugs}
   - webhook: {}
 settings: {timeout: P7D}
 steps:
