@@ -237,6 +237,7 @@ class LocalCloud:
             "user_pool_id": self.outputs["UserPoolId"],
             "user_pool_client_id": self.outputs["UserPoolClientId"],
             "uploads_bucket": self.outputs["UploadsBucket"],
+            "inbound_bucket": self.outputs["InboundBucket"],
             "users": [user.shown() for user in self.users],
             "postgres": self.database_url,
             "qdrant": {

@@ -1,19 +1,23 @@
-"""The index under test: in memory, the local engine over gRPC, and the server that QDRANT_URL names."""
+"""What is under test: the index in memory, the local engine over gRPC, and the server that QDRANT_URL names; and the
+stores of mail in memory and on PostgreSQL."""
 
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.messaging.ports import MessagingUnits
 from email_sender.vectors.model import Collection, Distance
 from local.ports import pick
 from local.processes import Spec, Supervisor
+from tests.contract.messaging import Backend, InMemory, OnPostgres
+from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
 
 SIZE = 8
@@ -55,3 +59,21 @@ def collection(index: QdrantIndex) -> Collection:
     )  # fmt: skip
     assert index.prepare(made)
     return made
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "fake":
+        return InMemory()
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return OnPostgres(cluster, request.getfixturevalue("app_role"))
+
+
+@pytest.fixture
+def units(backend: Backend) -> MessagingUnits:
+    return backend.units
+
+
+@pytest.fixture
+def own(backend: Backend) -> UUID:
+    return backend.tenant()
