@@ -97,6 +97,7 @@ def test_a_schedule_becomes_a_trigger_in_the_workflows_zone(interval: Any, cron:
         {"field": "hours", "hoursInterval": "={{ 3 }}"},
         {"field": "minutes", "minutesInterval": 0},
         {"field": ["odd"]},
+        "odd",
     ],
 )
 def test_a_time_that_cron_cannot_say_is_started_by_hand_and_said(interval: Any) -> None:
@@ -109,3 +110,55 @@ def test_a_webhook_becomes_a_signed_one() -> None:
     found = imported({"nodes": [node("Hook", "webhook", {"path": "x"})], "settings": {"timezone": "DEFAULT"}})
     assert found.definition["triggers"] == [{"webhook": {}}]
     assert "signed" in found.report[0].notes[0]
+
+
+def test_a_schedule_that_is_written_in_another_way_is_not_taken_for_midnight() -> None:
+    old = node("Cron", "scheduleTrigger", {"rule": "cron", "triggerAtTime": "0 7 * * *"})
+    found = imported({"nodes": [old]})
+    assert "triggers" not in found.definition
+    assert found.report[0].how == "approximated"
+
+
+@pytest.mark.parametrize(
+    ("value", "gives"),
+    [
+        ("={{ `Dear ${$json.name}, you are ${$json.age + 0}.` }}", None),
+        ("={{ `Dear ${$json.name}, you are ${$json.age}.` }}", "Dear Ada, you are 36."),
+        ("={{ `${$json.name}` }}", "Ada"),
+        ("={{ `no \\`value\\`` }}", "no `value`"),
+        ("={{ `${ {a: 1} }` }}", None),
+        ("={{ JSON.stringify($json.name) }}", '"Ada"'),
+        ("={{ JSON.stringify($json.tags) }}", '["x","y"]'),
+        ('=[{{ JSON.stringify($json.age) }}, {{ JSON.stringify("a \\"b\\"") }}]', '[36, "a \\"b\\""]'),
+        ("={{ JSON.stringify($json.tags, null, 2) }}", '["x","y"]'),
+        ("={{ JSON.parse($json.name) }}", None),
+    ],
+)
+def test_templates_and_json_are_written_as_javascript_writes_them(value: str, gives: str | None) -> None:
+    raw = export(
+        node("Set", "set", {"assignments": {"assignments": [{"name": "v", "value": value, "type": "string"}]}})
+    )
+    if gives is None:
+        assert how(raw)["Set"] == "unsupported"
+    else:
+        assert run(raw).results["set"]["items"][0] == {"v": gives}
+
+
+def test_a_raw_body_is_sent_as_text_of_its_type() -> None:
+    parameters = {
+        "method": "POST",
+        "url": "https://example.com/",
+        "sendBody": True,
+        "contentType": "raw",
+        "rawContentType": "application/json",
+        "body": '={"text": {{ JSON.stringify($json.name) }}}',
+    }
+    sent: list[Any] = []
+
+    def answer(call: Any) -> Any:
+        sent.append(call["with"])
+        return {"body": 1}
+
+    run(export(node("Send", "httpRequest", parameters)), answer)
+    assert sent[0]["body"] == '{"text": "Ada"}'
+    assert sent[0]["headers"] == {"content-type": "application/json"}

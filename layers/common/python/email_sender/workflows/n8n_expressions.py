@@ -29,6 +29,7 @@ type ItemsOf = Callable[[str], str | None]
 
 _TOKENS = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\$]|\\.)*`)"""
+    r"""|(?P<template>`(?:[^`\\]|\\.)*`)"""
     r"""|(?P<name>[A-Za-z_$][\w$]*)|(?P<sign>===|!==|==|!=|<=|>=|&&|\|\||\?\.|[-+*/%<>!?:.,()\[\]]))""",
 )
 _BINARY: Final[Mapping[str, tuple[int, str]]] = {
@@ -147,6 +148,8 @@ class _Parser:
             return _Value(text, "number")
         if kind == "text":
             return _Value(json.dumps(_unquoted(text)), "text")
+        if kind == "template":
+            return self._template(text)
         if text == "(":
             inner = self._condition()
             self._take(")")
@@ -159,12 +162,41 @@ class _Parser:
             return _Value("$json")
         if text == "$input":
             return self._input()
+        if text == "JSON":
+            return self._json_text()
         if text in ("$", "$node"):
             return self._other_node(text)
         if text == "$now" or text == "$today":
             self._notes.append(f"{text} is the time in UTC as text (ISO 8601)")
             return _Value("$now()" if text == "$now" else "$substringBefore($now(), 'T')", "text")
         raise Untranslatable(f"{text} is not known")
+
+    def _template(self, text: str) -> _Value:
+        """`…${expression}…`: expressions without braces of their own."""
+        parts = re.split(r"\$\{([^{}`]*)\}", text[1:-1])
+        if any("${" in part for part in parts[::2]):
+            raise Untranslatable("a template with braces inside its braces")
+        self._notes.append("an object inside a text is written as JSON")
+        joined = [
+            f"$string({_Parser(part, self._items_of, self._notes).whole().source})"
+            if place % 2
+            else json.dumps(_unquoted(f"`{part}`"))
+            for place, part in enumerate(parts)
+            if place % 2 or part
+        ]
+        return _Value(f"({' & '.join(joined)})", "text")
+
+    def _json_text(self) -> _Value:
+        """JSON.stringify(value). JSONata writes a text as it is and all else as JSON: inside an object, all is JSON."""
+        for word in (".", "stringify", "("):
+            self._take(word)
+        value = self._condition()
+        if self._peek() == ",":
+            self._notes.append("JSON is written without spaces")
+            while self._peek() in (",", "null") or self._tokens[self._at][0] == "number":
+                self._take()
+        self._take(")")
+        return _Value(f"($text := $string({{'v': {value.source}}}); $substring($text, 5, $length($text) - 6))", "text")
 
     def _input(self) -> _Value:
         self._take(".")

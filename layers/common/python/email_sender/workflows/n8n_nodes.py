@@ -39,7 +39,9 @@ def become(place: Place) -> Became:
 
 def _pass(place: Place) -> Became:
     if place.node.type == "respondToWebhook":
-        place.notes.append("nobody waits for the answer: GET /runs/{id} has the steps' results")
+        place.notes.append(
+            "nobody waits for the answer: the webhook's result_path, or GET /runs/{id}, has the steps' results"
+        )
     return Became(How.EXACT, None, [place.items])
 
 
@@ -210,8 +212,8 @@ def _http(place: Place) -> Became:
     if method not in _METHODS:
         raise Untranslatable(f"the method {method[:20]}")
     kind = place.get("contentType") or place.get("bodyContentType") or "json"
-    if place.get("sendBody") is True and (kind != "json" or place.get("sendMultipartFile") is True):
-        raise Untranslatable(f"a body of the kind {str(kind)[:40]!r}: JSON is sent here")
+    if place.get("sendBody") is True and (kind not in ("json", "raw") or place.get("sendMultipartFile") is True):
+        raise Untranslatable(f"a body of the kind {str(kind)[:40]!r}: JSON or text is sent here")
     if "json" in (place.get("specifyQuery"), place.get("specifyHeaders")):
         raise Untranslatable("a query or headers as JSON")
     if place.get("options"):
@@ -223,7 +225,11 @@ def _http(place: Place) -> Became:
     ):
         if place.get(switch) is True:
             arguments[key] = _pairs(place, name)
-    if place.get("sendBody") is True:
+    if place.get("sendBody") is True and kind == "raw":
+        arguments["body"] = item(place, str(place.get("body", "")))
+        headers = {"content-type": str(place.get("rawContentType") or "text/plain")}
+        arguments["headers"] = headers | {name.lower(): value for name, value in arguments.get("headers", {}).items()}
+    elif place.get("sendBody") is True:
         arguments["body"] = _body(place)
     if place.node.credentials:
         arguments["secret_headers"] = {"authorization": place.node.credentials[0]}

@@ -24,15 +24,16 @@ def started(place: Place) -> Became:
 
 def scheduled(place: Place) -> Became:
     """Its first interval as a schedule; times that cron cannot say are started by hand."""
-    rule = place.get("rule")
+    rule = place.get("rule", {"interval": [{}]})
     intervals = rule.get("interval") if isinstance(rule, dict) else None
-    first = intervals[0] if isinstance(intervals, list) and intervals and isinstance(intervals[0], dict) else {}
     try:
-        cron = _cron(first)
+        if not isinstance(intervals, list) or not intervals or not isinstance(intervals[0], dict):
+            raise Untranslatable("times that are written in another way")
+        cron = _cron(intervals[0])
     except Untranslatable as reason:
         place.notes.append(f"{reason}; {_BY_HAND}")
         return computed(items="[$inputs]")
-    if isinstance(intervals, list) and len(intervals) > 1:
+    if len(intervals) > 1:
         place.notes.append("only the first of its times is kept")
     made = computed(items='[{"timestamp": $inputs.schedule.time}]')
     return Became(How.EXACT, made.step, made.outputs, {"schedule": {"cron": cron, "timezone": place.timezone}})
