@@ -140,13 +140,12 @@ class ApprovalService:
             "approval",
             StepStatus.SUCCEEDED,
             approval.requested_at,
-            result={"decision": str(decision), "approval_id": str(approval.id)},
+            result=_result(approval, decision),
             finished_at=self._now(),
         )
 
     def _deliver(self, tenant_id: UUID, approval: Approval) -> Approval:
-        result = {"decision": str(approval.status), "approval_id": str(approval.id), "comment": approval.comment}
-        self._engine.answer(approval.task_token, result)
+        self._engine.answer(approval.task_token, _result(approval, approval.status))
         delivered = replace(approval, delivered_at=self._now())
         with self._units(tenant_id) as unit:
             unit.approvals.save(delivered)
@@ -164,3 +163,8 @@ class ApprovalService:
             correlation_id=str(approval.run_id),
             data={"approval_id": str(approval.id), **data},
         )
+
+
+def _result(approval: Approval, decision: Decision) -> dict[str, object]:
+    """What the step gives."""
+    return {"decision": str(decision), "approval_id": str(approval.id), "comment": approval.comment}
