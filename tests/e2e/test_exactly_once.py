@@ -17,21 +17,18 @@ TASK_ROLE = "user"
 
 
 def waiting_run(platform: Platform) -> tuple[steps.Json, steps.Json, steps.Json]:
-    """A run that waits for approval, the approval, and its one draft."""
+    """A run that waits for approval, the approval, and its one draft.
+
+    Once it is approved, the machine holds before it sends: its own next step would send the mail before a test can.
+    """
     contact = steps.add_contact(platform["user@acme"])
     template = steps.add_template(platform["user@acme"])["name"]
-    run = steps.start(platform["user@acme"], steps.letter(template, [contact["id"]]))
+    definition = steps.letter(template, [contact["id"]])
+    *before, send = definition["steps"]
+    hold = {"id": "hold", "uses": "wait", "needs": ["review"], "with": {"seconds": 600}}
+    run = steps.start(platform["user@acme"], {**definition, "steps": [*before, hold, {**send, "needs": ["hold"]}]})
     approval = steps.pending_approval(platform["admin@acme"], run["id"])
     return run, approval, approval["drafts"][0]
-
-
-def approve_without_resuming(platform: Platform, approval: steps.Json, run: steps.Json) -> None:
-    """The decision is taken, and the engine's own send step is held off by ending its execution."""
-    (row,) = platform.look("select execution_arn from email_sender.runs where id = %s", run["id"])
-    machine = platform.aws("stepfunctions")
-    # The state machine's own next step would send the mail before this test can.
-    machine.stop_execution(executionArn=row["execution_arn"])
-    platform["admin@acme"].post(f"/approvals/{approval['id']}", {"decision": "approved"})
 
 
 def environment_of(platform: Platform, function: str) -> dict[str, str]:
@@ -86,7 +83,7 @@ def invoke_sender(platform: Platform, order: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("after", [True, False], ids=["after SES took it", "before SES was asked"])
 def test_a_killed_sender_sends_once_at_most_and_somebody_hears_of_it(platform: Platform, *, after: bool) -> None:
     run, approval, draft = waiting_run(platform)
-    approve_without_resuming(platform, approval, run)
+    platform["admin@acme"].post(f"/approvals/{approval['id']}", {"decision": "approved"})
     tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
     order = {"tenant": tenant, "run": run["id"], "draft": draft["draft_id"]}
     child = multiprocessing.get_context("spawn").Process(
@@ -116,6 +113,7 @@ def test_a_killed_sender_sends_once_at_most_and_somebody_hears_of_it(platform: P
         with pytest.raises(ApiError) as refused:
             platform["admin@acme"].post(f"/emails/{email['id']}/settle", {"decision": "sent"})
         assert refused.value.status == 409
+    platform["admin@acme"].post(f"/runs/{run['id']}/cancel", {})
 
 
 def _retried(platform: Platform, order: dict[str, Any], email_id: str) -> steps.Json:

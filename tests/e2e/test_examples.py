@@ -24,6 +24,7 @@ from tests.fakes import mailboxes
 from tests.fakes.text_model import StandIn, serving
 
 EXAMPLES = ROOT / "examples/workflows"
+OURS = f"examples-{uuid4().hex[:8]}"
 VERDICT = {"topic": "complaint", "urgent": True}
 
 
@@ -45,8 +46,9 @@ def patiently[T](ask: Callable[[], T], seconds: float = 60) -> T:
 
 
 def example(name: str, **changes: str) -> str:
-    """Its text under a name of its own, with times that a test can wait for."""
+    """Its text and its templates under names of their own, with times that a test can wait for."""
     text = (EXAMPLES / f"{name}.yaml").read_text().replace(f"name: {name}\n", f"name: {name}-{uuid4().hex[:8]}\n")
+    text = text.replace("{template: ", f"{{template: {OURS}-")
     for before, after in changes.items():
         assert before in text
         text = text.replace(before, after)
@@ -84,11 +86,8 @@ def results(run: steps.Json, step: str) -> list[Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def templates(platform: Platform) -> None:
-    client = platform["user@acme"]
-    there = {each["name"] for each in client.get("/templates", limit=200)["items"]}
     for template in json.loads((EXAMPLES / "templates.json").read_text()):
-        if template["name"] not in there:
-            client.post("/templates", template)
+        platform["user@acme"].post("/templates", {**template, "name": f"{OURS}-{template['name']}"})
 
 
 @pytest.fixture(scope="module")

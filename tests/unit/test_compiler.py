@@ -159,12 +159,12 @@ def test_a_machine_has_a_greatest_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compile_seconds(definition: Definition) -> float:
-    """The best of five: the machine is shared."""
+    """Of the processor, the best of five: the machine is shared."""
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         compile_definition(definition, tenant_id=TENANT, workflow_id=WORKFLOW, version=1, targets=TARGETS)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 

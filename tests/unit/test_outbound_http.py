@@ -241,13 +241,13 @@ def test_who_is_slow_or_not_there_is_unavailable(server: Server) -> None:
     before = time.monotonic()
     with pytest.raises(Unavailable, match="too slow"):
         outbound(Names(api_example=[["127.0.0.1"]])).fetch(request, 0.2)
-    assert time.monotonic() - before < 0.9
+    assert time.monotonic() - before < 4
     before = time.monotonic()
     with pytest.raises(Unavailable, match="in time"):
         outbound(Names(api_example=[["127.0.0.1"]])).fetch(
             replace(request, url=request.url.replace("slow", "drip")), 0.5
         )
-    assert time.monotonic() - before < 1.5
+    assert time.monotonic() - before < 4
     with pytest.raises(Unavailable, match="is not known"):
         outbound(Names()).fetch(request, 1.0)
     with socket.socket() as free:
