@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from email_sender import errors
 from email_sender.coordination.events import Event
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import MAX_RESULT_BYTES, Action, TaskCall, named_error, task_handler, words_of
+from email_sender.kit.tasks import MAX_RESULT_BYTES, Action, TaskCall, as_list, named_error, task_handler, words_of
 from email_sender.security.permissions import Permission, Role
 from email_sender.workflows.model import OPEN, Run, RunStatus, StepRecord, StepStatus
 from email_sender.workflows.ports import WorkflowUnits
@@ -202,3 +202,33 @@ def test_arguments_that_are_not_as_asked_are_named_by_pointer() -> None:
 )
 def test_a_person_reads_our_words_and_no_foreign_errors(cause: str | None, words: str) -> None:
     assert words_of(cause) == words
+
+
+@pytest.mark.parametrize(
+    ("given", "listed"),
+    [(None, []), ([], []), ("a", ["a"]), (["a"], ["a"]), (["a", None, "b"], ["a", "b"]), ({"a": 1}, [{"a": 1}])],
+)
+def test_what_jsonata_made_of_a_list_is_a_list_again(given: object, listed: list[object]) -> None:
+    assert as_list(given) == listed
+
+
+def test_what_a_step_gave_once_it_gives_again_without_doing_it(office: Office) -> None:
+    office.before = StepRecord("s", -1, "write", StepStatus.SUCCEEDED, AT, result={"first": True})
+    assert office() == {"first": True}
+    assert (office.calls, office.records, office.events) == ([], [], [])
+    office.before = StepRecord("s", -1, "wait", StepStatus.SUCCEEDED, AT, result={"first": True})
+    office("wait", task_token="token")
+    assert (office.answered, office.calls) == ([("token", {"first": True})], [])
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        StepRecord("s", -1, "write", StepStatus.FAILED, AT),
+        StepRecord("s", -1, "write", StepStatus.WAITING, AT),
+        StepRecord("s", -1, "send", StepStatus.SUCCEEDED, AT, result={"of": "another action"}),
+    ],
+)
+def test_what_failed_waits_or_was_another_action_is_done(office: Office, before: StepRecord) -> None:
+    office.before = before
+    assert (office(), len(office.calls)) == ({"ok": True}, 1)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from email_sender.kit.tasks import Action, TaskCall, task_handler
+from email_sender.kit.tasks import Action, Listed, TaskCall, task_handler
 from email_sender.messaging.contacts import ContactChange
 from email_sender.security.permissions import Permission
 from messaging.bootstrap import contact_service, template_service, workflow_units
@@ -19,27 +19,17 @@ class RenderIn(BaseModel):
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
     contact: UUID
-    evidence: Annotated[list[UUID], Field(max_length=100)] = Field(default_factory=list)
+    evidence: Annotated[list[UUID], Field(max_length=100), Listed] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("evidence", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return _list(value)
 
 
 class SelectIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    contacts: Annotated[list[UUID], Field(max_length=1_000)] | None = None
-    tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
+    contacts: Annotated[list[UUID] | None, Field(max_length=1_000), Listed] = None
+    tags: Annotated[list[Tag], Field(max_length=20), Listed] = Field(default_factory=list)
     exclude_suppressed: bool = True
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
-
-    @field_validator("contacts", "tags", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return value if value is None else _list(value)
 
 
 class UpdateIn(BaseModel):
@@ -50,13 +40,8 @@ class UpdateIn(BaseModel):
     contact: UUID
     name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
-    add_tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
-    remove_tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
-
-    @field_validator("add_tags", "remove_tags", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return _list(value)
+    add_tags: Annotated[list[Tag], Field(max_length=20), Listed] = Field(default_factory=list)
+    remove_tags: Annotated[list[Tag], Field(max_length=20), Listed] = Field(default_factory=list)
 
 
 def render(call: TaskCall) -> Mapping[str, Any]:
@@ -87,11 +72,6 @@ def update(call: TaskCall) -> Mapping[str, Any]:
     change = ContactChange(asked.name, asked.attributes, asked.add_tags, asked.remove_tags)
     changed = contact_service().change(call.tenant_id, asked.contact, change)
     return {"contact": str(changed.id), "tags": changed.attributes.get("tags", [])}
-
-
-def _list(value: object) -> object:
-    """JSONata makes a single thing of a list of one."""
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 ACTIONS = {

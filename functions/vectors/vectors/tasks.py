@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from email_sender.kit.tasks import Action, TaskCall, task_handler
+from email_sender.kit.tasks import Action, TaskCall, as_list, task_handler
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group
 from vectors.bootstrap import vector_service, workflow_units
@@ -36,8 +36,7 @@ def search(call: TaskCall) -> Mapping[str, Any]:
 
 def insert(call: TaskCall) -> Mapping[str, Any]:
     """A point without an id gets one made of the run's, step's and item's: a repeat writes the same points."""
-    points = call.arguments.get("points")
-    listed = points if isinstance(points, list) else [points]
+    listed = as_list(call.arguments.get("points"))
     asked = replace(call, arguments={**call.arguments, "points": listed}).parse(InsertIn)
     made = [point.point(number, call.key()) for number, point in enumerate(asked.points)]
     inserted = vector_service().insert(call.tenant_id, asked.collection, made)

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.adapters.json_schemas import JsonSchemaChecker
 from email_sender.errors import InvalidInput, NotFound, Problem
-from email_sender.kit.tasks import TaskCall
+from email_sender.kit.tasks import Listed, TaskCall
 from email_sender.security.permissions import Permission, require
 from email_sender.workflows.generation import Prompt, generate
 from workflows.bootstrap import read_messages, text_model
@@ -25,17 +25,10 @@ class GenerateIn(BaseModel):
 
     prompt: Annotated[str, Field(min_length=1, max_length=100_000)]
     system: Annotated[str, Field(max_length=20_000)] = ""
-    messages: Annotated[list[UUID], Field(max_length=50)] = Field(default_factory=list)
+    messages: Annotated[list[UUID], Field(max_length=50), Listed] = Field(default_factory=list)
     answer_schema: dict[str, Any] | None = Field(default=None, alias="schema")
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] = 512
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
-
-    @field_validator("messages", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        # JSONata makes a single thing of a list of one.
-        listed = value if isinstance(value, list) else [value]
-        return [each for each in listed if each is not None]
 
 
 def write(call: TaskCall) -> Mapping[str, Any]:

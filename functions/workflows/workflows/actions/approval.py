@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.tasks import TaskCall
+from email_sender.kit.tasks import Listed, TaskCall
 from email_sender.workflows.durations import parse_duration
 from email_sender.workflows.model import ShownDraft
 from workflows.bootstrap import approval_service
@@ -23,16 +23,9 @@ class ApprovalIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
-    drafts: list[_Draft] = Field(default_factory=list)
+    drafts: Annotated[list[_Draft], Listed] = Field(default_factory=list)
     timeout: str = "P3D"
     on_timeout: Literal["approved", "denied"] = "denied"
-
-    @field_validator("drafts", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        # JSONata makes a single thing of a list of one, and a skipped step gives null.
-        listed = value if isinstance(value, list) else [value]
-        return [each for each in listed if each is not None]
 
 
 def ask(call: TaskCall) -> Mapping[str, Any]:

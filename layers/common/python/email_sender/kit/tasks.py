@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from email_sender import errors
 from email_sender.coordination.events import Event
@@ -87,6 +87,16 @@ class TaskCall:
             ]
             words = "; ".join(f"{each.pointer}: {each.message}" for each in problems)
             raise InvalidInput(f"Step {self.step}: {words}", problems) from None
+
+
+def as_list(value: object) -> list[object]:
+    """JSONata makes a single thing of a list of one, nothing of an empty one, and null of what a skipped step gives."""
+    listed = value if isinstance(value, list) else [value]
+    return [each for each in listed if each is not None]
+
+
+# For the lists in a step's `with`.
+Listed = BeforeValidator(as_list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from email_sender.errors import Conflict
+from email_sender.strict_json import read_json
 from email_sender.workflows.ports import InputChecker
 
 # Some models put JSON in a block of Markdown, whatever they are told.
@@ -64,8 +65,8 @@ def generate(model: TextModel, prompt: Prompt, schema: Mapping[str, Any] | None,
         made = model.write(replace(asked, text=asked.text + again))
         used_in, used_out = used_in + made.input_tokens, used_out + made.output_tokens
         try:
-            data = json.loads(fenced[1] if (fenced := _FENCE.match(made.text)) else made.text, parse_constant=_refuse)
-        except (ValueError, RecursionError):
+            data = read_json(fenced[1] if (fenced := _FENCE.match(made.text)) else made.text)
+        except ValueError:
             wrong = "it is no JSON."
             continue
         problems = checker.problems(schema, data)
@@ -77,7 +78,3 @@ def generate(model: TextModel, prompt: Prompt, schema: Mapping[str, Any] | None,
 
 def _json(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, ensure_ascii=False)
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

@@ -1,7 +1,6 @@
 """Inbound webhooks: a signed post starts a run, a signed question reads its result."""
 
 import binascii
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from email_sender.ambient import Now
 from email_sender.errors import InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
+from email_sender.strict_json import read_json
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.runs import RunService
 from email_sender.workflows.trigger_model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
@@ -128,13 +128,9 @@ def _is_open(trigger: StoredTrigger) -> bool:
 
 def _inputs(body: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(body or b"{}", parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        found = read_json(body or b"{}")
+    except ValueError:
         raise InvalidInput.at("", "The body is no JSON.") from None
     if not isinstance(found, dict):
         raise InvalidInput.at("", "The body is a JSON object: the run's inputs.")
     return found
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

@@ -91,11 +91,6 @@ class Run:
     depth: int = 0
     trigger_id: UUID | None = None
 
-    @property
-    def origin(self) -> UUID:
-        """The run whose work this one continues: what must happen once happens once for all of them."""
-        return self.lineage[0] if self.lineage else self.id
-
 
 class WaitKind(StrEnum):
     """What `Wait.subject` is: an email, whose reply is awaited, or a run, whose end is."""

