@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from email_sender.coordination.registry import MANAGERS
 from local.aws.intrinsics import read_template, references
 from local.aws.transform import _translate
 from local.layout import ROOT
@@ -53,6 +54,21 @@ def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
 
 
+def test_every_function_says_whose_it_is_by_its_tag_and_to_itself() -> None:
+    known = {each.name for each in MANAGERS}
+    for name, properties in FUNCTIONS.items():
+        owner = properties["Tags"]["email-sender:manager"]
+        assert owner in known, name
+        assert properties["Environment"]["Variables"]["MANAGER"] == owner, name
+    assert GLOBALS["Tags"] == {"email-sender:stage": {"Ref": "Stage"}}
+
+
+def test_a_clock_has_a_name_by_which_it_is_found_and_no_other_stage_has() -> None:
+    clocks = [each["Properties"] for each in translated().values() if each["Type"] == "AWS::Scheduler::Schedule"]
+    assert len(clocks) == len({str(each["Name"]) for each in clocks}) >= 5
+    assert all(each["Name"]["Fn::Sub"].startswith("email-sender-clock-${Stage}-") for each in clocks)
+
+
 def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() -> None:
     made = translated()
     roles = [each["Properties"]["Role"] for each in made.values() if each["Type"] == "AWS::Lambda::Function"]
@@ -83,7 +99,7 @@ def test_only_the_sender_may_call_ses() -> None:
     users = {name for name, each in FUNCTIONS.items() if "SendMail" in set(references(each.get("Policies", [])))}
     assert users == {"SenderFunction"}
     everywhere = [action for each in RESOURCES.values() for action in actions_of(each) if action.startswith("ses:")]
-    assert everywhere == ["ses:SendRawEmail"]
+    assert everywhere == ["ses:SendRawEmail", "ses:GetSendQuota"]
 
 
 def test_what_is_consumed_has_a_dead_letter_queue() -> None:

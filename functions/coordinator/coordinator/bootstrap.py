@@ -1,17 +1,39 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
-from functools import cache
+from functools import cache, partial
 
+from coordinator.checks import Kept, checks
+from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.parts import DeployedParts
+from email_sender.adapters.postgres.audit import PostgresAudit
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
 from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
+from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.managers import manager_units
 from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.probes import http
+from email_sender.coordination.gate import Gate
+from email_sender.coordination.managers import Lifecycle, ManagerUnits
+from email_sender.coordination.observing import Observer, StatusService
 from email_sender.coordination.recording import Recorder
+from email_sender.coordination.registry import Graph
+from email_sender.kit.ambient import now
 from email_sender.kit.clients import client
-from email_sender.kit.config import BusSettings, DatabaseSettings
+from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty
+from email_sender.kit.gate import gate_of
+from email_sender.kit.http import BASE_PATH
 from email_sender.kit.resources import database, platform_database
+from email_sender.kit.telemetry import NAMESPACE
+
+
+class Settings(DatabaseSettings, BusSettings):
+    """`qdrant_health_url` is the engine's /healthz, `public_url` our own API's without its base path."""
+
+    qdrant_health_url: NonEmpty
+    public_url: NonEmpty
 
 
 @cache
@@ -57,3 +79,55 @@ def directory() -> Directory:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database())
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(_database())
+
+
+@cache
+def audit() -> PostgresAudit:
+    return PostgresAudit(_database())
+
+
+@cache
+def graph() -> Graph:
+    return Graph()
+
+
+@cache
+def _parts() -> DeployedParts:
+    stage = DatabaseSettings.from_environment().stage
+    return DeployedParts(
+        lambda: client("resourcegroupstaggingapi"), lambda: client("lambda"), lambda: client("scheduler"), stage
+    )
+
+
+@cache
+def _manager_units() -> ManagerUnits:
+    return manager_units(platform(), graph().order, _bus())
+
+
+@cache
+def lifecycle() -> Lifecycle:
+    return Lifecycle(graph(), _manager_units(), _parts(), now)
+
+
+@cache
+def observer() -> Observer:
+    settings = Settings.from_environment()
+    # Its own patience: who looks wants to know soon that the database does not answer.
+    hasty = platform_database(timeout=1.5)
+    facts, deployment = Kept(partial(read_figures, hasty)), Kept(_parts().seen)
+    probes = DeploymentProbes(client, settings.stage, NAMESPACE)
+    engine = partial(http, settings.qdrant_health_url)
+    api = partial(http, f"{settings.public_url}{BASE_PATH}/version")
+    units = manager_units(hasty, graph().order, _bus())
+    checked = checks(facts, deployment, probes, graph(), engine, api)
+    return Observer(graph(), units, checked, lambda: deployment().functions, now)
+
+
+@cache
+def status_service() -> StatusService:
+    return StatusService(observer(), graph(), now)

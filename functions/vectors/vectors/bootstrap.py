@@ -20,9 +20,11 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
 from email_sender.adapters.stepfunctions import StepFunctionsImports, StepFunctionsJobs
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.gate import Gate
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.gate import gate_of
 from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.batch import BatchService
@@ -354,3 +356,8 @@ def workflow_units() -> PostgresWorkflowUnits:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(app_database())
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(app_database())
