@@ -106,7 +106,8 @@ def test_what_is_consumed_has_a_dead_letter_queue() -> None:
     queues = of_type("AWS::SQS::Queue")
     for name, properties in FUNCTIONS.items():
         for event in properties.get("Events", {}).values():
-            if event["Type"] == "SQS":
+            # What reads dead letters gives up on nothing: they come again until they are kept.
+            if event["Type"] == "SQS" and name != "DeadLettersFunction":
                 queue = (
                     queues[event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0]]
                     if isinstance(event["Properties"]["Queue"]["Fn::GetAtt"], str)
@@ -118,6 +119,30 @@ def test_what_is_consumed_has_a_dead_letter_queue() -> None:
             if event["Type"] == "ScheduleV2":
                 assert "DeadLetterConfig" in event["Properties"], name
     assert all(each["SqsManagedSseEnabled"] for each in queues.values())
+
+
+def test_every_consumer_buries_with_a_reason_and_its_dead_letters_are_read() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    environment = FUNCTIONS["DeadLettersFunction"]["Environment"]["Variables"]
+    known = str(environment["CONSUMER_QUEUES"])
+    assert str(FUNCTIONS["CoordinatorFunction"]["Environment"]["Variables"]["CONSUMER_QUEUES"]) == known
+    read = {str(each["Properties"]["Queue"]) for each in FUNCTIONS["DeadLettersFunction"]["Events"].values()}
+    assert str({"Fn::GetAtt": ["DeadLetters", "Arn"]}) in read or str({"Fn::GetAtt": "DeadLetters.Arn"}) in read
+    for name, properties in FUNCTIONS.items():
+        for event in properties.get("Events", {}).values():
+            if event["Type"] != "SQS" or name == "DeadLettersFunction":
+                continue
+            asked = event["Properties"]["Queue"]["Fn::GetAtt"]
+            queue = asked.split(".")[0] if isinstance(asked, str) else asked[0]
+            policy = queues[queue]["RedrivePolicy"]
+            dead = policy["deadLetterTargetArn"]["Fn::GetAtt"]
+            dead_letters = dead.split(".")[0] if isinstance(dead, str) else dead[0]
+            variables = properties["Environment"]["Variables"]
+            assert variables["DEAD_LETTERS"] == {"Ref": dead_letters}, name
+            assert variables["MAX_RECEIVES"] == str(policy["maxReceiveCount"]), name
+            assert f"${{{queue}}}" in known, name
+            assert f"${{{dead_letters}.Arn}}" in known, name
+            assert any(dead_letters in each for each in read), name
 
 
 def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:

@@ -66,6 +66,8 @@ EXPECTED: dict[str, Any] = {
     "coordinator/handler.publish_as_us": 422,
     "coordinator/handler.managers": 200,
     "coordinator/handler.audit": 200,
+    "coordinator/handler.failed": 200,
+    "coordinator/dead_letters": {"kept": 1},
     "coordinator/observe": {"central-coordinator": "running"},
     "coordinator/recorder": {"batchItemFailures": []},
     "coordinator/relay": {},

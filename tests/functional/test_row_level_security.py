@@ -36,6 +36,9 @@ _PLATFORM_READS = {
     "managers": {"*"},
     # The platform tenant's entries alone.
     "audit_log": {"*"},
+    # Messages that failed: operators are shown what names them (coordination.failing.shown).
+    "failed_events": {"*"},
+    "circuit_breakers": {"*"},
     # Of which points were written, not what they are.
     "vector_changes": {"*"},
     "served_collections": {"*"},
@@ -53,6 +56,13 @@ def two(cluster: Cluster) -> tuple[UUID, UUID]:
         "insert into audit_log (tenant_id, at, subject, action, object, details) "
         "values (%s, now(), 's', 'a', 'o', '{}')",
         PLATFORM_TENANT,
+    )
+    cluster.do("insert into circuit_breakers (dependency, sandbox, state) values ('x', %s, 'closed')", str(ours))
+    cluster.do(
+        "insert into failed_events (id, consumer, digest, body, reason, status, first_seen, last_seen) "
+        "values (%s, 'x', %s, '', '', 'failed', now(), now())",
+        new_id(),
+        ours.bytes,
     )
     cluster.do("insert into managers (id, name, status) values (%s, 'walls', 'running')", new_id())
     return ours, theirs
@@ -245,7 +255,11 @@ def test_the_platform_writes_only_events_and_what_is_served(cluster: Cluster) ->
     )
     assert [(row["t"], row["p"]) for row in granted] == [
         ("audit_log", "INSERT"),
+        ("circuit_breakers", "DELETE"),
         ("events", "INSERT"),
+        ("failed_events", "DELETE"),
+        ("failed_events", "INSERT"),
+        ("failed_events", "UPDATE"),
         ("managers", "INSERT"),
         ("managers", "UPDATE"),
         ("outbox", "DELETE"),

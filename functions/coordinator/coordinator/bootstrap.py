@@ -1,25 +1,36 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
+import json
+from collections.abc import Mapping
 from functools import cache, partial
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from coordinator.checks import Kept, checks
+from email_sender.adapters.bus_consumers import BusConsumers, Listener
 from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.parts import DeployedParts
 from email_sender.adapters.postgres.audit import PostgresAudit
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.event_history import PostgresEventHistory
 from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
+from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.probes import http
+from email_sender.adapters.sqs import SqsQueues
+from email_sender.coordination.failing import Redrive
 from email_sender.coordination.gate import Gate
 from email_sender.coordination.managers import Lifecycle, ManagerUnits
 from email_sender.coordination.observing import Observer, StatusService
 from email_sender.coordination.recording import Recorder
 from email_sender.coordination.registry import Graph
+from email_sender.coordination.replaying import Replay
 from email_sender.kit.ambient import now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty
@@ -27,6 +38,22 @@ from email_sender.kit.gate import gate_of
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.resources import database, platform_database
 from email_sender.kit.telemetry import NAMESPACE
+
+
+class Queue(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue: NonEmpty
+    dead: NonEmpty
+
+
+class Rule(BaseModel):
+    """A rule's name, or what the names of several begin with. CloudFormation refers to a rule of a bus as bus|rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Annotated[str, AfterValidator(lambda named: named.rpartition("|")[2])] = ""
+    prefix: str = ""
 
 
 class Settings(DatabaseSettings, BusSettings):
@@ -131,3 +158,47 @@ def observer() -> Observer:
 @cache
 def status_service() -> StatusService:
     return StatusService(observer(), graph(), now)
+
+
+class QueueSettings(BusSettings):
+    """`consumer_queues`: of each consumer its queue's URL, `queue`, and its dead letters' ARN, `dead`."""
+
+    consumer_queues: Annotated[Mapping[str, Queue], BeforeValidator(json.loads)]
+
+
+@cache
+def _queues() -> Mapping[str, Queue]:
+    return QueueSettings.from_environment().consumer_queues
+
+
+def consumer_of(dead_letters: str) -> str:
+    """By the ARN of its dead-letter queue. What no consumer was given is `undelivered`."""
+    return next((name for name, each in _queues().items() if each.dead == dead_letters), "undelivered")
+
+
+@cache
+def failed_events() -> PostgresFailedEvents:
+    return PostgresFailedEvents(platform())
+
+
+@cache
+def redrive() -> Redrive:
+    urls = {name: each.queue for name, each in _queues().items()}
+    return Redrive(failed_events(), SqsQueues(lambda: client("sqs"), urls))
+
+
+class ReplaySettings(BusSettings):
+    """`bus_listeners`: of each consumer of the bus its rule, or the prefix of its rules."""
+
+    bus_listeners: Annotated[Mapping[str, Rule], BeforeValidator(json.loads)]
+    account_id: NonEmpty
+    aws_region: NonEmpty
+
+
+@cache
+def replay() -> Replay:
+    settings = ReplaySettings.from_environment()
+    listeners = {name: Listener(name, each.rule, each.prefix) for name, each in settings.bus_listeners.items()}
+    queues = SqsQueues(lambda: client("sqs"), {name: each.queue for name, each in _queues().items()})
+    consumers = BusConsumers(lambda: client("events"), settings.event_bus, listeners, queues)
+    return Replay(PostgresEventHistory(platform()), consumers, settings.account_id, settings.aws_region)

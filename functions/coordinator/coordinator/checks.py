@@ -63,6 +63,7 @@ def checks(
         "security-manager": partial(_audit, facts),
         "tenant-manager": partial(_tenants, facts),
         "orchestrator": partial(_runs, facts, deployment),
+        "error-manager": partial(_failed, facts, deployment),
         "monitoring-manager": partial(_observation, facts),
         "metrics-manager": partial(_series, probes),
         "logging-manager": partial(_logs, probes),
@@ -152,6 +153,14 @@ def _runs(facts: Facts, deployment: Deployed) -> Finding:
     figures = {"runs_open": known["runs_open"], "runs_not_begun": late}
     said = f"{late} runs wait to begin for more than five minutes."
     return finding({said: late > 0, **_off(deployment, "orchestrator")}, figures)
+
+
+def _failed(facts: Facts, deployment: Deployed) -> Finding:
+    known = facts()
+    failed, parked = known["events_failed"], known["events_parked"]
+    figures = {"events_failed": failed, "events_parked": parked, "circuits_open": known["circuits_open"]}
+    said = f"{failed + parked} events failed for good: GET /events/failed says why."
+    return finding({said: failed + parked > 0, **_off(deployment, "error-manager")}, figures)
 
 
 def _observation(facts: Facts) -> Finding:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.postgres.breakers import BreakerStates
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
@@ -140,7 +141,10 @@ def engine_channel() -> "Channel":
 
     settings = engine_settings()
     key = secret_text(settings.qdrant_secret_arn)
-    return Channel(Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key))
+    address = Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key)
+    # A pool of its own: a breaker may open while the sandbox's one connection is held.
+    noted = BreakerStates(database(DatabaseSettings.from_environment()), "qdrant", str(new_id()))
+    return Channel(address, told=noted)
 
 
 @cache

@@ -19,6 +19,10 @@ select
     (select count(*) from (select from emails where status in ('queued', 'sending') limit 100000))
         as emails_on_their_way,
     (select count(*) from (select from emails where status = 'unknown' limit 100000)) as emails_unknown,
+    (select count(*) from failed_events where status = 'failed') as events_failed,
+    (select count(*) from failed_events where status = 'parked') as events_parked,
+    (select count(*) from circuit_breakers where state <> 'closed' and changed_at > now() - interval '10 minutes')
+        as circuits_open,
     (select count(*) from tenants where kind = 'customer') as tenants,
     (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'email_sender' and c.relkind in ('r', 'p') and not c.relispartition
