@@ -91,13 +91,13 @@ def actions_of(value: Any) -> list[str]:
     return []
 
 
-def test_only_the_sender_may_call_ses() -> None:
+def test_only_what_sends_may_call_ses() -> None:
     sending = {
         name for name, each in of_type("AWS::IAM::ManagedPolicy").items() if "ses:SendRawEmail" in actions_of(each)
     }
     assert sending == {"SendMail"}
     users = {name for name, each in FUNCTIONS.items() if "SendMail" in set(references(each.get("Policies", [])))}
-    assert users == {"SenderFunction"}
+    assert users == {"SenderFunction", "NotifyFunction", "NotifySweepFunction"}
     everywhere = [action for each in RESOURCES.values() for action in actions_of(each) if action.startswith("ses:")]
     assert everywhere == ["ses:SendRawEmail", "ses:GetSendQuota"]
 

@@ -7,14 +7,14 @@ from email_sender.security.permissions import GRANTS, Permission, Role, allows, 
 
 READ = {"vectors:read", "workflows:read", "messaging:read", "events:read"}
 WRITE = {"vectors:write", "workflows:write", "workflows:execute", "messaging:write", "events:publish"}
-MANAGE = {"messaging:send", "workflows:approve", "tenant:manage", "audit:read"}
+MANAGE = {"messaging:send", "workflows:approve", "tenant:manage", "audit:read", "notifications:manage"}
 PLATFORM = {"platform:read", "platform:operate"}
 CONTRACT = {
     "readonly": READ,
     "user": READ | WRITE,
     "admin": READ | WRITE | MANAGE,
-    # audit:read and events:read of the platform's own tenant.
-    "operator": PLATFORM | {"audit:read", "events:read"},
+    # audit:read, events:read and notifications:manage of the platform's own tenant.
+    "operator": PLATFORM | {"audit:read", "events:read", "notifications:manage"},
 }
 
 

@@ -126,6 +126,7 @@ def _mail(facts: Facts, deployment: Deployed, probes: DeploymentProbes) -> Findi
         "emails_on_their_way": known["emails_on_their_way"],
         "emails_unknown": unknown,
         "mail_quota_used": round(used, 3),
+        "notifications_due": known["notifications_due"],
     }
     if used >= 1:
         return Finding(Status.FAILED, "All mail that SES takes of this account in 24 hours is sent.", figures)

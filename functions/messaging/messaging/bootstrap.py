@@ -1,28 +1,50 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
 from functools import cache
+from uuid import UUID
 
 from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.lambda_outbound import LambdaOutbound
+from email_sender.adapters.notification_senders import MailSender, WebhookSender
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
+from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.ses import SesProvider
 from email_sender.adapters.vault import PostgresVault
+from email_sender.adapters.webhook_signatures import StandardWebhooks
 from email_sender.coordination.gate import Gate
+from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.gate import gate_of
 from email_sender.kit.links import unsubscribe_links
 from email_sender.kit.resources import database, key_wrapper
+from email_sender.kit.telemetry import logger
 from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.notifying import (
+    ChannelKind,
+    ChannelService,
+    Delivery,
+    NotificationService,
+    NotificationUnits,
+    Send,
+)
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
 
 
 class Settings(DatabaseSettings, BusSettings, VaultSettings):
     configuration_set: NonEmpty
+
+
+class NotifySettings(Settings):
+    """`notifications_from`: the sender where a tenant has no address of its own, as the platform's has none."""
+
+    outbound_function: NonEmpty
+    notifications_from: str = ""
 
 
 @cache
@@ -82,3 +104,43 @@ def idempotency() -> PostgresIdempotency:
 @cache
 def gate() -> Gate:
     return gate_of(_database())
+
+
+@cache
+def notification_units() -> NotificationUnits:
+    return postgres_notification_units(_database(), _vault())
+
+
+@cache
+def channel_service() -> ChannelService:
+    return ChannelService(notification_units(), StandardWebhooks().new_secret)
+
+
+@cache
+def notification_service() -> NotificationService:
+    known = NotifySettings.from_environment()
+    outbound = LambdaOutbound(lambda: client("lambda"), known.outbound_function)
+    # One attempt: asked twice, the provider sends twice.
+    provider = SesProvider(lambda: client("ses", retries=1))
+    senders: dict[ChannelKind, Send] = {
+        ChannelKind.MAIL: MailSender(provider, _notification_sender, now),
+        ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),
+        ChannelKind.LOG: _log_notification,
+    }
+    return NotificationService(notification_units(), senders, now, new_id)
+
+
+def _notification_sender(tenant_id: UUID) -> str:
+    with _units()(tenant_id) as unit:
+        try:
+            return unit.mail_from()
+        except Conflict:
+            if sender := NotifySettings.from_environment().notifications_from:
+                return sender
+            raise
+
+
+def _log_notification(tenant_id: UUID, delivery: Delivery) -> None:
+    one = delivery.notification
+    # Its words are the tenant's: who wants to read them asks GET /notifications.
+    logger.info("notification", tenant_id=str(tenant_id), notification_id=str(one.id), level=one.level, count=one.count)

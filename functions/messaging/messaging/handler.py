@@ -2,11 +2,11 @@
 
 from email_sender.kit.http import BASE_PATH, create_app, lambda_handler
 from messaging.bootstrap import gate, idempotency
-from messaging.routes import contacts, emails, templates, unsubscribe
+from messaging.routes import contacts, emails, notifications, templates, unsubscribe
 
 app = create_app(
     "Email Sender: messaging",
-    [contacts.router, templates.router, emails.router, unsubscribe.router],
+    [contacts.router, templates.router, emails.router, notifications.router, unsubscribe.router],
     gate,
     form_paths=[f"{BASE_PATH}/unsubscribe/"],
 )

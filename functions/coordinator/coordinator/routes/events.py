@@ -14,6 +14,7 @@ from email_sender.adapters.postgres.unit import Units
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.publishing import own_event
 from email_sender.coordination.replaying import Range, Replay
+from email_sender.kit import notify_request
 from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
@@ -114,6 +115,9 @@ async def publish(
     request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, provided(units)]
 ) -> PublishedOut:
     """Put an event of your own application on the bus, as the caller's tenant. Our sources and types are refused."""
+    if body.type == notify_request.TYPE:
+        # Who asks hears of a mistake here, and not from a queue of failed events.
+        notify_request.notify_request(body.data)
     event = own_event(operation_id(request), caller.tenant_id, body.source, body.type, body.data, now())
     with open_unit(caller.tenant_id) as unit:
         unit.emit(event)

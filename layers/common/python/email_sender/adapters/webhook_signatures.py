@@ -1,9 +1,10 @@
-"""Standard Webhooks (standardwebhooks.com). Implements workflows.hooks.Signatures."""
+"""Standard Webhooks (standardwebhooks.com). Implements workflows.hooks.Signatures and notification_senders.Signs."""
 
 import binascii
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import datetime
 
 _SECRET_BYTES = 32
 
@@ -11,6 +12,17 @@ _SECRET_BYTES = 32
 class StandardWebhooks:
     def new_secret(self) -> str:
         return f"whsec_{b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+
+    def headers(self, secret: str, message_id: str, body: str, at: datetime) -> Mapping[str, str]:
+        """Those that sign this body."""
+        from standardwebhooks.webhooks import Webhook
+
+        signature = Webhook(secret).sign(message_id, at, body)
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": signature,
+        }
 
     def verifies(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
         from standardwebhooks.webhooks import Webhook, WebhookVerificationError

@@ -23,6 +23,7 @@ class Permission(StrEnum):
     MESSAGING_READ = "messaging:read"
     MESSAGING_WRITE = "messaging:write"
     MESSAGING_SEND = "messaging:send"
+    NOTIFICATIONS_MANAGE = "notifications:manage"
     EVENTS_READ = "events:read"
     EVENTS_PUBLISH = "events:publish"
     TENANT_MANAGE = "tenant:manage"
@@ -46,10 +47,17 @@ _ADMIN = _USER | {
     Permission.WORKFLOWS_APPROVE,
     Permission.TENANT_MANAGE,
     Permission.AUDIT_READ,
+    Permission.NOTIFICATIONS_MANAGE,
 }
 # The operator's own tenant is the platform's: events:read shows its events, and no tenant's content.
 _OPERATOR = frozenset(
-    {Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE, Permission.AUDIT_READ, Permission.EVENTS_READ}
+    {
+        Permission.PLATFORM_READ,
+        Permission.PLATFORM_OPERATE,
+        Permission.AUDIT_READ,
+        Permission.EVENTS_READ,
+        Permission.NOTIFICATIONS_MANAGE,
+    }
 )
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {

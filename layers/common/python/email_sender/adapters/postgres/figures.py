@@ -23,6 +23,7 @@ select
     (select count(*) from failed_events where status = 'parked') as events_parked,
     (select count(*) from circuit_breakers where state <> 'closed' and changed_at > now() - interval '10 minutes')
         as circuits_open,
+    (select count(*) from notification_deliveries where state in ('due', 'sending')) as notifications_due,
     (select count(*) from tenants where kind = 'customer') as tenants,
     (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'email_sender' and c.relkind in ('r', 'p') and not c.relispartition
