@@ -34,6 +34,7 @@ _PLATFORM_READS = {
     "triggers": {"id", "tenant_id", "state"},
     "emails": {"tenant_id", "provider_message_id", "status"},
     "managers": {"*"},
+    "notification_deliveries": {"state"},
     # The platform tenant's entries alone.
     "audit_log": {"*"},
     # Messages that failed: operators are shown what names them (coordination.failing.shown).
@@ -296,7 +297,7 @@ def _count(cluster: Cluster, table: str, tenant: UUID) -> int:
 def _fill(cluster: Cluster, tenant: UUID) -> None:
     """One row in every table; what refers to another row refers to one of the same tenant."""
     now, some = datetime.now(UTC), os.urandom(32)
-    contact, thread, template, draft, workflow, run, upload, job = (new_id() for _ in range(8))
+    contact, thread, template, draft, workflow, run, upload, job, told, channel = (new_id() for _ in range(10))
     rows: dict[str, dict[str, Any]] = {
         "data_keys": {"purpose": "content", "version": 1, "wrapped": some},
         "idempotency": {
@@ -360,6 +361,16 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
             "target": Jsonb({}), "created_by": "ann", "created_at": now,
         },
         "vector_job_parts": {"job_id": job, "phase": "copy", "ordinal": 0},
+        "notification_channels": {"id": channel, "kind": "log", "name": "n", "min_level": "info"},
+        "notifications": {
+            "id": told, "key_hash": some, "level": "info", "content_enc": some, "count": 1, "told": 1, "first_at": now,
+            "last_at": now, "window_ends": now,
+        },
+        "notification_requests": {"event_id": new_id(), "notification_id": told, "at": now},
+        "notification_deliveries": {
+            "id": new_id(), "notification_id": told, "channel_id": channel, "repeats": 1, "state": "delivered",
+            "next_attempt_at": now,
+        },
         "embeddings": {"model": "m", "text_hash": some, "vector": some, "expires_at": now},
     }  # fmt: skip
     with cluster.owner() as conn:

@@ -1,0 +1,112 @@
+"""events/<area>/*.json: a sample invocation of every function, and what it has to give on a local cloud.
+
+A file is named after the handler's module, and after a dot for what it shows. What they refer to does not exist, so a
+task answers `not_found`: that is what a replay of a stranger's event has to give. Replayed on the deployed functions by
+tests/e2e/test_sample_events.py, in Lambda's containers by local/sam.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from local.aws.intrinsics import read_template
+from local.layout import ROOT
+
+SAMPLES = sorted(path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schemas")
+
+_SHOWN = 600
+
+# HTTP: the status. Otherwise a part of the answer, or the name of the error.
+EXPECTED: dict[str, Any] = {
+    "gateway/handler.health": 200,
+    "gateway/handler.status": 200,
+    "gateway/handler.openapi": 200,
+    "gateway/pretoken": {"triggerSource": "TokenGeneration_Authentication"},
+    "vectors/handler.search": 200,
+    "vectors/handler.insert": 200,
+    "vectors/handler.batch": 200,
+    "vectors/handler.searches": 200,
+    "vectors/handler.plan": 200,
+    "vectors/handler.jobs": 200,
+    "vectors/handler.collections": 200,
+    "vectors/handler.forbidden": 403,
+    "vectors/tasks": "not_found",
+    "vectors/import_start": {"batchItemFailures": []},
+    # No such object: its queue keeps the record.
+    "vectors/received": {"batchItemFailures": [{"itemIdentifier": "00000000-0000-0000-0000-000000000001"}]},
+    "vectors/import_steps.plan": "not_found",
+    "vectors/import_chunk": "not_found",
+    "vectors/bulk_plan": "not_found",
+    "vectors/bulk_chunk": "not_found",
+    "vectors/job_steps": "not_found",
+    "vectors/sweep": {"started": 0},
+    "vectors/prepare": {"made": []},
+    "messaging/handler.contacts": 200,
+    "messaging/handler.unsubscribe": 404,
+    "messaging/tasks.render": "not_found",
+    "messaging/sender": "not_found",
+    "messaging/notify": {"batchItemFailures": []},
+    "messaging/notify_sweep": {"forgotten": 0},
+    "messaging/ses_events.delivery": {"batchItemFailures": []},
+    "messaging/ses_events.bounce": {"batchItemFailures": []},
+    "messaging/ses_events.complaint": {"batchItemFailures": []},
+    "workflows/handler.actions": 200,
+    "workflows/handler.validate": 200,
+    "workflows/tasks.approval": "not_found",
+    "workflows/tasks.generate": "not_found",
+    "workflows/tasks.call": "not_found",
+    "workflows/tasks.reply": "not_found",
+    "workflows/outbound": "forbidden",
+    "workflows/answers": {"batchItemFailures": []},
+    "workflows/triggered": {"batchItemFailures": []},
+    "workflows/triggered.schedule": {"batchItemFailures": []},
+    "workflows/run_hooks": {},
+    "workflows/execution_events": {"batchItemFailures": []},
+    "workflows/sweep": {},
+    "coordinator/handler.events": 200,
+    "coordinator/handler.publish_as_us": 422,
+    "coordinator/handler.managers": 200,
+    "coordinator/handler.audit": 200,
+    "coordinator/handler.failed": 200,
+    "coordinator/dead_letters": {"kept": 1},
+    "coordinator/observe": {"central-coordinator": "running"},
+    "coordinator/recorder": {"batchItemFailures": []},
+    "coordinator/relay": {},
+    "coordinator/housekeeping": {},
+    "coordinator/migrate": {"applied": []},
+}
+
+
+def name_of(path: Path) -> str:
+    """ "area/module" or "area/module.what it shows"."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def functions() -> dict[str, str]:
+    """ "area/module" → the function's logical id."""
+    resources = read_template(ROOT / "template.yaml")["Resources"]
+    return {
+        "/".join(resource["Properties"]["Handler"].split(".")[:2]): logical_id
+        for logical_id, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def difference(name: str, body: Any, *, failed: bool) -> str | None:
+    """What a sample's answer lacks of what it has to be; None where it is that."""
+    expected = EXPECTED[name]
+    if isinstance(expected, str):
+        given = body.get("errorType") if failed else "no error"
+        return None if given == expected else f"{given} in place of the error {expected}: {_short(body)}"
+    if failed:
+        return f"the error {body.get('errorType')}: {_short(body)}"
+    if isinstance(expected, int):
+        given = body.get("statusCode") if isinstance(body, dict) else body
+        return None if given == expected else f"status {given} in place of {expected}: {_short(body)}"
+    missing = {key: value for key, value in expected.items() if key not in body or body[key] != value}
+    return f"it lacks {missing}: {_short(body)}" if missing else None
+
+
+def _short(body: Any) -> str:
+    text = json.dumps(body)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
