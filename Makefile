@@ -6,6 +6,7 @@ SHELL := /bin/bash
 ENV ?= dev
 ONCE ?=
 VERBOSE ?=
+SAMPLES ?=
 PARAMETERS ?=
 UV_VERSION := 0.13.8
 
@@ -22,10 +23,10 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run test check build bench deploy lock openapi clean
+.PHONY: help run test test-sam check audit build bench deploy lock openapi clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## the whole platform on this machine, then its main job (ONCE=1: end after it)
 	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose)
@@ -43,6 +44,9 @@ else
 	echo "And $(QUICK), meanwhile:"; cat .local/quick-tests.log; exit $$failed
 endif
 
+test-sam: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## the sample invocations by `sam local`, in containers; SAMPLES="gateway/heartbeat" for some
+	@$(PY) -m local.sam $(SAMPLES)
+
 check: $(VENV)/.ready ## format, lint, types, import contracts, template, what is generated
 	ruff format --no-cache --check .
 	ruff check --no-cache .
@@ -52,6 +56,9 @@ check: $(VENV)/.ready ## format, lint, types, import contracts, template, what i
 	$(PY) scripts/export_openapi.py --check
 	$(PY) scripts/export_actions.py --check
 	sam validate --lint --template template.yaml
+
+audit: $(VENV)/.ready ## the lock against known vulnerabilities, which asks the network, and the imports between rooms
+	@$(PY) scripts/audit.py
 
 build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## what `make deploy` would upload
 

@@ -103,7 +103,8 @@ def difference(name: str, body: Any, *, failed: bool) -> str | None:
     if isinstance(expected, int):
         given = body.get("statusCode") if isinstance(body, dict) else body
         return None if given == expected else f"status {given} in place of {expected}: {_short(body)}"
-    missing = {key: value for key, value in expected.items() if key not in body or body[key] != value}
+    given = body if isinstance(body, dict) else {}
+    missing = {key: value for key, value in expected.items() if key not in given or given[key] != value}
     return f"it lacks {missing}: {_short(body)}" if missing else None
 
 

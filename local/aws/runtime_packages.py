@@ -8,14 +8,14 @@ from pathlib import Path
 BROUGHT_BY_LAMBDA = "boto3"
 
 
-def link_runtime_packages(target: Path) -> Path:
-    """Fill `target` with links to boto3 and what it needs, as installed here.
+def link_runtime_packages(target: Path, *names: str) -> Path:
+    """Fill `target` with links to boto3 (or what is named) and what it needs, as installed here.
 
     A function whose own package forgot a dependency then fails here too, although this environment has it.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name in _with_requirements(BROUGHT_BY_LAMBDA):
+    for name in set().union(*map(_with_requirements, names or [BROUGHT_BY_LAMBDA])):
         files = distribution(name).files or []
         for top in {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}:
             (target / top).symlink_to(Path(str(distribution(name).locate_file(top))))
