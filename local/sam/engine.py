@@ -66,26 +66,30 @@ def engine(home: Path, report: Report) -> Iterator[Engine]:
         CannotRun: none answers and none can be started.
     """
     os.environ["PATH"] = f"{os.environ['PATH']}:{ADMINISTRATORS}"
-    why = "there is no `docker` on this machine"
-    if shutil.which("docker"):
-        try:
-            yield _answering(dict(os.environ))
-            return
-        except CommandFailed as error:
-            why = str(error)
-    report(f"no container engine answers ({why})")
-    _refuse_unless_possible(why)
-    if _install_what_is_missing(report):
-        try:
-            found = _answering(dict(os.environ))
-        except CommandFailed:
-            found = None  # as where there is no systemd: the package is there, and starts nothing
-        if found is not None:
-            report("the package has started its engine; `systemctl disable --now docker.socket docker` stops it")
-            yield found
-            return
+    found, why = _found()
+    if found is None:
+        report(f"no container engine answers ({why})")
+        _refuse_unless_possible(why)
+        if _install_what_is_missing(report):
+            # Where there is no systemd, the package starts nothing.
+            found, _ = _found()
+            if found is not None:
+                report("the package has started its engine; `systemctl disable --now docker.socket docker` stops it")
+    if found is not None:
+        yield found
+        return
     with _own(home, report) as started:
         yield started
+
+
+def _found() -> tuple[Engine | None, str]:
+    """The engine that answers, or why none does."""
+    if not shutil.which("docker"):
+        return None, "there is no `docker` on this machine"
+    try:
+        return _answering(dict(os.environ)), ""
+    except CommandFailed as error:
+        return None, str(error)
 
 
 def _answering(environment: dict[str, str]) -> Engine:
@@ -150,9 +154,11 @@ def _own(home: Path, report: Report) -> Iterator[Engine]:
                 version = _answering(environment).version
                 report(f"Docker {version} of our own runs (process {child.process.pid}), in a network of its own")
                 yield Engine(version, own=True, environment=environment)
+            report("the engine is stopped; its network goes with this process")
         finally:
             shutil.rmtree(data, ignore_errors=True)
-            report("the engine is stopped; its network goes with this process")
+            if data.exists():
+                report(f"{data} could not be removed whole: remove it by hand")
 
 
 def _leave_the_network() -> None:

@@ -56,8 +56,14 @@ def _listen(
 
 
 async def _server(listening: socket.socket, port: int) -> asyncio.Server:
+    # The loop keeps no hold of a task whose client has gone, and what waits for the server would be collected.
+    held: set[asyncio.Task[None] | None] = set()
+
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer):
+        task = asyncio.current_task()
+        held.add(task)
+        with contextlib.closing(writer), contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(held.discard, task)
             try:
                 onward_reader, onward_writer = await asyncio.open_connection(HOST, port)
             except OSError:

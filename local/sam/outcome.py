@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        return bool(self.tried) and not self.failed and not self.not_run
+        return bool(self.tried) and not self.failed
 
     def lines(self) -> list[str]:
         """The report, for a person."""
