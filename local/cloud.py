@@ -34,6 +34,7 @@ LAYER_BUCKET = "local-layers"
 # The environment's variable that names another text model, as the template's parameter TextModel does.
 TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"
 OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model": "llama3.2"}'
+NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
 _ROLES = ("app", "platform")
 
 type Report = Callable[[str], None]
@@ -161,8 +162,8 @@ class LocalCloud:
                 BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._difference
             )
             self._keep_link_key(client)
-            for tenant in database.TENANTS:
-                client("ses").verify_domain_identity(Domain=parseaddr(tenant.mail_from)[1].partition("@")[2])
+            for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in database.TENANTS)):
+                client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
             self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
             self._layout.write_endpoints(self._endpoints())
 
@@ -188,6 +189,7 @@ class LocalCloud:
             "TextModel": os.environ.get(TEXT_MODEL, OLLAMA),
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",
             "SesEventSource": SES_SOURCE,
+            "NotificationsFrom": NOTIFICATIONS_FROM,
         }
 
     def _version(self) -> str:

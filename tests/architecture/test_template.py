@@ -54,6 +54,11 @@ def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
 
 
+def test_the_stack_is_within_what_cloudformation_takes() -> None:
+    """500 resources, of which a new function with a route takes six."""
+    assert len(translated()) < 450
+
+
 def test_every_function_says_whose_it_is_by_its_tag_and_to_itself() -> None:
     known = {each.name for each in MANAGERS}
     for name, properties in FUNCTIONS.items():
