@@ -1,17 +1,23 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
+from datetime import timedelta
 from functools import cache
 
+from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.dump import PostgresDump
 from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.unit import Units
+from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.recording import Recorder
+from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
-from email_sender.kit.config import BusSettings, DatabaseSettings
-from email_sender.kit.resources import database, platform_database
+from email_sender.kit.config import BackupSettings, BusSettings, DatabaseSettings
+from email_sender.kit.resources import backup_database, database, platform_database
 
 
 @cache
@@ -52,6 +58,20 @@ def relay() -> OutboxRelay:
 @cache
 def directory() -> Directory:
     return Directory(platform())
+
+
+@cache
+def backup_steps() -> BackupSteps:
+    settings = BackupSettings.from_environment()
+    return BackupSteps(
+        PostgresBackups(platform()),
+        PostgresDump(backup_database()),
+        S3Backups(lambda: client("s3"), settings.backups_bucket),
+        settings.version,
+        timedelta(days=settings.backup_retention_days),
+        now,
+        new_id,
+    )
 
 
 @cache

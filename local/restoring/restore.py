@@ -1,0 +1,72 @@
+"""A backup into an empty `.local`: made in a folder aside, and put in its place when all of it is there."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from email_sender.backups.model import Manifest
+from local.database import DATABASE
+from local.layout import PORTS, Layout
+from local.ports import pick
+from local.postgres import Postgres
+from local.processes import Supervisor
+from local.qdrant.spec import qdrant_spec
+from local.restoring import NotRestorable, points, tables
+from local.restoring.files import BackupFolder, Report, fetch
+from local.restoring.keys import rewrapping
+
+# What facts lie in. The engine's first: where it alone is in its place, the next restore says that it is there.
+_PARTS = ("qdrant", "postgres")
+
+
+def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Manifest:
+    """`backup` is a folder or s3://…; `key` as for keys.rewrapping. Returns what was restored.
+
+    Raises:
+        NotRestorable: it was not, and nothing has changed.
+    """
+    for part in _PARTS:
+        if layout.directory(part).exists():
+            raise NotRestorable(
+                f"There is data in {layout.directory(part)}: a backup is restored into an empty local cloud. Stop it "
+                f"and move {layout.home} away, but keep {layout.key_file}."
+            )
+    aside = Layout(layout.home / "restoring")
+    # Left by one that was killed.
+    shutil.rmtree(aside.home, ignore_errors=True)
+    aside.home.mkdir(parents=True)
+    try:
+        path = fetch(backup, aside.home / "backup", report) if backup.startswith("s3://") else Path(backup)
+        folder = BackupFolder(path)
+        manifest = folder.verified(report)
+        rewrap = rewrapping(layout, key)
+        with _timed("PostgreSQL", report), Supervisor() as supervisor:
+            server = Postgres(aside.directory("postgres"), pick("postgres", PORTS["postgres"], report))
+            server.prepare()
+            supervisor.start(server.spec())
+            with psycopg.connect(server.url(), autocommit=True) as conn:
+                conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+            tables.load(server.url(DATABASE), folder, manifest.database, rewrap, report)
+        with _timed("Qdrant", report), Supervisor() as supervisor:
+            grpc_port = pick("qdrant-grpc", PORTS["qdrant-grpc"], report)
+            http_port = pick("qdrant", PORTS["qdrant"], report, [grpc_port])
+            log = aside.home / "qdrant.log"
+            supervisor.start(qdrant_spec(aside.directory("qdrant"), log, grpc_port, http_port))
+            points.load(grpc_port, folder, manifest.collections, report)
+        for part in _PARTS:
+            aside.directory(part).rename(layout.directory(part))
+        return manifest
+    finally:
+        shutil.rmtree(aside.home, ignore_errors=True)
+
+
+@contextmanager
+def _timed(what: str, report: Report) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    report(f"{what}: {time.perf_counter() - started:.1f} s")
