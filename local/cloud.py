@@ -86,6 +86,10 @@ class LocalCloud:
         self._started = True
 
     @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    @property
     def api_url(self) -> str:
         return f"http://{HOST}:{self.ports['api']}"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from email_sender.adapters.exports import points_of
 from email_sender.adapters.postgres.dump import RowSum
@@ -100,13 +100,12 @@ class PointsOfFolder:
         return PageOf(self._folder.points(found), found.position) if found else None
 
 
-def fetch(uri: str, into: Path, report: Report) -> Path:
-    """A backup of a bucket, into a folder. AWS_ENDPOINT_URL names another than AWS.
+def fetch(client: Any, uri: str, into: Path, report: Report) -> Path:
+    """A backup of a bucket, by a client of S3, into a folder.
 
     Raises:
         NotRestorable: what the bucket said.
     """
-    import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
@@ -114,7 +113,6 @@ def fetch(uri: str, into: Path, report: Report) -> Path:
         raise NotRestorable(f"{uri} names no backup: s3://<bucket>/<backup>")
     count = 0
     try:
-        client = boto3.client("s3")
         for listed in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
             for found in listed.get("Contents", []):
                 key = PurePosixPath(found["Key"].removeprefix(f"{prefix}/"))

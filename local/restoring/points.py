@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.copying import QdrantCopying
 from email_sender.adapters.qdrant.settings import Placement
 from email_sender.backups.model import CollectionDump
@@ -10,26 +10,21 @@ from email_sender.vectors.job_model import PartDone
 from email_sender.vectors.jobs import total
 from email_sender.vectors.model import collections
 from email_sender.vectors.transfer import PARTS, Transfer, keep_vectors
-from local.ports import HOST
 from local.restoring import NotRestorable
 from local.restoring.files import BackupFolder, PointsOfFolder, Report
 
 
-def load(port: int, folder: BackupFolder, dumped: Mapping[str, CollectionDump], report: Report) -> None:
+def load(channel: Channel, folder: BackupFolder, dumped: Mapping[str, CollectionDump], report: Report) -> None:
     """Each collection as it was served, under the engine's name that it had.
 
     Raises:
         NotRestorable: what the engine has then is not what the manifest says.
     """
-    channel = Channel(Address(HOST, port, tls=False))
     models = {name: (each.served.model, each.served.size) for name, each in dumped.items() if each.served.model}
     engine = QdrantCopying(lambda: channel, collections(models), Placement())
-    try:
-        for name, each in dumped.items():
-            _load(engine, folder, each)
-            report(f"restored: {each.points} points of {name}")
-    finally:
-        channel.close()
+    for name, each in dumped.items():
+        _load(engine, folder, each)
+        report(f"restored: {each.points} points of {name}")
 
 
 def _load(engine: QdrantCopying, folder: BackupFolder, dumped: CollectionDump) -> None:

@@ -3,16 +3,17 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.backups.model import Manifest
 from local.database import DATABASE
 from local.layout import PORTS, Layout
-from local.ports import pick
+from local.ports import HOST, pick
 from local.postgres import Postgres
 from local.processes import Supervisor
 from local.qdrant.spec import qdrant_spec
@@ -41,8 +42,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
     shutil.rmtree(aside.home, ignore_errors=True)
     aside.home.mkdir(parents=True)
     try:
-        path = fetch(backup, aside.home / "backup", report) if backup.startswith("s3://") else Path(backup)
-        folder = BackupFolder(path)
+        folder = BackupFolder(_path_of(backup, aside.home / "backup", report))
         manifest = folder.verified(report)
         rewrap = rewrapping(layout, key)
         with _timed("PostgreSQL", report), Supervisor() as supervisor:
@@ -57,12 +57,21 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
             http_port = pick("qdrant", PORTS["qdrant"], report, [grpc_port])
             log = aside.home / "qdrant.log"
             supervisor.start(qdrant_spec(aside.directory("qdrant"), log, grpc_port, http_port))
-            points.load(grpc_port, folder, manifest.collections, report)
+            with closing(Channel(Address(HOST, grpc_port, tls=False))) as channel:
+                points.load(channel, folder, manifest.collections, report)
         for part in _PARTS:
             aside.directory(part).rename(layout.directory(part))
         return manifest
     finally:
         shutil.rmtree(aside.home, ignore_errors=True)
+
+
+def _path_of(backup: str, into: Path, report: Report) -> Path:
+    if not backup.startswith("s3://"):
+        return Path(backup)
+    import boto3
+
+    return fetch(boto3.client("s3"), backup, into, report)
 
 
 @contextmanager

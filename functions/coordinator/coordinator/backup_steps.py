@@ -44,7 +44,8 @@ def _done(step: Step, context: LambdaContext) -> dict[str, Any]:
             rows = sum(each.rows for each in made.database.tables.values())
             points = sum(each.points for each in made.collections.values())
             logger.info("a backup is whole", rows=rows, points=points)
-            return {"backup_id": str(backup_id), "rows": rows, "points": points}
+            location = work.location(backup_id)
+            return {"backup_id": str(backup_id), "location": location, "rows": rows, "points": points}
         case "fail":
             logger.error("a backup failed")
             work.fail(backup_id, words_of(step.reason))

@@ -18,8 +18,8 @@ class Engine(Protocol):
 
 
 class PointsBackup:
-    def __init__(self, rows: BackupRows, store: BackupStore, engine: Engine) -> None:
-        self._rows, self._store, self._engine = rows, store, engine
+    def __init__(self, rows: BackupRows, store: BackupStore, engine: Engine, page: int = _POINTS) -> None:
+        self._rows, self._store, self._engine, self._page = rows, store, engine, page
 
     def work(self, backup_id: UUID, collection: str, parts: Sequence[int], more: Callable[[], bool]) -> bool:
         """Pages of these parts while there is time for `more`. Whether they are done.
@@ -40,7 +40,7 @@ class PointsBackup:
                 if not more():
                     return False
                 after = last.position if last else ""
-                page = source.page(part, after or None, _POINTS)
+                page = source.page(part, after or None, self._page)
                 if page is None:
                     break
                 prefix = f"vectors/{collection}/{part:02}/{after or _FIRST}"

@@ -82,6 +82,9 @@ class BackupSteps:
             Lane(name, range(first, PARTS, LANES)) for name in manifest.collections for first in range(LANES)
         ]  # fmt: skip
 
+    def location(self, backup_id: UUID) -> str:
+        return self._rows.get(backup_id).location
+
     def close(self, backup_id: UUID) -> Manifest:
         """Write manifest.json, and then say that the backup is completed."""
         backup = self._rows.get(backup_id)
