@@ -9,7 +9,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from email_sender.adapters.key_wrappers import FileKeyWrapper
+from email_sender.adapters.postgres.archive_texts import ArchiveTexts
+from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.vault import PostgresVault
 from email_sender.backups.model import Manifest
 from local.database import DATABASE
 from local.layout import PORTS, Layout
@@ -45,20 +49,25 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
         folder = BackupFolder(_path_of(backup, aside.home / "backup", report))
         manifest = folder.verified(report)
         rewrap = rewrapping(layout, key)
-        with _timed("PostgreSQL", report), Supervisor() as supervisor:
+        with _timed("all of it", report), Supervisor() as supervisor:
             server = Postgres(aside.directory("postgres"), pick("postgres", PORTS["postgres"], report))
             server.prepare()
+            url = f"{server.url(DATABASE)}?options=-csearch_path%3Demail_sender"
             supervisor.start(server.spec())
             with psycopg.connect(server.url(), autocommit=True) as conn:
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-            tables.load(server.url(DATABASE), folder, manifest.database, rewrap, report)
-        with _timed("Qdrant", report), Supervisor() as supervisor:
+            tables.load(url, folder, manifest.database, rewrap, report)
             grpc_port = pick("qdrant-grpc", PORTS["qdrant-grpc"], report)
             http_port = pick("qdrant", PORTS["qdrant"], report, [grpc_port])
             log = aside.home / "qdrant.log"
             supervisor.start(qdrant_spec(aside.directory("qdrant"), log, grpc_port, http_port))
-            with closing(Channel(Address(HOST, grpc_port, tls=False))) as channel:
-                points.load(channel, folder, manifest.collections, report)
+            with (
+                closing(Channel(Address(HOST, grpc_port, tls=False))) as channel,
+                closing(Database(lambda: url)) as own,
+            ):
+                archive = ArchiveTexts(own, PostgresVault(own, FileKeyWrapper(layout.key_file)))
+                served = points.load(channel, folder, manifest.collections, archive, report)
+            tables.serve(url, served)
         for part in _PARTS:
             aside.directory(part).rename(layout.directory(part))
         return manifest

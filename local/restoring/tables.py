@@ -1,6 +1,7 @@
 """The database of a backup, into one that is empty."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +12,7 @@ from psycopg import Connection, sql
 from email_sender.adapters.postgres import dump
 from email_sender.adapters.postgres.migrate import FOLDER, migrate
 from email_sender.backups.model import DatabaseDump, Table
+from email_sender.vectors.serving import Served
 from local.restoring import NotRestorable
 from local.restoring.files import BackupFolder, Report
 from local.restoring.keys import Rewrap
@@ -52,6 +54,16 @@ def load(url: str, folder: BackupFolder, dumped: DatabaseDump, rewrap: Rewrap, r
         # What this version has since then.
         for name in migrate(conn):
             report(f"migrated: {name}")
+
+
+def serve(url: str, served: Sequence[Served]) -> None:
+    """What is served here, where it is otherwise than it was."""
+    with psycopg.connect(url) as conn:
+        for each in served:
+            conn.execute(
+                "update email_sender.served_collections set size = %s, model = %s, lexical = %s where name = %s",
+                [each.size, each.model, each.lexical, each.name],
+            )
 
 
 def _migrate_to(conn: Connection[Any], wanted: Any) -> None:

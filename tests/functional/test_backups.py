@@ -3,7 +3,7 @@
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.types.json import Jsonb
 
+from email_sender.adapters.backup_points import S3BackupPoints
 from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.backups import PostgresBackups
@@ -50,7 +51,7 @@ pytestmark = [
 ]
 BUCKET = "backups"
 NASTY = "a\tb\nc\rd\\e\\N\\.\"'ü日本🙂\x01\x7f"
-SERVED = Served("document_vectors", "document_vectors-2", 768, Distance.EUCLID, None, lexical=False)
+SERVED = Served("document_vectors", "document_vectors-2", 8, Distance.EUCLID, None, lexical=False)
 SMALLEST_PART = 5 * 1024 * 1024
 
 type NewDatabase = Callable[[], str]
@@ -94,7 +95,8 @@ class World:
         dump = PostgresDump(self.roles["backup"])
         keep = timedelta(days=35)
         self.steps = BackupSteps(self.rows, dump, self.store, "1.2.3", keep, lambda: self.time, new_id)
-        self.points = PointsBackup(self.rows, self.store, self.engine, page=3)
+        self.points_store = S3BackupPoints(self.store)
+        self.points = PointsBackup(self.rows, self.points_store, self.engine, page=3)
         self.wrapper = FileKeyWrapper(key_file)
         self.fill()
 
@@ -203,7 +205,7 @@ class World:
 
 
 def _vector(number: int) -> list[float]:
-    return [float(number + each) for each in range(768)]
+    return [float(number + each) for each in range(SERVED.size)]
 
 
 def everything(url: str, query: str) -> list[Any]:
@@ -254,11 +256,11 @@ def test_every_row_comes_back_as_it_was(
     assert manifest.version == "1.2.3"
     assert manifest.database.left_out == ["backup_objects", "backups", "embeddings", "schema_migrations"]
     assert {"emails", "suppressions"} <= {name for name, table in manifest.database.tables.items() if table.rows == 0}
-    for name in manifest.database.tables:
-        if name == "triggers":
-            continue
-        query = f"select row_to_json(t)::text from {name} t order by 1"
-        assert everything(url, query) == world.look(query), name
+    queries = []
+    for name in manifest.database.tables.keys() - {"triggers"}:
+        queries.append(f"select '{name}', row_to_json(t)::text from {name} t")
+    whole = f"{' union all '.join(queries)} order by 1, 2"
+    assert everything(url, whole) == world.look(whole)
     assert everything(url, "select count(*) from embeddings") == [(0,)]
     # What is bound to AWS is made there anew.
     assert everything(url, "select state from triggers") == [("pending",)]
@@ -274,11 +276,44 @@ def test_every_point_comes_back_and_is_compared(world: World, tmp_path: Path) ->
     dumped = manifest.collections[SERVED.name]
     assert (dumped.served, dumped.points) == (SERVED, 40)
     memory = MemoryChannel()
-    points.load(cast("Channel", memory), folder, manifest.collections, print)
+    points.load(cast("Channel", memory), folder, manifest.collections, NoTexts(), print)
     engine = QdrantCopying(lambda: cast("Channel", memory), collections({}), Placement())
     found = [each for number in range(16) for each in _all(engine, number)]
     assert sorted(each.payload["n"] for each in found) == list(range(40))
     assert all(list(each.vector) == _vector(each.payload["n"]) for each in found)
+    memory.close()
+
+
+class NoTexts:
+    def of(self, points: Sequence[Stored]) -> dict[str, str]:
+        raise AssertionError("they are kept as they are")
+
+
+class SomeTexts:
+    """Of the even ones: the others' messages came after the database was dumped."""
+
+    def of(self, points: Sequence[Stored]) -> dict[str, str]:
+        return {each.id: f"message {each.payload['n']}" for each in points if each.payload["n"] % 2 == 0}
+
+
+def test_messages_of_a_model_that_is_not_here_are_embedded_anew_and_other_vectors_kept(
+    world: World, tmp_path: Path
+) -> None:
+    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    dumped = folder.verified(print).collections[SERVED.name]
+    memory, said = MemoryChannel(), list[str]()
+    of_titan = [
+        replace(SERVED, name=name, stored_as=f"{name}-1", model="titan", lexical=True)
+        for name in ("message_vectors", "document_vectors")
+    ]
+    given = {each.name: replace(dumped, served=each) for each in of_titan}
+    served = points.load(cast("Channel", memory), folder, given, SomeTexts(), said.append)
+    messages, documents = served
+    assert (messages.model, messages.size, messages.lexical) == ("wordllama-l2-supercat-256", 256, True)
+    assert (documents.model, documents.size, documents.lexical) == (None, SERVED.size, False)
+    assert "left out: 20 points of message_vectors, whose messages were not there yet" in said
+    engine = QdrantCopying(lambda: cast("Channel", memory), collections({}), Placement())
+    assert [engine.points(each.stored_as).count() for each in served] == [20, 40]
     memory.close()
 
 
@@ -349,7 +384,7 @@ def test_steps_that_are_repeated_or_killed_make_one_backup(world: World, tmp_pat
                 raise Killed
             return super().add(*given)
 
-    deadly = PointsBackup(Deadly(world.roles["platform"]), world.store, world.engine, page=3)
+    deadly = PointsBackup(Deadly(world.roles["platform"]), world.points_store, world.engine, page=3)
     turns = 0
     for lane in lanes:
         while True:
@@ -384,7 +419,7 @@ def test_two_at_one_part_go_on_from_what_the_first_wrote(world: World) -> None:
             super().add(backup_id, collection, replace(page, stored=stored))
             return super().add(backup_id, collection, page)
 
-    behind = PointsBackup(Behind(world.roles["platform"]), world.store, world.engine)
+    behind = PointsBackup(Behind(world.roles["platform"]), world.points_store, world.engine)
     for lane in lanes:
         assert behind.work(backup_id, lane.collection, lane.parts, lambda: True)
     found = world.rows.objects(backup_id, SERVED.name)

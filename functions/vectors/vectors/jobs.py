@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from email_sender.adapters.backup_points import S3BackupPoints
 from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.exports import S3Exports
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
@@ -54,7 +55,7 @@ def job_steps() -> JobSteps:
 @cache
 def points_backup() -> PointsBackup:
     store = S3Backups(lambda: client("s3"), BackupSettings.from_environment().backups_bucket)
-    return PointsBackup(PostgresBackups(platform_database()), store, copying())
+    return PointsBackup(PostgresBackups(platform_database()), S3BackupPoints(store), copying())
 
 
 @cache

@@ -7,16 +7,13 @@
 The bucket encrypts what it is given.
 """
 
-import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from email_sender.adapters.exports import lines_of
 from email_sender.adapters.s3 import translated
 from email_sender.backups.model import StoredObject
-from email_sender.vectors.transfer import Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,11 +35,6 @@ class S3Backups:
         with self.writing(folder, key) as writer:
             writer.write(content)
         return writer.stored
-
-    def put_points(self, folder: str, prefix: str, points: Sequence[Stored]) -> StoredObject:
-        # No time in it: the same points give the same bytes.
-        content = gzip.compress(lines_of(points), compresslevel=1, mtime=0)
-        return self.put(folder, f"{prefix}-{sha256(content).hexdigest()[:16]}.ndjson.gz", content)
 
     @contextmanager
     def writing(self, folder: str, key: str) -> Iterator["S3Writer"]:

@@ -9,7 +9,6 @@ from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import Stored
 
 
 class BackupStatus(StrEnum):
@@ -176,9 +175,6 @@ class BackupStore(Protocol):
 
     def writing(self, folder: str, key: str) -> AbstractContextManager[ObjectWriter]:
         """An object of a length that is not known yet. It is there once the block has ended well, else not at all."""
-
-    def put_points(self, folder: str, prefix: str, points: Sequence[Stored]) -> StoredObject:
-        """Under a name that other points do not have."""
 
 
 # Opens an object of the dump by its key.

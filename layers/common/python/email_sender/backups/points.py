@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from email_sender.backups.model import BackupRows, BackupStore, PointsObject
+from email_sender.backups.model import BackupRows, PointsObject, StoredObject
 from email_sender.errors import NotFound
-from email_sender.vectors.transfer import PointSource
+from email_sender.vectors.transfer import PointSource, Stored
 
 # Of 1,536 floats, an object has 10 MB.
 _POINTS = 1_000
@@ -17,8 +17,13 @@ class Engine(Protocol):
     def points(self, stored_as: str) -> PointSource: ...
 
 
+class PointsStore(Protocol):
+    def put(self, folder: str, prefix: str, points: Sequence[Stored]) -> StoredObject:
+        """Under a name that other points do not have."""
+
+
 class PointsBackup:
-    def __init__(self, rows: BackupRows, store: BackupStore, engine: Engine, page: int = _POINTS) -> None:
+    def __init__(self, rows: BackupRows, store: PointsStore, engine: Engine, page: int = _POINTS) -> None:
         self._rows, self._store, self._engine, self._page = rows, store, engine, page
 
     def work(self, backup_id: UUID, collection: str, parts: Sequence[int], more: Callable[[], bool]) -> bool:
@@ -44,7 +49,7 @@ class PointsBackup:
                 if page is None:
                     break
                 prefix = f"vectors/{collection}/{part:02}/{after or _FIRST}"
-                stored = self._store.put_points(backup.folder, prefix, page.points)
+                stored = self._store.put(backup.folder, prefix, page.points)
                 checksum = sum(each.digest for each in page.points) % 2**64
                 made = PointsObject(part, after, page.position, len(page.points), checksum, stored)
                 last = self._rows.add(backup_id, collection, made)
