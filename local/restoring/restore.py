@@ -47,8 +47,8 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
     aside.home.mkdir(parents=True)
     try:
         folder = BackupFolder(_path_of(backup, aside.home / "backup", report))
-        manifest = folder.verified(report)
         rewrap = rewrapping(layout, key)
+        manifest = folder.verified(report)
         with _timed("all of it", report), Supervisor() as supervisor:
             server = Postgres(aside.directory("postgres"), pick("postgres", PORTS["postgres"], report))
             server.prepare()

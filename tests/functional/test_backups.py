@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -57,20 +58,17 @@ SMALLEST_PART = 5 * 1024 * 1024
 type NewDatabase = Callable[[], str]
 
 
-@pytest.fixture
-def new_database(cluster: Cluster) -> Iterator[NewDatabase]:
-    made: list[str] = []
+@pytest.fixture(scope="module")
+def new_database(cluster: Cluster) -> NewDatabase:
+    """Empty ones. They go with the cluster: to drop one costs a checkpoint."""
 
     def make() -> str:
-        made.append(f"b{uuid4().hex}")
+        name = f"b{uuid4().hex}"
         with cluster.owner() as conn:
-            conn.execute(sql.SQL("create database {}").format(sql.Identifier(made[-1])))
-        return made[-1]
+            conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        return name
 
-    yield make
-    with cluster.owner() as conn:
-        for name in made:
-            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    return make
 
 
 class World:
@@ -98,6 +96,7 @@ class World:
         self.points_store = S3BackupPoints(self.store)
         self.points = PointsBackup(self.rows, self.points_store, self.engine, page=3)
         self.wrapper = FileKeyWrapper(key_file)
+        self.first = ""
         self.fill()
 
     def fill(self) -> None:
@@ -181,6 +180,10 @@ class World:
                 [new_id(), self.tenant, os.urandom(6 * 1024 * 1024)],
             )
 
+    def wrap(self, wrapped: bytes) -> None:
+        with psycopg.connect(self.url) as conn:
+            conn.execute("update email_sender.data_keys set wrapped = %s", [wrapped])
+
     def put(self, numbers: range) -> None:
         found = [
             Stored(str(uuid4()), cast("Any", _vector(each)), {"tenant_id": str(self.tenant), "text": NASTY, "n": each})
@@ -188,7 +191,7 @@ class World:
         ]
         self.engine.points(SERVED.stored_as).put(found)
 
-    def back_up(self, execution: str = "one") -> UUID:
+    def back_up(self, execution: str) -> UUID:
         backup_id = backup_of(execution)
         self.steps.begin(backup_id)
         for lane in self.steps.dump(backup_id, lambda: True):
@@ -214,21 +217,28 @@ def everything(url: str, query: str) -> list[Any]:
         return conn.execute(query.encode()).fetchall()
 
 
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    path = tmp_path / "wrapping.key"
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "wrapping.key"
     path.write_bytes(os.urandom(32))
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world(cluster: Cluster, new_database: NewDatabase, key_file: Path) -> Iterator[World]:
     with mock_aws():
         made = World(cluster, new_database(), key_file)
+        made.first = made.rows.get(made.back_up("whole")).location
         yield made
         made.memory.close()
         for each in made.roles.values():
             each.close()
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of the world as it was made, copied: for tests that read it."""
+    return fetch(world.s3, world.first, tmp_path_factory.mktemp("whole"), print)
 
 
 @pytest.fixture
@@ -250,7 +260,7 @@ def test_every_row_comes_back_as_it_was(
     world: World, cluster: Cluster, new_database: NewDatabase, layout: Layout, tmp_path: Path
 ) -> None:
     world.add_large()
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    folder = world.fetched(world.back_up("rows"), tmp_path / "fetched")
     url = cluster.server.url(new_database())
     manifest = load(url, folder, layout)
     assert manifest.version == "1.2.3"
@@ -270,8 +280,8 @@ def test_every_row_comes_back_as_it_was(
         assert conn.execute("select max(sequence) - %s from email_sender.outbox", highest).fetchone() == (1,)
 
 
-def test_every_point_comes_back_and_is_compared(world: World, tmp_path: Path) -> None:
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+def test_every_point_comes_back_and_is_compared(whole: Path) -> None:
+    folder = BackupFolder(whole)
     manifest = folder.verified(print)
     dumped = manifest.collections[SERVED.name]
     assert (dumped.served, dumped.points) == (SERVED, 40)
@@ -296,10 +306,8 @@ class SomeTexts:
         return {each.id: f"message {each.payload['n']}" for each in points if each.payload["n"] % 2 == 0}
 
 
-def test_messages_of_a_model_that_is_not_here_are_embedded_anew_and_other_vectors_kept(
-    world: World, tmp_path: Path
-) -> None:
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+def test_messages_of_a_model_that_is_not_here_are_embedded_anew_and_other_vectors_kept(whole: Path) -> None:
+    folder = BackupFolder(whole)
     dumped = folder.verified(print).collections[SERVED.name]
     memory, said = MemoryChannel(), list[str]()
     of_titan = [
@@ -344,7 +352,7 @@ def test_the_database_is_of_one_moment_whatever_is_written_meanwhile(world: Worl
 
 def test_a_large_object_goes_in_parts_and_one_that_fails_leaves_nothing(world: World) -> None:
     world.add_large()
-    backup_id = world.back_up()
+    backup_id = world.back_up("large")
     manifest = cast("Manifest", world.rows.get(backup_id).manifest)
     stored = manifest.database.tables["contacts"].stored
     folder = world.rows.get(backup_id).folder
@@ -424,11 +432,11 @@ def test_two_at_one_part_go_on_from_what_the_first_wrote(world: World) -> None:
         assert behind.work(backup_id, lane.collection, lane.parts, lambda: True)
     found = world.rows.objects(backup_id, SERVED.name)
     assert {each.stored.key for each in found} == {"theirs"}
-    assert sum(each.points for each in found) == 40
+    assert sum(each.points for each in found) == world.engine.points(SERVED.stored_as).count()
 
 
 def test_a_database_too_large_for_a_function_fails_with_its_reason_and_is_no_backup(world: World) -> None:
-    backup_id = backup_of("large")
+    backup_id = backup_of("too large")
     world.steps.begin(backup_id)
     turns = iter([True] * 5)
     with pytest.raises(Conflict, match=r"too large .* of \d\d tables") as caught:
@@ -439,7 +447,7 @@ def test_a_database_too_large_for_a_function_fails_with_its_reason_and_is_no_bac
     world.steps.fail(backup_id, "and again")
     ended = world.rows.get(backup_id)
     assert (ended.status, ended.reason) == (BackupStatus.FAILED, caught.value.detail)
-    listed = world.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    listed = world.s3.list_objects_v2(Bucket=BUCKET, Prefix=ended.folder).get("Contents", [])
     assert not [each for each in listed if "manifest.json" in each["Key"]]
     with pytest.raises(NotFound):
         world.steps.dump(backup_of("nobody's"), lambda: True)
@@ -472,21 +480,21 @@ def other_rows(path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"\\N\n"))
 
 
-def test_what_is_damaged_is_refused_before_anything_is_written(world: World, layout: Layout, tmp_path: Path) -> None:
-    world.fetched(world.back_up(), tmp_path / "fetched")
+def test_what_is_damaged_is_refused_before_anything_is_written(whole: Path, layout: Layout, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "fetched")
     for what in ("contacts.copy.gz", "*.ndjson.gz"):
         path = sorted((tmp_path / "fetched").rglob(what))[-1]
-        whole = path.read_bytes()
+        before = path.read_bytes()
         for spoil in (spoil_byte, spoil_end, other_rows, Path.unlink):
             spoil(path)
             with pytest.raises(NotRestorable, match=path.name):
                 restore(str(tmp_path / "fetched"), layout, None, print)
-            path.write_bytes(whole)
+            path.write_bytes(before)
     assert sorted(each.name for each in layout.home.iterdir()) == ["keys"]
 
 
-def test_a_manifest_that_is_not_one_is_refused(world: World, layout: Layout, tmp_path: Path) -> None:
-    world.fetched(world.back_up(), tmp_path / "fetched")
+def test_a_manifest_that_is_not_one_is_refused(whole: Path, layout: Layout, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "fetched")
     path = tmp_path / "fetched/manifest.json"
     said = json.loads(path.read_text())
     changed: list[tuple[Any, str]] = [
@@ -521,22 +529,22 @@ def test_a_manifest_that_is_not_one_is_refused(world: World, layout: Layout, tmp
 
 
 def test_data_that_is_there_is_not_touched(
-    world: World, layout: Layout, cluster: Cluster, new_database: NewDatabase, tmp_path: Path
+    world: World, layout: Layout, cluster: Cluster, new_database: NewDatabase, whole: Path
 ) -> None:
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    folder = BackupFolder(whole)
     before = world.look("select count(*) from contacts")
     with pytest.raises(NotRestorable, match="There is data in the database already"):
         load(world.url, folder, layout)
     assert world.look("select count(*) from contacts") == before
     layout.directory("postgres").mkdir()
     with pytest.raises(NotRestorable, match="an empty local cloud"):
-        restore(str(tmp_path / "fetched"), layout, None, print)
+        restore(str(whole), layout, None, print)
 
 
 def test_a_backup_of_a_newer_version_is_refused(
-    world: World, layout: Layout, cluster: Cluster, new_database: NewDatabase, tmp_path: Path
+    layout: Layout, cluster: Cluster, new_database: NewDatabase, whole: Path
 ) -> None:
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    folder = BackupFolder(whole)
     manifest = folder.verified(print)
     url = cluster.server.url(new_database())
     for migrations, words in (
@@ -551,9 +559,15 @@ def test_a_backup_of_a_newer_version_is_refused(
 
 
 def test_the_wrapping_key_is_asked_for_and_a_wrong_one_restores_nothing(
-    world: World, layout: Layout, cluster: Cluster, new_database: NewDatabase, tmp_path: Path, key_file: Path
+    world: World,
+    layout: Layout,
+    cluster: Cluster,
+    new_database: NewDatabase,
+    whole: Path,
+    tmp_path: Path,
+    key_file: Path,
 ) -> None:
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    folder = BackupFolder(whole)
     url = cluster.server.url(new_database())
     layout.key_file.write_bytes(os.urandom(32))
     with pytest.raises(NotRestorable, match="are wrapped by another key"):
@@ -576,9 +590,12 @@ def test_data_keys_that_kms_wrapped_are_wrapped_by_the_local_key(
     kms = boto3.client("kms", region_name="us-east-1")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
     wrapped = kms.encrypt(KeyId=arn, Plaintext=b"s" * 32, EncryptionContext={"tenant_id": str(world.tenant)})
-    with psycopg.connect(world.url) as conn:
-        conn.execute("update email_sender.data_keys set wrapped = %s", [wrapped["CiphertextBlob"]])
-    folder = world.fetched(world.back_up(), tmp_path / "fetched")
+    ours = world.look("select wrapped from data_keys")[0][0]
+    world.wrap(wrapped["CiphertextBlob"])
+    try:
+        folder = world.fetched(world.back_up("kms"), tmp_path / "fetched")
+    finally:
+        world.wrap(ours)
     url = cluster.server.url(new_database())
     load(url, folder, layout, f"kms:{arn}")
     ((here,),) = everything(url, "select wrapped from data_keys")
