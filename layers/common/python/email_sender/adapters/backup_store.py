@@ -8,12 +8,13 @@ The bucket encrypts what it is given.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from email_sender.adapters.s3 import translated
 from email_sender.backups.model import StoredObject
+from email_sender.errors import DomainError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,9 +85,10 @@ class S3Writer:
         self._upload, self._closed = None, True
 
     def abort(self) -> None:
-        """What was sent is thrown away; where even that fails, the bucket's lifecycle does it."""
+        """What was sent is thrown away."""
         if self._upload is not None:
-            with translated(_GONE):
+            # Where even that fails, the bucket's lifecycle does it; what stopped the writing is what is to be told.
+            with suppress(DomainError), translated(_GONE):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
 
     @property

@@ -66,11 +66,12 @@ def from_json(said: Mapping[str, Any]) -> Manifest:
             DatabaseDump(
                 datetime.fromisoformat(database["taken_at"]),
                 str(database["server"]),
-                dict(database["migrations"]),
+                # By name, whatever order the document was kept in.
+                dict(sorted(database["migrations"].items())),
                 list(database["left_out"]),
-                {name: _table(table) for name, table in database["tables"].items()},
+                {name: _table(table) for name, table in sorted(database["tables"].items())},
             ),
-            {name: _collection_from(name, each) for name, each in said["collections"].items()},
+            {name: _collection_from(name, each) for name, each in sorted(said["collections"].items())},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{NAME} is not one of a backup: {type(error).__name__} at {error}.") from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -117,7 +117,7 @@ def backup_of(execution: str) -> UUID:
 
 def folder_of(backup_id: UUID, started_at: datetime) -> str:
     """Where it lies in the bucket: listed in the order of time."""
-    return f"{started_at:%Y%m%dT%H%M%SZ}-{backup_id}"
+    return f"{started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{backup_id}"
 
 
 class BackupRows(Protocol):

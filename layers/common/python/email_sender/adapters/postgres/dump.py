@@ -86,8 +86,8 @@ class PostgresDump:
                 key = f"{prefix}/{name}.copy.gz"
                 found = RowSum()
                 with write(key) as stored, packing(stored) as packed:
-                    for data in copied(conn, name, listed):
-                        if found.rows % _ROWS == 0 and not more():
+                    for number, data in enumerate(copied(conn, name, listed)):
+                        if number % _ROWS == 0 and not more():
                             raise Conflict(
                                 "The database is too large to be dumped by one function in its time: "
                                 f"{len(made)} of {len(names)} tables were, and {found.rows} rows of {name}."
