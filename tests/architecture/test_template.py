@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from email_sender.coordination.registry import MANAGERS
 from local.aws.intrinsics import read_template, references
 from local.aws.transform import _translate
 from local.layout import ROOT
@@ -53,6 +54,21 @@ def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
 
 
+def test_every_function_says_whose_it_is_by_its_tag_and_to_itself() -> None:
+    known = {each.name for each in MANAGERS}
+    for name, properties in FUNCTIONS.items():
+        owner = properties["Tags"]["email-sender:manager"]
+        assert owner in known, name
+        assert properties["Environment"]["Variables"]["MANAGER"] == owner, name
+    assert GLOBALS["Tags"] == {"email-sender:stage": {"Ref": "Stage"}}
+
+
+def test_a_clock_has_a_name_by_which_it_is_found_and_no_other_stage_has() -> None:
+    clocks = [each["Properties"] for each in translated().values() if each["Type"] == "AWS::Scheduler::Schedule"]
+    assert len(clocks) == len({str(each["Name"]) for each in clocks}) >= 5
+    assert all(each["Name"]["Fn::Sub"].startswith("email-sender-clock-${Stage}-") for each in clocks)
+
+
 def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() -> None:
     made = translated()
     roles = [each["Properties"]["Role"] for each in made.values() if each["Type"] == "AWS::Lambda::Function"]
@@ -83,14 +99,15 @@ def test_only_the_sender_may_call_ses() -> None:
     users = {name for name, each in FUNCTIONS.items() if "SendMail" in set(references(each.get("Policies", [])))}
     assert users == {"SenderFunction"}
     everywhere = [action for each in RESOURCES.values() for action in actions_of(each) if action.startswith("ses:")]
-    assert everywhere == ["ses:SendRawEmail"]
+    assert everywhere == ["ses:SendRawEmail", "ses:GetSendQuota"]
 
 
 def test_what_is_consumed_has_a_dead_letter_queue() -> None:
     queues = of_type("AWS::SQS::Queue")
     for name, properties in FUNCTIONS.items():
         for event in properties.get("Events", {}).values():
-            if event["Type"] == "SQS":
+            # What reads dead letters gives up on nothing: they come again until they are kept.
+            if event["Type"] == "SQS" and name != "DeadLettersFunction":
                 queue = (
                     queues[event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0]]
                     if isinstance(event["Properties"]["Queue"]["Fn::GetAtt"], str)
@@ -102,6 +119,30 @@ def test_what_is_consumed_has_a_dead_letter_queue() -> None:
             if event["Type"] == "ScheduleV2":
                 assert "DeadLetterConfig" in event["Properties"], name
     assert all(each["SqsManagedSseEnabled"] for each in queues.values())
+
+
+def test_every_consumer_buries_with_a_reason_and_its_dead_letters_are_read() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    environment = FUNCTIONS["DeadLettersFunction"]["Environment"]["Variables"]
+    known = str(environment["CONSUMER_QUEUES"])
+    assert str(FUNCTIONS["CoordinatorFunction"]["Environment"]["Variables"]["CONSUMER_QUEUES"]) == known
+    read = {str(each["Properties"]["Queue"]) for each in FUNCTIONS["DeadLettersFunction"]["Events"].values()}
+    assert str({"Fn::GetAtt": ["DeadLetters", "Arn"]}) in read or str({"Fn::GetAtt": "DeadLetters.Arn"}) in read
+    for name, properties in FUNCTIONS.items():
+        for event in properties.get("Events", {}).values():
+            if event["Type"] != "SQS" or name == "DeadLettersFunction":
+                continue
+            asked = event["Properties"]["Queue"]["Fn::GetAtt"]
+            queue = asked.split(".")[0] if isinstance(asked, str) else asked[0]
+            policy = queues[queue]["RedrivePolicy"]
+            dead = policy["deadLetterTargetArn"]["Fn::GetAtt"]
+            dead_letters = dead.split(".")[0] if isinstance(dead, str) else dead[0]
+            variables = properties["Environment"]["Variables"]
+            assert variables["DEAD_LETTERS"] == {"Ref": dead_letters}, name
+            assert variables["MAX_RECEIVES"] == str(policy["maxReceiveCount"]), name
+            assert f"${{{queue}}}" in known, name
+            assert f"${{{dead_letters}.Arn}}" in known, name
+            assert any(dead_letters in each for each in read), name
 
 
 def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:

@@ -22,6 +22,8 @@ from local.ports import pick
 SIZE = 16
 NAME = "kept"
 TENANT = UUID(int=1)
+# What the breaker told of.
+STATES: list[str] = []
 
 
 class Engine:
@@ -72,7 +74,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def channel(engine: Engine, clock: Clock) -> Iterator[Channel]:
-    made = Channel(Address("127.0.0.1", engine.port, tls=False), now=clock)
+    made = Channel(Address("127.0.0.1", engine.port, tls=False), now=clock, told=STATES.append)
+    STATES.clear()
     yield made
     made.close()
 
@@ -105,6 +108,7 @@ def test_a_dead_engine_is_asked_a_few_times_and_then_left_alone_until_it_lives(
         with pytest.raises(Unavailable):
             index.count(TENANT, NAME)
     assert channel.state == "open"
+    assert STATES == ["open"]
     started = time.perf_counter()
     with pytest.raises(Unavailable) as caught:
         index.count(TENANT, NAME)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.coordination.gate import Gate
 from email_sender.errors import NotFound, Unavailable
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import create_app, lambda_handler
@@ -51,7 +52,7 @@ class Shop:
             return {"id": str(operation_id(request)), "name": body.name, "by": caller.subject}
 
         router.add_api_route("/things", make, methods=["POST"], status_code=201)
-        app = create_app("shop", [router])
+        app = create_app("shop", [router], lambda: Gate(list))
         app.state.idempotency = lambda: PostgresIdempotency(self.database)
         self._handle = lambda_handler(app)
 

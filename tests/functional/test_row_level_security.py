@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id
 from tests.database import Cluster
 
@@ -28,10 +29,16 @@ _PLATFORM_READS = {
     "events": {"*"},
     "tenants": {"*"},
     "event_sources": {"*"},
-    "runs": {"id", "tenant_id"},
-    "imports": {"id", "tenant_id"},
-    "triggers": {"id", "tenant_id"},
-    "emails": {"tenant_id", "provider_message_id"},
+    "runs": {"id", "tenant_id", "status", "created_at"},
+    "imports": {"id", "tenant_id", "status", "created_at"},
+    "triggers": {"id", "tenant_id", "state"},
+    "emails": {"tenant_id", "provider_message_id", "status"},
+    "managers": {"*"},
+    # The platform tenant's entries alone.
+    "audit_log": {"*"},
+    # Messages that failed: operators are shown what names them (coordination.failing.shown).
+    "failed_events": {"*"},
+    "circuit_breakers": {"*"},
     # Of which points were written, not what they are.
     "vector_changes": {"*"},
     "served_collections": {"*"},
@@ -47,6 +54,19 @@ def two(cluster: Cluster) -> tuple[UUID, UUID]:
     ours, theirs = cluster.new_tenant(), cluster.new_tenant()
     for tenant in (ours, theirs):
         _fill(cluster, tenant)
+    cluster.do(
+        "insert into audit_log (tenant_id, at, subject, action, object, details) "
+        "values (%s, now(), 's', 'a', 'o', '{}')",
+        PLATFORM_TENANT,
+    )
+    cluster.do("insert into circuit_breakers (dependency, sandbox, state) values ('x', %s, 'closed')", str(ours))
+    cluster.do(
+        "insert into failed_events (id, consumer, digest, body, reason, status, first_seen, last_seen) "
+        "values (%s, 'x', %s, '', '', 'failed', now(), now())",
+        new_id(),
+        ours.bytes,
+    )
+    cluster.do("insert into managers (id, name, status) values (%s, 'walls', 'running')", new_id())
     return ours, theirs
 
 
@@ -278,14 +298,22 @@ def test_the_platform_writes_only_events_what_is_served_and_backups(cluster: Clu
         "where grantee = 'platform' and privilege_type <> 'SELECT' order by 1, 2"
     )
     assert [(row["t"], row["p"]) for row in granted] == [
+        ("audit_log", "INSERT"),
         ("backup_objects", "DELETE"),
         ("backup_objects", "INSERT"),
         ("backup_objects", "UPDATE"),
         ("backups", "DELETE"),
         ("backups", "INSERT"),
         ("backups", "UPDATE"),
+        ("circuit_breakers", "DELETE"),
         ("events", "INSERT"),
+        ("failed_events", "DELETE"),
+        ("failed_events", "INSERT"),
+        ("failed_events", "UPDATE"),
+        ("managers", "INSERT"),
+        ("managers", "UPDATE"),
         ("outbox", "DELETE"),
+        ("outbox", "INSERT"),
         ("outbox", "UPDATE"),
         ("served_collections", "INSERT"),
         ("served_collections", "UPDATE"),
@@ -326,6 +354,7 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
         },
         "outbox": {"id": new_id(), "source": "email_sender.x", "type": "x", "detail": Jsonb({})},
         "events": {"id": new_id(), "type": "x", "payload": Jsonb({}), "source": "x", "occurred_at": now},
+        "audit_log": {"at": now, "subject": "s", "action": "a", "object": "o", "details": Jsonb({})},
         "event_sources": {"account": str(tenant), "source": "crm"},
         "contacts": {"id": contact, "address_hash": some, "address_enc": some},
         "threads": {"id": thread},

@@ -1,6 +1,7 @@
 """What every answer of an API area has, through the same handler that Lambda calls."""
 
 import base64
+import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender import errors
+from email_sender.coordination.gate import Gate
 from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import MAX_BODY_BYTES, RouteInfo, create_app, lambda_handler, routes_of
@@ -83,7 +85,9 @@ async def form(token: str) -> dict[str, str]:
     return {}
 
 
-app = create_app("test", [router], form_paths=["/api/v1/forms/"])
+STOPPED: list[str] = []
+GATE = Gate(lambda: STOPPED, itertools.count(step=10).__next__)
+app = create_app("test", [router], lambda: GATE, form_paths=["/api/v1/forms/"])
 handle = lambda_handler(app)
 
 
@@ -325,6 +329,17 @@ def test_a_role_without_the_permission_is_a_403_that_names_it() -> None:
     assert "messaging:write" in answer.json["detail"]
 
 
+def test_a_stopped_managers_routes_answer_503_and_say_when_to_come_back() -> None:
+    STOPPED.append("api-gateway")
+    try:
+        answer = call("GET", "/who", token=claims())
+    finally:
+        STOPPED.clear()
+    assert (answer.status, answer.json["code"]) == (503, "manager_stopped")
+    assert answer.headers["retry-after"] == "5"
+    assert call("GET", "/who", token=claims()).status == 200
+
+
 def test_every_route_is_listed_with_the_permission_it_asks_for() -> None:
     routes = routes_of(app)
     assert RouteInfo("GET", "/api/v1/who", Permission.MESSAGING_READ) in routes
@@ -334,7 +349,7 @@ def test_every_route_is_listed_with_the_permission_it_asks_for() -> None:
 
 def test_browsers_are_let_in_from_configured_origins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://app.example")
-    monkeypatch.setattr(__name__ + ".handle", lambda_handler(create_app("test", [router])))
+    monkeypatch.setattr(__name__ + ".handle", lambda_handler(create_app("test", [router], lambda: GATE)))
     ours = call("GET", "/who", token=claims(), origin="https://app.example")
     theirs = call("GET", "/who", token=claims(), origin="https://evil.example")
     assert ours.headers["access-control-allow-origin"] == "https://app.example"

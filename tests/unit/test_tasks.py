@@ -1,5 +1,6 @@
 """Handlers of workflow steps: whose run, which permission, what is written down, what a person may read."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from email_sender import errors
 from email_sender.coordination.events import Event
+from email_sender.coordination.gate import Gate
 from email_sender.errors import DomainError
 from email_sender.kit.tasks import MAX_RESULT_BYTES, Action, TaskCall, as_list, named_error, task_handler, words_of
 from email_sender.security.permissions import Permission, Role
@@ -48,7 +50,9 @@ class Office:
             "wait": Action(self.work, None, waits=True),
         }
         units = cast("WorkflowUnits", self.units)
-        self._handler = task_handler(actions, lambda: units, lambda: self)
+        self.stopped: list[str] = []
+        gate = Gate(lambda: self.stopped, itertools.count(step=10).__next__)
+        self._handler = task_handler(actions, lambda: units, lambda: gate, lambda: self)
 
     def refuse(self, *told: str) -> None:
         self.refused.append((told[0], told[1], told[2]))
@@ -88,8 +92,21 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
+def office(monkeypatch: pytest.MonkeyPatch) -> Office:
+    monkeypatch.setenv("MANAGER", "workflow-manager")
     return Office()
+
+
+def test_a_stopped_managers_task_is_not_done_and_leaves_no_failed_step(office: Office) -> None:
+    office.stopped.append("vectorization")
+    office()
+    office.stopped.append("workflow-manager")
+    assert office.fails()[0] == "stopped"
+    assert office.fails("wait", task_token="t")[0] == "stopped"
+    # Not every engine takes the function's own error for a waiting step's.
+    assert [each[:2] for each in office.refused] == [("t", "stopped")]
+    assert len(office.calls) == 1
+    assert [each.status for each in office.records] == [StepStatus.SUCCEEDED]
 
 
 def test_an_action_gets_the_runs_principal_and_its_result_is_recorded_and_told(office: Office) -> None:
@@ -145,7 +162,7 @@ def test_what_is_no_task_of_ours_is_invalid(office: Office, changes: dict[str, A
     [
         (errors.RateLimited("x"), "throttled"),
         (errors.Unavailable("x"), "unavailable"),
-        (errors.ManagerStopped("x"), "unavailable"),
+        (errors.ManagerStopped("x"), "stopped"),
         (errors.InvalidInput("x"), "invalid"),
         (errors.Forbidden("x"), "forbidden"),
         (errors.NotFound("x"), "not_found"),

@@ -1,9 +1,9 @@
 """The HTTP entry of the coordinator."""
 
-from coordinator.bootstrap import idempotency
-from coordinator.routes import events
+from coordinator.bootstrap import gate, idempotency
+from coordinator.routes import audit, events, failed, managers
 from email_sender.kit.http import create_app, lambda_handler
 
-app = create_app("Email Sender: coordinator", [events.router])
+app = create_app("Email Sender: coordinator", [managers.router, audit.router, failed.router, events.router], gate)
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator.bootstrap import directory, platform, units
+from coordinator.bootstrap import directory, failed_events, platform, units
 from email_sender.kit.telemetry import logger
 
 _MONTHS_AHEAD = 3
@@ -23,4 +23,8 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
             gone = unit.conn.execute("delete from embeddings where expires_at < now()")
             forgotten += gone.rowcount
             unit.commit()
-    return {"keys_removed": removed, "embeddings_removed": forgotten}
+    return {
+        "keys_removed": removed,
+        "embeddings_removed": forgotten,
+        "failed_events_removed": failed_events().forget(),
+    }

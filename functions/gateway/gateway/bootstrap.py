@@ -6,9 +6,11 @@ from email_sender.adapters import probes
 from email_sender.adapters.cloudwatch import CloudWatchMetrics
 from email_sender.adapters.cognito import CognitoIssuer
 from email_sender.adapters.postgres.database import Database
+from email_sender.coordination.gate import Gate
 from email_sender.coordination.health import HealthService
 from email_sender.kit.clients import client
 from email_sender.kit.config import DatabaseSettings, NonEmpty
+from email_sender.kit.gate import gate_of
 from email_sender.kit.resources import database
 from email_sender.kit.telemetry import NAMESPACE
 from gateway.tokens import TokenVerifier
@@ -60,3 +62,8 @@ def health_service() -> HealthService:
 @cache
 def metrics_reader() -> CloudWatchMetrics:
     return CloudWatchMetrics(lambda: client("cloudwatch"), NAMESPACE)
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(_database())

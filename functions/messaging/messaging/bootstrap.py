@@ -9,9 +9,11 @@ from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.ses import SesProvider
 from email_sender.adapters.vault import PostgresVault
+from email_sender.coordination.gate import Gate
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.gate import gate_of
 from email_sender.kit.links import unsubscribe_links
 from email_sender.kit.resources import database, key_wrapper
 from email_sender.messaging.contacts import ContactService
@@ -75,3 +77,8 @@ def send_service() -> SendService:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(_database())

@@ -1,12 +1,13 @@
 """The HTTP entry of mail."""
 
 from email_sender.kit.http import BASE_PATH, create_app, lambda_handler
-from messaging.bootstrap import idempotency
+from messaging.bootstrap import gate, idempotency
 from messaging.routes import contacts, emails, templates, unsubscribe
 
 app = create_app(
     "Email Sender: messaging",
     [contacts.router, templates.router, emails.router, unsubscribe.router],
+    gate,
     form_paths=[f"{BASE_PATH}/unsubscribe/"],
 )
 app.state.idempotency = idempotency

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from email_sender.kit.tasks import Action, TaskCall, task_handler
 from email_sender.messaging.sending import SendOrder
-from messaging.bootstrap import send_service, workflow_units
+from messaging.bootstrap import gate, send_service, workflow_units
 
 
 class SendIn(BaseModel):
@@ -26,4 +26,4 @@ def send(call: TaskCall) -> Mapping[str, Any]:
 
 # The service checks the permission itself: an approval can stand in for it.
 ACTIONS = {"email.send": Action(send, None)}
-handler = task_handler(ACTIONS, workflow_units)
+handler = task_handler(ACTIONS, workflow_units, gate)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from email_sender.kit.tasks import Action, Listed, TaskCall, task_handler
 from email_sender.messaging.contacts import ContactChange
 from email_sender.security.permissions import Permission
-from messaging.bootstrap import contact_service, template_service, workflow_units
+from messaging.bootstrap import contact_service, gate, template_service, workflow_units
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -79,4 +79,4 @@ ACTIONS = {
     "contacts.select": Action(select, Permission.MESSAGING_READ),
     "contacts.update": Action(update, Permission.MESSAGING_WRITE),
 }
-handler = task_handler(ACTIONS, workflow_units)
+handler = task_handler(ACTIONS, workflow_units, gate)

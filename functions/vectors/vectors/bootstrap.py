@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.postgres.breakers import BreakerStates
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
@@ -20,9 +21,11 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
 from email_sender.adapters.stepfunctions import StepFunctionsImports, StepFunctionsJobs
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.gate import Gate
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.gate import gate_of
 from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.batch import BatchService
@@ -138,7 +141,10 @@ def engine_channel() -> "Channel":
 
     settings = engine_settings()
     key = secret_text(settings.qdrant_secret_arn)
-    return Channel(Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key))
+    address = Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key)
+    # A pool of its own: a breaker may open while the sandbox's one connection is held.
+    noted = BreakerStates(database(DatabaseSettings.from_environment()), "qdrant", str(new_id()))
+    return Channel(address, told=noted)
 
 
 @cache
@@ -354,3 +360,8 @@ def workflow_units() -> PostgresWorkflowUnits:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(app_database())
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(app_database())

@@ -7,9 +7,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error
+from email_sender.kit.tasks import named_error, own_manager
 from email_sender.kit.telemetry import logger, vector_operations
 from email_sender.vectors.bulk_model import Part
+from vectors.bootstrap import gate
 from vectors.bulk import bulk_work
 
 
@@ -34,6 +35,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     task = Chunk.model_validate(event)
     logger.append_keys(import_id=str(task.import_id), part=task.part.ordinal)
     try:
+        gate().check(own_manager())
         progress = bulk_work().work(task.tenant_id, task.import_id, Part(**task.part.model_dump()))
     except DomainError as error:
         raise named_error(error) from error

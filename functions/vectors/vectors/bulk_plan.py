@@ -7,9 +7,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error
+from email_sender.kit.tasks import named_error, own_manager
 from email_sender.kit.telemetry import logger
-from vectors.bootstrap import import_settings
+from vectors.bootstrap import gate, import_settings
 from vectors.bulk import bulk_plan
 
 
@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     task = Plan.model_validate(event)
     logger.append_keys(import_id=str(task.import_id))
     try:
+        gate().check(own_manager())
         key = bulk_plan().plan(task.tenant_id, task.import_id)
     except DomainError as error:
         raise named_error(error) from error

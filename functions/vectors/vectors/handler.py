@@ -1,10 +1,12 @@
 """The HTTP entry of vectors."""
 
 from email_sender.kit.http import create_app, lambda_handler
-from vectors.bootstrap import idempotency
+from vectors.bootstrap import gate, idempotency
 from vectors.routes import batch, imports, jobs, points, settings
 
 # Points last: "/vectors/imports" would else be a point's id.
-app = create_app("Email Sender: vectors", [imports.router, jobs.router, batch.router, settings.router, points.router])
+app = create_app(
+    "Email Sender: vectors", [imports.router, jobs.router, batch.router, settings.router, points.router], gate
+)
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

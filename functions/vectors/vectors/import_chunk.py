@@ -7,10 +7,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error
+from email_sender.kit.tasks import named_error, own_manager
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.import_model import ChunkRange
-from vectors.bootstrap import chunk_work
+from vectors.bootstrap import chunk_work, gate
 
 
 class Range(BaseModel):
@@ -31,6 +31,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     task = Chunk.model_validate(event)
     logger.append_keys(import_id=str(task.import_id), chunk=task.chunk.ordinal)
     try:
+        gate().check(own_manager())
         progress = chunk_work().work(task.tenant_id, task.import_id, ChunkRange(**task.chunk.model_dump()))
     except DomainError as error:
         raise named_error(error) from error

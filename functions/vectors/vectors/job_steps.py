@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, words_of
+from email_sender.kit.tasks import named_error, own_manager, words_of
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.job_model import Phase
 from email_sender.vectors.job_steps import JobSteps
@@ -30,8 +30,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.model_validate(event)
     logger.append_keys(job_id=str(step.job_id), step=step.step)
     try:
-        # Late: it loads the engine's protocol.
+        # Late: they load the engine's protocol.
+        from vectors.bootstrap import gate
         from vectors.jobs import job_steps
+
+        gate().check(own_manager())
 
         return _done(step, job_steps(), context)
     except DomainError as error:

@@ -7,7 +7,7 @@ from typing import Any
 from email_sender.kit.tasks import Action, TaskCall, as_list, task_handler
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group
-from vectors.bootstrap import vector_service, workflow_units
+from vectors.bootstrap import gate, vector_service, workflow_units
 from vectors.schemas import InsertIn
 from vectors.search_schemas import SearchIn
 
@@ -47,4 +47,4 @@ ACTIONS = {
     "vectors.search": Action(search, Permission.VECTORS_READ),
     "vectors.insert": Action(insert, Permission.VECTORS_WRITE),
 }
-handler = task_handler(ACTIONS, workflow_units)
+handler = task_handler(ACTIONS, workflow_units, gate)

@@ -21,10 +21,12 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.stepfunctions import StepFunctionsEngine
 from email_sender.adapters.vault import PostgresVault
 from email_sender.adapters.webhook_signatures import StandardWebhooks
+from email_sender.coordination.gate import Gate
 from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.gate import gate_of
 from email_sender.kit.resources import database, key_wrapper, secret_text
 from email_sender.messaging.model import Message
 from email_sender.workflows.approvals import ApprovalService
@@ -172,3 +174,8 @@ def jobs_index() -> PostgresJobsIndex:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def gate() -> Gate:
+    return gate_of(_database())

@@ -1,11 +1,11 @@
 """The HTTP entry of workflows."""
 
 from email_sender.kit.http import create_app, lambda_handler
-from workflows.bootstrap import idempotency
+from workflows.bootstrap import gate, idempotency
 from workflows.routes import jobs, runs, triggers, workflows
 
 app = create_app(
-    "Email Sender: workflows", [workflows.router, triggers.router, triggers.hooks, runs.router, jobs.router]
+    "Email Sender: workflows", [workflows.router, triggers.router, triggers.hooks, runs.router, jobs.router], gate
 )
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

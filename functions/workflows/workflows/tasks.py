@@ -7,7 +7,7 @@ from workflows.actions.approval import ask
 from workflows.actions.event_publish import publish
 from workflows.actions.http_request import fetch
 from workflows.actions.waiting import call_workflow, wait_for_reply
-from workflows.bootstrap import engine, workflow_units
+from workflows.bootstrap import engine, gate, workflow_units
 
 ACTIONS = {
     "ai.generate": Action(write, Permission.WORKFLOWS_EXECUTE),
@@ -17,4 +17,4 @@ ACTIONS = {
     "http.request": Action(fetch, Permission.WORKFLOWS_EXECUTE),
     "workflow.call": Action(call_workflow, Permission.WORKFLOWS_EXECUTE, waits=True),
 }
-handler = task_handler(ACTIONS, workflow_units, engine)
+handler = task_handler(ACTIONS, workflow_units, gate, engine)

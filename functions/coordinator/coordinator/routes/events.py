@@ -6,13 +6,14 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from coordinator.bootstrap import events, units
+from coordinator.bootstrap import events, replay, units
 from email_sender.adapters.postgres.events import EventQuery, PostgresEvents
 from email_sender.adapters.postgres.unit import Units
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.publishing import own_event
+from email_sender.coordination.replaying import Range, Replay
 from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
@@ -22,6 +23,7 @@ from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=IdempotentRoute)
 Reader = Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))]
+Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
 Publisher = Annotated[Principal, Depends(Requires(Permission.EVENTS_PUBLISH))]
 
 
@@ -68,6 +70,30 @@ class PublishedOut(BaseModel):
     id: UUID
 
 
+class ReplayIn(BaseModel):
+    """`consumers` are named in docs/guides/operating.md. Some may send mail: they want `force`."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    start: Annotated[AwareDatetime, Field(alias="from")]
+    end: Annotated[AwareDatetime, Field(alias="to")]
+    consumers: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10)]
+    types: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=50)] = []
+    # Of the events, not of who asks: an operator's token names the platform's tenant.
+    of_tenant: UUID | None = None
+    cursor: Annotated[str | None, Field(max_length=200)] = None
+    force: bool = False
+    dry_run: bool = False
+
+
+class ReplayedOut(BaseModel):
+    """`messages`: by consumer, how many of these events its rules matched, and it was given."""
+
+    events: int
+    messages: Mapping[str, int]
+    next_cursor: str | None
+
+
 @router.get("")
 async def page(
     caller: Reader,
@@ -93,3 +119,14 @@ async def publish(
         unit.emit(event)
         unit.commit()
     return PublishedOut(id=event.id)
+
+
+@router.post("/replay")
+async def tell_again(body: ReplayIn, _caller: Operator, again: Annotated[Replay, provided(replay)]) -> ReplayedOut:
+    """Stored events, the oldest first, to chosen consumers and nobody else, with `"replayed": true`.
+
+    A page of a hundred a call: go on with `next_cursor`. What a consumer has done it does not do again.
+    """
+    wanted = Range(body.start, body.end, body.types, body.of_tenant)
+    told = again(wanted, body.consumers, body.cursor, force=body.force, dry_run=body.dry_run)
+    return ReplayedOut(events=told.events, messages=told.messages, next_cursor=told.next_cursor)

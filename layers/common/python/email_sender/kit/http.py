@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from email_sender.coordination.gate import Gate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
 from email_sender.kit.auth import Requires
@@ -37,8 +38,13 @@ _DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
 )
 
 
-def create_app(title: str, routers: Sequence[APIRouter], *, form_paths: Sequence[str] = ()) -> FastAPI:
-    """`form_paths` are prefixes where a standard has a client post a form (RFC 8058) instead of JSON."""
+def create_app(
+    title: str, routers: Sequence[APIRouter], gate: Callable[[], Gate], *, form_paths: Sequence[str] = ()
+) -> FastAPI:
+    """`gate` keeps the routes of stopped managers closed.
+
+    `form_paths` are prefixes where a standard has a client post a form (RFC 8058) instead of JSON.
+    """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.routers = routers
     problems.install(app)
@@ -54,7 +60,7 @@ def create_app(title: str, routers: Sequence[APIRouter], *, form_paths: Sequence
             expose_headers=["x-request-id", "etag", "retry-after", "location"],
             max_age=600,
         )
-    app.add_middleware(Edge, form_paths=tuple(form_paths))
+    app.add_middleware(Edge, gate=gate, form_paths=tuple(form_paths))
     return app
 
 
@@ -92,10 +98,11 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
 
 class Edge:
-    """The outermost layer: request id, headers, limits, the time taken. Plain ASGI, so it costs microseconds."""
+    """The outermost layer: request id, headers, limits, the gate, the time taken. Plain ASGI: it costs microseconds."""
 
-    def __init__(self, app: ASGIApp, form_paths: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, gate: Callable[[], Gate], form_paths: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._gate = gate
         self._form_paths = form_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +124,7 @@ class Edge:
 
         try:
             _refuse_early(scope, self._form_paths)
+            self._gate().check_path(scope["path"].removeprefix(BASE_PATH))
         except DomainError as error:
             # Before the app: what is too large or not JSON is not parsed.
             answer = await problems.domain_error(Request(scope), error)

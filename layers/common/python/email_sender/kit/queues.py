@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
 from email_sender.errors import InvalidInput
+from email_sender.kit.dead_letters import buried
 from email_sender.kit.telemetry import logger
 
 
@@ -17,7 +18,8 @@ def queue_handler[M: BaseModel](
 ) -> Callable[[dict[str, Any], LambdaContext], Any]:
     """A handler of SQS batches whose bodies are events of `model`.
 
-    A body that is not as the model says fails like any other record: its queue keeps it, then its dead-letter queue.
+    A body that is not as the model says fails like any other record: its queue keeps it, then its dead-letter queue,
+    with the reason of its last failure.
     """
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -26,12 +28,16 @@ def queue_handler[M: BaseModel](
             parsed = model.model_validate_json(record.body)
         except ValidationError as error:
             logger.error("not an event this queue is for", message_id=record.message_id, problems=error.error_count())
-            raise InvalidInput("Not an event this queue is for.") from None
+            refusal = InvalidInput("Not an event this queue is for.")
+            if buried(record.raw_event, refusal):
+                return
+            raise refusal from None
         try:
             consume(parsed)
-        except Exception:
+        except Exception as error:
             logger.exception("a record failed", message_id=record.message_id)
-            raise
+            if not buried(record.raw_event, error):
+                raise
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> Any:

@@ -13,18 +13,19 @@ from email_sender.kit.config import BackupSettings, DatabaseSettings, PlatformDa
 from email_sender.security.ports import KeyWrapper
 
 
-def database(settings: DatabaseSettings) -> Database:
+def database(settings: DatabaseSettings, timeout: float = 5.0) -> Database:
     """Nothing is connected before the first query, so that no connection is kept in a snapshot."""
-    return Database(partial(conninfo, settings))
+    return Database(partial(conninfo, settings), timeout=timeout)
 
 
-def platform_database() -> Database:
+def platform_database(timeout: float = 5.0) -> Database:
     """As the platform's role."""
     settings, platform = DatabaseSettings.from_environment(), PlatformDatabaseSettings.from_environment()
     return database(
         settings.model_copy(
             update={"database_user": platform.platform_user, "database_secret_arn": platform.platform_secret_arn}
-        )
+        ),
+        timeout,
     )
 
 

@@ -6,6 +6,7 @@ the permission of the principal it acts for is checked here once more.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from email_sender import errors
 from email_sender.coordination.events import Event
-from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound
+from email_sender.coordination.gate import Gate
+from email_sender.errors import Conflict, DomainError, InvalidInput, ManagerStopped, NotFound
 from email_sender.kit.ambient import new_id
 from email_sender.kit.telemetry import logger
 from email_sender.security.permissions import Permission, Role, require
@@ -33,6 +35,8 @@ _MAX_WORDS = 1_000
 # What Retry and Catch match: Lambda reports an exception's class name as the error's name.
 _NAMES: Mapping[type[DomainError], str] = {
     errors.RateLimited: "throttled",
+    # Machines wait for it a day, where they wait for what is unavailable some minutes.
+    errors.ManagerStopped: "stopped",
     errors.Unavailable: "unavailable",
     errors.InvalidInput: "invalid",
     errors.Forbidden: "forbidden",
@@ -122,9 +126,10 @@ class Answers(Protocol):
 def task_handler(
     actions: Mapping[str, Action],
     units: Callable[[], WorkflowUnits],
+    gate: Callable[[], Gate],
     engine: Callable[[], Answers] | None = None,
 ) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
-    """The Lambda handler for these actions, by name.
+    """The Lambda handler for these actions, by name. While its manager is stopped none is done, and none is lost.
 
     `engine` tells a waiting step that its action failed after taking the token (not every engine takes the function's
     own error for that), or what it gave before.
@@ -143,6 +148,7 @@ def task_handler(
             action = actions.get(envelope.action)
             if action is None:
                 raise InvalidInput(f"This function has no action {envelope.action!r}.")
+            gate().check(own_manager())
             run, before = _open_run(units(), envelope, item)
             if before is not None:
                 if envelope.task_token is not None and engine is not None:
@@ -164,7 +170,8 @@ def task_handler(
                 error={"name": type(failure).__name__, "message": str(failure)[:_MAX_WORDS]},
                 finished_at=datetime.now(UTC),
             )
-            _record(units(), envelope, record, None)
+            if not isinstance(error, ManagerStopped):
+                _record(units(), envelope, record, None)
             if envelope.task_token is not None and engine is not None:
                 engine().refuse(envelope.task_token, type(failure).__name__, str(failure))
             raise failure from error
@@ -182,6 +189,11 @@ def task_handler(
         return result
 
     return handler
+
+
+def own_manager() -> str:
+    """Whose this function is: the environment says it, as its tag does."""
+    return os.environ["MANAGER"]
 
 
 def named_error(error: DomainError) -> Exception:

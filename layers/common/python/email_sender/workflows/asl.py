@@ -28,6 +28,14 @@ _CONTEXT: Final = "$states.context"
 
 # What the Lambda service itself answers when it is busy or broken. Nothing says whether the function ran, so every
 # handler is idempotent by (run, step, item), email.send above all; then all of these are safe to try again.
+# A stopped manager's steps wait for it: for about a day, and seconds after its start where the stop was short.
+_STOPPED_RETRY: Final = {
+    "ErrorEquals": ["stopped"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 1.5,
+    "MaxDelaySeconds": 300,
+    "MaxAttempts": 300,
+}
 _PLATFORM_RETRY: Final = {
     "ErrorEquals": [
         "Lambda.TooManyRequestsException",
@@ -144,7 +152,7 @@ def retriers(retry: Retry | None) -> list[State]:
                 "MaxAttempts": retry.max_attempts - 1,
             }
         )
-    return [*mine, dict(_PLATFORM_RETRY)]
+    return [*mine, dict(_STOPPED_RETRY), dict(_PLATFORM_RETRY)]
 
 
 _CAUSE: Final = "$states.errorOutput.Cause"

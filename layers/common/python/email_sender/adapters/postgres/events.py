@@ -55,7 +55,7 @@ class PostgresEventLog:
             return {}
         with self._database.platform() as conn:
             rows = conn.execute("select * from events where id = any(%s)", [list(ids)]).fetchall()
-        return {row["id"]: _stored(row) for row in rows}
+        return {row["id"]: stored(row) for row in rows}
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         if not sources:
@@ -108,7 +108,7 @@ class PostgresEvents:
         self._database = database
 
     def page(self, tenant_id: UUID, query: EventQuery, cursor: str | None, limit: int) -> Page[StoredEvent]:
-        before, before_id = _read_cursor(cursor)
+        before, before_id = read_cursor(cursor)
         with self._database.tenant(tenant_id) as conn:
             rows = conn.execute(
                 """
@@ -132,10 +132,10 @@ class PostgresEvents:
             ).fetchall()
         last = rows[limit - 1] if len(rows) > limit else None
         following = f"{last['occurred_at'].isoformat()}~{last['id']}" if last else None
-        return Page([_stored(row) for row in rows[:limit]], following)
+        return Page([stored(row) for row in rows[:limit]], following)
 
 
-def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+def read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
     if cursor is None:
         return None, None
     moment, _, event_id = cursor.partition("~")
@@ -177,7 +177,7 @@ def _row(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _stored(row: Row) -> StoredEvent:
+def stored(row: Row) -> StoredEvent:
     return StoredEvent(
         id=row["id"],
         type=row["type"],

@@ -78,11 +78,18 @@ class Channel:
     answer, InvalidInput and NotFound where it refuses.
     """
 
-    def __init__(self, address: Address, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        told: Callable[[str], None] = lambda _state: None,
+    ) -> None:
+        """`told` hears of every new state of the breaker."""
         self._address, self._now = address, now
         self._metadata = [("api-key", address.api_key)] if address.api_key else None
         self._breaker = pybreaker.CircuitBreaker(
-            fail_max=_FAILURES_TO_OPEN, reset_timeout=_OPEN_SECONDS, exclude=[_is_an_answer]
+            fail_max=_FAILURES_TO_OPEN, reset_timeout=_OPEN_SECONDS, exclude=[_is_an_answer], listeners=[_Teller(told)]
         )
         self._channel: grpc.Channel | None = None
         self._calls: dict[str, Callable[..., Any]] = {}
@@ -163,6 +170,14 @@ class Channel:
             else:
                 self._channel = grpc.insecure_channel(target, _OPTIONS)
         return self._channel
+
+
+class _Teller(pybreaker.CircuitBreakerListener):
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+
+    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:  # noqa: ARG002  # the library's
+        self._told(str(new_state.name))
 
 
 def _is_an_answer(error: BaseException) -> bool:

@@ -1,0 +1,30 @@
+"""Every minute: look at every manager, finish what was begun of stops and starts, and say how each is.
+
+Whoever may invoke this function may also stop and start by it, when nobody can sign in:
+`{"start": "security-manager"}`.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from coordinator.bootstrap import lifecycle, observer, platform
+from email_sender.adapters.postgres.managers import clock_rang
+from email_sender.kit.telemetry import logger, manager_status
+
+_BY_HAND = "invoked by hand"
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
+    if "start" in event:
+        lifecycle().start(str(event["start"]), _BY_HAND, cascade=True)
+    elif "stop" in event:
+        lifecycle().stop(str(event["stop"]), _BY_HAND, cascade=True)
+    else:
+        clock_rang(platform())
+        lifecycle().settle()
+    states = observer().observe()
+    for each in states:
+        manager_status(each.name, active=each.status.active)
+    return {each.name: each.status.value for each in states}

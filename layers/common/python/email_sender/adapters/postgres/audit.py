@@ -1,0 +1,46 @@
+"""Who did what. The table chains its entries by itself (migration 0010)."""
+
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.managers import AuditEntry
+from email_sender.errors import InvalidInput
+from email_sender.paging import Page
+
+
+def add_entry(conn: Connection[Row], tenant_id: UUID, entry: AuditEntry) -> None:
+    """In the transaction of what it tells of."""
+    conn.execute(
+        "insert into audit_log (tenant_id, at, subject, action, object, details) values (%s, %s, %s, %s, %s, %s)",
+        [tenant_id, entry.at, entry.subject, entry.action, entry.object, Jsonb(dict(entry.details))],
+    )
+
+
+class PostgresAudit:
+    """A tenant's entries, newest first; the operators' are the platform tenant's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, tenant_id: UUID, cursor: str | None, limit: int) -> Page[Row]:
+        try:
+            before = int(cursor) if cursor is not None else None
+        except ValueError:
+            raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None
+        with self._database.tenant(tenant_id) as conn:
+            rows = conn.execute(
+                "select sequence, at, subject, action, object, details, encode(hash, 'hex') as hash from audit_log "
+                "where tenant_id = %s and (%s::bigint is null or sequence < %s) order by sequence desc limit %s",
+                [tenant_id, before, before, limit + 1],
+            ).fetchall()
+        following = str(rows[limit - 1]["sequence"]) if len(rows) > limit else None
+        return Page(rows[:limit], following)
+
+    def broken_at(self, tenant_id: UUID, entries: int = 1_000) -> int | None:
+        """The number of the first entry at which the chain is broken, among the last; None where it is whole."""
+        with self._database.tenant(tenant_id) as conn:
+            row = conn.execute("select audit_broken_at(%s, %s) as broken", [tenant_id, entries]).fetchone()
+        return row["broken"] if row else None

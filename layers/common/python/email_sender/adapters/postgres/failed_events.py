@@ -1,0 +1,121 @@
+"""Failed events in PostgreSQL, for the platform's role. Implements coordination.failing.FailedEvents."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from psycopg import Connection
+
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.failing import PARKED_AFTER, FailedEvent, FailedStatus, Failure, Wanted
+from email_sender.errors import InvalidInput
+from email_sender.paging import Page
+
+_KEEP = """
+insert into failed_events as f (id, consumer, digest, body, reason, status, first_seen, last_seen)
+values (%(id)s, %(consumer)s, %(digest)s, %(body)s, %(reason)s, 'failed', %(at)s, %(at)s)
+on conflict (consumer, digest) do update set
+    reason = excluded.reason, last_seen = greatest(f.last_seen, excluded.last_seen),
+    -- The queue may hand over what it handed over before: only what was sent back since has failed again.
+    times = f.times + (f.status = 'redriven')::int,
+    status = case when f.status = 'parked' or f.times + (f.status = 'redriven')::int >= %(parked_after)s then 'parked'
+                  else 'failed' end
+"""
+
+
+class PostgresFailedEvents:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, failures: Sequence[Failure]) -> None:
+        with self._database.platform() as conn:
+            for each in failures:
+                body = each.body.replace("\0", "\ufffd")
+                digest = hashlib.sha256(each.body.encode("utf-8", "surrogatepass")).digest()
+                conn.execute(
+                    _KEEP,
+                    {
+                        "id": uuid5(PLATFORM_TENANT, f"{each.consumer}/{digest.hex()}"),
+                        "consumer": each.consumer,
+                        "digest": digest,
+                        "body": body,
+                        "reason": each.reason.replace("\0", "")[:2_000],
+                        "at": each.at,
+                        "parked_after": PARKED_AFTER,
+                    },
+                )
+            conn.commit()
+
+    def page(
+        self, consumer: str | None, status: FailedStatus | None, cursor: str | None, limit: int
+    ) -> Page[FailedEvent]:
+        """The latest first; without a status, those that were not sent back."""
+        before, before_id = _read_cursor(cursor)
+        with self._database.platform() as conn:
+            rows = conn.execute(
+                "select id, consumer, body, reason, status, times, first_seen, last_seen from failed_events "
+                "where (%(consumer)s::text is null or consumer = %(consumer)s) "
+                "and (case when %(status)s::text is null then status <> 'redriven' else status = %(status)s end) "
+                "and (%(before)s::timestamptz is null or (last_seen, id) < (%(before)s, %(before_id)s)) "
+                "order by last_seen desc, id desc limit %(limit)s",
+                {"consumer": consumer, "status": status, "before": before, "before_id": before_id, "limit": limit + 1},
+            ).fetchall()
+        following = f"{rows[limit - 1]['last_seen'].isoformat()}~{rows[limit - 1]['id']}" if len(rows) > limit else None
+        return Page([_failed(row) for row in rows[:limit]], following)
+
+    @contextmanager
+    def open(self) -> Iterator["PostgresFailedUnit"]:
+        with self._database.platform() as conn:
+            yield PostgresFailedUnit(conn)
+
+    def forget(self) -> int:
+        """Those sent back a month ago, and those nobody asked for in three. Returns how many."""
+        with self._database.platform() as conn:
+            gone = conn.execute(
+                "delete from failed_events where redriven_at < now() - interval '30 days' and status = 'redriven' "
+                "or last_seen < now() - interval '90 days'"
+            ).rowcount
+            conn.execute("delete from circuit_breakers where changed_at < now() - interval '1 day'")
+            conn.commit()
+        return gone
+
+
+class PostgresFailedUnit:
+    def __init__(self, conn: Connection[Row]) -> None:
+        self._conn = conn
+
+    def find(self, wanted: Wanted, limit: int) -> Sequence[FailedEvent]:
+        rows = self._conn.execute(
+            "select id, consumer, body, reason, status, times, first_seen, last_seen from failed_events "
+            "where (status = 'failed' and not %(by_id)s and (%(consumer)s::text is null or consumer = %(consumer)s)) "
+            "or (%(by_id)s and id = any(%(ids)s) and status <> 'redriven') "
+            "order by first_seen, id limit %(limit)s for update skip locked",
+            {"by_id": bool(wanted.ids), "ids": list(wanted.ids), "consumer": wanted.consumer, "limit": limit},
+        ).fetchall()
+        return [_failed(row) for row in rows]
+
+    def redriven(self, ids: Sequence[UUID], subject: str, at: datetime) -> None:
+        self._conn.execute(
+            "update failed_events set status = 'redriven', redriven_at = %s, redriven_by = %s where id = any(%s)",
+            [at, subject, list(ids)],
+        )
+
+    def commit(self) -> None:
+        self._conn.commit()
+
+
+def _failed(row: Row) -> FailedEvent:
+    return FailedEvent(**{**row, "status": FailedStatus(row["status"])})
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+    if cursor is None:
+        return None, None
+    moment, _, failed_id = cursor.partition("~")
+    try:
+        return datetime.fromisoformat(moment.replace(" ", "+")), UUID(failed_id)
+    except ValueError:
+        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None

@@ -1,0 +1,113 @@
+"""Managers' rows, for the platform's role; and what every sandbox asks of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.audit import add_entry
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.unit import Unit
+from email_sender.coordination.events import PLATFORM_TENANT, Bus, Event
+from email_sender.coordination.managers import AuditEntry, Desired, State, Status, state_id
+
+_READ = "select name, status, desired, reason, figures, observed_at, changed_at, changed_by, revision from managers"
+
+
+class StoppedManagers:
+    """The names of those that are to be stopped. For the role app."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self) -> Sequence[str]:
+        # A restart closes it too, for as long as it lasts.
+        with self._database.platform() as conn:
+            rows = conn.execute("select name from managers where desired <> 'running'").fetchall()
+        return [row["name"] for row in rows]
+
+
+class PostgresManagerUnit:
+    """Implements coordination.managers.ManagerUnit."""
+
+    def __init__(self, conn: Connection[Row], names: Sequence[str], bus: Bus | None) -> None:
+        self._conn, self._names = conn, names
+        self._unit = Unit(conn, PLATFORM_TENANT, bus)
+
+    def states(self) -> Mapping[str, State]:
+        """Every manager's, made where there is none yet, and held until the transaction ends."""
+        self._conn.execute(
+            "insert into managers (id, name, status) select * from unnest(%s::uuid[], %s::text[], %s::text[]) "
+            "on conflict do nothing",
+            [[state_id(each) for each in self._names], list(self._names), [Status.INITIALIZING] * len(self._names)],
+        )
+        rows = self._conn.execute(
+            _READ + " where name = any(%s) order by name for update", [list(self._names)]
+        ).fetchall()
+        return {row["name"]: _state(row) for row in rows}
+
+    def save(self, states: Sequence[State]) -> None:
+        self._conn.execute(
+            """
+            update managers m set status = s.status, desired = s.desired, reason = s.reason, figures = s.figures,
+                observed_at = s.observed_at, changed_at = s.changed_at, changed_by = s.changed_by,
+                revision = s.revision, updated_at = now()
+            from jsonb_to_recordset(%s::jsonb) as s (
+                name text, status text, desired text, reason text, figures jsonb, observed_at timestamptz,
+                changed_at timestamptz, changed_by text, revision bigint
+            )
+            where m.name = s.name
+            """,
+            [Jsonb([_row(each) for each in states])],
+        )
+
+    def emit(self, event: Event) -> None:
+        self._unit.emit(event)
+
+    def audit(self, entry: AuditEntry) -> None:
+        add_entry(self._conn, PLATFORM_TENANT, entry)
+
+    def commit(self) -> None:
+        self._unit.commit()
+
+
+def manager_units(
+    database: Database, names: Sequence[str], bus: Bus | None
+) -> Callable[[], AbstractContextManager[PostgresManagerUnit]]:
+    @contextmanager
+    def open_unit() -> Iterator[PostgresManagerUnit]:
+        with database.platform() as conn:
+            yield PostgresManagerUnit(conn, names, bus)
+
+    return open_unit
+
+
+def clock_rang(database: Database) -> None:
+    with database.platform() as conn:
+        conn.execute("update managers set rang_at = now() where name = 'monitoring-manager'")
+        conn.commit()
+
+
+def read_states(database: Database) -> Mapping[str, State]:
+    with database.platform() as conn:
+        rows = conn.execute(_READ).fetchall()
+    return {row["name"]: _state(row) for row in rows}
+
+
+def _state(row: Row) -> State:
+    return State(**{**row, "status": Status(row["status"]), "desired": Desired(row["desired"])})
+
+
+def _row(state: State) -> dict[str, object]:
+    return {
+        "name": state.name,
+        "status": state.status,
+        "desired": state.desired,
+        "reason": state.reason,
+        "figures": dict(state.figures),
+        "observed_at": state.observed_at.isoformat() if state.observed_at else None,
+        "changed_at": state.changed_at.isoformat() if state.changed_at else None,
+        "changed_by": state.changed_by,
+        "revision": state.revision,
+    }

@@ -1,0 +1,266 @@
+"""Managers of the deployed template: what is said of them, and every one stopped and started under traffic."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.client import ApiClient, ApiError, wait_until
+from tests.conftest import Platform
+from tests.e2e import steps
+
+LATER = {
+    "config-manager",
+    "error-manager",
+    "backup-manager",
+    "tracing-manager",
+    "alerting-manager",
+    "dashboard-manager",
+    "replication-manager",
+    "load-balancer",
+}
+# A question that only this manager's own routes answer, and who asks it.
+ROUTES = {
+    "central-coordinator": ("user@acme", "/events"),
+    "api-gateway": ("user@acme", "/templates"),
+    "vectorization": ("user@acme", "/vectors/collections"),
+    "workflow-manager": ("user@acme", "/workflows"),
+    "orchestrator": ("admin@acme", "/approvals"),
+    "ai-template-manager": ("user@acme", "/templates"),
+    "notification-manager": ("user@acme", "/contacts"),
+    "security-manager": ("operator@platform", "/audit"),
+    "monitoring-manager": ("operator@platform", "/status"),
+    "metrics-manager": ("operator@platform", "/metrics"),
+}
+
+
+def statuses(platform: Platform) -> dict[str, steps.Json]:
+    return {each["name"]: each for each in platform["operator@platform"].get("/managers/status")["items"]}
+
+
+def change(platform: Platform, name: str, what: str, *, cascade: bool = False) -> steps.Json:
+    query = "?cascade=true" if cascade else ""
+    return dict(platform["operator@platform"].post(f"/managers/{name}/{what}{query}", {}))
+
+
+@pytest.fixture
+def operated(platform: Platform) -> Iterator[Platform]:
+    """Whatever a test stopped runs again after it."""
+    yield platform
+    start_all(platform)
+
+
+def start_all(platform: Platform) -> None:
+    for name, each in statuses(platform).items():
+        if each["desired"] != "running":
+            change(platform, name, "start", cascade=True)
+
+
+def answer(platform: Platform, name: str) -> httpx.Response:
+    username, path = ROUTES[name]
+    return platform[username].http.get(path)
+
+
+def test_every_manager_is_shown_with_a_figure_of_its_own(platform: Platform) -> None:
+    seen = statuses(platform)
+    assert len(seen) == 21
+    for name, each in seen.items():
+        if name in LATER:
+            assert each["status"] == "not_configured", each
+            continue
+        assert each["status"] in ("running", "degraded"), each
+        assert each["status"] == "running" or each["reason"], each
+        assert set(each["figures"]) - {"functions"}, name
+        metrics = platform["operator@platform"].get(f"/managers/{name}/metrics")
+        assert metrics["series"] == {"email_sender_manager_status": 1}
+    order = list(seen)
+    assert all(order.index(need) < order.index(name) for name, each in seen.items() for need in each["depends_on"])
+    assert seen["dependency-manager"]["figures"]["deployed_functions"] > 25
+    one = platform["operator@platform"].get("/managers/vectorization/status")
+    assert (one["name"], one["kind"], one["depends_on"]) == ("vectorization", "core", ["central-coordinator"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/managers/nobody/stop", 404),
+        ("/managers/tracing-manager/start", 409),
+        ("/managers/tracing-manager/stop", 409),
+        ("/managers/central-coordinator/stop", 409),
+        ("/managers/security-manager/restart", 409),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_changes_nothing(platform: Platform, path: str, status: int) -> None:
+    before = {name: each["status"] for name, each in statuses(platform).items()}
+    with pytest.raises(ApiError) as refused:
+        platform["operator@platform"].post(path, {})
+    assert refused.value.status == status
+    if status == 409 and "tracing" not in path:
+        assert "api-gateway" in str(refused.value)
+    assert {name: each["status"] for name, each in statuses(platform).items()} == before
+
+
+def test_a_part_that_is_killed_is_seen_within_ten_seconds_and_so_is_its_recovery(platform: Platform) -> None:
+    """Held by SIGSTOP first: killed, it is started again before anybody can look."""
+    pid = platform.cloud.pid("qdrant")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        seen = wait_until(lambda: statuses(platform)["vectorization"], lambda each: each["status"] == "failed", 10)
+        assert seen["reason"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: statuses(platform)["vectorization"]["status"], lambda status: status == "running", 10)
+    told = [each["type"] for each in platform["operator@platform"].get("/events", limit=50)["items"]]
+    assert "manager.failed" in told or wait_until(
+        lambda: [each["type"] for each in platform["operator@platform"].get("/events", limit=50)["items"]],
+        lambda types: {"manager.failed", "manager.recovered"} <= set(types),
+        20,
+    )
+
+
+class Traffic:
+    """Three kinds of work that never stop: events, mail, and searches. What is refused is asked again."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform, self._over = platform, threading.Event()
+        self.refused: Counter[str] = Counter()
+        self.surprises: list[str] = []
+        self.kind = f"Traffic{uuid4().hex[:8]}"
+        self.events: list[str] = []
+        self.runs: list[str] = []
+        self.contacts: list[steps.Json] = []
+        admin = platform["admin@acme"]
+        self._template = steps.add_template(admin)["name"]
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(work,)) for work in (self._tell, self._write, self._read)
+        ]
+
+    def __enter__(self) -> "Traffic":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _repeat(self, work: Callable[[ApiClient], None]) -> None:
+        token = str(self._platform["admin@acme"].http.headers["authorization"]).removeprefix("Bearer ")
+        client = ApiClient(self._platform.api, token)
+        while not self._over.is_set():
+            try:
+                work(client)
+            except Exception as error:  # shown by the test
+                self.surprises.append(repr(error))
+            time.sleep(0.25)
+        client.close()
+
+    def _asked(self, client: ApiClient, path: str, body: Any) -> steps.Json:
+        """Until it is taken, with the same key: a refusal is clean, so asking again is safe."""
+        headers = {"idempotency-key": uuid4().hex}
+        for _ in range(400):
+            answer = client.http.post(path, json=body, headers=headers)
+            if answer.status_code < 300:
+                return dict(answer.json())
+            if answer.status_code == 503 and answer.json().get("code") == "manager_stopped":
+                assert "retry-after" in answer.headers
+                self.refused[path.split("/")[1]] += 1
+                time.sleep(0.1)
+                continue
+            raise AssertionError(f"{path}: {answer.status_code} {answer.text[:300]}")
+        raise AssertionError(f"{path} was never taken")
+
+    def _tell(self, client: ApiClient) -> None:
+        told = self._asked(client, "/events", {"source": "crm", "type": self.kind, "data": {"n": len(self.events)}})
+        self.events.append(str(told["id"]))
+
+    def _write(self, client: ApiClient) -> None:
+        address = f"{uuid4().hex}@people.example"
+        contact = self._asked(client, "/contacts", {"email": address, "name": "Ada Example"})
+        definition = steps.letter(self._template, [contact["id"]], approval=False)
+        workflow = self._asked(client, "/workflows", definition)
+        run = self._asked(client, f"/workflows/{workflow['id']}/execute", {"inputs": {}})
+        self.contacts.append({**contact, "email": address})
+        self.runs.append(str(run["id"]))
+        time.sleep(0.5)
+
+    def _read(self, client: ApiClient) -> None:
+        self._asked(client, "/vectors/search", {"collection": "message_vectors", "text": "hello", "limit": 1})
+
+
+@pytest.mark.timeout(400)
+def test_each_is_stopped_under_traffic_and_nothing_is_lost_or_done_twice(operated: Platform) -> None:
+    platform = operated
+    names = [name for name, each in statuses(platform).items() if each["status"] in ("running", "degraded")]
+    with Traffic(platform) as traffic:
+        for name in names:
+            stopped = change(platform, name, "stop", cascade=True)
+            assert stopped["status"] == "stopped", stopped
+            since = time.monotonic()
+            if name in ROUTES:
+                refusal = wait_until(lambda: answer(platform, name), lambda seen: seen.status_code == 503, 5)  # noqa: B023
+                assert refusal.json()["code"] == "manager_stopped"
+                assert refusal.headers["retry-after"] == "5"
+                assert time.monotonic() - since < 5
+            assert httpx.get(f"{platform.api}/version").status_code == 200
+            time.sleep(0.5)
+            start_all(platform)
+            if name in ROUTES:
+                wait_until(lambda: answer(platform, name).status_code, lambda seen: seen == 200, 5)  # noqa: B023
+    assert traffic.surprises == []
+    assert traffic.refused["events"] > 0
+    assert traffic.refused["vectors"] > 0
+    assert len(traffic.runs) >= 5
+    assert len(traffic.events) >= 20
+
+    admin = platform["admin@acme"]
+    for run in traffic.runs:
+        ended = wait_until(lambda: dict(admin.get(f"/runs/{run}")), lambda seen: seen["status"] in steps.ENDED, 120)  # noqa: B023
+        assert ended["status"] == "succeeded", ended["error"]
+    addresses = {contact["email"] for contact in traffic.contacts}
+    mails = [each["to"] for each in httpx.get(platform.mail).json() if each["to"] in addresses]
+    assert Counter(mails) == Counter(addresses)
+    recorded = wait_until(
+        lambda: [
+            row["id"] for row in platform.look("select id::text from email_sender.events where type = %s", traffic.kind)
+        ],
+        lambda seen: len(seen) >= len(traffic.events),
+        60,
+    )
+    assert Counter(recorded) == Counter(traffic.events)
+
+
+def test_what_operators_do_is_in_the_audit_log(operated: Platform) -> None:
+    change(operated, "logging-manager", "stop")
+    change(operated, "logging-manager", "start")
+    audit = operated["operator@platform"].get("/audit", limit=2)
+    assert [(each["action"], each["object"]) for each in audit["items"]] == [
+        ("manager.start", "logging-manager"),
+        ("manager.stop", "logging-manager"),
+    ]
+    assert audit["items"][0]["subject"]
+    assert audit["broken_at"] is None
+    assert operated["admin@acme"].get("/audit")["items"] == []
+
+
+def test_who_locked_everybody_out_comes_back_by_the_function_itself(operated: Platform) -> None:
+    change(operated, "security-manager", "stop", cascade=True)
+    user = next(user for user in operated.users if user.username == "operator@platform")
+
+    def signs_in() -> int:
+        return httpx.post(
+            f"{operated.api}/auth/token", json={"username": user.username, "password": user.password}
+        ).status_code
+
+    wait_until(signs_in, lambda status: status == 503, 5)
+    function = operated.function("ObserveFunction")
+    operated.aws("lambda").invoke(FunctionName=function, Payload=b'{"start": "api-gateway"}')
+    wait_until(signs_in, lambda status: status == 200, 5)
