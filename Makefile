@@ -8,6 +8,8 @@ ONCE ?=
 VERBOSE ?=
 SAMPLES ?=
 PARAMETERS ?=
+BACKUP ?=
+KEY ?=
 UV_VERSION := 0.13.8
 
 TOOLS := .local/tools
@@ -23,13 +25,19 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run test test-sam check audit build bench deploy lock openapi clean
+.PHONY: help run backup restore test test-sam check audit build bench deploy lock openapi clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## the whole platform on this machine, then its main job (ONCE=1: end after it)
 	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose)
+
+backup: $(VENV)/.ready ## one of the local cloud that is up, copied below ./backups
+	@$(PY) -m local.backup
+
+restore: $(VENV)/.ready ## into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
+	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
 
 # Those that need nothing but a processor run beside the others, which start servers, kill them and wait; and give way.
 QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py

@@ -9,7 +9,6 @@ when it is killed, so it is deployed to again at each start, and whenever it had
 
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +24,8 @@ from local.identities import User
 from local.layout import BUILD, EMBEDDINGS, PORTS, Layout
 from local.ports import HOST, pick
 from local.postgres import Postgres
-from local.processes import Child, Spec, Supervisor
+from local.processes import Child, Spec, Supervisor, python_spec
+from local.qdrant.spec import qdrant_spec
 
 STACK = "email-sender-local"
 REGION = "us-east-1"
@@ -35,7 +35,7 @@ LAYER_BUCKET = "local-layers"
 TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"
 OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model": "llama3.2"}'
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
-_ROLES = ("app", "platform")
+_ROLES = ("app", "platform", "backup")
 
 type Report = Callable[[str], None]
 
@@ -87,6 +87,10 @@ class LocalCloud:
         self._started = True
 
     @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    @property
     def api_url(self) -> str:
         return f"http://{HOST}:{self.ports['api']}"
 
@@ -123,10 +127,8 @@ class LocalCloud:
             self.ports[part] = pick(part, preferred, self._report, self.ports.values())
 
     def _qdrant(self) -> Spec:
-        return self._python(
-            "local.qdrant",
-            ["--data", str(self._layout.directory("qdrant"))],
-            ["--grpc-port", str(self.ports["qdrant-grpc"]), "--http-port", str(self.ports["qdrant"])],
+        return qdrant_spec(
+            self._layout.directory("qdrant"), self._log("qdrant.out"), self.ports["qdrant-grpc"], self.ports["qdrant"]
         )
 
     def _mail_sink(self) -> Spec:
@@ -146,9 +148,8 @@ class LocalCloud:
         )
 
     def _python(self, module: str, *options: list[str]) -> Spec:
-        name = module.rpartition(".")[2]
-        argv = [sys.executable, "-m", module, *(each for group in options for each in group)]
-        return Spec(name, argv, self._log(f"{name}.out"), environment=dict(os.environ))
+        log = self._log(f"{module.rpartition('.')[2]}.out")
+        return python_spec(module, log, *(each for group in options for each in group))
 
     def _log(self, name: str) -> Path:
         return self._layout.logs / f"{name}.log"
@@ -179,6 +180,7 @@ class LocalCloud:
             "DatabaseSsl": "disable",
             "DatabaseAppSecretArn": secrets["app"],
             "DatabasePlatformSecretArn": secrets["platform"],
+            "DatabaseBackupSecretArn": secrets["backup"],
             "DatabaseOwnerSecretArn": owner,
             "QdrantHost": HOST,
             "QdrantGrpcPort": str(self.ports["qdrant-grpc"]),
@@ -240,6 +242,8 @@ class LocalCloud:
             "user_pool_client_id": self.outputs["UserPoolClientId"],
             "uploads_bucket": self.outputs["UploadsBucket"],
             "inbound_bucket": self.outputs["InboundBucket"],
+            "backups_bucket": self.outputs["BackupsBucket"],
+            "backup_machine": self.outputs["BackupMachine"],
             "users": [user.shown() for user in self.users],
             "postgres": self.database_url,
             "qdrant": {

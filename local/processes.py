@@ -135,6 +135,11 @@ class Supervisor:
         return len(child.restarts) <= RESTARTS_A_MINUTE
 
 
+def python_spec(module: str, log: Path, *options: str) -> Spec:
+    """A module of ours as a process, named after its last part."""
+    return Spec(module.rpartition(".")[2], [sys.executable, "-m", module, *options], log, environment=dict(os.environ))
+
+
 def log_tail(log: Path, start: int = 0) -> str:
     """The last lines of a log, from byte `start` on, indented."""
     with log.open("rb") as file:

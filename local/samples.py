@@ -39,6 +39,7 @@ EXPECTED: dict[str, Any] = {
     "vectors/bulk_plan": "not_found",
     "vectors/bulk_chunk": "not_found",
     "vectors/job_steps": "not_found",
+    "vectors/backup_points": "not_found",
     "vectors/sweep": {"started": 0},
     "vectors/prepare": {"made": []},
     "messaging/handler.contacts": 200,
@@ -73,6 +74,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/recorder": {"batchItemFailures": []},
     "coordinator/relay": {},
     "coordinator/housekeeping": {},
+    "coordinator/backup_steps": "not_found",
     "coordinator/migrate": {"applied": []},
 }
 

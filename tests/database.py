@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one cluster a session, migrated, its two roles able to sign in. Loaded as a plugin."""
+"""A real PostgreSQL for tests: one cluster a session, migrated, its roles able to sign in. Loaded as a plugin."""
 
 import os
 import secrets
@@ -77,7 +77,7 @@ def cluster() -> Iterator[Cluster]:
         server.prepare()
         key_file = home / "key"
         key_file.write_bytes(os.urandom(32))
-        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
+        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup")}
         supervisor.start(server.spec())
         prepare(server, passwords)
         yield Cluster(server, passwords, key_file)

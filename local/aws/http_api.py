@@ -46,10 +46,10 @@ def explode(api_id: str, resource: dict[str, Any]) -> tuple[Resources, list[str]
         if "x-amazon-apigateway-integration" not in operation:
             continue
         when = {"Condition": only_if} if only_if else condition
-        integration = _integration(api_id, key, operation["x-amazon-apigateway-integration"])
-        # One a function, not one a route: a stack has 500 resources at most.
-        integration_id = _id(api_id, "Integration", json.dumps([integration, when], sort_keys=True))
-        made[integration_id] = integration | when
+        # Routes to one function share its integration: a stack has 500 resources, and AWS makes none for a route.
+        integration = _integration(api_id, key, operation["x-amazon-apigateway-integration"]) | when
+        integration_id = _id(api_id, "Integration", json.dumps(integration, sort_keys=True))
+        made[integration_id] = integration
         route = {"ApiId": {"Ref": api_id}, "RouteKey": key}
         route["Target"] = {"Fn::Join": ["/", ["integrations", {"Ref": integration_id}]]}
         security = operation.get("security", body.get("security", []))

@@ -44,6 +44,8 @@ _PLATFORM_READS = {
     "vector_changes": {"*"},
     "served_collections": {"*"},
     "vector_writes": {"collection"},
+    "backups": {"*"},
+    "backup_objects": {"*"},
 }
 
 
@@ -196,7 +198,7 @@ def test_a_tenant_sees_of_the_tenants_itself_alone(app_role: Database, two: tupl
         assert [row["id"] for row in conn.execute("select id from tenants").fetchall()] == [two[0]]
 
 
-@pytest.mark.parametrize("role", ["app", "platform"])
+@pytest.mark.parametrize("role", ["app", "platform", "backup"])
 def test_a_role_owns_nothing_and_cannot_go_around_the_walls(cluster: Cluster, role: str) -> None:
     (found,) = cluster.look(
         "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication from pg_roles where rolname = %s",
@@ -212,7 +214,46 @@ def test_a_role_owns_nothing_and_cannot_go_around_the_walls(cluster: Cluster, ro
     )
 
 
-@pytest.mark.parametrize("role", ["app", "platform"])
+def test_the_backup_reads_every_row_of_everybody_and_writes_nothing(
+    cluster: Cluster, two: tuple[UUID, UUID], tables: list[str]
+) -> None:
+    everything = cluster.look(
+        "select c.relname as name, c.relispartition as part from pg_class c "
+        "where c.relnamespace = 'email_sender'::regnamespace and c.relkind in ('r', 'p')"
+    )
+    database = cluster.database("backup")
+    try:
+        for each in everything:
+            with database.platform() as conn:
+                may = "select has_table_privilege('backup', %s, %s) as may"
+                named = f"email_sender.{each['name']}"
+                found = conn.execute(may, [named, "select"]).fetchone()
+                assert found == {"may": not each["part"]}, each
+                assert conn.execute(may, [named, "insert,update,delete,truncate,references,trigger"]).fetchone() == {
+                    "may": False
+                }, each
+        for name in tables:
+            with database.platform() as conn:
+                rows = conn.execute(sql.SQL("select tenant_id from {}").format(sql.Identifier(name))).fetchall()
+            assert set(two) <= {row["tenant_id"] for row in rows}, name
+        with database.platform() as conn:
+            conn.execute("set transaction read write")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute("delete from contacts")
+    finally:
+        database.close()
+
+
+def test_a_table_that_is_sealed_later_is_read_by_the_backup_too(cluster: Cluster) -> None:
+    with cluster.owner() as conn, conn.transaction(force_rollback=True):
+        conn.execute("create table later (tenant_id uuid not null)")
+        conn.execute("select seal('later', 'select')")
+        conn.execute("insert into later values (gen_random_uuid())")
+        conn.execute("set local role backup")
+        assert conn.execute("select count(*) as n from later").fetchone() == {"n": 1}
+
+
+@pytest.mark.parametrize("role", ["app", "platform", "backup"])
 @pytest.mark.parametrize(
     "statement",
     [
@@ -226,8 +267,11 @@ def test_a_role_owns_nothing_and_cannot_go_around_the_walls(cluster: Cluster, ro
     ],
 )
 def test_a_role_cannot_take_the_walls_down(cluster: Cluster, role: str, statement: str) -> None:
-    with psycopg.connect(cluster.conninfo(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        conn.execute(statement.encode())
+    with psycopg.connect(cluster.conninfo(role)) as conn:
+        # The backup's role asks for no writes by itself; that is not what holds it.
+        conn.execute("set transaction read write")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(statement.encode())
 
 
 def test_the_platform_reads_what_it_needs_and_no_content(
@@ -249,13 +293,19 @@ def test_the_platform_reads_what_it_needs_and_no_content(
                     conn.execute(query)
 
 
-def test_the_platform_writes_only_events_and_what_is_served(cluster: Cluster) -> None:
+def test_the_platform_writes_only_events_what_is_served_and_backups(cluster: Cluster) -> None:
     granted = cluster.look(
         "select table_name as t, privilege_type as p from information_schema.role_table_grants "
         "where grantee = 'platform' and privilege_type <> 'SELECT' order by 1, 2"
     )
     assert [(row["t"], row["p"]) for row in granted] == [
         ("audit_log", "INSERT"),
+        ("backup_objects", "DELETE"),
+        ("backup_objects", "INSERT"),
+        ("backup_objects", "UPDATE"),
+        ("backups", "DELETE"),
+        ("backups", "INSERT"),
+        ("backups", "UPDATE"),
         ("circuit_breakers", "DELETE"),
         ("events", "INSERT"),
         ("failed_events", "DELETE"),
@@ -382,4 +432,14 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
         conn.execute(
             "insert into served_collections (name, stored_as, size, distance, lexical) "
             "values ('c', 'c-1', 8, 'Cosine', false) on conflict do nothing"
+        )
+        backup = UUID(int=1)
+        conn.execute(
+            "insert into backups (id, started_at, location) values (%s, now(), 's3://b/f') on conflict do nothing",
+            [backup],
+        )
+        conn.execute(
+            "insert into backup_objects (backup_id, collection, part, after, position, key, points, checksum, bytes, "
+            "sha256) values (%s, 'c', 0, '', 'p', 'k', 1, 1, 1, 'x') on conflict do nothing",
+            [backup],
         )

@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache, partial
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from coordinator.checks import Kept, checks
+from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.bus_consumers import BusConsumers, Listener
 from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.parts import DeployedParts
 from email_sender.adapters.postgres.audit import PostgresAudit
+from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.dump import PostgresDump
 from email_sender.adapters.postgres.event_history import PostgresEventHistory
 from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
@@ -24,6 +28,7 @@ from email_sender.adapters.postgres.managers import manager_units
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.probes import http
 from email_sender.adapters.sqs import SqsQueues
+from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.failing import Redrive
 from email_sender.coordination.gate import Gate
 from email_sender.coordination.managers import Lifecycle, ManagerUnits
@@ -31,12 +36,12 @@ from email_sender.coordination.observing import Observer, StatusService
 from email_sender.coordination.recording import Recorder
 from email_sender.coordination.registry import Graph
 from email_sender.coordination.replaying import Replay
-from email_sender.kit.ambient import now
+from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
-from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty
+from email_sender.kit.config import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.gate import gate_of
 from email_sender.kit.http import BASE_PATH
-from email_sender.kit.resources import database, platform_database
+from email_sender.kit.resources import backup_database, database, platform_database
 from email_sender.kit.telemetry import NAMESPACE
 
 
@@ -104,6 +109,20 @@ def directory() -> Directory:
 
 
 @cache
+def backup_steps() -> BackupSteps:
+    settings = BackupSettings.from_environment()
+    return BackupSteps(
+        PostgresBackups(platform()),
+        PostgresDump(backup_database()),
+        S3Backups(lambda: client("s3"), settings.backups_bucket),
+        settings.version,
+        timedelta(days=settings.backup_retention_days),
+        now,
+        new_id,
+    )
+
+
+@cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database())
 
@@ -111,6 +130,12 @@ def idempotency() -> PostgresIdempotency:
 @cache
 def gate() -> Gate:
     return gate_of(_database())
+
+
+@cache
+def platform_gate() -> Gate:
+    """For functions that have no role but the platform's."""
+    return gate_of(platform())
 
 
 @cache

@@ -22,6 +22,7 @@ type Probe = Callable[[], None]
 
 # The relay puts an event again after 15 seconds, then more: what the recorder has not had for so long is late.
 _LATE_SECONDS = 120.0
+_BACKUP_SECONDS = 26 * 3600.0
 # The observer's clock rings every minute.
 _UNSEEN_SECONDS = 180.0
 
@@ -63,6 +64,7 @@ def checks(
         "security-manager": partial(_audit, facts),
         "tenant-manager": partial(_tenants, facts),
         "orchestrator": partial(_runs, facts, deployment),
+        "backup-manager": partial(_backups, facts),
         "error-manager": partial(_failed, facts, deployment),
         "monitoring-manager": partial(_observation, facts),
         "metrics-manager": partial(_series, probes),
@@ -162,6 +164,17 @@ def _failed(facts: Facts, deployment: Deployed) -> Finding:
     figures = {"events_failed": failed, "events_parked": parked, "circuits_open": known["circuits_open"]}
     said = f"{failed + parked} events failed for good: GET /events/failed says why."
     return finding({said: failed + parked > 0, **_off(deployment, "error-manager")}, figures)
+
+
+def _backups(facts: Facts) -> Finding:
+    known = facts()
+    age, failed = known["backup_seconds_ago"], known["backup_last_failed"]
+    wrong = {
+        "There is no backup yet.": age is None,
+        "The last whole backup is older than a day and two hours.": age is not None and age > _BACKUP_SECONDS,
+        "The last backup failed: its row says why.": bool(failed),
+    }
+    return finding(wrong, {"last_backup_seconds_ago": age, "backups": known["backups"]})
 
 
 def _observation(facts: Facts) -> Finding:

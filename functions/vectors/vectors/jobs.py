@@ -1,14 +1,18 @@
-"""The part of the composition root that only jobs need: the platform's role, exports, other engines."""
+"""The part of the composition root that only jobs and backups need: the platform's role, exports, other engines."""
 
 from functools import cache
 
+from email_sender.adapters.backup_points import S3BackupPoints
+from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.exports import S3Exports
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
+from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.jobs import PostgresRegistry
 from email_sender.adapters.qdrant.copying import QdrantCopying
+from email_sender.backups.points import PointsBackup
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
-from email_sender.kit.config import VaultSettings
+from email_sender.kit.config import BackupSettings, VaultSettings
 from email_sender.kit.resources import key_wrapper, platform_database
 from email_sender.vectors.job_steps import JobSteps
 from email_sender.vectors.preparing import Preparation
@@ -46,6 +50,12 @@ def job_steps() -> JobSteps:
     exports = S3Exports(lambda: client("s3"), import_settings().uploads_bucket)
     sources = JobSources(copying(), exports, models(), _archive, _secret)
     return JobSteps(job_units(), registry(), copying(), sources, exports, now, new_id)
+
+
+@cache
+def points_backup() -> PointsBackup:
+    store = S3Backups(lambda: client("s3"), BackupSettings.from_environment().backups_bucket)
+    return PointsBackup(PostgresBackups(platform_database()), S3BackupPoints(store), copying())
 
 
 @cache

@@ -11,7 +11,7 @@ import base64
 import gzip
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -41,7 +41,7 @@ class S3Exports:
         page = source.page(done.ordinal, done.position, _POINTS)
         if page is None:
             return replace(done, done=True)
-        lines = b"".join(_line(each) for each in page.points)
+        lines = lines_of(page.points)
         key = f"{_part(job.id, done.ordinal)}{done.position or _FIRST}.ndjson.gz"
         # No time in it: the same points give the same bytes.
         self._put(key, gzip.compress(lines, compresslevel=1, mtime=0))
@@ -106,7 +106,17 @@ class ExportedPoints:
 
     def page(self, part: int, after: str | None, limit: int, *, vectors: bool = True) -> PageOf | None:  # noqa: ARG002  # the port's
         found = self._exports.next_object(self._export_id, part, after)
-        return PageOf(list(_points(found[1])), found[0]) if found else None
+        return PageOf(points_of(found[1]), found[0]) if found else None
+
+
+def lines_of(points: Sequence[Stored]) -> bytes:
+    """A point a line."""
+    return b"".join(map(_line, points))
+
+
+def points_of(lines: bytes) -> list[Stored]:
+    """What `lines_of` was given."""
+    return list(_points(lines))
 
 
 def _part(export_id: UUID, ordinal: int) -> str:

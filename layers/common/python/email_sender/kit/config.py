@@ -57,5 +57,14 @@ class VaultSettings(Settings):
     key_wrapper: Annotated[str, Field(pattern=r"^(kms:.+|file:.+)$")]
 
 
+class BackupSettings(Settings):
+    """The role that reads everything is signed in as where there is something to dump: nowhere else."""
+
+    backups_bucket: NonEmpty
+    backup_retention_days: Annotated[int, Field(ge=1)] = 35
+    backup_user: NonEmpty = "backup"
+    backup_secret_arn: str = ""
+
+
 class BusSettings(Settings):
     event_bus: NonEmpty

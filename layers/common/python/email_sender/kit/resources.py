@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import InvalidInput
 from email_sender.kit.clients import client
-from email_sender.kit.config import DatabaseSettings, PlatformDatabaseSettings, VaultSettings
+from email_sender.kit.config import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
 from email_sender.security.ports import KeyWrapper
 
 
@@ -26,6 +26,16 @@ def platform_database(timeout: float = 5.0) -> Database:
             update={"database_user": platform.platform_user, "database_secret_arn": platform.platform_secret_arn}
         ),
         timeout,
+    )
+
+
+def backup_database() -> Database:
+    """As the role that reads everything and writes nothing."""
+    settings, backup = DatabaseSettings.from_environment(), BackupSettings.from_environment()
+    return database(
+        settings.model_copy(
+            update={"database_user": backup.backup_user, "database_secret_arn": backup.backup_secret_arn}
+        )
     )
 
 

@@ -24,6 +24,10 @@ select
     (select count(*) from circuit_breakers where state <> 'closed' and changed_at > now() - interval '10 minutes')
         as circuits_open,
     (select count(*) from notification_deliveries where state in ('due', 'sending')) as notifications_due,
+    (select count(*) from backups where status = 'completed') as backups,
+    (select extract(epoch from now() - max(finished_at)) from backups where status = 'completed') as backup_seconds_ago,
+    (select (status = 'failed')::int from backups where status <> 'running' order by started_at desc limit 1)
+        as backup_last_failed,
     (select count(*) from tenants where kind = 'customer') as tenants,
     (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'email_sender' and c.relkind in ('r', 'p') and not c.relispartition
