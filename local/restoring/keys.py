@@ -52,7 +52,7 @@ def _wrapper(key: str) -> KeyWrapper:
     if kind == "kms":
         import boto3
 
-        return KmsKeyWrapper(boto3.client("kms"), arn)
+        return KmsKeyWrapper(boto3.client("kms", region_name=arn.split(":")[3]), arn)
     if not Path(key).is_file():
         raise NotRestorable(f"There is no wrapping key {key}.")
     return FileKeyWrapper(Path(key))

@@ -1,6 +1,10 @@
 """Who speaks for whom on the bus."""
 
 import json
+import os
+import signal
+import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -11,6 +15,8 @@ import pytest
 from local.client import ApiError, wait_until
 from tests.conftest import Platform
 from tests.e2e import steps
+from tests.e2e.killing import kill_workers
+from tests.e2e.streams import EVENTS, Foreign
 
 ACCOUNT = "000000000000"
 
@@ -27,6 +33,21 @@ def put(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> N
         ]
     )
     assert answer["FailedEntryCount"] == 0
+
+
+def test_every_foreign_event_is_stored_once_though_recorder_and_postgresql_are_killed(platform: Platform) -> None:
+    """The emulator itself is left alone: what it was given and forgot would be its loss."""
+    with Foreign(platform, EVENTS) as stream:
+        for part in ("workers", "postgres", "workers"):
+            time.sleep(1)
+            if part == "workers":
+                kill_workers(platform)
+            else:
+                os.kill(platform.cloud.pid(part), signal.SIGKILL)
+    assert len(stream.put) == EVENTS
+    # A batch whose recorder died is seen again after its queue's three minutes.
+    wait_until(lambda: len(stream.recorded()), lambda seen: seen >= EVENTS, 240)
+    assert stream.recorded() == Counter(stream.put)
 
 
 def recorded(platform: Platform, username: str, kind: str) -> list[steps.Json]:

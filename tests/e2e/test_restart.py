@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform, start_platform
 from tests.e2e import steps
 from tests.e2e.killing import kill_workers
+from tests.e2e.streams import KILLS, Stream, stored_once
 from tests.fakes import mailboxes
 
 PORTS = {
@@ -146,6 +148,34 @@ def count(client: ApiClient, collection: str) -> int:
     return int(next(each["count"] for each in items if each["name"] == collection))
 
 
+@pytest.mark.skipif(not KILLS, reason="the whole measure: EVENTS=10000 KILLS=20")
+@pytest.mark.timeout(3600)
+def test_a_stream_of_events_is_stored_once_through_many_kills(own: Platform) -> None:
+    """Relay and recorder, PostgreSQL, and every fifth time the whole local cloud at once."""
+    chance = random.Random(os.environ.get("SEED", "7"))
+    with Stream(own, pause=0.25) as stream:
+        for number in range(KILLS):
+            time.sleep(chance.uniform(0.5, 5))
+            if number % 5 == 4:
+                for part in ("postgres", "qdrant", "mail_sink", "aws"):
+                    kill(own, part)
+                wait_until(lambda: signs_in(own), bool, 240)
+            elif number % 2:
+                kill(own, "postgres")
+            else:
+                kill_workers(own)
+    stored_once(stream, 900)
+
+
+def signs_in(platform: Platform) -> bool:
+    user = next(user for user in platform.cloud.users if user.username == "admin@acme")
+    try:
+        ApiClient.sign_in(platform.api, user.username, user.password).close()
+    except (ApiError, httpx.HTTPError):
+        return False
+    return True
+
+
 def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
     admin = own["admin@acme"]
     done = steps.import_mailbox(admin, mailboxes.ordinary(12))
@@ -158,12 +188,13 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
     assert before[1] == 12
     assert len(before[2]) == 3
 
-    for part in ("postgres", "qdrant", "mail_sink"):
-        kill(own, part)
+    with Stream(own, pause=0.5) as stream:
+        for part in ("postgres", "qdrant", "mail_sink"):
+            kill(own, part)
+            kill_workers(own)
+            come_back(own, before)
+        kill(own, "aws")
         come_back(own, before)
-
-    kill(own, "aws")
-    come_back(own, before)
     user = next(user for user in own.cloud.users if user.username == "admin@acme")
     again = ApiClient.sign_in(own.api, user.username, user.password)
     # The engine forgot the run with everything else; the sweep says so, and no run is stuck.
@@ -174,6 +205,8 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
         150,
     )
     again.close()
+    # Whatever was killed while they were told, each event is there once.
+    stored_once(stream, 300)
     assert ended["status"] == "failed"
     assert "no longer knows" in ended["error"]["message"]
 

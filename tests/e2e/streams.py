@@ -1,0 +1,135 @@
+"""Publishers that never give up: what they were told is written, and what they were not they write again."""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from psycopg.conninfo import make_conninfo
+
+from email_sender.adapters.eventbridge import EventBridgeBus
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.unit import Units
+from email_sender.coordination.events import Event
+from email_sender.errors import Unavailable
+from email_sender.kit.ambient import new_id
+from local.client import wait_until
+from local.database import TENANTS
+from tests.conftest import Platform
+
+# EVENTS=10000 KILLS=20 for the whole measure (docs/benchmarks.md).
+EVENTS = int(os.environ.get("EVENTS", "900"))
+KILLS = int(os.environ.get("KILLS", "0"))
+_BATCH = 10
+_PUBLISHERS = 3
+
+
+class Stream:
+    """Events of this kind from three publishers at once, ten in a transaction, until all are acknowledged."""
+
+    def __init__(self, platform: Platform, number: int = EVENTS, pause: float = 0.0) -> None:
+        self.kind = f"Stream{uuid4().hex[:8]}"
+        self.acknowledged: list[UUID] = []
+        self.surprises: list[str] = []
+        self._platform, self._pause = platform, pause
+        share = number // _PUBLISHERS // _BATCH
+        self._threads = [threading.Thread(target=self._publish, args=(share,)) for _ in range(_PUBLISHERS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(600)
+
+    def recorded(self) -> Counter[UUID]:
+        rows = self._platform.look("select id from email_sender.events where type = %s", self.kind)
+        return Counter(row["id"] for row in rows)
+
+    def _publish(self, transactions: int) -> None:
+        secret = self._platform.cloud.layout.secret("app.password")
+        database = Database(
+            lambda: make_conninfo(self._platform.cloud.database_url, user="app", password=secret), timeout=2.0
+        )
+        bus = EventBridgeBus(lambda: self._platform.aws("events"), self._platform.cloud.outputs["BusName"])
+        units = Units(database, bus)
+        for _ in range(transactions):
+            events = [self._event() for _ in range(_BATCH)]
+            until_done(lambda: _write(units, events), self.surprises)  # noqa: B023
+            self.acknowledged += [each.id for each in events]
+            time.sleep(self._pause)
+        database.close()
+
+    def _event(self) -> Event:
+        tenant = TENANTS[0].id
+        event_id = new_id()
+        return Event(event_id, self.kind, "tenant", tenant, str(event_id), datetime.now(UTC), application="stream")
+
+
+def _write(units: Units, events: Sequence[Event]) -> None:
+    with units(events[0].tenant_id) as unit:
+        for each in events:
+            unit.emit(each)
+        unit.commit()
+
+
+def until_done(work: Callable[[], Any], surprises: list[str]) -> None:
+    """What a client does that is not answered: the same again."""
+    for _ in range(1_000):
+        try:
+            work()
+        except Unavailable:
+            time.sleep(0.2)
+        except Exception as error:  # shown by the test
+            surprises.append(repr(error))
+            return
+        else:
+            return
+    surprises.append("never acknowledged")
+
+
+def stored_once(stream: Stream, seconds: float) -> None:
+    wait_until(lambda: len(stream.recorded()), lambda seen: seen >= len(stream.acknowledged), seconds)
+    assert stream.surprises == []
+    assert stream.recorded() == Counter(stream.acknowledged)
+
+
+class Foreign:
+    """Another system's events, put on the bus by three publishers."""
+
+    def __init__(self, platform: Platform, number: int) -> None:
+        self.kind = f"Foreign{uuid4().hex[:8]}"
+        self.put: list[str] = []
+        self._platform, self._number = platform, number
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._publish) for _ in range(_PUBLISHERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(300)
+
+    def recorded(self) -> Counter[str]:
+        rows = self._platform.look("select payload->>'n' as n from email_sender.events where type = %s", self.kind)
+        return Counter(row["n"] for row in rows)
+
+    def _publish(self) -> None:
+        client, bus = self._platform.aws("events"), self._platform.cloud.outputs["BusName"]
+        for _ in range(self._number // _PUBLISHERS // _BATCH):
+            names = [uuid4().hex for _ in range(_BATCH)]
+            entries = [
+                {"EventBusName": bus, "Source": "erp", "DetailType": self.kind, "Detail": json.dumps({"n": name})}
+                for name in names
+            ]
+            assert client.put_events(Entries=entries)["FailedEntryCount"] == 0
+            self.put += names
