@@ -1,9 +1,10 @@
-"""The recorder: a batch from the queue into `events`, against COPY of the same rows."""
+"""The recorder against COPY of the same rows; a change's event on the bus against PutEvents alone."""
 
 import json
 import os
 import secrets
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,23 +15,29 @@ from uuid import UUID
 import psycopg
 
 from benchmarks.stage import Context, silence
+from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import PostgresEventLog
-from email_sender.coordination.events import Event
+from email_sender.adapters.postgres.unit import Units
+from email_sender.coordination.events import BusEntry, Event
 from email_sender.coordination.recording import Recorder
 from email_sender.kit.ambient import new_id, now
+from local.aws.deploy import session
 from local.database import DATABASE, TENANTS, prepare
 from local.ports import pick
 from local.postgres import HOST, Postgres
-from local.processes import Supervisor
+from local.processes import Spec, Supervisor
 
 _BATCH = 1_000
 _RUNS = 11
+_CHANGES = 200
 _TENANT: UUID = TENANTS[0].id
 
 
 def measure(scratch: Path) -> list[dict[str, Any]]:
-    with _database(scratch) as (owner, platform):
+    with _database(scratch) as (owner, platform, app):
+        outbox = _outbox(scratch, app)
+        owner.execute("delete from outbox")
         handle = _handler(platform)
         ours, theirs = [], []
         for _ in range(_RUNS + 1):
@@ -47,25 +54,65 @@ def measure(scratch: Path) -> list[dict[str, Any]]:
     return [
         {"measure": f"recorder: events stored, batches of {_BATCH:,}", "value": rate, "unit": "events/s",
          "compared_with": "COPY of the same rows", "compared_value": copied, "at_least": 0.4, "runs": _RUNS},
+        outbox,
     ]  # fmt: skip
 
 
+def _outbox(scratch: Path, app: Database) -> dict[str, Any]:
+    """A transaction with one event, and the event on the bus; in turns with PutEvents of the same entry."""
+    with _bus(scratch) as bus:
+        units = Units(app, bus)
+        ours, theirs = [], []
+        for event in _events()[: _CHANGES + 10]:
+            ours.append(_seconds(_change, units, event))
+            entry = BusEntry(event.source, event.type, json.dumps(event.detail()))
+            theirs.append(_seconds(bus.put, [entry]))
+    # The first of each open connections.
+    change, put = (statistics.median(each[10:]) * 1_000 for each in (ours, theirs))
+    return {
+        "measure": "outbox: a change, committed and on the bus, p50", "value": change, "unit": "ms",
+        "compared_with": "PutEvents alone", "compared_value": put, "at_most": 2.0, "runs": _CHANGES,
+    }  # fmt: skip
+
+
+def _change(units: Units, event: Event) -> None:
+    with units(event.tenant_id) as unit:
+        unit.emit(event)
+        unit.commit()
+
+
 @contextmanager
-def _database(scratch: Path) -> Iterator[tuple[psycopg.Connection[Any], Database]]:
+def _bus(scratch: Path) -> Iterator[EventBridgeBus]:
+    """On the emulator, which is what is local; on AWS PutEvents takes some ten milliseconds more, of both."""
+    port = pick("aws", 35466, print)
+    argv = [sys.executable, "-m", "local.aws", "--port", str(port), "--api-port", str(pick("api", 35480, print))]
+    argv += ["--state", str(scratch / "aws"), "--smtp", f"{HOST}:1", "--log", str(scratch / "aws.log")]
+    with Supervisor() as supervisor:
+        supervisor.start(Spec("aws", argv, scratch / "aws.out.log", environment=dict(os.environ)))
+        client = session(f"http://{HOST}:{port}")("events")
+        client.create_event_bus(Name="bench")
+        yield EventBridgeBus(lambda: client, "bench")
+
+
+@contextmanager
+def _database(scratch: Path) -> Iterator[tuple[psycopg.Connection[Any], Database, Database]]:
     server = Postgres(scratch / "postgres", pick("postgres", 35432, print))
     server.prepare()
-    password = secrets.token_urlsafe(16)
+    passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
     with Supervisor() as supervisor:
         supervisor.start(server.spec())
-        prepare(server, {"app": secrets.token_urlsafe(16), "platform": password})
-        platform = Database(
-            lambda: f"host={HOST} port={server.port} dbname={DATABASE} user=platform password={password}"
-        )
+        prepare(server, passwords)
+        app, platform = (_of_role(server, role, password) for role, password in passwords.items())
         with psycopg.connect(
             server.url(DATABASE), autocommit=True, options="-c search_path=email_sender,public"
         ) as owner:
-            yield owner, platform
+            yield owner, platform, app
         platform.close()
+        app.close()
+
+
+def _of_role(server: Postgres, role: str, password: str) -> Database:
+    return Database(lambda: f"host={HOST} port={server.port} dbname={DATABASE} user={role} password={password}")
 
 
 def _handler(platform: Database) -> Callable[[dict[str, Any]], None]:
@@ -154,7 +201,7 @@ def _queued(events: Sequence[Event]) -> dict[str, Any]:
     }
 
 
-def _seconds[**P](work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> float:
+def _seconds[**P](work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> float:
     started = time.perf_counter()
     work(*args, **kwargs)
     return time.perf_counter() - started

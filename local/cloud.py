@@ -37,6 +37,8 @@ OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
 _ROLES = ("app", "platform", "backup")
 
+_DEPLOYMENTS, _PAUSE_SECONDS = 4, 3
+
 type Report = Callable[[str], None]
 
 
@@ -260,13 +262,22 @@ class LocalCloud:
             threading.Thread(target=self._deploy_again, name="deploys-again", daemon=True).start()
 
     def _deploy_again(self) -> None:
-        try:
-            self._wait_for_aws()
-            self._deploy()
-        except Exception as error:  # a thread's last word
-            self._report(f"The deployment to the new AWS failed: {error}. Stop with Ctrl-C and run `make run` again.")
-        else:
-            self._report("AWS is back and deployed to; passwords are new, see .local/endpoints.json")
+        """What it needs may be on its way back, too: where everything was killed, PostgreSQL takes seconds."""
+        for left in reversed(range(_DEPLOYMENTS)):
+            try:
+                self._wait_for_aws()
+                self._deploy()
+            except Exception as error:  # a thread's last word
+                if left:
+                    self._report(f"The deployment to the new AWS failed and is tried again: {error}")
+                    time.sleep(_PAUSE_SECONDS)
+                    continue
+                self._report(
+                    f"The deployment to the new AWS failed: {error}. Stop with Ctrl-C and run `make run` again."
+                )
+            else:
+                self._report("AWS is back and deployed to; passwords are new, see .local/endpoints.json")
+                return
 
     def _wait_for_aws(self) -> None:
         deadline = time.monotonic() + 60

@@ -1,6 +1,6 @@
 """Whose an event is: by the outbox and the registered sources, never by its own word."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -30,11 +30,13 @@ class FakeLog:
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         return {each: self.sources[each] for each in sources if each in self.sources}
 
-    def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
+    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+        moved = {each: self.outbox.pop(each) for each in dict.fromkeys(ids) if each in self.outbox}
+        return moved.keys(), self.store(list(moved.values()))
+
+    def store(self, events: Sequence[StoredEvent]) -> int:
         new = {each.id: each for each in events if each.id not in self.events}
         self.events |= new
-        for each in announced:
-            del self.outbox[each]
         return len(new)
 
 

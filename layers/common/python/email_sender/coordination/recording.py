@@ -1,6 +1,6 @@
 """What came over the bus, kept once: ours as we wrote it, others' as it came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -33,8 +33,14 @@ class EventLog(Protocol):
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         """The tenant of each registered (account, source)."""
 
-    def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
-        """Store what is not there, take `announced` from the outbox, in one transaction. Returns how many were new."""
+    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+        """Store what the outbox holds under these ids, as it was written, and take it from there, in one transaction.
+
+        Returns which it held, and how many were new.
+        """
+
+    def store(self, events: Sequence[StoredEvent]) -> int:
+        """Store what is not there. Returns how many were new."""
 
 
 class Recorder:
@@ -48,14 +54,14 @@ class Recorder:
         without that is another system's, and belongs to whom its account and source are registered for.
         """
         claimed = {event.id: own for event in batch if (own := _claimed_id(event)) is not None}
-        announced = self._log.announced(list(claimed.values()))
-        recorded = self._log.recorded([own for own in claimed.values() if own not in announced])
-        known = {*announced, *recorded}
-        foreign = [event for event in batch if claimed.get(event.id) not in known]
+        moved, new = self._log.move(list(claimed.values()))
+        # After the move, and not with it: what another recorder moved meanwhile is recorded by now.
+        recorded = self._log.recorded([own for own in claimed.values() if own not in moved])
+        foreign = [event for event in batch if (own := claimed.get(event.id)) not in moved and own not in recorded]
+        if not foreign:
+            return new
         tenants = self._log.tenants_of([(event.account, event.source) for event in foreign])
-        ours = {own: announced[own] for own in claimed.values() if own in announced}
-        others = [_foreign(event, tenants) for event in foreign]
-        return self._log.store([*ours.values(), *others], list(ours))
+        return new + self._log.store([_foreign(event, tenants) for event in foreign])
 
 
 class Owners:

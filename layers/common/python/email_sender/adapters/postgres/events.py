@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,24 @@ select * from jsonb_to_recordset(%s::jsonb) as row (
     occurred_at timestamptz, correlation_id text, causation_id text
 )
 on conflict do nothing
+"""
+# From the outbox into `events` without a way through this process: its rows are what is stored. Those that another
+# recorder is moving are waited for, in one order, and found recorded afterwards.
+_MOVE = """
+with due as materialized (
+    select * from outbox where id = any(%s) order by sequence for update
+), kept as (
+    insert into events (id, type, payload, source, tenant_id, aggregate_id, sequence, occurred_at, correlation_id,
+                        causation_id)
+    select id, type, detail || jsonb_build_object('sequence', sequence), source, tenant_id, detail->>'aggregate_id',
+           sequence, (detail->>'occurred_at')::timestamptz, detail->>'correlation_id', detail->>'causation_id'
+    from due
+    on conflict do nothing
+    returning 1
+), gone as (
+    delete from outbox where sequence in (select sequence from due)
+)
+select (select array_agg(id) from due) as moved, (select count(*) from kept) as new
 """
 # A due row is pushed away before the bus is asked, so that two relays share the work and a dead one blocks nothing.
 _DUE = """
@@ -68,12 +86,19 @@ class PostgresEventLog:
             ).fetchall()
         return {(row["account"], row["source"]): row["tenant_id"] for row in rows}
 
-    def store(self, events: Sequence[StoredEvent], announced: Sequence[UUID]) -> int:
+    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+        if not ids:
+            return (), 0
         with self._database.platform() as conn:
-            stored = conn.execute(_INSERT, [Jsonb([_row(each) for each in events])]).rowcount
-            conn.execute("delete from outbox where id = any(%s)", [list(announced)])
+            row = conn.execute(_MOVE, [list(ids)]).fetchone()
             conn.commit()
-        return stored
+        return (frozenset(row["moved"] or ()), row["new"]) if row else ((), 0)
+
+    def store(self, events: Sequence[StoredEvent]) -> int:
+        with self._database.platform() as conn:
+            new = conn.execute(_INSERT, [Jsonb([_row(each) for each in events])]).rowcount
+            conn.commit()
+        return new
 
 
 class OutboxRelay:
