@@ -138,7 +138,12 @@ def task_handler(
 
     `engine` tells a waiting step that its action failed after taking the token (not every engine takes the function's
     own error for that), or what it gave before. `features` is asked by actions that have one.
+
+    Raises:
+        ValueError: an action may be off, and nobody is there to say so.
     """
+    if features is None and any(each.feature for each in actions.values()):
+        raise ValueError("an action has a feature, and this handler knows none")
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
