@@ -13,7 +13,8 @@ from email_sender.coordination.configuring import MAX_BYTES, Configuration, Stor
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from email_sender.kit.live_settings import KEPT_SECONDS, SettingsReader
 from email_sender.kit.settings import PlatformSettings, complete, settings_of
-from email_sender.security.features import Feature, Flag, require_feature
+from email_sender.kit.telemetry import logger
+from email_sender.security.features import Feature, Flag, Flags, require_feature
 from email_sender.strict_json import AmbiguousJson, read_unambiguous_json
 from tests.fakes.settings import AT, MemorySettings, MemorySettingsLog
 
@@ -207,9 +208,12 @@ def test_a_refusal_names_the_feature() -> None:
 
 def test_the_rules_are_made_and_checked_once_for_what_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(
-        "email_sender.adapters.feature_flags.rules_of", lambda flags: made.append(flags) or rules_of(flags)
-    )
+
+    def counted(flags: Flags) -> dict[str, Any]:
+        made.append(flags)
+        return rules_of(flags)
+
+    monkeypatch.setattr("email_sender.adapters.feature_flags.rules_of", counted)
     settings = [settings_of({})]
     asked = PowertoolsFeatures(lambda: settings[0].flags)
     for _ in range(3):
@@ -339,12 +343,12 @@ def test_the_level_of_logs_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     store.write('{"logging": {"level": "WARNING"}}')
     monkeypatch.setattr(live_settings, "settings_store", lambda: store)
     live_settings._reader.cache_clear()
-    before = live_settings.logger.log_level
+    before = logger.log_level
     try:
         assert live_settings.live_settings().logging.level == "WARNING"
-        assert live_settings.logger.log_level == logging.WARNING
+        assert logger.log_level == logging.WARNING
     finally:
-        live_settings.logger.setLevel(before)
+        logger.setLevel(before)
         live_settings._reader.cache_clear()
 
 
