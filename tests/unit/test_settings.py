@@ -387,6 +387,7 @@ def test_a_change_is_a_version_with_who_when_and_what(desk: Desk) -> None:
     assert second.at > first.at
     assert desk.told() == [(1, "olga", "config.change"), (2, "otto", "config.change")]
     assert desk.log.entries[1].details["changed"] == ["/notifications/max_an_hour"]
+    assert desk.log.entries[1].details["settings"] == desk.config.current().settings
 
 
 def test_a_version_that_is_not_the_last_changes_nothing(desk: Desk) -> None:
@@ -462,6 +463,7 @@ def test_what_was_stored_past_us_and_does_not_fit_is_shown_and_can_be_put_right(
     assert desk.change(7, 1) == 2
     assert desk.config.current().problems == ()
     assert desk.told() == [(1, "arn:someone", "config.change"), (2, "olga", "config.change")]
+    assert ["settings" in each.details for each in desk.log.entries] == [False, True], "who knows what it held"
 
 
 class Killed(BaseException):
@@ -530,10 +532,12 @@ def test_while_the_store_does_not_answer_nothing_is_told(desk: Desk) -> None:
 def test_a_difference_is_a_list_of_places() -> None:
     assert changed_paths({}, {}) == []
     assert changed_paths({"a": {"b": 1, "c": [1]}}, {"a": {"b": 2, "c": [1]}, "d/~": None}) == ["/a/b", "/d~1~0"]
-    assert changed_paths({"a": {}}, {"a": {"b": 1}}) == ["/a", "/a/b"]
+    assert changed_paths({"a": {}}, {"a": {"b": 1}}) == ["/a/b"]
+    assert changed_paths({"a": {"b": 1}}, {"a": {}}) == ["/a/b"]
+    assert changed_paths({}, {"a": {}}) == ["/a"]
     assert changed_paths("no json", {"a": 1}) == ["", "/a"]
     deep: Any = 1
     for _ in range(2_000):
         deep = {"a": deep}
-    assert changed_paths({}, deep) == ["", "/a" + "/a" * 7]
+    assert changed_paths({}, deep) == ["/a" * 8]
     assert len(changed_paths({}, {str(number): 1 for number in range(500)})) == 50

@@ -163,11 +163,19 @@ class Configuration:
     def _tell(self, unit: SettingsUnit) -> int:
         last = unit.last_told()
         # By time first: a parameter that was deleted begins anew at version 1.
-        left = [each for each in self._shown(self._store.history()) if last is None or (each.at, each.version) > last]
-        for each in left:
+        history = self._store.history()
+        left = [
+            (each, stored)
+            for each, stored in zip(self._shown(history), history, strict=True)
+            if last is None or (each.at, each.version) > last
+        ]
+        for each, stored in left:
             details: dict[str, Any] = {
                 "version": each.version, "stored_at": each.at.isoformat(), "changed": each.changed, "valid": each.valid,
             }  # fmt: skip
+            if each.valid:
+                # Of one that is not, nobody knows what it holds.
+                details["settings"] = self._seen(stored).settings
             if each.again is not None:
                 details["again"] = each.again
             action = "config.change" if each.again is None else "config.rollback"
@@ -199,9 +207,11 @@ class Configuration:
 def changed_paths(before: Any, after: Any) -> Sequence[str]:
     """JSON pointers to what is otherwise, 50 at most."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
-    return sorted(path for path in old.keys() | new.keys() if old.get(path, _leaves) != new.get(path, _leaves))[
-        :_MAX_PATHS
-    ]
+    paths = {path for path in old.keys() | new.keys() if old.get(path, _leaves) != new.get(path, _leaves)}
+    # What was empty and is not any more is told by what is in it now.
+    emptied = {path for path in paths if old.get(path) == {} or new.get(path) == {}}
+    told = (paths - emptied) | {path for path in emptied if not any(each.startswith(f"{path}/") for each in paths)}
+    return sorted(told)[:_MAX_PATHS]
 
 
 def _leaves(value: Any, path: str = "", depth: int = 0) -> Sequence[tuple[str, Any]]:
