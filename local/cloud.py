@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local import database, identities
+from local import database, identities, settings
 from local.aws import packaging
 from local.aws.deploy import deploy, session
 from local.identities import User
@@ -27,6 +27,7 @@ from local.postgres import Postgres
 from local.processes import Child, Spec, Supervisor, python_spec
 from local.qdrant.spec import qdrant_spec
 
+STAGE = "local"
 STACK = "email-sender-local"
 REGION = "us-east-1"
 SES_SOURCE = "local.ses"
@@ -165,6 +166,7 @@ class LocalCloud:
                 BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._difference
             )
             self._keep_link_key(client)
+            settings.keep(client, self.database_url, STAGE)
             for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in database.TENANTS)):
                 client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
             self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
@@ -172,7 +174,7 @@ class LocalCloud:
 
     def _parameters(self, client: Callable[[str], Any], secrets: dict[str, str], owner: str) -> dict[str, str]:
         return {
-            "Stage": "local",
+            "Stage": STAGE,
             "AppVersion": self._version(),
             "PublicUrl": self.api_url,
             "CorsOrigin": "http://localhost:3000",

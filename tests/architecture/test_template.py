@@ -107,6 +107,28 @@ def test_only_what_sends_may_call_ses() -> None:
     assert everywhere == ["ses:SendRawEmail", "ses:GetSendQuota"]
 
 
+def test_only_the_coordinator_writes_settings_and_who_reads_them_may_read_nothing_else() -> None:
+    policies = of_type("AWS::IAM::ManagedPolicy")
+    granted = {
+        name: {each for each in actions_of(policy) if each.startswith("ssm:")} for name, policy in policies.items()
+    }
+    read, follow, write = {"ssm:GetParameter"}, {"ssm:GetParameterHistory"}, {"ssm:PutParameter"}
+    assert {name: each for name, each in granted.items() if each} == {
+        "ReadSettings": read, "FollowSettings": read | follow, "WriteSettings": read | follow | write,
+    }  # fmt: skip
+    for name in ("ReadSettings", "FollowSettings", "WriteSettings"):
+        (statement,) = policies[name]["PolicyDocument"]["Statement"]
+        assert statement["Resource"]["Fn::Sub"].endswith(":parameter/email-sender/${Stage}/settings")
+    users = {
+        policy: {name for name, each in FUNCTIONS.items() if policy in set(references(each.get("Policies", [])))}
+        for policy in ("ReadSettings", "FollowSettings", "WriteSettings")
+    }
+    assert users["WriteSettings"] == {"CoordinatorFunction"}
+    assert users["FollowSettings"] == {"ObserveFunction"}
+    # A deployment that knew the parameter would put back what an operator changed.
+    assert not of_type("AWS::SSM::Parameter")
+
+
 def test_what_is_consumed_has_a_dead_letter_queue() -> None:
     queues = of_type("AWS::SQS::Queue")
     for name, properties in FUNCTIONS.items():

@@ -25,6 +25,7 @@ ROUTES = {
     "ai-template-manager": ("user@acme", "/templates"),
     "notification-manager": ("user@acme", "/contacts"),
     "security-manager": ("operator@platform", "/audit"),
+    "config-manager": ("operator@platform", "/config"),
     "monitoring-manager": ("operator@platform", "/status"),
     "metrics-manager": ("operator@platform", "/metrics"),
 }

@@ -76,6 +76,15 @@ def look(platform: Platform) -> tuple[int, int, list[str]] | None:
             client.close()
 
 
+def parked_after(platform: Platform) -> int:
+    """A setting."""
+    user = next(user for user in platform.cloud.users if user.username == "operator@platform")
+    client = ApiClient.sign_in(platform.api, user.username, user.password)
+    seen = client.get("/config")["settings"]["failed_events"]["parked_after"]
+    client.close()
+    return int(seen)
+
+
 def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
     stream = io.BytesIO()
     np.save(stream, vectors)
@@ -184,6 +193,9 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
     contact = steps.add_contact(admin)
     run = steps.start(admin, steps.letter(template, [contact["id"]]))
     steps.pending_approval(admin, run["id"])
+    operator = own["operator@platform"].http
+    changed = operator.put("/config", json={"failed_events": {"parked_after": 9}}, headers={"if-match": '"0"'})
+    assert changed.status_code == 200
     before = facts(admin)
     assert before[1] == 12
     assert len(before[2]) == 3
@@ -197,6 +209,7 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
         come_back(own, before)
     user = next(user for user in own.cloud.users if user.username == "admin@acme")
     again = ApiClient.sign_in(own.api, user.username, user.password)
+    assert parked_after(own) == 9
     # The engine forgot the run with everything else; the sweep says so, and no run is stuck.
     sweep = own.function("WorkflowsSweepFunction")
     ended = wait_until(
@@ -214,6 +227,7 @@ def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
     second = start_platform(home, PORTS)
     try:
         assert facts(second["admin@acme"]) == before
+        assert parked_after(second) == 9
         workflow = run["workflow_id"]
         # Its machine was registered at an engine that is gone: starting a run registers it again.
         renewed = second["admin@acme"].post(f"/workflows/{workflow}/execute", {"inputs": {}})

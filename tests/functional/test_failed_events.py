@@ -139,6 +139,33 @@ def test_poison_is_parked_after_its_third_failure_and_comes_back_by_name_alone(f
     assert failed.page(None, None, None, 10).items[0].status is FailedStatus.PARKED
 
 
+def test_it_is_parked_when_the_settings_say(failed: PostgresFailedEvents) -> None:
+    redrive = Redrive(failed, Queues())
+    fail(failed, "poison")
+    redrive(Wanted(), "olga", AT, dry_run=False)
+    failed.keep([Failure("mail", "poison", "why", AT)], 5)
+    assert [each.status for each in failed.page(None, None, None, 10).items] == [FailedStatus.FAILED]
+    redrive(Wanted(), "olga", AT, dry_run=False)
+    failed.keep([Failure("mail", "poison", "why", AT)], 3)
+    assert [each.status for each in failed.page(None, None, None, 10).items] == [FailedStatus.PARKED]
+
+
+def test_what_is_old_is_forgotten_when_the_settings_say(failed: PostgresFailedEvents) -> None:
+    now = datetime.now(UTC)
+    failed.keep([Failure("mail", "old", "why", now - timedelta(days=10))])
+    sent = fail_now(failed, "sent back", now)
+    Redrive(failed, Queues())(Wanted(ids=[sent]), "olga", now - timedelta(days=3), dry_run=False)
+    assert failed.forget(redriven_kept_days=4, kept_days=11) == 0
+    assert failed.forget(redriven_kept_days=2, kept_days=11) == 1
+    assert failed.forget(redriven_kept_days=2, kept_days=9) == 1
+    assert failed.page(None, None, None, 10).items == []
+
+
+def fail_now(failed: PostgresFailedEvents, body: str, at: datetime) -> UUID:
+    failed.keep([Failure("mail", body, "why", at)])
+    return next(each.id for each in failed.page("mail", None, None, 200).items if each.body == body)
+
+
 def test_two_operators_at_once_send_each_back_once(failed: PostgresFailedEvents) -> None:
     for number in range(60):
         fail(failed, f"{number}")

@@ -26,6 +26,7 @@ from email_sender.messaging.notifying import (
     ChannelService,
     Delivery,
     Level,
+    Limits,
     Notification,
     NotificationService,
     Request,
@@ -46,7 +47,8 @@ class Desk:
         self.sent: list[tuple[str, str, int]] = []
         self.fails: DomainError | None = None
         senders = dict.fromkeys(ChannelKind, self._send)
-        self.service = NotificationService(self.units, senders, lambda: self.now, new_id)
+        self.limits = Limits()
+        self.service = NotificationService(self.units, senders, lambda: self.now, new_id, lambda: self.limits)
         self.channels = ChannelService(self.units, StandardWebhooks().new_secret)
 
     def _send(self, tenant_id: UUID, delivery: Delivery) -> None:
@@ -194,6 +196,22 @@ def test_a_channel_is_not_flooded_and_what_waits_is_not_lost(desk: Desk) -> None
     for _ in range(10):
         desk.later(timedelta(minutes=6))
     assert len(desk.sent) == MAX_AN_HOUR + 15
+
+
+def test_limits_hold_from_the_moment_they_are_others(desk: Desk) -> None:
+    desk.channel()
+    desk.limits = Limits(timedelta(minutes=1), 2)
+    for number in range(3):
+        desk.ask(key=f"{number}")
+    assert desk.service.deliver(desk.tenant) == 2
+    desk.limits = Limits(timedelta(minutes=1), 3)
+    assert desk.later(timedelta(minutes=6)) == 1
+    desk.limits = Limits(timedelta(minutes=1), 100)
+    for _ in range(2):
+        desk.ask(key="again")
+    assert desk.service.deliver(desk.tenant) == 1
+    assert desk.later(timedelta(seconds=59)) == 0
+    assert desk.later(timedelta(seconds=1)) == 1
 
 
 def test_channels_are_a_tenants_own(cluster: Cluster, desk: Desk) -> None:

@@ -18,6 +18,7 @@ from email_sender.coordination.events import Event
 from email_sender.coordination.gate import Gate
 from email_sender.errors import DomainError
 from email_sender.kit.tasks import MAX_RESULT_BYTES, Action, TaskCall, as_list, named_error, task_handler, words_of
+from email_sender.security.features import Feature
 from email_sender.security.permissions import Permission, Role
 from email_sender.workflows.model import OPEN, Run, RunStatus, StepRecord, StepStatus
 from email_sender.workflows.ports import WorkflowUnits
@@ -48,11 +49,16 @@ class Office:
             "write": Action(self.work, Permission.MESSAGING_WRITE),
             "send": Action(self.work, Permission.MESSAGING_SEND),
             "wait": Action(self.work, None, waits=True),
+            "flagged": Action(self.work, Permission.MESSAGING_WRITE, feature=Feature.AI_GENERATE),
         }
+        self.off: list[tuple[Feature, UUID]] = []
         units = cast("WorkflowUnits", self.units)
         self.stopped: list[str] = []
         gate = Gate(lambda: self.stopped, itertools.count(step=10).__next__)
-        self._handler = task_handler(actions, lambda: units, lambda: gate, lambda: self)
+        self._handler = task_handler(actions, lambda: units, lambda: gate, lambda: self, lambda: self)
+
+    def enabled(self, feature: Feature, tenant_id: UUID) -> bool:
+        return (feature, tenant_id) not in self.off
 
     def refuse(self, *told: str) -> None:
         self.refused.append((told[0], told[1], told[2]))
@@ -117,6 +123,21 @@ def test_an_action_gets_the_runs_principal_and_its_result_is_recorded_and_told(o
     (record,) = office.records
     assert (record.status, record.action, record.result) == (StepStatus.SUCCEEDED, "write", {"ok": True})
     assert [event.type for event in office.events] == ["run.step.completed"]
+
+
+def test_an_action_that_is_off_for_the_runs_tenant_is_refused_and_said_to_be(office: Office) -> None:
+    office.off.append((Feature.AI_GENERATE, STRANGER))
+    office("flagged")
+    office.off.append((Feature.AI_GENERATE, TENANT))
+    name, message = office.fails("flagged")
+    assert (name, message) == ("forbidden", "The feature ai_generate is not enabled for this tenant.")
+    assert len(office.calls) == 1
+    assert [each.status for each in office.records] == [StepStatus.SUCCEEDED, StepStatus.FAILED]
+
+
+def test_a_handler_that_cannot_tell_what_is_off_is_not_built(office: Office) -> None:
+    with pytest.raises(ValueError, match="has a feature"):
+        task_handler({"a": Action(office.work, None, feature=Feature.AI_GENERATE)}, lambda: None, lambda: None)  # type: ignore[arg-type,return-value]
 
 
 def test_an_item_of_a_for_each_is_counted(office: Office) -> None:

@@ -25,10 +25,12 @@ from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units
+from email_sender.adapters.postgres.settings import settings_units
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.probes import http
 from email_sender.adapters.sqs import SqsQueues
 from email_sender.backups.steps import BackupSteps
+from email_sender.coordination.configuring import Configuration
 from email_sender.coordination.failing import Redrive
 from email_sender.coordination.gate import Gate
 from email_sender.coordination.managers import Lifecycle, ManagerUnits
@@ -41,7 +43,9 @@ from email_sender.kit.clients import client
 from email_sender.kit.config import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.gate import gate_of
 from email_sender.kit.http import BASE_PATH
+from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.resources import backup_database, database, platform_database
+from email_sender.kit.settings import complete
 from email_sender.kit.telemetry import NAMESPACE
 
 
@@ -167,16 +171,21 @@ def lifecycle() -> Lifecycle:
 
 
 @cache
+def configuration() -> Configuration:
+    return Configuration(settings_store(), settings_units(platform()), complete)
+
+
+@cache
 def observer() -> Observer:
     settings = Settings.from_environment()
     # Its own patience: who looks wants to know soon that the database does not answer.
-    hasty = platform_database(timeout=1.5)
+    hasty = platform_database(timeout=3)
     facts, deployment = Kept(partial(read_figures, hasty)), Kept(_parts().seen)
     probes = DeploymentProbes(client, settings.stage, NAMESPACE)
     engine = partial(http, settings.qdrant_health_url)
     api = partial(http, f"{settings.public_url}{BASE_PATH}/version")
     units = manager_units(hasty, graph().order, _bus())
-    checked = checks(facts, deployment, probes, graph(), engine, api)
+    checked = checks(facts, deployment, probes, graph(), engine, api, live_settings, configuration().current)
     return Observer(graph(), units, checked, lambda: deployment().functions, now)
 
 

@@ -11,20 +11,19 @@ from typing import Any
 
 from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.parts import Deployment
+from email_sender.coordination.configuring import Current
 from email_sender.coordination.managers import Status
 from email_sender.coordination.observing import Check, Finding
 from email_sender.coordination.registry import Graph
 from email_sender.errors import Unavailable
+from email_sender.kit.settings import PlatformSettings
 
 type Facts = Callable[[], Mapping[str, Any]]
 type Deployed = Callable[[], Deployment]
 type Probe = Callable[[], None]
+type Live = Callable[[], PlatformSettings]
 
-# The relay puts an event again after 15 seconds, then more: what the recorder has not had for so long is late.
-_LATE_SECONDS = 120.0
 _BACKUP_SECONDS = 26 * 3600.0
-# The observer's clock rings every minute.
-_UNSEEN_SECONDS = 180.0
 
 
 class Kept[T]:
@@ -47,14 +46,22 @@ class Kept[T]:
 
 
 def checks(
-    facts: Facts, deployment: Deployed, probes: DeploymentProbes, graph: Graph, engine: Probe, api: Probe
+    facts: Facts,
+    deployment: Deployed,
+    probes: DeploymentProbes,
+    graph: Graph,
+    engine: Probe,
+    api: Probe,
+    live: Live,
+    stored: Callable[[], Current],
 ) -> dict[str, Check]:
     """By manager. What is not named here is not configured.
 
-    `engine` asks Qdrant, `api` our own HTTP API.
+    `engine` asks Qdrant, `api` our own HTTP API; `live` are the settings that checks go by, `stored` what is stored of
+    them.
     """
     return {
-        "central-coordinator": partial(_bus, facts, deployment),
+        "central-coordinator": partial(_bus, facts, deployment, live),
         "dependency-manager": partial(_versions, deployment, probes, graph),
         "api-gateway": partial(_api, api, deployment),
         "vectorization": partial(_vectors, engine, facts, deployment),
@@ -65,8 +72,9 @@ def checks(
         "tenant-manager": partial(_tenants, facts),
         "orchestrator": partial(_runs, facts, deployment),
         "backup-manager": partial(_backups, facts),
+        "config-manager": partial(_settings, stored),
         "error-manager": partial(_failed, facts, deployment),
-        "monitoring-manager": partial(_observation, facts),
+        "monitoring-manager": partial(_observation, facts, live),
         "metrics-manager": partial(_series, probes),
         "logging-manager": partial(_logs, probes),
     }
@@ -82,12 +90,12 @@ def _off(deployment: Deployed, manager: str) -> dict[str, bool]:
     return {"A queue or a clock of it is off, though it should run.": deployment().sources_off.get(manager, 0) > 0}
 
 
-def _bus(facts: Facts, deployment: Deployed) -> Finding:
+def _bus(facts: Facts, deployment: Deployed, live: Live) -> Finding:
     known = facts()
     late = known["outbox_oldest_seconds"]
     figures = {"outbox_pending": known["outbox_pending"], "outbox_oldest_seconds": late}
     said = f"The oldest event waits for the recorder since {late:.0f} s."
-    return finding({said: late > _LATE_SECONDS, **_off(deployment, "central-coordinator")}, figures)
+    return finding({said: late > live().health.outbox_late_seconds, **_off(deployment, "central-coordinator")}, figures)
 
 
 def _versions(deployment: Deployed, probes: DeploymentProbes, graph: Graph) -> Finding:
@@ -158,6 +166,20 @@ def _runs(facts: Facts, deployment: Deployed) -> Finding:
     return finding({said: late > 0, **_off(deployment, "orchestrator")}, figures)
 
 
+def _settings(stored: Callable[[], Current]) -> Finding:
+    current = stored()
+    flags = current.settings["features"].values()
+    figures = {
+        "settings_version": current.version,
+        "features": len(flags),
+        "features_off": sum(not each["default"] for each in flags),
+        "tenants_otherwise": sum(len(each["tenants"]) for each in flags),
+    }
+    words = "; ".join(f"{each.pointer}: {each.message}" for each in current.problems[:3])
+    said = f"Version {current.version} of the settings does not fit, and no function takes it: {words}"
+    return finding({said: bool(current.problems)}, figures)
+
+
 def _failed(facts: Facts, deployment: Deployed) -> Finding:
     known = facts()
     failed, parked = known["events_failed"], known["events_parked"]
@@ -177,11 +199,11 @@ def _backups(facts: Facts) -> Finding:
     return finding(wrong, {"last_backup_seconds_ago": age, "backups": known["backups"]})
 
 
-def _observation(facts: Facts) -> Finding:
+def _observation(facts: Facts, live: Live) -> Finding:
     ago = facts()["clock_seconds_ago"]
     figures = {"clock_rang_seconds_ago": ago}
-    said = "The observer's clock has not rung for three minutes."
-    return finding({said: ago is not None and ago > _UNSEEN_SECONDS}, figures)
+    said = "The observer's clock has not rung for too long."
+    return finding({said: ago is not None and ago > live().health.clock_late_seconds}, figures)
 
 
 def _series(probes: DeploymentProbes) -> Finding:

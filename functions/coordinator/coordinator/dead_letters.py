@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from coordinator.bootstrap import consumer_of, failed_events
 from email_sender.coordination.failing import Failure
 from email_sender.kit.dead_letters import REASON
+from email_sender.kit.live_settings import live_settings
 from email_sender.kit.telemetry import logger
 
 _NO_WORD = "Its function died or ran out of time, or it could not be delivered: the logs of that time say more."
@@ -17,7 +18,7 @@ _NO_WORD = "Its function died or ran out of time, or it could not be delivered: 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """All or none: where PostgreSQL does not answer, the queue keeps them and they come again."""
     failures = [_failure(record) for record in event["Records"]]
-    failed_events().keep(failures)
+    failed_events().keep(failures, live_settings().failed_events.parked_after)
     logger.info("kept what failed", count=len(failures), consumers=sorted({each.consumer for each in failures}))
     return {"kept": len(failures)}
 

@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator.bootstrap import directory, failed_events, platform, units
+from email_sender.kit.live_settings import live_settings
 from email_sender.kit.telemetry import logger
 
 _MONTHS_AHEAD = 3
@@ -23,8 +24,9 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
             gone = unit.conn.execute("delete from embeddings where expires_at < now()")
             forgotten += gone.rowcount
             unit.commit()
+    kept = live_settings().failed_events
     return {
         "keys_removed": removed,
         "embeddings_removed": forgotten,
-        "failed_events_removed": failed_events().forget(),
+        "failed_events_removed": failed_events().forget(kept.redriven_kept_days, kept.kept_days),
     }

@@ -8,8 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator.bootstrap import lifecycle, observer, platform
+from coordinator.bootstrap import configuration, lifecycle, observer, platform
 from email_sender.adapters.postgres.managers import clock_rang
+from email_sender.errors import DomainError
 from email_sender.kit.telemetry import logger, manager_status
 
 _BY_HAND = "invoked by hand"
@@ -24,7 +25,18 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     else:
         clock_rang(platform())
         lifecycle().settle()
+        _tell_settings()
     states = observer().observe()
     for each in states:
         manager_status(each.name, active=each.status.active)
     return {each.name: each.status.value for each in states}
+
+
+def _tell_settings() -> None:
+    """Changes whose process died before the audit log had them, and those that were written past us."""
+    try:
+        if told := configuration().settle():
+            logger.info("changes of settings told", count=told)
+    except DomainError:
+        # The next minute tells them; what is seen of the managers does not wait for it.
+        logger.exception("changes of settings are not told yet")

@@ -1,5 +1,6 @@
 """The composition root: what this area's functions are built of, once a sandbox."""
 
+from datetime import timedelta
 from functools import cache
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.gate import gate_of
 from email_sender.kit.links import unsubscribe_links
+from email_sender.kit.live_settings import live_settings
 from email_sender.kit.resources import database, key_wrapper
 from email_sender.kit.telemetry import logger
 from email_sender.messaging.contacts import ContactService
@@ -28,6 +30,7 @@ from email_sender.messaging.notifying import (
     ChannelKind,
     ChannelService,
     Delivery,
+    Limits,
     NotificationService,
     NotificationUnits,
     Send,
@@ -127,7 +130,12 @@ def notification_service() -> NotificationService:
         ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),
         ChannelKind.LOG: _log_notification,
     }
-    return NotificationService(notification_units(), senders, now, new_id)
+    return NotificationService(notification_units(), senders, now, new_id, _limits)
+
+
+def _limits() -> Limits:
+    wanted = live_settings().notifications
+    return Limits(timedelta(minutes=wanted.quiet_minutes), wanted.max_an_hour)
 
 
 def _notification_sender(tenant_id: UUID) -> str:

@@ -1,6 +1,8 @@
 """Workflow actions that are about the run itself or the world."""
 
+from email_sender.kit.live_settings import live_features
 from email_sender.kit.tasks import Action, task_handler
+from email_sender.security.features import Feature
 from email_sender.security.permissions import Permission
 from workflows.actions.ai_generate import write
 from workflows.actions.approval import ask
@@ -10,11 +12,11 @@ from workflows.actions.waiting import call_workflow, wait_for_reply
 from workflows.bootstrap import engine, gate, workflow_units
 
 ACTIONS = {
-    "ai.generate": Action(write, Permission.WORKFLOWS_EXECUTE),
+    "ai.generate": Action(write, Permission.WORKFLOWS_EXECUTE, feature=Feature.AI_GENERATE),
     "approval": Action(ask, None, waits=True),
     "email.wait_for_reply": Action(wait_for_reply, Permission.MESSAGING_READ, waits=True),
     "event.publish": Action(publish, Permission.EVENTS_PUBLISH),
-    "http.request": Action(fetch, Permission.WORKFLOWS_EXECUTE),
+    "http.request": Action(fetch, Permission.WORKFLOWS_EXECUTE, feature=Feature.HTTP_REQUEST),
     "workflow.call": Action(call_workflow, Permission.WORKFLOWS_EXECUTE, waits=True),
 }
-handler = task_handler(ACTIONS, workflow_units, gate, engine)
+handler = task_handler(ACTIONS, workflow_units, gate, engine, live_features)

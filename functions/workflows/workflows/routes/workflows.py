@@ -8,8 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from email_sender.errors import NotFound
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.live_settings import live_features
 from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
 from email_sender.kit.provided import provided
+from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission
 from email_sender.workflows.catalogue import SPINE
 from email_sender.workflows.definitions import Actor, WorkflowService
@@ -74,8 +76,14 @@ async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidO
 
 
 @router.post("/import")
-async def from_n8n(body: ImportIn, caller: Writer, service: Service) -> ImportOut:
-    """A workflow of n8n as a definition, with what each of its nodes became. Nothing is stored."""
+async def from_n8n(
+    body: ImportIn, caller: Writer, service: Service, features: Annotated[Features, provided(live_features)]
+) -> ImportOut:
+    """A workflow of n8n as a definition, with what each of its nodes became. Nothing is stored.
+
+    403 where the feature `n8n_import` is not enabled for the tenant.
+    """
+    require_feature(features, Feature.N8N_IMPORT, caller.tenant_id)
     return ImportOut.of(service.imported(body.workflow, _actor(caller)))
 
 

@@ -12,7 +12,8 @@ from email_sender.coordination.events import PLATFORM_TENANT, SOURCE_PREFIX
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
-# What has failed for good so often is not sent back with the others: somebody has to look at it and name it.
+# What has failed for good so often is not sent back with the others: somebody has to look at it and name it. Unless
+# the settings say otherwise.
 PARKED_AFTER = 3
 MAX_REDRIVEN = 500
 # Of an event's detail these name it; the rest may be a tenant's content.
@@ -70,8 +71,8 @@ class FailedUnit(Protocol):
 
 
 class FailedEvents(Protocol):
-    def keep(self, failures: Sequence[Failure]) -> None:
-        """Each once by consumer and body; one that is there has failed once more."""
+    def keep(self, failures: Sequence[Failure], parked_after: int = PARKED_AFTER) -> None:
+        """Each once by consumer and body; one that is there has failed once more, and is parked at `parked_after`."""
 
     def page(
         self, consumer: str | None, status: FailedStatus | None, cursor: str | None, limit: int

@@ -23,6 +23,7 @@ from email_sender.coordination.gate import Gate
 from email_sender.errors import Conflict, DomainError, InvalidInput, ManagerStopped, NotFound
 from email_sender.kit.ambient import new_id
 from email_sender.kit.telemetry import logger
+from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission, Role, require
 from email_sender.workflows.model import OPEN, Run, StepRecord, StepStatus
 from email_sender.workflows.ports import WorkflowUnits
@@ -107,12 +108,15 @@ Listed = BeforeValidator(as_list)
 class Action:
     """`permission` None: the action checks by itself. `waits`: it answers later, by the task token.
 
+    `feature` may be off, for everybody or for some tenants.
+
     What a step once succeeded in is its answer for ever: it is not run again, whoever asks again.
     """
 
     run: Callable[[TaskCall], Mapping[str, Any]]
     permission: Permission | None
     waits: bool = False
+    feature: Feature | None = None
 
 
 class Answers(Protocol):
@@ -128,12 +132,18 @@ def task_handler(
     units: Callable[[], WorkflowUnits],
     gate: Callable[[], Gate],
     engine: Callable[[], Answers] | None = None,
+    features: Callable[[], Features] | None = None,
 ) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
     """The Lambda handler for these actions, by name. While its manager is stopped none is done, and none is lost.
 
     `engine` tells a waiting step that its action failed after taking the token (not every engine takes the function's
-    own error for that), or what it gave before.
+    own error for that), or what it gave before. `features` is asked by actions that have one.
+
+    Raises:
+        ValueError: an action may be off, and nobody is there to say so.
     """
+    if features is None and any(each.feature for each in actions.values()):
+        raise ValueError("an action has a feature, and this handler knows none")
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
@@ -157,6 +167,8 @@ def task_handler(
             call = _call(envelope, item, run)
             if action.permission is not None:
                 require(call.role, action.permission)
+            if action.feature is not None and features is not None:
+                require_feature(features(), action.feature, call.tenant_id)
             result = action.run(call)
             _check_size(result, item)
         except DomainError as error:

@@ -11,15 +11,23 @@ from uuid import UUID, uuid5
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound
 from email_sender.paging import Page
 
-# Repeats within it are counted and told together at its end.
+# Repeats within it are counted and told together at its end, unless the settings say otherwise.
 QUIET: timedelta = timedelta(minutes=15)
 MAX_CHANNELS = 20
-# Of a channel, an hour: more waits.
+# Of a channel, an hour, unless the settings say otherwise: more waits.
 MAX_AN_HOUR = 30
 MAX_ATTEMPTS = 8
 _LEASE = timedelta(minutes=2)
 _THROTTLED = timedelta(minutes=5)
 _BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`quiet`: how long repeats are folded. `max_an_hour`: of one channel."""
+
+    quiet: timedelta = QUIET
+    max_an_hour: int = MAX_AN_HOUR
 
 
 class Level(StrEnum):
@@ -157,8 +165,11 @@ class NotificationService:
         senders: Mapping[ChannelKind, Send],
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
+        limits: Callable[[], Limits] = Limits,
     ) -> None:
+        """`limits` are asked for anew each time."""
         self._units, self._senders, self._now, self._new_id = units, senders, now, new_id
+        self._limits = limits
 
     def ask(self, tenant_id: UUID, event_id: UUID, request: Request) -> None:
         """Tell it, or count it with the one it repeats. The same event asks once."""
@@ -174,7 +185,7 @@ class NotificationService:
                 one = None
             if one is None:
                 first = (request.level, request.title, request.text)
-                one = Notification(self._new_id(), key, *first, 1, 1, now, now, now + QUIET)
+                one = Notification(self._new_id(), key, *first, 1, 1, now, now, now + self._limits().quiet)
                 unit.save(one)
                 self._pass_on(unit, one, 1, now)
             else:
@@ -191,7 +202,7 @@ class NotificationService:
                 if repeats == 0:
                     unit.close(one.id)
                     continue
-                told = replace(one, told=one.count, window_ends=now + QUIET)
+                told = replace(one, told=one.count, window_ends=now + self._limits().quiet)
                 unit.save(told)
                 self._pass_on(unit, told, repeats, now)
             unit.commit()
@@ -236,7 +247,7 @@ class NotificationService:
     def _postponed(self, tenant_id: UUID, delivery: Delivery, channel: Channel) -> bool:
         now = self._now()
         with self._units(tenant_id) as unit:
-            if unit.delivered_since(channel.id, now - timedelta(hours=1)) < MAX_AN_HOUR:
+            if unit.delivered_since(channel.id, now - timedelta(hours=1)) < self._limits().max_an_hour:
                 return False
             unit.postpone(delivery.id, now + _THROTTLED)
             unit.commit()

@@ -30,7 +30,7 @@ class PostgresFailedEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, failures: Sequence[Failure]) -> None:
+    def keep(self, failures: Sequence[Failure], parked_after: int = PARKED_AFTER) -> None:
         with self._database.platform() as conn:
             for each in failures:
                 body = each.body.replace("\0", "\ufffd")
@@ -44,7 +44,7 @@ class PostgresFailedEvents:
                         "body": body,
                         "reason": each.reason.replace("\0", "")[:2_000],
                         "at": each.at,
-                        "parked_after": PARKED_AFTER,
+                        "parked_after": parked_after,
                     },
                 )
             conn.commit()
@@ -71,12 +71,13 @@ class PostgresFailedEvents:
         with self._database.platform() as conn:
             yield PostgresFailedUnit(conn)
 
-    def forget(self) -> int:
-        """Those sent back a month ago, and those nobody asked for in three. Returns how many."""
+    def forget(self, redriven_kept_days: int, kept_days: int) -> int:
+        """Those sent back so long ago, and those nobody asked for in so long. Returns how many."""
         with self._database.platform() as conn:
             gone = conn.execute(
-                "delete from failed_events where redriven_at < now() - interval '30 days' and status = 'redriven' "
-                "or last_seen < now() - interval '90 days'"
+                "delete from failed_events where redriven_at < now() - make_interval(days => %s) "
+                "and status = 'redriven' or last_seen < now() - make_interval(days => %s)",
+                [redriven_kept_days, kept_days],
             ).rowcount
             conn.execute("delete from circuit_breakers where changed_at < now() - interval '1 day'")
             conn.commit()

@@ -1,0 +1,52 @@
+"""Changes of settings take turns, and are told in the audit log. For the platform's role.
+
+Implements coordination.configuring.SettingsUnit. Parameter Store has no compare-and-swap: who holds this lock is the
+only one of us who reads a version and writes the next.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+
+from psycopg import Connection
+
+from email_sender.adapters.postgres.audit import add_entry
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.configuring import OBJECT
+from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.managers import AuditEntry
+
+# Less than a caller waits for the API.
+_PATIENCE = "10s"
+
+
+class PostgresSettingsUnit:
+    def __init__(self, conn: Connection[Row]) -> None:
+        self._conn = conn
+
+    def last_told(self) -> tuple[datetime, int] | None:
+        row = self._conn.execute(
+            "select details ->> 'stored_at' as at, (details ->> 'version')::int as version from audit_log "
+            "where tenant_id = %s and object = %s and details ? 'stored_at' order by sequence desc limit 1",
+            [PLATFORM_TENANT, OBJECT],
+        ).fetchone()
+        return (datetime.fromisoformat(row["at"]), row["version"]) if row else None
+
+    def tell(self, entry: AuditEntry) -> None:
+        add_entry(self._conn, PLATFORM_TENANT, entry)
+
+    def commit(self) -> None:
+        self._conn.commit()
+
+
+def settings_units(database: Database) -> Callable[[], AbstractContextManager[PostgresSettingsUnit]]:
+    """Each holds the lock until its transaction ends. Raises Unavailable where it does not come free."""
+
+    @contextmanager
+    def open_unit() -> Iterator[PostgresSettingsUnit]:
+        with database.platform() as conn:
+            conn.execute("select set_config('lock_timeout', %s, true)", [_PATIENCE])
+            conn.execute("select pg_advisory_xact_lock(hashtextextended('settings', 0))")
+            yield PostgresSettingsUnit(conn)
+
+    return open_unit

@@ -1,0 +1,36 @@
+"""Features that may be off, for everybody or for some tenants. The one list: settings, routes and actions read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from email_sender.errors import Forbidden
+
+
+class Feature(StrEnum):
+    AI_GENERATE = "ai_generate"
+    HTTP_REQUEST = "http_request"
+    N8N_IMPORT = "n8n_import"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """`tenants`, by id in lower case, are those for whom it is otherwise than `default`, or said to be the same."""
+
+    default: bool = True
+    tenants: Mapping[str, bool] = field(default_factory=dict)
+
+
+type Flags = Mapping[Feature, Flag]
+
+
+class Features(Protocol):
+    def enabled(self, feature: Feature, tenant_id: UUID) -> bool: ...
+
+
+def require_feature(features: Features, feature: Feature, tenant_id: UUID) -> None:
+    """Raises Forbidden, naming the feature."""
+    if not features.enabled(feature, tenant_id):
+        raise Forbidden(f"The feature {feature} is not enabled for this tenant.")
