@@ -218,7 +218,9 @@ def things(platform: Platform) -> dict[str, str]:
     decided = steps.decide(admin, run["id"], "approved")
     steps.wait_run(admin, run["id"])
     (email,) = steps.emails_of(admin, run["id"])
+    channel = admin.post("/notifications/channels", {"name": uuid4().hex, "kind": "log"})
     return {
+        "channel_id": channel["id"],
         "contact_id": contact["id"],
         "template_id": template["id"],
         "point_id": point,
