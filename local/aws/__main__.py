@@ -7,6 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
+from local.aws.kept_state import drop_what_is_not_whole
 from local.ports import HOST, is_free
 
 ACCOUNT = "000000000000"
@@ -63,6 +64,8 @@ def main() -> None:
         # The descriptor, not sys.stderr: what C code and a crash say belongs there too.
         log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 2)
+    if dropped := drop_what_is_not_whole(state / "services"):
+        sys.stderr.write(f"{dropped}\n")
     for name in [name for name in os.environ if name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_"))]:
         del os.environ[name]  # somebody's real account is no business of this process
     os.environ.update(environment(options.port, state, options.smtp, options.auth))
