@@ -1,4 +1,4 @@
-"""Every day: partitions for the months to come, idempotency keys and cached embeddings past their time."""
+"""Every day: partitions for the months to come, and away with what is past its time."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ _MONTHS_AHEAD = 3
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     with platform().platform() as conn:
         conn.execute("select ensure_event_partitions(current_date, %s)", [_MONTHS_AHEAD])
+        kept = live_settings().events.kept_months
+        months = conn.execute("select drop_event_partitions(%s) as months", [kept]).fetchone()
         conn.commit()
     removed = forgotten = 0
     for tenant_id in directory().tenants():
@@ -24,9 +26,10 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
             gone = unit.conn.execute("delete from embeddings where expires_at < now()")
             forgotten += gone.rowcount
             unit.commit()
-    kept = live_settings().failed_events
+    failed = live_settings().failed_events
     return {
+        "months_of_events_removed": months["months"] if months else 0,
         "keys_removed": removed,
         "embeddings_removed": forgotten,
-        "failed_events_removed": failed_events().forget(kept.redriven_kept_days, kept.kept_days),
+        "failed_events_removed": failed_events().forget(failed.redriven_kept_days, failed.kept_days),
     }

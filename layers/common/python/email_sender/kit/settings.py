@@ -46,6 +46,12 @@ class Notifications(_Section):
     kept_days: Days = 90
 
 
+class Events(_Section):
+    """`kept_months`: whole months of stored events, beside the one that is."""
+
+    kept_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 13
+
+
 class FailedEvents(_Section):
     """`parked_after`: what failed for good so often is sent back by its id alone. `redriven_kept_days`: what was sent
     back and did not fail again."""
@@ -88,6 +94,7 @@ class PlatformSettings(_Section):
 
     logging: Logging = Logging()
     notifications: Notifications = Notifications()
+    events: Events = Events()
     failed_events: FailedEvents = FailedEvents()
     health: Health = Health()
     features: Features = Features()
