@@ -37,6 +37,7 @@ BOUNDS = {
     "/notifications/quiet_minutes": (1, 1_440),
     "/notifications/max_an_hour": (1, 1_000),
     "/notifications/kept_days": (1, 3_650),
+    "/events/kept_months": (1, 120),
     "/failed_events/parked_after": (1, 100),
     "/failed_events/kept_days": (1, 3_650),
     "/failed_events/redriven_kept_days": (1, 3_650),
