@@ -184,8 +184,11 @@ def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:
 
 
 def test_nobody_else_speaks_as_us_on_the_bus() -> None:
-    (policy,) = of_type("AWS::Events::EventBusPolicy").values()
-    statement = policy["Statement"]
+    policies = of_type("AWS::Events::EventBusPolicy")
+    statement = policies["BusPolicy"]["Statement"]
+    # Others may speak, as themselves: a denial is stronger than what allows them.
+    assert policies["AccountsPolicy"]["Statement"]["Principal"] == {"AWS": {"Ref": "EventAccounts"}}
+    assert len(policies) == 2
     assert (statement["Effect"], statement["Action"]) == ("Deny", "events:PutEvents")
     assert statement["Condition"]["StringLike"] == {"events:source": "email_sender.*"}
 

@@ -233,6 +233,18 @@ def test_what_operators_do_is_in_the_audit_log(operated: Platform) -> None:
     assert operated["admin@acme"].get("/audit")["items"] == []
 
 
+def test_a_clock_that_was_switched_off_by_hand_rings_again_and_a_version_is_ready_once(platform: Platform) -> None:
+    scheduler, function = platform.aws("scheduler"), platform.function("ObserveFunction")
+    whole = scheduler.get_schedule(Name="email-sender-clock-local-relay")
+    given = {name: whole[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+    scheduler.update_schedule(**given, State="DISABLED")
+    for _ in range(2):
+        platform.aws("lambda").invoke(FunctionName=function, Payload=b"{}")
+    assert scheduler.get_schedule(Name="email-sender-clock-local-relay")["State"] == "ENABLED"
+    (ready,) = wait_until(lambda: platform["operator@platform"].get("/events", type="system.ready")["items"], bool, 20)
+    assert ready["payload"]["data"]["stage"] == "local"
+
+
 def test_who_locked_everybody_out_comes_back_by_the_function_itself(operated: Platform) -> None:
     change(operated, "security-manager", "stop", cascade=True)
     user = next(user for user in operated.users if user.username == "operator@platform")

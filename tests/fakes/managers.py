@@ -56,6 +56,7 @@ class MemoryParts:
     """`fails` is raised by the next call that would change something."""
 
     def __init__(self, managers: Sequence[str]) -> None:
+        self._managers = managers
         self.open_ones = set(managers)
         self.calls: list[str] = []
         self.fails: Exception | None = None
@@ -67,6 +68,10 @@ class MemoryParts:
     def open(self, manager: str) -> None:
         self._called(f"open {manager}")
         self.open_ones.add(manager)
+
+    def switched(self) -> Mapping[str, tuple[int, int]]:
+        """One source each."""
+        return {name: (int(name in self.open_ones), int(name not in self.open_ones)) for name in self._managers}
 
     def _called(self, what: str) -> None:
         if self.fails is not None:

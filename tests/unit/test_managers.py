@@ -217,6 +217,16 @@ def test_a_start_whose_second_half_failed_is_finished_by_the_next_settle(platfor
     assert platform.statuses()["d"] == "running"
 
 
+def test_what_somebody_switched_otherwise_is_switched_back(platform: Platform) -> None:
+    platform.lifecycle.stop("d", "olga")
+    assert platform.lifecycle.reconcile() == []
+    # A deployment makes it anew, switched on; and by hand another was switched off.
+    platform.parts.open_ones = {"a", "c", "d"}
+    assert platform.lifecycle.reconcile() == ["b", "d"]
+    assert platform.parts.open_ones == {"a", "b", "c"}
+    assert platform.statuses() == {"a": "running", "b": "running", "c": "running", "d": "stopped"}
+
+
 def test_a_restart_brings_back_those_that_were_stopped_for_it_and_no_others(platform: Platform) -> None:
     platform.lifecycle.stop("d", "olga")
     platform.parts.calls.clear()

@@ -24,13 +24,14 @@ from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog,
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.adapters.postgres.managers import manager_units
+from email_sender.adapters.postgres.managers import announce, manager_units
 from email_sender.adapters.postgres.settings import settings_units
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.probes import http
 from email_sender.adapters.sqs import SqsQueues
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuring import Configuration
+from email_sender.coordination.events import PLATFORM_TENANT, Event
 from email_sender.coordination.failing import Redrive
 from email_sender.coordination.gate import Gate
 from email_sender.coordination.managers import Lifecycle, ManagerUnits
@@ -236,3 +237,23 @@ def replay() -> Replay:
     queues = SqsQueues(lambda: client("sqs"), {name: each.queue for name, each in _queues().items()})
     consumers = BusConsumers(lambda: client("events"), settings.event_bus, listeners, queues)
     return Replay(PostgresEventHistory(platform()), consumers, settings.account_id, settings.aws_region)
+
+
+def announce_ready() -> None:
+    """`system.ready`, once for every version that is deployed and answers."""
+    known = Settings.from_environment()
+    event = Event(
+        id=new_id(),
+        type="system.ready",
+        area="coordinator",
+        tenant_id=PLATFORM_TENANT,
+        aggregate_id="platform",
+        occurred_at=now(),
+        data={"stage": known.stage, "version": known.version},
+        priority=1,
+    )
+    announce(platform(), _bus(), event, known.version)
+
+
+def software_version() -> str:
+    return DatabaseSettings.from_environment().version

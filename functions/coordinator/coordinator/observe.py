@@ -8,12 +8,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator.bootstrap import configuration, lifecycle, observer, platform
+from coordinator.bootstrap import announce_ready, configuration, lifecycle, observer, platform
 from email_sender.adapters.postgres.managers import clock_rang
+from email_sender.coordination.registry import MANAGERS, Kind
 from email_sender.errors import DomainError
 from email_sender.kit.telemetry import logger, manager_status
 
 _BY_HAND = "invoked by hand"
+_CORE = frozenset(each.name for each in MANAGERS if each.kind is Kind.CORE)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -25,11 +27,23 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     else:
         clock_rang(platform())
         lifecycle().settle()
+        _reconcile()
         _tell_settings()
     states = observer().observe()
+    if all(each.status.active for each in states if each.name in _CORE):
+        announce_ready()
     for each in states:
         manager_status(each.name, active=each.status.active)
     return {each.name: each.status.value for each in states}
+
+
+def _reconcile() -> None:
+    try:
+        if corrected := lifecycle().reconcile():
+            logger.warning("queues and clocks were not as they are wanted", managers=corrected)
+    except DomainError:
+        # A manager that is degraded for it says so; the next minute tries again.
+        logger.exception("queues and clocks may not be as they are wanted")
 
 
 def _tell_settings() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from coordinator.bootstrap import graph, lifecycle, status_service
+from coordinator.bootstrap import graph, lifecycle, software_version, status_service
 from email_sender.coordination.managers import Desired, Lifecycle, State, Status
 from email_sender.coordination.observing import StatusService
 from email_sender.coordination.registry import Graph, Kind
@@ -29,6 +29,7 @@ class ManagerOut(BaseModel):
     """`desired` is what an operator asked for, `status` what is seen; `figures` are the manager's own."""
 
     name: str
+    version: str
     kind: Kind
     about: str
     depends_on: Sequence[str]
@@ -45,6 +46,7 @@ class ManagerOut(BaseModel):
         manager = known[state.name]
         return cls(
             name=state.name,
+            version=software_version(),
             kind=manager.kind,
             about=manager.about,
             depends_on=manager.depends_on,

@@ -26,10 +26,11 @@ _READ_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """`functions` and `sources_off` (queues and clocks that are off) count by manager."""
+    """By manager: how many functions, how many queues and clocks that are on, how many that are off."""
 
     functions: Mapping[str, int]
     arns: Collection[str]
+    sources_on: Mapping[str, int]
     sources_off: Mapping[str, int]
 
 
@@ -57,12 +58,17 @@ class DeployedParts:
             found = self._found()
             every = [arn for arns in found.values() for arn in arns]
             mappings, clocks = list(self._mappings(every)), list(self._clocks(every))
+        on: dict[str, int] = {}
         off: dict[str, int] = {}
         for manager, arns in found.items():
             queues = [each["State"] in _ON for each in mappings if _is_of(each["FunctionArn"], arns)]
             rings = [each["State"] == "ENABLED" for each in clocks if _is_of(each["Target"]["Arn"], arns)]
-            off[manager] = [*queues, *rings].count(False)
-        return Deployment({manager: len(arns) for manager, arns in found.items()}, frozenset(every), off)
+            on[manager], off[manager] = [*queues, *rings].count(True), [*queues, *rings].count(False)
+        return Deployment({manager: len(arns) for manager, arns in found.items()}, frozenset(every), on, off)
+
+    def switched(self) -> Mapping[str, tuple[int, int]]:
+        seen = self.seen()
+        return {manager: (on, seen.sources_off[manager]) for manager, on in seen.sources_on.items()}
 
     def _set(self, manager: str, *, enabled: bool) -> None:
         with _translated():

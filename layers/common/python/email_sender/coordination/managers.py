@@ -103,6 +103,9 @@ class Parts(Protocol):
     def open(self, manager: str) -> None:
         """The reverse."""
 
+    def switched(self) -> Mapping[str, tuple[int, int]]:
+        """How many queues and clocks of each manager are on, and how many off."""
+
 
 class Lifecycle:
     """Stop, start, restart: first what is wanted is written, then it is done, by whoever comes by.
@@ -162,6 +165,25 @@ class Lifecycle:
             unit.save(list(states.values()))
             unit.commit()
         return states
+
+    def reconcile(self) -> Sequence[str]:
+        """Switch what a deployment, or somebody by hand, has switched otherwise than it is wanted. Returns whose.
+
+        Looked at first and without holding anything; decided on what is wanted now.
+        """
+        switched = self._parts.switched()
+        corrected = []
+        with self._units() as unit:
+            for name, state in unit.states().items():
+                on, off = switched.get(name, (0, 0))
+                if state.status is Status.STOPPED and on:
+                    self._parts.close(name)
+                elif (state.status.active or state.status is Status.FAILED) and off:
+                    self._parts.open(name)
+                else:
+                    continue
+                corrected.append(name)
+        return corrected
 
     def _ask_to_stop(self, name: str, subject: str, desired: Desired, action: str, *, cascade: bool) -> None:
         manager = self._graph[name]

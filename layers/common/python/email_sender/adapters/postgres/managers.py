@@ -83,6 +83,22 @@ def manager_units(
     return open_unit
 
 
+def announce(database: Database, bus: Bus | None, event: Event, version: str) -> bool:
+    """Tell that this version is ready, once: whether it is told now."""
+    with database.platform() as conn:
+        told = conn.execute(
+            "update managers set config = config || jsonb_build_object('ready', %s::text) "
+            "where name = 'central-coordinator' and config->>'ready' is distinct from %s returning 1",
+            [version, version],
+        ).fetchone()
+        if told is None:
+            return False
+        unit = Unit(conn, PLATFORM_TENANT, bus)
+        unit.emit(event)
+        unit.commit()
+    return True
+
+
 def clock_rang(database: Database) -> None:
     with database.platform() as conn:
         conn.execute("update managers set rang_at = now() where name = 'monitoring-manager'")
