@@ -37,6 +37,9 @@ def put(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> N
 
 def test_every_foreign_event_is_stored_once_though_recorder_and_postgresql_are_killed(platform: Platform) -> None:
     """The emulator itself is left alone: what it was given and forgot would be its loss."""
+    sqs, queue = platform.aws("sqs"), queue_of(platform, "RecorderQueue")
+    # A batch whose recorder died is seen again after this, a minute in the template.
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
     with Foreign(platform, EVENTS) as stream:
         for part in ("workers", "postgres", "workers"):
             time.sleep(1)
@@ -45,9 +48,16 @@ def test_every_foreign_event_is_stored_once_though_recorder_and_postgresql_are_k
             else:
                 os.kill(platform.cloud.pid(part), signal.SIGKILL)
     assert len(stream.put) == EVENTS
-    # A batch whose recorder died is seen again after its queue's three minutes.
     wait_until(lambda: len(stream.recorded()), lambda seen: seen >= EVENTS, 240)
     assert stream.recorded() == Counter(stream.put)
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
+
+
+def queue_of(platform: Platform, logical_id: str) -> str:
+    found = platform.aws("cloudformation").describe_stack_resource(
+        StackName="email-sender-local", LogicalResourceId=logical_id
+    )
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def recorded(platform: Platform, username: str, kind: str) -> list[steps.Json]:

@@ -16,6 +16,7 @@ import pytest
 from local.client import ApiError, wait_until
 from tests.conftest import Platform
 from tests.e2e import steps
+from tests.e2e.test_bus import queue_of
 from tests.e2e.test_triggers import published, runs_of
 
 
@@ -35,13 +36,6 @@ def envelope(kind: str, detail: Any, source: str = "crm") -> str:
     )
 
 
-def queue(platform: Platform, logical_id: str) -> str:
-    found = platform.aws("cloudformation").describe_stack_resource(
-        StackName="email-sender-local", LogicalResourceId=logical_id
-    )
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-
 def failed(platform: Platform, **query: str) -> list[steps.Json]:
     return list(platform["operator@platform"].get("/events/failed", limit=200, **query)["items"])
 
@@ -49,7 +43,7 @@ def failed(platform: Platform, **query: str) -> list[steps.Json]:
 def test_what_a_queue_gave_up_on_is_found_with_its_reason_and_sent_back(platform: Platform) -> None:
     operator, kind = platform["operator@platform"], f"Lost{uuid4().hex[:8]}"
     platform.aws("sqs").send_message(
-        QueueUrl=queue(platform, "RecorderDeadLetters"),
+        QueueUrl=queue_of(platform, "RecorderDeadLetters"),
         MessageBody=envelope(kind, {"secret": "of a tenant"}),
         MessageAttributes={"reason": {"DataType": "String", "StringValue": "unavailable: No answer."}},
     )

@@ -24,7 +24,7 @@ PORTS = {
 }  # fmt: skip
 
 
-POINTS = int(os.environ.get("POINTS", "10000"))
+POINTS = int(os.environ.get("POINTS", "6000"))
 # Of 100,000 the engine makes a graph for minutes, on the cores that it counts with.
 PATIENCE = 120 + POINTS / 100
 
