@@ -39,13 +39,17 @@ backup: $(VENV)/.ready ## one of the local cloud that is up, copied below ./back
 restore: $(VENV)/.ready ## into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
 	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
 
-# Those that need nothing but a processor run beside the others, which start servers, kill them and wait; and give way.
-QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py
+# Those that need a processor and at most a PostgreSQL of their own run beside the others, which start the whole cloud,
+# kill parts of it and wait; and give way.
+ON_POSTGRESQL := archive_texts backups event_retention failed_events idempotency idempotent_route managers migrations \
+  notifications outbox row_level_security settings vault waits_and_resuming workflow_stores workflow_versions
+QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py \
+  $(ON_POSTGRESQL:%=tests/functional/test_%.py)
 test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real parts; TESTS=tests/unit/test_mbox.py for some
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
-	@mkdir -p .local; nice -n 19 $(PY) -m pytest $(QUICK) > .local/quick-tests.log 2>&1 & quick=$$!; \
+	@mkdir -p .local; nice -n 10 $(PY) -m pytest $(QUICK) > .local/quick-tests.log 2>&1 & quick=$$!; \
 	trap 'kill $$quick 2> /dev/null || true' INT TERM; \
 	failed=0; $(PY) -m pytest $(addprefix --ignore=,$(QUICK)) || failed=$$?; \
 	wait $$quick || failed=$$?; \

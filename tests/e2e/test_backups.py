@@ -50,7 +50,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         while not self.over.is_set():
             number = len(self.points)
-            points = [{"id": FIRST + number, "vector": vector(number), "payload": {"backed": True, "n": number}}]
+            points = [{"id": FIRST + number, "vector": vector(number), "payload": {"backed": True, "backed_n": number}}]
             body = {"collection": COLLECTION, "points": points}
             if self._is_taken(self._client.http.post("/vectors/insert", json=body)):
                 self.points.append(number)
@@ -75,12 +75,17 @@ def stored(client: ApiClient, numbers: list[int]) -> set[int]:
         wanted = {
             "must": [
                 {"key": "backed", "match": {"value": True}},
-                {"key": "n", "range": {"gte": first, "lt": first + 100}},
+                {"key": "backed_n", "range": {"gte": first, "lt": first + 100}},
             ]
         }
         asked = {"collection": COLLECTION, "vector": vector(first), "filter": wanted, "limit": 100, "exact": True}
         found |= {hit["id"] - FIRST for hit in client.post("/vectors/search", asked)["results"]}
     return found
+
+
+def mailbox(count: int) -> bytes:
+    """Of messages that no other test imports."""
+    return mailboxes.ordinary(count).replace(b"<", b"<backed-up-")
 
 
 # FULL=1 starts the whole of the second cloud, too, and uses it.
@@ -91,13 +96,13 @@ def test_a_backup_under_load_comes_back_in_another_cloud(
     platform: Platform, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     admin = platform["admin@acme"]
-    steps.import_mailbox(admin, mailboxes.ordinary(12))
+    steps.import_mailbox(admin, mailbox(12))
     contact = steps.add_contact(admin, "Ada Restored")
     load = Load(admin)
     load.start()
     try:
         wait_until(lambda: len(load.events), lambda seen: seen >= 5, 30)
-        content = mailboxes.ordinary(60)
+        content = mailbox(60)
         running = platform["admin@globex"].post("/vectors/imports", {"file_name": "b.mbox", "size_bytes": len(content)})
         httpx.put(running["upload"]["url"], content=content, timeout=60).raise_for_status()
         before = (list(load.events), list(load.points))

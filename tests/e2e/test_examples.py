@@ -127,7 +127,7 @@ def story(platform: Platform, model: StandIn) -> Iterator[Story]:
     triage = admin.post("/workflows", {"definition": example("inbound-triage")})
     indexing = admin.post("/workflows", {"definition": example("import-and-index")})
     poster = Poster(platform, admin, indexing)
-    follow_up = example("follow-up", **{"timeout: P4D": "timeout: PT50S"})
+    follow_up = example("follow-up", **{"timeout: P4D": "timeout: PT60S"})
     with at_random(platform, seed=int(os.environ.get("SEED", "1"))):
         writing = begun(admin, follow_up, {"query": topic, "people": 3})
         report = begun(admin, example("weekly-report"), {"topic": topic, "reader": told.reader["id"]})
