@@ -30,6 +30,10 @@ USERS = {
 }
 
 
+# One for all: a client reads every authority of the system when it is made.
+HTTP = httpx.Client()
+
+
 def name_of(route: RouteInfo) -> str:
     return f"{route.method} {route.path.removeprefix('/api/v1')}"
 
@@ -39,7 +43,7 @@ def call(platform: Platform, route: RouteInfo, token: str | None) -> httpx.Respo
     path = re.sub(r"\{[a-z_]+\}", str(uuid4()), route.path)
     headers = {"authorization": f"Bearer {token}"} if token else {}
     body: dict[str, Any] = {"json": {}} if route.method in ("POST", "PUT") else {}
-    return httpx.request(route.method, platform.cloud.api_url + path, headers=headers, timeout=30, **body)
+    return HTTP.request(route.method, platform.cloud.api_url + path, headers=headers, timeout=30, **body)
 
 
 def token_of(platform: Platform, username: str) -> str:
@@ -193,7 +197,7 @@ def test_another_tenants_things_are_not_there(platform: Platform, things: dict[s
     }
     key = f"{route.method} {route.path}"
     body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
-    answer = httpx.request(
+    answer = HTTP.request(
         route.method,
         platform.cloud.api_url + path,
         headers={"authorization": f"Bearer {stranger}"},
