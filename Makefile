@@ -41,9 +41,9 @@ restore: $(VENV)/.ready ## into an empty .local: make restore BACKUP=<folder or 
 
 # Those that need a processor and at most a PostgreSQL of their own run beside the others, which start the whole cloud,
 # kill parts of it and wait; and give way.
-ON_POSTGRESQL := archive_texts backups emails_concurrency event_retention failed_events idempotency idempotent_route \
-  local_mail_sink local_postgres managers migrations notifications outbox receiving row_level_security settings vault \
-  waits_and_resuming workflow_stores workflow_versions
+ON_POSTGRESQL := archive_texts backups bulk_imports emails_concurrency event_retention failed_events idempotency idempotent_route \
+  local_aws local_mail_sink local_postgres managers migrations notifications outbox receiving row_level_security settings vault \
+  vectors_import_machine waits_and_resuming workflow_stores workflow_versions
 QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py \
   $(ON_POSTGRESQL:%=tests/functional/test_%.py) \
   $(addprefix tests/contract/test_,contact_selection.py manager_units.py messaging_stores.py serving.py vector_caches.py)

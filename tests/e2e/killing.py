@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from local.client import wait_until
 from tests.conftest import Platform
+
+_ROUTES = (
+    ("operator@platform", "/config"),
+    ("user@acme", "/workflows"),
+    ("user@acme", "/vectors/collections"),
+    ("user@acme", "/contacts"),
+    ("operator@platform", "/status"),
+)
 
 
 def kill_workers(platform: Platform) -> None:
@@ -16,6 +25,13 @@ def kill_workers(platform: Platform) -> None:
     for pid in descendants(platform.cloud.pid("aws")):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def new_sandboxes(platform: Platform) -> None:
+    """Processes that remember nothing; back when each area's routes answer: the first to ask a dead one gets a 500."""
+    kill_workers(platform)
+    for username, path in _ROUTES:
+        wait_until(lambda: platform[username].http.get(path).status_code, lambda status: status == 200, 60)  # noqa: B023
 
 
 def descendants(pid: int) -> list[int]:

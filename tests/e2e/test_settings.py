@@ -13,7 +13,7 @@ from email_sender.kit.live_settings import KEPT_SECONDS
 from local.client import wait_until
 from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import steps
-from tests.e2e.killing import kill_workers
+from tests.e2e.killing import new_sandboxes
 from tests.fakes.text_model import serving
 
 NAME = "/email-sender/local/settings"
@@ -60,7 +60,7 @@ def operator(platform: Platform) -> Iterator[Operator]:
     assert one.put({}, version).status_code == 200
     if seen["settings"] != one.now()[1]["settings"]:
         # New sandboxes read it at once.
-        kill_workers(platform)
+        new_sandboxes(platform)
 
 
 def off_for(platform: Platform, username: str, *features: str) -> steps.Json:
@@ -105,7 +105,7 @@ def test_a_feature_that_is_off_for_a_tenant_is_off_for_it_alone_and_comes_back(
         brought = operator.post("/config/rollback", {"version": before})
         assert brought.status_code == 200, brought.text
         assert brought.json()["version"] == changed["version"] + 1
-        kill_workers(platform)
+        new_sandboxes(platform)
         wait_until(lambda: imported(platform, "user@acme"), lambda status: status == 200, KEPT_SECONDS + 5)
         wait_until(lambda: generated(platform, "user@acme")["status"], lambda status: status == "succeeded", 30)
     newest = operator.history()[0]
