@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -78,8 +79,7 @@ class FailedEvents(Protocol):
         self, consumer: str | None, status: FailedStatus | None, cursor: str | None, limit: int
     ) -> Page[FailedEvent]: ...
 
-    def open(self) -> Any:
-        """A context manager that gives a FailedUnit."""
+    def open(self) -> AbstractContextManager[FailedUnit]: ...
 
 
 class ConsumerQueues(Protocol):

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from email_sender.adapters.postgres.cursors import following, read_cursor
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.events import read_cursor, stored
+from email_sender.adapters.postgres.events import stored
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.replaying import Range
 from email_sender.paging import Page
@@ -38,9 +39,7 @@ class PostgresEventHistory:
                     "limit": limit + 1,
                 },
             ).fetchall()
-        last = rows[limit - 1] if len(rows) > limit else None
-        following = f"{last['occurred_at'].isoformat()}~{last['id']}" if last else None
-        return Page([stored(row) for row in rows[:limit]], following)
+        return Page([stored(row) for row in rows[:limit]], following(rows, limit, "occurred_at"))
 
     def accounts_of(self, events: Sequence[StoredEvent]) -> Mapping[UUID, str]:
         with self._database.platform() as conn:

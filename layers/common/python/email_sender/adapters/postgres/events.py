@@ -11,9 +11,9 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.eventbridge import encode
+from email_sender.adapters.postgres.cursors import following, read_cursor
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.events import Bus, BusEntry, StoredEvent
-from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
 # One document for all rows: as ten arrays psycopg would look through every text of every row for what to quote.
@@ -155,20 +155,7 @@ class PostgresEvents:
                     "limit": limit + 1,
                 },
             ).fetchall()
-        last = rows[limit - 1] if len(rows) > limit else None
-        following = f"{last['occurred_at'].isoformat()}~{last['id']}" if last else None
-        return Page([stored(row) for row in rows[:limit]], following)
-
-
-def read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
-    if cursor is None:
-        return None, None
-    moment, _, event_id = cursor.partition("~")
-    try:
-        # A "+" of a time zone arrives as a space where a client did not encode it.
-        return datetime.fromisoformat(moment.replace(" ", "+")), UUID(event_id)
-    except ValueError:
-        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None
+        return Page([stored(row) for row in rows[:limit]], following(rows, limit, "occurred_at"))
 
 
 def _announced(row: Row) -> StoredEvent:

@@ -8,10 +8,10 @@ from uuid import UUID, uuid5
 
 from psycopg import Connection
 
+from email_sender.adapters.postgres.cursors import following, read_cursor
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.coordination.failing import PARKED_AFTER, FailedEvent, FailedStatus, Failure, Wanted
-from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
 _KEEP = """
@@ -53,7 +53,7 @@ class PostgresFailedEvents:
         self, consumer: str | None, status: FailedStatus | None, cursor: str | None, limit: int
     ) -> Page[FailedEvent]:
         """The latest first; without a status, those that were not sent back."""
-        before, before_id = _read_cursor(cursor)
+        before, before_id = read_cursor(cursor)
         with self._database.platform() as conn:
             rows = conn.execute(
                 "select id, consumer, body, reason, status, times, first_seen, last_seen from failed_events "
@@ -63,8 +63,7 @@ class PostgresFailedEvents:
                 "order by last_seen desc, id desc limit %(limit)s",
                 {"consumer": consumer, "status": status, "before": before, "before_id": before_id, "limit": limit + 1},
             ).fetchall()
-        following = f"{rows[limit - 1]['last_seen'].isoformat()}~{rows[limit - 1]['id']}" if len(rows) > limit else None
-        return Page([_failed(row) for row in rows[:limit]], following)
+        return Page([_failed(row) for row in rows[:limit]], following(rows, limit, "last_seen"))
 
     @contextmanager
     def open(self) -> Iterator["PostgresFailedUnit"]:
@@ -110,13 +109,3 @@ class PostgresFailedUnit:
 
 def _failed(row: Row) -> FailedEvent:
     return FailedEvent(**{**row, "status": FailedStatus(row["status"])})
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
-    if cursor is None:
-        return None, None
-    moment, _, failed_id = cursor.partition("~")
-    try:
-        return datetime.fromisoformat(moment.replace(" ", "+")), UUID(failed_id)
-    except ValueError:
-        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None
