@@ -65,8 +65,9 @@ def test_rows_of_another_tenant_cannot_be_seen_or_made(
     app_role: Database, new_tenant: Callable[[], UUID], table: str
 ) -> None:
     ours, theirs = new_tenant(), new_tenant()
+    collection = f"c{ours.hex}"  # which is served under one name for all tenants, and other tests switch theirs
     for tenant_id in (ours, theirs):
-        with PostgresGate(app_role, lambda: None).open(tenant_id, "c", "c", list):
+        with PostgresGate(app_role, lambda: None).open(tenant_id, collection, collection, list):
             pass
         PostgresEmbeddings(app_role).put(tenant_id, "m", {A: ONE})
     with app_role.tenant(ours) as conn:
