@@ -41,10 +41,10 @@ restore: $(VENV)/.ready ## into an empty .local: make restore BACKUP=<folder or 
 
 # Those that need a processor and at most a PostgreSQL of their own run beside the others, which start the whole cloud,
 # kill parts of it and wait; and give way.
-ON_POSTGRESQL := archive_texts backups bulk_imports emails_concurrency event_retention failed_events idempotency idempotent_route \
+ON_POSTGRESQL := archive_texts bulk_imports emails_concurrency event_retention failed_events idempotency idempotent_route \
   local_aws local_mail_sink local_postgres managers migrations notifications outbox receiving row_level_security settings vault \
   vectors_import_machine waits_and_resuming workflow_stores workflow_versions
-QUICK := tests/unit tests/architecture tests/functional/test_compiled_machines.py \
+QUICK := tests/unit tests/architecture tests/functional/backups tests/functional/test_compiled_machines.py \
   $(ON_POSTGRESQL:%=tests/functional/test_%.py) \
   $(addprefix tests/contract/test_,contact_selection.py manager_units.py messaging_stores.py serving.py vector_caches.py)
 test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real parts; TESTS=tests/unit/test_mbox.py for some
@@ -80,8 +80,10 @@ bench: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## measure, side by s
 	$(PY) -m benchmarks
 
 deploy: $(VENV)/.ready .aws-sam/.built ## to AWS: make deploy ENV=dev PARAMETERS="DatabaseHost=… …"
+	@values="Stage=$(ENV) AppVersion=$$(git describe --always --dirty) Commit=$$(git rev-parse HEAD) $(PARAMETERS)"; \
+	$(PY) scripts/stamp_configuration.py .aws-sam/build/template.yaml "$$values"; \
 	sam deploy --config-env $(if $(filter dev,$(ENV)),default,$(ENV)) --template-file .aws-sam/build/template.yaml \
-	  --parameter-overrides "Stage=$(ENV) AppVersion=$$(git describe --always --dirty) Commit=$$(git rev-parse HEAD) BuiltAt=$$(date -u +%FT%TZ) $(PARAMETERS)"
+	  --parameter-overrides "$$values BuiltAt=$$(date -u +%FT%TZ)"
 
 lock: $(VENV)/.ready ## resolve anew, and export every requirements.txt from the lock
 	$(UV) lock

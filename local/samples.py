@@ -75,6 +75,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/handler.config_with_a_secret": 422,
     "coordinator/dead_letters": {"kept": 1},
     "coordinator/observe": {"central-coordinator": "running"},
+    "coordinator/observe.deployed": {"central-coordinator": "running"},
     "coordinator/recorder": {"batchItemFailures": []},
     "coordinator/relay": {},
     "coordinator/housekeeping": {},

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
@@ -23,7 +23,8 @@ from local.ports import pick
 from local.postgres import HOST, Postgres
 from local.processes import Supervisor
 
-_FIRST_PORT = 25432
+# Of none of the local clouds that tests start.
+_FIRST_PORT = 27432
 MAIL_FROM = "Acme Support <support@acme.example>"
 
 
@@ -32,6 +33,7 @@ class Cluster:
     server: Postgres
     passwords: dict[str, str]
     key_file: Path
+    _databases: dict[tuple[str, int], Database] = field(default_factory=dict)
 
     def conninfo(self, role: str) -> str:
         return make_conninfo(
@@ -39,7 +41,12 @@ class Cluster:
         )
 
     def database(self, role: str, size: int = 4) -> Database:
-        return Database(lambda: self.conninfo(role), size=size)
+        """The same to everybody who asks, and closed with the cluster."""
+        return self._databases.setdefault((role, size), Database(lambda: self.conninfo(role), size=size))
+
+    def close(self) -> None:
+        for database in self._databases.values():
+            database.close()
 
     def owner(self, database: str = DATABASE) -> Connection[DictRow]:
         """As the superuser, past every wall. It commits by itself."""
@@ -80,21 +87,19 @@ def cluster() -> Iterator[Cluster]:
         passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup")}
         supervisor.start(server.spec())
         prepare(server, passwords)
-        yield Cluster(server, passwords, key_file)
+        cluster = Cluster(server, passwords, key_file)
+        yield cluster
+        cluster.close()
 
 
 @pytest.fixture(scope="session")
-def app_role(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.database("app")
-    yield database
-    database.close()
+def app_role(cluster: Cluster) -> Database:
+    return cluster.database("app")
 
 
 @pytest.fixture(scope="session")
-def platform_role(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.database("platform")
-    yield database
-    database.close()
+def platform_role(cluster: Cluster) -> Database:
+    return cluster.database("platform")
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ silence.
 """
 
 import copy
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +92,7 @@ def transform(
         sam["Resources"][artefact.logical_id]["Properties"][_FILES[artefact.resource_type]] = locations[
             artefact.logical_id
         ]
+    _stamp(sam, parameters)
     plain = _translate(sam, parameters, region)
     said: list[str] = []
     plain["Resources"] = _explode_apis(plain["Resources"], said)
@@ -98,6 +101,14 @@ def transform(
     _without_old_versions(plain["Resources"], said)
     plain = _drop(plain, said)
     return plain, said
+
+
+def _stamp(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
+    """As scripts/stamp_configuration.py does for AWS, and why: other values publish other versions."""
+    environment = template.get("Globals", {}).get("Function", {}).get("Environment", {})
+    if "Variables" in environment:
+        values = json.dumps(dict(sorted(parameters.items())))
+        environment["Variables"]["CONFIGURATION"] = f"p-{hashlib.sha256(values.encode()).hexdigest()[:16]}"
 
 
 def _translate(template: dict[str, Any], parameters: Mapping[str, str], region: str) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from functools import cache
 from typing import Any
 
+import pytest
+
 from email_sender.coordination.registry import MANAGERS
 from local.aws.intrinsics import read_template, references
 from local.aws.transform import _translate
 from local.layout import ROOT
+from scripts.stamp_configuration import stamped
 
 type Json = dict[str, Any]
 TEMPLATE = read_template(ROOT / "template.yaml")
@@ -22,9 +25,12 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 
 
 @cache
-def translated(layer: str = "one", *, versioned: bool = True) -> dict[str, Json]:
+def translated(
+    layer: str = "one", *, versioned: bool = True, word: str = "as-written", host: str = ""
+) -> dict[str, Json]:
     """The resources SAM makes, with artefacts at made-up places."""
     template = read_template(ROOT / "template.yaml")
+    template["Globals"]["Function"]["Environment"]["Variables"]["CONFIGURATION"] = word
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         if "CodeUri" in properties:
@@ -34,7 +40,7 @@ def translated(layer: str = "one", *, versioned: bool = True) -> dict[str, Json]
             properties["PublishLambdaVersion"] = versioned
         if "DefinitionUri" in properties:
             properties["DefinitionUri"] = "s3://bucket/machine.json"
-    return dict(_translate(template, {"Stage": "dev"}, "us-east-1")["Resources"])
+    return dict(_translate(template, {"Stage": "dev", "DatabaseHost": host}, "us-east-1")["Resources"])
 
 
 def test_no_parameter_has_a_resources_name() -> None:
@@ -68,10 +74,27 @@ def test_every_function_says_whose_it_is_by_its_tag_and_to_itself() -> None:
     assert GLOBALS["Tags"] == {"email-sender:stage": {"Ref": "Stage"}}
 
 
-def test_a_clock_has_a_name_by_which_it_is_found_and_no_other_stage_has() -> None:
+def test_a_clock_has_a_name_that_says_of_which_stage_and_manager_it_is() -> None:
+    """By which it is found: adapters.parts."""
     clocks = [each["Properties"] for each in translated().values() if each["Type"] == "AWS::Scheduler::Schedule"]
-    assert len(clocks) == len({str(each["Name"]) for each in clocks}) >= 5
-    assert all(each["Name"]["Fn::Sub"].startswith("email-sender-clock-${Stage}-") for each in clocks)
+    names = [each["Name"]["Fn::Sub"] for each in clocks]
+    assert len(names) == len(set(names)) >= 5
+    for name, clock in zip(names, clocks, strict=True):
+        prefix, manager, what = name.split(".")
+        assert prefix == "email-sender-clock-${Stage}"
+        assert len(name.replace("${Stage}", "x" * 16)) <= 64, "what EventBridge Scheduler takes"
+        owners = {FUNCTIONS[each]["Tags"]["email-sender:manager"] for each in clock_functions(clock)}
+        assert owners == {manager}, what
+
+
+def clock_functions(clock: Any) -> set[str]:
+    """What it rings: functions, or the first function of a machine."""
+    rung = set(references(clock["Target"]["Arn"]))
+    functions = {name for name in FUNCTIONS for each in rung if each.startswith(name)}
+    if functions:
+        return functions
+    (machine,) = (RESOURCES[name]["Properties"]["DefinitionSubstitutions"] for name in rung)
+    return {each.removesuffix(".Alias") for each in references(machine["StepsFunction"])} & set(FUNCTIONS)
 
 
 def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() -> None:
@@ -223,6 +246,21 @@ def test_a_changed_layer_alone_publishes_every_function_anew() -> None:
 def test_without_the_layers_setting_it_would_not() -> None:
     before, after = versions(translated("one", versioned=False)), versions(translated("two", versioned=False))
     assert before == after
+
+
+def test_other_parameters_publish_every_function_anew_by_the_word_that_make_deploy_writes() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    one, other = (stamped(text, f"Stage=dev DatabaseHost={host}") for host in ("a.example", "b.example"))
+    assert stamped(one, "Stage=dev DatabaseHost=b.example") == other
+    words = [yaml.split("CONFIGURATION: ")[1].split("\n")[0] for yaml in (one, other)]
+    before, after = (versions(translated(word=word)) for word in words)
+    assert not before & after
+    with pytest.raises(ValueError, match="0 times"):
+        stamped(text.replace("CONFIGURATION", "OTHER"), "")
+
+
+def test_without_that_word_they_would_not() -> None:
+    assert versions(translated(host="a.example")) == versions(translated(host="b.example"))
 
 
 def test_every_caller_names_the_alias() -> None:

@@ -61,6 +61,12 @@ def test_what_a_queue_gave_up_on_is_found_with_its_reason_and_sent_back(platform
     sent = operator.post("/events/failed/redrive", {"ids": [one["id"]]})
     assert sent == {"matched": 1, "redriven": [one["id"]]}
     assert operator.post("/events/failed/redrive", {"ids": [one["id"]]})["matched"] == 0
+    (told,) = [each for each in operator.get("/audit")["items"] if one["id"] in each["details"].get("ids", [])]
+    assert (told["action"], told["details"]["which"], told["details"]["sent"]) == (
+        "events.redrive",
+        "ids",
+        {"recorder": 1},
+    )
     wait_until(lambda: operator.get("/events", type=kind)["items"], lambda items: len(items) == 1, 30)
     assert [each["id"] for each in failed(platform, status="redriven")].count(one["id"]) == 1
 
@@ -127,6 +133,12 @@ def test_an_event_is_told_again_to_chosen_consumers_and_does_only_what_was_misse
         operator.post("/events/replay", {**wanted, "force": True, "of_tenant": other_tenant(platform)})["events"] == 0
     )
     assert other.get("/events", type=kind)["items"] == []
+    # What was asked for, and neither what was refused nor what was only counted.
+    told = [each["details"] for each in operator.get("/audit")["items"] if each["details"].get("types") == [kind]]
+    assert [(each["events"], each["messages"], each["force"]) for each in told] == [
+        (0, {"triggers": 0, "answers": 0}, True),
+        *[(2, {"triggers": 1, "answers": 0}, True)] * 3,
+    ]
 
 
 def other_tenant(platform: Platform) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import Event
-from email_sender.coordination.managers import AuditEntry, ManagerUnit, State
+from email_sender.coordination.managers import ManagerUnit, State
 from email_sender.errors import Unavailable
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.configuring import SettingsUnit, Stored
-from email_sender.coordination.managers import AuditEntry
 from email_sender.errors import Unavailable
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)

@@ -51,4 +51,3 @@ def test_each_message_has_its_text_under_its_tenants_keys(cluster: Cluster, new_
     found = ArchiveTexts(database, cluster.vault(database)).of(points)
     # Neither what is not in the archive, nor an id of ours, nor a message of another tenant's.
     assert found == {points[0].id: "Grüße\nthe first", points[1].id: "Grüße\nthe second"}
-    database.close()

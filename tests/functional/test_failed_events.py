@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from email_sender.adapters.postgres.audit import PostgresAudit
 from email_sender.adapters.postgres.breakers import BreakerStates
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.figures import read_figures
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.coordination.failing import FailedStatus, Failure, Redrive, Wanted, shown
+from email_sender.coordination.failing import MAX_REDRIVEN, FailedStatus, Failure, Redrive, Wanted, shown
 from email_sender.errors import InvalidInput, Unavailable
 from tests.database import Cluster
 
@@ -110,6 +111,30 @@ def test_one_some_and_all(failed: PostgresFailedEvents) -> None:
     assert [each.consumer for each in failed.page(None, None, None, 10).items] == ["undelivered"]
     with pytest.raises(InvalidInput, match="There are: mail, recorder"):
         redrive(Wanted(consumer="nobody"), "olga", AT, dry_run=False)
+
+
+def test_what_no_queue_takes_does_not_keep_the_others_waiting(failed: PostgresFailedEvents) -> None:
+    failed.keep([Failure("undelivered", f"{number}", "why", AT) for number in range(MAX_REDRIVEN + 1)])
+    fail(failed, "a", hours=1)
+    queues = Queues()
+    assert Redrive(failed, queues)(Wanted(), "olga", AT, dry_run=False).matched == 1
+    assert queues.sent == [("mail", "a")]
+
+
+def test_who_sent_what_back_is_in_the_audit_log(failed: PostgresFailedEvents, cluster: Cluster) -> None:
+    ids = [fail(failed, f"{uuid4()}", consumer) for consumer in ("mail", "mail", "recorder")]
+    Redrive(failed, Queues())(Wanted(), "olga", AT, dry_run=True)
+    Redrive(failed, Queues())(Wanted(), "olga", AT, dry_run=False)
+    Redrive(failed, Queues())(Wanted(), "olga", AT, dry_run=False)
+    told = [
+        each
+        for each in PostgresAudit(cluster.database("app")).page(PLATFORM_TENANT, None, 10).items
+        if str(ids[0]) in each["details"].get("ids", [])
+    ]
+    assert [(each["subject"], each["action"]) for each in told] == [("olga", "events.redrive")]
+    assert told[0]["details"] | {"ids": set(told[0]["details"]["ids"])} == {
+        "which": "all", "matched": 3, "sent": {"mail": 2, "recorder": 1}, "ids": {str(each) for each in ids},
+    }  # fmt: skip
 
 
 def test_what_a_queue_did_not_take_stays_failed(failed: PostgresFailedEvents) -> None:

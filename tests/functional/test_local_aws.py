@@ -132,7 +132,9 @@ class TestDeployment:
         cloud.deploy(WithExtras="yes")
         assert cloud.outputs["Parts"] == "b-mapped-extras"
         assert cloud.outputs["ApiUrl"] == before
+        assert served_extras(cloud) == ["yes"]
         cloud.deploy()
+        assert served_extras(cloud) == ["no"]
         assert cloud.outputs["Parts"] == "b-mapped-plain"
 
     def test_a_failure_names_the_resource_and_the_reason(self, cloud: Cloud, tmp_path: Path) -> None:
@@ -141,6 +143,14 @@ class TestDeployment:
         )
         with pytest.raises(DeploymentFailed, match=r"Wrong \(Custom::Thing\): .*no-such-function"):
             deploy(tmp_path, cloud.endpoint, "broken", {}, print)
+
+
+def served_extras(cloud: Cloud) -> list[str]:
+    """A parameter's value in the environment of what the aliases name, which callers meet."""
+    functions = cloud.client("lambda")
+    names = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
+    served = [functions.get_function_configuration(FunctionName=name, Qualifier="live") for name in names]
+    return sorted({each["Environment"]["Variables"]["EXTRAS"] for each in served})
 
 
 class TestHttpApi:

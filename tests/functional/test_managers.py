@@ -9,8 +9,9 @@ import pytest
 
 from email_sender.adapters.postgres.audit import PostgresAudit, add_entry
 from email_sender.adapters.postgres.figures import read_figures
-from email_sender.adapters.postgres.managers import manager_units, read_states
-from email_sender.coordination.managers import AuditEntry, Desired, Lifecycle, Status
+from email_sender.adapters.postgres.managers import manager_units
+from email_sender.coordination.auditing import AuditEntry
+from email_sender.coordination.managers import Desired, Lifecycle, Status
 from email_sender.coordination.registry import Graph, Kind, Manager
 from email_sender.errors import Conflict, InvalidInput
 from tests.database import Cluster
@@ -48,7 +49,8 @@ def test_two_operators_at_once_take_turns(cluster: Cluster) -> None:
         thread.join()
     try:
         assert surprises == []
-        states = {name: each for name, each in read_states(cluster.database("platform")).items() if name in NAMES}
+        with units() as unit:
+            states = unit.states()
         for name, state in states.items():
             wanted = Status.STOPPED if state.desired is Desired.STOPPED else Status.RUNNING
             assert state.status is wanted, state

@@ -42,8 +42,6 @@ def world(new_tenant: Callable[[], UUID], cluster: Cluster) -> Iterator[World]:
         made = World(app, platform, [new_tenant(), new_tenant()])
         yield made
         made.memory.close()
-    app.close()
-    platform.close()
 
 
 def test_a_collection_is_made_anew_with_everything_in_it(world: World) -> None:

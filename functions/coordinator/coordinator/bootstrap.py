@@ -14,7 +14,7 @@ from email_sender.adapters.bus_consumers import BusConsumers, Listener
 from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.parts import DeployedParts
-from email_sender.adapters.postgres.audit import PostgresAudit
+from email_sender.adapters.postgres.audit import PostgresAudit, audited
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.directory import Directory
@@ -236,7 +236,8 @@ def replay() -> Replay:
     listeners = {name: Listener(name, each.rule, each.prefix) for name, each in settings.bus_listeners.items()}
     queues = SqsQueues(lambda: client("sqs"), {name: each.queue for name, each in _queues().items()})
     consumers = BusConsumers(lambda: client("events"), settings.event_bus, listeners, queues)
-    return Replay(PostgresEventHistory(platform()), consumers, settings.account_id, settings.aws_region)
+    history = PostgresEventHistory(platform())
+    return Replay(history, consumers, partial(audited, platform()), settings.account_id, settings.aws_region)
 
 
 def announce_ready() -> None:

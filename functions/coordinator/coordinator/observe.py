@@ -1,4 +1,4 @@
-"""Every minute: look at every manager, finish what was begun of stops and starts, and say how each is.
+"""Every minute and after a deployment: look at every manager, finish stops and starts, say how each is.
 
 Whoever may invoke this function may also stop and start by it, when nobody can sign in:
 `{"start": "security-manager"}`.
@@ -15,6 +15,7 @@ from email_sender.errors import DomainError
 from email_sender.kit.telemetry import logger, manager_status
 
 _BY_HAND = "invoked by hand"
+_DEPLOYED_BY = "aws.cloudformation"
 _CORE = frozenset(each.name for each in MANAGERS if each.kind is Kind.CORE)
 
 
@@ -25,7 +26,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     elif "stop" in event:
         lifecycle().stop(str(event["stop"]), _BY_HAND, cascade=True)
     else:
-        clock_rang(platform())
+        if event.get("source") != _DEPLOYED_BY:
+            clock_rang(platform())
         lifecycle().settle()
         _reconcile()
         _tell_settings()

@@ -13,7 +13,7 @@ from email_sender.adapters.postgres.events import EventQuery, PostgresEvents
 from email_sender.adapters.postgres.unit import Units
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.publishing import own_event
-from email_sender.coordination.replaying import Range, Replay
+from email_sender.coordination.replaying import Asked, Range, Replay
 from email_sender.kit import notify_request
 from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
@@ -126,11 +126,12 @@ async def publish(
 
 
 @router.post("/replay")
-async def tell_again(body: ReplayIn, _caller: Operator, again: Annotated[Replay, provided(replay)]) -> ReplayedOut:
+async def tell_again(body: ReplayIn, caller: Operator, again: Annotated[Replay, provided(replay)]) -> ReplayedOut:
     """Stored events, the oldest first, to chosen consumers and nobody else, with `"replayed": true`.
 
     A page of a hundred a call: go on with `next_cursor`. What a consumer has done it does not do again.
     """
     wanted = Range(body.start, body.end, body.types, body.of_tenant)
-    told = again(wanted, body.consumers, body.cursor, force=body.force, dry_run=body.dry_run)
+    asked = Asked(caller.subject, now(), force=body.force, dry_run=body.dry_run)
+    told = again(wanted, body.consumers, body.cursor, asked)
     return ReplayedOut(events=told.events, messages=told.messages, next_cursor=told.next_cursor)

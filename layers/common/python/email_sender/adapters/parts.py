@@ -1,7 +1,7 @@
 """What is deployed of each manager, found by tags: functions, the queues they read, the clocks that ring them.
 
-A function's tag `email-sender:manager` says whose it is; `email-sender:stage` says of which deployment. Clocks are
-found by their names' prefix, since EventBridge Scheduler tags groups and not schedules.
+A function's tag `email-sender:manager` says whose it is; `email-sender:stage` says of which deployment. A clock's name
+says both, since EventBridge Scheduler tags groups and not schedules: `email-sender-clock-<stage>.<manager>.<what>`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -57,12 +57,12 @@ class DeployedParts:
         with _translated():
             found = self._found()
             every = [arn for arns in found.values() for arn in arns]
-            mappings, clocks = list(self._mappings(every)), list(self._clocks(every))
+            mappings, clocks = list(self._mappings(every)), list(self._clocks())
         on: dict[str, int] = {}
         off: dict[str, int] = {}
         for manager, arns in found.items():
             queues = [each["State"] in _ON for each in mappings if _is_of(each["FunctionArn"], arns)]
-            rings = [each["State"] == "ENABLED" for each in clocks if _is_of(each["Target"]["Arn"], arns)]
+            rings = [clock["State"] == "ENABLED" for whose, clock in clocks if whose == manager]
             on[manager], off[manager] = [*queues, *rings].count(True), [*queues, *rings].count(False)
         return Deployment({manager: len(arns) for manager, arns in found.items()}, frozenset(every), on, off)
 
@@ -77,8 +77,8 @@ class DeployedParts:
                 if (mapping["State"] in _ON) is not enabled:
                     self._functions().update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
             wanted = "ENABLED" if enabled else "DISABLED"
-            for clock in self._clocks(arns):
-                if clock["State"] != wanted:
+            for whose, clock in self._clocks():
+                if whose == manager and clock["State"] != wanted:
                     self._set_clock(clock, wanted)
 
     def _set_clock(self, clock: Mapping[str, Any], state: str) -> None:
@@ -108,12 +108,12 @@ class DeployedParts:
         for page in self._functions().get_paginator("list_event_source_mappings").paginate():
             yield from (each for each in page["EventSourceMappings"] if _is_of(each["FunctionArn"], arns))
 
-    def _clocks(self, arns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        pages = (
-            self._schedules().get_paginator("list_schedules").paginate(NamePrefix=f"email-sender-clock-{self._stage}-")
-        )
-        for page in pages:
-            yield from (each for each in page["Schedules"] if _is_of(each["Target"]["Arn"], arns))
+    def _clocks(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """With the name of whose it is."""
+        prefix = f"email-sender-clock-{self._stage}."
+        for page in self._schedules().get_paginator("list_schedules").paginate(NamePrefix=prefix):
+            for clock in page["Schedules"]:
+                yield clock["Name"].removeprefix(prefix).partition(".")[0], clock
 
 
 def _is_of(arn: str, functions: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from email_sender.coordination.managers import AuditEntry
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
 from email_sender.paging import Page
 from email_sender.strict_json import read_unambiguous_json

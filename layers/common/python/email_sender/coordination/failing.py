@@ -1,6 +1,7 @@
 """What consumers could not do: kept with its reason, shown without its content, and sent back when asked."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, SOURCE_PREFIX
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
@@ -64,9 +66,12 @@ class Wanted:
 class FailedUnit(Protocol):
     """A transaction that holds the rows it found: two operators send each back once."""
 
-    def find(self, wanted: Wanted, limit: int) -> Sequence[FailedEvent]: ...
+    def find(self, wanted: Wanted, consumers: Sequence[str], limit: int) -> Sequence[FailedEvent]:
+        """Of these consumers alone."""
 
     def redriven(self, ids: Sequence[UUID], subject: str, at: datetime) -> None: ...
+
+    def audit(self, entry: AuditEntry) -> None: ...
 
     def commit(self) -> None: ...
 
@@ -112,7 +117,7 @@ class Redrive:
             names = ", ".join(self._queues.names())
             raise InvalidInput.at("/consumer", f"There is no such consumer. There are: {names}.")
         with self._failed.open() as unit:
-            found = [each for each in unit.find(wanted, MAX_REDRIVEN) if each.consumer in self._queues.names()]
+            found = unit.find(wanted, self._queues.names(), MAX_REDRIVEN)
             if dry_run:
                 return Redriven(len(found), [])
             sent: list[FailedEvent] = []
@@ -122,9 +127,20 @@ class Redrive:
                 sent += [
                     replace(each, status=FailedStatus.REDRIVEN) for each, ok in zip(mine, taken, strict=True) if ok
                 ]
-            unit.redriven([each.id for each in sent], subject, at)
+            if sent:
+                unit.redriven([each.id for each in sent], subject, at)
+                unit.audit(_told(wanted, found, sent, subject, at))
             unit.commit()
         return Redriven(len(found), sent)
+
+
+def _told(
+    wanted: Wanted, found: Sequence[FailedEvent], sent: Sequence[FailedEvent], subject: str, at: datetime
+) -> AuditEntry:
+    by_consumer = dict(sorted(Counter(each.consumer for each in sent).items()))
+    which = "ids" if wanted.ids else wanted.consumer or "all"
+    details = {"which": which, "matched": len(found), "sent": by_consumer, "ids": [str(each.id) for each in sent]}
+    return AuditEntry(at, subject, "events.redrive", "failed events", details)
 
 
 def shown(body: str) -> Mapping[str, Any]:

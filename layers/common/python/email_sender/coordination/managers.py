@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Event
 from email_sender.coordination.registry import Graph
 from email_sender.errors import Conflict
@@ -66,15 +67,6 @@ class State:
         if to not in MOVES[self.status]:
             raise Conflict(f"The {self.name} is {self.status} and cannot become {to}.")
         return replace(self, status=to, reason=reason, changed_at=at, revision=self.revision + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    at: datetime
-    subject: str
-    action: str
-    object: str
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ManagerUnit(Protocol):

@@ -3,12 +3,13 @@
 Every consumer does once what an event asks for, by the event's id: told again, it does what it missed and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import StoredEvent
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.paging import Page
@@ -25,6 +26,16 @@ class Range:
     end: datetime
     types: Sequence[str] = ()
     tenant_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """By whom, and how. `force` lets consumers have it that may send mail."""
+
+    subject: str
+    at: datetime
+    force: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +68,37 @@ class Consumers(Protocol):
 
 
 class Replay:
-    def __init__(self, history: EventHistory, consumers: Consumers, account: str, region: str) -> None:
+    def __init__(
+        self,
+        history: EventHistory,
+        consumers: Consumers,
+        audit: Callable[[AuditEntry], None],
+        account: str,
+        region: str,
+    ) -> None:
         """`account` and `region` are our own bus's."""
-        self._history, self._consumers, self._account, self._region = history, consumers, account, region
+        self._history, self._consumers, self._audit = history, consumers, audit
+        self._account, self._region = account, region
 
-    def __call__(self, wanted: Range, names: Sequence[str], cursor: str | None, *, force: bool, dry_run: bool) -> Told:
+    def __call__(self, wanted: Range, names: Sequence[str], cursor: str | None, asked: Asked) -> Told:
         """One page. A cursor that is used again tells the same again.
 
         Raises:
             InvalidInput: a range that is none, a consumer that is none.
             Conflict: one that may send mail, without `force`.
+            Unavailable: some may have been told; the audit log says that it was asked for.
         """
-        self._check(wanted, names, force=force)
+        self._check(wanted, names, force=asked.force)
         page = self._history.between(wanted, cursor, PAGE)
         accounts = self._history.accounts_of(page.items)
         envelopes = [self._envelope(each, accounts.get(each.id, self._account)) for each in page.items]
         told = {name: self._consumers.messages(name, envelopes) for name in names}
-        if not dry_run:
+        counts = {name: len(each) for name, each in told.items()}
+        if not asked.dry_run:
+            self._audit(_entry(wanted, cursor, asked, len(page.items), counts))
             for name, messages in told.items():
                 self._consumers.send(name, messages)
-        return Told(len(page.items), {name: len(each) for name, each in told.items()}, page.next_cursor)
+        return Told(len(page.items), counts, page.next_cursor)
 
     def _check(self, wanted: Range, names: Sequence[str], *, force: bool) -> None:
         if wanted.start >= wanted.end:
@@ -100,3 +122,17 @@ class Replay:
             "resources": [],
             "detail": {**event.payload, "replayed": True},
         }
+
+
+def _entry(wanted: Range, cursor: str | None, asked: Asked, events: int, messages: Mapping[str, int]) -> AuditEntry:
+    details = {
+        "from": wanted.start.isoformat(),
+        "to": wanted.end.isoformat(),
+        "types": list(wanted.types),
+        "of_tenant": str(wanted.tenant_id) if wanted.tenant_id else None,
+        "cursor": cursor,
+        "force": asked.force,
+        "events": events,
+        "messages": dict(messages),
+    }
+    return AuditEntry(asked.at, asked.subject, "events.replay", "events", details)

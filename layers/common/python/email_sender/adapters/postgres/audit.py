@@ -6,7 +6,8 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.coordination.managers import AuditEntry
+from email_sender.coordination.auditing import AuditEntry
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
@@ -17,6 +18,13 @@ def add_entry(conn: Connection[Row], tenant_id: UUID, entry: AuditEntry) -> None
         "insert into audit_log (tenant_id, at, subject, action, object, details) values (%s, %s, %s, %s, %s, %s)",
         [tenant_id, entry.at, entry.subject, entry.action, entry.object, Jsonb(dict(entry.details))],
     )
+
+
+def audited(database: Database, entry: AuditEntry) -> None:
+    """An operator's, of what has no transaction. Raises Unavailable."""
+    with database.platform() as conn:
+        add_entry(conn, PLATFORM_TENANT, entry)
+        conn.commit()
 
 
 class PostgresAudit:

@@ -6,6 +6,7 @@ the connection, so they are off (`prepare_threshold=None`).
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from uuid import UUID
 
 import psycopg
@@ -30,6 +31,7 @@ class Database:
         self._size = size
         self._timeout = timeout
         self._pool: ConnectionPool[Connection[Row]] | None = None
+        self._opening = Lock()
 
     @contextmanager
     def tenant(self, tenant_id: UUID) -> Iterator[Connection[Row]]:
@@ -60,21 +62,22 @@ class Database:
                 conn.rollback()
 
     def _open_pool(self) -> ConnectionPool[Connection[Row]]:
-        if self._pool is None:
-            pool: ConnectionPool[Connection[Row]] = ConnectionPool(
-                self._conninfo,
-                min_size=0,
-                max_size=self._size,
-                num_workers=1,
-                open=False,
-                timeout=self._timeout,
-                # After a thaw the server may have closed it: one round trip finds out before the query does.
-                check=ConnectionPool.check_connection,
-                kwargs={"row_factory": dict_row, "prepare_threshold": None, "connect_timeout": 5},
-            )
-            pool.open()
-            self._pool = pool
-        return self._pool
+        with self._opening:
+            if self._pool is None:
+                pool: ConnectionPool[Connection[Row]] = ConnectionPool(
+                    self._conninfo,
+                    min_size=0,
+                    max_size=self._size,
+                    num_workers=1,
+                    open=False,
+                    timeout=self._timeout,
+                    # After a thaw the server may have closed it: one round trip finds out before the query does.
+                    check=ConnectionPool.check_connection,
+                    kwargs={"row_factory": dict_row, "prepare_threshold": None, "connect_timeout": 5},
+                )
+                pool.open()
+                self._pool = pool
+            return self._pool
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from uuid import UUID, uuid5
 
 from psycopg import Connection
 
+from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.cursors import following, read_cursor
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.coordination.failing import PARKED_AFTER, FailedEvent, FailedStatus, Failure, Wanted
 from email_sender.paging import Page
@@ -87,13 +89,19 @@ class PostgresFailedUnit:
     def __init__(self, conn: Connection[Row]) -> None:
         self._conn = conn
 
-    def find(self, wanted: Wanted, limit: int) -> Sequence[FailedEvent]:
+    def find(self, wanted: Wanted, consumers: Sequence[str], limit: int) -> Sequence[FailedEvent]:
         rows = self._conn.execute(
             "select id, consumer, body, reason, status, times, first_seen, last_seen from failed_events "
-            "where (status = 'failed' and not %(by_id)s and (%(consumer)s::text is null or consumer = %(consumer)s)) "
-            "or (%(by_id)s and id = any(%(ids)s) and status <> 'redriven') "
+            "where consumer = any(%(consumers)s) and (%(consumer)s::text is null or consumer = %(consumer)s) "
+            "and (case when %(by_id)s then id = any(%(ids)s) and status <> 'redriven' else status = 'failed' end) "
             "order by first_seen, id limit %(limit)s for update skip locked",
-            {"by_id": bool(wanted.ids), "ids": list(wanted.ids), "consumer": wanted.consumer, "limit": limit},
+            {
+                "by_id": bool(wanted.ids),
+                "ids": list(wanted.ids),
+                "consumer": wanted.consumer,
+                "consumers": list(consumers),
+                "limit": limit,
+            },
         ).fetchall()
         return [_failed(row) for row in rows]
 
@@ -102,6 +110,9 @@ class PostgresFailedUnit:
             "update failed_events set status = 'redriven', redriven_at = %s, redriven_by = %s where id = any(%s)",
             [at, subject, list(ids)],
         )
+
+    def audit(self, entry: AuditEntry) -> None:
+        add_entry(self._conn, PLATFORM_TENANT, entry)
 
     def commit(self) -> None:
         self._conn.commit()

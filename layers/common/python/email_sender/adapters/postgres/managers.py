@@ -9,10 +9,9 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.unit import Unit
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Bus, Event
-from email_sender.coordination.managers import AuditEntry, Desired, State, Status, state_id
-
-_READ = "select name, status, desired, reason, figures, observed_at, changed_at, changed_by, revision from managers"
+from email_sender.coordination.managers import Desired, State, Status, state_id
 
 
 class StoppedManagers:
@@ -43,7 +42,9 @@ class PostgresManagerUnit:
             [[state_id(each) for each in self._names], list(self._names), [Status.INITIALIZING] * len(self._names)],
         )
         rows = self._conn.execute(
-            _READ + " where name = any(%s) order by name for update", [list(self._names)]
+            "select name, status, desired, reason, figures, observed_at, changed_at, changed_by, revision "
+            "from managers where name = any(%s) order by name for update",
+            [list(self._names)],
         ).fetchall()
         return {row["name"]: _state(row) for row in rows}
 
@@ -103,12 +104,6 @@ def clock_rang(database: Database) -> None:
     with database.platform() as conn:
         conn.execute("update managers set rang_at = now() where name = 'monitoring-manager'")
         conn.commit()
-
-
-def read_states(database: Database) -> Mapping[str, State]:
-    with database.platform() as conn:
-        rows = conn.execute(_READ).fetchall()
-    return {row["name"]: _state(row) for row in rows}
 
 
 def _state(row: Row) -> State:

@@ -12,9 +12,9 @@ from psycopg import Connection
 
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.configuring import OBJECT
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.coordination.managers import AuditEntry
 
 # Less than a caller waits for the API.
 _PATIENCE = "10s"
