@@ -39,23 +39,24 @@ backup: $(VENV)/.ready ## one of the local cloud that is up, copied below ./back
 restore: $(VENV)/.ready ## into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
 	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
 
-# Those that need a processor and at most a PostgreSQL of their own run beside the others, which start the whole cloud,
-# kill parts of it and wait; and give way.
+# Those that need a processor and at most a PostgreSQL of their own run beside the others, which share one local cloud,
+# kill parts of it and wait; and give way. What starts a cloud of its own comes last of them.
 ON_POSTGRESQL := archive_texts bulk_imports emails_concurrency event_retention failed_events idempotency idempotent_route \
   local_aws local_mail_sink local_postgres managers migrations notifications outbox receiving row_level_security settings vault \
   vectors_import_machine waits_and_resuming workflow_stores workflow_versions
-QUICK := tests/unit tests/architecture tests/functional/backups tests/functional/test_compiled_machines.py \
+BESIDE := tests/unit tests/architecture tests/functional/backups tests/functional/test_compiled_machines.py \
   $(ON_POSTGRESQL:%=tests/functional/test_%.py) \
-  $(addprefix tests/contract/test_,contact_selection.py manager_units.py messaging_stores.py serving.py vector_caches.py)
+  $(addprefix tests/contract/test_,contact_selection.py manager_units.py messaging_stores.py serving.py vector_caches.py) \
+  tests/e2e/test_restart.py
 test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## every test, on real parts; TESTS=tests/unit/test_mbox.py for some
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
-	@mkdir -p .local; nice -n 10 $(PY) -m pytest $(QUICK) > .local/quick-tests.log 2>&1 & quick=$$!; \
-	trap 'kill $$quick 2> /dev/null || true' INT TERM; \
-	failed=0; $(PY) -m pytest $(addprefix --ignore=,$(QUICK)) || failed=$$?; \
-	wait $$quick || failed=$$?; \
-	echo "And $(QUICK), meanwhile:"; cat .local/quick-tests.log; exit $$failed
+	@mkdir -p .local; nice -n 10 $(PY) -m pytest $(BESIDE) > .local/tests-beside.log 2>&1 & beside=$$!; \
+	trap 'kill $$beside 2> /dev/null || true' INT TERM; \
+	failed=0; $(PY) -m pytest $(addprefix --ignore=,$(BESIDE)) || failed=$$?; \
+	wait $$beside || failed=$$?; \
+	echo "And $(BESIDE), meanwhile:"; cat .local/tests-beside.log; exit $$failed
 endif
 
 test-sam: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## the sample invocations by `sam local`, in containers; SAMPLES="gateway/heartbeat" for some

@@ -31,13 +31,16 @@ _PUBLISHERS = 3
 
 
 class Stream:
-    """Events of this kind from three publishers at once, ten in a transaction, until all are acknowledged."""
+    """Events of this kind from three publishers at once, ten in a transaction, until all are acknowledged.
+
+    `platform` may be replaced by another start of the same, to be looked at there.
+    """
 
     def __init__(self, platform: Platform, number: int = EVENTS, pause: float = 0.0) -> None:
         self.kind = f"Stream{uuid4().hex[:8]}"
         self.acknowledged: list[UUID] = []
         self.surprises: list[str] = []
-        self._platform, self._pause = platform, pause
+        self.platform, self._pause = platform, pause
         share = number // _PUBLISHERS // _BATCH
         self._threads = [threading.Thread(target=self._publish, args=(share,)) for _ in range(_PUBLISHERS)]
 
@@ -53,17 +56,17 @@ class Stream:
     def recorded(self) -> Counter[UUID]:
         """Nothing, while PostgreSQL is on its way back."""
         try:
-            rows = self._platform.look("select id from email_sender.events where type = %s", self.kind)
+            rows = self.platform.look("select id from email_sender.events where type = %s", self.kind)
         except psycopg.OperationalError:
             return Counter()
         return Counter(row["id"] for row in rows)
 
     def _publish(self, transactions: int) -> None:
-        secret = self._platform.cloud.layout.secret("app.password")
+        secret = self.platform.cloud.layout.secret("app.password")
         database = Database(
-            lambda: make_conninfo(self._platform.cloud.database_url, user="app", password=secret), timeout=2.0
+            lambda: make_conninfo(self.platform.cloud.database_url, user="app", password=secret), timeout=2.0
         )
-        bus = EventBridgeBus(lambda: self._platform.aws("events"), self._platform.cloud.outputs["BusName"])
+        bus = EventBridgeBus(lambda: self.platform.aws("events"), self.platform.cloud.outputs["BusName"])
         units = Units(database, bus)
         for _ in range(transactions):
             events = [self._event() for _ in range(_BATCH)]

@@ -255,9 +255,9 @@ def test_a_clock_that_was_switched_off_otherwise_rings_again_and_a_version_is_re
     scheduler, function = platform.aws("scheduler"), platform.function("ObserveFunction")
     whole = scheduler.get_schedule(Name="email-sender-clock-local.central-coordinator.relay")
     given = {name: whole[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
-    for event in ({}, DEPLOYED):
+    for event in ("{}", json.dumps(DEPLOYED)):
         scheduler.update_schedule(**given, State="DISABLED")
-        platform.aws("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        platform.aws("lambda").invoke(FunctionName=function, Payload=event.encode())
         assert scheduler.get_schedule(Name=given["Name"])["State"] == "ENABLED"
     (ready,) = wait_until(lambda: platform["operator@platform"].get("/events", type="system.ready")["items"], bool, 20)
     assert ready["payload"]["data"]["stage"] == "local"
