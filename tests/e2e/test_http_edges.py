@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from local.client import ApiError
+from local.client import ApiError, wait_until
 from tests.conftest import Platform
 from tests.e2e import steps
 
@@ -55,6 +55,15 @@ def test_a_body_too_large_names_the_way_for_large_ones(platform: Platform) -> No
     answer = platform["user@acme"].http.post("/contacts", json={"email": "x" * (5 * 1024 * 1024 + 1)})
     assert answer.status_code == 413
     assert "/vectors/imports" in problem(answer)["detail"]
+
+
+def test_an_event_too_large_for_the_bus_is_refused_and_one_that_just_is_not_arrives(platform: Platform) -> None:
+    user, kind = platform["user@acme"], f"Large{uuid4().hex[:8]}"
+    answer = user.http.post("/events", json={"source": "crm", "type": kind, "data": {"text": "x" * 240_000}})
+    assert answer.status_code == 413
+    assert "240000 bytes" in problem(answer)["detail"]
+    assert user.http.post("/events", json={"source": "crm", "type": kind, "data": {"text": "x" * 239_000}}).is_success
+    wait_until(lambda: user.get("/events", type=kind)["items"], lambda seen: len(seen) == 1, 30)
 
 
 def test_a_pointer_says_where(platform: Platform) -> None:

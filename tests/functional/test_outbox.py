@@ -10,13 +10,14 @@ from uuid import UUID
 
 import pytest
 
+from email_sender.adapters.eventbridge import encode
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import EventQuery, OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.unit import Units
-from email_sender.coordination.events import PLATFORM_TENANT, BusEntry, Event
+from email_sender.coordination.events import MAX_EVENT_BYTES, PLATFORM_TENANT, BusEntry, Event
 from email_sender.coordination.publishing import own_event
 from email_sender.coordination.recording import BusEvent, Recorder
-from email_sender.errors import InvalidInput, Unavailable
+from email_sender.errors import InvalidInput, PayloadTooLarge, Unavailable
 from email_sender.kit.ambient import new_id
 from tests.database import Cluster
 
@@ -49,6 +50,21 @@ def emit(app: Database, bus: FakeBus | None, *events: Event) -> None:
         for event in events:
             unit.emit(event)
         unit.commit()
+
+
+def own(tenant: UUID, text: str) -> Event:
+    return own_event(new_id(), tenant, "crm", "LeadCreated", {"text": text}, datetime.now(UTC))
+
+
+def test_what_the_bus_would_not_take_is_not_written(app_role: Database, tenant: UUID, cluster: Cluster) -> None:
+    bus = FakeBus()
+    around = len(encode(own(tenant, "").detail()))
+    for text in ("x" * (MAX_EVENT_BYTES - around + 1), "ü" * (MAX_EVENT_BYTES // 2), "\ud800" * MAX_EVENT_BYTES):
+        with pytest.raises(PayloadTooLarge, match="240000 bytes"):
+            emit(app_role, bus, own(tenant, text))
+    assert cluster.look("select id from outbox where tenant_id = %s", tenant) == []
+    emit(app_role, bus, own(tenant, "x" * (MAX_EVENT_BYTES - around)))
+    assert [len(each.detail) > MAX_EVENT_BYTES - 1 for each in bus.entries] == [True]
 
 
 def on_bus(entry: BusEntry) -> BusEvent:

@@ -1,6 +1,7 @@
 """EventBridge's PutEvents. Implements coordination.events.Bus."""
 
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,13 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
+_log = logging.getLogger(__name__)
+
 # Limits of PutEvents: 10 entries and 256 KB a call (docs.aws.amazon.com/eventbridge, "PutEvents").
 _MAX_ENTRIES = 10
 _MAX_BYTES = 250_000
+# What it says of an entry that it will never take. Throttling, and a bus or a permission that is missing, pass.
+_REFUSED = "ValidationException"
 
 
 class EventBridgeBus:
@@ -32,8 +37,18 @@ class EventBridgeBus:
             {"EventBusName": self._bus, "Source": each.source, "DetailType": each.type, "Detail": each.detail}
             for each in batch
         ]
+        from botocore.exceptions import ClientError
+
         try:
             answer = self._client().put_events(Entries=request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _REFUSED:
+                raise Unavailable("The event bus did not take it.") from error
+            if len(batch) > 1:
+                # Of ten, one that cannot be taken takes the others along: each by itself.
+                return [taken for each in batch for taken in self._put([each])]
+            _log.error("the event bus refuses an event", extra={"source": batch[0].source, "type": batch[0].type})
+            return [False]
         except Exception as error:
             raise Unavailable("The event bus did not answer.") from error
         return ["ErrorCode" not in entry for entry in answer["Entries"]]

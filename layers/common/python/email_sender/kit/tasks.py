@@ -40,6 +40,7 @@ _NAMES: Mapping[type[DomainError], str] = {
     errors.ManagerStopped: "stopped",
     errors.Unavailable: "unavailable",
     errors.InvalidInput: "invalid",
+    errors.PayloadTooLarge: "invalid",
     errors.Forbidden: "forbidden",
     errors.NotFound: "not_found",
     errors.Conflict: "rejected",

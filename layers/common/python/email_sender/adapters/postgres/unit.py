@@ -16,8 +16,8 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters import event_schemas
 from email_sender.adapters.eventbridge import encode
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.coordination.events import Bus, BusEntry, Event
-from email_sender.errors import Unavailable
+from email_sender.coordination.events import MAX_EVENT_BYTES, Bus, BusEntry, Event
+from email_sender.errors import PayloadTooLarge, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +40,15 @@ class Unit:
         """Write the event to the outbox, in this transaction. One that is there is told already.
 
         Raises:
+            PayloadTooLarge: the bus would not take it.
             InvalidInput: it is not as its schema says; a fault of ours, found before anybody is told.
         """
         detail: dict[str, Any] = event.detail()
+        if len(encode(detail).encode("utf-8", "surrogatepass")) > MAX_EVENT_BYTES:
+            raise PayloadTooLarge(
+                f"An event has at most {MAX_EVENT_BYTES} bytes as JSON: put what is larger where it can be fetched, "
+                "and say where."
+            )
         event_schemas.check(detail, event.type if event.is_ours else "envelope")
         row = self.conn.execute(_ADD, [event.id, event.tenant_id, event.source, event.type, Jsonb(detail)]).fetchone()
         if row is None:
