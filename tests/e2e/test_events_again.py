@@ -55,7 +55,7 @@ def test_what_a_queue_gave_up_on_is_found_with_its_reason_and_sent_back(platform
     assert (one["reason"], one["status"], one["times"]) == ("unavailable: No answer.", "failed", 1)
     assert "of a tenant" not in json.dumps(one)
     assert one["event"]["hidden"] == ["secret"]
-    assert operator.get("/managers/error-manager/status")["status"] == "degraded"
+    wait_until(lambda: operator.get("/managers/error-manager/status")["status"], lambda seen: seen == "degraded", 10)
     dry = operator.post("/events/failed/redrive", {"ids": [one["id"]], "dry_run": True})
     assert dry == {"matched": 1, "redriven": []}
     sent = operator.post("/events/failed/redrive", {"ids": [one["id"]]})
