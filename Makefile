@@ -18,6 +18,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export UV
 export PYTHON := $(CURDIR)/$(PY)
+# As it is, past every shell: values are JSON, too.
+export PARAMETERS
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging
 export SAM_CLI_TELEMETRY := 0
@@ -80,11 +82,8 @@ build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## what `make deploy`
 bench: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## measure, side by side with what is beneath
 	$(PY) -m benchmarks
 
-deploy: $(VENV)/.ready .aws-sam/.built ## to AWS: make deploy ENV=dev PARAMETERS="DatabaseHost=… …"
-	@values="Stage=$(ENV) AppVersion=$$(git describe --always --dirty) Commit=$$(git rev-parse HEAD) $(PARAMETERS)"; \
-	$(PY) scripts/stamp_configuration.py .aws-sam/build/template.yaml "$$values"; \
-	sam deploy --config-env $(if $(filter dev,$(ENV)),default,$(ENV)) --template-file .aws-sam/build/template.yaml \
-	  --parameter-overrides "$$values BuiltAt=$$(date -u +%FT%TZ)"
+deploy: $(VENV)/.ready .aws-sam/.built ## to AWS: make deploy ENV=prod PARAMETERS=prod.yaml
+	@$(PY) scripts/deploy.py "$(ENV)"
 
 lock: $(VENV)/.ready ## resolve anew, and export every requirements.txt from the lock
 	$(UV) lock

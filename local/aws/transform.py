@@ -104,7 +104,7 @@ def transform(
 
 
 def _stamp(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
-    """As scripts/stamp_configuration.py does for AWS, and why: other values publish other versions."""
+    """As scripts/deploy.py does for AWS, and why: other values publish other versions."""
     environment = template.get("Globals", {}).get("Function", {}).get("Environment", {})
     if "Variables" in environment:
         values = json.dumps(dict(sorted(parameters.items())))

@@ -9,7 +9,7 @@ from email_sender.coordination.registry import MANAGERS
 from local.aws.intrinsics import read_template, references
 from local.aws.transform import _translate
 from local.layout import ROOT
-from scripts.stamp_configuration import stamped
+from scripts.deploy import stamped
 
 type Json = dict[str, Any]
 TEMPLATE = read_template(ROOT / "template.yaml")
@@ -250,13 +250,13 @@ def test_without_the_layers_setting_it_would_not() -> None:
 
 def test_other_parameters_publish_every_function_anew_by_the_word_that_make_deploy_writes() -> None:
     text = (ROOT / "template.yaml").read_text()
-    one, other = (stamped(text, f"Stage=dev DatabaseHost={host}") for host in ("a.example", "b.example"))
-    assert stamped(one, "Stage=dev DatabaseHost=b.example") == other
+    one, other = (stamped(text, {"DatabaseHost": host}) for host in ("a.example", "b.example"))
+    assert stamped(one, {"DatabaseHost": "b.example"}) == other
     words = [yaml.split("CONFIGURATION: ")[1].split("\n")[0] for yaml in (one, other)]
     before, after = (versions(translated(word=word)) for word in words)
     assert not before & after
     with pytest.raises(ValueError, match="0 times"):
-        stamped(text.replace("CONFIGURATION", "OTHER"), "")
+        stamped(text.replace("CONFIGURATION", "OTHER"), {})
 
 
 def test_without_that_word_they_would_not() -> None:
