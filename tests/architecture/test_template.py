@@ -169,6 +169,8 @@ def test_what_is_consumed_has_a_dead_letter_queue() -> None:
             if event["Type"] == "ScheduleV2":
                 assert "DeadLetterConfig" in event["Properties"], name
     assert all(each["SqsManagedSseEnabled"] for each in queues.values())
+    # Queues keep what comes while their manager is stopped: as long as SQS keeps anything.
+    assert {each["MessageRetentionPeriod"] for each in queues.values()} == {14 * 24 * 3600}
 
 
 def test_every_consumer_buries_with_a_reason_and_its_dead_letters_are_read() -> None:

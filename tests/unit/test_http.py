@@ -17,7 +17,7 @@ from email_sender import errors
 from email_sender.coordination.gate import Gate
 from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.http import MAX_BODY_BYTES, RouteInfo, create_app, lambda_handler, routes_of
+from email_sender.kit.http import MAX_ANSWER_BYTES, MAX_BODY_BYTES, RouteInfo, create_app, lambda_handler, routes_of
 from email_sender.kit.params import Cursor, Limit, id_cursor, version_of
 from email_sender.security.permissions import Permission
 
@@ -73,6 +73,11 @@ async def make(body: Body, caller: Writer) -> dict[str, str]:
 @router.get("/fails/{kind}")
 async def fails(kind: str) -> None:
     raise FAILURES[kind]
+
+
+@router.get("/large/{kind}")
+async def large(kind: str, size: int) -> str | list[str]:
+    return "x" * size if kind == "text" else [""] * (size // 3)
 
 
 @router.get("/breaks")
@@ -193,6 +198,27 @@ def test_a_body_over_five_megabytes_is_refused_and_the_import_route_named(body: 
     answer = call("POST", "/things", body, token=claims())
     assert (answer.status, answer.json["code"]) == (413, "payload_too_large")
     assert "/api/v1/vectors/imports" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "status"),
+    [
+        ("text", MAX_ANSWER_BYTES - 10, 200), ("text", MAX_ANSWER_BYTES + 1, 413),
+        # Of `"",` five bytes come to Lambda's JSON.
+        ("quotes", MAX_ANSWER_BYTES * 3 // 5 - 10, 200), ("quotes", MAX_ANSWER_BYTES * 3 // 5 + 10, 413),
+    ],
+)  # fmt: skip
+def test_an_answer_that_lambda_would_not_hand_on_is_a_413_that_says_what_to_do(
+    kind: str, size: int, status: int
+) -> None:
+    answer = call("GET", f"/large/{kind}", query=f"size={size}")
+    assert answer.status == status
+    assert answer.headers.items() >= HEADERS.items()
+    assert len(json.dumps({"body": answer.body, "headers": answer.headers}).encode()) < 6_291_556
+    if status == 413:
+        assert answer.json["code"] == "payload_too_large"
+        assert "smaller limit" in answer.json["detail"]
+        assert answer.headers["content-length"] == str(len(answer.body))
 
 
 def test_a_body_that_is_not_json_is_a_400() -> None:

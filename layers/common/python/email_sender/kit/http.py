@@ -21,6 +21,13 @@ from email_sender.security.permissions import Permission
 
 BASE_PATH = "/api/v1"
 MAX_BODY_BYTES = 5 * 1024 * 1024
+# Lambda gives back 6,291,556 bytes of JSON, in which the body is a text: its quotes and backslashes count twice.
+MAX_ANSWER_BYTES = 6_200_000
+
+_ANSWER_TOO_LARGE = (
+    f"The answer would have more than {MAX_ANSWER_BYTES} bytes: ask for fewer at a time, by a smaller limit or in more "
+    "calls, or for less of each, without vectors."
+)
 
 # Everything we answer is text; what is not named here would travel as base64.
 _TEXT_TYPES = ["text/", "application/json", "application/problem+json", "application/javascript"]
@@ -114,12 +121,23 @@ class Edge:
         request_id = str(event.get("requestContext", {}).get("requestId", ""))
         scope["request_id"] = request_id
         status = 500
+        held: Message | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            """The start waits for the body: of one that Lambda would not hand on, another is sent."""
+            nonlocal status, held
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _completed(message.get("headers", []), request_id)
+                held = message
+                return
+            start, held = held, None
+            if start is not None and _answer_bytes(message.get("body", b"")) > MAX_ANSWER_BYTES:
+                answer = await problems.domain_error(Request(scope), PayloadTooLarge(_ANSWER_TOO_LARGE))
+                await answer(scope, receive, send_with_headers)
+                return
+            if start is not None:
+                await send(start)
             await send(message)
 
         try:
@@ -137,6 +155,11 @@ class Edge:
                 answer = await problems.unexpected(Request(scope), error)
                 await answer(scope, receive, send_with_headers)
         request_took(scope["method"], _template(scope), status, time.perf_counter() - started)
+
+
+def _answer_bytes(body: bytes) -> int:
+    """As a text in Lambda's JSON."""
+    return len(body) + body.count(b'"') + body.count(b"\\") if len(body) > MAX_ANSWER_BYTES // 2 else len(body)
 
 
 def _template(scope: Scope) -> str:
