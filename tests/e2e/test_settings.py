@@ -89,7 +89,7 @@ def test_a_feature_that_is_off_for_a_tenant_is_off_for_it_alone_and_comes_back(
     changed = operator.change(features=off_for(platform, "user@acme", "n8n_import", "ai_generate"))
     started = time.monotonic()
     wait_until(lambda: imported(platform, "user@acme"), lambda status: status == 403, KEPT_SECONDS + 5)
-    assert time.monotonic() - started < KEPT_SECONDS + 2
+    assert time.monotonic() - started < KEPT_SECONDS + 4
     refused = platform["user@acme"].http.post("/workflows/import", json={"workflow": N8N}).json()
     assert refused["code"] == "forbidden"
     assert "n8n_import" in refused["detail"]

@@ -233,10 +233,9 @@ class TestSandboxes:
     def test_calls_at_the_same_time_get_a_process_each(self, cloud: Cloud) -> None:
         cloud.invoke({})
         with ThreadPoolExecutor(4) as pool:
-            begun = time.monotonic()
-            pids = list(pool.map(lambda _: cloud.invoke({"do": "sleep", "seconds": 1})[0], range(4)))
+            # One after the other they would be given the same process, which is free again by then.
+            pids = list(pool.map(lambda _: cloud.invoke({"do": "sleep", "seconds": 2})[0], range(4)))
         assert len(set(pids)) == 4
-        assert time.monotonic() - begun < 3.9
 
     def test_a_large_event_and_answer(self, cloud: Cloud) -> None:
         large = {"text": "x" * 5_000_000}
