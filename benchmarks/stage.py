@@ -23,6 +23,7 @@ from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
+from email_sender.kit.gate import gate_of
 from email_sender.kit.telemetry import cache_lookups
 from email_sender.vectors.caching import CachedIndex, Embeddings
 from email_sender.vectors.model import Collection, Distance
@@ -139,6 +140,8 @@ def _serve(index: GatedIndex, database: Database) -> None:
     service = VectorService(cached, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
     # Before the routes are imported, which take it from there.
     vectors.bootstrap.vector_service = lambda: service
+    gate = gate_of(database)
+    vectors.bootstrap.gate = lambda: gate
 
 
 def _event(path: str, body: str, tenant: UUID) -> dict[str, Any]:
