@@ -90,7 +90,7 @@ def _warm(bare: Path) -> list[dict[str, Any]]:
 
     # The database is asked every two seconds which managers are stopped: hardly ever, and there is none here.
     gate = Gate(tuple)
-    importlib.import_module("workflows.bootstrap").__dict__["gate"] = lambda: gate
+    vars(importlib.import_module("workflows.bootstrap"))["gate"] = lambda: gate
     ours = importlib.import_module("workflows.handler").handler
     theirs = importlib.import_module("bare").handler
     event = _event("/api/v1/workflows/actions")

@@ -141,7 +141,7 @@ def _serve(index: GatedIndex, database: Database) -> None:
     # Before the routes are imported, which take it from there.
     vectors.bootstrap.vector_service = lambda: service
     gate = gate_of(database)
-    vectors.bootstrap.gate = lambda: gate
+    vars(vectors.bootstrap)["gate"] = lambda: gate
 
 
 def _event(path: str, body: str, tenant: UUID) -> dict[str, Any]:
