@@ -7,7 +7,6 @@ the version is this checkout's. What is named nowhere keeps the stack's last val
 """
 
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -24,6 +23,7 @@ import yaml
 
 from email_sender.adapters.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
+from local.aws.configuration import configuration_word
 from local.aws.intrinsics import read_template
 
 ROOT = Path(__file__).parents[1]
@@ -119,18 +119,12 @@ def _guarded(value: str) -> str:
 
 
 def stamped(template: str, values: Mapping[str, str]) -> str:
-    """The built template with a word in every function's environment that changes with the parameters' values.
-
-    SAM publishes a function's version when a property of it changes as it is written: a parameter that is referred to
-    is written the same whatever its value (https://github.com/aws/serverless-application-model/issues/3820), and behind
-    the alias everything would go on with the old one.
+    """The built template with the word of these values.
 
     Raises:
-        ValueError: the template has no such word, or several.
+        ValueError: the template has no place for it, or several.
     """
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-    # Never a number in YAML.
-    text, found = _WORD.subn(rf"\g<key>: p-{digest[:16]}", template)
+    text, found = _WORD.subn(rf"\g<key>: {configuration_word(values)}", template)
     if found != 1:
         raise ValueError(f"CONFIGURATION stands in the template {found} times, and should once, in Globals")
     return text

@@ -5,8 +5,6 @@ silence.
 """
 
 import copy
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from local.aws.configuration import configuration_word
 from local.aws.http_api import Resources, camel_case_cors, explode
 from local.aws.intrinsics import replace_references
 
@@ -104,11 +103,10 @@ def transform(
 
 
 def _stamp(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
-    """As scripts/deploy.py does for AWS, and why: other values publish other versions."""
+    """As scripts/deploy.py does for AWS."""
     environment = template.get("Globals", {}).get("Function", {}).get("Environment", {})
     if "Variables" in environment:
-        values = json.dumps(dict(sorted(parameters.items())))
-        environment["Variables"]["CONFIGURATION"] = f"p-{hashlib.sha256(values.encode()).hexdigest()[:16]}"
+        environment["Variables"]["CONFIGURATION"] = configuration_word(parameters)
 
 
 def _translate(template: dict[str, Any], parameters: Mapping[str, str], region: str) -> dict[str, Any]:

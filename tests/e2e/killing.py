@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from local.client import wait_until
@@ -31,7 +32,7 @@ def new_sandboxes(platform: Platform) -> None:
     """Processes that remember nothing; back when each area's routes answer: the first to ask a dead one gets a 500."""
     kill_workers(platform)
     for username, path in _ROUTES:
-        wait_until(lambda: platform[username].http.get(path).status_code, lambda status: status == 200, 60)  # noqa: B023
+        wait_until(partial(platform[username].http.get, path), lambda answer: answer.status_code == 200, 60)
 
 
 def descendants(pid: int) -> list[int]:

@@ -158,7 +158,8 @@ def test_make_hands_the_values_on_as_they_are(tmp_path: Path) -> None:
     value = """TextModel='{"provider": "bedrock"}' A="b c" `whoami`"""
     environment = {name: each for name, each in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
-        ["make", "-s", "-o", ".venv/.ready", "-o", ".aws-sam/.built", "deploy", "ENV=prod", f"PARAMETERS={value}", f"PY={python}"],  # noqa: E501
+        ["make", "-s", "-o", ".venv/.ready", "-o", ".aws-sam/.built", "deploy", "ENV=prod", f"PY={python}",
+         f"PARAMETERS={value}"],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == f"{value}|scripts/deploy.py prod"

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -96,7 +97,7 @@ def test_steps_that_are_repeated_or_killed_make_one_backup(world: World, tmp_pat
             try:
                 # As if the time were over after five pages.
                 clock = iter([True] * 5)
-                if deadly.work(backup_id, lane.collection, lane.parts, lambda clock=clock: next(clock, False)):  # type: ignore[misc]
+                if deadly.work(backup_id, lane.collection, lane.parts, partial(next, clock, False)):
                     break
             except Killed:
                 continue

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -46,7 +47,7 @@ class World:
         with psycopg.connect(self.url) as conn:
             migrate(conn)
         self.roles = {
-            role: Database(lambda role=role: make_conninfo(cluster.conninfo(role), dbname=name))  # type: ignore[misc]
+            role: Database(partial(make_conninfo, cluster.conninfo(role), dbname=name))
             for role in ("platform", "backup")
         }
         self.tenant = new_id()
