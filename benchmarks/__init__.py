@@ -1,1 +1,1 @@
-"""What `make bench` measures: docs/benchmarks.md."""
+"""The benchmarks that `make bench` runs (docs/benchmarks.md)."""

@@ -1,7 +1,7 @@
-"""python -m benchmarks: measure, side by side with what is beneath; print, and write .local/bench.json.
+"""python -m benchmarks: compare each part with the software below it, print a table and write .local/bench.json.
 
-Each figure is a median of several runs, made in this run and no other. A measure that did not run
-says so. FULL=1 searches 100,000 points instead of 10,000.
+Each figure is the median of several runs of this invocation. A benchmark that failed has a row with its error.
+FULL=1 searches 100,000 points instead of 10,000.
 """
 
 import json
@@ -22,7 +22,10 @@ from local.layout import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ratio` is value / compared_value; `met` compares it, or the value where nothing is compared."""
+    """One measured figure. `ratio` is value / compared_value.
+
+    The limits `at_least` and `at_most` apply to the ratio, or to the value if there is no compared value.
+    """
 
     measure: str
     value: float | None
@@ -40,35 +43,35 @@ class Row:
         return self.value / self.compared_value
 
     @property
-    def met(self) -> bool | None:
-        judged = self.ratio if self.compared_value is not None else self.value
-        if judged is None or (self.at_least is None and self.at_most is None):
+    def is_met(self) -> bool | None:
+        figure = self.ratio if self.compared_value is not None else self.value
+        if figure is None or (self.at_least is None and self.at_most is None):
             return None
-        return (self.at_least is None or judged >= self.at_least) and (self.at_most is None or judged <= self.at_most)
+        return (self.at_least is None or figure >= self.at_least) and (self.at_most is None or figure <= self.at_most)
 
     def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "ratio": self.ratio, "met": self.met}
+        return {**asdict(self), "ratio": self.ratio, "met": self.is_met}
 
 
-def rows(scratch: Path) -> list[Row]:
-    found: list[Row] = []
-    for name, measured in (("functions", functions.measure), ("compiling", compiling.measure)):
-        found += _safely(name, measured)
-    for name, with_servers in (
+def collect_rows(scratch: Path) -> list[Row]:
+    results: list[Row] = []
+    for name, measure in (("functions", functions.measure), ("compiling", compiling.measure)):
+        results += _safely(name, measure)
+    for name, measure_with_servers in (
         ("events", events.measure),
         ("vectors", vectors.measure),
         ("bulk", bulk.measure),
         ("memory", bulk.measure_memory),
     ):
         (scratch / name).mkdir()
-        found += _safely(name, with_servers, scratch / name)
-    return found
+        results += _safely(name, measure_with_servers, scratch / name)
+    return results
 
 
 def _safely[**P](name: str, measure: Callable[P, list[dict[str, Any]]], *args: P.args, **kwargs: P.kwargs) -> list[Row]:
-    """A bench that breaks says so, and the others go on."""
+    """Return the rows of a benchmark, or one row with its error, so that the other benchmarks still run."""
     try:
-        return [Row(**each) for each in measure(*args, **kwargs)]
+        return [Row(**fields) for fields in measure(*args, **kwargs)]
     except Exception as error:
         return [Row(f"{name}: did not run: {type(error).__name__}: {error}", None, "", "", None, runs=0)]
 
@@ -76,20 +79,20 @@ def _safely[**P](name: str, measure: Callable[P, list[dict[str, Any]]], *args: P
 def main() -> int:
     console = Console(width=150)
     load = os.getloadavg()[0]
-    console.print(f"{os.cpu_count()} cores, load {load:.1f} before")
+    console.print(f"{os.cpu_count()} cores, load average {load:.1f} before the benchmarks")
     with tempfile.TemporaryDirectory() as scratch:
-        found = rows(Path(scratch))
-    table = Table("measure", "value", "unit", "compared with", "its value", "ratio", "wanted", "met", "runs")
-    for row in found:
-        wanted = f"≥ {row.at_least}" if row.at_least is not None else f"≤ {row.at_most}" if row.at_most else ""
+        results = collect_rows(Path(scratch))
+    table = Table("measure", "value", "unit", "compared with", "compared value", "ratio", "target", "met", "runs")
+    for row in results:
+        target_value = f"≥ {row.at_least}" if row.at_least is not None else f"≤ {row.at_most}" if row.at_most else ""
         table.add_row(
             row.measure, _number(row.value), row.unit, row.compared_with, _number(row.compared_value),
-            _number(row.ratio), wanted, {True: "yes", False: "no", None: ""}[row.met], str(row.runs),
+            _number(row.ratio), target_value, {True: "yes", False: "no", None: ""}[row.is_met], str(row.runs),
         )  # fmt: skip
     console.print(table)
     target = ROOT / ".local/bench.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([row.as_json() for row in found], indent=1) + "\n")
+    target.write_text(json.dumps([row.as_json() for row in results], indent=1) + "\n")
     return 0
 
 

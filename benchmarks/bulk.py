@@ -1,4 +1,4 @@
-"""A bulk import's worker, reading a file part by part, against the raw client's upload of the same vectors."""
+"""Benchmark the bulk import worker, which reads a file part by part, against the raw client's upload."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from benchmarks.stage import COLLECTIONS, TENANT, Stage, stage
+from benchmarks.stage import COLLECTIONS, TENANT, VectorBench, vector_bench
 from email_sender.adapters.point_files import readers
 from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.kit.ambient import new_id, now
@@ -27,19 +27,19 @@ _COLLECTION = COLLECTIONS["bulk"]
 _RESTING = COLLECTIONS["resting"]
 
 
-class Files:
-    """The bucket, as files: what S3 takes to answer is S3's."""
+class LocalBucket:
+    """A bucket as local files. The benchmark leaves out the latency of S3."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def upload_url(self, key: str, size: int, seconds: int) -> str:
-        raise NotImplementedError("nothing is uploaded in a bench")
+        raise NotImplementedError("The benchmark uploads no files.")
 
     def read(
         self,
         key: str,
-        version: str | None,  # noqa: ARG002  # there is one
+        version: str | None,  # noqa: ARG002  # a file has one version
         offset: int = 0,
         length: int | None = None,
     ) -> Iterable[bytes]:
@@ -60,64 +60,66 @@ def measure(scratch: Path) -> list[dict[str, Any]]:
     with (bucket / "file.ndjson").open("w") as file:
         for row in vectors:
             file.write(json.dumps({"vector": row.tolist()}) + "\n")
-    with stage(scratch) as on:
-        return _measured(on, vectors, Files(bucket), bucket)
+    with vector_bench(scratch) as bench:
+        return _measure_imports(bench, vectors, LocalBucket(bucket), bucket)
 
 
-def _measured(on: Stage, vectors: Any, files: Files, bucket: Path) -> list[dict[str, Any]]:
-    def raw() -> None:
-        # The same points: what is in a payload is the tenant and the client's own id.
+def _measure_imports(bench: VectorBench, vectors: Any, files: LocalBucket, bucket: Path) -> list[dict[str, Any]]:
+    def upload_raw() -> None:
+        # The same points as the import: a payload holds the tenant and the client's own id.
         ids = [str(uuid4()) for _ in range(_NUMBER)]
-        payloads = [{"tenant_id": str(TENANT), "_id": f"UUID:{each}"} for each in ids]
-        on.raw.upload_collection(_COLLECTION.name, vectors, payloads, ids, batch_size=500, wait=True)
+        payloads = [{"tenant_id": str(TENANT), "_id": f"UUID:{point_id}"} for point_id in ids]
+        bench.raw_client.upload_collection(_COLLECTION.name, vectors, payloads, ids, batch_size=500, wait=True)
 
-    works: dict[str, Callable[[], None]] = {
-        "raw": raw,
-        "npy": lambda: _import(on, files, bucket / "file.npy", Format.NPY),
-        "ndjson": lambda: _import(on, files, bucket / "file.ndjson", Format.NDJSON),
+    imports: dict[str, Callable[[], None]] = {
+        "raw": upload_raw,
+        "npy": lambda: _import(bench, files, bucket / "file.npy", Format.NPY),
+        "ndjson": lambda: _import(bench, files, bucket / "file.ndjson", Format.NDJSON),
     }
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[str, list[float]] = {name: [] for name in imports}
     for _ in range(_RUNS):
-        for name, work in works.items():
-            # Each into an empty collection, as the first of them is.
-            on.empty(_COLLECTION)
+        for name, work in imports.items():
+            # Every upload starts with an empty collection.
+            bench.recreate(_COLLECTION)
             started = time.perf_counter()
             work()
             times[name].append(time.perf_counter() - started)
-    rate = {name: _NUMBER / statistics.median(each) for name, each in times.items()}
+    rate = {name: _NUMBER / statistics.median(seconds) for name, seconds in times.items()}
     common = {
         "unit": "vectors/s",
         "runs": _RUNS,
         "compared_with": "raw client's upload",
         "compared_value": rate["raw"],
     }
-    of = f"{_NUMBER:,} x {_COLLECTION.size}"
+    size_label = f"{_NUMBER:,} x {_COLLECTION.size}"
     return [
-        {"measure": f"bulk import worker, npy, {of}", "value": rate["npy"], "at_least": 0.9, **common},
-        {"measure": f"… NDJSON of JSON lists, {of}", "value": rate["ndjson"], **common},
+        {"measure": f"bulk import worker, npy, {size_label}", "value": rate["npy"], "at_least": 0.9, **common},
+        {"measure": f"… NDJSON of JSON lists, {size_label}", "value": rate["ndjson"], **common},
     ]
 
 
 def measure_memory(scratch: Path) -> list[dict[str, Any]]:
-    """What the engine holds of 100,000 vectors that came through the bulk path, once its index is made."""
+    """Measure the engine's resident memory after a bulk import, once its index is built."""
     number = 100_000 if os.environ.get("FULL") else 10_000
     bucket = scratch / "bucket"
     bucket.mkdir()
-    made = np.random.default_rng(7).normal(size=(number, _RESTING.size)).astype("<f4")
-    np.save(bucket / "file.npy", made)
-    del made
-    with stage(scratch) as on:
-        _import(on, Files(bucket), bucket / "file.npy", Format.NPY, _RESTING)
-        on.settle(_RESTING)
+    vectors = np.random.default_rng(7).normal(size=(number, _RESTING.size)).astype("<f4")
+    np.save(bucket / "file.npy", vectors)
+    del vectors
+    with vector_bench(scratch) as bench:
+        _import(bench, LocalBucket(bucket), bucket / "file.npy", Format.NPY, _RESTING)
+        bench.wait_until_indexed(_RESTING)
         return [
-            {"measure": f"memory of the engine at rest, {number:,} x {_RESTING.size:,}", "value": on.resident_mb(),
+            {"measure": f"memory of the engine at rest, {number:,} x {_RESTING.size:,}", "value": bench.resident_mb(),
              "unit": "MB", "at_most": 1000.0, "runs": 1, "compared_with": "", "compared_value": None},
         ]  # fmt: skip
 
 
-def _import(on: Stage, files: Files, file: Path, kind: Format, collection: Collection = _COLLECTION) -> None:
-    """One worker, one part after the other, with its rows in PostgreSQL."""
-    known, units = {collection.name: collection}, PostgresImportUnits(on.database, None)
+def _import(
+    bench: VectorBench, files: LocalBucket, file: Path, kind: Format, collection: Collection = _COLLECTION
+) -> None:
+    """Import a file with one worker, part by part, with the import's rows in PostgreSQL."""
+    collections, units = {collection.name: collection}, PostgresImportUnits(bench.database, None)
     import_id = new_id()
     with units(TENANT) as unit:
         row = Import(
@@ -127,10 +129,10 @@ def _import(on: Stage, files: Files, file: Path, kind: Format, collection: Colle
         unit.add(row)
         unit.commit()
     steps = ImportSteps(cast("ImportUnits", units), files, now, new_id)
-    key = BulkPlan(cast("ImportUnits", units), files, files, known, readers()).plan(TENANT, import_id)
-    work = BulkWork(cast("BulkUnits", units), files, on.gated, known, readers(), steps)
+    key = BulkPlan(cast("ImportUnits", units), files, files, collections, readers()).plan(TENANT, import_id)
+    work = BulkWork(cast("BulkUnits", units), files, bench.gated_index, collections, readers(), steps)
     for part in json.loads(b"".join(files.read(key, None))):
         work.work(TENANT, import_id, Part(**part))
-    done = steps.finish(TENANT, import_id)
-    if done.failed or not done.stored:
-        raise RuntimeError(f"of {done.messages} rows {done.stored} were stored")
+    finished_import = steps.finish(TENANT, import_id)
+    if finished_import.failed or not finished_import.stored:
+        raise RuntimeError(f"Only {finished_import.stored} of {finished_import.messages} rows were stored.")

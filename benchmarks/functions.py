@@ -1,4 +1,4 @@
-"""Functions: size, cold import, warm call."""
+"""Benchmark the functions: package size, cold import and warm call."""
 
 import os
 import statistics
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from local.aws.intrinsics import read_template
 from local.aws.runtime_packages import link_runtime_packages
 from local.layout import BUILD, ROOT
@@ -50,8 +50,8 @@ def _sizes() -> list[dict[str, Any]]:
     ]
 
 
-def _size(measure: str, value: float, most: float) -> dict[str, Any]:
-    return _row(measure, value, "MB", "", None, at_most=most, runs=1)
+def _size(label: str, value: float, limit: float) -> dict[str, Any]:
+    return _row(label, value, "MB", "", None, at_most=limit, runs=1)
 
 
 def _imports(common: list[str], bare: float) -> list[dict[str, Any]]:
@@ -62,25 +62,27 @@ def _imports(common: list[str], bare: float) -> list[dict[str, Any]]:
         module = resource["Properties"]["Handler"].rpartition(".")[0]
         layer = "BulkLayer" if name.startswith("Bulk") else "VectorsLayer"
         path = [str(BUILD / name), str(BUILD / layer / "python"), *common]
-        took = _import_ms(module, path)
+        import_ms = _import_ms(module, path)
         limit = 2.5 if module.startswith("vectors") else 1.3
-        rows.append(_row(f"import {module}", took, "ms", "bare FastAPI + Mangum", bare, at_most=limit))
+        rows.append(_row(f"import {module}", import_ms, "ms", "bare FastAPI + Mangum", bare, at_most=limit))
     return rows
 
 
 def _import_ms(module: str, path: list[str]) -> float:
-    """Median of whole interpreter starts, less an empty one."""
+    """Return the median time in milliseconds to import `module`, each time in a new interpreter."""
     probe = (
         f"import sys, time; sys.path[:0] = {path!r}; started = time.perf_counter()\n"
         f"import {module}\nprint(time.perf_counter() - started)"
     )
 
-    def once() -> float:
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=True)
-        return float(done.stdout.split()[-1]) * 1000
+    def import_once() -> float:
+        completed = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=True
+        )
+        return float(completed.stdout.split()[-1]) * 1000
 
-    once()
-    return statistics.median(once() for _ in range(_RUNS))
+    import_once()
+    return statistics.median(import_once() for _ in range(_RUNS))
 
 
 def _warm(bare: Path) -> list[dict[str, Any]]:
@@ -88,17 +90,17 @@ def _warm(bare: Path) -> list[dict[str, Any]]:
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     import importlib
 
-    # The database is asked every two seconds which managers are stopped: hardly ever, and there is none here.
-    gate = Gate(tuple)
+    # The real gate queries the database every two seconds for stopped managers. This benchmark has no database.
+    gate = ManagerGate(tuple)
     vars(importlib.import_module("workflows.bootstrap"))["gate"] = lambda: gate
-    ours = importlib.import_module("workflows.handler").handler
-    theirs = importlib.import_module("bare").handler
+    our_handler = importlib.import_module("workflows.handler").handler
+    bare_handler = importlib.import_module("bare").handler
     event = _event("/api/v1/workflows/actions")
-    mine, its = _call_ms(ours, event), _call_ms(theirs, _event("/api/v1/version"))
-    extra = mine - its
+    our_ms, bare_ms = _call_ms(our_handler, event), _call_ms(bare_handler, _event("/api/v1/version"))
+    difference_ms = our_ms - bare_ms
     return [
-        _row("warm, an authenticated route, in process", mine, "ms", "bare FastAPI + Mangum route", its),
-        _row("… more than the bare one", extra, "ms", "", None, at_most=1.5),
+        _row("warm, an authenticated route, in process", our_ms, "ms", "bare FastAPI + Mangum route", bare_ms),
+        _row("… more than the bare one", difference_ms, "ms", "", None, at_most=1.5),
     ]
 
 
@@ -109,18 +111,18 @@ def _call_ms(handler: Callable[..., Any], event: dict[str, Any]) -> float:
         invoked_function_arn = "arn"
         aws_request_id = "r"
 
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        kept, sys.stdout = sys.stdout, nowhere
+    with open(os.devnull, "w") as devnull:  # noqa: PTH123
+        original_stdout, sys.stdout = sys.stdout, devnull
         try:
             times = []
             for _ in range(_CALLS):
                 started = time.perf_counter()
-                answer = handler(event, Context())
+                response = handler(event, Context())
                 times.append(time.perf_counter() - started)
         finally:
-            sys.stdout = kept
-    if answer["statusCode"] != 200:
-        raise RuntimeError(answer["body"])
+            sys.stdout = original_stdout
+    if response["statusCode"] != 200:
+        raise RuntimeError(response["body"])
     return statistics.median(times[50:]) * 1000
 
 
@@ -150,15 +152,20 @@ def _megabytes(folder: str) -> float:
 
 
 def _row(
-    measure: str,
+    label: str,
     value: float,
     unit: str,
     compared_with: str,
-    compared: float | None,
+    compared_value: float | None,
     runs: int = _RUNS,
     **limits: float,
 ) -> dict[str, Any]:
     return {
-        "measure": measure, "value": value, "unit": unit, "compared_with": compared_with, "compared_value": compared,
-        "runs": runs, **limits,
-    }  # fmt: skip
+        "measure": label,
+        "value": value,
+        "unit": unit,
+        "compared_with": compared_with,
+        "compared_value": compared_value,
+        "runs": runs,
+        **limits,
+    }

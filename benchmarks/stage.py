@@ -1,4 +1,4 @@
-"""What vectors run on in a bench: the local engine, PostgreSQL, and the function itself, called as Lambda calls it."""
+"""The setup of the vector benchmarks: the local engine, PostgreSQL, and the function, called as Lambda calls it."""
 
 import json
 import os
@@ -14,31 +14,31 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
-from email_sender.adapters.memory_cache import MemoryResults
+from email_sender.adapters.memory_cache import MemoryResultCache
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.serving import PostgresGate, PostgresServed
+from email_sender.adapters.postgres.serving import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.ambient import new_id, now
-from email_sender.kit.gate import gate_of
-from email_sender.kit.telemetry import cache_lookups
+from email_sender.kit.gate import manager_gate
+from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.caching import CachedIndex, Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
-from email_sender.vectors.serving import GatedIndex, ServedCollections
+from email_sender.vectors.serving import CollectionCatalogue, LockingIndex
 from local.database import DATABASE, TENANTS, prepare
-from local.ports import pick
+from local.ports import pick_port
 from local.postgres import HOST, Postgres
 from local.processes import Spec, Supervisor
 
 TENANT = TENANTS[0].id
 
 COLLECTIONS = {
-    each.name: each
-    for each in (
+    collection.name: collection
+    for collection in (
         Collection("inserted", 1536, Distance.COSINE, quantized=False),
         Collection("searched", 768, Distance.EUCLID, quantized=True),
         Collection("bulk", 768, Distance.EUCLID, quantized=True),
@@ -55,57 +55,57 @@ class Context:
 
 
 @dataclass
-class Stage:
-    raw: QdrantClient
+class VectorBench:
+    raw_client: QdrantClient
     index: QdrantIndex
-    gated: GatedIndex
+    gated_index: LockingIndex
     database: Database
     engine_pid: int
 
-    def empty(self, collection: Collection) -> None:
-        """Made anew, with nothing in it."""
-        self.raw.delete_collection(f"{collection.name}-1")
+    def recreate(self, collection: Collection) -> None:
+        """Delete the collection and create it again, empty."""
+        self.raw_client.delete_collection(f"{collection.name}-1")
         self.index.prepare(collection)
 
-    def settle(self, collection: Collection) -> None:
-        """Until the engine has made its index."""
+    def wait_until_indexed(self, collection: Collection) -> None:
+        """Wait until the engine has built its index."""
         deadline = time.monotonic() + 600
-        while self.raw.get_collection(collection.name).status != models.CollectionStatus.GREEN:
+        while self.raw_client.get_collection(collection.name).status != models.CollectionStatus.GREEN:
             if time.monotonic() > deadline:
-                raise TimeoutError("the engine did not finish its index in ten minutes")
+                raise TimeoutError("The engine did not finish its index within 600 s.")
             time.sleep(0.5)
 
     def resident_mb(self) -> float:
         for line in Path(f"/proc/{self.engine_pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) / 1000
-        raise RuntimeError("the system does not say how much memory a process has")
+        raise RuntimeError("/proc does not show the memory of the engine's process.")
 
     def call(self, path: str, body: bytes, tenant: UUID = TENANT) -> dict[str, Any]:
-        """The whole handler: event in, answer out. Its log and metrics lines go nowhere."""
+        """Send a POST request to the whole handler and return the JSON response. Logs and metrics are discarded."""
         from vectors.handler import handler
 
-        with silence():
-            answer = handler(_event(path, body.decode(), tenant), Context())
-        if answer["statusCode"] != 200:
-            raise RuntimeError(answer["body"])
-        return dict(json.loads(answer["body"]))
+        with discard_output():
+            response = handler(_event(path, body.decode(), tenant), Context())
+        if response["statusCode"] != 200:
+            raise RuntimeError(response["body"])
+        return dict(json.loads(response["body"]))
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """What a handler prints, its logs and metrics, goes nowhere."""
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+def discard_output() -> Iterator[None]:
+    """Discard what a handler prints: its logs and metrics."""
+    with Path(os.devnull).open("w") as devnull, redirect_stdout(devnull):
         yield
 
 
 @contextmanager
-def stage(scratch: Path) -> Iterator[Stage]:
+def vector_bench(scratch: Path) -> Iterator[VectorBench]:
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
-    grpc, http = pick("grpc", 36334, print), pick("http", 36333, print)
+    grpc_port, http_port = pick_port("grpc", 36334, print), pick_port("http", 36333, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(scratch / "qdrant")]
-    argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
-    server = Postgres(scratch / "postgres", pick("postgres", 35432, print))
+    argv += ["--grpc-port", str(grpc_port), "--http-port", str(http_port)]
+    server = Postgres(scratch / "postgres", pick_port("postgres", 35432, print))
     server.prepare()
     password = secrets.token_urlsafe(16)
     with Supervisor() as supervisor:
@@ -115,32 +115,36 @@ def stage(scratch: Path) -> Iterator[Stage]:
         database = Database(
             lambda: f"host={HOST} port={server.port} dbname={DATABASE} user=app password={password}", size=2
         )
-        raw = QdrantClient(host=HOST, grpc_port=grpc, prefer_grpc=True, check_compatibility=False, timeout=60)
-        channel = Channel(Address(HOST, grpc, tls=False))
-        index = QdrantIndex(lambda: channel)
-        for each in COLLECTIONS.values():
-            index.prepare(each)
-        gated = GatedIndex(
-            index,
-            PostgresGate(database, lambda: None),
-            ServedCollections(COLLECTIONS, PostgresServed(lambda: database, PLATFORM_TENANT)),
+        raw_client = QdrantClient(
+            host=HOST, grpc_port=grpc_port, prefer_grpc=True, check_compatibility=False, timeout=60
         )
-        _serve(gated, database)
-        yield Stage(raw, index, gated, database, engine.process.pid)
-        raw.close()
+        channel = Channel(Address(HOST, grpc_port, tls=False))
+        index = QdrantIndex(lambda: channel)
+        for collection in COLLECTIONS.values():
+            index.prepare(collection)
+        gated_index = LockingIndex(
+            index,
+            PostgresWriteLock(database, lambda: None),
+            CollectionCatalogue(COLLECTIONS, PostgresServedCollectionStore(lambda: database, PLATFORM_TENANT)),
+        )
+        _serve(gated_index, database)
+        yield VectorBench(raw_client, index, gated_index, database, engine.process.pid)
+        raw_client.close()
         channel.close()
         database.close()
 
 
-def _serve(index: GatedIndex, database: Database) -> None:
-    """The deployed app, on these parts. Events go to the outbox; the bus is AWS's and is left out."""
+def _serve(index: LockingIndex, database: Database) -> None:
+    """Make the deployed app use these parts. Events go to the outbox; there is no bus."""
     import vectors.bootstrap
 
-    cached = CachedIndex(index, MemoryResults(64 * 1024 * 1024, 60.0), PostgresVersions(database), cache_lookups)
-    service = VectorService(cached, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
-    # Before the routes are imported, which take it from there.
+    cached_index = CachedIndex(
+        index, MemoryResultCache(64 * 1024 * 1024, 60.0), PostgresVersions(database), count_cache_lookups
+    )
+    service = VectorService(cached_index, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
+    # Replaced before the routes are imported, because they read it from the bootstrap module.
     vectors.bootstrap.vector_service = lambda: service
-    gate = gate_of(database)
+    gate = manager_gate(database)
     vars(vectors.bootstrap)["gate"] = lambda: gate
 
 

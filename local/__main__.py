@@ -1,4 +1,4 @@
-"""python -m local [--once] [--verbose]: the platform on this machine, and its main job."""
+"""python -m local [--once] [--verbose]: run the platform on this machine, then a demo of its main job."""
 
 import argparse
 import json
@@ -21,8 +21,8 @@ from local.ports import NoFreePort
 from local.postgres import PostgresFailed
 from local.processes import NotReady
 
-# What goes wrong in ways that a sentence explains; anything else is a fault of ours, and shows its stack.
-_EXPLAINED = (
+# Errors whose message explains what to do. Any other error is a bug and shows its stack trace.
+_EXPECTED_ERRORS = (
     NotBuilt, NoFreePort, NotReady, PostgresFailed, DeploymentFailed, DemoFailed, ApiError, TimeoutError,
     httpx.HTTPError,
 )  # fmt: skip
@@ -30,40 +30,40 @@ _EXPLAINED = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="Email Sender on this machine.")
-    parser.add_argument("--once", action="store_true", help="do the main job and end")
-    parser.add_argument("--verbose", action="store_true", help="list what is otherwise than on AWS")
+    parser.add_argument("--once", action="store_true", help="run the demo, then stop")
+    parser.add_argument("--verbose", action="store_true", help="list the differences from AWS")
     options = parser.parse_args()
 
     console = Console(soft_wrap=True, highlight=False)
     stop = threading.Event()
 
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGTERM, request_stop)
     started = time.perf_counter()
     layout = Layout(ROOT / ".local")
     cloud = LocalCloud(layout, lambda line: console.print(f"[dim]·[/] {line}"), verbose=options.verbose)
     try:
         with cloud:
             cloud.start()
-            console.print(f"[green]ready[/] after {time.perf_counter() - started:.1f} s")
-            _main_job(layout, console)
-            console.print(f"[green]done[/] after {time.perf_counter() - started:.1f} s")
+            console.print(f"[green]The platform is ready[/] after {time.perf_counter() - started:.1f} s. Demo:")
+            _run_demo(layout, console)
+            console.print(f"[green]The demo is complete[/] after {time.perf_counter() - started:.1f} s.")
             if not options.once:
-                _stay(cloud, layout, console, stop)
+                _keep_running(cloud, layout, console, stop)
     except KeyboardInterrupt:
-        console.print("\nstopped; your data stays in .local, and `make run` goes on with it")
+        console.print("\nStopped. Your data is kept in .local; run `make run` to continue with it.")
         return 0 if stop.is_set() or not options.once else 130
-    except _EXPLAINED as error:
-        console.print(f"\n[red]It did not work:[/] {type(error).__name__}: {error}", markup=True)
-        console.print(f"The logs are in {layout.logs}. `make run` tries again; your data stays in .local.")
+    except _EXPECTED_ERRORS as error:
+        console.print(f"\n[red]The local cloud failed:[/] {type(error).__name__}: {error}", markup=True)
+        console.print(f"See the logs in {layout.logs}, then run `make run` again. Your data is kept in .local.")
         return 1
     return 0
 
 
-def _main_job(layout: Layout, console: Console) -> None:
+def _run_demo(layout: Layout, console: Console) -> None:
     demo = Demo(json.loads(layout.endpoints.read_text()), console)
     try:
         demo.run()
@@ -71,18 +71,18 @@ def _main_job(layout: Layout, console: Console) -> None:
         demo.close()
 
 
-def _stay(cloud: LocalCloud, layout: Layout, console: Console, stop: threading.Event) -> None:
+def _keep_running(cloud: LocalCloud, layout: Layout, console: Console, stop: threading.Event) -> None:
     console.print()
-    console.rule("[bold]It is all yours", align="left")
-    for what, where in (
+    console.rule("[bold]The platform keeps running. Try it:", align="left")
+    for label, location in (
         ("API", f"{cloud.api_url}/api/v1"),
-        ("its docs", f"{cloud.api_url}/api/v1/docs"),
-        ("mail that was sent", f"{cloud.mail_url}/messages"),
-        ("users, passwords, addresses", _relative(layout.endpoints)),
-        ("logs", _relative(layout.logs)),
+        ("API documentation", f"{cloud.api_url}/api/v1/docs"),
+        ("Sent mail", f"{cloud.mail_url}/messages"),
+        ("Users, passwords, ports", _relative(layout.endpoints)),
+        ("Logs", _relative(layout.logs)),
     ):
-        console.print(f"{what:28} {where}")
-    console.print("Ctrl-C stops it.")
+        console.print(f"{label:28} {location}")
+    console.print("The steps above with curl: docs/guides/first-run.md. Press Ctrl-C to stop.")
     stop.wait()
 
 

@@ -1,6 +1,7 @@
-"""python -m local.backup [FOLDER] [--home DIR]: a backup of the local cloud that is up, now, and a copy of it.
+"""python -m local.backup [FOLDER] [--home DIR]: back up the running local cloud and copy the backup below FOLDER.
 
-The machine is the deployed one. The copy goes below FOLDER, whose name on the emulated AWS goes with the emulator.
+The deployed state machine makes the backup in a bucket of the AWS emulator. The copy is needed because the bucket is
+lost together with the emulator.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from local.aws.deploy import session
+from local.aws.deploy import client_factory
 from local.client import wait_until
 from local.layout import ROOT, Layout
 from local.restoring import NotRestorable
@@ -21,50 +22,54 @@ _SECONDS = 3_600
 
 
 class BackupFailed(RuntimeError):
-    """The machine ended otherwise than well; the table `backups` says why."""
+    """The state machine did not succeed. The table `backups` has the reason."""
 
 
 def back_up(endpoints: dict[str, Any], into: Path, report: Report) -> Path:
-    """Make a backup and copy it. Returns its folder.
+    """Make a backup and copy it below `into`. Return the folder of the copy.
 
     Raises:
-        BackupFailed, TimeoutError.
+        BackupFailed: the state machine did not succeed.
+        TimeoutError: the state machine did not end within an hour.
+        NotRestorable: the backup could not be fetched from its bucket.
     """
-    client = session(endpoints["aws_endpoint"])
-    states = client("stepfunctions")
-    execution = states.start_execution(stateMachineArn=endpoints["backup_machine"])["executionArn"]
-    ended = wait_until(
-        lambda: states.describe_execution(executionArn=execution), lambda seen: seen["status"] != "RUNNING", _SECONDS
+    client = client_factory(endpoints["aws_endpoint"])
+    step_functions = client("stepfunctions")
+    execution = step_functions.start_execution(stateMachineArn=endpoints["backup_machine"])["executionArn"]
+    final_state = wait_until(
+        lambda: step_functions.describe_execution(executionArn=execution),
+        lambda state: state["status"] != "RUNNING",
+        _SECONDS,
     )
-    if ended["status"] != "SUCCEEDED":
-        raise BackupFailed(f"{ended['status']}: {ended.get('cause', '')}")
-    made = json.loads(ended["output"])
-    report(f"backed up: {made['rows']} rows and {made['points']} points, in {made['location']}")
-    folder = into / made["location"].rpartition("/")[2]
+    if final_state["status"] != "SUCCEEDED":
+        raise BackupFailed(f"{final_state['status']}: {final_state.get('cause', '')}")
+    result = json.loads(final_state["output"])
+    report(f"Backed up {result['rows']} rows and {result['points']} points to {result['location']}")
+    folder = into / result["location"].rpartition("/")[2]
     folder.mkdir(parents=True, exist_ok=True)
-    return fetch(client("s3"), made["location"], folder, report)
+    return fetch(client("s3"), result["location"], folder, report)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.backup", description="A backup of the local cloud.")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("backups"), help="where the copy goes")
+    parser = argparse.ArgumentParser(prog="python -m local.backup", description="Back up the running local cloud.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("backups"), help="folder for the copy")
     parser.add_argument("--home", type=Path, default=ROOT / ".local", help="the local cloud's folder")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     layout = Layout(options.home)
     if not layout.endpoints.is_file():
-        console.print("[red]No backup:[/] there is no local cloud yet. `make run` starts one.")
+        console.print("[red]No backup was made:[/] There is no local cloud yet. Start it with `make run`.")
         return 1
     try:
-        made = back_up(
+        folder = back_up(
             json.loads(layout.endpoints.read_text()),
             options.folder,
             lambda line: console.print(f"[dim]·[/] {line}"),
         )
     except (BackupFailed, TimeoutError, NotRestorable) as error:
-        console.print(f"[red]No backup:[/] {error}")
+        console.print(f"[red]No backup was made:[/] {error}")
         return 1
-    console.print(f"[green]copied[/] to {made}; the key that it needs is {layout.key_file}, and is not in it")
+    console.print(f"[green]Copied[/] to {folder}. A restore also needs the key {layout.key_file}; keep it apart.")
     return 0
 
 

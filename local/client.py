@@ -1,4 +1,4 @@
-"""A small client of the API, for the demonstration and the tests."""
+"""A small client of the API, for the demo and the tests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import httpx
 
 
 class ApiError(RuntimeError):
-    """The API refused, in its own words."""
+    """The API returned an error. The message has its status, detail and field errors."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -17,14 +17,14 @@ class ApiError(RuntimeError):
             body = {}
         self.code = str(body.get("code", ""))
         detail = body.get("detail") or body.get("message") or response.text[:300]
-        errors = "".join(f"\n  {each['pointer']}: {each['message']}" for each in body.get("errors", []))
+        errors = "".join(f"\n  {error['pointer']}: {error['message']}" for error in body.get("errors", []))
         super().__init__(
-            f"{response.request.method} {response.request.url.path} gave {response.status_code}: {detail}{errors}"
+            f"{response.request.method} {response.request.url.path} returned {response.status_code}: {detail}{errors}"
         )
 
 
 class ApiClient:
-    """Signed in as one user. `base` ends in /api/v1."""
+    """A client that is signed in as one user. `base` is a URL that ends in /api/v1."""
 
     def __init__(self, base: str, token: str | None = None, timeout: float = 60.0) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -32,52 +32,52 @@ class ApiClient:
 
     @classmethod
     def sign_in(cls, base: str, username: str, password: str) -> "ApiClient":
-        visitor = cls(base)
+        anonymous = cls(base)
         try:
-            tokens = visitor.post("/auth/token", {"username": username, "password": password})
+            tokens = anonymous.post("/auth/token", {"username": username, "password": password})
         finally:
-            visitor.close()
+            anonymous.close()
         return cls(base, tokens["access_token"])
 
     def get(self, path: str, **query: Any) -> Any:
-        return self._answer(self.http.get(path, params=query))
+        return self._parse(self.http.get(path, params=query))
 
     def post(self, path: str, body: Any, key: str | None = None) -> Any:
-        return self._answer(self.http.post(path, json=body, headers={"idempotency-key": key} if key else {}))
+        return self._parse(self.http.post(path, json=body, headers={"idempotency-key": key} if key else {}))
 
     def put(self, path: str, body: Any) -> Any:
-        return self._answer(self.http.put(path, json=body))
+        return self._parse(self.http.put(path, json=body))
 
     def delete(self, path: str) -> None:
-        self._answer(self.http.delete(path))
+        self._parse(self.http.delete(path))
 
     def close(self) -> None:
         self.http.close()
 
     @staticmethod
-    def _answer(response: httpx.Response) -> Any:
+    def _parse(response: httpx.Response) -> Any:
         if response.is_error:
             raise ApiError(response)
         return response.json() if response.content else None
 
 
 def wait_until[T](
-    look: Callable[[], T], done: Callable[[T], bool], seconds: float, step: Callable[[T], None] | None = None
+    poll: Callable[[], T], is_done: Callable[[T], bool], seconds: float, step: Callable[[T], None] | None = None
 ) -> T:
-    """Look until it is done.
+    """Call `poll` until `is_done` accepts its value, and return that value. `step` gets every value.
 
     Raises:
-        TimeoutError: with what was last seen.
+        TimeoutError: `seconds` passed. The message has the last value.
     """
     import time
 
     deadline = time.monotonic() + seconds
     while True:
-        seen = look()
+        value = poll()
         if step is not None:
-            step(seen)
-        if done(seen):
-            return seen
+            step(value)
+        if is_done(value):
+            return value
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {seconds:.0f} s: {str(seen)[:500]}")
+            raise TimeoutError(f"Not done after {seconds:.0f} s. The last value was: {str(value)[:500]}")
         time.sleep(0.2)

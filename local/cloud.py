@@ -1,10 +1,10 @@
-"""The local cloud: the real template on one machine.
+"""The local cloud: run every part on this machine and deploy the real template to it.
 
     with LocalCloud(Layout(Path(".local")), report) as cloud:
         cloud.start()
 
-Facts lie in PostgreSQL, Qdrant, the bucket and the mail sink's folder, all under `.local`. The emulator of AWS forgets
-when it is killed, so it is deployed to again at each start, and whenever it had to be started anew.
+PostgreSQL, Qdrant, the bucket and the mail sink's folder store the data, all under `.local`. The AWS emulator loses its
+state when it is killed, so every start, and every restart of the emulator, deploys the stack again.
 """
 
 import json
@@ -19,10 +19,10 @@ from typing import Any, Self
 
 from local import database, identities, settings
 from local.aws import packaging
-from local.aws.deploy import deploy, session
+from local.aws.deploy import client_factory, deploy
 from local.identities import User
 from local.layout import BUILD, EMBEDDINGS, PORTS, Layout
-from local.ports import HOST, pick
+from local.ports import HOST, pick_port
 from local.postgres import Postgres
 from local.processes import Child, Spec, Supervisor, python_spec
 from local.qdrant.spec import qdrant_spec
@@ -32,7 +32,7 @@ STACK = "email-sender-local"
 REGION = "us-east-1"
 SES_SOURCE = "local.ses"
 LAYER_BUCKET = "local-layers"
-# The environment's variable that names another text model, as the template's parameter TextModel does.
+# The environment variable that sets the text model, with a value of the template's parameter TextModel.
 TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"
 OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model": "llama3.2"}'
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
@@ -44,48 +44,48 @@ type Report = Callable[[str], None]
 
 
 class NotBuilt(RuntimeError):
-    """There is nothing to deploy; the message says what to do."""
+    """Nothing is built that could be deployed. The message says what to do."""
 
 
 class LocalCloud:
-    """`report` gets a line for each thing that is done, with its time."""
+    """The parts of the local cloud and its stack. `report` gets one line for each completed step, with its time."""
 
     def __init__(
         self, layout: Layout, report: Report, ports: dict[str, int] | None = None, *, verbose: bool = False
     ) -> None:
         self._layout, self._report, self._verbose = layout, report, verbose
-        self._wanted_ports = {**PORTS, **(ports or {})}
+        self._preferred_ports = {**PORTS, **(ports or {})}
         self.ports: dict[str, int] = {}
         self.users: Sequence[User] = ()
         self.outputs: dict[str, str] = {}
         self._supervisor = Supervisor(self._on_exit)
-        self._deploying = threading.Lock()
+        self._deploy_lock = threading.Lock()
         self._started = False
 
     def start(self) -> None:
         """Start every part, deploy, and write endpoints.json.
 
         Raises:
-            NotBuilt: `make build` was not run.
-            NotReady, DeploymentFailed, PostgresFailed: with what to look at.
+            NotBuilt: `make build` has not been run.
+            NotReady, DeploymentFailed, PostgresFailed: a part failed. The message says where to look.
         """
         if not (BUILD / "template.yaml").is_file() or not (EMBEDDINGS / "python").is_dir():
-            raise NotBuilt("Nothing is built yet: run `make build` first (`make run` does).")
+            raise NotBuilt("Nothing is built yet. Run `make build` first (`make run` does that).")
         self._layout.logs.mkdir(parents=True, exist_ok=True)
         self._pick_ports()
-        with self._timed("PostgreSQL"):
+        with self._timer("1/6 PostgreSQL started"):
             self._server = Postgres(self._layout.directory("postgres"), self.ports["postgres"])
             self._server.prepare()
             self._supervisor.start(self._server.spec(self._log("postgres")))
-        with self._timed("migrations, roles, tenants"):
+        with self._timer("2/6 Database migrated, roles and tenants created"):
             database.prepare(self._server, {role: self._layout.secret(f"{role}.password") for role in _ROLES})
-        with self._timed("Qdrant"):
+        with self._timer("3/6 Qdrant started"):
             self._supervisor.start(self._qdrant())
-        with self._timed("mail sink"):
+        with self._timer("4/6 Mail sink started"):
             self._supervisor.start(self._mail_sink())
-        with self._timed("AWS"):
+        with self._timer("5/6 AWS emulator started"):
             self._supervisor.start(self._aws())
-        with self._timed("deployment of template.yaml"):
+        with self._timer("6/6 template.yaml deployed"):
             self._deploy()
         self._started = True
 
@@ -103,7 +103,7 @@ class LocalCloud:
 
     @property
     def database_url(self) -> str:
-        """The superuser's."""
+        """The connection URL of the superuser."""
         return self._server.url(database.DATABASE)
 
     @property
@@ -111,7 +111,7 @@ class LocalCloud:
         return f"http://{HOST}:{self.ports['mail']}"
 
     def pid(self, part: str) -> int:
-        """The process id of a part: postgres, qdrant, mail_sink or aws."""
+        """Return the process id of a part: postgres, qdrant, mail_sink or aws."""
         return self._supervisor.pid(part)
 
     def stop(self) -> None:
@@ -126,8 +126,8 @@ class LocalCloud:
         self.stop()
 
     def _pick_ports(self) -> None:
-        for part, preferred in self._wanted_ports.items():
-            self.ports[part] = pick(part, preferred, self._report, self.ports.values())
+        for part, preferred in self._preferred_ports.items():
+            self.ports[part] = pick_port(part, preferred, self._report, self.ports.values())
 
     def _qdrant(self) -> Spec:
         return qdrant_spec(
@@ -135,7 +135,7 @@ class LocalCloud:
         )
 
     def _mail_sink(self) -> Spec:
-        return self._python(
+        return self._python_spec(
             "local.mail_sink",
             ["--port", str(self.ports["smtp"]), "--http-port", str(self.ports["mail"])],
             ["--dir", str(self._layout.directory("mail")), "--events-endpoint", self.aws_url],
@@ -143,30 +143,30 @@ class LocalCloud:
         )
 
     def _aws(self) -> Spec:
-        return self._python(
+        return self._python_spec(
             "local.aws",
             ["--port", str(self.ports["aws"]), "--api-port", str(self.ports["api"])],
             ["--state", str(self._layout.directory("aws")), "--smtp", f"{HOST}:{self.ports['smtp']}"],
             ["--log", str(self._log("aws"))],
         )
 
-    def _python(self, module: str, *options: list[str]) -> Spec:
+    def _python_spec(self, module: str, *options: list[str]) -> Spec:
         log = self._log(f"{module.rpartition('.')[2]}.out")
-        return python_spec(module, log, *(each for group in options for each in group))
+        return python_spec(module, log, *(option for group in options for option in group))
 
     def _log(self, name: str) -> Path:
         return self._layout.logs / f"{name}.log"
 
     def _deploy(self) -> None:
-        with self._deploying:
-            client = session(self.aws_url)
+        with self._deploy_lock:
+            client = client_factory(self.aws_url)
             secrets = {role: self._put_secret(client, role) for role in _ROLES}
             owner = self._put_secret(client, "postgres", self._server.password)
             self.outputs = deploy(
-                BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._difference
+                BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._report_difference
             )
-            self._keep_link_key(client)
-            settings.keep(client, self.database_url, STAGE)
+            self._restore_link_key(client)
+            settings.restore_settings(client, self.database_url, STAGE)
             for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in database.TENANTS)):
                 client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
             self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
@@ -199,7 +199,7 @@ class LocalCloud:
         }
 
     def _version(self) -> str:
-        """The same as long as the template and the engine's data are: a start that changes nothing deploys nothing."""
+        """Return a version that changes only with the template and the engine's data: a restart deploys nothing."""
         template = packaging.digest((BUILD / "template.yaml").read_bytes())[:8]
         engine = packaging.digest(self._layout.secret("../qdrant/identity").encode())[:8]
         return f"0.1.0+{template}.{engine}"
@@ -214,20 +214,20 @@ class LocalCloud:
             arn = manager.put_secret_value(SecretId=name, SecretString=value)["ARN"]
         return arn
 
-    def _keep_link_key(self, client: Callable[[str], Any]) -> None:
-        """Unsubscribe links of an earlier start keep working: their key is kept outside the emulator."""
+    def _restore_link_key(self, client: Callable[[str], Any]) -> None:
+        """Restore the key of unsubscribe links, so that old links work. It is stored outside the emulator."""
         value = json.dumps({"current": "k1", "k1": self._layout.secret("links.key")})
         client("secretsmanager").put_secret_value(SecretId=self.outputs["LinkSecretArn"], SecretString=value)
 
     def _embeddings_layer(self, client: Callable[[str], Any]) -> str:
-        """The bundled model's layer; the version that is there, where it holds the same files."""
+        """Return the ARN of the bundled model's layer. Publish a version only if none has the same files."""
         name, digest = "email-sender-local-embeddings", packaging.tree_digest(EMBEDDINGS)
         functions = client("lambda")
         for version in functions.list_layer_versions(LayerName=name)["LayerVersions"]:
             if version.get("Description") == digest:
                 return str(version["LayerVersionArn"])
         s3 = client("s3")
-        if LAYER_BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        if LAYER_BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
             s3.create_bucket(Bucket=LAYER_BUCKET)
         s3.put_object(Bucket=LAYER_BUCKET, Key=digest, Body=packaging.zip_tree(EMBEDDINGS))
         content = {"S3Bucket": LAYER_BUCKET, "S3Key": digest}
@@ -248,7 +248,7 @@ class LocalCloud:
             "inbound_bucket": self.outputs["InboundBucket"],
             "backups_bucket": self.outputs["BackupsBucket"],
             "backup_machine": self.outputs["BackupMachine"],
-            "users": [user.shown() for user in self.users],
+            "users": [user.as_dict() for user in self.users],
             "postgres": self.database_url,
             "qdrant": {
                 "http": f"http://{HOST}:{self.ports['qdrant']}",
@@ -259,52 +259,52 @@ class LocalCloud:
         }
 
     def _on_exit(self, child: Child, status: int) -> None:
-        self._report(f"{child.spec.name} ended with status {status} and is started again; log: {child.spec.log}")
+        self._report(f"{child.spec.name} ended with status {status}. Restarting it; its log is {child.spec.log}")
         if child.spec.name == "aws" and self._started:
             threading.Thread(target=self._deploy_again, name="deploys-again", daemon=True).start()
 
     def _deploy_again(self) -> None:
-        """What it needs may be on its way back, too: where everything was killed, PostgreSQL takes seconds."""
-        for left in reversed(range(_DEPLOYMENTS)):
+        """Deploy to the restarted emulator. Retry, because other parts may be restarting too."""
+        for attempts_left in reversed(range(_DEPLOYMENTS)):
             try:
                 self._wait_for_aws()
                 self._deploy()
-            except Exception as error:  # a thread's last word
-                if left:
-                    self._report(f"The deployment to the new AWS failed and is tried again: {error}")
+            except Exception as error:  # the thread must report every error
+                if attempts_left:
+                    self._report(f"The deployment to the restarted AWS emulator failed. Trying again: {error}")
                     time.sleep(_PAUSE_SECONDS)
                     continue
                 self._report(
-                    f"The deployment to the new AWS failed: {error}. Stop with Ctrl-C and run `make run` again."
+                    f"The deployment to the restarted AWS emulator failed: {error}. Stop, then run `make run` again."
                 )
             else:
-                self._report("AWS is back and deployed to; passwords are new, see .local/endpoints.json")
+                self._report("The AWS emulator runs again. Users have new passwords: see .local/endpoints.json.")
                 return
 
     def _wait_for_aws(self) -> None:
         deadline = time.monotonic() + 60
         while True:
             try:
-                session(self.aws_url)("sts").get_caller_identity()
-            except Exception:  # whatever it is, it is not there yet
+                client_factory(self.aws_url)("sts").get_caller_identity()
+            except Exception:  # any error means that it is not ready yet
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.3)
             else:
                 return
 
-    def _difference(self, line: str) -> None:
-        """What is otherwise than on AWS: listed in docs/guides/local.md, and shown when asked for."""
+    def _report_difference(self, line: str) -> None:
+        """Report a difference from AWS if `verbose` is set. docs/guides/local.md lists the main ones."""
         if self._verbose:
             self._report(line)
 
-    def _timed(self, what: str) -> "_Timed":
-        return _Timed(what, self._report)
+    def _timer(self, step: str) -> "_StepTimer":
+        return _StepTimer(step, self._report)
 
 
-class _Timed:
-    def __init__(self, what: str, report: Report) -> None:
-        self._what, self._report = what, report
+class _StepTimer:
+    def __init__(self, step: str, report: Report) -> None:
+        self._step, self._report = step, report
 
     def __enter__(self) -> None:
         self._started = time.perf_counter()
@@ -313,4 +313,4 @@ class _Timed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._report(f"{self._what}: {time.perf_counter() - self._started:.1f} s")
+            self._report(f"{self._step} ({time.perf_counter() - self._started:.1f} s)")

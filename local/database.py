@@ -1,4 +1,4 @@
-"""The database of the local cloud: made, migrated, with its roles able to sign in and its two tenants."""
+"""Create and migrate the database of the local cloud, with its roles' passwords and its two tenants."""
 
 from dataclasses import dataclass
 from typing import LiteralString
@@ -28,7 +28,10 @@ TENANTS = (
 
 
 def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
-    """Idempotent. Returns the migrations that were applied now."""
+    """Create and migrate the database, set the roles' passwords and add the tenants.
+
+    Idempotent. Returns the names of the migrations that this call applied.
+    """
     with psycopg.connect(server.url(), autocommit=True) as conn:
         if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
@@ -37,13 +40,15 @@ def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
         for role, password in passwords.items():
             statement: LiteralString = "alter role {} login password {}"
             conn.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
-        _add(conn, PLATFORM_TENANT, "platform", "platform", None)
+        _add_tenant(conn, PLATFORM_TENANT, "platform", "platform", None)
         for tenant in TENANTS:
-            _add(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
+            _add_tenant(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
     return applied
 
 
-def _add(conn: psycopg.Connection[tuple[object, ...]], tenant: UUID, name: str, kind: str, sender: str | None) -> None:
+def _add_tenant(
+    conn: psycopg.Connection[tuple[object, ...]], tenant: UUID, name: str, kind: str, sender: str | None
+) -> None:
     conn.execute(
         "insert into email_sender.tenants (id, name, kind, mail_from) values (%s, %s, %s, %s) on conflict do nothing",
         [tenant, name, kind, sender],

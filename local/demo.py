@@ -1,4 +1,4 @@
-"""The main job, as a user does it over HTTP: import a mailbox, find people, draft, approve, send, see what happened."""
+"""The demo of `make run`, over HTTP: import a mailbox, find people, draft, approve, send, show the results."""
 
 import json
 import time
@@ -23,11 +23,11 @@ PEOPLE = 4
 
 
 class DemoFailed(RuntimeError):
-    """A step did not do what it should; the message says which and what was seen."""
+    """A step of the demo failed. The message names the step and what it returned."""
 
 
 class Demo:
-    """`endpoints` is what endpoints.json holds."""
+    """The steps of the demo. `endpoints` is the content of endpoints.json."""
 
     def __init__(self, endpoints: dict[str, Any], console: Console) -> None:
         self._console = console
@@ -37,7 +37,7 @@ class Demo:
         self._user = ApiClient.sign_in(endpoints["api"], "user@acme", passwords["user@acme"])
 
     def run(self) -> None:
-        """Raises DemoFailed, ApiError or TimeoutError where a step fails."""
+        """Run all steps. Raises DemoFailed, ApiError or TimeoutError if one of them fails."""
         self._import(MAILBOX)
         groups = self._search()
         self._suppress_last(groups)
@@ -54,34 +54,34 @@ class Demo:
         self._title(f"1. Import {mailbox.name}")
         started = time.perf_counter()
         size = mailbox.stat().st_size
-        created = self._admin.post("/vectors/imports", {"file_name": mailbox.name, "size_bytes": size})
-        uploaded = httpx.put(created["upload"]["url"], content=mailbox.read_bytes(), timeout=60)
-        uploaded.raise_for_status()
-        with self._console.status("uploaded; waiting for the state machine") as status:
-            done = wait_until(
-                lambda: self._admin.get(f"/vectors/imports/{created['job_id']}"),
-                lambda seen: seen["status"] in ("completed", "failed"),
+        import_job = self._admin.post("/vectors/imports", {"file_name": mailbox.name, "size_bytes": size})
+        upload_response = httpx.put(import_job["upload"]["url"], content=mailbox.read_bytes(), timeout=60)
+        upload_response.raise_for_status()
+        with self._console.status("Uploaded. Waiting for the import …") as status:
+            finished_job = wait_until(
+                lambda: self._admin.get(f"/vectors/imports/{import_job['job_id']}"),
+                lambda job: job["status"] in ("completed", "failed"),
                 120,
-                lambda seen: status.update(f"{seen['status']}: {seen['progress']['messages']} messages"),
+                lambda job: status.update(f"Import {job['status']}: {job['progress']['messages']} messages"),
             )
-        progress = done["progress"]
-        if done["status"] != "completed":
-            raise DemoFailed(f"the import failed: {done['error']}")
-        took = time.perf_counter() - started
+        progress = finished_job["progress"]
+        if finished_job["status"] != "completed":
+            raise DemoFailed(f"The import failed: {finished_job['error']}")
+        seconds = time.perf_counter() - started
         self._console.print(
-            f"{progress['messages']} messages in {took:.1f} s: {progress['stored']} new, "
-            f"{progress['duplicates']} known already, {progress['failed']} could not be read"
+            f"Imported {progress['messages']} messages in {seconds:.1f} s: {progress['stored']} new, "
+            f"{progress['duplicates']} already stored, {progress['failed']} unreadable."
         )
 
     def _search(self) -> list[dict[str, Any]]:
-        self._title(f"2. Who are the {QUERY}?")
-        found = self._admin.post(
+        self._title(f"2. Search for {QUERY}")
+        result = self._admin.post(
             "/vectors/search",
             {"collection": "message_vectors", "text": QUERY, "limit": PEOPLE, "group_by": "contact"},
         )
-        groups: list[dict[str, Any]] = found["groups"]
+        groups: list[dict[str, Any]] = result["groups"]
         if not groups:
-            raise DemoFailed("the search found nobody")
+            raise DemoFailed("The search found no contacts.")
         for rank, group in enumerate(groups, 1):
             contact = self._admin.get(f"/contacts/{group['key']}")
             self._console.print(f"[bold]{rank}. {contact['name'] or ''}[/] <{contact['email']}>  {group['score']:.3f}")
@@ -89,14 +89,14 @@ class Demo:
             for message in self._admin.get("/messages", id=ids)["items"]:
                 excerpt = " ".join(message["text"].split())[:150]
                 self._console.print(f"   {(message['sent_at'] or '')[:10]}  {message['subject']}", markup=False)
-                self._console.print(f"   [dim]{_plain(excerpt)}[/]")
-        self._console.print(f"[dim]answered in {found['took_ms']:.1f} ms[/]")
+                self._console.print(f"   [dim]{_escape_markup(excerpt)}[/]")
+        self._console.print(f"[dim]The search took {result['took_ms']:.1f} ms.[/]")
         return groups
 
     def _suppress_last(self, groups: Sequence[dict[str, Any]]) -> None:
         contact = self._admin.get(f"/contacts/{groups[-1]['key']}")
         self._admin.post("/suppressions", {"email": contact["email"]})
-        self._console.print(f"\n{contact['email']} is suppressed now, and will get no mail whatever a workflow says")
+        self._console.print(f"\n{contact['email']} is now suppressed: no workflow can send mail to this address.")
 
     def _run_workflow(self) -> dict[str, Any]:
         self._title('3. Run the workflow "outreach"')
@@ -105,63 +105,67 @@ class Demo:
         definition = WORKFLOW.read_text()
         workflow = self._store("/workflows", {"definition": definition}, "outreach")
         run = self._user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"query": QUERY, "people": PEOPLE}})
-        self._console.print(f"run {run['id']} started by user@acme, who may not send")
+        self._console.print(f"user@acme, who may not send mail, started the run {run['id']}.")
         self._wait(run["id"], ("waiting",))
-        approval = next(each for each in self._admin.get("/approvals", status="pending")["items"]
-                        if each["run_id"] == run["id"])  # fmt: skip
-        self._console.print(f"waits for approval: {approval['title']}")
-        first = self._admin.get(f"/drafts/{approval['drafts'][0]['draft_id']}")
-        self._console.print(f"[dim]the first: {_plain(first['subject'])}[/]")
+        approval = next(candidate for candidate in self._admin.get("/approvals", status="pending")["items"]
+                        if candidate["run_id"] == run["id"])  # fmt: skip
+        self._console.print(f"The run waits for approval: {approval['title']}")
+        first_draft = self._admin.get(f"/drafts/{approval['drafts'][0]['draft_id']}")
+        self._console.print(f"[dim]Subject of the first draft: {_escape_markup(first_draft['subject'])}[/]")
         self._admin.post(f"/approvals/{approval['id']}", {"decision": "approved", "comment": "Good to go."})
-        self._console.print("approved by admin@acme")
+        self._console.print("admin@acme approved the drafts.")
         return self._wait(run["id"], ("succeeded",))
 
     def _store(self, path: str, body: dict[str, Any], name: str | None = None) -> dict[str, Any]:
-        """POST it; where an earlier start made it, PUT a new version."""
+        """Create an object with POST. If an earlier start created it, PUT a new version."""
         try:
-            stored: dict[str, Any] = self._admin.post(path, body)
+            result: dict[str, Any] = self._admin.post(path, body)
         except ApiError as error:
             if error.code != "conflict":
                 raise
-            wanted = name or body["name"]
-            known = next(each for each in self._admin.get(path, limit=200)["items"] if each["name"] == wanted)
-            stored = self._admin.put(f"{path}/{known['id']}", body)
-        return stored
+            target_name = name or body["name"]
+            existing = next(
+                entry for entry in self._admin.get(path, limit=200)["items"] if entry["name"] == target_name
+            )
+            result = self._admin.put(f"{path}/{existing['id']}", body)
+        return result
 
-    def _wait(self, run_id: str, wanted: tuple[str, ...]) -> dict[str, Any]:
-        ended = ("succeeded", "failed", "cancelled", "timed_out")
+    def _wait(self, run_id: str, expected_statuses: tuple[str, ...]) -> dict[str, Any]:
+        final_statuses = ("succeeded", "failed", "cancelled", "timed_out")
         run = wait_until(
-            lambda: self._admin.get(f"/runs/{run_id}"), lambda seen: seen["status"] in (*wanted, *ended), 120
+            lambda: self._admin.get(f"/runs/{run_id}"),
+            lambda state: state["status"] in (*expected_statuses, *final_statuses),
+            120,
         )
-        if run["status"] not in wanted:
-            raise DemoFailed(f"the run is {run['status']}: {run['error']}")
+        if run["status"] not in expected_statuses:
+            raise DemoFailed(f"The run has status {run['status']}: {run['error']}")
         return dict(run)
 
     def _show_mail(self, run: dict[str, Any]) -> None:
-        self._title("4. The mail that left")
-        emails = [each for each in self._admin.get("/emails", limit=50)["items"] if each["run_id"] == run["id"]]
-        sent = [each for each in emails if each["status"] in ("sent", "delivered")]
-        suppressed = [each for each in emails if each["status"] == "suppressed"]
-        left = wait_until(lambda: self._left(sent), lambda seen: len(seen) == len(sent), 20)
-        if not left:
-            raise DemoFailed(f"no mail left; the run's emails: {emails}")
-        for raw in left[:1]:
+        self._title("4. Sent mail")
+        emails = [email for email in self._admin.get("/emails", limit=50)["items"] if email["run_id"] == run["id"]]
+        sent = [email for email in emails if email["status"] in ("sent", "delivered")]
+        suppressed = [email for email in emails if email["status"] == "suppressed"]
+        raw_mails = wait_until(lambda: self._fetch_mails(sent), lambda found_mails: len(found_mails) == len(sent), 20)
+        if not raw_mails:
+            raise DemoFailed(f"No mail was sent. The run's emails: {emails}")
+        for raw in raw_mails[:1]:
             self._console.print(raw.decode(errors="replace").replace("\r\n", "\n"), markup=False, highlight=False)
-        for raw in left[1:]:
+        for raw in raw_mails[1:]:
             mail = message_from_bytes(raw, policy=default)
-            self._console.print(f"… and to {mail['to']}: {mail['subject']}", markup=False, highlight=False)
-        self._console.print(f"{len(left)} left, {len(suppressed)} suppressed and not sent")
+            self._console.print(f"Also sent to {mail['to']}: {mail['subject']}", markup=False, highlight=False)
+        self._console.print(f"{len(raw_mails)} sent, {len(suppressed)} suppressed and not sent.")
 
-    def _left(self, emails: Sequence[dict[str, Any]]) -> list[bytes]:
-        """The raw mails of these emails, as the sink stored them."""
-        wanted = {each["id"] for each in emails}
-        stored = httpx.get(self._mail_url, timeout=10).json()
-        found = [each["id"] for each in stored if each.get("tags", {}).get("email_id") in wanted]
-        return [httpx.get(f"{self._mail_url}/{each}", timeout=10).content for each in found]
+    def _fetch_mails(self, emails: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Fetch the raw mails of these emails from the mail sink."""
+        email_ids = {email["id"] for email in emails}
+        messages = httpx.get(self._mail_url, timeout=10).json()
+        message_ids = [message["id"] for message in messages if message.get("tags", {}).get("email_id") in email_ids]
+        return [httpx.get(f"{self._mail_url}/{message_id}", timeout=10).content for message_id in message_ids]
 
     def _show_steps(self, run: dict[str, Any]) -> None:
-        self._title("5. What happened")
-        table = Table("step", "item", "action", "status", "attempts", "took", box=None, header_style="bold")
+        self._title("5. Steps and events of the run")
+        table = Table("Step", "Item", "Action", "Status", "Attempts", "Time", box=None, header_style="bold")
         for step in run["steps"]:
             item = "" if step["item"] is None else str(step["item"])
             table.add_row(
@@ -172,21 +176,19 @@ class Demo:
     def _show_events(self, run: dict[str, Any]) -> None:
         events = wait_until(
             lambda: self._admin.get("/events", correlation_id=run["id"], limit=200)["items"],
-            lambda seen: any(each["type"] == "run.succeeded" for each in seen),
+            lambda page: any(entry["type"] == "run.succeeded" for entry in page),
             60,
         )
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for event in reversed(events):
-            counted[event["type"]] = counted.get(event["type"], 0) + 1
-        self._console.print(
-            "\nevents of the run: " + ", ".join(f"{kind} x{number}" for kind, number in counted.items())
-        )
+            counts[event["type"]] = counts.get(event["type"], 0) + 1
+        self._console.print("\nEvents of the run: " + ", ".join(f"{kind} x{count}" for kind, count in counts.items()))
 
     def _title(self, text: str) -> None:
         self._console.print()
         self._console.rule(f"[bold]{text}", align="left")
 
 
-def _plain(text: str) -> str:
-    """Rich reads [brackets] as markup."""
+def _escape_markup(text: str) -> str:
+    """Escape [brackets], which Rich reads as markup."""
     return text.replace("[", r"\[")

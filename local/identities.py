@@ -1,4 +1,4 @@
-"""The users of the local cloud: one of each role in each tenant, and an operator, with passwords made at each start."""
+"""The users of the local cloud: one for each role in each tenant, and an operator. Each start sets new passwords."""
 
 import secrets
 from collections.abc import Sequence
@@ -23,30 +23,30 @@ class User:
     tenant_id: str
     role: str
 
-    def shown(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str]:
         return asdict(self)
 
 
 def sign_up_all(client: "CognitoIdentityProviderClient", pool: str) -> Sequence[User]:
-    """Make the users, or give those that are there a new password."""
-    wanted = [
+    """Create the users that do not exist yet, set a new password for each, and return them."""
+    users = [
         _user(f"{role}@{tenant.name}", tenant.name, tenant.id, role)
         for tenant in TENANTS
         for role in (Role.READONLY, Role.USER, Role.ADMIN)
     ]
-    wanted.append(_user("operator@platform", "platform", PLATFORM_TENANT, Role.OPERATOR))
-    for user in wanted:
+    users.append(_user("operator@platform", "platform", PLATFORM_TENANT, Role.OPERATOR))
+    for user in users:
         _sign_up(client, pool, user)
-    return wanted
+    return users
 
 
 def _user(username: str, tenant: str, tenant_id: UUID, role: Role) -> User:
-    # Upper case, lower case and a digit, as the pool's policy wants.
+    # Upper case, lower case and a digit, as the pool's password policy requires.
     return User(username, f"Aa1-{secrets.token_urlsafe(18)}", tenant, str(tenant_id), str(role))
 
 
 def _sign_up(client: "CognitoIdentityProviderClient", pool: str, user: User) -> None:
-    # Kept from an earlier start, a user needs nothing but a new password.
+    # A user of an earlier start needs only a new password.
     with suppress(client.exceptions.UsernameExistsException):
         client.admin_create_user(
             UserPoolId=pool,

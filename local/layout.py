@@ -1,4 +1,4 @@
-"""Where the local cloud keeps its things, and which ports it likes."""
+"""The directories, key files and preferred ports of the local cloud."""
 
 import json
 import secrets
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / ".aws-sam/build"
 EMBEDDINGS = ROOT / ".aws-sam/embeddings"
 
-# Documented in docs/guides/local.md; the next free one is taken, with a message, where one is in use.
+# Documented in docs/guides/local.md. If a port is in use, the next free one is used and reported.
 PORTS = {
     "api": 8080,
     "aws": 4566,
@@ -24,7 +24,7 @@ PORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`home` is .local unless a test says otherwise."""
+    """Paths below `home`, which is .local except in tests."""
 
     home: Path
 
@@ -44,12 +44,13 @@ class Layout:
         return self.home / part
 
     def secret(self, name: str) -> str:
-        """A random text, made once and kept: links and passwords survive a restart."""
+        """Return a random text that is created once and stored, so that links and passwords survive a restart."""
         path = self.home / "keys" / name
-        return self._kept(path, secrets.token_urlsafe(32).encode()).decode()
+        return self._read_or_create(path, secrets.token_urlsafe(32).encode()).decode()
 
     def wrapping_key(self) -> Path:
-        self._kept(self.key_file, secrets.token_bytes(32))
+        """Return the path of the wrapping key's file, which is created on the first call."""
+        self._read_or_create(self.key_file, secrets.token_bytes(32))
         return self.key_file
 
     def write_endpoints(self, endpoints: dict[str, Any]) -> None:
@@ -58,11 +59,11 @@ class Layout:
         partial.write_text(json.dumps(endpoints, indent=2) + "\n")
         partial.rename(self.endpoints)
 
-    def _kept(self, path: Path, fresh: bytes) -> bytes:
+    def _read_or_create(self, path: Path, content: bytes) -> bytes:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial = path.with_suffix(".partial")
             partial.touch(mode=0o600)
-            partial.write_bytes(fresh)
+            partial.write_bytes(content)
             partial.rename(path)
         return path.read_bytes()

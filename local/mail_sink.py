@@ -1,10 +1,10 @@
-"""Where SES's mail ends locally: an SMTP server that keeps every mail, and says on the bus what SES would say.
+"""The mail sink: an SMTP server that stores SES's mail and publishes the events that SES would publish.
 
     python -m local.mail_sink --port 2525 --http-port 2580 --dir .local/mail \
         --events-endpoint http://127.0.0.1:4566 --bus default --source local.ses
 
-The emulator refuses sources that begin with `aws.`, hence `--source`. `GET /messages` lists the mail, newest first;
-`GET /messages/{id}` answers one as it left.
+`--source` is needed because the emulator rejects sources that begin with `aws.`. `GET /messages` lists the mail, newest
+first; `GET /messages/{id}` returns one raw mail.
 """
 
 import argparse
@@ -33,51 +33,51 @@ LARGEST_MAIL = 40 * 1024 * 1024  # SES's own limit
 RETRY_SECONDS = 1.0
 
 
-class Inbox:
-    """aiosmtpd's handler: a mail is answered with 250 once it is on disk."""
+class SmtpHandler:
+    """The handler of aiosmtpd. It responds with 250 once a mail is on disk."""
 
-    def __init__(self, store: MailStore, stored: threading.Event) -> None:
+    def __init__(self, store: MailStore, mail_stored: threading.Event) -> None:
         self._store = store
-        self._stored = stored
+        self._mail_stored = mail_stored
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002
         try:
             message_id = self._store.add(envelope.mail_from or "", envelope.rcpt_tos, bytes(envelope.content))
         except (OSError, HeaderParseError) as error:
-            print(f"a mail could not be kept: {error}", file=sys.stderr, flush=True)
-            return "451 It could not be kept, try again"
-        self._stored.set()
+            print(f"A mail could not be stored: {error}", file=sys.stderr, flush=True)
+            return "451 The mail could not be stored, try again"
+        self._mail_stored.set()
         return f"250 Ok {message_id}"
 
 
-class Announcer:
-    """Puts the events of stored mail on the bus, and keeps trying while the bus is down."""
+class SesEventPublisher:
+    """Publish the events of stored mail on the bus, with retries while the bus is down."""
 
-    def __init__(self, store: MailStore, endpoint: str, bus: str, source: str, stored: threading.Event) -> None:
+    def __init__(self, store: MailStore, endpoint: str, bus: str, source: str, mail_stored: threading.Event) -> None:
         self._store = store
         self._bus = bus
         self._source = source
-        self._stored = stored
+        self._mail_stored = mail_stored
         self._endpoint = endpoint
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="announces-mail", daemon=True)
 
     def start(self) -> None:
-        self._stored.set()  # for what an earlier run left
+        self._mail_stored.set()  # publish the events that an earlier run left
         self._thread.start()
 
     def stop(self) -> None:
         self._stopping = True
-        self._stored.set()
+        self._mail_stored.set()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        client = self._client()  # here, because loading boto3 takes longer than everything else
-        left = False
+        client = self._client()  # in the thread, because importing boto3 is slow
+        has_pending = False
         while not self._stopping:
-            self._stored.wait(RETRY_SECONDS if left else None)
-            self._stored.clear()
-            left = not self._announce_all(client)
+            self._mail_stored.wait(RETRY_SECONDS if has_pending else None)
+            self._mail_stored.clear()
+            has_pending = not self._publish_all(client)
 
     def _client(self) -> "EventBridgeClient":
         import boto3
@@ -91,17 +91,17 @@ class Announcer:
             config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
         )
 
-    def _announce_all(self, client: "EventBridgeClient") -> bool:
+    def _publish_all(self, client: "EventBridgeClient") -> bool:
         for path in self._store.pending_events():
             try:
-                answer = client.put_events(Entries=[self._entry(*event) for event in json.loads(path.read_text())])
+                response = client.put_events(Entries=[self._entry(*event) for event in json.loads(path.read_text())])
             except (BotoCoreError, ClientError) as error:
-                print(f"events wait for the bus: {error}", file=sys.stderr, flush=True)
+                print(f"Events are waiting for the bus: {error}", file=sys.stderr, flush=True)
                 return False
-            if answer["FailedEntryCount"]:
-                # Some may be on the bus: all are put again, as EventBridge itself gives an event at least once.
-                refusals = {entry["ErrorMessage"] for entry in answer["Entries"] if "ErrorMessage" in entry}
-                print(f"the bus refuses events: {'; '.join(refusals)}", file=sys.stderr, flush=True)
+            if response["FailedEntryCount"]:
+                # Some may be published already. All are published again: EventBridge also delivers at least once.
+                refusals = {entry["ErrorMessage"] for entry in response["Entries"] if "ErrorMessage" in entry}
+                print(f"The bus rejected events: {'; '.join(refusals)}", file=sys.stderr, flush=True)
                 return False
             path.unlink()
         return True
@@ -116,19 +116,19 @@ class Announcer:
 
 
 def http_server(port: int, store: MailStore) -> ThreadingHTTPServer:
-    """The list of mails and each one's bytes."""
+    """Return a server for the list of mails and for each raw mail."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = unquote(self.path.partition("?")[0])
             if path == "/messages":
-                self._answer(200, "application/json", json.dumps(store.messages()).encode())
+                self._respond(200, "application/json", json.dumps(store.messages()).encode())
             elif (raw := store.raw(path.removeprefix("/messages/"))) is not None and path.startswith("/messages/"):
-                self._answer(200, "message/rfc822", raw)
+                self._respond(200, "message/rfc822", raw)
             else:
-                self._answer(404, "application/json", b'{"message": "Not Found"}')
+                self._respond(404, "application/json", b'{"message": "Not Found"}')
 
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        def _respond(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
@@ -136,7 +136,7 @@ def http_server(port: int, store: MailStore) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: a page that polls would fill the log."""
+            """Log nothing, because a polling client would fill the log."""
 
     return ThreadingHTTPServer((HOST, port), Handler)
 
@@ -144,22 +144,22 @@ def http_server(port: int, store: MailStore) -> ThreadingHTTPServer:
 async def serve(port: int, http_port: int, directory: Path, endpoint: str, bus: str, source: str) -> None:
     """Serve until SIGTERM or SIGINT. Prints `ready` once both ports answer."""
     store = MailStore(directory)
-    stored = threading.Event()
-    announcer = Announcer(store, endpoint, bus, source, stored)
-    inbox = Inbox(store, stored)
+    mail_stored = threading.Event()
+    publisher = SesEventPublisher(store, endpoint, bus, source, mail_stored)
+    smtp_handler = SmtpHandler(store, mail_stored)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
     smtp = await loop.create_server(
-        lambda: SMTP(inbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", loop=loop),
+        lambda: SMTP(smtp_handler, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", loop=loop),
         HOST,
         port,
     )
     http = http_server(http_port, store)
     threading.Thread(target=http.serve_forever, name="http", daemon=True).start()
-    announcer.start()
+    publisher.start()
     print("ready", flush=True)
     try:
         await stopping.wait()
@@ -167,24 +167,24 @@ async def serve(port: int, http_port: int, directory: Path, endpoint: str, bus: 
         smtp.close()
         http.shutdown()
         http.server_close()
-        announcer.stop()
+        publisher.stop()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local.mail_sink", description="Keeps the mail that SES sent.")
+    parser = argparse.ArgumentParser(prog="python -m local.mail_sink", description="Store the mail that SES sent.")
     parser.add_argument("--port", type=int, required=True, help="SMTP")
-    parser.add_argument("--http-port", type=int, required=True, help="the list of mails")
-    parser.add_argument("--dir", type=Path, required=True, help="the mails lie here")
-    parser.add_argument("--events-endpoint", required=True, metavar="URL", help="EventBridge")
-    parser.add_argument("--bus", required=True, help="the bus that gets SES's events")
-    parser.add_argument("--source", required=True, help="the events' source, in place of aws.ses")
+    parser.add_argument("--http-port", type=int, required=True, help="HTTP, for the list of mails")
+    parser.add_argument("--dir", type=Path, required=True, help="directory for the mails")
+    parser.add_argument("--events-endpoint", required=True, metavar="URL", help="endpoint of EventBridge")
+    parser.add_argument("--bus", required=True, help="event bus for SES's events")
+    parser.add_argument("--source", required=True, help="source of the events, instead of aws.ses")
     options = parser.parse_args()
     try:
         asyncio.run(
             serve(options.port, options.http_port, options.dir, options.events_endpoint, options.bus, options.source)
         )
     except OSError as error:
-        sys.exit(f"local.mail_sink: {error}. Is another one running? Choose other ports.")
+        sys.exit(f"local.mail_sink: {error}. Stop the other server, or choose other ports.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The mail that left, on disk: each as the bytes that left, and beside it what is known about it."""
+"""Sent mail on disk: the raw bytes of each mail, and a JSON file with its metadata."""
 
 import json
 import os
@@ -20,20 +20,20 @@ _TAG = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*([A-Za-z0-9_.@-]*)\s*")
 
 
 class MailStore:
-    """`<id>.eml`, `<id>.json` and, until the bus has them, `events/<id>.json`. One writer."""
+    """A directory with `<id>.eml`, `<id>.json` and, until they are published, `events/<id>.json`. One writer."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pending = directory / "events"
-        self._pending.mkdir(parents=True, exist_ok=True)
+        self._events_directory = directory / "events"
+        self._events_directory.mkdir(parents=True, exist_ok=True)
 
     def add(self, sender: str, recipients: Sequence[str], raw: bytes) -> str:
-        """Keep a mail and what SES would say about it; answers its message id.
+        """Store a mail and the events that SES would publish. Return its message id.
 
-        Once this returns, nothing of it is lost by a kill. The same message id a second time changes nothing: a relay
-        that did not hear the answer sends again.
+        Once this returns, a kill loses nothing. A second call with the same message id changes nothing, because a relay
+        that missed the response sends the mail again.
         """
-        raw, removed = _without_ses_headers(raw)
+        raw, ses_headers = _without_ses_headers(raw)
         headers = _headers(raw)
         message_id = str(headers.get("Message-ID", "")).strip("<> \t")
         if not _SAFE_ID.fullmatch(message_id):
@@ -44,8 +44,8 @@ class MailStore:
         if (self._directory / f"{message_id}.json").exists():
             return message_id
 
-        tags = _tags(removed.get("x-ses-message-tags", ""))
-        configuration_set = removed.get("x-ses-configuration-set")
+        tags = _tags(ses_headers.get("x-ses-message-tags", ""))
+        configuration_set = ses_headers.get("x-ses-configuration-set")
         mail = Mail(message_id, sender, recipients, datetime.now(UTC), headers, tags, configuration_set)
         facts = {
             "id": message_id,
@@ -58,23 +58,23 @@ class MailStore:
             "size": len(raw),
         }
         _write(self._directory / f"{message_id}.eml", raw)
-        _write(self._pending / f"{message_id}.json", json.dumps(list(events(mail))).encode())
-        _write(self._directory / f"{message_id}.json", json.dumps(facts).encode())  # last: now it is there
+        _write(self._events_directory / f"{message_id}.json", json.dumps(list(events(mail))).encode())
+        _write(self._directory / f"{message_id}.json", json.dumps(facts).encode())  # last: now the mail is visible
         return message_id
 
     def messages(self) -> list[dict[str, Any]]:
-        """What is known about each mail, newest first."""
-        known = [json.loads(path.read_text()) for path in self._directory.glob("*.json")]
-        return sorted(known, key=lambda facts: str(facts["received"]), reverse=True)
+        """Return the metadata of each mail, newest first."""
+        all_facts = [json.loads(path.read_text()) for path in self._directory.glob("*.json")]
+        return sorted(all_facts, key=lambda facts: str(facts["received"]), reverse=True)
 
     def raw(self, message_id: str) -> bytes | None:
-        """The mail as it left, or None."""
+        """Return the raw mail, or None if there is no mail with this id."""
         path = self._directory / f"{message_id}.eml"
         return path.read_bytes() if _SAFE_ID.fullmatch(message_id) and path.exists() else None
 
     def pending_events(self) -> list[Path]:
-        """Files of events that the bus does not have yet, oldest first; each is a list of [detail type, detail]."""
-        return sorted(self._pending.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        """Return the files of unpublished events, oldest first. Each holds a list of [detail type, detail]."""
+        return sorted(self._events_directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def _headers(raw: bytes) -> EmailMessage:
@@ -83,7 +83,7 @@ def _headers(raw: bytes) -> EmailMessage:
 
 
 def _without_ses_headers(raw: bytes) -> tuple[bytes, dict[str, str]]:
-    """The mail without the X-SES-… headers, which SES reads and removes, and their values by lower-case name."""
+    """Return the mail without its X-SES-… headers, as SES sends it, and their values by lower-case name."""
     head, separator, body = raw.partition(b"\r\n\r\n")
     fields: list[bytes] = []
     for line in head.split(b"\r\n"):
@@ -91,24 +91,24 @@ def _without_ses_headers(raw: bytes) -> tuple[bytes, dict[str, str]]:
             fields[-1] += b"\r\n" + line
         else:
             fields.append(line)
-    removed = {}
-    kept = []
+    ses_headers = {}
+    remaining_fields = []
     for field in fields:
         name, _, value = field.partition(b":")
         if name.strip().lower().startswith(b"x-ses-"):
-            removed[name.strip().lower().decode()] = b" ".join(value.split()).decode(errors="replace")
+            ses_headers[name.strip().lower().decode()] = b" ".join(value.split()).decode(errors="replace")
         else:
-            kept.append(field)
-    return b"\r\n".join(kept) + separator + body, removed
+            remaining_fields.append(field)
+    return b"\r\n".join(remaining_fields) + separator + body, ses_headers
 
 
 def _tags(header: str) -> dict[str, str]:
-    """`a=b, c=d` as a dict; what SES would refuse is left out."""
+    """Parse `a=b, c=d`. Tags that SES would reject are left out."""
     return {match[1]: match[2] for part in header.split(",") if (match := _TAG.fullmatch(part))}
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All of the file or nothing of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    aside.write_bytes(content)
-    aside.rename(path)
+    """Write a file atomically."""
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial_path.write_bytes(content)
+    partial_path.rename(path)

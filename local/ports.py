@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1: the documented one where it is free, else the next free one, and a line that says so."""
+"""Choose ports of 127.0.0.1: the preferred one if it is free, else the next free one."""
 
 import socket
 from collections.abc import Callable, Container
@@ -8,13 +8,13 @@ TRIES = 100
 
 
 class NoFreePort(RuntimeError):
-    """None of the ports that were tried can be listened on."""
+    """All of the ports that were tried are in use."""
 
 
 def is_free(port: int) -> bool:
-    """Whether a server may listen on this port now."""
+    """Return whether a server can listen on this port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do it: a port whose old connections are in TIME_WAIT is free.
+        # Servers set this option too: a port with old connections in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -23,15 +23,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def pick(what: str, preferred: int, report: Callable[[str], None], promised: Container[int] = ()) -> int:
-    """`preferred`, or the next port after it that is free and not in `promised` (picked, but not listened on yet).
+def pick_port(part: str, preferred: int, report: Callable[[str], None], reserved: Container[int] = ()) -> int:
+    """Return `preferred`, or the next free port after it. `reserved` ports are picked already but not in use yet.
 
     Raises:
         NoFreePort: none of the next 100 is free.
     """
     for port in range(preferred, preferred + TRIES):
-        if port not in promised and is_free(port):
+        if port not in reserved and is_free(port):
             if port != preferred:
-                report(f"port {preferred} is taken: {what} is on {port}")
+                report(f"Port {preferred} is in use, so {part} uses port {port}.")
             return port
-    raise NoFreePort(f"{what}: no free port from {preferred} to {preferred + TRIES - 1}. Stop what listens there.")
+    raise NoFreePort(f"No free port for {part} from {preferred} to {preferred + TRIES - 1}. Stop a program there.")

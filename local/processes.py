@@ -1,4 +1,4 @@
-"""A small supervisor: child processes are waited for, restarted, stopped in order, and do not outlive their parent."""
+"""A small supervisor that starts child processes, restarts them, and stops them in order or when the parent dies."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ from typing import Self
 
 LOG_TAIL_LINES = 15
 STOP_SECONDS = 10.0
-# A process that dies this often within a minute is broken; starting it again would only hide that.
+# A process that dies more often than this within a minute is not restarted: that would only hide a fault.
 RESTARTS_A_MINUTE = 5
 
 OnExit = Callable[["Child", int], None]
@@ -25,14 +25,15 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class NotReady(RuntimeError):
-    """A process ended, or did not say in time that it is ready. The message has the end of its log."""
+    """A process ended or did not become ready in time. The message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to run and how to tell that it runs.
+    """A process to run.
 
-    `ready` is the line it prints, or a function that answers True; `user` is the system user to run as (only root can).
+    `ready` is a line that the process prints once it is ready, or a function that returns whether it is. `timeout` is
+    in seconds. `user` is the system user of the process; only root can set it.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Child:
     restarts: list[float] = field(default_factory=list)
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return self.process.poll() is None
 
 
@@ -66,15 +67,15 @@ class Supervisor:
         with Supervisor(on_exit=lambda child, status: print(child.spec.name, "ended with", status)) as supervisor:
             supervisor.start(Spec("aws", [sys.executable, "-m", "local.aws", …], log))
 
-    `on_exit` is called from the watching thread when a child ends by itself, before it is started again.
+    `on_exit` gets a child that ended by itself and its exit status, in the watching thread, before a restart.
     """
 
     def __init__(self, on_exit: OnExit | None = None) -> None:
         self._on_exit = on_exit
         self._children: list[Child] = []
         self._stopping = threading.Event()
-        # The kernel signals a child when the *thread* that started it ends: so one thread, which lives as long as this
-        # object, starts them all.
+        # The kernel signals a child when the *thread* that started it ends, so a single thread, which lives as long as
+        # this object, starts all children.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starts-processes")
         self._watcher = threading.Thread(target=self._watch, name="watches-processes", daemon=True)
         self._watcher.start()
@@ -83,7 +84,7 @@ class Supervisor:
         """Start a process and wait until it is ready.
 
         Raises:
-            NotReady: it ended or took longer than `spec.timeout`; it is stopped again.
+            NotReady: the process ended or took longer than `spec.timeout`. It is stopped.
         """
         child = self._starter.submit(_spawn, spec).result()
         try:
@@ -95,14 +96,14 @@ class Supervisor:
         return child
 
     def pid(self, name: str) -> int:
-        """The process id of the child of that name. Raises KeyError where there is none."""
+        """Return the process id of the child with this name. Raises KeyError if there is none."""
         for child in self._children:
             if child.spec.name == name:
                 return child.process.pid
         raise KeyError(name)
 
     def stop(self) -> None:
-        """Stop every child, last started first: its stop signal, then SIGKILL after ten seconds."""
+        """Stop every child in reverse order: send its stop signal, and SIGKILL after 10 s."""
         self._stopping.set()
         self._watcher.join()
         for child in reversed(self._children):
@@ -120,12 +121,12 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
-            for child in [child for child in self._children if not child.running]:
+            for child in [child for child in self._children if not child.is_running]:
                 if self._on_exit is not None:
                     self._on_exit(child, child.process.returncode)
                 if child.spec.restart and self._may_restart(child):
-                    again = self._starter.submit(_spawn, child.spec).result()
-                    child.process, child.log_start = again.process, again.log_start
+                    restarted = self._starter.submit(_spawn, child.spec).result()
+                    child.process, child.log_start = restarted.process, restarted.log_start
                 else:
                     self._children.remove(child)
 
@@ -136,12 +137,12 @@ class Supervisor:
 
 
 def python_spec(module: str, log: Path, *options: str) -> Spec:
-    """A module of ours as a process, named after its last part."""
+    """Return how to run a module as a process, which is named after the last part of the module's name."""
     return Spec(module.rpartition(".")[2], [sys.executable, "-m", module, *options], log, environment=dict(os.environ))
 
 
 def log_tail(log: Path, start: int = 0) -> str:
-    """The last lines of a log, from byte `start` on, indented."""
+    """Return the last lines of a log after byte `start`, indented."""
     with log.open("rb") as file:
         file.seek(start)
         lines = file.read().decode(errors="replace").splitlines()
@@ -161,14 +162,14 @@ def _spawn(spec: Spec) -> Child:
             user=spec.user,
             group=_group_of(spec.user),
             extra_groups=None if spec.user is None else [],
-            start_new_session=True,  # Ctrl-C in the terminal is for the parent, who stops its children in order
+            start_new_session=True,  # Ctrl-C reaches only the parent, which stops its children in order
             preexec_fn=lambda: _die_with_parent(spec.stop_signal),
         )
     return Child(spec, process, start)
 
 
 def _die_with_parent(number: signal.Signals) -> None:
-    """Runs in the child, after its user was changed (which would clear the setting)."""
+    """Make the kernel signal this child when its parent dies. Runs after the change of user, which clears it."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(number))
 
@@ -184,7 +185,7 @@ def _group_of(user: str | None) -> int | None:
 def _wait_ready(child: Child) -> None:
     deadline = time.monotonic() + child.spec.timeout
     while not _is_ready(child):
-        if not child.running:
+        if not child.is_running:
             raise NotReady(_explain(child, f"ended with status {child.process.returncode} before it was ready"))
         if time.monotonic() > deadline:
             raise NotReady(_explain(child, f"was not ready after {child.spec.timeout:.0f} s"))
@@ -199,13 +200,13 @@ def _is_ready(child: Child) -> bool:
         return child.spec.ready.encode() in log.read().splitlines()
 
 
-def _explain(child: Child, what: str) -> str:
+def _explain(child: Child, problem: str) -> str:
     tail = log_tail(child.spec.log, child.log_start)
-    return f"{child.spec.name} {what}. The end of its log:\n{tail}\nThe whole log: {child.spec.log}"
+    return f"{child.spec.name} {problem}. The end of its log:\n{tail}\nThe whole log: {child.spec.log}"
 
 
 def _stop(child: Child) -> None:
-    if child.running:
+    if child.is_running:
         child.process.send_signal(child.spec.stop_signal)
         try:
             child.process.wait(STOP_SECONDS)

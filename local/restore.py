@@ -1,4 +1,4 @@
-"""python -m local.restore BACKUP [--key KEY] [--home DIR]: a backup into an empty local cloud."""
+"""python -m local.restore BACKUP [--key KEY] [--home DIR]: restore a backup into an empty local cloud."""
 
 import argparse
 import sys
@@ -16,9 +16,9 @@ from local.restoring.restore import restore
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.restore", description="A backup into an empty local cloud.")
-    parser.add_argument("backup", help="a folder with a manifest.json, or s3://<bucket>/<backup>")
-    parser.add_argument("--key", help="what wraps the data keys: a file, or kms:<ARN>; else the local cloud's own key")
+    parser = argparse.ArgumentParser(prog="python -m local.restore", description="Restore a backup of the local cloud.")
+    parser.add_argument("backup", help="folder with a manifest.json, or s3://<bucket>/<backup>")
+    parser.add_argument("--key", help="the backup's wrapping key: a file, or kms:<ARN> (default: the local key)")
     parser.add_argument("--home", type=Path, default=ROOT / ".local", help="the local cloud's folder")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
@@ -29,10 +29,8 @@ def main() -> int:
     except (NotRestorable, NotReady, PostgresFailed, NoFreePort, DomainError) as error:
         console.print(f"[red]Not restored:[/] {error}", markup=True)
         return 1
-    console.print(
-        f"[green]restored[/] the backup of {manifest.started_at:%Y-%m-%d %H:%M:%S} UTC; it is as its manifest"
-    )
-    console.print("says, row by row and point by point. `make run` goes on with it.")
+    console.print(f"[green]Restored[/] the backup of {manifest.started_at:%Y-%m-%d %H:%M:%S} UTC.")
+    console.print("Every row and point matches the manifest. Run `make run` to start with this data.")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""events/<area>/*.json: a sample invocation of every function, and what it has to give on a local cloud.
+"""The sample invocations events/<area>/*.json, one or more for every function, and their expected results.
 
-A file is named after the handler's module, and after a dot for what it shows. What they refer to does not exist, so a
-task answers `not_found`: that is what a replay of a stranger's event has to give. Replayed on the deployed functions by
-tests/e2e/test_sample_events.py, in Lambda's containers by local/sam.
+A file has the name of the handler's module and, after a dot, of the case. The samples refer to objects that do not
+exist, so a task returns `not_found`, as it must for an event of another installation. tests/e2e/test_sample_events.py
+replays them on the deployed functions, and local/sam in Lambda's containers.
 """
 
 import json
@@ -14,9 +14,9 @@ from local.layout import ROOT
 
 SAMPLES = sorted(path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schemas")
 
-_SHOWN = 600
+_MAX_SHOWN = 600
 
-# HTTP: the status. Otherwise a part of the answer, or the name of the error.
+# For HTTP the status, otherwise a part of the response or the error type.
 EXPECTED: dict[str, Any] = {
     "gateway/handler.health": 200,
     "gateway/handler.status": 200,
@@ -32,7 +32,7 @@ EXPECTED: dict[str, Any] = {
     "vectors/handler.forbidden": 403,
     "vectors/tasks": "not_found",
     "vectors/import_start": {"batchItemFailures": []},
-    # No such object: its queue keeps the record.
+    # The object does not exist, so the record stays in its queue.
     "vectors/received": {"batchItemFailures": [{"itemIdentifier": "00000000-0000-0000-0000-000000000001"}]},
     "vectors/import_steps.plan": "not_found",
     "vectors/import_chunk": "not_found",
@@ -85,12 +85,12 @@ EXPECTED: dict[str, Any] = {
 
 
 def name_of(path: Path) -> str:
-    """ "area/module" or "area/module.what it shows"."""
+    """Return the name of a sample: "area/module" or "area/module.case"."""
     return f"{path.parent.name}/{path.stem}"
 
 
 def functions() -> dict[str, str]:
-    """ "area/module" → the function's logical id."""
+    """Return the logical id of each function by "area/module"."""
     resources = read_template(ROOT / "template.yaml")["Resources"]
     return {
         "/".join(resource["Properties"]["Handler"].split(".")[:2]): logical_id
@@ -100,21 +100,21 @@ def functions() -> dict[str, str]:
 
 
 def difference(name: str, body: Any, *, failed: bool) -> str | None:
-    """What a sample's answer lacks of what it has to be; None where it is that."""
+    """Return how a sample's result differs from the expected one, or None if it matches."""
     expected = EXPECTED[name]
     if isinstance(expected, str):
-        given = body.get("errorType") if failed else "no error"
-        return None if given == expected else f"{given} in place of the error {expected}: {_short(body)}"
+        actual = body.get("errorType") if failed else "no error"
+        return None if actual == expected else f"{actual} instead of the error {expected}: {_short(body)}"
     if failed:
-        return f"the error {body.get('errorType')}: {_short(body)}"
+        return f"The function failed with {body.get('errorType')}: {_short(body)}"
     if isinstance(expected, int):
-        given = body.get("statusCode") if isinstance(body, dict) else body
-        return None if given == expected else f"status {given} in place of {expected}: {_short(body)}"
-    given = body if isinstance(body, dict) else {}
-    missing = {key: value for key, value in expected.items() if key not in given or given[key] != value}
-    return f"it lacks {missing}: {_short(body)}" if missing else None
+        actual = body.get("statusCode") if isinstance(body, dict) else body
+        return None if actual == expected else f"Status {actual} instead of {expected}: {_short(body)}"
+    actual = body if isinstance(body, dict) else {}
+    missing_values = {key: value for key, value in expected.items() if key not in actual or actual[key] != value}
+    return f"The response lacks {missing_values}: {_short(body)}" if missing_values else None
 
 
 def _short(body: Any) -> str:
     text = json.dumps(body)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]} …"

@@ -1,4 +1,4 @@
-"""What SES says about a mail, in the shape of its EventBridge events. Pure.
+"""Build the EventBridge events that SES publishes about a mail. Pure functions.
 
 https://docs.aws.amazon.com/ses/latest/dg/monitoring-eventbridge.html names the detail types,
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html the fields.
@@ -15,12 +15,12 @@ ACCOUNT = "000000000000"
 SIMULATOR_DOMAIN = "simulator.amazonses.com"
 _MTA = "a0-0.smtp-out.amazonses.com"
 
-Event = tuple[str, dict[str, Any]]
+SesEvent = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail that SES took. `headers` are those it left with; `tags` are the sender's own."""
+    """A mail that SES accepted. `headers` are those of the sent mail; `tags` are the sender's message tags."""
 
     message_id: str
     sender: str
@@ -31,29 +31,34 @@ class Mail:
     configuration_set: str | None = None
 
 
-def events(mail: Mail) -> Iterator[Event]:
-    """Each (detail type, detail), in the order in which SES would give them.
+def events(mail: Mail) -> Iterator[SesEvent]:
+    """Yield (detail type, detail) of each event, in the order in which SES publishes them.
 
-    Recipients at the mailbox simulator's domain fare as they do there; everybody else gets the mail.
+    Recipients at the mailbox simulator's domain behave as they do there. All other recipients get the mail.
     """
-    described = _mail(mail)
-    yield "Email Sent", {"eventType": "Send", "mail": described, "send": {}}
+    mail_object = _mail(mail)
+    yield "Email Sent", {"eventType": "Send", "mail": mail_object, "send": {}}
 
-    bounced = [address for address in mail.recipients if simulated(address) in ("bounce", "suppressionlist")]
-    delivered = [address for address in mail.recipients if address not in bounced]
-    complained = [address for address in delivered if simulated(address) == "complaint"]
-    for address in bounced:
-        subtype = "General" if simulated(address) == "bounce" else "Suppressed"
-        yield "Email Bounced", {"eventType": "Bounce", "mail": described, "bounce": _bounce(mail, address, subtype)}
-    if delivered:
-        yield "Email Delivered", {"eventType": "Delivery", "mail": described, "delivery": _delivery(mail, delivered)}
-    for address in complained:
-        complaint = {"eventType": "Complaint", "mail": described, "complaint": _complaint(mail, address)}
+    bounced_addresses = [
+        address for address in mail.recipients if simulator_mailbox(address) in ("bounce", "suppressionlist")
+    ]
+    delivered_addresses = [address for address in mail.recipients if address not in bounced_addresses]
+    complaining_addresses = [address for address in delivered_addresses if simulator_mailbox(address) == "complaint"]
+    for address in bounced_addresses:
+        subtype = "General" if simulator_mailbox(address) == "bounce" else "Suppressed"
+        yield "Email Bounced", {"eventType": "Bounce", "mail": mail_object, "bounce": _bounce(mail, address, subtype)}
+    if delivered_addresses:
+        yield (
+            "Email Delivered",
+            {"eventType": "Delivery", "mail": mail_object, "delivery": _delivery(mail, delivered_addresses)},
+        )
+    for address in complaining_addresses:
+        complaint = {"eventType": "Complaint", "mail": mail_object, "complaint": _complaint(mail, address)}
         yield "Email Complaint Received", complaint
 
 
-def simulated(address: str) -> str | None:
-    """The mailbox of the simulator that an address names ("bounce" for bounce+x@…), or None for any other address."""
+def simulator_mailbox(address: str) -> str | None:
+    """Return the simulator's mailbox in an address ("bounce" for bounce+x@…), or None for any other address."""
     local, _, domain = parseaddr(address)[1].lower().rpartition("@")
     return local.partition("+")[0] if domain == SIMULATOR_DOMAIN else None
 
@@ -67,7 +72,7 @@ def _mail(mail: Mail) -> dict[str, Any]:
     common: dict[str, Any] = {"messageId": mail.message_id}
     for key, name in (("from", "From"), ("to", "To"), ("cc", "Cc"), ("replyTo", "Reply-To")):
         if values := mail.headers.get_all(name):
-            common[key] = [_formatted(pair) for pair in getaddresses([str(value) for value in values])]
+            common[key] = [_format_address(pair) for pair in getaddresses([str(value) for value in values])]
     for key, name in (("date", "Date"), ("subject", "Subject")):
         if name in mail.headers:
             common[key] = str(mail.headers[name])
@@ -125,7 +130,7 @@ def _complaint(mail: Mail, address: str) -> dict[str, Any]:
     }
 
 
-def _formatted(pair: tuple[str, str]) -> str:
+def _format_address(pair: tuple[str, str]) -> str:
     name, address = pair
     return f"{name} <{address}>" if name else address
 

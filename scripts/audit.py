@@ -1,9 +1,9 @@
-"""Checks what uv.lock has against known vulnerabilities (pip-audit), and the imports between rooms (lint-imports).
+"""Check uv.lock against known vulnerabilities (pip-audit), and the imports between packages (lint-imports).
 
 python scripts/audit.py
 
-Ends with 0 where everything was checked and nothing found, 1 where something was found, 3 where nothing was found but
-not everything could be checked. What it came to is written to .local/audit.json.
+Exits with 0 if everything was checked and nothing was found, 1 if something was found, and 3 if nothing was found but
+not everything could be checked. Writes the result to .local/audit.json.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / ".local/audit.json"
-# PyPI's own first, then OSV's, from where PyPI has it: one of the two may be closed to this machine.
+# PyPI's database first, then OSV, which is its source. This machine may not be able to reach one of the two.
 SERVICES = ("pypi", "osv")
 SOCKET_SECONDS = 15
 WHOLE_SECONDS = 600
@@ -27,13 +27,13 @@ WHOLE_SECONDS = 600
 FINE, FOUND, NOT_CHECKED = 0, 1, 3
 
 
-class NotAnswered(RuntimeError):
-    """A vulnerability service gave no answer to be read; the message is the reason."""
+class LookupFailed(RuntimeError):
+    """A vulnerability service returned no usable report. The message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """A known one, in a package that the lock has."""
+    """A known vulnerability of a locked package."""
 
     package: str
     version: str
@@ -43,7 +43,7 @@ class Vulnerability:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """`checked` is whether every one of `packages` was looked up; `reason` says why not, and is empty where it was."""
+    """The result. `checked` is whether all of the `packages` were looked up; if not, `reason` says why."""
 
     checked: bool
     at: str
@@ -53,58 +53,59 @@ class Audit:
 
 
 def locked_packages(lock: Path) -> list[tuple[str, str]]:
-    """(name, version) of everything that the lock takes from an index: all groups, all platforms."""
+    """Return (name, version) of every package that the lock takes from an index, for all groups and platforms."""
     packages = tomllib.loads(lock.read_text())["package"]
-    return sorted((each["name"], each["version"]) for each in packages if "registry" in each["source"])
+    return sorted((package["name"], package["version"]) for package in packages if "registry" in package["source"])
 
 
-def read_answer(answer: str, packages: int, now: datetime) -> Audit:
-    """What pip-audit's JSON says.
+def parse_pip_audit(output: str, packages: int, now: datetime) -> Audit:
+    """Parse the JSON report of pip-audit.
 
-    A package that the service does not know is left out there with a word, and the status is 0: here it is not checked.
+    pip-audit skips a package that the service does not know and still exits with 0. Here it counts as not checked.
 
     Raises:
-        NotAnswered: it is not such JSON, or the service knows none of the packages.
+        LookupFailed: the output is not a report, or the service knows none of the packages.
     """
     try:
-        dependencies: list[Mapping[str, Any]] = json.loads(answer)["dependencies"]
+        dependencies: list[Mapping[str, Any]] = json.loads(output)["dependencies"]
         vulnerabilities = [
-            Vulnerability(each["name"], each["version"], found["id"], found["fix_versions"])
-            for each in dependencies
-            for found in each.get("vulns", ())
+            Vulnerability(dependency["name"], dependency["version"], vulnerability["id"], vulnerability["fix_versions"])
+            for dependency in dependencies
+            for vulnerability in dependency.get("vulns", ())
         ]
-        looked_up = {each["name"] for each in dependencies if "vulns" in each}
-        skipped = sorted(each["name"] for each in dependencies if "vulns" not in each)
+        looked_up = {dependency["name"] for dependency in dependencies if "vulns" in dependency}
+        skipped = sorted(dependency["name"] for dependency in dependencies if "vulns" not in dependency)
     except (ValueError, KeyError, TypeError) as error:
-        raise NotAnswered(f"pip-audit's answer is not as expected ({type(error).__name__})") from error
+        raise LookupFailed(f"pip-audit returned an unexpected report ({type(error).__name__})") from error
     if not looked_up:
-        raise NotAnswered(
-            f"it knows nothing of {', '.join(skipped[:3]) or 'any package'}, as a mirror of packages alone"
+        raise LookupFailed(
+            f"the service has no data about {', '.join(skipped[:3]) or 'any package'}; it may be a plain package mirror"
         )
-    # Versions of one package for several platforms are dependencies of their own: none may be missing.
-    missing = packages - len(dependencies) + len(skipped)
-    reason = f"{missing} of {packages} packages were not looked up: {', '.join(skipped)}" if missing else ""
-    return Audit(not missing, _at(now), reason, vulnerabilities, packages)
+    # Each version of a package that has several (one per platform) is a dependency. None may be missing.
+    missing_count = packages - len(dependencies) + len(skipped)
+    reason = f"{missing_count} of {packages} packages were not looked up: {', '.join(skipped)}" if missing_count else ""
+    return Audit(not missing_count, _at(now), reason, vulnerabilities, packages)
 
 
-def not_checked(reasons: Mapping[str, str], packages: int, now: datetime) -> Audit:
-    """The outcome where no service answered: `reasons` by service."""
-    reason = "; ".join(f"{service}: {why}" for service, why in reasons.items())
+def unchecked_audit(reasons: Mapping[str, str], packages: int, now: datetime) -> Audit:
+    """Return the result if no service answered. `reasons` has the reason of each service."""
+    reason = "; ".join(f"{service}: {cause}" for service, cause in reasons.items())
     return Audit(False, _at(now), reason, [], packages)
 
 
-def status_of(audit: Audit, *, contracts_kept: bool) -> int:
-    """What the command ends with: what was found goes before what was not looked at."""
+def exit_status_of(audit: Audit, *, contracts_kept: bool) -> int:
+    """Return the exit status. Something found takes precedence over something not checked."""
     if audit.vulnerabilities or not contracts_kept:
         return FOUND
     return FINE if audit.checked else NOT_CHECKED
 
 
-def lines_of(audit: Audit) -> list[str]:
-    """The outcome for a person."""
+def summary_lines(audit: Audit) -> list[str]:
+    """Return the result as lines of text."""
     lines = [
-        f"{each.package} {each.version}: {each.id}, fixed in {', '.join(each.fixed_in) or 'no version yet'}"
-        for each in audit.vulnerabilities
+        f"{vulnerability.package} {vulnerability.version}: {vulnerability.id}, "
+        f"fixed in {', '.join(vulnerability.fixed_in) or 'no version yet'}"
+        for vulnerability in audit.vulnerabilities
     ]
     if not audit.checked:
         lines.append(f"not checked: {audit.reason}")
@@ -114,22 +115,22 @@ def lines_of(audit: Audit) -> list[str]:
 
 
 def look_up(packages: Sequence[tuple[str, str]]) -> Audit:
-    """Ask one service after the other until one answers."""
+    """Query one service after the other until one returns a usable report."""
     reasons = {}
     for service in SERVICES:
-        print(f"asking {service} about {len(packages)} packages …", flush=True)
+        print(f"Checking {len(packages)} packages with {service} …", flush=True)
         try:
-            # One first: where even that is not known, the others need not be asked for one by one.
-            read_answer(_pip_audit(service, packages[:1]), 1, datetime.now(UTC))
-            return read_answer(_pip_audit(service, packages), len(packages), datetime.now(UTC))
-        except NotAnswered as error:
+            # One package first: if the service does not know it, the rest need not be looked up.
+            parse_pip_audit(_pip_audit(service, packages[:1]), 1, datetime.now(UTC))
+            return parse_pip_audit(_pip_audit(service, packages), len(packages), datetime.now(UTC))
+        except LookupFailed as error:
             reasons[service] = str(error)
-    return not_checked(reasons, len(packages), datetime.now(UTC))
+    return unchecked_audit(reasons, len(packages), datetime.now(UTC))
 
 
 def _pip_audit(service: str, packages: Sequence[tuple[str, str]]) -> str:
-    """What pip-audit printed. Its status is 1 for what it found and for what went wrong: only its JSON tells."""
-    # Several versions of a package, one a platform, are in one lock but may not be in one file of requirements.
+    """Return what pip-audit printed. Its status is 1 for a finding and for a failure, so only its JSON counts."""
+    # The lock may have several versions of a package (one per platform); a requirements file may have only one.
     files: list[list[str]] = []
     for name, version in packages:
         for lines in files:
@@ -146,13 +147,15 @@ def _pip_audit(service: str, packages: Sequence[tuple[str, str]]) -> str:
             path.write_text("\n".join(lines) + "\n")
             command += ["--requirement", str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE_SECONDS)
+            completed = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise NotAnswered(f"no answer within {WHOLE_SECONDS} s") from error
-    if not done.stdout.strip():
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise NotAnswered(said[-1].strip()[:300] if said else f"pip-audit ended with {done.returncode}")
-    return done.stdout
+            raise LookupFailed(f"pip-audit did not finish within {WHOLE_SECONDS} s") from error
+    if not completed.stdout.strip():
+        error_lines = [line for line in completed.stderr.splitlines() if line.strip()]
+        raise LookupFailed(
+            error_lines[-1].strip()[:300] if error_lines else f"pip-audit ended with status {completed.returncode}"
+        )
+    return completed.stdout
 
 
 def _at(now: datetime) -> str:
@@ -163,9 +166,9 @@ def main() -> int:
     audit = look_up(locked_packages(ROOT / "uv.lock"))
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(asdict(audit), indent=2) + "\n")
-    print("\n".join(lines_of(audit)), flush=True)
+    print("\n".join(summary_lines(audit)), flush=True)
     contracts_kept = subprocess.run(["lint-imports"], cwd=ROOT).returncode == 0
-    return status_of(audit, contracts_kept=contracts_kept)
+    return exit_status_of(audit, contracts_kept=contracts_kept)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Deploys what was built, with every parameter's value from where it is kept.
+"""Deploy the built application to AWS with the parameters of one environment.
 
 PARAMETERS=prod.yaml python scripts/deploy.py prod
 
-A value is samconfig.toml's, then that of PARAMETERS, a YAML file of names and values (or pairs, "DatabaseHost=… …");
-the version is this checkout's. What is named nowhere keeps the stack's last value, as `sam deploy` does it.
+Values come from samconfig.toml. PARAMETERS overrides them: it is a YAML file of names and values, or pairs such as
+"DatabaseHost=db.example.com". The version comes from this checkout. A parameter that is set nowhere keeps the stack's
+last value, as with `sam deploy`.
 """
 
 import difflib
@@ -23,134 +24,146 @@ import yaml
 
 from email_sender.adapters.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
-from local.aws.configuration import configuration_word
+from local.aws.configuration import configuration_fingerprint
 from local.aws.intrinsics import read_template
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / ".aws-sam/build/template.yaml"
 VALUES = ROOT / ".aws-sam/parameters.yaml"
 
-_WORD = re.compile(r"^(?P<key> +CONFIGURATION): .*$", re.M)
+_CONFIGURATION_LINE = re.compile(r"^(?P<key> +CONFIGURATION): .*$", re.M)
 
 
-class Refused(ValueError):
-    """What was asked for cannot be deployed; the message says what to change."""
+class DeploymentRefused(ValueError):
+    """The environment or a parameter is invalid. The message says what to change."""
 
 
-def given(text: str) -> dict[str, str]:
-    """Names and values of a YAML file, or of pairs as a shell has them. Raises Refused."""
+def read_parameters(text: str) -> dict[str, str]:
+    """Return the parameters of a YAML file (`text` is its path), or of shell-quoted pairs. Raises DeploymentRefused."""
     if not text.strip().endswith((".yaml", ".yml")):
-        return pairs(text)
+        return parse_pairs(text)
     path = Path(text.strip())
     try:
         source = path.read_text()
         document = read_yaml(source)
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+        raise DeploymentRefused(f"{path} cannot be read: {error.strerror}.") from error
     except (InvalidInput, UnicodeDecodeError) as error:
-        raise Refused(f"{path} {error}") from error
+        raise DeploymentRefused(f"{path} {error}") from error
     if not isinstance(document, dict):
-        raise Refused(
-            f"{path} is to have a parameter's name and its value in each line: `DatabaseHost: db.example.com`."
+        raise DeploymentRefused(
+            f"{path} must have a parameter's name and its value on each line: `DatabaseHost: db.example.com`."
         )
-    # As it is written: of an account's number no leading zero is lost.
-    texts = yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506 - it makes nothing but texts
-    return {name: _text(value, text) for (name, text), value in zip(texts.items(), document.values(), strict=True)}
+    # Read as text, too: an account number keeps its leading zeros.
+    texts = yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506 - constructs only strings
+    return {
+        name: _parameter_text(value, text) for (name, text), value in zip(texts.items(), document.values(), strict=True)
+    }
 
 
-def pairs(text: str) -> dict[str, str]:
-    """Raises Refused."""
+def parse_pairs(text: str) -> dict[str, str]:
+    """Parse shell-quoted pairs such as `A=1 B="x y"`. Raises DeploymentRefused."""
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise Refused(
+        raise DeploymentRefused(
             f"PARAMETERS cannot be read: {error}. A YAML file needs no quoting: PARAMETERS=prod.yaml."
         ) from error
-    found = {}
+    parameters = {}
     for word in words:
         name, separator, value = word.partition("=")
         if not separator:
-            raise Refused(f"{word} is neither a YAML file nor a pair as DatabaseHost=db.example.com.")
-        found[name] = value
-    return found
+            raise DeploymentRefused(f"{word} is neither a YAML file nor a pair such as DatabaseHost=db.example.com.")
+        parameters[name] = value
+    return parameters
 
 
-def _text(value: Any, text: Any) -> str:
-    """CloudFormation's parameters are texts: a list is one with commas, what is nested is JSON."""
-    if isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+def _parameter_text(value: Any, text: Any) -> str:
+    """Return a parameter as CloudFormation's text: a flat list is comma-separated, nested values are JSON."""
+    if isinstance(value, list) and not any(isinstance(element, dict | list) for element in value):
         return ",".join(text)
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else str(text)
 
 
-def configured(samconfig: str, environment: str) -> dict[str, str]:
-    """What samconfig.toml says of an environment, which a command line's parameters would displace. Raises Refused."""
-    known: dict[str, Any] = tomllib.loads(samconfig)
+def read_samconfig(samconfig: str, environment: str) -> dict[str, str]:
+    """Return the parameters of an environment in samconfig.toml.
+
+    `sam deploy` would ignore them, because parameters on its command line replace all of them.
+
+    Raises:
+        DeploymentRefused: samconfig.toml has no such environment.
+    """
+    config: dict[str, Any] = tomllib.loads(samconfig)
     name = "default" if environment == "dev" else environment
-    if "deploy" not in known.get(name, {}):
-        names = ", ".join("dev" if each == "default" else each for each, has in known.items() if isinstance(has, dict))
-        raise Refused(f"samconfig.toml has no environment {environment}. There are: {names}.")
-    return pairs(str(known[name]["deploy"]["parameters"].get("parameter_overrides", "")))
+    if "deploy" not in config.get(name, {}):
+        names = ", ".join(
+            "dev" if key == "default" else key for key, section in config.items() if isinstance(section, dict)
+        )
+        raise DeploymentRefused(f"samconfig.toml has no environment {environment}. There are: {names}.")
+    return parse_pairs(str(config[name]["deploy"]["parameters"].get("parameter_overrides", "")))
 
 
-def checked(values: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]:
-    """Raises Refused for a name that the template does not have."""
+def check_names(values: Mapping[str, str], template_parameters: Collection[str]) -> Mapping[str, str]:
+    """Return `values`. Raises DeploymentRefused for a name that is not a parameter of the template."""
     for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise Refused(f"The template has no parameter {name}." + (f" Is it {near[0]}?" if near else ""))
+        if name not in template_parameters:
+            suggestions = difflib.get_close_matches(name, template_parameters, 1)
+            raise DeploymentRefused(
+                f"The template has no parameter {name}." + (f" Is it {suggestions[0]}?" if suggestions else "")
+            )
     return values
 
 
-def written(values: Mapping[str, str]) -> str:
-    """The file from which `sam deploy` reads exactly these.
+def parameters_yaml(values: Mapping[str, str]) -> str:
+    """Return the YAML file from which `sam deploy` reads exactly these values.
 
-    It takes quotes around a value away, and backslashes: as it reads the file, and as it reads what named the file.
+    SAM removes quotes and backslashes twice: once when it reads the file, and once more for the `file://` argument.
     """
-    # In quotes, all of them: to one YAML or another 1e3, on and 012 are something else.
-    guarded = {name: _guarded(_guarded(value)) for name, value in values.items()}
-    return yaml.safe_dump(guarded, default_style='"', allow_unicode=True, width=1_000_000)
+    # All values are quoted, because YAML parsers read 1e3, on and 012 differently.
+    quoted = {name: _quote(_quote(value)) for name, value in values.items()}
+    return yaml.safe_dump(quoted, default_style='"', allow_unicode=True, width=1_000_000)
 
 
-def _guarded(value: str) -> str:
-    guarded = re.sub(r"\\(?=[ \"'])", r"\\\\", value)
-    return f'"{guarded}"' if value[:1] in ("'", '"') else guarded
+def _quote(value: str) -> str:
+    escaped = re.sub(r"\\(?=[ \"'])", r"\\\\", value)
+    return f'"{escaped}"' if value[:1] in ("'", '"') else escaped
 
 
-def stamped(template: str, values: Mapping[str, str]) -> str:
-    """The built template with the word of these values.
+def stamp_configuration(template: str, values: Mapping[str, str]) -> str:
+    """Return the built template with the fingerprint of these values as CONFIGURATION.
 
     Raises:
-        ValueError: the template has no place for it, or several.
+        ValueError: the template does not set CONFIGURATION exactly once.
     """
-    text, found = _WORD.subn(rf"\g<key>: {configuration_word(values)}", template)
-    if found != 1:
-        raise ValueError(f"CONFIGURATION stands in the template {found} times, and should once, in Globals")
+    text, count = _CONFIGURATION_LINE.subn(rf"\g<key>: {configuration_fingerprint(values)}", template)
+    if count != 1:
+        raise ValueError(f"The template sets CONFIGURATION {count} times. It must set it once, in Globals.")
     return text
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    completed = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return completed.stdout.strip() or "unknown"
 
 
 def main() -> int:
     environment = sys.argv[1]
     try:
         values = {
-            **configured((ROOT / "samconfig.toml").read_text(), environment),
+            **read_samconfig((ROOT / "samconfig.toml").read_text(), environment),
             "AppVersion": _git("describe", "--always", "--dirty"),
             "Commit": _git("rev-parse", "HEAD"),
-            **given(os.environ.get("PARAMETERS", "")),
+            **read_parameters(os.environ.get("PARAMETERS", "")),
             "Stage": environment,
         }
-        checked(values, read_template(TEMPLATE)["Parameters"])
-    except Refused as error:
+        check_names(values, read_template(TEMPLATE)["Parameters"])
+    except DeploymentRefused as error:
         print(error, file=sys.stderr)
         return 2
-    TEMPLATE.write_text(stamped(TEMPLATE.read_text(), values))
-    VALUES.write_text(written({**values, "BuiltAt": datetime.now(UTC).isoformat(timespec="seconds")}))
+    TEMPLATE.write_text(stamp_configuration(TEMPLATE.read_text(), values))
+    VALUES.write_text(parameters_yaml({**values, "BuiltAt": datetime.now(UTC).isoformat(timespec="seconds")}))
     config = "default" if environment == "dev" else environment
     command = ["sam", "deploy", "--config-env", config, "--template-file", str(TEMPLATE)]
     return subprocess.run([*command, "--parameter-overrides", f"file://{VALUES}"], cwd=ROOT, check=False).returncode

@@ -1,7 +1,7 @@
-"""Writes the one OpenAPI document, merged from the areas' routes, to where the gateway serves it.
+"""Write the OpenAPI document that the gateway serves, merged from the routes of all areas.
 
 python scripts/export_openapi.py          # write
-python scripts/export_openapi.py --check  # fail where the routes say otherwise
+python scripts/export_openapi.py --check  # fail if the file is out of date
 """
 
 import importlib
@@ -20,7 +20,7 @@ AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
-    "description": "RFC 9457. `code` is for programs, `detail` for people; `errors` point into the body.",
+    "description": "RFC 9457. `code` is for programs, `detail` is for people; `errors` point into the body.",
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
     "properties": {
         "type": {"type": "string"},
@@ -41,14 +41,14 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
-def merged() -> dict[str, Any]:
+def build_document() -> dict[str, Any]:
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Email Sender",
             "version": "1",
-            "description": "Email that has to be answered: import a mailbox, find whom to write to, draft, approve, "
-            "send once. Sign in at /auth/token and send the access token as a bearer token.",
+            "description": "Import a mailbox, find the people to write to, draft, approve, and send each email exactly "
+            "once. Sign in at /auth/token and send the access token as a bearer token.",
         },
         "servers": [{"url": "/"}],
         "paths": {},
@@ -59,23 +59,23 @@ def merged() -> dict[str, Any]:
     }
     for area in AREAS:
         app: FastAPI = importlib.import_module(f"{area}.handler").app
-        own = app.openapi()
-        schemas = own.get("components", {}).get("schemas", {})
-        # Two areas may name different things alike ("Listing"): each keeps its own.
-        text = json.dumps(own["paths"])
+        area_document = app.openapi()
+        schemas = area_document.get("components", {}).get("schemas", {})
+        # Two areas may use one name ("Listing") for different schemas, so names get the area as a prefix.
+        text = json.dumps(area_document["paths"])
         for name in schemas:
             text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
         document["paths"] |= json.loads(text)
         inner = json.dumps(schemas)
         for name in schemas:
             inner = inner.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
-        document["components"]["schemas"] |= {f"{area}.{name}": each for name, each in json.loads(inner).items()}
-        _finish(document["paths"], app)
+        document["components"]["schemas"] |= {f"{area}.{name}": schema for name, schema in json.loads(inner).items()}
+        _add_errors_and_permissions(document["paths"], app)
     return document
 
 
-def _finish(paths: dict[str, Any], app: FastAPI) -> None:
-    """Who may, and what an error looks like."""
+def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
+    """Add the summary, the required permission and the error response to each operation."""
     for route in routes_of(app):
         operation = paths[route.path][route.method.lower()]
         operation["summary"], _, rest = operation.get("description", operation["summary"]).partition(". ")
@@ -83,7 +83,7 @@ def _finish(paths: dict[str, Any], app: FastAPI) -> None:
         operation["description"] = rest
         operation.get("responses", {}).pop("422", None)
         operation["responses"]["default"] = {
-            "description": "A problem",
+            "description": "An error, as problem details (RFC 9457)",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         if route.permission is not None:
@@ -92,10 +92,10 @@ def _finish(paths: dict[str, Any], app: FastAPI) -> None:
 
 
 def main() -> int:
-    text = json.dumps(merged(), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(build_document(), indent=1, sort_keys=True) + "\n"
     if "--check" in sys.argv:
         if not TARGET.is_file() or TARGET.read_text() != text:
-            print(f"{TARGET.relative_to(ROOT)} is not what the routes say: run `make openapi`.")
+            print(f"{TARGET.relative_to(ROOT)} is out of date. Run `make openapi`.")
             return 1
         return 0
     TARGET.write_text(text)

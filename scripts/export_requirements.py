@@ -1,7 +1,7 @@
-"""Writes every requirements file from the one lock; what the common layer already has is left out of the others.
+"""Write every requirements.txt from uv.lock. The other files leave out what the common layer already has.
 
 python scripts/export_requirements.py          # write
-python scripts/export_requirements.py --check  # fail where a file is not what the lock says
+python scripts/export_requirements.py --check  # fail if a file is out of date
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Where each group goes, and which others are always beside it.
+# The dependency group of each folder, and the groups whose layers are always deployed with it.
 FILES = {
     "functions/gateway": ("gateway", ()),
     "functions/workflows": ("workflows", ()),
@@ -20,12 +20,12 @@ FILES = {
     "layers/embeddings": ("embeddings", ("vectors",)),
 }
 HEADER = "# Exported from uv.lock by `make lock`; do not edit.\n"
-# In the Lambda runtime; or, as hf-xet, only for downloads that never happen there.
-_LEFT_OUT = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "hf-xet"}
+# Part of the Lambda runtime; hf-xet is only needed for downloads, which never happen there.
+_EXCLUDED = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "hf-xet"}
 
 
 def export(*arguments: str) -> dict[str, str]:
-    """Name → requirement line with its pins, markers kept."""
+    """Run `uv export`. Return requirement lines, with pins and markers, by package name."""
     command = [
         os.environ.get("UV", "uv"),
         "export",
@@ -40,28 +40,28 @@ def export(*arguments: str) -> dict[str, str]:
     return {line.split("==")[0].split("[")[0].strip(): line for line in lines}
 
 
-def wanted() -> dict[Path, str]:
-    common = {name: line for name, line in export("--no-default-groups").items() if name not in _LEFT_OUT}
+def requirements_files() -> dict[Path, str]:
+    common = {name: line for name, line in export("--no-default-groups").items() if name not in _EXCLUDED}
     files = {ROOT / "layers/common/python/requirements.txt": common}
-    for folder, (group, beside) in FILES.items():
+    for folder, (group, other_groups) in FILES.items():
         present = dict(common)
-        for other in beside:
-            present |= export("--only-group", other)
-        files[ROOT / folder / "requirements.txt"] = _without(export("--only-group", group), present)
+        for other_group in other_groups:
+            present |= export("--only-group", other_group)
+        files[ROOT / folder / "requirements.txt"] = _exclude(export("--only-group", group), present)
     return {path: HEADER + "".join(f"{line}\n" for line in lines.values()) for path, lines in files.items()}
 
 
-def _without(lines: dict[str, str], present: dict[str, str]) -> dict[str, str]:
-    return {name: line for name, line in lines.items() if name not in present and name not in _LEFT_OUT}
+def _exclude(lines: dict[str, str], present: dict[str, str]) -> dict[str, str]:
+    return {name: line for name, line in lines.items() if name not in present and name not in _EXCLUDED}
 
 
 def main() -> int:
-    stale = [path for path, text in wanted().items() if not path.is_file() or path.read_text() != text]
+    stale = [path for path, text in requirements_files().items() if not path.is_file() or path.read_text() != text]
     if "--check" in sys.argv:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is not what uv.lock says: run `make lock`.")
+            print(f"{path.relative_to(ROOT)} is out of date. Run `make lock`.")
         return 1 if stale else 0
-    for path, text in wanted().items():
+    for path, text in requirements_files().items():
         path.write_text(text)
     return 0
 

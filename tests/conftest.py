@@ -1,4 +1,4 @@
-"""What tests share: the local cloud, started once, with a client of each user."""
+"""Shared fixtures: the local cloud, started once per session, with a signed-in API client for each user."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
-from local.aws.deploy import session
+from local.aws.deploy import client_factory
 from local.client import ApiClient
 from local.cloud import TEXT_MODEL, LocalCloud
 from local.identities import User
@@ -19,16 +19,16 @@ from local.layout import ROOT, Layout
 
 pytest_plugins = ["tests.database"]
 
-# For the processes that tests start; `make` sets it for all of its own.
+# Processes started by tests need it; `make` sets it for every process that it starts.
 os.environ.setdefault("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "layers/common/python")]))
 
-# Away from the documented ports: `make run` may be up.
+# Different from the documented ports, because `make run` may be running.
 PORTS = {
     "api": 18080, "aws": 14566, "postgres": 15432, "qdrant": 16333, "qdrant-grpc": 16334, "mail": 18025, "smtp": 11025,
 }  # fmt: skip
 
 
-# Where tests/fakes/text_model.py stands in for a model.
+# tests/fakes/text_model.py listens here in place of a real model.
 TEXT_MODEL_PORT = 18434
 os.environ[TEXT_MODEL] = json.dumps(
     {"provider": "openai", "endpoint": f"http://127.0.0.1:{TEXT_MODEL_PORT}/v1", "model": "stand-in"}
@@ -37,7 +37,7 @@ os.environ[TEXT_MODEL] = json.dumps(
 
 @dataclass(frozen=True)
 class Platform:
-    """The deployed template, with who may use it."""
+    """The deployed template, with a signed-in client for each user."""
 
     cloud: LocalCloud
     api: str
@@ -51,45 +51,45 @@ class Platform:
         return list(self.cloud.users)
 
     @property
-    def mail(self) -> str:
+    def mail_url(self) -> str:
         return f"{self.cloud.mail_url}/messages"
 
     @property
     def aws(self) -> Callable[[str], Any]:
-        return session(self.cloud.aws_url)
+        return client_factory(self.cloud.aws_url)
 
-    def look(self, query: str, *values: object) -> list[DictRow]:
-        """As the superuser, past every wall: for looking, never for faking."""
+    def query(self, query: str, *values: object) -> list[DictRow]:
+        """Run a query as the superuser, without row-level security. Use it to inspect data, never to set it up."""
         with psycopg.connect(self.cloud.database_url, row_factory=dict_row) as conn:
             return conn.execute(query, list(values)).fetchall()
 
-    def function(self, logical_id: str) -> str:
-        """The deployed name of a function of the template."""
-        found = self.aws("cloudformation").describe_stack_resource(
+    def function_name(self, logical_id: str) -> str:
+        """Return the deployed name of the function with this logical ID in the template."""
+        response = self.aws("cloudformation").describe_stack_resource(
             StackName="email-sender-local", LogicalResourceId=logical_id
         )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        return str(response["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def start_platform(home: Path, ports: dict[str, int]) -> Platform:
     cloud = LocalCloud(Layout(home), print, ports)
     try:
         cloud.start()
-        return Platform(cloud, f"{cloud.api_url}/api/v1", clients_of(cloud))
+        return Platform(cloud, f"{cloud.api_url}/api/v1", sign_in_users(cloud))
     except BaseException:
         cloud.stop()
         raise
 
 
-def clients_of(cloud: LocalCloud) -> dict[str, ApiClient]:
+def sign_in_users(cloud: LocalCloud) -> dict[str, ApiClient]:
     base = f"{cloud.api_url}/api/v1"
     return {user.username: ApiClient.sign_in(base, user.username, user.password) for user in cloud.users}
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    started = start_platform(tmp_path_factory.mktemp("cloud"), PORTS)
-    yield started
-    for client in started.clients.values():
+    deployed_platform = start_platform(tmp_path_factory.mktemp("cloud"), PORTS)
+    yield deployed_platform
+    for client in deployed_platform.clients.values():
         client.close()
-    started.cloud.stop()
+    deployed_platform.cloud.stop()

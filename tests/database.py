@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one cluster a session, migrated, its roles able to sign in. Loaded as a plugin."""
+"""A real PostgreSQL for tests: one migrated cluster per session, whose roles can sign in. Loaded as a pytest plugin."""
 
 import os
 import secrets
@@ -19,11 +19,11 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.vault import PostgresVault
 from email_sender.kit.ambient import new_id
 from local.database import DATABASE, prepare
-from local.ports import pick
+from local.ports import pick_port
 from local.postgres import HOST, Postgres
 from local.processes import Supervisor
 
-# Of none of the local clouds that tests start.
+# Not used by any local cloud that tests start.
 _FIRST_PORT = 27432
 MAIL_FROM = "Acme Support <support@acme.example>"
 
@@ -41,15 +41,15 @@ class Cluster:
         )
 
     def database(self, role: str, size: int = 4) -> Database:
-        """The same to everybody who asks, and closed with the cluster."""
+        """Return the role's connection pool, which is created on first use and closed with the cluster."""
         return self._databases.setdefault((role, size), Database(lambda: self.conninfo(role), size=size))
 
     def close(self) -> None:
         for database in self._databases.values():
             database.close()
 
-    def owner(self, database: str = DATABASE) -> Connection[DictRow]:
-        """As the superuser, past every wall. It commits by itself."""
+    def connect_as_owner(self, database: str = DATABASE) -> Connection[DictRow]:
+        """Connect as the superuser, without row-level security and with autocommit."""
         return psycopg.connect(
             self.server.url(database),
             autocommit=True,
@@ -57,17 +57,17 @@ class Cluster:
             options="-c search_path=email_sender,public",
         )
 
-    def look(self, query: str, *values: object) -> list[DictRow]:
-        with self.owner() as conn:
+    def query(self, query: str, *values: object) -> list[DictRow]:
+        with self.connect_as_owner() as conn:
             return conn.execute(query, list(values)).fetchall()
 
-    def do(self, query: str, *values: object) -> None:
-        with self.owner() as conn:
+    def execute(self, query: str, *values: object) -> None:
+        with self.connect_as_owner() as conn:
             conn.execute(query, list(values))
 
     def new_tenant(self, mail_from: str | None = MAIL_FROM) -> UUID:
         tenant = new_id()
-        self.do("insert into tenants (id, name, mail_from) values (%s, %s, %s)", tenant, f"t-{tenant}", mail_from)
+        self.execute("insert into tenants (id, name, mail_from) values (%s, %s, %s)", tenant, f"t-{tenant}", mail_from)
         return tenant
 
     def vault(self, database: Database) -> PostgresVault:
@@ -76,11 +76,11 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    # Not below pytest's own folder: each pytest that starts closes that to other users, and where this one is root the
-    # server runs as another.
+    # Not below pytest's own folder: every pytest process removes other users' access to that folder, and if this
+    # process is root, the server runs as another user.
     with TemporaryDirectory(prefix="email-sender-tests-") as folder, Supervisor() as supervisor:
         home = Path(folder)
-        server = Postgres(home / "postgres", pick("postgres", _FIRST_PORT, print))
+        server = Postgres(home / "postgres", pick_port("postgres", _FIRST_PORT, print))
         server.prepare()
         key_file = home / "key"
         key_file.write_bytes(os.urandom(32))
@@ -104,7 +104,7 @@ def platform_role(cluster: Cluster) -> Database:
 
 @pytest.fixture
 def tenant(cluster: Cluster) -> UUID:
-    """A tenant of this test alone."""
+    """Return a new tenant that only this test uses."""
     return cluster.new_tenant()
 
 

@@ -1,4 +1,4 @@
-"""python -m local.aws --port P --api-port A --state DIR [--smtp HOST:PORT] [--log FILE]"""
+"""python -m local.aws --port P --api-port A --state DIR [--smtp HOST:PORT] [--log FILE]: run the emulator of AWS."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
-from local.aws.kept_state import drop_what_is_not_whole
+from local.aws.kept_state import drop_incomplete_state
 from local.ports import HOST, is_free
 
 ACCOUNT = "000000000000"
@@ -16,8 +16,8 @@ REGION = "us-east-1"
 CONCURRENT_INVOCATIONS = 32
 
 
-def environment(port: int, state: Path, smtp: str | None, auth: bool) -> dict[str, str]:
-    """The variables that MiniStack reads when it is imported."""
+def ministack_environment(port: int, state: Path, smtp: str | None, auth: bool) -> dict[str, str]:
+    """Return the environment variables that MiniStack reads when it is imported."""
     variables = {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,
@@ -46,31 +46,31 @@ def environment(port: int, state: Path, smtp: str | None, auth: bool) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local.aws", description="The AWS half of the local cloud.")
+    parser = argparse.ArgumentParser(prog="python -m local.aws", description="The AWS part of the local cloud.")
     parser.add_argument("--port", type=int, required=True, help="the AWS endpoint")
     parser.add_argument("--api-port", type=int, required=True, help="the HTTP API on a clean base URL")
-    parser.add_argument("--state", type=Path, required=True, help="everything that is kept lies here")
-    parser.add_argument("--smtp", metavar="HOST:PORT", help="where SES hands its mail")
+    parser.add_argument("--state", type=Path, required=True, help="directory for all persistent state")
+    parser.add_argument("--smtp", metavar="HOST:PORT", help="SMTP server that receives SES's mail")
     parser.add_argument("--log", type=Path, help="append the server's own log to this file")
-    parser.add_argument("--auth", action="store_true", help="enforce the policies of roles")
+    parser.add_argument("--auth", action="store_true", help="enforce IAM policies")
     options = parser.parse_args()
 
     for port in (options.port, options.api_port):
-        if not is_free(port):  # asked first: a second server must not load, and then save, the state of the first
-            sys.exit(f"local.aws: port {port} is taken. Is another one running? Choose with --port and --api-port.")
+        if not is_free(port):  # a second server must not load, and later save, the first one's state
+            sys.exit(f"local.aws: Port {port} is in use. Stop the other server, or use --port and --api-port.")
     state = options.state.resolve()
     (state / "tmp").mkdir(parents=True, exist_ok=True)
     if options.log:
-        # The descriptor, not sys.stderr: what C code and a crash say belongs there too.
+        # Redirect the descriptor, not sys.stderr, so that the log also has output of C code and crashes.
         log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 2)
-    if dropped := drop_what_is_not_whole(state / "services"):
-        sys.stderr.write(f"{dropped}\n")
+    if notice := drop_incomplete_state(state / "services"):
+        sys.stderr.write(f"{notice}\n")
     for name in [name for name in os.environ if name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_"))]:
-        del os.environ[name]  # somebody's real account is no business of this process
-    os.environ.update(environment(options.port, state, options.smtp, options.auth))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        del os.environ[name]  # keep this process away from real AWS accounts
+    os.environ.update(ministack_environment(options.port, state, options.smtp, options.auth))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
     from local.aws.server import serve  # after the environment: MiniStack reads it on import
 

@@ -1,4 +1,4 @@
-"""Zip archives unpacked once, whatever the number of sandboxes that need them."""
+"""A cache of unpacked zip archives, shared by all execution environments."""
 
 import hashlib
 import shutil
@@ -13,10 +13,10 @@ KEEP_UNUSED_SECONDS = 3 * 24 * 3600
 
 
 class ArchiveCache:
-    """Directories named by the SHA-256 of the archive they were unpacked from.
+    """Directories named by the SHA-256 of the archive from which they were unpacked.
 
-    A 40 MB layer behind eighteen functions is unpacked once, not once a sandbox, and not again after a restart. The
-    directories are shared: like /var/task and /opt on Lambda, they are not for a function to write to.
+    A 40 MB layer of eighteen functions is unpacked once, not for each execution environment and not after each restart.
+    The directories are shared: as with /var/task and /opt on Lambda, functions must not write to them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -25,17 +25,17 @@ class ArchiveCache:
         self._forget_unused()
 
     def unpack(self, archive: bytes) -> Path:
-        """The directory that holds the archive's files."""
+        """Return the directory with the archive's files. Unpack the archive if that has not happened yet."""
         target = self._root / _digest(archive)
         if not target.is_dir():
-            # Another thread may do the same at the same time: both unpack aside, and the first rename wins.
-            aside = Path(tempfile.mkdtemp(prefix="unpacking-", dir=self._root))
+            # Another thread may unpack the same archive. Both use a temporary folder, and the first rename wins.
+            partial_folder = Path(tempfile.mkdtemp(prefix="unpacking-", dir=self._root))
             with zipfile.ZipFile(BytesIO(archive)) as files:
-                files.extractall(aside)  # zipfile drops "..", drive letters and leading slashes
+                files.extractall(partial_folder)  # zipfile drops "..", drive letters and leading slashes
             try:
-                aside.rename(target)
+                partial_folder.rename(target)
             except OSError:
-                shutil.rmtree(aside, ignore_errors=True)
+                shutil.rmtree(partial_folder, ignore_errors=True)
         target.touch()
         return target
 
@@ -48,5 +48,5 @@ class ArchiveCache:
 
 @lru_cache(maxsize=16)
 def _digest(archive: bytes) -> str:
-    """Asked for at each start of a sandbox, for the same bytes object, whose own hash Python keeps."""
+    """Return the SHA-256. Cached: each start of an execution environment needs it for the same bytes object."""
     return hashlib.sha256(archive).hexdigest()

@@ -1,15 +1,15 @@
-"""The word in every function's environment that changes with the parameters' values."""
+"""The CONFIGURATION variable of every function, which changes with the values of the stack's parameters."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 
 
-def configuration_word(values: Mapping[str, str]) -> str:
-    """SAM publishes a function's version when a property of it changes as it is written.
+def configuration_fingerprint(values: Mapping[str, str]) -> str:
+    """Return a fingerprint of the parameters' values, such as "p-0123456789abcdef".
 
-    A parameter that is referred to is written the same whatever its value
-    (https://github.com/aws/serverless-application-model/issues/3820), and behind the alias everything would go on with
-    the old one. The word is never a number in YAML.
+    SAM publishes a new version of a function only if the text of its properties changes. A reference to a parameter has
+    the same text for every value (https://github.com/aws/serverless-application-model/issues/3820), so without this
+    fingerprint the alias would keep the old values. The prefix prevents YAML from reading the fingerprint as a number.
     """
     return f"p-{hashlib.sha256(json.dumps(dict(values), sort_keys=True).encode()).hexdigest()[:16]}"

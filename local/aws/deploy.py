@@ -1,4 +1,4 @@
-"""Deploys a built SAM template to MiniStack: uploads what changed, creates or updates the stack, waits, and explains.
+"""Deploy a built SAM template to MiniStack: upload changed files, create or update the stack, wait, report errors.
 
 outputs = deploy(Path(".aws-sam/build"), "http://127.0.0.1:4566", "email-sender", {"Stage": "local"}, print)
 """
@@ -25,23 +25,23 @@ BUCKET = "local-deployment-artefacts"
 REGION = "us-east-1"
 WAIT_SECONDS = 300.0
 
-_ENDED_WELL = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-# A stack in one of these states takes no update: it has to be removed first, as on AWS.
-_BEYOND_UPDATE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+_SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+# A stack in one of these states cannot be updated. As on AWS, it has to be deleted first.
+_NOT_UPDATABLE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 
 class DeploymentFailed(RuntimeError):
-    """The stack did not get where it should; the message names the resource and its reason."""
+    """The stack was not deployed. The message names the failed resource and the reason."""
 
 
-def session(endpoint: str) -> Callable[[str], Any]:
-    """A function that makes boto3 clients for the local endpoint, whatever AWS account this machine is set up for."""
-    # A session of its own: credentials and region given, no profile, no metadata service.
-    own = boto3.Session(aws_access_key_id="000000000000", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
+def client_factory(endpoint: str) -> Callable[[str], Any]:
+    """Return a function that creates boto3 clients for the local endpoint, independent of the machine's AWS account."""
+    # Explicit credentials and region: boto3 reads no profile and calls no metadata service.
+    boto_session = boto3.Session(aws_access_key_id="000000000000", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
     config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2})
 
     def client(service: str) -> Any:
-        return own.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+        return boto_session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
 
     return client
 
@@ -51,42 +51,42 @@ def deploy(
 ) -> dict[str, str]:
     """Deploy `build_dir`/template.yaml and return the stack's outputs.
 
-    `report` gets one line for each thing that is otherwise than on AWS.
+    `report` gets one line for each difference from AWS.
 
     Raises:
-        DeploymentFailed: a resource could not be made; the message names it and says why.
-        UnsupportedTemplate: SAM refuses the template.
-        UnsupportedApi: a route cannot be written for MiniStack.
+        DeploymentFailed: a resource could not be created. The message names it and the reason.
+        UnsupportedTemplate: SAM rejects the template.
+        UnsupportedApi: MiniStack has no equivalent of a route.
     """
-    client = session(endpoint)
+    client = client_factory(endpoint)
     s3: S3Client = client("s3")
     cloudformation: CloudFormationClient = client("cloudformation")
 
     template = read_template(build_dir / "template.yaml")
-    _make_bucket(s3)
-    paths = {artefact.logical_id: _built(build_dir, artefact) for artefact in artefacts(template)}
-    # The functions of an area are one build, sent once.
+    _create_bucket(s3)
+    paths = {artefact.logical_id: _artefact_path(build_dir, artefact) for artefact in artefacts(template)}
+    # The functions of an area share one build, which is uploaded once.
     uris = {path: _upload(s3, path) for path in dict.fromkeys(paths.values())}
     locations = {logical_id: uris[path] for logical_id, path in paths.items()}
-    plain, said = transform(template, parameters, locations, REGION)
-    for line in said:
+    cloudformation_template, differences = transform(template, parameters, locations, REGION)
+    for line in differences:
         report(line)
 
-    known = plain.get("Parameters", {})
-    if unknown := sorted(set(parameters) - set(known)):
-        raise DeploymentFailed(f"the template has no parameters called {', '.join(unknown)}")
-    _apply(cloudformation, _upload_template(s3, endpoint, stack, plain), stack, parameters)
+    declared_parameters = cloudformation_template.get("Parameters", {})
+    if unknown := sorted(set(parameters) - set(declared_parameters)):
+        raise DeploymentFailed(f"The template has no parameters with the names {', '.join(unknown)}.")
+    _apply(cloudformation, _upload_template(s3, endpoint, stack, cloudformation_template), stack, parameters)
     return _outputs(cloudformation, stack)
 
 
-def _make_bucket(s3: "S3Client") -> None:
+def _create_bucket(s3: "S3Client") -> None:
     try:
         s3.head_bucket(Bucket=BUCKET)
     except ClientError:
         s3.create_bucket(Bucket=BUCKET)
 
 
-def _built(build_dir: Path, artefact: Artefact) -> Path:
+def _artefact_path(build_dir: Path, artefact: Artefact) -> Path:
     path = (build_dir / artefact.path).resolve()
     if not path.exists():
         raise DeploymentFailed(f"{artefact.logical_id}: {path} does not exist. Run `sam build` first.")
@@ -94,7 +94,7 @@ def _built(build_dir: Path, artefact: Artefact) -> Path:
 
 
 def _upload(s3: "S3Client", path: Path) -> str:
-    """Put an artefact under a key that is its content's digest, unless it is there. Answers the s3 URI."""
+    """Upload an artefact under the digest of its content unless it exists. Return its s3 URI."""
     if path.is_dir():
         key = f"{packaging.tree_digest(path)}.zip"
         if not _exists(s3, key):
@@ -115,40 +115,48 @@ def _exists(s3: "S3Client", key: str) -> bool:
 
 
 def _upload_template(s3: "S3Client", endpoint: str, stack: str, template: Mapping[str, Any]) -> str:
-    """A template in the request itself may have 51,200 bytes; ours has more."""
+    """Upload the template and return its URL. A template inside the request may have only 51,200 bytes."""
     key = f"{stack}.template.json"
     s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(template).encode())
     return f"{endpoint}/{BUCKET}/{key}"
 
 
 def _apply(cloudformation: "CloudFormationClient", url: str, stack: str, parameters: Mapping[str, str]) -> None:
-    given: Any = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    parameter_list: Any = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     capabilities: Any = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
     status = _status(cloudformation, stack)
-    if status in _BEYOND_UPDATE:
+    if status in _NOT_UPDATABLE:
         cloudformation.delete_stack(StackName=stack)
         _wait(cloudformation, stack, since=0.0)
         status = None
     elif status == "UPDATE_FAILED":
-        # As it was before: from there it may be updated again.
+        # After the rollback the stack can be updated again.
         cloudformation.rollback_stack(StackName=stack)
         _wait(cloudformation, stack, since=0.0)
     started = time.time() - 1
     try:
         if status is None:
             cloudformation.create_stack(
-                StackName=stack, TemplateURL=url, Parameters=given, Capabilities=capabilities, DisableRollback=True
+                StackName=stack,
+                TemplateURL=url,
+                Parameters=parameter_list,
+                Capabilities=capabilities,
+                DisableRollback=True,
             )
         else:
-            cloudformation.update_stack(StackName=stack, TemplateURL=url, Parameters=given, Capabilities=capabilities)
+            cloudformation.update_stack(
+                StackName=stack, TemplateURL=url, Parameters=parameter_list, Capabilities=capabilities
+            )
     except ClientError as error:
         message = error.response["Error"]["Message"]
         if "No updates are to be performed" in message:
             return
-        raise DeploymentFailed(f"stack {stack} was refused: {message}") from error
-    ended = _wait(cloudformation, stack, since=started)
-    if ended not in _ENDED_WELL:
-        raise DeploymentFailed(f"stack {stack} ended in {ended}:\n{_reasons(cloudformation, stack, started)}")
+        raise DeploymentFailed(f"The update of stack {stack} was rejected: {message}") from error
+    final_status = _wait(cloudformation, stack, since=started)
+    if final_status not in _SUCCEEDED:
+        raise DeploymentFailed(
+            f"Stack {stack} ended with status {final_status}:\n{_reasons(cloudformation, stack, started)}"
+        )
 
 
 def _status(cloudformation: "CloudFormationClient", stack: str) -> str | None:
@@ -169,12 +177,12 @@ def _wait(cloudformation: "CloudFormationClient", stack: str, since: float) -> s
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
     raise DeploymentFailed(
-        f"stack {stack} is still {status} after {WAIT_SECONDS:.0f} s:\n{_reasons(cloudformation, stack, since)}"
+        f"Stack {stack} still has status {status} after {WAIT_SECONDS:.0f} s:\n{_reasons(cloudformation, stack, since)}"
     )
 
 
 def _reasons(cloudformation: "CloudFormationClient", stack: str, since: float) -> str:
-    """The failed resources of the last attempt, first failure first, each with its reason."""
+    """Return the failed resources of the last attempt, oldest first, each with its reason."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     events = [event for page in pages for event in page["StackEvents"]]
     failures = [
@@ -182,16 +190,16 @@ def _reasons(cloudformation: "CloudFormationClient", stack: str, since: float) -
         for event in reversed(events)
         if event["ResourceStatus"].endswith("_FAILED") and event["Timestamp"].timestamp() >= since
     ]
-    # What is wrong with the whole, as a circle of references, is said of the stack alone.
-    told = [event for event in failures if event["LogicalResourceId"] != stack] or failures
+    # An error of the whole template, such as circular references, is reported only for the stack itself.
+    relevant_failures = [event for event in failures if event["LogicalResourceId"] != stack] or failures
     lines = [
         f"  {event['LogicalResourceId']} ({event.get('ResourceType', '?')}): "
         f"{event.get('ResourceStatusReason', 'no reason given')}"
-        for event in told
+        for event in relevant_failures
     ]
-    return "\n".join(lines) or "  MiniStack gave no reason; see its log"
+    return "\n".join(lines) or "  MiniStack gave no reason. See its log."
 
 
 def _outputs(cloudformation: "CloudFormationClient", stack: str) -> dict[str, str]:
-    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    stack_description = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack_description.get("Outputs", [])}

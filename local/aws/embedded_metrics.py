@@ -1,7 +1,7 @@
-"""CloudWatch's embedded metric format: the half of CloudWatch that MiniStack lacks.
+"""CloudWatch's embedded metric format, which MiniStack does not support.
 
-A function writes a line of JSON with a member `_aws`; on AWS its values become metrics. Here they are given to
-MiniStack's own CloudWatch (docs.aws.amazon.com/cloudwatch, "Specification: Embedded metric format").
+A function logs a line of JSON with a member `_aws`, and AWS turns its values into metrics. This module stores them in
+MiniStack's CloudWatch (docs.aws.amazon.com/cloudwatch, "Specification: Embedded metric format").
 """
 
 import json
@@ -19,7 +19,7 @@ _MARK = '"_aws"'
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """`at` is in seconds since 1970."""
+    """Values of one metric. `at` is in seconds since 1970."""
 
     namespace: str
     name: str
@@ -29,8 +29,8 @@ class Datum:
     at: float
 
 
-def data(log: str) -> Iterator[Datum]:
-    """What the lines of a log say; a line that is not in the format says nothing."""
+def read_metrics(log: str) -> Iterator[Datum]:
+    """Yield the metrics in a log. Lines in any other format are skipped."""
     for line in log.splitlines():
         start = line.find("{")
         if _MARK not in line or start < 0:
@@ -40,10 +40,10 @@ def data(log: str) -> Iterator[Datum]:
         except ValueError:
             continue
         if isinstance(blob, dict) and isinstance(blob.get("_aws"), dict):
-            yield from _data(blob)
+            yield from _metrics_of(blob)
 
 
-def _data(blob: dict[str, Any]) -> Iterator[Datum]:
+def _metrics_of(blob: dict[str, Any]) -> Iterator[Datum]:
     at = float(blob["_aws"].get("Timestamp", 0)) / 1000
     for directive in blob["_aws"].get("CloudWatchMetrics", []):
         for names in directive.get("Dimensions") or [[]]:
@@ -51,19 +51,20 @@ def _data(blob: dict[str, Any]) -> Iterator[Datum]:
             for metric in directive.get("Metrics", []):
                 value = blob.get(metric.get("Name"))
                 values = value if isinstance(value, list) else [value]
-                numbers = tuple(float(each) for each in values if isinstance(each, int | float))
+                numbers = tuple(float(number) for number in values if isinstance(number, int | float))
                 if numbers:
                     unit = metric.get("Unit", "None")
                     yield Datum(directive["Namespace"], metric["Name"], dimensions, unit, numbers, at)
 
 
 def check() -> None:
-    """Raises UpstreamChanged where MiniStack's CloudWatch is not the one this was written for."""
+    """Raise UpstreamChanged if MiniStack's CloudWatch differs from the version for which this module was written."""
     check_sources(_RELIES_ON)
 
 
 def collect(log: str) -> None:
-    for datum in data(log):
+    """Store the metrics in a function's log in MiniStack's CloudWatch."""
+    for datum in read_metrics(log):
         cloudwatch._store_datum(
             datum.namespace, datum.name, datum.dimensions, datum.at, datum.unit, None, list(datum.values), None, None
         )

@@ -1,4 +1,4 @@
-"""CloudFormation's intrinsic functions: reading them from YAML, finding and replacing references."""
+"""Read CloudFormation's intrinsic functions from YAML; find and replace references."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ _SUB_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, and dates left as text (2012-10-17 is a policy version)."""
+    """A YAML loader with CloudFormation's short tags. Dates stay text (2012-10-17 is a policy version)."""
 
 
 def _construct_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -37,13 +37,13 @@ _Loader.add_multi_constructor("!", _construct_tag)
 
 
 def read_template(path: Path) -> dict[str, Any]:
-    """A template file as plain dicts, `!Ref X` as `{"Ref": "X"}`."""
+    """Return a template file as plain dicts, with `!Ref X` as `{"Ref": "X"}`."""
     template: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     return template
 
 
 def references(value: Any) -> Iterator[str]:
-    """The logical ids that a value names by Ref, Fn::GetAtt or Fn::Sub."""
+    """Yield the logical ids to which a value refers by Ref, Fn::GetAtt or Fn::Sub."""
     if isinstance(value, list):
         for item in value:
             yield from references(item)
@@ -54,17 +54,17 @@ def references(value: Any) -> Iterator[str]:
             elif key == "Fn::GetAtt":
                 yield argument.partition(".")[0] if isinstance(argument, str) else argument[0]
             elif key == "Fn::Sub":
-                text, bound = _sub_parts(argument)
-                yield from (name.partition(".")[0] for name in _SUB_VARIABLE.findall(text) if name not in bound)
-                yield from references(list(bound.values()))
+                text, variables = _sub_parts(argument)
+                yield from (name.partition(".")[0] for name in _SUB_VARIABLE.findall(text) if name not in variables)
+                yield from references(list(variables.values()))
             else:
                 yield from references(argument)
 
 
 def replace_references(value: Any, replace: Callable[[str, str | None], Any]) -> Any:
-    """The value with every reference replaced by what `replace(logical id, attribute or None)` gives.
+    """Return the value with every reference replaced by the result of `replace(logical id, attribute or None)`.
 
-    `replace` returns None to leave a reference as it is, text, or another intrinsic.
+    `replace` returns text, another intrinsic, or None to keep the reference.
     """
     if isinstance(value, list):
         return [replace_references(item, replace) for item in value]
@@ -82,9 +82,9 @@ def replace_references(value: Any, replace: Callable[[str, str | None], Any]) ->
 
 
 def _replace_in_sub(argument: Any, replace: Callable[[str, str | None], Any]) -> dict[str, Any]:
-    text, bound = _sub_parts(argument)
-    bound = {name: replace_references(item, replace) for name, item in bound.items()}
-    for variable in set(_SUB_VARIABLE.findall(text)) - set(bound):
+    text, variables = _sub_parts(argument)
+    variables = {name: replace_references(item, replace) for name, item in variables.items()}
+    for variable in set(_SUB_VARIABLE.findall(text)) - set(variables):
         name, _, attribute = variable.partition(".")
         replacement = replace(name, attribute or None)
         if isinstance(replacement, str):
@@ -92,8 +92,8 @@ def _replace_in_sub(argument: Any, replace: Callable[[str, str | None], Any]) ->
         elif replacement is not None:
             key = re.sub(r"\W", "", variable)
             text = text.replace(f"${{{variable}}}", f"${{{key}}}")
-            bound[key] = replacement
-    return {"Fn::Sub": [text, bound] if bound else text}
+            variables[key] = replacement
+    return {"Fn::Sub": [text, variables] if variables else text}
 
 
 def _sub_parts(argument: Any) -> tuple[str, Mapping[str, Any]]:

@@ -1,7 +1,7 @@
-"""Hands the mail that SES accepted to an SMTP server, and keeps it on disk until that server has it.
+"""Send the mail that SES accepted to an SMTP server, and store it on disk until that server has accepted it.
 
-MiniStack relays once, in a thread, and forgets: a sink that is not up yet, or any letter outside ASCII in a header or
-body, loses the mail although SES answered with a MessageId. Here the mail is a file before SES answers.
+MiniStack tries only once, in a thread. If the server is not up yet, or the mail has a non-ASCII character, the mail is
+lost although SES returned a MessageId. Here the mail is written to a file before SES responds.
 """
 
 import json
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class MailRelay:
-    """A spool directory and the thread that empties it. One file a mail; the oldest goes first."""
+    """A spool directory with one file for each mail, and the thread that sends them, oldest first."""
 
     def __init__(self, spool: Path, server: tuple[str, int]) -> None:
         self._spool = spool
@@ -37,7 +37,7 @@ class MailRelay:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         spool.mkdir(parents=True, exist_ok=True)
-        self._last = max((int(path.name.partition("-")[0]) for path in spool.glob("*.json")), default=0)
+        self._last_number = max((int(path.name.partition("-")[0]) for path in spool.glob("*.json")), default=0)
         self._thread = threading.Thread(target=self._run, name="mail-relay", daemon=True)
 
     def start(self) -> None:
@@ -45,18 +45,18 @@ class MailRelay:
         self._wake.set()
 
     def stop(self) -> None:
-        """Stop after the mail in hand; what is left goes out after the next start."""
+        """Stop after the current mail. The remaining mail is sent after the next start."""
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout=5)
 
     def accept(self, source: str, recipients: Sequence[str], message: str) -> None:
-        """Keep one mail. It survives a kill of this process once this returns."""
-        self._last += 1
-        name = f"{self._last:012}-{uuid.uuid4().hex}"
-        aside = self._spool / f"{name}.partial"
-        aside.write_text(json.dumps({"source": source, "recipients": list(recipients), "message": message}))
-        aside.rename(self._spool / f"{name}.json")
+        """Store one mail. Once this returns, the mail survives a kill of this process."""
+        self._last_number += 1
+        name = f"{self._last_number:012}-{uuid.uuid4().hex}"
+        partial_path = self._spool / f"{name}.partial"
+        partial_path.write_text(json.dumps({"source": source, "recipients": list(recipients), "message": message}))
+        partial_path.rename(self._spool / f"{name}.json")
         self._wake.set()
 
     def _run(self) -> None:
@@ -70,12 +70,12 @@ class MailRelay:
                     self._send(json.loads(path.read_text()))
                 except (OSError, smtplib.SMTPException) as error:
                     if _is_refused(error):
-                        # A later try would end the same way: put aside, for who looks for the mail.
-                        logger.error("mail %s was refused: %s", path.name, error)
+                        # A retry would fail the same way. The file is kept under another name for inspection.
+                        logger.error("the SMTP server rejected mail %s: %s", path.name, error)
                         path.rename(path.with_suffix(".refused"))
                         continue
-                    logger.warning("mail waits for %s:%s: %s", *self._server, error)
-                    break  # the next one would wait for the same server
+                    logger.warning("mail is waiting for the SMTP server %s:%s: %s", *self._server, error)
+                    break  # the server would not accept the next mail either
                 path.unlink()
 
     def _send(self, mail: dict[str, Any]) -> None:
@@ -86,17 +86,17 @@ class MailRelay:
 
 
 def _is_refused(error: Exception) -> bool:
-    """Whether the server's answer was final (5xx), for the mail or for all of its recipients."""
+    """Return whether the server rejected the mail, or all of its recipients, permanently (5xx)."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
 def install(spool: Path, server: tuple[str, int]) -> MailRelay:
-    """Give SES's mail to a relay, and start it.
+    """Make MiniStack's SES send its mail through a relay, and start the relay.
 
     Raises:
-        UpstreamChanged: MiniStack's SES is not the one that this was written for.
+        UpstreamChanged: MiniStack's SES differs from the version for which this module was written.
     """
     check_sources(_RELIES_ON)
     relay = MailRelay(spool, server)

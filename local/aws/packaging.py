@@ -1,4 +1,4 @@
-"""Artefacts as archives whose bytes depend on their files alone, so that what did not change is not sent again."""
+"""Reproducible archives: their bytes depend only on the files, so unchanged artefacts are not uploaded again."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import yaml
 
-# Every file is dated like this: an archive's bytes must not depend on when it was checked out or built.
+# The date of every file: an archive must not depend on the time of the checkout or the build.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def digest(content: bytes) -> str:
-    """40 hex digits of the SHA-256."""
+    """Return the first 40 hex digits of the SHA-256."""
     return hashlib.sha256(content).hexdigest()[:40]
 
 
 def tree_digest(root: Path) -> str:
-    """A digest of the names, sizes and contents below `root`: hex, 40 digits."""
+    """Return a digest of the names, sizes and contents of the files below `root`, as 40 hex digits."""
     whole = hashlib.sha256()
     for path, name in _files(root):
         whole.update(f"{name}\0{path.stat().st_size}\0".encode())
@@ -30,7 +30,7 @@ def tree_digest(root: Path) -> str:
 
 
 def zip_tree(root: Path) -> bytes:
-    """The files below `root` as an archive, lightly compressed: the emulator keeps each in memory and in its state."""
+    """Return the files below `root` as a zip archive, lightly compressed, because the emulator holds it in memory."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path, name in _files(root):
@@ -41,15 +41,14 @@ def zip_tree(root: Path) -> bytes:
 
 
 def state_machine_json(path: Path) -> bytes:
-    """A definition in Amazon States Language as JSON. CloudFormation takes YAML from S3 too; MiniStack does not."""
+    """Return a definition in Amazon States Language as JSON. MiniStack, unlike CloudFormation, does not accept YAML."""
     return json.dumps(yaml.safe_load(path.read_text())).encode()
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
-    """(path, name below `root`), in an order that does not depend on the file system; compiled modules of a build are
-    part of it."""
+    """Yield (path, name below `root`) in an order independent of the file system, compiled modules included."""
     start = len(str(root)) + 1
     for directory, directories, names in os.walk(root):
         directories.sort()
-        below = f"{directory[start:]}/".removeprefix("/")
-        yield from ((Path(directory, name), below + name) for name in sorted(names))
+        prefix = f"{directory[start:]}/".removeprefix("/")
+        yield from ((Path(directory, name), prefix + name) for name in sorted(names))

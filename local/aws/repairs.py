@@ -1,10 +1,10 @@
-"""What MiniStack 1.5.33 does otherwise than AWS where neither a template nor our code can make up for it.
+"""Fix differences between MiniStack 1.5.33 and AWS that neither the template nor the platform's code can handle.
 
 * A Parallel state in JSONata mode ignores Arguments, Output and Assign, lets its branches write each other's variables
   and task tokens, and waits for every branch before it fails. User workflows are compiled to Parallel states.
-* S3's events on EventBridge lack the object's version, which imports pin.
-* S3 gives the whole of an object's version where a range of it was asked for: imports read ranges of a pinned version.
-* A function that fails behind an HTTP API shows the caller its error and stack; AWS says "Internal Server Error".
+* S3's events on EventBridge lack the object's version, which imports need.
+* S3 returns the whole object for a request for a range of a version. Imports read ranges of a fixed version.
+* The HTTP API returns a failed function's error and stack trace to the caller. AWS returns "Internal Server Error".
 """
 
 import contextvars
@@ -38,10 +38,10 @@ State = dict[str, Any]
 
 
 def install() -> None:
-    """Put the repairs in place.
+    """Replace the functions of MiniStack.
 
     Raises:
-        UpstreamChanged: MiniStack's own code is not what they were written for.
+        UpstreamChanged: MiniStack's code differs from the version for which the replacements were written.
     """
     check_sources(_RELIES_ON)
     _repair_parallel()
@@ -51,14 +51,14 @@ def install() -> None:
 
 
 def _repair_parallel() -> None:
-    jsonpath = stepfunctions._run_parallel_branches
+    run_jsonpath = stepfunctions._run_parallel_branches
 
     def run(state: State, raw_input: Any, execution: Any, context: dict[str, Any]) -> tuple[Any, str | None]:
         if stepfunctions._state_query_language(state, context) != "JSONata":
-            outcome: tuple[Any, str | None] = jsonpath(state, raw_input, execution, context)
+            outcome: tuple[Any, str | None] = run_jsonpath(state, raw_input, execution, context)
             return outcome
-        given = stepfunctions._apply_jsonata_arguments(state, raw_input, context)
-        results = _run_branches(state["Branches"], given, execution, context)
+        arguments = stepfunctions._apply_jsonata_arguments(state, raw_input, context)
+        results = _run_branches(state["Branches"], arguments, execution, context)
         output = stepfunctions._apply_jsonata_output(state, raw_input, context, result=results, default=results)
         stepfunctions._apply_state_assign(state, raw_input, context, result=results)
         return output, stepfunctions._next_or_end(state)
@@ -66,27 +66,29 @@ def _repair_parallel() -> None:
     stepfunctions._run_parallel_branches = run
 
 
-def _run_branches(branches: list[State], given: Any, execution: Any, context: dict[str, Any]) -> list[Any]:
-    """Each branch's output, in order. The first failure ends the state, as on AWS: other threads are not waited for."""
-    ended: queue.SimpleQueue[tuple[int, Any, Exception | None]] = queue.SimpleQueue()
+def _run_branches(branches: list[State], arguments: Any, execution: Any, context: dict[str, Any]) -> list[Any]:
+    """Return each branch's output, in order. As on AWS, the first failure ends the state at once."""
+    outcomes: queue.SimpleQueue[tuple[int, Any, Exception | None]] = queue.SimpleQueue()
 
     def run(index: int, branch: State) -> None:
         try:
-            # Its own context: variables and task tokens of a branch are its own.
-            own = copy.deepcopy(context)
-            result = stepfunctions._run_sub_machine(branch["States"], branch["StartAt"], given, execution, own)
+            # Each branch has its own variables and task tokens.
+            branch_context = copy.deepcopy(context)
+            result = stepfunctions._run_sub_machine(
+                branch["States"], branch["StartAt"], arguments, execution, branch_context
+            )
         except Exception as error:
-            ended.put((index, None, error))
+            outcomes.put((index, None, error))
         else:
-            ended.put((index, result, None))
+            outcomes.put((index, result, None))
 
     for index, branch in enumerate(branches):
-        # MiniStack finds the account and the region in context variables, which a thread does not inherit.
-        inherited = contextvars.copy_context()
-        threading.Thread(target=inherited.run, args=(run, index, branch), daemon=True).start()
+        # MiniStack reads the account and the region from context variables, which a new thread does not inherit.
+        thread_context = contextvars.copy_context()
+        threading.Thread(target=thread_context.run, args=(run, index, branch), daemon=True).start()
     results: list[Any] = [None] * len(branches)
     for _ in branches:
-        index, result, error = ended.get()
+        index, result, error = outcomes.get()
         if error is not None:
             raise (
                 error
@@ -98,23 +100,23 @@ def _run_branches(branches: list[State], given: Any, execution: Any, context: di
 
 
 def _repair_object_versions() -> None:
-    fire = s3._fire_s3_event
-    dispatch = eventbridge._dispatch_event
+    original_fire = s3._fire_s3_event
+    original_dispatch = eventbridge._dispatch_event
     version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version", default=None)
 
-    def fire_with_version(*arguments: Any, version_id: str | None = None, **named: Any) -> None:
+    def fire_with_version(*arguments: Any, version_id: str | None = None, **keywords: Any) -> None:
         token = version.set(version_id)
         try:
-            fire(*arguments, version_id=version_id, **named)
+            original_fire(*arguments, version_id=version_id, **keywords)
         finally:
             version.reset(token)
 
-    def dispatch_with_version(event: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+    def dispatch_with_version(event: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
         if event["Source"] == "aws.s3" and version.get():
             detail = json.loads(event["Detail"])
             detail["object"]["version-id"] = version.get()
             event = event | {"Detail": json.dumps(detail)}
-        return dispatch(event, *arguments, **named)
+        return original_dispatch(event, *arguments, **keywords)
 
     s3._fire_s3_event = fire_with_version
     eventbridge._dispatch_event = dispatch_with_version
@@ -124,37 +126,39 @@ def _repair_ranges_of_versions() -> None:
     get_object = s3._get_object
 
     def get_range(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> Any:
-        status, given, body = get_object(bucket, key, headers, query)
-        asked = headers.get("range", "")
-        if status != 200 or not asked or "Content-Range" in given:
-            return status, given, body
-        found = s3._parse_range(asked, len(body))
-        if found is None:
+        status, response_headers, body = get_object(bucket, key, headers, query)
+        range_header = headers.get("range", "")
+        if status != 200 or not range_header or "Content-Range" in response_headers:
+            return status, response_headers, body
+        byte_range = s3._parse_range(range_header, len(body))
+        if byte_range is None:
             return 416, {"Content-Range": f"bytes */{len(body)}"}, b""
-        first, last = found
+        first, last = byte_range
         part = body[first : last + 1]
-        given |= {"Content-Length": str(len(part)), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
-        # The checksums are of the whole object, and clients compare them with what they were given.
-        kept = {name: value for name, value in given.items() if not name.lower().startswith("x-amz-checksum")}
-        return 206, kept, part
+        response_headers |= {"Content-Length": str(len(part)), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
+        # The checksums cover the whole object, and clients would compare them with the part.
+        part_headers = {
+            name: value for name, value in response_headers.items() if not name.lower().startswith("x-amz-checksum")
+        }
+        return 206, part_headers, part
 
     s3._get_object = get_range
 
 
 def _repair_failed_integrations() -> None:
-    shape = lambda_svc.lambda_execute_result_to_api_proxy_response
+    original = lambda_svc.lambda_execute_result_to_api_proxy_response
 
-    def answer(result: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    def build_response(result: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
         if result.get("throttle"):
-            return _gateway_answer(503, "Service Unavailable"), None
+            return _gateway_response(503, "Service Unavailable"), None
         if result.get("error"):
-            return _gateway_answer(500, "Internal Server Error"), None
-        shaped: tuple[dict[str, Any] | None, str | None] = shape(result)
-        return shaped
+            return _gateway_response(500, "Internal Server Error"), None
+        response: tuple[dict[str, Any] | None, str | None] = original(result)
+        return response
 
-    lambda_svc.lambda_execute_result_to_api_proxy_response = answer
+    lambda_svc.lambda_execute_result_to_api_proxy_response = build_response
 
 
-def _gateway_answer(status: int, message: str) -> dict[str, Any]:
+def _gateway_response(status: int, message: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     return {"statusCode": status, "headers": headers, "body": json.dumps({"message": message})}

@@ -1,4 +1,4 @@
-"""The packages that Lambda's Python runtime brings, and nothing else of this environment."""
+"""Provide the packages of Lambda's Python runtime, and no other package of this environment."""
 
 import re
 import shutil
@@ -9,9 +9,9 @@ BROUGHT_BY_LAMBDA = "boto3"
 
 
 def link_runtime_packages(target: Path, *names: str) -> Path:
-    """Fill `target` with links to boto3 (or what is named) and what it needs, as installed here.
+    """Fill `target` with links to the installed boto3 (or the given packages) and its dependencies. Return `target`.
 
-    A function whose own package forgot a dependency then fails here too, although this environment has it.
+    A function that lacks a dependency in its own package then fails as on AWS, although this environment has it.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -23,16 +23,16 @@ def link_runtime_packages(target: Path, *names: str) -> Path:
 
 
 def _with_requirements(name: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        if current in found:
+    packages: set[str] = set()
+    pending = [name]
+    while pending:
+        current = pending.pop()
+        if current in packages:
             continue
         try:
             requirements = distribution(current).requires or []
         except PackageNotFoundError:
             continue  # an optional requirement that is not installed
-        found.add(current)
-        waiting += [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements if "extra ==" not in text]
-    return found
+        packages.add(current)
+        pending += [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements if "extra ==" not in text]
+    return packages

@@ -1,10 +1,9 @@
-"""Lambda's execution environments for MiniStack, in place of its own workers.
+"""Lambda's execution environments for MiniStack, which replace its own workers.
 
-MiniStack 1.5.33 runs a function in a process that sees the server's packages, unpacks every layer anew, looks at layers
-before the function's code, waits 50 ms for log lines after each call, and replaces the error type by
-"Runtime.HandlerError" (so that Retry and Catch by name never match) while killing the process. A `Sandbox` does these
-things as Lambda does. It stands on names that MiniStack does not promise: `install` checks that their source is what
-was read when this was written.
+A worker of MiniStack 1.5.33 sees the server's packages, unpacks every layer again, searches layers before
+the function's code, waits 50 ms for log lines after each call, kills the process after an error, and replaces the
+error type by "Runtime.HandlerError", so that Retry and Catch by name never match. An `ExecutionEnvironment` behaves as
+on Lambda. It uses internal names of MiniStack, so `install` compares their source with known fingerprints.
 """
 
 import os
@@ -26,8 +25,8 @@ from local.aws.upstream import check_sources
 
 WORKER = Path(__file__).with_name("worker.py")
 
-# Lambda gives an import 10 s and then starts over under the function's timeout. Two shared cores on which everything
-# starts at once may need more.
+# Lambda limits an import to 10 s, then repeats it within the function's timeout. Here an import may take longer,
+# because everything starts at once on few cores.
 INIT_SECONDS = 60.0
 
 _RELIES_ON = {
@@ -47,13 +46,13 @@ _RELIES_ON = {
 
 @dataclass(frozen=True, slots=True)
 class FunctionError:
-    """A failed invocation on its way through MiniStack's worker pool, which would keep nothing but its text."""
+    """A failed invocation, passed through MiniStack's worker pool, which would keep only the error's text."""
 
     report: dict[str, Any]
 
 
-class SandboxInitError(RuntimeError):
-    """The handler could not be imported; `report` says so in Lambda's words."""
+class InitError(RuntimeError):
+    """The handler could not be imported. `report` is the error as Lambda reports it."""
 
     def __init__(self, report: dict[str, Any], log: str) -> None:
         super().__init__(f"{report['errorType']}: {report['errorMessage']}")
@@ -63,9 +62,9 @@ class SandboxInitError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What every sandbox of this server shares.
+    """What all execution environments of this server share.
 
-    `packages` is a directory with what Lambda's Python runtime brings (boto3); `endpoint` is MiniStack's own URL.
+    `packages` is a directory with the packages of Lambda's Python runtime (boto3); `endpoint` is MiniStack's URL.
     """
 
     archives: ArchiveCache
@@ -73,7 +72,7 @@ class Runtime:
     endpoint: str
 
 
-class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
+class ExecutionEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
     """One process that runs one version of one function, one invocation at a time."""
 
     runtime: Runtime
@@ -82,44 +81,44 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
     _init_log = ""
 
     def _spawn(self) -> None:
-        """MiniStack's name for it, called where a version is published with SnapStart."""
+        """Start the process. MiniStack calls this when it publishes a version with SnapStart."""
         self._start()
 
     def _start(self) -> Pipes:
         """Start the process and import the handler.
 
         Raises:
-            SandboxInitError: the import failed, took too long, or ended the process.
+            InitError: the import failed, took too long, or ended the process.
         """
         code = self.runtime.archives.unpack(self.code_zip)
         layers = [self.runtime.archives.unpack(archive) for archive in self._layer_archives()]
-        reading, writing = os.pipe()
+        read_fd, write_fd = os.pipe()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(WORKER), str(writing)],
+                [sys.executable, "-I", "-S", str(WORKER), str(write_fd)],
                 cwd=code,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=self._environment(code),
-                pass_fds=(writing,),
+                pass_fds=(write_fd,),
             )
         except BaseException:
-            os.close(reading)
+            os.close(read_fd)
             raise
         finally:
-            os.close(writing)
+            os.close(write_fd)
         self._proc = process
-        self._pipes = pipes = Pipes(process, reading)
-        start = {
+        self._pipes = pipes = Pipes(process, read_fd)
+        start_message = {
             "handler": self.config["Handler"],
             "path": [str(code), *(str(path) for layer in layers for path in _layer_path(layer))],
             "runtime_path": [str(self.runtime.packages)],
         }
-        answer, log = pipes.exchange(start, INIT_SECONDS)
-        if "error" in answer:
+        response, log = pipes.exchange(start_message, INIT_SECONDS)
+        if "error" in response:
             self._stop()
-            raise SandboxInitError(answer["error"], log)
+            raise InitError(response["error"], log)
         self._init_log = log
         self._start_time = time.time()
         return pipes
@@ -134,15 +133,15 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
         durable: dict[str, str] | None = None,  # noqa: ARG002 - no durable functions here
         invoked_function_arn: str | None = None,
     ) -> dict[str, Any]:
-        """Run one invocation; the answer has the keys that MiniStack's pool reads, with errors as a FunctionError."""
+        """Run one invocation. Return the keys that MiniStack's pool reads; an error is a FunctionError in `result`."""
         with self._lock:
             process, pipes = self._proc, self._pipes  # another thread may stop the process at any time
-            cold = process is None or pipes is None or process.poll() is not None
-            if cold or pipes is None:
+            is_cold = process is None or pipes is None or process.poll() is not None
+            if is_cold or pipes is None:
                 self._stop()
                 try:
                     pipes = self._start()
-                except SandboxInitError as error:
+                except InitError as error:
                     return {"status": "ok", "result": FunctionError(error.report), "cold_start": True, "log": error.log}
             timeout = float(self.config.get("Timeout", 3))
             context = {
@@ -151,12 +150,12 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
                 "trace_id": trace_id,
                 "deadline": time.time() + timeout,
             }
-            answer, log = pipes.exchange({"event": event, "context": context}, timeout, request_id)
-            if pipes.broken:
+            response, log = pipes.exchange({"event": event, "context": context}, timeout, request_id)
+            if pipes.is_broken:
                 self._stop()
-            result = FunctionError(answer["error"]) if "error" in answer else answer["result"]
+            result = FunctionError(response["error"]) if "error" in response else response["result"]
             init_log, self._init_log = self._init_log, ""
-            return {"status": "ok", "result": result, "cold_start": cold, "log": init_log + log}
+            return {"status": "ok", "result": result, "cold_start": is_cold, "log": init_log + log}
 
     def _stop(self) -> None:
         process, self._proc = self._proc, None
@@ -168,9 +167,9 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
             self._pipes = None
 
     def _discard_tmpdir(self) -> None:
-        """Called by MiniStack's `kill_workers` for each one that it stopped: there are pipes to close, no directory."""
-        # Whoever waits for an answer holds the lock, sees the process end, and closes the pipes: a descriptor that is
-        # closed while another thread reads it may by then be somebody else's.
+        """Close the pipes. MiniStack's `kill_workers` calls this for each worker that it stopped."""
+        # A thread that waits for a response holds the lock, sees the process end, and closes the pipes itself. If they
+        # were closed while it reads, another thread could already have reused the descriptor.
         if self._lock.acquire(blocking=False):
             try:
                 self._stop()
@@ -182,12 +181,12 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
         return [archive for archive in archives if archive]
 
     def _environment(self, code: Path) -> dict[str, str]:
-        """What Lambda sets, then what the function's configuration sets; nothing of this server's own environment."""
+        """Return the variables that Lambda sets and those of the function's configuration, none of this server's."""
         config = self.config
         _, region = lambda_runtime._account_region_from_function_config(config)
         name = config["FunctionName"]
         group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
-        lambdas = {
+        lambda_variables = {
             "PATH": os.defpath,
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
@@ -208,35 +207,39 @@ class Sandbox(lambda_runtime.Worker):  # type: ignore[misc]
             "_HANDLER": config["Handler"],
         }
         variables = (config.get("Environment") or {}).get("Variables") or {}
-        own = {key: str(value) for key, value in variables.items() if key not in lambdas or key == "AWS_ENDPOINT_URL"}
+        function_variables = {
+            key: str(value)
+            for key, value in variables.items()
+            if key not in lambda_variables or key == "AWS_ENDPOINT_URL"
+        }
         credentials: dict[str, str] = lambda_runtime.execution_credentials(config)
-        return lambdas | credentials | own
+        return lambda_variables | credentials | function_variables
 
 
 def install(runtime: Runtime) -> None:
-    """Make MiniStack run Python functions in sandboxes.
+    """Make MiniStack run Python functions in these execution environments.
 
     Raises:
-        UpstreamChanged: MiniStack's own workers are not those that this was written for.
+        UpstreamChanged: MiniStack's workers differ from the version for which this module was written.
     """
     check_sources(_RELIES_ON)
     embedded_metrics.check()
-    Sandbox.runtime = runtime
-    runs = lambda_svc._execute_function_warm
+    ExecutionEnvironment.runtime = runtime
+    original_execute = lambda_svc._execute_function_warm
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
-        outcome: dict[str, Any] = runs(func, event, request_id)
+        outcome: dict[str, Any] = original_execute(func, event, request_id)
         embedded_metrics.collect(outcome.get("log") or "")
         if isinstance(outcome.get("body"), FunctionError):
             return {"body": outcome["body"].report, "error": True, "log": outcome.get("log", "")}
         return outcome
 
     lambda_svc._execute_function_warm = execute
-    lambda_runtime._worker_class_for = lambda _: Sandbox
+    lambda_runtime._worker_class_for = lambda _: ExecutionEnvironment
 
 
 def _layer_path(layer: Path) -> list[Path]:
-    """What Lambda puts on `sys.path` for one layer."""
+    """Return the directories that Lambda adds to `sys.path` for one layer."""
     python = layer / "python"
     site = sorted((python / "lib").glob("python3.*/site-packages"))
     return [*site, python]

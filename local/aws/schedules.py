@@ -1,8 +1,8 @@
-"""EventBridge Scheduler's clock, in the schedules' own time zones.
+"""EventBridge Scheduler with time zones.
 
-MiniStack 1.5.33 reads every cron expression as UTC and puts no scheduled time into a target's input. AWS does both; of
-a night whose clocks change, a time that does not exist is skipped, and one that comes twice rings once
-(docs.aws.amazon.com/scheduler, "Schedule types", daylight saving time).
+MiniStack 1.5.33 reads every cron expression as UTC and does not put the scheduled time into a target's input. This
+module does both, as AWS does. When clocks change, a local time that does not exist is skipped, and a local time that
+occurs twice fires once (docs.aws.amazon.com/scheduler, "Schedule types", daylight saving time).
 """
 
 import logging
@@ -27,32 +27,33 @@ _RELIES_ON = {
 
 
 def install() -> None:
-    """Replace the clock.
+    """Replace MiniStack's scheduler.
 
     Raises:
-        UpstreamChanged: MiniStack's own is not what this was written for.
+        UpstreamChanged: MiniStack's scheduler differs from the version for which this module was written.
     """
     check_sources(_RELIES_ON)
     scheduler._tick_schedules = tick
 
 
 def next_fire(cron: str, zone: str, after: datetime) -> datetime | None:
-    """The first instant after `after` at which `cron(…)` rings, in UTC."""
+    """Return the first time after `after` at which `cron(…)` fires in the time zone `zone`, in UTC."""
     fields = eventbridge._parse_cron_fields(cron)
     if fields is None:
         return None
-    there = ZoneInfo(zone)
-    # MiniStack counts in UTC: what is given to it is what a clock on the wall there shows.
-    found: datetime | None = after.astimezone(there).replace(tzinfo=UTC)
-    while (found := eventbridge._cron_next_fire(fields, found)) is not None:
-        instant: datetime = found.replace(tzinfo=there).astimezone(UTC)
-        # A time in the hour that the clocks skip comes back as another one.
-        if instant.astimezone(there).replace(tzinfo=UTC) == found and instant > after:
+    time_zone = ZoneInfo(zone)
+    # MiniStack calculates in UTC, so it gets the local time of the zone, labelled as UTC.
+    local_time: datetime | None = after.astimezone(time_zone).replace(tzinfo=UTC)
+    while (local_time := eventbridge._cron_next_fire(fields, local_time)) is not None:
+        instant: datetime = local_time.replace(tzinfo=time_zone).astimezone(UTC)
+        # A local time in the skipped hour does not survive the conversion to UTC and back.
+        if instant.astimezone(time_zone).replace(tzinfo=UTC) == local_time and instant > after:
             return instant
     return None
 
 
 def tick() -> None:
+    """Fire every schedule that is due."""
     now = time.time()
     for key, schedule in list(scheduler._schedules._data.items()):
         if schedule.get("State") != "ENABLED" or not _is_open(schedule, now):
@@ -61,8 +62,8 @@ def tick() -> None:
         if due is None:
             continue
         scheduler._schedule_last_fired[key] = now
-        with _scope(key):
-            _ring(schedule, due)
+        with _account_and_region_of(key):
+            _fire(schedule, due)
         if schedule["ScheduleExpression"].startswith("at(") and schedule.get("ActionAfterCompletion") == "DELETE":
             scheduler._schedules._data.pop(key, None)
             scheduler._schedule_last_fired.pop(key, None)
@@ -74,15 +75,15 @@ def _is_open(schedule: Mapping[str, Any], now: float) -> bool:
 
 
 def _due(key: Any, schedule: Mapping[str, Any], now: float) -> datetime | None:
-    """The time for which it rings now, or None."""
-    expression, fired = schedule.get("ScheduleExpression", ""), scheduler._schedule_last_fired
+    """Return the scheduled time if the schedule is due, else None."""
+    expression, last_fired = schedule.get("ScheduleExpression", ""), scheduler._schedule_last_fired
     at = scheduler._at_time_epoch(expression)
     if at is not None:
-        return _instant(at) if at <= now and key not in fired else None
-    last = fired.setdefault(key, scheduler._to_epoch(schedule.get("CreationDate")) or now)
-    every = eventbridge._parse_rate_seconds(expression)
-    if every is not None:
-        return _instant(last + every) if now - last >= every else None
+        return _instant(at) if at <= now and key not in last_fired else None
+    last = last_fired.setdefault(key, scheduler._to_epoch(schedule.get("CreationDate")) or now)
+    interval = eventbridge._parse_rate_seconds(expression)
+    if interval is not None:
+        return _instant(last + interval) if now - last >= interval else None
     due = next_fire(expression, schedule.get("ScheduleExpressionTimezone") or "UTC", _instant(last))
     return due if due is not None and due.timestamp() <= now else None
 
@@ -92,8 +93,8 @@ def _instant(epoch: float) -> datetime:
 
 
 @contextmanager
-def _scope(key: tuple[str, str, str]) -> Iterator[None]:
-    """A schedule rings in its own account and region."""
+def _account_and_region_of(key: tuple[str, str, str]) -> Iterator[None]:
+    """Make MiniStack use the account and the region of the schedule with this key."""
     account, region = responses.get_account_id(), responses.get_region()
     responses.set_request_account_id(key[0])
     responses.set_request_region(key[1])
@@ -104,7 +105,7 @@ def _scope(key: tuple[str, str, str]) -> Iterator[None]:
         responses.set_request_region(region)
 
 
-def _ring(schedule: Mapping[str, Any], due: datetime) -> None:
+def _fire(schedule: Mapping[str, Any], due: datetime) -> None:
     target = dict(schedule.get("Target") or {})
     if "Input" in target:
         target["Input"] = target["Input"].replace(_SCHEDULED_TIME, due.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -121,4 +122,4 @@ def _ring(schedule: Mapping[str, Any], due: datetime) -> None:
     try:
         eventbridge._invoke_target(target, event, schedule)
     except Exception:
-        _log.exception("a schedule's target failed: %s", schedule.get("Name"))
+        _log.exception("the target of schedule %s failed", schedule.get("Name"))

@@ -1,6 +1,6 @@
-"""MiniStack served on two ports of 127.0.0.1: the AWS endpoint, and the HTTP API on a clean base URL.
+"""Serve MiniStack on two ports of 127.0.0.1: the AWS endpoint, and the HTTP API on a clean base URL.
 
-Imported after `__main__` has set the environment, since MiniStack reads it on import.
+Import this module only after `__main__` has set the environment, because MiniStack reads it on import.
 """
 
 import asyncio
@@ -30,37 +30,37 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def newest_http_api() -> str | None:
-    """The id of the HTTP API that was created last, or None before the first deployment.
+    """Return the id of the newest HTTP API, or None before the first deployment.
 
-    It is looked up for each request, so that a restart or a replaced stack needs no one to say which API is served.
+    Each request looks the id up, so a restart or a replaced stack needs no configuration.
     """
     apis = [api for api in apigateway._apis._data.values() if api["protocolType"] == "HTTP"]
     return max(apis, key=lambda api: str(api["createdDate"]))["apiId"] if apis else None
 
 
 def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = newest_http_api) -> App:
-    """An ASGI app that answers on `api_port` as the HTTP API does, and as `app` everywhere else.
+    """Return an ASGI app that responds as the HTTP API on `api_port`, and as `app` on every other port.
 
-    The path is rewritten in process to where MiniStack serves the API's $default stage: no second hop.
+    It rewrites the path to that of the API's $default stage in MiniStack, in the same process.
     """
 
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["server"][1] != api_port:
             await app(scope, receive, send)
             return
         api_id = find_api()
         if api_id is None:
-            await _refuse(send)
+            await _respond_unavailable(send)
             return
         prefix = f"/_aws/execute-api/{api_id}/$default"
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         rewritten = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
         await app(rewritten, receive, send)
 
-    return front
+    return dispatch
 
 
-async def _refuse(send: Send) -> None:
+async def _respond_unavailable(send: Send) -> None:
     body = json.dumps({"message": "No HTTP API is deployed yet"}).encode()
     headers = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
@@ -92,17 +92,17 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    announcing = asyncio.create_task(_announce((port, api_port)))
+    ready_task = asyncio.create_task(_print_ready((port, api_port)))
     try:
         await hypercorn_serve(with_api_port(ministack, api_port), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
     finally:
-        announcing.cancel()
-        lambda_runtime.reset()  # the sandboxes' processes
+        ready_task.cancel()
+        lambda_runtime.reset()  # the processes of the execution environments
         if relay is not None:
             relay.stop()
 
 
-async def _announce(ports: tuple[int, ...]) -> None:
+async def _print_ready(ports: tuple[int, ...]) -> None:
     for port in ports:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A check that the parts of MiniStack which are replaced are those that were read when the replacement was written."""
+"""Check that the functions of MiniStack that this package replaces have not changed."""
 
 import hashlib
 import inspect
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class UpstreamChanged(RuntimeError):
-    """MiniStack's own code is not what the replacement was written for."""
+    """MiniStack's code differs from the version for which the replacement was written."""
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """The first 12 hex digits of the SHA-256 of a function's source."""
+    """Return the first 12 hex digits of the SHA-256 of a function's source."""
     return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
 
 
@@ -20,15 +20,15 @@ def check_sources(relies_on: Mapping[str, tuple[Callable[..., Any], str]]) -> No
     """Compare each function's source with its known fingerprint.
 
     Raises:
-        UpstreamChanged: it names those that differ and says what to do.
+        UpstreamChanged: a source differs. The message names the functions and what to do.
     """
     changed = [
-        f"{name} is now {now}"
-        for name, (function, known) in relies_on.items()
-        if (now := fingerprint(function)) != known
+        f"{name} is now {current}"
+        for name, (function, expected) in relies_on.items()
+        if (current := fingerprint(function)) != expected
     ]
     if changed:
         raise UpstreamChanged(
-            f"ministack {version('ministack')} is not the one that local/aws was written for: {'; '.join(changed)}. "
-            "Read what changed there, adapt what relies on it, then update the fingerprints."
+            f"local/aws was not written for ministack {version('ministack')}: {'; '.join(changed)}. "
+            "Read what changed there, adapt the code that relies on it, then update the fingerprints."
         )

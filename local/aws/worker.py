@@ -1,11 +1,11 @@
-"""The program inside a sandbox: it imports one handler and answers invocations until its standard input closes.
+"""The program of an execution environment: import one handler and run invocations until standard input closes.
 
-Started by `sandboxes.py` with `python -I -S worker.py <response fd>`, so that nothing but the standard library is on
-`sys.path`: a function that forgot to bring a package fails here as it fails on Lambda.
+`sandboxes.py` starts it with `python -I -S worker.py <response fd>`, so that only the standard library is on
+`sys.path`: a function whose package lacks a dependency fails here as it fails on Lambda.
 
-The protocol is one JSON document a line. The first line in is the start message (`path`, `handler`); each later one is
-`{"event", "context"}`. Each line out, on the response descriptor, is `{"result"}` or `{"error"}`. Standard output and
-standard error are left to the function: they are its log.
+Each line of the protocol is a JSON document. The first input line is the start message (`path`, `handler`); each later
+one is `{"event", "context"}`. Each output line, on the response descriptor, is `{"result"}` or `{"error"}`. Standard
+output and standard error are the function's log.
 """
 
 import importlib
@@ -21,7 +21,7 @@ Handler = Callable[[Any, "LambdaContext"], Any]
 
 
 class LambdaContext:
-    """The context object of the Python runtime, as far as AWS documents it."""
+    """The context object of Lambda's Python runtime, with the members that AWS documents."""
 
     client_context: None = None
     identity: None = None
@@ -43,18 +43,18 @@ class LambdaContext:
         sys.stdout.write(str(message))
 
 
-def describe(error: BaseException, request_id: str | None = None) -> dict[str, Any]:
-    """An error as Lambda reports it: Step Functions matches Retry and Catch against `errorType`."""
+def error_report(error: BaseException, request_id: str | None = None) -> dict[str, Any]:
+    """Return an error as Lambda reports it. Step Functions matches Retry and Catch against `errorType`."""
     frames = traceback.format_tb(error.__traceback__)
-    ours = len([frame for frame in frames if __file__ in frame])
+    own_frames = len([frame for frame in frames if __file__ in frame])
     report: dict[str, Any] = {"errorMessage": str(error), "errorType": type(error).__name__}
     if request_id is not None:
         report["requestId"] = request_id
-    return report | {"stackTrace": frames[ours:]}
+    return report | {"stackTrace": frames[own_frames:]}
 
 
-def load(spec: str) -> Handler:
-    """The function named `package.module.name`. Lambda takes slashes between packages too."""
+def load_handler(spec: str) -> Handler:
+    """Import and return the function `package.module.name`. As on Lambda, slashes may separate packages."""
     module_name, _, name = spec.replace("/", ".").rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -67,7 +67,7 @@ def load(spec: str) -> Handler:
 
 
 class ImportModuleError(Exception):
-    """Its package, or one that it needs, is not in the function or its layers."""
+    """The handler's module, or one of its imports, is not in the function or its layers."""
 
 
 class HandlerNotFound(Exception):
@@ -77,8 +77,8 @@ class HandlerNotFound(Exception):
 _RUNTIME_NAMES = {ImportModuleError: "Runtime.ImportModuleError", HandlerNotFound: "Runtime.HandlerNotFound"}
 
 
-def answer(handler: Handler, message: dict[str, Any]) -> str:
-    """Run one invocation and return the line that answers it."""
+def handle_invocation(handler: Handler, message: dict[str, Any]) -> str:
+    """Run one invocation and return the response as a line of JSON."""
     context = message["context"]
     if context["trace_id"]:
         os.environ["_X_AMZN_TRACE_ID"] = context["trace_id"]
@@ -91,7 +91,7 @@ def answer(handler: Handler, message: dict[str, Any]) -> str:
         )
     except Exception as error:
         traceback.print_exc()
-        return json.dumps({"error": describe(error, request_id)})
+        return json.dumps({"error": error_report(error, request_id)})
     try:
         return json.dumps({"result": result})
     except (TypeError, ValueError) as error:
@@ -102,27 +102,27 @@ def answer(handler: Handler, message: dict[str, Any]) -> str:
 def main() -> None:
     responses = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1)
     requests = os.fdopen(os.dup(0), "rb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a handler that reads standard input must not eat the next request
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a handler that reads standard input must not read the next request
 
     start = json.loads(requests.readline())
     sys.path[:0] = start["path"]
     sys.path += start["runtime_path"]
     try:
-        handler = load(start["handler"])
+        handler = load_handler(start["handler"])
     except Exception as error:
         traceback.print_exc()
-        report = describe(error)
+        report = error_report(error)
         report["errorType"] = _RUNTIME_NAMES.get(type(error), report["errorType"])
-        flush(responses, json.dumps({"error": report}))
+        write_response(responses, json.dumps({"error": report}))
         sys.exit(1)
-    flush(responses, json.dumps({"result": "ready"}))
+    write_response(responses, json.dumps({"result": "ready"}))
 
     while line := requests.readline():
-        flush(responses, answer(handler, json.loads(line)))
+        write_response(responses, handle_invocation(handler, json.loads(line)))
 
 
-def flush(responses: Any, line: str) -> None:
-    """Write the answer after the log, so that who reads the answer finds the whole log of the invocation waiting."""
+def write_response(responses: Any, line: str) -> None:
+    """Write the response after the log, so that the whole log is available when the response is read."""
     sys.stdout.flush()
     sys.stderr.flush()
     responses.write(line + "\n")

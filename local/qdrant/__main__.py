@@ -1,4 +1,4 @@
-"""``python -m local.qdrant``: prints ``ready`` once it serves, and stops cleanly on SIGTERM or SIGINT."""
+"""``python -m local.qdrant``: run the server, print ``ready``, and stop cleanly on SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--grpc-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     options = parser.parse_args()
-    # Blocked before any thread starts, so that all inherit it and the wait below is the one to see them.
+    # Block the signals before any thread starts: all threads inherit this, and only sigwait below receives them.
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     server = Server(options.data, options.grpc_port, options.http_port)

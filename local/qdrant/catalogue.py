@@ -1,8 +1,8 @@
-"""Which collections and aliases there are.
+"""The collections and aliases, and how they are stored.
 
-A folder holds a folder per collection, and ``.aliases.json``. What begins with a dot is never a collection:
-``.creating-NAME`` and ``.deleting-NAME`` are collections on their way in or out. A rename is the moment at which a
-collection exists or no longer does, so a kill at any time leaves all of it or nothing, and the next start sweeps.
+A folder holds one folder for each collection, and ``.aliases.json``. Names that begin with a dot are not collections:
+``.creating-NAME`` and ``.deleting-NAME`` are collections that are being created or deleted. A rename creates or deletes
+a collection atomically, so it survives a kill as a whole or not at all. The next start removes the leftovers.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pathlib import Path
 
 from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.collection import Collection
-from local.qdrant.errors import Exists, Invalid, Missing
+from local.qdrant.errors import AlreadyExists, InvalidArgument, NotFound
 from local.qdrant.files import sync_folder, write_json
-from local.qdrant.optimizer import settle
+from local.qdrant.optimizer import optimize_if_due
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 _TICK_SECONDS = 0.1
 
 
 class Catalogue:
-    """All collections under a folder, open. One process at a time: a second raises BlockingIOError."""
+    """All collections of a folder, opened. Only one process can open a folder; a second raises BlockingIOError."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._claim = (folder / ".lock").open("w")
-        fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock_file = (folder / ".lock").open("w")
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._folder = folder
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -43,112 +43,115 @@ class Catalogue:
         }
         aliases = folder / ".aliases.json"
         self._aliases: dict[str, str] = json.loads(aliases.read_text()) if aliases.exists() else {}
-        self._janitor = threading.Thread(target=self._settle, name="optimizer")
-        self._janitor.start()
+        self._optimizer_thread = threading.Thread(target=self._run_optimizer, name="optimizer")
+        self._optimizer_thread.start()
 
     def names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
         return sorted(self._collections)
 
     def aliases(self) -> dict[str, str]:
-        """Alias to collection."""
+        """Return the collection of each alias, sorted by alias."""
         return dict(sorted(self._aliases.items()))
 
     def exists(self, name: str) -> bool:
         return self._aliases.get(name, name) in self._collections
 
     def get(self, name: str) -> Collection:
-        """The collection of that name or alias. Raises Missing."""
+        """Return the collection with this name or alias. Raises NotFound."""
         collection = self._collections.get(self._aliases.get(name, name))
         if collection is None:
-            raise Missing(f"Collection `{name}` doesn't exist!")
+            raise NotFound(f"Collection `{name}` doesn't exist!")
         return collection
 
     def create(self, name: str, config: pb.CollectionConfig) -> None:
-        """Raises Exists where a collection or an alias has the name, Invalid where the name is none."""
+        """Create a collection. Raises AlreadyExists if the name is used, InvalidArgument if it is invalid."""
         with self._lock:
             _check_name(name)
             if name in self._collections:
-                raise Exists(f"Collection `{name}` already exists!")
+                raise AlreadyExists(f"Collection `{name}` already exists!")
             if name in self._aliases:
-                raise Exists(f"Alias with the same name already exists: {name}")
-            fresh = self._folder / f".creating-{name}"
-            fresh.mkdir()
+                raise AlreadyExists(f"Alias with the same name already exists: {name}")
+            new_folder = self._folder / f".creating-{name}"
+            new_folder.mkdir()
             try:
-                Collection.lay(fresh, config)
-                fresh.rename(self._folder / name)
+                Collection.initialize(new_folder, config)
+                new_folder.rename(self._folder / name)
             finally:
-                shutil.rmtree(fresh, ignore_errors=True)
+                shutil.rmtree(new_folder, ignore_errors=True)
             sync_folder(self._folder)
             self._collections[name] = Collection(self._folder / name)
 
     def delete(self, name: str) -> bool:
-        """Drop a collection by its own name, never by an alias, with the aliases that lead to it."""
+        """Delete a collection by its own name, not by an alias, with its aliases. Return whether it existed."""
         with self._lock:
             collection = self._collections.get(name)
             if collection is None:
                 return False
-            kept = {alias: target for alias, target in self._aliases.items() if target != name}
-            if kept != self._aliases:
-                self._keep_aliases(kept)
+            remaining_aliases = {alias: target for alias, target in self._aliases.items() if target != name}
+            if remaining_aliases != self._aliases:
+                self._save_aliases(remaining_aliases)
             del self._collections[name]
             collection.close()
-            leaving = self._folder / f".deleting-{name}-{secrets.token_hex(4)}"
-            (self._folder / name).rename(leaving)
+            deleted_folder = self._folder / f".deleting-{name}-{secrets.token_hex(4)}"
+            (self._folder / name).rename(deleted_folder)
             sync_folder(self._folder)
-            # An optimizer may still write into it: what stays is swept by the next start.
-            shutil.rmtree(leaving, ignore_errors=True)
+            # An optimizer may still write into the folder. The next start removes what remains.
+            shutil.rmtree(deleted_folder, ignore_errors=True)
             return True
 
     def change_aliases(self, actions: Iterable[pb.AliasOperations]) -> None:
-        """All of the actions or none, and no request in between sees some. Raises Missing, Exists, Invalid."""
+        """Apply all of the actions or none, atomically. Raises NotFound, AlreadyExists or InvalidArgument."""
         with self._lock:
             aliases = dict(self._aliases)
             for action in actions:
-                self._change(aliases, action)
-            self._keep_aliases(aliases)
+                self._apply_alias_action(aliases, action)
+            self._save_aliases(aliases)
 
     def close(self) -> None:
-        """Stop optimizing, flush and close every collection. Waits for what is running."""
+        """Stop optimizing, then flush and close every collection. Waits for a running optimization."""
         self._stopping.set()
-        self._janitor.join()
+        self._optimizer_thread.join()
         with self._lock:
             for collection in self._collections.values():
                 collection.close()
-        self._claim.close()
+        self._lock_file.close()
 
-    def _change(self, aliases: dict[str, str], action: pb.AliasOperations) -> None:
+    def _apply_alias_action(self, aliases: dict[str, str], action: pb.AliasOperations) -> None:
         kind = action.WhichOneof("action")
         if kind == "create_alias":
-            wanted = action.create_alias
-            _check_name(wanted.alias_name)
-            if wanted.collection_name not in self._collections:
-                raise Missing(f"Collection `{wanted.collection_name}` doesn't exist!")
-            if wanted.alias_name in self._collections:
-                raise Exists(f"Collection with the same name already exists: {wanted.alias_name}")
-            aliases[wanted.alias_name] = wanted.collection_name
+            request = action.create_alias
+            _check_name(request.alias_name)
+            if request.collection_name not in self._collections:
+                raise NotFound(f"Collection `{request.collection_name}` doesn't exist!")
+            if request.alias_name in self._collections:
+                raise AlreadyExists(f"Collection with the same name already exists: {request.alias_name}")
+            aliases[request.alias_name] = request.collection_name
         elif kind == "rename_alias":
-            wanted = action.rename_alias
-            _check_name(wanted.new_alias_name)
-            if wanted.new_alias_name in self._collections:
-                raise Exists(f"Collection with the same name already exists: {wanted.new_alias_name}")
-            if wanted.old_alias_name not in aliases:
-                raise Missing(f"Alias {wanted.old_alias_name} does not exists!")
-            aliases[wanted.new_alias_name] = aliases.pop(wanted.old_alias_name)
+            request = action.rename_alias
+            _check_name(request.new_alias_name)
+            if request.new_alias_name in self._collections:
+                raise AlreadyExists(f"Collection with the same name already exists: {request.new_alias_name}")
+            if request.old_alias_name not in aliases:
+                raise NotFound(f"Alias {request.old_alias_name} does not exists!")
+            aliases[request.new_alias_name] = aliases.pop(request.old_alias_name)
         elif kind == "delete_alias":
             aliases.pop(action.delete_alias.alias_name, None)
         else:
-            raise Invalid("Malformed AliasOperation: it is empty")
+            raise InvalidArgument("Malformed AliasOperation: it is empty")
 
-    def _keep_aliases(self, aliases: dict[str, str]) -> None:
+    def _save_aliases(self, aliases: dict[str, str]) -> None:
         write_json(self._folder / ".aliases.json", aliases)
         self._aliases = aliases  # one assignment: readers hold no lock
 
-    def _settle(self) -> None:
+    def _run_optimizer(self) -> None:
         while not self._stopping.wait(_TICK_SECONDS):
             for collection in list(self._collections.values()):
-                settle(collection, self._stopping)
+                optimize_if_due(collection, self._stopping)
 
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise Invalid(f"`{name}` is no name for a collection: letters, digits, `_`, `-` and `.`, at most 200")
+        raise InvalidArgument(
+            f"`{name}` is not a valid collection name: use at most 200 letters, digits, `_`, `-` and `.`"
+        )

@@ -1,14 +1,14 @@
-"""What the server refuses, and the gRPC status that says so.
+"""The errors of the server, and their gRPC statuses.
 
 ::
 
-    Refused
-    ├── Invalid       INVALID_ARGUMENT   "Wrong input: …"
-    ├── Missing       NOT_FOUND          "Not found: …"
-    ├── Exists        ALREADY_EXISTS     "Wrong input: …"
-    └── Unsupported   UNIMPLEMENTED      "Not supported by the local Qdrant: …"
+    RequestRefused
+    ├── InvalidArgument   INVALID_ARGUMENT   "Wrong input: …"
+    ├── NotFound          NOT_FOUND          "Not found: …"
+    ├── AlreadyExists     ALREADY_EXISTS     "Wrong input: …"
+    └── Unimplemented     UNIMPLEMENTED      "Not supported by the local Qdrant: …"
 
-The words in front are Qdrant's own: clients read them.
+Clients may read the prefixes, so they are the same as Qdrant's.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import grpc
 logger = logging.getLogger("local.qdrant")
 
 
-class Refused(Exception):
-    """A request the server will not carry out; ``code`` is its gRPC status."""
+class RequestRefused(Exception):
+    """A request failed. ``code`` is its gRPC status."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     prefix: ClassVar[str] = "Service internal error: "
@@ -34,73 +34,73 @@ class Refused(Exception):
         return self.prefix + super().__str__()
 
 
-class Invalid(Refused):
+class InvalidArgument(RequestRefused):
     code = grpc.StatusCode.INVALID_ARGUMENT
     prefix = "Wrong input: "
 
 
-class Missing(Refused):
+class NotFound(RequestRefused):
     code = grpc.StatusCode.NOT_FOUND
     prefix = "Not found: "
 
 
-class Exists(Refused):
+class AlreadyExists(RequestRefused):
     code = grpc.StatusCode.ALREADY_EXISTS
     prefix = "Wrong input: "
 
 
-class Unsupported(Refused):
+class Unimplemented(RequestRefused):
     code = grpc.StatusCode.UNIMPLEMENTED
     prefix = "Not supported by the local Qdrant: "
 
 
-def from_engine(error: Exception) -> Refused:
-    """Name an engine's exception.
+def from_engine(error: Exception) -> RequestRefused:
+    """Convert an exception of the engine.
 
-    The engine raises bare ``Exception`` and ``ValueError``: only the words tell a caller's mistake from its own.
+    The engine raises bare ``Exception`` and ``ValueError``, so only the message shows whether the request was wrong.
     """
-    words = str(error)
-    if words.startswith("No point with id"):
-        return Missing(f"{words} found")
-    if words.startswith(("Service runtime error", "Service internal error")):
-        return Refused(words)
-    return Invalid(words)
+    text = str(error)
+    if text.startswith("No point with id"):
+        return NotFound(f"{text} found")
+    if text.startswith(("Service runtime error", "Service internal error")):
+        return RequestRefused(text)
+    return InvalidArgument(text)
 
 
-def answers[Request, Response](
+def grpc_method[Request, Response](
     method: Callable[[Any, Request], Response],
 ) -> Callable[[Any, Request, grpc.ServicerContext], Response]:
-    """Turn ``method(self, request)`` into a gRPC handler: it times the work and maps what is raised to a status."""
+    """Turn ``method(self, request)`` into a gRPC handler that measures its time and maps errors to statuses."""
 
     @functools.wraps(method)
     def handler(self: Any, request: Request, context: grpc.ServicerContext) -> Response:
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             response: Any = method(self, request)
         except Exception as error:
-            refused = error if isinstance(error, Refused) else from_engine(error)
-            if refused.code is grpc.StatusCode.INTERNAL:
+            refusal = error if isinstance(error, RequestRefused) else from_engine(error)
+            if refusal.code is grpc.StatusCode.INTERNAL:
                 logger.exception("%s failed", method.__name__)
-            context.abort(refused.code, str(refused))
+            context.abort(refusal.code, str(refusal))
             raise
-        response.time = time.perf_counter() - began
+        response.time = time.perf_counter() - started
         return response  # type: ignore[no-any-return]
 
     return handler
 
 
-def rest_unsupported[Api: type](api: Api) -> Api:
-    """Make a servicer's methods that nobody wrote name themselves in their UNIMPLEMENTED."""
+def unimplemented_by_default[Api: type](api: Api) -> Api:
+    """Make the methods that a servicer does not define return UNIMPLEMENTED with their name."""
     generated = api.__bases__[0]
     for name in vars(generated):
         if not name.startswith("_") and name not in vars(api):
-            setattr(api, name, _unsupported(name))
+            setattr(api, name, _unimplemented(name))
     return api
 
 
-def _unsupported(name: str) -> Callable[[Any, Any, grpc.ServicerContext], None]:
+def _unimplemented(name: str) -> Callable[[Any, Any, grpc.ServicerContext], None]:
     def handler(_self: Any, _request: Any, context: grpc.ServicerContext) -> None:
-        refused = Unsupported(name)
-        context.abort(refused.code, str(refused))
+        refusal = Unimplemented(name)
+        context.abort(refusal.code, str(refusal))
 
     return handler

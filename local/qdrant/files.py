@@ -1,4 +1,4 @@
-"""Files that survive a kill: all of a change or nothing."""
+"""Atomic file writes that survive a kill."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file at once: a reader, or a start after a kill, sees the old content or the new."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
+    """Replace a file atomically: a reader, or a start after a kill, sees either the old or the new content."""
+    new_path = path.with_suffix(".new")
+    with new_path.open("w") as file:
         json.dump(content, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    new_path.replace(path)
     sync_folder(path.parent)
 
 

@@ -1,4 +1,4 @@
-"""Qdrant's filters as the engine's: the same tree, other constructors."""
+"""Convert Qdrant's filters to the engine's filters, which have the same structure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import qdrant_edge as edge
 
 from email_sender.adapters.qdrant.wire import pb
-from local.qdrant.errors import Invalid
+from local.qdrant.errors import InvalidArgument
 from local.qdrant.values import ids_from
 
 
 def filter_from(message: pb.Filter) -> edge.Filter:
-    """A filter with no condition matches every point. Raises Invalid for a condition that says nothing."""
+    """Convert a filter; one without conditions matches every point. Raises InvalidArgument for an empty condition."""
     minimum = None
     if message.HasField("min_should"):
-        wanted = message.min_should
-        minimum = edge.MinShould(_conditions(wanted.conditions), wanted.min_count)
+        min_should = message.min_should
+        minimum = edge.MinShould(_conditions(min_should.conditions), min_should.min_count)
     return edge.Filter(
         must=_conditions(message.must) or None,
         should=_conditions(message.should) or None,
@@ -27,25 +27,25 @@ def filter_from(message: pb.Filter) -> edge.Filter:
 
 
 def filter_of(request: Any) -> edge.Filter | None:
-    """The filter of any request that has an optional ``filter``."""
+    """Return the filter of a request with an optional ``filter`` field, or None."""
     return filter_from(request.filter) if request.HasField("filter") else None
 
 
-def both(first: edge.Filter | None, second: edge.Filter | None) -> edge.Filter | None:
-    """Points that pass both."""
+def combine_filters(first: edge.Filter | None, second: edge.Filter | None) -> edge.Filter | None:
+    """Return a filter for points that match both filters; None matches every point."""
     if first is None or second is None:
         return first or second
     return edge.Filter(must=[first, second])
 
 
 def _conditions(conditions: Iterable[pb.Condition]) -> list[Any]:
-    return [_condition(one) for one in conditions]
+    return [_condition(condition) for condition in conditions]
 
 
 def _condition(condition: pb.Condition) -> Any:
     kind = condition.WhichOneof("condition_one_of")
     if kind is None:
-        raise Invalid("Malformed Condition: it is empty")
+        raise InvalidArgument("Malformed Condition: it is empty")
     return _KINDS[kind](getattr(condition, kind))
 
 
@@ -54,20 +54,20 @@ def _field(condition: pb.FieldCondition) -> edge.FieldCondition:
     if condition.HasField("datetime_range"):
         parts["range"] = _datetimes(condition.datetime_range)
     if not parts:
-        raise Invalid(f"Malformed FieldCondition on `{condition.key}`: it is empty")
+        raise InvalidArgument(f"Malformed FieldCondition on `{condition.key}`: it is empty")
     return edge.FieldCondition(condition.key, **parts)
 
 
 def _match(match: pb.Match) -> Any:
     kind = match.WhichOneof("match_value")
     if kind is None:
-        raise Invalid("Malformed Match: it is empty")
+        raise InvalidArgument("Malformed Match: it is empty")
     return _MATCHES[kind](getattr(match, kind))
 
 
 def _boolean(value: bool) -> edge.MatchValue:
-    # qdrant-edge-py 0.9.0 reads Python's bool as the integer it also is, and then matches 1, not true. NumPy's bool is
-    # no integer. It is imported here because it takes longer than the server's start, and few filters need it.
+    # qdrant-edge-py 0.9.0 reads Python's bool as an integer and matches 1, not true. NumPy's bool is not an integer.
+    # NumPy is imported here because its import is slower than the server's start, and few filters need it.
     import numpy as np
 
     return edge.MatchValue(np.bool_(value))  # type: ignore[arg-type]
@@ -108,7 +108,9 @@ _PARTS: dict[str, Callable[[Any], Any]] = {
     "is_null": bool,
     "geo_radius": lambda message: edge.GeoRadius(_geo(message.center), message.radius),
     "geo_bounding_box": lambda message: edge.GeoBoundingBox(_geo(message.top_left), _geo(message.bottom_right)),
-    "geo_polygon": lambda message: edge.GeoPolygon(_line(message.exterior), [_line(one) for one in message.interiors]),
+    "geo_polygon": lambda message: edge.GeoPolygon(
+        _line(message.exterior), [_line(ring) for ring in message.interiors]
+    ),
 }
 
 _MATCHES: dict[str, Callable[[Any], Any]] = {

@@ -1,7 +1,7 @@
-"""``python -m local.qdrant.optimize SHARD``: optimize a closed shard, in a process of its own.
+"""``python -m local.qdrant.optimize SHARD``: optimize a closed shard in a separate process.
 
-The engine holds the interpreter's lock while it builds an index, many seconds for some ten thousand vectors: in the
-server's process no request would be answered meanwhile. Exits with 0 when the shard is optimized, flushed and closed.
+The engine holds Python's interpreter lock while it builds an index, for many seconds with some ten thousand vectors. In
+the server's process, all requests would wait. Exits with 0 once the shard is optimized, flushed and closed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
 def main() -> None:
     if sys.platform == "linux":
-        # A server that was killed sweeps this folder when it starts again; elsewhere this process then fails alone.
+        # Stop with the server, because a restarted server deletes this folder. On other systems the process just fails.
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    os.nice(10)  # whoever is being served goes first
+    os.nice(10)  # requests to the server have priority
     shard = edge.EdgeShard.load(sys.argv[1])
     shard.optimize()
     shard.flush()

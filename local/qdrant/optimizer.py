@@ -1,7 +1,7 @@
-"""When a collection is optimized: after its writes go quiet, or when too many of them pile up.
+"""Optimize collections: after a pause in the writes, or once too many writes wait.
 
-A small collection is optimized where it is, in milliseconds. Once its vectors are worth an index, a copy is optimized
-by another process while the collection goes on serving and writing; then the copy takes over.
+A small collection is optimized in place, in milliseconds. Once its vectors need an index, another process optimizes a
+copy while the collection keeps serving requests; then the copy replaces it.
 """
 
 from __future__ import annotations
@@ -13,61 +13,61 @@ import threading
 import time
 
 from local.qdrant.collection import Collection
-from local.qdrant.errors import Missing
+from local.qdrant.errors import NotFound
 
 logger = logging.getLogger("local.qdrant")
 
 QUIET_SECONDS = 0.5
-"""Writes that pause this long are over."""
+"""A collection is optimized after a pause of this length in its writes."""
 
 BATCH_POINTS = 20_000
-"""Writes that never pause are optimized once this many points, or half of the collection, wait for it."""
+"""Without such a pause, it is optimized once this many points, or half of the collection, wait."""
 
 CHANGED_SHARE = 0.2
-"""An index is built anew once this share of its points was written or deleted, as Qdrant's vacuum does."""
+"""An index is rebuilt once this share of its points has been written or deleted, as Qdrant's vacuum does."""
 
 _POLL_SECONDS = 0.1
 
 
-def settle(collection: Collection, stopping: threading.Event) -> None:
-    """Optimize and flush a collection if it is time, else return at once. Gives up when ``stopping`` is set."""
+def optimize_if_due(collection: Collection, stopping: threading.Event) -> None:
+    """Optimize and flush a collection if that is due, else return at once. Stops early once ``stopping`` is set."""
     try:
-        if _due(collection):
-            _settle(collection, stopping)
+        if _is_due(collection):
+            _optimize(collection, stopping)
             collection.failure = ""
-    except Missing:
-        pass  # it was deleted meanwhile
+    except NotFound:
+        pass  # the collection has been deleted
     except Exception as error:
         logger.exception("collection %s could not be optimized", collection.name)
         collection.failure = str(error)
 
 
-def _due(collection: Collection) -> bool:
-    if not collection.waiting:
+def _is_due(collection: Collection) -> bool:
+    if not collection.waiting_changes:
         return False
     if time.monotonic() - collection.last_write >= QUIET_SECONDS:
         return True
-    return collection.waiting >= max(BATCH_POINTS, collection.points // 2)
+    return collection.waiting_changes >= max(BATCH_POINTS, collection.points // 2)
 
 
-def _settle(collection: Collection, stopping: threading.Event) -> None:
+def _optimize(collection: Collection, stopping: threading.Event) -> None:
     threshold = collection.indexing_threshold_bytes
     if threshold == 0 or collection.vector_bytes() < threshold:
         with collection.reading() as shard:
             shard.optimize()
             shard.flush()
-            collection.waiting = 0
-    elif collection.unindexed_bytes() >= threshold or collection.changed > CHANGED_SHARE * collection.points:
-        _optimize_beside(collection, stopping)
+            collection.waiting_changes = 0
+    elif collection.unindexed_bytes() >= threshold or collection.changed_points > CHANGED_SHARE * collection.points:
+        _optimize_copy(collection, stopping)
     else:
-        # Too little to index: searched as it is, next to the index, as Qdrant does below the threshold.
+        # Too few changes for an index: they are searched without one, as Qdrant does below the threshold.
         with collection.reading() as shard:
             shard.flush()
-            collection.waiting = 0
+            collection.waiting_changes = 0
 
 
-def _optimize_beside(collection: Collection, stopping: threading.Event) -> None:
-    copy = collection.copy()
+def _optimize_copy(collection: Collection, stopping: threading.Event) -> None:
+    copy = collection.copy_shard()
     worker = subprocess.Popen([sys.executable, "-m", "local.qdrant.optimize", str(copy)])
     try:
         while worker.poll() is None:
@@ -75,11 +75,11 @@ def _optimize_beside(collection: Collection, stopping: threading.Event) -> None:
                 worker.kill()
                 worker.wait()
         if worker.returncode != 0 and not stopping.is_set():
-            raise RuntimeError(f"the optimizer ended with {worker.returncode}")
+            raise RuntimeError(f"The optimizer process ended with status {worker.returncode}.")
         if not stopping.is_set():
-            collection.adopt(copy)
+            collection.switch_to_copy(copy)
     except BaseException:
-        collection.abandon(copy)
+        collection.discard_copy(copy)
         raise
     if stopping.is_set():
-        collection.abandon(copy)
+        collection.discard_copy(copy)

@@ -1,4 +1,4 @@
-"""The process: gRPC for the client, HTTP for whoever asks whether it lives."""
+"""The server process: gRPC for clients, HTTP for health checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.catalogue import Catalogue
 from local.qdrant.collections_api import CollectionsApi
-from local.qdrant.errors import rest_unsupported
+from local.qdrant.errors import unimplemented_by_default
 from local.qdrant.points_api import PointsApi
 
 HOST = "127.0.0.1"
@@ -37,7 +37,7 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
                 ("grpc.max_send_message_length", _LARGEST_MESSAGE),
-                ("grpc.so_reuseport", 0),  # or a second server would share the port instead of failing
+                ("grpc.so_reuseport", 0),  # otherwise a second server would share the port
             ],
         )
         pb.add_CollectionsServicer_to_server(CollectionsApi(self._catalogue), self._grpc)
@@ -49,23 +49,23 @@ class Server:
         except RuntimeError as error:
             self._catalogue.close()
             self._http.server_close()
-            raise OSError(f"port {grpc_port} is taken") from error
+            raise OSError(f"Port {grpc_port} is in use.") from error
 
     def start(self) -> None:
         self._grpc.start()
         threading.Thread(target=self._http.serve_forever, name="http", daemon=True).start()
 
     def stop(self) -> None:
-        """Let running requests end, for 5 s at most, then flush and close everything."""
+        """Wait at most 5 s for running requests, then flush and close everything."""
         self._http.shutdown()
         self._http.server_close()
         self._grpc.stop(_GRACE_SECONDS).wait()
         self._catalogue.close()
 
 
-@rest_unsupported
+@unimplemented_by_default
 class _Snapshots(pb.SnapshotsServicer):  # type: ignore[misc]  # generated code has no types
-    """The engine makes none: stop the server and copy its folder."""
+    """Not supported by the engine. Stop the server and copy its folder instead."""
 
 
 class _Health(pb.QdrantServicer):  # type: ignore[misc]  # generated code has no types
@@ -74,22 +74,22 @@ class _Health(pb.QdrantServicer):  # type: ignore[misc]  # generated code has no
 
 
 class _Probes(BaseHTTPRequestHandler):
-    """``/healthz``, ``/readyz``, ``/livez`` and the version at ``/``; the REST API is not here."""
+    """``/healthz``, ``/readyz``, ``/livez``, and the version at ``/``. There is no REST API."""
 
     def do_GET(self) -> None:
         if self.path == "/":
             body = json.dumps({"title": "qdrant - vector search engine", "version": VERSION, "commit": None})
-            self._answer(HTTPStatus.OK, "application/json", body)
+            self._respond(HTTPStatus.OK, "application/json", body)
         elif self.path in {"/healthz", "/livez", "/readyz"}:
-            name = "all shards are ready" if self.path == "/readyz" else f"{self.path[1:]} check passed"
-            self._answer(HTTPStatus.OK, "text/plain", name)
+            text = "all shards are ready" if self.path == "/readyz" else f"{self.path[1:]} check passed"
+            self._respond(HTTPStatus.OK, "text/plain", text)
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", "The local Qdrant speaks gRPC only")
+            self._respond(HTTPStatus.NOT_FOUND, "text/plain", "The local Qdrant supports only gRPC")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: probes come every few seconds."""
+        """Log nothing, because probes arrive every few seconds."""
 
-    def _answer(self, status: HTTPStatus, kind: str, body: str) -> None:
+    def _respond(self, status: HTTPStatus, kind: str, body: str) -> None:
         content = body.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)

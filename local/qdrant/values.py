@@ -1,4 +1,4 @@
-"""Payloads, ids and vectors: protobuf on one side, the engine's plain Python on the other."""
+"""Convert payloads, ids and vectors between protobuf and the engine's plain Python values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
-from email_sender.adapters.qdrant.packing import payload_to
+from email_sender.adapters.qdrant.packing import pack_payload
 from email_sender.adapters.qdrant.wire import pb
-from local.qdrant.errors import Invalid, Unsupported
+from local.qdrant.errors import InvalidArgument, Unimplemented
 
 type PointId = int | str | UUID
 type Vector = list[float] | list[list[float]] | edge.SparseVector
@@ -22,25 +22,25 @@ _FLOAT_BYTES = 4
 
 
 def payload_from(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
-    """A payload as plain Python: None, bool, int, float, str, list and dict."""
-    return {key: _python(value) for key, value in fields.items()}
+    """Return a payload as plain Python: None, bool, int, float, str, list and dict."""
+    return {key: _to_python(value) for key, value in fields.items()}
 
 
-def _python(value: pb.Value) -> Any:
+def _to_python(value: pb.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
     if kind == "struct_value":
         return payload_from(value.struct_value.fields)
     if kind == "list_value":
-        return [_python(item) for item in value.list_value.values]
+        return [_to_python(item) for item in value.list_value.values]
     if kind == "double_value" and not math.isfinite(value.double_value):
-        raise Invalid("a payload cannot hold NaN or infinity")
+        raise InvalidArgument("A payload cannot contain NaN or infinity")
     return getattr(value, kind)
 
 
 def id_from(point_id: pb.PointId) -> PointId:
-    """A number, or a UUID in canonical text. Raises Invalid for an empty id or text that is no UUID."""
+    """Return a number, or a UUID as canonical text. Raises InvalidArgument for an empty id or invalid UUID."""
     kind = point_id.WhichOneof("point_id_options")
     if kind == "num":
         return int(point_id.num)
@@ -48,8 +48,8 @@ def id_from(point_id: pb.PointId) -> PointId:
         try:
             return str(UUID(point_id.uuid))
         except ValueError:
-            raise Invalid(f"Unable to parse UUID: {point_id.uuid}") from None
-    raise Invalid("Malformed PointId: it is empty")
+            raise InvalidArgument(f"Unable to parse UUID: {point_id.uuid}") from None
+    raise InvalidArgument("Malformed PointId: it is empty")
 
 
 def id_to(point_id: PointId) -> pb.PointId:
@@ -57,13 +57,13 @@ def id_to(point_id: PointId) -> pb.PointId:
 
 
 def ids_from(ids: Iterable[pb.PointId]) -> list[PointId]:
-    return [id_from(one) for one in ids]
+    return [id_from(point_id) for point_id in ids]
 
 
-def dense(vector: pb.DenseVector) -> list[float]:
-    """Floats as a list, the engine's fast way in. Raises Invalid for NaN and infinity."""
-    # A message's bytes end with its floats, little-endian as in memory: read there they cost half of what iterating
-    # over the repeated field does, and vectors are most of what this process decodes.
+def dense_floats(vector: pb.DenseVector) -> list[float]:
+    """Return the floats as a list, which the engine reads fastest. Raises InvalidArgument for NaN and infinity."""
+    # A message's bytes end with its floats, little-endian as in memory. Reading them there takes half the time of
+    # iterating over the repeated field, and vectors are most of what this process decodes.
     count = len(vector.data)
     packed = array("f", vector.SerializeToString()[-_FLOAT_BYTES * count :] if count else b"")
     if sys.byteorder == "big":
@@ -72,22 +72,22 @@ def dense(vector: pb.DenseVector) -> list[float]:
 
 
 def _finite(floats: list[float]) -> list[float]:
-    # The sum of finite 32-bit floats cannot overflow a double, so one look at it stands for a look at each.
+    # The sum of finite 32-bit floats cannot overflow a double, so checking the sum checks every float.
     if not math.isfinite(sum(floats)):
-        raise Invalid("a vector cannot hold NaN or infinity")
+        raise InvalidArgument("A vector cannot contain NaN or infinity")
     return floats
 
 
 def vector_from(vector: Any) -> Vector:
-    """Read ``Vector`` or ``VectorInput``, in the current fields or the deprecated ``data``, ``indices``."""
+    """Read a ``Vector`` or ``VectorInput`` from its current fields or the deprecated ``data`` and ``indices``."""
     for kind in ("dense", "sparse", "multi_dense"):
         if vector.HasField(kind):
-            return _known(vector, kind)
+            return _current_vector(vector, kind)
     for kind in ("document", "image", "object"):
         if vector.HasField(kind):
-            raise Unsupported(f"inference of a vector from {kind}")
+            raise Unimplemented(f"inference of a vector from {kind}")
     if isinstance(vector, pb.VectorInput):
-        raise Invalid("the query names no vector")
+        raise InvalidArgument("The query has no vector")
     if vector.HasField("indices"):
         return edge.SparseVector(list(vector.indices.data), _finite(list(vector.data)))
     if vector.HasField("vectors_count"):
@@ -95,23 +95,23 @@ def vector_from(vector: Any) -> Vector:
     return _finite(list(vector.data))
 
 
-def _known(vector: Any, kind: str) -> Vector:
+def _current_vector(vector: Any, kind: str) -> Vector:
     if kind == "dense":
-        return dense(vector.dense)
+        return dense_floats(vector.dense)
     if kind == "sparse":
         return edge.SparseVector(list(vector.sparse.indices), _finite(list(vector.sparse.values)))
-    return [dense(one) for one in vector.multi_dense.vectors]
+    return [dense_floats(row) for row in vector.multi_dense.vectors]
 
 
 def _rows(flat: list[float], count: int) -> list[list[float]]:
     if count == 0 or len(flat) % count:
-        raise Invalid(f"{len(flat)} floats do not make {count} vectors")
+        raise InvalidArgument(f"{len(flat)} floats do not make {count} vectors")
     width = len(flat) // count
     return [flat[start : start + width] for start in range(0, len(flat), width)]
 
 
 def vectors_from(vectors: pb.Vectors) -> dict[str, Vector]:
-    """A point's vectors by name; the unnamed one is ``""``."""
+    """Return a point's vectors by name; the unnamed vector is ``""``."""
     if vectors.WhichOneof("vectors_options") == "vectors":
         return {name: vector_from(vector) for name, vector in vectors.vectors.vectors.items()}
     if vectors.HasField("vector"):
@@ -120,12 +120,12 @@ def vectors_from(vectors: pb.Vectors) -> dict[str, Vector]:
 
 
 def vectors_to(vectors: Any) -> pb.VectorsOutput | None:
-    """What the engine returns: None, the unnamed vector, or a dict by name."""
+    """Convert the engine's vectors: None, the unnamed vector, or a dict by name."""
     if vectors is None:
         return None
     if isinstance(vectors, dict):
-        named = {name: _output(vector) for name, vector in vectors.items()}
-        return pb.VectorsOutput(vectors=pb.NamedVectorsOutput(vectors=named))
+        vectors_by_name = {name: _output(vector) for name, vector in vectors.items()}
+        return pb.VectorsOutput(vectors=pb.NamedVectorsOutput(vectors=vectors_by_name))
     return pb.VectorsOutput(vector=_output(vectors))
 
 
@@ -139,7 +139,7 @@ def _output(vector: Any) -> pb.VectorOutput:
 
 
 def with_payload(selector: pb.WithPayloadSelector) -> Any:
-    """The engine's selector. An absent one means no payload, as in Qdrant's gRPC."""
+    """Return the engine's selector. Without a selector there is no payload, as in Qdrant's gRPC."""
     kind = selector.WhichOneof("selector_options")
     if kind == "include":
         return edge.PayloadSelector.Include(list(selector.include.fields))
@@ -160,26 +160,26 @@ def order_value(value: float | None) -> pb.OrderValue | None:
     return pb.OrderValue(int=value) if isinstance(value, int) else pb.OrderValue(float=value)
 
 
-def scored(point: edge.ScoredPoint) -> pb.ScoredPoint:
-    return scored_of(point, point)
+def scored_point(point: edge.ScoredPoint) -> pb.ScoredPoint:
+    return scored_point_with(point, point)
 
 
-def scored_of(point: edge.ScoredPoint, stored: edge.ScoredPoint | edge.Record) -> pb.ScoredPoint:
-    """A hit with the payload and the vectors of ``stored``, which may have been read apart."""
+def scored_point_with(point: edge.ScoredPoint, record: edge.ScoredPoint | edge.Record) -> pb.ScoredPoint:
+    """Return a hit with the payload and the vectors of ``record``, which may be the result of another read."""
     return pb.ScoredPoint(
         id=id_to(point.id),
-        payload=payload_to(stored.payload or {}),
+        payload=pack_payload(record.payload or {}),
         score=point.score,
         version=point.version,
-        vectors=vectors_to(stored.vector),
+        vectors=vectors_to(record.vector),
         order_value=order_value(point.order_value),
     )
 
 
-def retrieved(record: edge.Record) -> pb.RetrievedPoint:
+def retrieved_point(record: edge.Record) -> pb.RetrievedPoint:
     return pb.RetrievedPoint(
         id=id_to(record.id),
-        payload=payload_to(record.payload or {}),
+        payload=pack_payload(record.payload or {}),
         vectors=vectors_to(record.vector),
         order_value=order_value(record.order_value),
     )

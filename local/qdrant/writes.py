@@ -1,7 +1,7 @@
-"""Writes as the engine's operations.
+"""Convert writes to the engine's operations.
 
-Each function takes a request of the ``Points`` service or its twin inside ``UpdateBatch``: they name their fields
-alike. It returns the engine's operation and about how many points that touches.
+Each function accepts a request of the ``Points`` service or the matching operation of ``UpdateBatch``, which has the
+same field names. It returns the engine's operation and about how many points it changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import qdrant_edge as edge
 
 from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.collection import Collection
-from local.qdrant.errors import Invalid
+from local.qdrant.errors import InvalidArgument
 from local.qdrant.filters import filter_from
 from local.qdrant.values import PointId, Vector, id_from, ids_from, payload_from, vectors_from
 
@@ -31,61 +31,65 @@ def upsert(collection: Collection, message: Any) -> Write:
         edge.Point(id_from(point.id), _vectors(collection, point), payload_from(point.payload))
         for point in message.points
     ]
-    only = filter_from(message.update_filter) if message.HasField("update_filter") else None
-    return edge.UpdateOperation.upsert_points(points, only, _MODES[message.update_mode]), len(points)
+    update_filter = filter_from(message.update_filter) if message.HasField("update_filter") else None
+    return edge.UpdateOperation.upsert_points(points, update_filter, _MODES[message.update_mode]), len(points)
 
 
 def update_vectors(collection: Collection, message: Any) -> Write:
     points = [edge.PointVectors(id_from(point.id), _vectors(collection, point)) for point in message.points]
-    only = filter_from(message.update_filter) if message.HasField("update_filter") else None
-    return edge.UpdateOperation.update_vectors(points, only), len(points)
+    update_filter = filter_from(message.update_filter) if message.HasField("update_filter") else None
+    return edge.UpdateOperation.update_vectors(points, update_filter), len(points)
 
 
 def delete_vectors(_collection: Collection, message: Any) -> Write:
     names = list(message.vectors.names)
-    return _selected(
+    return _by_selector(
         message.points_selector,
         lambda ids: edge.UpdateOperation.delete_vectors(ids, names),
-        lambda chosen: edge.UpdateOperation.delete_vectors_by_filter(chosen, names),
+        lambda condition: edge.UpdateOperation.delete_vectors_by_filter(condition, names),
     )
 
 
 def delete(_collection: Collection, message: Any) -> Write:
-    return _selected(message.points, edge.UpdateOperation.delete_points, edge.UpdateOperation.delete_points_by_filter)
+    return _by_selector(
+        message.points, edge.UpdateOperation.delete_points, edge.UpdateOperation.delete_points_by_filter
+    )
 
 
 def set_payload(_collection: Collection, message: Any) -> Write:
-    payload, key = payload_from(message.payload), _key(message)
-    return _selected(
+    payload, key = payload_from(message.payload), _payload_key(message)
+    return _by_selector(
         message.points_selector,
         lambda ids: edge.UpdateOperation.set_payload(ids, payload, key),
-        lambda chosen: edge.UpdateOperation.set_payload_by_filter(chosen, payload, key),
+        lambda condition: edge.UpdateOperation.set_payload_by_filter(condition, payload, key),
     )
 
 
 def overwrite_payload(_collection: Collection, message: Any) -> Write:
-    payload, key = payload_from(message.payload), _key(message)
-    return _selected(
+    payload, key = payload_from(message.payload), _payload_key(message)
+    return _by_selector(
         message.points_selector,
         lambda ids: edge.UpdateOperation.overwrite_payload(ids, payload, key),
-        lambda chosen: edge.UpdateOperation.overwrite_payload_by_filter(chosen, payload, key),
+        lambda condition: edge.UpdateOperation.overwrite_payload_by_filter(condition, payload, key),
     )
 
 
 def delete_payload(_collection: Collection, message: Any) -> Write:
     keys = list(message.keys)
-    return _selected(
+    return _by_selector(
         message.points_selector,
         lambda ids: edge.UpdateOperation.delete_payload(ids, keys),
-        lambda chosen: edge.UpdateOperation.delete_payload_by_filter(chosen, keys),
+        lambda condition: edge.UpdateOperation.delete_payload_by_filter(condition, keys),
     )
 
 
 def clear_payload(_collection: Collection, message: Any) -> Write:
-    return _selected(message.points, edge.UpdateOperation.clear_payload, edge.UpdateOperation.clear_payload_by_filter)
+    return _by_selector(
+        message.points, edge.UpdateOperation.clear_payload, edge.UpdateOperation.clear_payload_by_filter
+    )
 
 
-BATCHED: dict[str, Callable[[Collection, Any], Write]] = {
+BATCH_OPERATIONS: dict[str, Callable[[Collection, Any], Write]] = {
     "upsert": upsert,
     "update_vectors": update_vectors,
     "delete_vectors": delete_vectors,
@@ -95,20 +99,20 @@ BATCHED: dict[str, Callable[[Collection, Any], Write]] = {
     "delete_payload": delete_payload,
     "clear_payload": clear_payload,
 }
-"""The operations of ``UpdateBatch`` by their field's name."""
+"""The operations of ``UpdateBatch`` by field name."""
 
 
 def _vectors(collection: Collection, point: Any) -> Any:
-    vectors: dict[str, Vector] = collection.checked(vectors_from(point.vectors))
-    # The engine wants the unnamed vector bare.
+    vectors: dict[str, Vector] = collection.check_vectors(vectors_from(point.vectors))
+    # The engine expects the unnamed vector without a dict.
     return vectors[""] if "" in vectors and len(vectors) == 1 else vectors
 
 
-def _key(message: Any) -> str | None:
+def _payload_key(message: Any) -> str | None:
     return message.key if message.HasField("key") else None
 
 
-def _selected(
+def _by_selector(
     selector: pb.PointsSelector,
     by_ids: Callable[[list[PointId]], edge.UpdateOperation],
     by_filter: Callable[[edge.Filter], edge.UpdateOperation],
@@ -119,4 +123,4 @@ def _selected(
         return by_ids(ids), len(ids)
     if kind == "filter":
         return by_filter(filter_from(selector.filter)), 1
-    raise Invalid("PointsSelector is missing: name points or a filter")
+    raise InvalidArgument("PointsSelector is missing: set points or a filter")

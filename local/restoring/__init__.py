@@ -1,12 +1,12 @@
-"""A backup into an empty local cloud (docs/guides/backups.md).
+"""Restore a backup into an empty local cloud (docs/guides/backups.md).
 
-- ``files``: a backup in a folder; fetched from a bucket, and verified before anything is written.
-- ``keys``: what the tenants' data keys are wrapped by, there and here.
+- ``files``: the backup in a folder, fetched from a bucket, and verified before anything is written.
+- ``keys``: the keys that wrap the tenants' data keys, in the backup and in this local cloud.
 - ``tables``: the database.
 - ``points``: the collections.
-- ``restore``: all of it, in a folder aside that takes its place at the end.
+- ``restore``: the whole restore, in a temporary folder that is moved into place at the end.
 """
 
 
 class NotRestorable(RuntimeError):
-    """The backup cannot be restored, or not here; the message says why. Nothing was changed."""
+    """The backup cannot be restored in this local cloud. The message says why. Nothing was changed."""

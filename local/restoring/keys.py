@@ -1,4 +1,4 @@
-"""What the tenants' data keys are wrapped by: never in a backup, and asked for before anything is taken over."""
+"""The keys that wrap the tenants' data keys. They are never in a backup and are needed before a restore."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,43 +9,45 @@ from email_sender.security.ports import KeyWrapper
 from local.layout import Layout
 from local.restoring import NotRestorable
 
-# A tenant's wrapped data key, under the wrapping key of this local cloud.
+# Returns a tenant's wrapped data key, wrapped by the key of this local cloud.
 type Rewrap = Callable[[UUID, bytes], bytes]
 
 
-def rewrapping(layout: Layout, key: str | None) -> Rewrap:
-    """`key` is a wrapping key's file, or `kms:<ARN>`; None: that of this local cloud.
+def rewrap_function(layout: Layout, key: str | None) -> Rewrap:
+    """Return a function that rewraps data keys with the key of this local cloud.
+
+    `key` is the file of the backup's wrapping key, or `kms:<ARN>`, or None for the key of this local cloud.
 
     Raises:
-        NotRestorable: there is none. The function returned raises it where the key is another.
+        NotRestorable: the key does not exist. The returned function raises it if the key does not fit.
     """
     from email_sender.adapters.key_wrappers import FileKeyWrapper
 
     if key is None and not layout.key_file.is_file():
         raise NotRestorable(
-            "The tenants' data keys are wrapped by a key that is not in the backup, and there is none in "
+            "The backup does not contain the key that wraps the tenants' data keys, and there is no key at "
             f"{layout.key_file}: put that key there, or name it (KEY=<file> or KEY=kms:<ARN>)."
         )
-    before = _wrapper(key or str(layout.key_file))
-    here = FileKeyWrapper(layout.key_file)
+    source_wrapper = _key_wrapper(key or str(layout.key_file))
+    local_wrapper = FileKeyWrapper(layout.key_file)
 
     def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
         try:
-            plain = before.unwrap(tenant_id, wrapped)
+            data_key = source_wrapper.unwrap(tenant_id, wrapped)
         except (DomainError, ValueError) as error:
             raise NotRestorable(
-                f"The data keys of tenant {tenant_id} are wrapped by another key than {key or layout.key_file}: "
-                "what they encrypt could not be read."
+                f"The data keys of tenant {tenant_id} are wrapped by another key than {key or layout.key_file}. "
+                "Name the right key with KEY=<file> or KEY=kms:<ARN>."
             ) from error
         if key is None:
             return wrapped
         layout.wrapping_key()
-        return here.wrap(tenant_id, plain)
+        return local_wrapper.wrap(tenant_id, data_key)
 
     return rewrap
 
 
-def _wrapper(key: str) -> KeyWrapper:
+def _key_wrapper(key: str) -> KeyWrapper:
     from email_sender.adapters.key_wrappers import FileKeyWrapper, KmsKeyWrapper
 
     kind, _, arn = key.partition(":")
@@ -54,5 +56,5 @@ def _wrapper(key: str) -> KeyWrapper:
 
         return KmsKeyWrapper(boto3.client("kms", region_name=arn.split(":")[3]), arn)
     if not Path(key).is_file():
-        raise NotRestorable(f"There is no wrapping key {key}.")
+        raise NotRestorable(f"There is no wrapping key at {key}.")
     return FileKeyWrapper(Path(key))

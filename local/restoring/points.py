@@ -1,93 +1,120 @@
-"""The collections of a backup, into an engine that is empty."""
+"""Restore the collections of a backup into an empty engine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from email_sender.adapters.embeddings import WordLlamaEmbedder
 from email_sender.adapters.qdrant.channel import Channel
-from email_sender.adapters.qdrant.copying import QdrantCopying
+from email_sender.adapters.qdrant.copying import QdrantCollections
 from email_sender.adapters.qdrant.settings import Placement
 from email_sender.backups.model import CollectionDump
-from email_sender.vectors.job_model import PartDone
-from email_sender.vectors.jobs import ARCHIVED, total
-from email_sender.vectors.model import collections
-from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import PARTS, Convert, Stored, Texts, Transfer, embed_again, keep_vectors
+from email_sender.vectors.job_model import PartProgress
+from email_sender.vectors.jobs import ARCHIVE_COLLECTION, total_progress
+from email_sender.vectors.model import build_collections
+from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.transfer import (
+    PART_COUNT,
+    Converter,
+    PointTexts,
+    StoredPoint,
+    Transfer,
+    embed_again,
+    keep_vectors,
+)
 from local.restoring import NotRestorable
-from local.restoring.files import BackupFolder, PointsOfFolder, Report
+from local.restoring.files import BackupFolder, BackupPointSource, Report
 
-# The local cloud's.
+# The embedding model of the local cloud.
 _MODEL = WordLlamaEmbedder()
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """What a collection becomes here. `left` are points that cannot be made, since their text is not stored."""
+class _Conversion:
+    """How to restore a collection. `points_without_text` returns ids that cannot be embedded: no text is stored."""
 
-    served: Served
-    convert: Convert
-    left: Callable[[Sequence[Stored]], frozenset[str]] = lambda _points: frozenset()
+    collection: ServedCollection
+    convert: Converter
+    points_without_text: Callable[[Sequence[StoredPoint]], frozenset[str]] = lambda _points: frozenset()
 
 
 def load(
-    channel: Channel, folder: BackupFolder, dumped: Mapping[str, CollectionDump], archive: Texts, report: Report
-) -> list[Served]:
-    """Each collection under the engine's name that it had. Returns what is served now.
+    channel: Channel,
+    folder: BackupFolder,
+    collection_dumps: Mapping[str, CollectionDump],
+    archive: PointTexts,
+    report: Report,
+) -> list[ServedCollection]:
+    """Restore each collection under its former name in the engine. Return the served collections.
 
-    Messages that were embedded by a model that is not here are embedded anew, from `archive`; of another collection the
-    vectors stay, and texts are not embedded for it any more.
+    If the local cloud lacks the model of the message collection, its texts from `archive` are embedded again. Another
+    collection with a missing model keeps its vectors, but no longer embeds texts.
 
     Raises:
-        NotRestorable: what the engine has then is not what the manifest says.
+        NotRestorable: the restored points do not match the manifest.
     """
-    ways = {name: _way(each.served, archive) for name, each in dumped.items()}
-    models = {name: (each.served.model, each.served.size) for name, each in ways.items() if each.served.model}
-    engine = QdrantCopying(lambda: channel, collections(models), Placement())
-    for name, way in ways.items():
-        left = _load(engine, folder, dumped[name], way)
-        anew = "" if way.served == dumped[name].served else f", as of the model {way.served.model}"
-        report(f"restored: {dumped[name].points - left} points of {name}{anew}")
-        if left:
-            report(f"left out: {left} points of {name}, whose messages were not there yet")
-    return [each.served for each in ways.values()]
-
-
-def _way(served: Served, archive: Texts) -> _Way:
-    if served.model in (None, _MODEL.model):
-        return _Way(served, keep_vectors(served))
-    if served.name != ARCHIVED:
-        kept = replace(served, model=None, lexical=False)
-        return _Way(kept, keep_vectors(kept))
-    anew = replace(served, model=_MODEL.model, size=_MODEL.size, lexical=True)
-
-    def left(points: Sequence[Stored]) -> frozenset[str]:
-        return frozenset(each.id for each in points) - archive.of(points).keys()
-
-    return _Way(anew, embed_again(anew, _MODEL, archive), left)
-
-
-def _load(engine: QdrantCopying, folder: BackupFolder, dumped: CollectionDump, way: _Way) -> int:
-    """How many points were left out."""
-    engine.make(way.served)
-    target = engine.points(way.served.stored_as)
-    transfer = Transfer(PointsOfFolder(folder, list(dumped.objects)), target, way.convert, way.served)
-    written = _all_parts(transfer.copy)
-    compared = _all_parts(lambda done: transfer.compare(done, way.left))
-    left = written.failed if way.served != dumped.served else 0
-    found = (written.points, compared.points, target.count(), compared.failed)
-    if found != (dumped.points - left, dumped.points, dumped.points - left, 0):
-        raise NotRestorable(
-            f"{dumped.served.name}: {found[2]} points are there of {dumped.points}; {written.reason or compared.reason}"
+    conversions = {
+        name: _conversion_for(collection_dump.served, archive) for name, collection_dump in collection_dumps.items()
+    }
+    models = {
+        name: (conversion.collection.model, conversion.collection.size)
+        for name, conversion in conversions.items()
+        if conversion.collection.model
+    }
+    engine = QdrantCollections(lambda: channel, build_collections(models), Placement())
+    for name, conversion in conversions.items():
+        left_out = _load(engine, folder, collection_dumps[name], conversion)
+        model_note = (
+            ""
+            if conversion.collection == collection_dumps[name].served
+            else f", now with the model {conversion.collection.model}"
         )
-    engine.alias(way.served)
-    return left
+        report(f"Restored {collection_dumps[name].points - left_out} points of {name}{model_note}")
+        if left_out:
+            report(f"Left out {left_out} points of {name}: the backup has no text for them")
+    return [conversion.collection for conversion in conversions.values()]
 
 
-def _all_parts(work: Callable[[PartDone], PartDone]) -> PartDone:
+def _conversion_for(collection: ServedCollection, archive: PointTexts) -> _Conversion:
+    if collection.model in (None, _MODEL.model):
+        return _Conversion(collection, keep_vectors(collection))
+    if collection.name != ARCHIVE_COLLECTION:
+        without_model = replace(collection, model=None, lexical=False)
+        return _Conversion(without_model, keep_vectors(without_model))
+    reembedded = replace(collection, model=_MODEL.model, size=_MODEL.size, lexical=True)
+
+    def points_without_text(points: Sequence[StoredPoint]) -> frozenset[str]:
+        return frozenset(point.id for point in points) - archive.texts_of(points).keys()
+
+    return _Conversion(reembedded, embed_again(reembedded, _MODEL, archive), points_without_text)
+
+
+def _load(
+    engine: QdrantCollections, folder: BackupFolder, collection_dump: CollectionDump, conversion: _Conversion
+) -> int:
+    """Restore one collection. Return how many points were left out."""
+    engine.create_if_missing(conversion.collection)
+    target = engine.points(conversion.collection.stored_as)
+    transfer = Transfer(
+        BackupPointSource(folder, list(collection_dump.objects)), target, conversion.convert, conversion.collection
+    )
+    written = _all_parts(transfer.copy)
+    compared = _all_parts(lambda part: transfer.compare(part, conversion.points_without_text))
+    left_out = written.failed if conversion.collection != collection_dump.served else 0
+    counts = (written.points, compared.points, target.count(), compared.failed)
+    if counts != (collection_dump.points - left_out, collection_dump.points, collection_dump.points - left_out, 0):
+        raise NotRestorable(
+            f"{collection_dump.served.name} has {counts[2]} of {collection_dump.points} points: "
+            f"{written.reason or compared.reason}"
+        )
+    engine.alias(conversion.collection)
+    return left_out
+
+
+def _all_parts(work: Callable[[PartProgress], PartProgress]) -> PartProgress:
     parts = []
-    for ordinal in range(PARTS):
-        done = PartDone(ordinal)
-        while not done.done:
-            done = work(done)
-        parts.append(done)
-    return total(parts)
+    for ordinal in range(PART_COUNT):
+        part = PartProgress(ordinal)
+        while not part.done:
+            part = work(part)
+        parts.append(part)
+    return total_progress(parts)

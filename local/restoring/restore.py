@@ -1,4 +1,4 @@
-"""A backup into an empty `.local`: made in a folder aside, and put in its place when all of it is there."""
+"""Restore a backup into an empty `.local`: in a temporary folder, which is moved into place at the end."""
 
 import shutil
 import time
@@ -17,62 +17,64 @@ from email_sender.adapters.vault import PostgresVault
 from email_sender.backups.model import Manifest
 from local.database import DATABASE
 from local.layout import PORTS, Layout
-from local.ports import HOST, pick
+from local.ports import HOST, pick_port
 from local.postgres import Postgres
 from local.processes import Supervisor
 from local.qdrant.spec import qdrant_spec
 from local.restoring import NotRestorable, points, tables
 from local.restoring.files import BackupFolder, Report, fetch
-from local.restoring.keys import rewrapping
+from local.restoring.keys import rewrap_function
 
-# What facts lie in. The engine's first: where it alone is in its place, the next restore says that it is there.
+# The folders with data. The engine's is moved first: if only that succeeded, the next restore reports its data.
 _PARTS = ("qdrant", "postgres")
 
 
 def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Manifest:
-    """`backup` is a folder or s3://…; `key` as for keys.rewrapping. Returns what was restored.
+    """Restore a backup and return its manifest.
+
+    `backup` is a folder or s3://<bucket>/<backup>; `key` is the same as for keys.rewrap_function.
 
     Raises:
-        NotRestorable: it was not, and nothing has changed.
+        NotRestorable: the backup was not restored, and nothing has changed.
     """
     for part in _PARTS:
         if layout.directory(part).exists():
             raise NotRestorable(
-                f"There is data in {layout.directory(part)}: a backup is restored into an empty local cloud. Stop it "
-                f"and move {layout.home} away, but keep {layout.key_file}."
+                f"There is data in {layout.directory(part)}, but a restore needs an empty local cloud. Stop the local "
+                f"cloud and move {layout.home} away, but keep {layout.key_file}."
             )
-    aside = Layout(layout.home / "restoring")
-    # Left by one that was killed.
-    shutil.rmtree(aside.home, ignore_errors=True)
-    aside.home.mkdir(parents=True)
+    staging = Layout(layout.home / "restoring")
+    # A restore that was killed may have left this folder.
+    shutil.rmtree(staging.home, ignore_errors=True)
+    staging.home.mkdir(parents=True)
     try:
-        folder = BackupFolder(_path_of(backup, aside.home / "backup", report))
-        rewrap = rewrapping(layout, key)
-        manifest = folder.verified(report)
-        with _timed("all of it", report), Supervisor() as supervisor:
-            server = Postgres(aside.directory("postgres"), pick("postgres", PORTS["postgres"], report))
+        folder = BackupFolder(_path_of(backup, staging.home / "backup", report))
+        rewrap = rewrap_function(layout, key)
+        manifest = folder.verify(report)
+        with _timed("Restored everything", report), Supervisor() as supervisor:
+            server = Postgres(staging.directory("postgres"), pick_port("postgres", PORTS["postgres"], report))
             server.prepare()
             url = f"{server.url(DATABASE)}?options=-csearch_path%3Demail_sender"
             supervisor.start(server.spec())
             with psycopg.connect(server.url(), autocommit=True) as conn:
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
             tables.load(url, folder, manifest.database, rewrap, report)
-            grpc_port = pick("qdrant-grpc", PORTS["qdrant-grpc"], report)
-            http_port = pick("qdrant", PORTS["qdrant"], report, [grpc_port])
-            log = aside.home / "qdrant.log"
-            supervisor.start(qdrant_spec(aside.directory("qdrant"), log, grpc_port, http_port))
+            grpc_port = pick_port("qdrant-grpc", PORTS["qdrant-grpc"], report)
+            http_port = pick_port("qdrant", PORTS["qdrant"], report, [grpc_port])
+            log = staging.home / "qdrant.log"
+            supervisor.start(qdrant_spec(staging.directory("qdrant"), log, grpc_port, http_port))
             with (
                 closing(Channel(Address(HOST, grpc_port, tls=False))) as channel,
-                closing(Database(lambda: url)) as own,
+                closing(Database(lambda: url)) as database,
             ):
-                archive = ArchiveTexts(own, PostgresVault(own, FileKeyWrapper(layout.key_file)))
-                served = points.load(channel, folder, manifest.collections, archive, report)
-            tables.serve(url, served)
+                archive = ArchiveTexts(database, PostgresVault(database, FileKeyWrapper(layout.key_file)))
+                served_collections = points.load(channel, folder, manifest.collections, archive, report)
+            tables.update_served_collections(url, served_collections)
         for part in _PARTS:
-            aside.directory(part).rename(layout.directory(part))
+            staging.directory(part).rename(layout.directory(part))
         return manifest
     finally:
-        shutil.rmtree(aside.home, ignore_errors=True)
+        shutil.rmtree(staging.home, ignore_errors=True)
 
 
 def _path_of(backup: str, into: Path, report: Report) -> Path:
@@ -84,7 +86,7 @@ def _path_of(backup: str, into: Path, report: Report) -> Path:
 
 
 @contextmanager
-def _timed(what: str, report: Report) -> Iterator[None]:
+def _timed(task: str, report: Report) -> Iterator[None]:
     started = time.perf_counter()
     yield
-    report(f"{what}: {time.perf_counter() - started:.1f} s")
+    report(f"{task} in {time.perf_counter() - started:.1f} s")

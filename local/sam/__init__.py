@@ -1,15 +1,15 @@
-"""`make test-sam`: the sample invocations and one request, in containers, by the real `sam local`.
+"""`make test-sam`: run the sample invocations and one request in containers, with the real `sam local`.
 
-    engine.py      the container engine that runs, or one of our own for as long as this takes
-    images.py      AWS's own image of the runtime, or stand_in.py where no registry can be reached
-    forwarding.py  the local cloud, which listens on 127.0.0.1 alone, within the containers' reach
+    engine.py      the running container engine, or a temporary one
+    images.py      AWS's image of the runtime, or stand_in.py if no registry can be reached
+    forwarding.py  access from containers to the local cloud, which listens only on 127.0.0.1
     template.py    the built template with the addresses of the local cloud
     invoking.py    `sam local invoke` and `sam local start-api`
-    outcome.py     what passed, what did not, and what could not be run
+    outcome.py     the results: passed, failed and not run
 
-docs/guides/sam-local.md tells a user of it.
+docs/guides/sam-local.md is the guide.
 """
 
 
 class CannotRun(RuntimeError):
-    """Something that this needs is not to be had here; the message says what, and what to do about it."""
+    """A prerequisite is missing on this machine. The message names it and says what to do."""

@@ -1,4 +1,4 @@
-"""The container engine: the one that answers, or one of our own, in a network of its own, for as long as this takes."""
+"""The container engine: the running one, or a temporary Docker daemon in its own network namespace."""
 
 import os
 import shutil
@@ -14,164 +14,176 @@ from local.processes import NotReady, Spec, Supervisor
 from local.sam import CannotRun
 
 ANSWER_SECONDS = 30.0
-# Where Debian has what only an administrator runs; a user's PATH may lack it.
+# Debian's folders for administrators' programs, which a user's PATH may lack.
 ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
-# What each program that is needed is part of, by Debian's names.
+# The Debian package of each required program.
 PACKAGES = {"docker": "docker.io", "dockerd": "docker.io", "iptables": "iptables", "ip": "iproute2"}
 
 type Report = Callable[[str], None]
 
 
 class CommandFailed(RuntimeError):
-    """A command of the engine gave a status that is not 0; the message is the last that it said."""
+    """A command of the engine failed. The message is its last line of output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How to speak to a container engine. `own` is whether this run started it: such a one reaches no registry."""
+    """A container engine. `own` is whether this run started it; such an engine cannot reach a registry."""
 
     version: str
     own: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run(self, *arguments: str, timeout: float = ANSWER_SECONDS) -> str:
-        """What `docker <arguments>` printed.
+        """Run `docker <arguments>` and return its output.
 
         Raises:
-            CommandFailed: with the last line of what it said.
+            CommandFailed: the command failed, or took longer than `timeout` seconds.
         """
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 ["docker", *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout
             )
         except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"`docker {arguments[0]}` gave no answer for {timeout:.0f} s") from error
-        if done.returncode:
-            raise CommandFailed(last_line(done.stderr) or f"`docker {arguments[0]}` ended with {done.returncode}")
-        return done.stdout.strip()
+            raise CommandFailed(f"`docker {arguments[0]}` gave no answer for {timeout:.0f} s.") from error
+        if completed.returncode:
+            raise CommandFailed(
+                last_line(completed.stderr) or f"`docker {arguments[0]}` ended with {completed.returncode}."
+            )
+        return completed.stdout.strip()
 
 
 def last_line(text: str) -> str:
+    """Return the last line of a text that is not blank, or an empty string."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
 
 @contextmanager
-def engine(home: Path, report: Report) -> Iterator[Engine]:
-    """An engine that answers; one that is started here is stopped, and its files removed, at the end.
+def open_engine(home: Path, report: Report) -> Iterator[Engine]:
+    """Yield a running engine. If this starts one, it is stopped and its files are removed at the end.
 
-    To be entered before the process has threads: one of our own puts the process into another network.
+    Enter this before the process starts threads, because it may move the process into another network namespace.
 
     Raises:
-        CannotRun: none answers and none can be started.
+        CannotRun: no engine is running and none can be started.
     """
     os.environ["PATH"] = f"{os.environ['PATH']}:{ADMINISTRATORS}"
-    found, why = _found()
-    if found is None:
-        report(f"no container engine answers ({why})")
-        _refuse_unless_possible(why)
-        if _install_what_is_missing(report):
-            # Where there is no systemd, the package starts nothing.
-            found, _ = _found()
-            if found is not None:
-                report("the package has started its engine; `systemctl disable --now docker.socket docker` stops it")
-    if found is not None:
-        yield found
+    container_engine, reason = _find_engine()
+    if container_engine is None:
+        report(f"No container engine is running ({reason})")
+        _require_own_engine_possible(reason)
+        if _install_missing_packages(report):
+            # With systemd, the package has started an engine.
+            container_engine, _ = _find_engine()
+            if container_engine is not None:
+                report("The package started its engine. `systemctl disable --now docker.socket docker` stops it")
+    if container_engine is not None:
+        yield container_engine
         return
-    with _own(home, report) as started:
-        yield started
+    with _own_engine(home, report) as container_engine:
+        yield container_engine
 
 
-def _found() -> tuple[Engine | None, str]:
-    """The engine that answers, or why none does."""
+def _find_engine() -> tuple[Engine | None, str]:
+    """Return the running engine, or None and the reason."""
     if not shutil.which("docker"):
-        return None, "there is no `docker` on this machine"
+        return None, "`docker` is not installed"
     try:
-        return _answering(dict(os.environ)), ""
+        return _connect(dict(os.environ)), ""
     except CommandFailed as error:
         return None, str(error)
 
 
-def _answering(environment: dict[str, str]) -> Engine:
-    asking = Engine("?", environment=environment)
-    return Engine(asking.run("version", "--format", "{{.Server.Version}}"), environment=environment)
+def _connect(environment: dict[str, str]) -> Engine:
+    probe = Engine("?", environment=environment)
+    return Engine(probe.run("version", "--format", "{{.Server.Version}}"), environment=environment)
 
 
-def _refuse_unless_possible(why: str) -> None:
+def _require_own_engine_possible(reason: str) -> None:
     advice = (
-        "Start a container engine and run `make test-sam` again: Docker Desktop, or `systemctl start docker`; an "
-        "engine elsewhere is named by DOCKER_HOST."
+        "Start Docker Desktop, or use `systemctl start docker`, or name a remote engine in DOCKER_HOST. Then run "
+        "`make test-sam` again."
     )
     if sys.platform != "linux":
-        raise CannotRun(f"No container engine answers ({why}), and one of our own needs Linux. {advice}")
+        raise CannotRun(f"No container engine is running ({reason}), and a temporary one needs Linux. {advice}")
     if os.geteuid() != 0:
-        raise CannotRun(f"No container engine answers ({why}), and only root can start one. {advice}")
+        raise CannotRun(f"No container engine is running ({reason}), and only root can start one. {advice}")
 
 
-def _install_what_is_missing(report: Report) -> bool:
+def _install_missing_packages(report: Report) -> bool:
     packages = sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
     if not packages:
         return False
-    wanted = " ".join(packages)
+    package_list = " ".join(packages)
     if not shutil.which("apt-get"):
-        raise CannotRun(f"An engine of our own needs {wanted} (Debian's names), and this machine has no apt-get.")
-    report(f"installing {wanted} from Debian's packages; it stays installed, `apt-get remove {wanted}` undoes it …")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        raise CannotRun(
+            f"A temporary engine needs the Debian packages {package_list}, but this machine has no apt-get."
+        )
+    report(f"Installing the Debian packages {package_list} (remove them with `apt-get remove {package_list}`) …")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", "--quiet", *arguments], env=quiet, capture_output=True, text=True)
-        if done.returncode:
+        completed = subprocess.run(["apt-get", "--quiet", *arguments], env=environment, capture_output=True, text=True)
+        if completed.returncode:
             raise CannotRun(
-                f"`apt-get {arguments[0]}` ended with {done.returncode}: {last_line(done.stderr)} "
-                f"Install {wanted} by hand and run `make test-sam` again."
+                f"`apt-get {arguments[0]}` ended with {completed.returncode}: {last_line(completed.stderr)} "
+                f"Install {package_list} manually and run `make test-sam` again."
             )
     return True
 
 
 @contextmanager
-def _own(home: Path, report: Report) -> Iterator[Engine]:
-    _leave_the_network()
+def _own_engine(home: Path, report: Report) -> Iterator[Engine]:
+    _isolate_network()
     data, log = (home / "engine").resolve(), (home / "logs/dockerd.log").resolve()
-    # Sockets have short names at most: not below `home`, which may lie deep.
-    with TemporaryDirectory(prefix="test-sam-") as run:
-        environment = {**os.environ, "DOCKER_HOST": f"unix://{run}/docker.sock"}
+    # The path of a socket must be short, and `home` may be a deep folder.
+    with TemporaryDirectory(prefix="test-sam-") as socket_folder:
+        environment = {**os.environ, "DOCKER_HOST": f"unix://{socket_folder}/docker.sock"}
         environment.pop("DOCKER_CONTEXT", None)
 
-        def answers() -> bool:
+        def is_ready() -> bool:
             try:
-                _answering(environment)
+                _connect(environment)
             except CommandFailed:
                 return False
             return True
 
-        directories = ["--data-root", str(data), "--exec-root", f"{run}/exec", "--pidfile", f"{run}/docker.pid"]
+        directories = [
+            "--data-root",
+            str(data),
+            "--exec-root",
+            f"{socket_folder}/exec",
+            "--pidfile",
+            f"{socket_folder}/docker.pid",
+        ]
         argv = ["dockerd", *directories, "--host", environment["DOCKER_HOST"]]
         try:
             with Supervisor() as supervisor:
                 try:
-                    child = supervisor.start(Spec("dockerd", argv, log, ready=answers, timeout=90.0, restart=False))
+                    child = supervisor.start(Spec("dockerd", argv, log, ready=is_ready, timeout=90.0, restart=False))
                 except NotReady as error:
-                    raise CannotRun(f"An engine of our own could not be started. {error}") from error
-                version = _answering(environment).version
-                report(f"Docker {version} of our own runs (process {child.process.pid}), in a network of its own")
+                    raise CannotRun(f"The temporary engine could not be started. {error}") from error
+                version = _connect(environment).version
+                report(f"Started a temporary Docker {version} (process {child.process.pid}) in its own network")
                 yield Engine(version, own=True, environment=environment)
-            report("the engine is stopped; its network goes with this process")
+            report("Stopped the temporary engine; its network is removed with this process")
         finally:
             shutil.rmtree(data, ignore_errors=True)
             if data.exists():
-                report(f"{data} could not be removed whole: remove it by hand")
+                report(f"{data} could not be removed completely. Remove it manually.")
 
 
-def _leave_the_network() -> None:
-    """Put this process, and what it starts, into a network with nothing in it but a loopback.
+def _isolate_network() -> None:
+    """Move this process and its children into a network namespace that has only a loopback interface.
 
-    The engine then changes none of the machine's own bridges and packet filters, and there is nothing to be undone: the
-    kernel removes the network with the last process in it.
+    The engine then does not change the machine's bridges and packet filters. No clean-up is needed, because the kernel
+    removes the namespace with its last process.
     """
     try:
         os.unshare(os.CLONE_NEWNET)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise CannotRun(
-            f"A network of its own for an engine could not be made ({error}): in a container, this needs "
-            "privileges. Run `make test-sam` outside of it, or beside an engine that runs."
+            f"No network namespace could be created for the engine ({error}): in a container, this needs "
+            "privileges. Run `make test-sam` outside the container, or with a running container engine."
         ) from error

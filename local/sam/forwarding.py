@@ -1,4 +1,4 @@
-"""The local cloud within the containers' reach: it listens on 127.0.0.1, which in a container is the container."""
+"""Let containers reach the local cloud, which listens on 127.0.0.1: in a container, that is the container itself."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ CHUNK = 65536
 
 
 @contextmanager
-def forwarded(address: str, ports: Collection[int]) -> Iterator[bool]:
-    """Pass on what arrives at these ports of `address` to the same ports of 127.0.0.1.
+def forward_ports(address: str, ports: Collection[int]) -> Iterator[bool]:
+    """Forward these ports of `address` to the same ports of 127.0.0.1.
 
-    Gives False where `address` is not one of this machine's: Docker Desktop's virtual machine passes on by itself.
+    Yields False if `address` does not belong to this machine: Docker Desktop's virtual machine forwards by itself.
 
     Raises:
-        CannotRun: a port of that address is taken.
+        CannotRun: a port of `address` is in use.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="forwards", daemon=True)
@@ -43,35 +43,35 @@ def _listen(
 ) -> bool:
     for port in ports:
         try:
-            listening = socket.create_server((address, port))
+            listening_socket = socket.create_server((address, port))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 return False
             raise CannotRun(
-                f"{address}:{port}, where containers are to find the local cloud, cannot be listened on: {error}. "
-                "Stop what listens there."
+                f"{address}:{port}, at which containers reach the local cloud, is not available: {error}. "
+                "Stop the program that uses it."
             ) from error
-        servers.append(asyncio.run_coroutine_threadsafe(_server(listening, port), loop).result())
+        servers.append(asyncio.run_coroutine_threadsafe(_start_server(listening_socket, port), loop).result())
     return True
 
 
-async def _server(listening: socket.socket, port: int) -> asyncio.Server:
-    # The loop keeps no hold of a task whose client has gone, and what waits for the server would be collected.
-    held: set[asyncio.Task[None] | None] = set()
+async def _start_server(listening_socket: socket.socket, port: int) -> asyncio.Server:
+    # The loop holds only weak references to tasks. Without this set, a waiting task could be garbage-collected.
+    running_tasks: set[asyncio.Task[None] | None] = set()
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        held.add(task)
-        with contextlib.closing(writer), contextlib.ExitStack() as at_the_end:
-            at_the_end.callback(held.discard, task)
+        running_tasks.add(task)
+        with contextlib.closing(writer), contextlib.ExitStack() as cleanup:
+            cleanup.callback(running_tasks.discard, task)
             try:
                 onward_reader, onward_writer = await asyncio.open_connection(HOST, port)
             except OSError:
-                return  # to a client it is a server that hangs up
+                return  # the client sees a closed connection
             with contextlib.closing(onward_writer):
                 await asyncio.gather(_copy(reader, onward_writer), _copy(onward_reader, writer))
 
-    return await asyncio.start_server(forward, sock=listening)
+    return await asyncio.start_server(forward, sock=listening_socket)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,12 +81,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
         writer.write_eof()
     except ConnectionError:
-        # One that is broken off on one side is over for the other too.
+        # If one side aborts the connection, close the other side too.
         writer.transport.abort()
 
 
 async def _end_connections() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

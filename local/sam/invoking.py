@@ -1,4 +1,4 @@
-"""`sam local invoke` and `sam local start-api`, as a user would run them."""
+"""Run `sam local invoke` and `sam local start-api` as a user would."""
 
 import json
 import os
@@ -17,19 +17,19 @@ from local.sam.engine import Engine
 from local.sam.images import AWS_IMAGE, Image
 
 INVOKE_SECONDS = 300.0
-# `sam local` needs this long to stop a function's container.
+# The time that `sam local` may need to stop a function's container.
 STOP_SECONDS = 30.0
 
-_KEPT = re.compile(r"PATH|HOME|LANG|TMPDIR|XDG_RUNTIME_DIR|DOCKER_\w+")
+_INHERITED = re.compile(r"PATH|HOME|LANG|TMPDIR|XDG_RUNTIME_DIR|DOCKER_\w+")
 
 
 class InvocationFailed(RuntimeError):
-    """`sam local` gave no answer of a function; the message has the end of what it said."""
+    """`sam local` returned no response of the function. The message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamLocal:
-    """`sam local` on one template, engine and image. `aws` is where it gets layers; what it says goes to `logs`."""
+    """`sam local` with one template, engine and image. `aws` is the endpoint for layers, `logs` the folder for logs."""
 
     engine: Engine
     image: Image
@@ -40,43 +40,52 @@ class SamLocal:
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
     def invoke(self, function: str, event: Path, name: str) -> Any:
-        """What the function answered: its result, or the report of its error.
+        """Invoke a function with an event. Return its result, or the report of its error.
 
         Raises:
-            InvocationFailed: there is no answer.
+            InvocationFailed: there is no response.
         """
         log = self.logs / f"{name.replace('/', '-')}.log"
-        argv = ["sam", "local", "invoke", function, "--event", str(event), *self._options(), *self._building(function)]
-        with log.open("wb") as said:
+        argv = [
+            "sam",
+            "local",
+            "invoke",
+            function,
+            "--event",
+            str(event),
+            *self._options(),
+            *self._build_options(function),
+        ]
+        with log.open("wb") as log_file:
             process = subprocess.Popen(
                 argv,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
-                start_new_session=True,  # Ctrl-C comes by `stop`: whoever made a container is to remove it
+                stderr=log_file,
+                start_new_session=True,  # Ctrl-C arrives through `stop`, so that SAM removes its container
             )
         self._running.add(process)
         try:
             output, _ = process.communicate(timeout=INVOKE_SECONDS)
         except subprocess.TimeoutExpired:
             _stop(process)
-            raise InvocationFailed(f"no answer after {INVOKE_SECONDS:.0f} s; {_end_of(log)}") from None
+            raise InvocationFailed(f"No response after {INVOKE_SECONDS:.0f} s; {_end_of(log)}") from None
         finally:
             self._running.discard(process)
-        return answer(output.decode(errors="replace"), process.returncode, log)
+        return parse_response(output.decode(errors="replace"), process.returncode, log)
 
     def stop(self) -> None:
-        """End what other threads are invoking."""
+        """Stop the invocations of other threads."""
         for process in list(self._running):
             _stop(process)
 
     def request(self, path: str, port: int) -> httpx.Response:
-        """GET `path` of a `sam local start-api` that is up for this request.
+        """Start `sam local start-api`, send it GET `path`, and stop it.
 
         Raises:
-            NotReady: it did not begin to listen.
-            httpx.HTTPError: it did not answer.
+            NotReady: it did not start to listen.
+            httpx.HTTPError: it did not respond.
         """
         argv = ["sam", "local", "start-api", "--host", HOST, "--port", str(port), *self._options()]
         spec = Spec(
@@ -92,8 +101,8 @@ class SamLocal:
             supervisor.start(spec)
             return httpx.get(f"http://{HOST}:{port}{path}", timeout=INVOKE_SECONDS)
 
-    def _building(self, function: str) -> list[str]:
-        """SAM keeps the images that it makes of layers, by the layers' ARNs; those of an earlier run have the same."""
+    def _build_options(self, function: str) -> list[str]:
+        """Force SAM to build an image once for each set of layers. An earlier run's images have the same layer ARNs."""
         resources = json.loads(self.template.read_text())["Resources"]
         layers = frozenset(resources[function]["Properties"]["Layers"])
         if layers in self._layers_built:
@@ -112,31 +121,31 @@ class SamLocal:
         return options if self.image.name == AWS_IMAGE else [*options, "--invoke-image", self.image.name]
 
     def _environment(self) -> dict[str, str]:
-        # No more than this: SAM gives a function the variable of its own environment before that of the template.
-        kept = {name: value for name, value in self.engine.environment.items() if _KEPT.fullmatch(name)}
+        # Only these: a variable of SAM's environment would override the template's variable in the function.
+        inherited = {name: value for name, value in self.engine.environment.items() if _INHERITED.fullmatch(name)}
         return {
-            **kept,
-            # Passed on to the function, whose account is the key's twelve digits in the local cloud.
+            **inherited,
+            # SAM passes these to the function. In the local cloud, the twelve digits are the account.
             "AWS_ACCESS_KEY_ID": "0" * 12,
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL_LAMBDA": self.aws,  # where SAM itself gets layers
+            "AWS_ENDPOINT_URL_LAMBDA": self.aws,  # where SAM downloads layers
             "SAM_CLI_TELEMETRY": "0",
         }
 
 
-def answer(output: str, status: int, log: Path) -> Any:
-    """A function's answer out of what `sam local invoke` printed: the last line is it.
+def parse_response(output: str, status: int, log: Path) -> Any:
+    """Return a function's response, which is the last line that `sam local invoke` printed.
 
     Raises:
-        InvocationFailed: there is none.
+        InvocationFailed: the last line is not JSON.
     """
     lines = [line for line in output.splitlines() if line.strip()]
     try:
         return json.loads(lines[-1])
     except (IndexError, ValueError):
-        shown = f"printed {lines[-1]!r}" if lines else "printed nothing"
-        raise InvocationFailed(f"`sam local invoke` {shown} and ended with {status}; {_end_of(log)}") from None
+        printed = f"printed {lines[-1]!r}" if lines else "printed nothing"
+        raise InvocationFailed(f"`sam local invoke` {printed} and ended with {status}; {_end_of(log)}") from None
 
 
 def _end_of(log: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run of the samples came to."""
+"""The results of a run of the samples."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,8 +8,8 @@ from local.sam.images import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One invocation or request. `difference` says what was otherwise than expected; None where nothing was."""
+class SampleResult:
+    """One invocation or request. `difference` describes an unexpected result; None if it was as expected."""
 
     name: str
     seconds: float
@@ -22,35 +22,35 @@ class Tried:
 
 @dataclass(slots=True)
 class Outcome:
-    """What was tried on which image, and what was not, with its reason."""
+    """The results on one image, and the reasons for what was not run."""
 
     image: Image
     engine: str
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[SampleResult] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
 
     @property
-    def failed(self) -> list[Tried]:
-        return [each for each in self.tried if each.difference is not None]
+    def failed(self) -> list[SampleResult]:
+        return [result for result in self.tried if result.difference is not None]
 
     @property
     def passed(self) -> bool:
         return bool(self.tried) and not self.failed
 
     def lines(self) -> list[str]:
-        """The report, for a person."""
+        """Return the report as lines of text."""
         lines = [
-            f"image      {self.image.shown}",
+            f"image      {self.image.label}",
             f"engine     Docker {self.engine}",
             f"as expected {len(self.tried) - len(self.failed)} of {len(self.tried)}",
         ]
         if self.image.why is not None:
-            lines.append(f"not tried  AWS's own image: {self.image.why}")
-        lines += [f"not run    {name}: {why}" for name, why in self.not_run.items()]
-        lines += [f"failed     {each.name}: {each.difference}" for each in self.failed]
+            lines.append(f"not used   AWS's own image: {self.image.why}")
+        lines += [f"not run    {name}: {reason}" for name, reason in self.not_run.items()]
+        lines += [f"failed     {result.name}: {result.difference}" for result in self.failed]
         return lines
 
     def write(self, path: Path) -> None:
-        """The same as JSON."""
+        """Write the results as JSON."""
         content = {**asdict(self), "passed": self.passed}
         path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,8 +1,8 @@
-"""A stand-in for AWS's image of the Python runtime, made of what this machine has.
+"""Build a stand-in for AWS's image of the Python runtime from the programs of this machine.
 
-This machine's own CPython 3.13 with its standard library and the C libraries it needs, a shell, `awslambdaric` (AWS's
-own client of the runtime API) and boto3. What it is not: Amazon Linux, its C library and its versions of things.
-`sam local` adds its emulator of the runtime API to it as it does to AWS's image.
+It has this machine's CPython 3.13 with the standard library and the required C libraries, a shell, `awslambdaric`
+(AWS's client of the runtime API) and boto3. It is not Amazon Linux and has other versions of the
+C library and the programs. `sam local` adds its emulator of the runtime API, as it does to AWS's image.
 """
 
 import platform
@@ -24,16 +24,16 @@ ENVIRONMENT = {
     "LAMBDA_TASK_ROOT": "/var/task",
     "LAMBDA_RUNTIME_DIR": "/var/runtime",
 }
-# What SAM's additions to an image, and the runtime's own start, call.
+# Programs that SAM's additions to an image and the start of the runtime call.
 SHELL = ("sh", "mv", "cp", "rm", "chmod", "mkdir", "env", "cat")
-# What wheels may expect of any Linux (PEP 600), and what is opened by its name: no dependency leads to these.
-ALSO = (
+# Libraries that wheels may expect on any Linux (PEP 600) or that are opened by name, so `ldd` does not list them.
+EXTRA_LIBRARIES = (
     "libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1",
     "libresolv.so.2", "libnss_files.so.2", "libnss_dns.so.2",
 )  # fmt: skip
-# The emulator runs functions as this user where it knows it, as Lambda does.
+# Like Lambda, the emulator runs functions as sbx_user1051 if that user exists.
 USERS = "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
-LEFT_OUT = (
+EXCLUDED = (
     "test", "idlelib", "tkinter", "_tkinter*.so", "_test*.so", "turtledemo", "ensurepip", "config-3.13*",
     "site-packages", "dist-packages",
 )  # fmt: skip
@@ -43,13 +43,13 @@ _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
 def build(folder: Path, load: Callable[[Path], object]) -> None:
-    """Lay the image out below `folder`, give `load` the archive of it, and remove both.
+    """Create the image's files below `folder`, call `load` with the path of their archive, and remove `folder`.
 
     Raises:
-        CannotRun: this machine is not one whose programs run in the image.
+        CannotRun: this machine is not Linux on x86_64 with `ldd`.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("ldd"):
-        raise CannotRun("The stand-in is made of this machine's own programs, which takes Linux on x86_64 with `ldd`.")
+        raise CannotRun("The stand-in is built from this machine's programs, which needs Linux on x86_64 with `ldd`.")
     shutil.rmtree(folder, ignore_errors=True)
     root = folder / "root"
     try:
@@ -64,7 +64,7 @@ def build(folder: Path, load: Callable[[Path], object]) -> None:
         (root / "etc/group").write_text("root:x:0:\nsbx_user1051:x:990:\n")
         (root / "etc/nsswitch.conf").write_text("hosts: files dns\n")
         _runtime(root / "var/runtime", folder / "packages")
-        # As AWS's is: each container would compile what it imports, and a function's start takes three times as long.
+        # AWS's image is compiled too. Otherwise each container compiles its imports and starts three times slower.
         modules = [root / "var/lang/lib/python3.13", root / "var/runtime"]
         subprocess.run([sys.executable, "-m", "compileall", "-q", "-j", "0", *modules], check=True, capture_output=True)
         archive = folder / "image.tar"
@@ -77,13 +77,13 @@ def build(folder: Path, load: Callable[[Path], object]) -> None:
 
 
 def _python(root: Path) -> list[Path]:
-    """Copy the interpreter; answers what of it is linked against libraries."""
+    """Copy the interpreter and the standard library. Return the files that are linked against libraries."""
     interpreter = Path(sys.executable).resolve()
     shutil.copy(interpreter, root / "var/lang/bin/python3.13")
     (root / "var/lang/bin/python3").symlink_to("python3.13")
     library, original = root / "var/lang/lib/python3.13", Path(sysconfig.get_path("stdlib"))
-    shutil.copytree(original, library, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    # The originals, since a copy may not find its libraries from where it lies.
+    shutil.copytree(original, library, ignore=shutil.ignore_patterns(*EXCLUDED))
+    # The original files, because a copy in another folder may not find its libraries.
     extensions = [original / "lib-dynload" / copy.name for copy in (library / "lib-dynload").glob("*.so")]
     return [interpreter, *extensions]
 
@@ -91,22 +91,24 @@ def _python(root: Path) -> list[Path]:
 def _shell(root: Path) -> list[Path]:
     programs = []
     for name in SHELL:
-        found = shutil.which(name)
-        if found is None:
-            raise CannotRun(f"The stand-in needs `{name}`, and this machine has none.")
-        shutil.copy(Path(found).resolve(), root / "bin" / name)
+        program_path = shutil.which(name)
+        if program_path is None:
+            raise CannotRun(f"The stand-in needs the program `{name}`. Install it and run `make test-sam` again.")
+        shutil.copy(Path(program_path).resolve(), root / "bin" / name)
         programs.append(root / "bin" / name)
     return programs
 
 
 def _libraries(programs: Iterable[Path]) -> set[Path]:
-    """What the dynamic linker would load for these, and for the libraries that nothing names."""
+    """Return the libraries that these programs and `EXTRA_LIBRARIES` need."""
     cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    named = dict(re.findall(r"^\s+(\S+) \(libc6,x86-64[^)]*\) => (\S+)$", cache, re.MULTILINE))
-    also = [Path(named[name]) for name in ALSO if name in named]
-    # Of a program that is linked statically, ldd says so with a status of 1.
-    said = subprocess.run(["ldd", *map(str, [*programs, *also])], capture_output=True, text=True, check=False).stdout
-    return {Path(path) for path in _LIBRARY.findall(said)} | set(also)
+    paths_by_name = dict(re.findall(r"^\s+(\S+) \(libc6,x86-64[^)]*\) => (\S+)$", cache, re.MULTILINE))
+    extra_paths = [Path(paths_by_name[name]) for name in EXTRA_LIBRARIES if name in paths_by_name]
+    # ldd exits with status 1 if a program is linked statically.
+    output = subprocess.run(
+        ["ldd", *map(str, [*programs, *extra_paths])], capture_output=True, text=True, check=False
+    ).stdout
+    return {Path(path) for path in _LIBRARY.findall(output)} | set(extra_paths)
 
 
 def _runtime(target: Path, packages: Path) -> None:

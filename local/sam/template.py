@@ -1,8 +1,8 @@
-"""The built template for `sam local`: as it is deployed, with what the local cloud's functions were given.
+"""Prepare the built template for `sam local`, with the variables and layers of the deployed functions.
 
-`sam local` resolves few intrinsics, and lets --env-vars set only what a template names. So each function's variables
-and layers are written out as they were deployed; SAM gets the layers from the local cloud, as it gets them from AWS.
-Code is the built one; handlers, events and the rest stay as they are.
+`sam local` resolves only a few intrinsics, and --env-vars can set only variables that the template names. So each
+function gets its deployed variables and layers as literal values; SAM downloads the layers from the local cloud as it
+would from AWS. Code paths point to the build; handlers, events and the rest are unchanged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,20 +12,22 @@ from typing import Any
 
 from local.ports import HOST
 
-# What of the local cloud is a file, and has to be in the container: it comes as a layer.
+# The wrapping key is a file of the local cloud. Containers get it as a layer.
 KEY_FILE = "wrapping.key"
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """Of a deployed function: its variables, and the ARNs of its layers' versions."""
+class FunctionConfiguration:
+    """The environment variables of a deployed function and the ARNs of its layer versions."""
 
     variables: Mapping[str, str]
     layers: Sequence[str]
 
 
-def local_template(built: Mapping[str, Any], deployed: Callable[[str], Deployed], build: Path) -> dict[str, Any]:
-    """`built`, whose code lies below `build`, with each function as `deployed(logical id)` says."""
+def local_template(
+    built: Mapping[str, Any], deployed: Callable[[str], FunctionConfiguration], build: Path
+) -> dict[str, Any]:
+    """Return the template `built`, whose code is below `build`, with the configuration `deployed(logical id)`."""
     resources = {
         logical_id: _function(resource, deployed(logical_id), build)
         if resource["Type"] == "AWS::Serverless::Function"
@@ -33,21 +35,25 @@ def local_template(built: Mapping[str, Any], deployed: Callable[[str], Deployed]
         for logical_id, resource in built["Resources"].items()
         if resource["Type"] != "AWS::Serverless::LayerVersion"
     }
-    given = built["Globals"]
-    function = {key: value for key, value in given["Function"].items() if key not in ("Environment", "Layers")}
-    return {**built, "Globals": {**given, "Function": function}, "Resources": resources}
+    globals_section = built["Globals"]
+    function = {
+        key: value for key, value in globals_section["Function"].items() if key not in ("Environment", "Layers")
+    }
+    return {**built, "Globals": {**globals_section, "Function": function}, "Resources": resources}
 
 
-def in_a_container(deployed: Deployed, address: str, endpoint: str, key_layer: str) -> Deployed:
-    """The same with `address` for this machine, and AWS's endpoint, which the local cloud sets beside the variables."""
-    given = {**deployed.variables, "AWS_ENDPOINT_URL": endpoint}
-    variables = {name: value.replace(HOST, address) for name, value in given.items()}
+def for_container(
+    deployed: FunctionConfiguration, address: str, endpoint: str, key_layer: str
+) -> FunctionConfiguration:
+    """Return the configuration with `address` instead of 127.0.0.1, the AWS endpoint, and the wrapping key's layer."""
+    all_variables = {**deployed.variables, "AWS_ENDPOINT_URL": endpoint}
+    variables = {name: value.replace(HOST, address) for name, value in all_variables.items()}
     if not variables.get("KEY_WRAPPER", "").startswith("file:"):
-        return Deployed(variables, deployed.layers)
-    return Deployed({**variables, "KEY_WRAPPER": f"file:/opt/{KEY_FILE}"}, [*deployed.layers, key_layer])
+        return FunctionConfiguration(variables, deployed.layers)
+    return FunctionConfiguration({**variables, "KEY_WRAPPER": f"file:/opt/{KEY_FILE}"}, [*deployed.layers, key_layer])
 
 
-def _function(resource: Mapping[str, Any], deployed: Deployed, build: Path) -> dict[str, Any]:
+def _function(resource: Mapping[str, Any], deployed: FunctionConfiguration, build: Path) -> dict[str, Any]:
     properties = {
         **resource["Properties"],
         "CodeUri": str(build / resource["Properties"]["CodeUri"]),

@@ -1,4 +1,4 @@
-"""Each built function starts with what was built for it, and nothing else."""
+"""Tests that each built function starts with only the packages that were built for it."""
 
 import subprocess
 import sys
@@ -16,15 +16,15 @@ FUNCTIONS = {
     for name, resource in read_template(ROOT / "template.yaml")["Resources"].items()
     if resource["Type"] == "AWS::Serverless::Function"
 }
-# Heavy, or a door to the network: loaded when a request first needs it.
+# Heavy modules and network clients: loaded only when a request first needs them.
 LATE = ("boto3", "botocore.session", "qdrant_client", "numpy", "grpc", "wordllama", "jinja2", "jsonschema", "bs4")
 
 PROBE = """
 import sys
 sys.path[:0] = {path!r}
 import socket, os
-def refused(*_): raise AssertionError("a connection while importing")
-socket.socket.connect = refused
+def fail_on_connect(*_): raise AssertionError("The import opened a connection.")
+socket.socket.connect = fail_on_connect
 os.environ.clear()
 import importlib
 importlib.import_module({module!r}).handler
@@ -35,22 +35,22 @@ assert not loaded, loaded
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """boto3 and what it needs, as Lambda's runtime has it."""
+    """Link boto3 and its dependencies, as they are in Lambda's runtime."""
     return link_runtime_packages(tmp_path_factory.mktemp("runtime"))
 
 
 def layers_of(name: str) -> list[str]:
-    used = set(references(FUNCTIONS[name].get("Layers", [])))
-    return ["CommonLayer", *(layer for layer in ("VectorsLayer", "BulkLayer") if layer in used)]
+    referenced_layers = set(references(FUNCTIONS[name].get("Layers", [])))
+    return ["CommonLayer", *(layer for layer in ("VectorsLayer", "BulkLayer") if layer in referenced_layers)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_built_handler_imports_alone_late_and_without_an_environment(name: str, runtime: Path) -> None:
+def test_a_built_handler_imports_in_isolation_without_heavy_modules_or_environment(name: str, runtime: Path) -> None:
     path = [str(BUILD / name), *(str(BUILD / layer / "python") for layer in layers_of(name)), str(runtime)]
     module = FUNCTIONS[name]["Handler"].rpartition(".")[0]
     probe = PROBE.format(path=path, module=module, late=LATE)
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
 
 
 @cache
@@ -68,7 +68,7 @@ def test_a_function_with_its_own_layer_is_small(name: str) -> None:
     assert megabytes(name) + own <= 120
 
 
-def test_what_is_built_is_compiled() -> None:
+def test_built_packages_are_byte_compiled() -> None:
     for name in ("CommonLayer", "VectorsLayer", "BulkLayer", "GatewayFunction"):
         sources = [path for path in (BUILD / name).rglob("*.py") if "__pycache__" not in path.parts]
         compiled = list((BUILD / name).rglob("*.pyc"))

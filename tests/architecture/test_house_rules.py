@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows."""
+"""Project rules that no linter checks."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", [path for path in PRODUCT if path.stat().st_size], ids=name_of)
-def test_a_module_is_short_says_what_it_is_and_leaves_nothing_for_later(path: Path) -> None:
+def test_a_module_is_short_and_documented_and_has_no_todo(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= 400
     assert ast.get_docstring(ast.parse(text)), "no docstring"
@@ -36,7 +36,7 @@ def test_a_module_is_short_says_what_it_is_and_leaves_nothing_for_later(path: Pa
     assert not re.search(r"except( Exception| BaseException)?( as \w+)?:\s*\n\s*pass\b", text)
 
 
-def test_links_in_the_documentation_lead_somewhere() -> None:
+def test_links_in_the_documentation_point_to_existing_files() -> None:
     broken = []
     for path in TRACKED:
         if path.suffix != ".md":
@@ -48,9 +48,9 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
 
 
 def test_decisions_are_numbered_and_dated() -> None:
-    found = sorted((ROOT / "docs/decisions").glob("*.md"))
-    assert [int(path.name[:4]) for path in found] == list(range(1, len(found) + 1))
-    for path in found:
+    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    for path in decisions:
         heading, day = path.read_text().splitlines()[:2]
         assert heading.startswith(f"# {path.name[:4]} ")
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", day)

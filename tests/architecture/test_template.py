@@ -1,4 +1,4 @@
-"""What the template promises, on the template and on what SAM makes of it."""
+"""Tests for the SAM template and for the CloudFormation template that SAM makes of it."""
 
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ from email_sender.coordination.registry import MANAGERS
 from local.aws.intrinsics import read_template, references
 from local.aws.transform import _translate
 from local.layout import ROOT
-from scripts.deploy import stamped
+from scripts.deploy import stamp_configuration
 
 type Json = dict[str, Any]
 TEMPLATE = read_template(ROOT / "template.yaml")
@@ -18,7 +18,7 @@ GLOBALS: Json = TEMPLATE["Globals"]["Function"]
 
 
 def of_type(kind: str) -> dict[str, Json]:
-    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -28,7 +28,7 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 def translated(
     layer: str = "one", *, versioned: bool = True, word: str = "as-written", host: str = ""
 ) -> dict[str, Json]:
-    """The resources SAM makes, with artefacts at made-up places."""
+    """Return the resources that SAM creates, with placeholder locations for the artefacts."""
     template = read_template(ROOT / "template.yaml")
     template["Globals"]["Function"]["Environment"]["Variables"]["CONFIGURATION"] = word
     for resource in template["Resources"].values():
@@ -43,65 +43,73 @@ def translated(
     return dict(_translate(template, {"Stage": "dev", "DatabaseHost": host}, "us-east-1")["Resources"])
 
 
-def test_no_parameter_has_a_resources_name() -> None:
-    """A reference to it would be one to the resource, and mostly a circle."""
+def test_no_parameter_has_the_name_of_a_resource() -> None:
+    """A reference to the parameter would be a reference to the resource, often a circular one."""
     assert not TEMPLATE["Parameters"].keys() & RESOURCES.keys()
 
 
-def test_every_function_says_what_it_is_for_and_logs_with_a_retention() -> None:
+def test_every_function_has_a_description_and_logs_with_a_retention() -> None:
     logs = of_type("AWS::Logs::LogGroup")
     assert len(FUNCTIONS) > 20
     for name, properties in FUNCTIONS.items():
         assert properties["Description"], name
         assert properties["LoggingConfig"]["LogGroup"]["Ref"] in logs, name
         assert "AutoPublishAlias" not in properties, name
-    assert all("RetentionInDays" in each for each in logs.values())
+    assert all("RetentionInDays" in log_group for log_group in logs.values())
     assert GLOBALS["AutoPublishAlias"] == "live"
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
 
 
-def test_the_stack_is_within_what_cloudformation_takes() -> None:
-    """500 resources, of which a new function with a route takes six."""
+def test_the_stack_stays_below_the_resource_limit() -> None:
+    """CloudFormation allows 500 resources; a new function with a route needs six."""
     assert len(translated()) < 450
 
 
-def test_every_function_says_whose_it_is_by_its_tag_and_to_itself() -> None:
-    known = {each.name for each in MANAGERS}
+def test_every_function_names_its_manager_in_a_tag_and_a_variable() -> None:
+    manager_names = {manager.name for manager in MANAGERS}
     for name, properties in FUNCTIONS.items():
         owner = properties["Tags"]["email-sender:manager"]
-        assert owner in known, name
+        assert owner in manager_names, name
         assert properties["Environment"]["Variables"]["MANAGER"] == owner, name
     assert GLOBALS["Tags"] == {"email-sender:stage": {"Ref": "Stage"}}
 
 
-def test_a_clock_has_a_name_that_says_of_which_stage_and_manager_it_is() -> None:
-    """By which it is found: adapters.parts."""
-    clocks = [each["Properties"] for each in translated().values() if each["Type"] == "AWS::Scheduler::Schedule"]
-    names = [each["Name"]["Fn::Sub"] for each in clocks]
+def test_the_name_of_a_clock_contains_its_stage_and_manager() -> None:
+    """The adapter that closes a manager finds its clocks by these names."""
+    clocks = [
+        resource["Properties"] for resource in translated().values() if resource["Type"] == "AWS::Scheduler::Schedule"
+    ]
+    names = [schedule["Name"]["Fn::Sub"] for schedule in clocks]
     assert len(names) == len(set(names)) >= 5
     for name, clock in zip(names, clocks, strict=True):
-        prefix, manager, what = name.split(".")
+        prefix, manager, suffix = name.split(".")
         assert prefix == "email-sender-clock-${Stage}"
-        assert len(name.replace("${Stage}", "x" * 16)) <= 64, "what EventBridge Scheduler takes"
-        owners = {FUNCTIONS[each]["Tags"]["email-sender:manager"] for each in clock_functions(clock)}
-        assert owners == {manager}, what
+        assert len(name.replace("${Stage}", "x" * 16)) <= 64, "EventBridge Scheduler allows 64 characters"
+        owners = {FUNCTIONS[function_name]["Tags"]["email-sender:manager"] for function_name in clock_functions(clock)}
+        assert owners == {manager}, suffix
 
 
 def clock_functions(clock: Any) -> set[str]:
-    """What it rings: functions, or the first function of a machine."""
-    rung = set(references(clock["Target"]["Arn"]))
-    functions = {name for name in FUNCTIONS for each in rung if each.startswith(name)}
+    """Return the functions that a clock starts: its targets, or the first function of a state machine."""
+    target_names = set(references(clock["Target"]["Arn"]))
+    functions = {name for name in FUNCTIONS for target_name in target_names if target_name.startswith(name)}
     if functions:
         return functions
-    (machine,) = (RESOURCES[name]["Properties"]["DefinitionSubstitutions"] for name in rung)
-    return {each.removesuffix(".Alias") for each in references(machine["StepsFunction"])} & set(FUNCTIONS)
+    (substitutions,) = (RESOURCES[name]["Properties"]["DefinitionSubstitutions"] for name in target_names)
+    return {reference.removesuffix(".Alias") for reference in references(substitutions["StepsFunction"])} & set(
+        FUNCTIONS
+    )
 
 
-def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() -> None:
-    made = translated()
-    roles = [each["Properties"]["Role"] for each in made.values() if each["Type"] == "AWS::Lambda::Function"]
+def test_every_function_has_its_own_role_without_wildcard_actions() -> None:
+    resources = translated()
+    roles = [
+        definition["Properties"]["Role"]
+        for definition in resources.values()
+        if definition["Type"] == "AWS::Lambda::Function"
+    ]
     assert len({str(role) for role in roles}) == len(roles) == len(FUNCTIONS)
-    for name, resource in made.items():
+    for name, resource in resources.items():
         if resource["Type"] not in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Role"):
             continue
         for action in actions_of(resource["Properties"]):
@@ -112,51 +120,64 @@ def test_every_function_has_a_role_of_its_own_and_nothing_may_do_everything() ->
 def actions_of(value: Any) -> list[str]:
     if isinstance(value, dict):
         own = value.get("Action", [])
-        found = [own] if isinstance(own, str) else list(own)
-        return found + [each for inner in value.values() for each in actions_of(inner)]
+        actions = [own] if isinstance(own, str) else list(own)
+        return actions + [action for inner in value.values() for action in actions_of(inner)]
     if isinstance(value, list):
-        return [each for inner in value for each in actions_of(inner)]
+        return [action for inner in value for action in actions_of(inner)]
     return []
 
 
-def test_only_what_sends_may_call_ses() -> None:
+def test_only_functions_that_send_mail_may_call_ses() -> None:
     sending = {
-        name for name, each in of_type("AWS::IAM::ManagedPolicy").items() if "ses:SendRawEmail" in actions_of(each)
+        name for name, policy in of_type("AWS::IAM::ManagedPolicy").items() if "ses:SendRawEmail" in actions_of(policy)
     }
     assert sending == {"SendMail"}
-    users = {name for name, each in FUNCTIONS.items() if "SendMail" in set(references(each.get("Policies", [])))}
+    users = {
+        name for name, function in FUNCTIONS.items() if "SendMail" in set(references(function.get("Policies", [])))
+    }
     assert users == {"SenderFunction", "NotifyFunction", "NotifySweepFunction"}
-    everywhere = [action for each in RESOURCES.values() for action in actions_of(each) if action.startswith("ses:")]
+    everywhere = [
+        action for resource in RESOURCES.values() for action in actions_of(resource) if action.startswith("ses:")
+    ]
     assert everywhere == ["ses:SendRawEmail", "ses:GetSendQuota"]
 
 
-def test_only_the_coordinator_writes_settings_and_who_reads_them_may_read_nothing_else() -> None:
+def test_only_the_coordinator_writes_settings_and_readers_may_read_nothing_else() -> None:
     policies = of_type("AWS::IAM::ManagedPolicy")
     granted = {
-        name: {each for each in actions_of(policy) if each.startswith("ssm:")} for name, policy in policies.items()
+        name: {action for action in actions_of(policy) if action.startswith("ssm:")}
+        for name, policy in policies.items()
     }
-    read, follow, write = {"ssm:GetParameter"}, {"ssm:GetParameterHistory"}, {"ssm:PutParameter"}
-    assert {name: each for name, each in granted.items() if each} == {
-        "ReadSettings": read, "FollowSettings": read | follow, "WriteSettings": read | follow | write,
-    }  # fmt: skip
+    read_actions, follow_actions, write_actions = (
+        {"ssm:GetParameter"},
+        {"ssm:GetParameterHistory"},
+        {"ssm:PutParameter"},
+    )
+    assert {name: actions for name, actions in granted.items() if actions} == {
+        "ReadSettings": read_actions,
+        "FollowSettings": read_actions | follow_actions,
+        "WriteSettings": read_actions | follow_actions | write_actions,
+    }
     for name in ("ReadSettings", "FollowSettings", "WriteSettings"):
         (statement,) = policies[name]["PolicyDocument"]["Statement"]
         assert statement["Resource"]["Fn::Sub"].endswith(":parameter/email-sender/${Stage}/settings")
     users = {
-        policy: {name for name, each in FUNCTIONS.items() if policy in set(references(each.get("Policies", [])))}
+        policy: {
+            name for name, function in FUNCTIONS.items() if policy in set(references(function.get("Policies", [])))
+        }
         for policy in ("ReadSettings", "FollowSettings", "WriteSettings")
     }
     assert users["WriteSettings"] == {"CoordinatorFunction"}
     assert users["FollowSettings"] == {"ObserveFunction"}
-    # A deployment that knew the parameter would put back what an operator changed.
+    # A deployment that contained the parameter would overwrite an operator's changes.
     assert not of_type("AWS::SSM::Parameter")
 
 
-def test_what_is_consumed_has_a_dead_letter_queue() -> None:
+def test_every_consumed_queue_and_schedule_has_a_dead_letter_queue() -> None:
     queues = of_type("AWS::SQS::Queue")
     for name, properties in FUNCTIONS.items():
         for event in properties.get("Events", {}).values():
-            # What reads dead letters gives up on nothing: they come again until they are kept.
+            # The function that reads dead letters gives up on none: messages come again until it has stored them.
             if event["Type"] == "SQS" and name != "DeadLettersFunction":
                 queue = (
                     queues[event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0]]
@@ -168,36 +189,43 @@ def test_what_is_consumed_has_a_dead_letter_queue() -> None:
                 assert queue["VisibilityTimeout"] >= 6 * int(properties.get("Timeout") or GLOBALS["Timeout"]), name
             if event["Type"] == "ScheduleV2":
                 assert "DeadLetterConfig" in event["Properties"], name
-    assert all(each["SqsManagedSseEnabled"] for each in queues.values())
-    # Queues keep what comes while their manager is stopped: as long as SQS keeps anything.
-    assert {each["MessageRetentionPeriod"] for each in queues.values()} == {14 * 24 * 3600}
+    assert all(queue_properties["SqsManagedSseEnabled"] for queue_properties in queues.values())
+    # While a manager is stopped its queues keep messages for 14 days, the most that SQS allows.
+    assert {queue_properties["MessageRetentionPeriod"] for queue_properties in queues.values()} == {14 * 24 * 3600}
 
 
-def test_every_consumer_buries_with_a_reason_and_its_dead_letters_are_read() -> None:
+def test_every_consumer_sends_to_a_dead_letter_queue_that_is_read() -> None:
     queues = of_type("AWS::SQS::Queue")
     environment = FUNCTIONS["DeadLettersFunction"]["Environment"]["Variables"]
-    known = str(environment["CONSUMER_QUEUES"])
-    assert str(FUNCTIONS["CoordinatorFunction"]["Environment"]["Variables"]["CONSUMER_QUEUES"]) == known
-    read = {str(each["Properties"]["Queue"]) for each in FUNCTIONS["DeadLettersFunction"]["Events"].values()}
-    assert str({"Fn::GetAtt": ["DeadLetters", "Arn"]}) in read or str({"Fn::GetAtt": "DeadLetters.Arn"}) in read
+    consumer_queues = str(environment["CONSUMER_QUEUES"])
+    assert str(FUNCTIONS["CoordinatorFunction"]["Environment"]["Variables"]["CONSUMER_QUEUES"]) == consumer_queues
+    read_queues = {str(source["Properties"]["Queue"]) for source in FUNCTIONS["DeadLettersFunction"]["Events"].values()}
+    assert (
+        str({"Fn::GetAtt": ["DeadLetters", "Arn"]}) in read_queues
+        or str({"Fn::GetAtt": "DeadLetters.Arn"}) in read_queues
+    )
     for name, properties in FUNCTIONS.items():
         for event in properties.get("Events", {}).values():
             if event["Type"] != "SQS" or name == "DeadLettersFunction":
                 continue
-            asked = event["Properties"]["Queue"]["Fn::GetAtt"]
-            queue = asked.split(".")[0] if isinstance(asked, str) else asked[0]
+            queue_reference = event["Properties"]["Queue"]["Fn::GetAtt"]
+            queue = queue_reference.split(".")[0] if isinstance(queue_reference, str) else queue_reference[0]
             policy = queues[queue]["RedrivePolicy"]
-            dead = policy["deadLetterTargetArn"]["Fn::GetAtt"]
-            dead_letters = dead.split(".")[0] if isinstance(dead, str) else dead[0]
+            dead_letter_reference = policy["deadLetterTargetArn"]["Fn::GetAtt"]
+            dead_letters = (
+                dead_letter_reference.split(".")[0]
+                if isinstance(dead_letter_reference, str)
+                else dead_letter_reference[0]
+            )
             variables = properties["Environment"]["Variables"]
             assert variables["DEAD_LETTERS"] == {"Ref": dead_letters}, name
             assert variables["MAX_RECEIVES"] == str(policy["maxReceiveCount"]), name
-            assert f"${{{queue}}}" in known, name
-            assert f"${{{dead_letters}.Arn}}" in known, name
-            assert any(dead_letters in each for each in read), name
+            assert f"${{{queue}}}" in consumer_queues, name
+            assert f"${{{dead_letters}.Arn}}" in consumer_queues, name
+            assert any(dead_letters in read_queue for read_queue in read_queues), name
 
 
-def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:
+def test_the_user_pool_issues_tokens_as_the_contract_requires() -> None:
     (pool,), (client,) = of_type("AWS::Cognito::UserPool").values(), of_type("AWS::Cognito::UserPoolClient").values()
     assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
     assert pool["LambdaConfig"]["PreTokenGenerationConfig"]["LambdaVersion"] == "V2_0"
@@ -208,10 +236,10 @@ def test_the_user_pool_gives_tokens_as_the_contract_says() -> None:
     assert client["PreventUserExistenceErrors"] == "ENABLED"
 
 
-def test_nobody_else_speaks_as_us_on_the_bus() -> None:
+def test_no_other_account_can_publish_under_our_source() -> None:
     policies = of_type("AWS::Events::EventBusPolicy")
     statement = policies["BusPolicy"]["Statement"]
-    # Others may speak, as themselves: a denial is stronger than what allows them.
+    # Other accounts may publish under their own sources: an explicit deny overrides an allow.
     assert policies["AccountsPolicy"]["Statement"]["Principal"] == {"AWS": {"Ref": "EventAccounts"}}
     assert len(policies) == 2
     assert (statement["Effect"], statement["Action"]) == ("Deny", "events:PutEvents")
@@ -235,37 +263,39 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
 
 
 def versions(resources: dict[str, Json]) -> set[str]:
-    return {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Version"}
+    return {name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::Version"}
 
 
-def test_a_changed_layer_alone_publishes_every_function_anew() -> None:
+def test_a_changed_layer_publishes_a_new_version_of_every_function() -> None:
     before, after = versions(translated("one")), versions(translated("two"))
     assert len(before) == len(after) == len(FUNCTIONS)
     assert not before & after
     assert versions(translated("one")) == before
 
 
-def test_without_the_layers_setting_it_would_not() -> None:
+def test_without_layer_versions_a_changed_layer_would_publish_nothing() -> None:
     before, after = versions(translated("one", versioned=False)), versions(translated("two", versioned=False))
     assert before == after
 
 
-def test_other_parameters_publish_every_function_anew_by_the_word_that_make_deploy_writes() -> None:
+def test_changed_parameters_publish_every_function_through_the_configuration_variable() -> None:
     text = (ROOT / "template.yaml").read_text()
-    one, other = (stamped(text, {"DatabaseHost": host}) for host in ("a.example", "b.example"))
-    assert stamped(one, {"DatabaseHost": "b.example"}) == other
-    words = [yaml.split("CONFIGURATION: ")[1].split("\n")[0] for yaml in (one, other)]
+    first_template, second_template = (
+        stamp_configuration(text, {"DatabaseHost": host}) for host in ("a.example", "b.example")
+    )
+    assert stamp_configuration(first_template, {"DatabaseHost": "b.example"}) == second_template
+    words = [yaml.split("CONFIGURATION: ")[1].split("\n")[0] for yaml in (first_template, second_template)]
     before, after = (versions(translated(word=word)) for word in words)
     assert not before & after
     with pytest.raises(ValueError, match="0 times"):
-        stamped(text.replace("CONFIGURATION", "OTHER"), {})
+        stamp_configuration(text.replace("CONFIGURATION", "OTHER"), {})
 
 
-def test_without_that_word_they_would_not() -> None:
+def test_without_the_configuration_variable_changed_parameters_would_publish_nothing() -> None:
     assert versions(translated(host="a.example")) == versions(translated(host="b.example"))
 
 
-def test_every_caller_names_the_alias() -> None:
+def test_every_caller_uses_the_alias() -> None:
     for name, resource in translated().items():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             assert "Alias" in str(resource["Properties"]["FunctionName"]), name
@@ -273,7 +303,7 @@ def test_every_caller_names_the_alias() -> None:
     assert str(targets).count(".Alias}") == str(targets).count("${")
 
 
-def test_data_outlives_the_stack() -> None:
+def test_resources_with_data_outlive_the_stack() -> None:
     for kind in ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Cognito::UserPool", "AWS::SecretsManager::Secret"):
         for name, resource in RESOURCES.items():
             if resource["Type"] == kind:

@@ -1,5 +1,5 @@
-"""What is under test: the index in memory, the local engine over gRPC, and the server that QDRANT_URL names; and the
-stores of mail in memory and on PostgreSQL."""
+"""Fixtures: the vector index in memory, on the local engine over gRPC, and on the server that QDRANT_URL names; and the
+messaging stores in memory and on PostgreSQL."""
 
 import os
 import sys
@@ -14,9 +14,9 @@ from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.messaging.ports import MessagingUnits
 from email_sender.vectors.model import Collection, Distance
-from local.ports import pick
+from local.ports import pick_port
 from local.processes import Spec, Supervisor
-from tests.contract.messaging import Backend, InMemory, OnPostgres
+from tests.contract.messaging import Backend, InMemoryBackend, PostgresBackend
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
 
@@ -41,7 +41,7 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _engine(folder: Path) -> Iterator[QdrantIndex]:
-    grpc, http = pick("grpc", 46334, print), pick("http", 46333, print)
+    grpc, http = pick_port("grpc", 46334, print), pick_port("http", 46333, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
     argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
     with Supervisor() as supervisor:
@@ -53,20 +53,20 @@ def _engine(folder: Path) -> Iterator[QdrantIndex]:
 
 @pytest.fixture
 def collection(index: QdrantIndex) -> Collection:
-    made = Collection(
+    new_collection = Collection(
         f"c{uuid4().hex}", SIZE, Distance.COSINE, quantized=False, lexical=True, model="m",
-        indexed={"contact": "keyword", "sent_at": "datetime"},
+        payload_indexes={"contact": "keyword", "sent_at": "datetime"},
     )  # fmt: skip
-    assert index.prepare(made)
-    return made
+    assert index.prepare(new_collection)
+    return new_collection
 
 
 @pytest.fixture(params=["fake", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "fake":
-        return InMemory()
+        return InMemoryBackend()
     cluster: Cluster = request.getfixturevalue("cluster")
-    return OnPostgres(cluster, request.getfixturevalue("app_role"))
+    return PostgresBackend(cluster, request.getfixturevalue("app_role"))
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ def units(backend: Backend) -> MessagingUnits:
 
 
 @pytest.fixture
-def own(backend: Backend) -> UUID:
-    return backend.tenant()
+def tenant_id(backend: Backend) -> UUID:
+    return backend.create_tenant()

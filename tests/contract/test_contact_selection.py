@@ -1,4 +1,4 @@
-"""Contacts chosen by id and by tags, and changed by a workflow."""
+"""Contacts selected by id and by tags, and changed by a workflow."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,67 +11,72 @@ from email_sender.kit.ambient import new_id, now
 from email_sender.messaging.contacts import MAX_TAGS, ContactChange, ContactService
 from email_sender.messaging.model import SuppressionReason
 from email_sender.messaging.ports import MessagingUnits
-from tests.contract.messaging import Backend, a_contact
+from tests.contract.messaging import Backend, add_contact
 
 
-def tagged(units: MessagingUnits, tenant: UUID, address: str, tags: Any) -> UUID:
-    contact = a_contact(units, tenant, address)
+def add_tagged_contact(units: MessagingUnits, tenant: UUID, address: str, tags: Any) -> UUID:
+    contact = add_contact(units, tenant, address)
     with units(tenant) as unit:
         unit.contacts.update(replace(contact, attributes={"team": "blue", "tags": tags}))
         unit.commit()
     return contact.id
 
 
-def service(units: MessagingUnits) -> ContactService:
+def contact_service(units: MessagingUnits) -> ContactService:
     links: Any = None
     return ContactService(units, links, now, new_id)
 
 
-def test_contacts_are_chosen_by_all_their_tags_by_id_and_up_to_a_limit(units: MessagingUnits, own: UUID) -> None:
-    both = tagged(units, own, "a@example.org", ["vip", "new"])
-    one = tagged(units, own, "b@example.org", ["vip"])
-    odd = tagged(units, own, "c@example.org", "vip")
-    none = a_contact(units, own, "d@example.org").id
-    with units(own) as unit:
+def test_contacts_are_selected_by_all_their_tags_by_id_and_up_to_a_limit(
+    units: MessagingUnits, tenant_id: UUID
+) -> None:
+    with_both_tags = add_tagged_contact(units, tenant_id, "a@example.org", ["vip", "new"])
+    with_one_tag = add_tagged_contact(units, tenant_id, "b@example.org", ["vip"])
+    with_text_tag = add_tagged_contact(units, tenant_id, "c@example.org", "vip")
+    without_tags = add_contact(units, tenant_id, "d@example.org").id
+    with units(tenant_id) as unit:
         select = unit.contacts.select
-        assert select(None, [], 10, suppressed=True) == [both, one, odd, none]
-        assert select(None, ["vip"], 10, suppressed=True) == [both, one]
-        assert select(None, ["vip", "new"], 10, suppressed=True) == [both]
-        assert select([none, one, new_id()], [], 10, suppressed=True) == [one, none]
+        assert select(None, [], 10, suppressed=True) == [with_both_tags, with_one_tag, with_text_tag, without_tags]
+        assert select(None, ["vip"], 10, suppressed=True) == [with_both_tags, with_one_tag]
+        assert select(None, ["vip", "new"], 10, suppressed=True) == [with_both_tags]
+        assert select([without_tags, with_one_tag, new_id()], [], 10, suppressed=True) == [with_one_tag, without_tags]
         assert select([], [], 10, suppressed=True) == []
-        assert select([none], ["vip"], 10, suppressed=True) == []
-        assert select(None, [], 2, suppressed=True) == [both, one]
+        assert select([without_tags], ["vip"], 10, suppressed=True) == []
+        assert select(None, [], 2, suppressed=True) == [with_both_tags, with_one_tag]
 
 
-def test_who_wants_no_mail_is_left_out_unless_asked_for(units: MessagingUnits, own: UUID) -> None:
-    kept, gone = a_contact(units, own, "a@example.org").id, a_contact(units, own, "b@example.org").id
-    with units(own) as unit:
+def test_suppressed_contacts_are_left_out_unless_requested(units: MessagingUnits, tenant_id: UUID) -> None:
+    active_id, unsubscribed_id = (
+        add_contact(units, tenant_id, "a@example.org").id,
+        add_contact(units, tenant_id, "b@example.org").id,
+    )
+    with units(tenant_id) as unit:
         unit.suppressions.add("b@example.org", SuppressionReason.UNSUBSCRIBED)
         unit.commit()
-    assert service(units).select(own, None, [], 10) == [kept]
-    assert service(units).select(own, None, [], 10, suppressed=True) == [kept, gone]
+    assert contact_service(units).select(tenant_id, None, [], 10) == [active_id]
+    assert contact_service(units).select(tenant_id, None, [], 10, suppressed=True) == [active_id, unsubscribed_id]
 
 
-def test_another_tenants_contacts_are_not_chosen_nor_changed(backend: Backend, own: UUID) -> None:
-    theirs = a_contact(backend.units, backend.tenant()).id
-    assert service(backend.units).select(own, [theirs], [], 10, suppressed=True) == []
+def test_contacts_of_another_tenant_are_neither_selected_nor_changed(backend: Backend, tenant_id: UUID) -> None:
+    other_contact_id = add_contact(backend.units, backend.create_tenant()).id
+    assert contact_service(backend.units).select(tenant_id, [other_contact_id], [], 10, suppressed=True) == []
     with pytest.raises(NotFound):
-        service(backend.units).change(own, theirs, ContactChange(add_tags=["mine"]))
+        contact_service(backend.units).change(tenant_id, other_contact_id, ContactChange(add_tags=["mine"]))
 
 
-def test_a_change_merges_and_the_same_again_changes_nothing(units: MessagingUnits, own: UUID) -> None:
-    contact = tagged(units, own, "a@example.org", ["old", "vip"])
+def test_a_change_merges_and_repeating_it_changes_nothing(units: MessagingUnits, tenant_id: UUID) -> None:
+    contact = add_tagged_contact(units, tenant_id, "a@example.org", ["old", "vip"])
     change = ContactChange("Ada", {"team": None, "size": 3}, add_tags=["new", "vip", "new"], remove_tags=["old"])
     for _ in range(2):
-        changed = service(units).change(own, contact, change)
-        assert (changed.name, changed.attributes) == ("Ada", {"size": 3, "tags": ["vip", "new"]})
-    assert service(units).get(own, contact).attributes == {"size": 3, "tags": ["vip", "new"]}
+        updated_contact = contact_service(units).change(tenant_id, contact, change)
+        assert (updated_contact.name, updated_contact.attributes) == ("Ada", {"size": 3, "tags": ["vip", "new"]})
+    assert contact_service(units).get(tenant_id, contact).attributes == {"size": 3, "tags": ["vip", "new"]}
 
 
-def test_a_change_that_would_be_too_much_is_refused_and_nothing_is_changed(units: MessagingUnits, own: UUID) -> None:
-    contact = a_contact(units, own).id
+def test_a_change_over_the_limits_is_refused_and_changes_nothing(units: MessagingUnits, tenant_id: UUID) -> None:
+    contact = add_contact(units, tenant_id).id
     with pytest.raises(InvalidInput, match="50 attributes"):
-        service(units).change(own, contact, ContactChange(attributes={str(n): n for n in range(60)}))
+        contact_service(units).change(tenant_id, contact, ContactChange(attributes={str(n): n for n in range(60)}))
     with pytest.raises(InvalidInput, match="100 tags"):
-        service(units).change(own, contact, ContactChange(add_tags=[str(n) for n in range(MAX_TAGS + 1)]))
-    assert service(units).get(own, contact).attributes == {"team": "blue"}
+        contact_service(units).change(tenant_id, contact, ContactChange(add_tags=[str(n) for n in range(MAX_TAGS + 1)]))
+    assert contact_service(units).get(tenant_id, contact).attributes == {"team": "blue"}

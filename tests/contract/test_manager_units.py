@@ -1,4 +1,4 @@
-"""The fake and PostgreSQL keep managers alike."""
+"""The fake and PostgreSQL store managers in the same way."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import pytest
 
 from email_sender.adapters.postgres.managers import StoppedManagers, manager_units
 from email_sender.coordination.auditing import AuditEntry
-from email_sender.coordination.managers import Desired, Lifecycle, ManagerUnits, State, Status, told
-from email_sender.coordination.registry import Graph, Kind, Manager
+from email_sender.coordination.managers import Desired, Lifecycle, ManagerUnits, State, Status, build_event
+from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from tests.database import Cluster
 from tests.fakes.managers import MemoryManagers, MemoryParts
 
@@ -19,83 +19,83 @@ NAMES = ("contract-a", "contract-b")
 
 
 @dataclass
-class Store:
+class ManagerStore:
     units: ManagerUnits
     cluster: Cluster | None
     memory: MemoryManagers | None
 
     def events(self) -> list[str]:
         if self.memory is not None:
-            return [each.type for each in self.memory.events]
+            return [event.type for event in self.memory.events]
         assert self.cluster is not None
-        rows = self.cluster.look(
+        rows = self.cluster.query(
             "select type from outbox where detail->>'aggregate_id' like 'contract-%%' order by sequence"
         )
         return [row["type"] for row in rows]
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def store(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[ManagerStore]:
     if request.param == "memory":
         memory = MemoryManagers(NAMES)
-        yield Store(memory, None, memory)
+        yield ManagerStore(memory, None, memory)
         return
-    yield Store(manager_units(cluster.database("platform"), NAMES, None), cluster, None)
-    cluster.do("delete from managers where name like 'contract-%%'")
-    cluster.do("delete from outbox where detail->>'aggregate_id' like 'contract-%%'")
+    yield ManagerStore(manager_units(cluster.database("platform"), NAMES, None), cluster, None)
+    cluster.execute("delete from managers where name like 'contract-%%'")
+    cluster.execute("delete from outbox where detail->>'aggregate_id' like 'contract-%%'")
 
 
-def changed(**changes: Any) -> State:
+def state_with(**changes: Any) -> State:
     return State("contract-a", **changes)
 
 
-def test_each_manager_is_there_from_the_beginning(store: Store) -> None:
+def test_every_manager_has_a_state_from_the_beginning(store: ManagerStore) -> None:
     with store.units() as unit:
         assert unit.states() == {name: State(name) for name in NAMES}
 
 
-def test_what_is_committed_is_kept_and_nothing_else(store: Store) -> None:
-    wanted = changed(
+def test_only_committed_changes_are_stored(store: ManagerStore) -> None:
+    saved_state = state_with(
         status=Status.DEGRADED, desired=Desired.RUNNING, reason="Slow, 'very'.", figures={"a": [1, None], "é": 2.5},
         observed_at=AT, changed_at=AT, changed_by="olga", revision=7,
     )  # fmt: skip
     with store.units() as unit:
         unit.states()
-        unit.save([wanted])
-        unit.emit(told(wanted, "manager.started", AT))
+        unit.save([saved_state])
+        unit.emit(build_event(saved_state, "manager.started", AT))
         unit.audit(AuditEntry(AT, "olga", "manager.start", "contract-a", {"was": "stopped"}))
         unit.commit()
     with store.units() as unit:
-        assert unit.states()["contract-a"] == wanted
-        unit.save([changed()])
-        unit.emit(told(wanted, "manager.failed", AT))
+        assert unit.states()["contract-a"] == saved_state
+        unit.save([state_with()])
+        unit.emit(build_event(saved_state, "manager.failed", AT))
     with store.units() as unit:
-        assert unit.states()["contract-a"] == wanted
+        assert unit.states()["contract-a"] == saved_state
     assert store.events() == ["manager.started"]
 
 
-def test_a_move_is_told_once(store: Store) -> None:
+def test_a_status_change_publishes_one_event(store: ManagerStore) -> None:
     for _ in range(2):
         with store.units() as unit:
             unit.states()
-            unit.emit(told(changed(revision=3), "manager.stopped", AT))
+            unit.emit(build_event(state_with(revision=3), "manager.stopped", AT))
             unit.commit()
     assert store.events() == ["manager.stopped"]
 
 
-def test_the_stopped_are_what_sandboxes_see(cluster: Cluster) -> None:
-    seen = StoppedManagers(cluster.database("app"))
+def test_execution_environments_see_the_stopped_managers(cluster: Cluster) -> None:
+    stopped_managers = StoppedManagers(cluster.database("app"))
     units = manager_units(cluster.database("platform"), NAMES, None)
-    graph = Graph([Manager("contract-a", Kind.CORE, ""), Manager("contract-b", Kind.CORE, "", ("contract-a",))])
-    lives = Lifecycle(graph, units, MemoryParts(NAMES), lambda: AT)
+    graph = ManagerGraph([Manager("contract-a", Kind.CORE, ""), Manager("contract-b", Kind.CORE, "", ("contract-a",))])
+    lifecycle = Lifecycle(graph, units, MemoryParts(NAMES), lambda: AT)
     with units() as unit:
-        unit.save([each.moved(Status.RUNNING, AT) for each in unit.states().values()])
+        unit.save([state.transition_to(Status.RUNNING, AT) for state in unit.states().values()])
         unit.commit()
     try:
-        assert not set(seen()) & set(NAMES)
-        assert lives.stop("contract-b", "olga").status is Status.STOPPED
-        assert set(seen()) & set(NAMES) == {"contract-b"}
-        lives.start("contract-b", "olga")
-        assert not set(seen()) & set(NAMES)
+        assert not set(stopped_managers()) & set(NAMES)
+        assert lifecycle.stop("contract-b", "olga").status is Status.STOPPED
+        assert set(stopped_managers()) & set(NAMES) == {"contract-b"}
+        lifecycle.start("contract-b", "olga")
+        assert not set(stopped_managers()) & set(NAMES)
     finally:
-        cluster.do("delete from managers where name like 'contract-%%'")
+        cluster.execute("delete from managers where name like 'contract-%%'")

@@ -1,4 +1,4 @@
-"""Whole collections, as jobs read, write, switch and drop them: in memory, on the local engine, on a server."""
+"""Whole collections, as jobs read, write, switch and drop them: in memory, on the local engine, and on a server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,19 +7,19 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.qdrant import packing
-from email_sender.adapters.qdrant.copying import QdrantCopying, check_readable
+from email_sender.adapters.qdrant.copying import QdrantCollections, check_readable
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.adapters.qdrant.points import AdoptedPoints, QdrantPoints
 from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
 from email_sender.vectors.model import Collection, Distance, Nearest, Point, Search, Terms
-from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import PointSource, Stored
+from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.transfer import PointSource, StoredPoint
 from tests.contract.conftest import SIZE
 
-OURS, THEIRS = uuid4(), uuid4()
-# What JSON can hold, in the engine's own kinds.
+TENANT, OTHER_TENANT = uuid4(), uuid4()
+# Every JSON type, in the engine's own value types.
 PAYLOAD = {
     "text": "ä\u0000\U0001f600", "n": -(2**63), "x": 0.1, "whole": 3.0, "yes": True, "none": None,
     "list": [1, "a", None, [2.5]], "in": {"a": {"b": []}}, "": "empty",
@@ -27,16 +27,16 @@ PAYLOAD = {
 
 
 @dataclass
-class On:
+class PointStoreScenario:
     index: QdrantIndex
-    copying: QdrantCopying
+    copying: QdrantCollections
     collection: Collection
 
     def points(self, number: int = 1) -> QdrantPoints:
         return self.copying.points(f"{self.collection.name}-{number}")
 
-    def served(self, number: int = 2) -> Served:
-        return Served(
+    def served(self, number: int = 2) -> ServedCollection:
+        return ServedCollection(
             self.collection.name, f"{self.collection.name}-{number}", SIZE, Distance.COSINE, "m", lexical=True
         )
 
@@ -45,121 +45,127 @@ class On:
 
 
 @pytest.fixture
-def on(index: QdrantIndex, collection: Collection) -> Iterator[On]:
-    copying = QdrantCopying(index._channel, {collection.name: collection}, Placement())
-    yield On(index, copying, collection)
+def scenario(index: QdrantIndex, collection: Collection) -> Iterator[PointStoreScenario]:
+    copying = QdrantCollections(index._channel, {collection.name: collection}, Placement())
+    yield PointStoreScenario(index, copying, collection)
     for number in (1, 2):
         copying.drop(f"{collection.name}-{number}")
 
 
-def every(source: PointSource, parts: int = 16, *, vectors: bool = True) -> dict[str, Stored]:
-    found: dict[str, Stored] = {}
+def read_all(source: PointSource, parts: int = 16, *, vectors: bool = True) -> dict[str, StoredPoint]:
+    points_by_id: dict[str, StoredPoint] = {}
     for part in range(parts):
         after: str | None = None
         while page := source.page(part, after, 3, vectors=vectors):
             assert len(page.points) <= 3
-            assert not found.keys() & {each.id for each in page.points}
-            found |= {each.id: each for each in page.points}
+            assert not points_by_id.keys() & {point.id for point in page.points}
+            points_by_id |= {point.id: point for point in page.points}
             after = page.position
-    return found
+    return points_by_id
 
 
-def test_every_point_is_read_once_with_all_that_it_has(on: On) -> None:
+def test_every_point_is_read_once_with_everything_it_stores(scenario: PointStoreScenario) -> None:
     terms = Terms([1, 4_000_000_000], [0.5, 2.0])
-    on.add(OURS, Point(1, [1.0] * SIZE, PAYLOAD, terms), *(Point(n, [1.0, *[0.0] * (SIZE - 1)]) for n in range(2, 30)))
-    on.add(THEIRS, Point(1, [0.0, *[1.0] * (SIZE - 1)], {"a": 1}))
-    found = every(on.points())
-    assert len(found) == on.points().count() == 30
-    (rich,) = (each for each in found.values() if "text" in each.payload)
-    assert {key: rich.payload[key] for key in PAYLOAD} == PAYLOAD
-    assert rich.tenant_id == OURS
-    assert (rich.terms, len(rich.vector)) == (terms, SIZE)
-    assert all(len(each.vector) == 0 for each in every(on.points(), vectors=False).values())
+    scenario.add(
+        TENANT, Point(1, [1.0] * SIZE, PAYLOAD, terms), *(Point(n, [1.0, *[0.0] * (SIZE - 1)]) for n in range(2, 30))
+    )
+    scenario.add(OTHER_TENANT, Point(1, [0.0, *[1.0] * (SIZE - 1)], {"a": 1}))
+    points_by_id = read_all(scenario.points())
+    assert len(points_by_id) == scenario.points().count() == 30
+    (full_point,) = (point for point in points_by_id.values() if "text" in point.payload)
+    assert {key: full_point.payload[key] for key in PAYLOAD} == PAYLOAD
+    assert full_point.tenant_id == TENANT
+    assert (full_point.terms, len(full_point.vector)) == (terms, SIZE)
+    assert all(len(point.vector) == 0 for point in read_all(scenario.points(), vectors=False).values())
 
 
-def test_what_is_copied_is_the_same(on: On) -> None:
-    on.add(OURS, Point(1, [1.0] * SIZE, PAYLOAD, Terms([7], [1.5])), Point(UUID(int=5), [2.0, *[1.0] * (SIZE - 1)]))
-    before = every(on.points())
-    assert on.copying.make(on.served())
-    assert not on.copying.make(on.served())
-    on.points(2).put(list(before.values()))
-    after = every(on.points(2))
-    assert {key: each.digest for key, each in after.items()} == {key: each.digest for key, each in before.items()}
-    assert {key: each.terms for key, each in after.items()} == {key: each.terms for key, each in before.items()}
-    for key, each in after.items():
-        assert list(each.vector) == pytest.approx(list(before[key].vector))
+def test_a_copied_point_equals_the_original(scenario: PointStoreScenario) -> None:
+    scenario.add(
+        TENANT, Point(1, [1.0] * SIZE, PAYLOAD, Terms([7], [1.5])), Point(UUID(int=5), [2.0, *[1.0] * (SIZE - 1)])
+    )
+    before = read_all(scenario.points())
+    assert scenario.copying.create_if_missing(scenario.served())
+    assert not scenario.copying.create_if_missing(scenario.served())
+    scenario.points(2).put(list(before.values()))
+    after = read_all(scenario.points(2))
+    assert {key: point.digest for key, point in after.items()} == {key: point.digest for key, point in before.items()}
+    assert {key: point.terms for key, point in after.items()} == {key: point.terms for key, point in before.items()}
+    for key, copied_point in after.items():
+        assert list(copied_point.vector) == pytest.approx(list(before[key].vector))
 
 
-def test_points_are_got_and_removed_by_id(on: On) -> None:
-    on.add(OURS, *(Point(n, [1.0] * SIZE) for n in range(4)))
-    ids = sorted(every(on.points()))
-    missing = str(uuid4())
-    found = on.points().get([ids[0], missing, ids[1]])
-    assert set(found) == set(ids[:2])
-    assert on.points().get([]) == {}
-    on.points().remove([ids[0], missing])
-    assert set(every(on.points())) == set(ids[1:])
+def test_points_are_read_and_removed_by_id(scenario: PointStoreScenario) -> None:
+    scenario.add(TENANT, *(Point(n, [1.0] * SIZE) for n in range(4)))
+    ids = sorted(read_all(scenario.points()))
+    unknown_id = str(uuid4())
+    points_by_id = scenario.points().get([ids[0], unknown_id, ids[1]])
+    assert set(points_by_id) == set(ids[:2])
+    assert scenario.points().get([]) == {}
+    scenario.points().remove([ids[0], unknown_id])
+    assert set(read_all(scenario.points())) == set(ids[1:])
 
 
-def test_the_ids_of_one_tenant_are_its_own(on: On) -> None:
-    on.add(OURS, *(Point(n, [1.0] * SIZE) for n in range(5)))
-    on.add(THEIRS, *(Point(n, [1.0] * SIZE) for n in range(3)))
-    found: list[str] = []
-    while page := on.points().ids_of_tenant(OURS, found[-1] if found else None, 2):
+def test_ids_of_tenant_returns_only_that_tenants_points(scenario: PointStoreScenario) -> None:
+    scenario.add(TENANT, *(Point(n, [1.0] * SIZE) for n in range(5)))
+    scenario.add(OTHER_TENANT, *(Point(n, [1.0] * SIZE) for n in range(3)))
+    point_ids: list[str] = []
+    while page := scenario.points().ids_of_tenant(TENANT, point_ids[-1] if point_ids else None, 2):
         assert len(page) <= 2
-        found += page
-    assert sorted(found) == sorted(key for key, each in every(on.points()).items() if each.tenant_id == OURS)
+        point_ids += page
+    assert sorted(point_ids) == sorted(
+        key for key, point in read_all(scenario.points()).items() if point.tenant_id == TENANT
+    )
 
 
-def test_an_alias_is_switched_and_what_is_behind_it_found(on: On) -> None:
-    on.add(OURS, Point(1, [1.0] * SIZE))
-    assert on.copying.found(on.collection).stored_as == f"{on.collection.name}-1"
-    on.copying.make(on.served())
+def test_an_alias_is_switched_and_its_collection_found(scenario: PointStoreScenario) -> None:
+    scenario.add(TENANT, Point(1, [1.0] * SIZE))
+    assert scenario.copying.describe(scenario.collection).stored_as == f"{scenario.collection.name}-1"
+    scenario.copying.create_if_missing(scenario.served())
     for _ in range(2):
-        on.copying.alias(on.served())
-        assert on.copying.found(on.collection) == on.served()
-    assert on.index.search(OURS, on.collection.name, Search(Nearest([1.0] * SIZE))) == []
-    on.copying.alias(on.served(1))
-    assert len(on.index.search(OURS, on.collection.name, Search(Nearest([1.0] * SIZE)))) == 1
+        scenario.copying.alias(scenario.served())
+        assert scenario.copying.describe(scenario.collection) == scenario.served()
+    assert scenario.index.search(TENANT, scenario.collection.name, Search(Nearest([1.0] * SIZE))) == []
+    scenario.copying.alias(scenario.served(1))
+    assert len(scenario.index.search(TENANT, scenario.collection.name, Search(Nearest([1.0] * SIZE)))) == 1
 
 
-def test_what_is_dropped_is_gone_and_may_be_dropped_again(on: On) -> None:
-    on.copying.make(on.served())
+def test_a_dropped_collection_is_gone_and_may_be_dropped_again(scenario: PointStoreScenario) -> None:
+    scenario.copying.create_if_missing(scenario.served())
     for _ in range(2):
-        on.copying.drop(f"{on.collection.name}-2")
+        scenario.copying.drop(f"{scenario.collection.name}-2")
     with pytest.raises(DomainError):
-        on.points(2).count()
+        scenario.points(2).count()
 
 
-def test_a_foreign_collection_becomes_one_tenants(on: On) -> None:
-    # Points that know nothing of us, counted by numbers and by UUIDs.
-    other, stored_as = uuid4(), f"{on.collection.name}-1"
+def test_points_of_a_foreign_collection_are_adopted_by_one_tenant(scenario: PointStoreScenario) -> None:
+    # Another system's points, with numbers and UUIDs as ids.
+    foreign_id, stored_as = uuid4(), f"{scenario.collection.name}-1"
     vectors = pb.Vectors(vector=pb.Vector(dense=pb.DenseVector(data=[1.0] * SIZE)))
     points = [
-        pb.PointStruct(id=pb.PointId(num=7), vectors=vectors, payload=packing.payload_to({"a": 1})),
+        pb.PointStruct(id=pb.PointId(num=7), vectors=vectors, payload=packing.pack_payload({"a": 1})),
         pb.PointStruct(
-            id=pb.PointId(uuid=str(other)),
+            id=pb.PointId(uuid=str(foreign_id)),
             vectors=vectors,
-            payload=packing.payload_to({"tenant_id": str(THEIRS), "_id": 3}),
+            payload=packing.pack_payload({"tenant_id": str(OTHER_TENANT), "_id": 3}),
         ),
     ]
     request = pb.UpsertPoints(collection_name=stored_as, wait=True, points=points)
-    on.index._channel().points("Upsert", request.SerializeToString())
-    adopted = AdoptedPoints(QdrantPoints(on.index._channel(), stored_as, parts=1), OURS, "c")
-    found = every(adopted, parts=1)
-    assert {each.tenant_id for each in found.values()} == {OURS}
-    on.copying.make(on.served())
-    target = QdrantIndex(on.index._channel, stored_as=lambda _: f"{on.collection.name}-2")
-    on.points(2).put(list(found.values()))
-    assert {hit.id for hit in target.search(OURS, "c", Search(Nearest([1.0] * SIZE)))} == {7, other}
-    assert target.has(OURS, "c", 7)
-    assert not target.has(THEIRS, "c", 3)
+    scenario.index._channel().points("Upsert", request.SerializeToString())
+    adopted_source = AdoptedPoints(QdrantPoints(scenario.index._channel(), stored_as, parts=1), TENANT, "c")
+    adopted_points = read_all(adopted_source, parts=1)
+    assert {point.tenant_id for point in adopted_points.values()} == {TENANT}
+    scenario.copying.create_if_missing(scenario.served())
+    target = QdrantIndex(scenario.index._channel, stored_as=lambda _: f"{scenario.collection.name}-2")
+    scenario.points(2).put(list(adopted_points.values()))
+    assert {hit.id for hit in target.search(TENANT, "c", Search(Nearest([1.0] * SIZE)))} == {7, foreign_id}
+    assert target.has(TENANT, "c", 7)
+    assert not target.has(OTHER_TENANT, "c", 3)
 
 
-def test_what_of_another_engine_cannot_be_read_is_said(on: On) -> None:
-    channel, name = on.index._channel(), f"{on.collection.name}-1"
-    check_readable(channel, name, on.served())
-    with pytest.raises(Conflict, match=f"has vectors of {SIZE}, not 5"):
-        check_readable(channel, name, replace(on.served(), size=5))
-    with pytest.raises(Conflict, match="was embedded by m, and other is wanted"):
-        check_readable(channel, name, replace(on.served(), model="other"))
+def test_an_unreadable_collection_of_another_engine_is_explained(scenario: PointStoreScenario) -> None:
+    channel, name = scenario.index._channel(), f"{scenario.collection.name}-1"
+    check_readable(channel, name, scenario.served())
+    with pytest.raises(Conflict, match=f"has vectors of {SIZE} dimensions instead of 5"):
+        check_readable(channel, name, replace(scenario.served(), size=5))
+    with pytest.raises(Conflict, match="was embedded by m, not by other"):
+        check_readable(channel, name, replace(scenario.served(), model="other"))

@@ -1,4 +1,4 @@
-"""Functions' processes, killed while they work."""
+"""Kill the processes of Lambda functions while they work."""
 
 import os
 import random
@@ -21,46 +21,46 @@ _ROUTES = (
 )
 
 
-def kill_workers(platform: Platform) -> None:
-    """Every function's process, wherever it is: what it had not finished stays unfinished."""
-    for pid in descendants(platform.cloud.pid("aws")):
+def kill_function_processes(platform: Platform) -> None:
+    """Kill the process of every function, whatever it is doing. Its unfinished work stays unfinished."""
+    for pid in descendant_pids(platform.cloud.pid("aws")):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def new_sandboxes(platform: Platform) -> None:
-    """Processes that remember nothing; back when each area's routes answer: the first to ask a dead one gets a 500."""
-    kill_workers(platform)
+def restart_execution_environments(platform: Platform) -> None:
+    """Replace all function processes, and wait until the routes of each area respond: a dead process returns 500."""
+    kill_function_processes(platform)
     for username, path in _ROUTES:
-        wait_until(partial(platform[username].http.get, path), lambda answer: answer.status_code == 200, 60)
+        wait_until(partial(platform[username].http.get, path), lambda response: response.status_code == 200, 60)
 
 
-def descendants(pid: int) -> list[int]:
+def descendant_pids(pid: int) -> list[int]:
     children: list[int] = []
-    # Of every thread: a child is its thread's.
-    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+    # Read every thread: Linux lists a child process under the thread that started it.
+    for children_file in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            children += (int(child) for child in each.read_text().split())
-    return [*children, *(below for child in children for below in descendants(child))]
+            children += (int(child) for child in children_file.read_text().split())
+    return [*children, *(descendant for child in children for descendant in descendant_pids(child))]
 
 
 @contextmanager
-def at_random(
+def random_kills(
     platform: Platform, *, seed: int, pauses: tuple[float, float] = (0.5, 2.5), times: int = 6
 ) -> Iterator[None]:
-    """Kill all of them now and then, so many times at most, while the block runs."""
-    chance, over = random.Random(seed), threading.Event()
+    """Kill all function processes at random times, at most `times` times, while the block runs."""
+    generator, stop = random.Random(seed), threading.Event()
 
-    def work() -> None:
+    def kill_repeatedly() -> None:
         for _ in range(times):
-            if over.wait(chance.uniform(*pauses)):
+            if stop.wait(generator.uniform(*pauses)):
                 return
-            kill_workers(platform)
+            kill_function_processes(platform)
 
-    killer = threading.Thread(target=work, daemon=True)
+    killer = threading.Thread(target=kill_repeatedly, daemon=True)
     killer.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         killer.join(30)

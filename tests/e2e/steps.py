@@ -1,4 +1,4 @@
-"""What several end-to-end tests do on their way."""
+"""Actions and waits that several end-to-end tests share."""
 
 import time
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ type Json = dict[str, Any]
 
 
 def import_mailbox(client: ApiClient, content: bytes, name: str = "test.mbox", seconds: float = 90) -> Json:
-    """Upload it and wait for its end."""
-    created = client.post("/vectors/imports", {"file_name": name, "size_bytes": len(content)})
-    httpx.put(created["upload"]["url"], content=content, timeout=60).raise_for_status()
+    """Upload a mailbox, wait until its import ends, and return the import."""
+    created_import = client.post("/vectors/imports", {"file_name": name, "size_bytes": len(content)})
+    httpx.put(created_import["upload"]["url"], content=content, timeout=60).raise_for_status()
     return wait_until(
-        lambda: dict(client.get(f"/vectors/imports/{created['job_id']}")),
-        lambda seen: seen["status"] in ("completed", "failed"),
+        lambda: dict(client.get(f"/vectors/imports/{created_import['job_id']}")),
+        lambda job: job["status"] in ("completed", "failed"),
         seconds,
     )
 
 
 def add_contact(client: ApiClient, name: str = "Ada Example") -> Json:
-    """A contact whose address nobody else has."""
+    """Add a contact with a unique address."""
     return dict(client.post("/contacts", {"email": f"{uuid4().hex}@people.example", "name": name}))
 
 
@@ -43,9 +43,9 @@ def add_template(client: ApiClient, **changes: Any) -> Json:
     return dict(client.post("/templates", body | changes))
 
 
-def letter(template: str, contacts: Iterable[str], *, approval: bool = True) -> Json:
-    """A workflow that writes to these contacts."""
-    people = ", ".join(f'"{each}"' for each in contacts)
+def mail_workflow(template: str, contacts: Iterable[str], *, approval: bool = True) -> Json:
+    """Return a definition that sends a mail to each contact, by default only after an approval."""
+    contact_list = ", ".join(f'"{contact_id}"' for contact_id in contacts)
     review: list[Json] = [
         {"id": "review", "uses": "approval", "needs": ["draft"], "with": {"title": "t", "drafts": "{% $steps.draft %}"}}
     ]
@@ -61,58 +61,58 @@ def letter(template: str, contacts: Iterable[str], *, approval: bool = True) -> 
     draft = {
         "id": "draft",
         "uses": "template.render",
-        "for_each": f"{{% [{people}] %}}",
+        "for_each": f"{{% [{contact_list}] %}}",
         "with": {"template": template, "contact": "{% $item %}"},
     }
     return {"name": f"w-{uuid4().hex}", "steps": [draft, *(review if approval else []), send]}
 
 
-def start(client: ApiClient, definition: Json | str, inputs: Json | None = None) -> Json:
+def start_run(client: ApiClient, definition: Json | str, inputs: Json | None = None) -> Json:
     workflow = client.post("/workflows", {"definition": definition})
     return dict(client.post(f"/workflows/{workflow['id']}/execute", {"inputs": inputs or {}}))
 
 
-def wait_run(client: ApiClient, run_id: str, *wanted: str, seconds: float = 60) -> Json:
+def wait_for_run(client: ApiClient, run_id: str, *statuses: str, seconds: float = 60) -> Json:
     return wait_until(
-        lambda: dict(client.get(f"/runs/{run_id}")), lambda seen: seen["status"] in (*wanted, *ENDED), seconds
+        lambda: dict(client.get(f"/runs/{run_id}")), lambda run: run["status"] in (*statuses, *ENDED), seconds
     )
 
 
-def pending_approval(client: ApiClient, run_id: str) -> Json:
-    def look() -> Json | None:
-        found = client.get("/approvals", status="pending", limit=200)["items"]
-        return next((each for each in found if each["run_id"] == run_id), None)
+def wait_for_approval(client: ApiClient, run_id: str) -> Json:
+    def find_approval() -> Json | None:
+        approvals = client.get("/approvals", status="pending", limit=200)["items"]
+        return next((candidate for candidate in approvals if candidate["run_id"] == run_id), None)
 
-    found = wait_until(look, lambda seen: seen is not None, 60)
-    assert found is not None
-    return found
+    approval = wait_until(find_approval, lambda candidate: candidate is not None, 60)
+    assert approval is not None
+    return approval
 
 
 def decide(client: ApiClient, run_id: str, decision: str) -> Json:
-    approval = pending_approval(client, run_id)
+    approval = wait_for_approval(client, run_id)
     return dict(client.post(f"/approvals/{approval['id']}", {"decision": decision}))
 
 
 def emails_of(client: ApiClient, run_id: str) -> list[Json]:
-    return [each for each in client.get("/emails", limit=200)["items"] if each["run_id"] == run_id]
+    return [email for email in client.get("/emails", limit=200)["items"] if email["run_id"] == run_id]
 
 
-def mails_tagged(platform: Platform, email_id: str) -> list[bytes]:
-    """Every mail that left with this id."""
-    stored = httpx.get(platform.mail, timeout=10).json()
-    ids = [each["id"] for each in stored if each.get("tags", {}).get("email_id") == email_id]
-    return [httpx.get(f"{platform.mail}/{each}", timeout=10).content for each in ids]
+def sent_mails(platform: Platform, email_id: str) -> list[bytes]:
+    """Return every mail that was sent with this email id."""
+    messages = httpx.get(platform.mail_url, timeout=10).json()
+    ids = [message["id"] for message in messages if message.get("tags", {}).get("email_id") == email_id]
+    return [httpx.get(f"{platform.mail_url}/{message_id}", timeout=10).content for message_id in ids]
 
 
-def wait_email(client: ApiClient, email_id: str, *wanted: str) -> Json:
-    return wait_until(lambda: dict(client.get(f"/emails/{email_id}")), lambda seen: seen["status"] in wanted, 30)
+def wait_for_email(client: ApiClient, email_id: str, *statuses: str) -> Json:
+    return wait_until(lambda: dict(client.get(f"/emails/{email_id}")), lambda email: email["status"] in statuses, 30)
 
 
-def events_of(client: ApiClient, correlation_id: str, until: str) -> list[Json]:
-    """The recorded events, once one of that type is among them and nothing more comes."""
+def wait_for_events(client: ApiClient, correlation_id: str, until: str) -> list[Json]:
+    """Wait for an event of the type `until`, then return all recorded events of the correlation id."""
     events = wait_until(
         lambda: list(client.get("/events", correlation_id=correlation_id, limit=200)["items"]),
-        lambda seen: any(each["type"] == until for each in seen),
+        lambda recorded_events: any(event["type"] == until for event in recorded_events),
         30,
     )
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""Publishers that never give up: what they were told is written, and what they were not they write again."""
+"""Event publishers that repeat each transaction until it is acknowledged."""
 
 import json
 import os
@@ -23,23 +23,23 @@ from local.client import wait_until
 from local.database import TENANTS
 from tests.conftest import Platform
 
-# EVENTS=10000 KILLS=20 for the whole measure (docs/benchmarks.md).
+# EVENTS=10000 KILLS=20 is the full measurement (docs/benchmarks.md).
 EVENTS = int(os.environ.get("EVENTS", "900"))
 KILLS = int(os.environ.get("KILLS", "0"))
 _BATCH = 10
 _PUBLISHERS = 3
 
 
-class Stream:
-    """Events of this kind from three publishers at once, ten in a transaction, until all are acknowledged.
+class EventStream:
+    """Publish events of one type from three threads, ten in a transaction, until all are acknowledged.
 
-    `platform` may be replaced by another start of the same, to be looked at there.
+    Set `platform` to a restarted platform to look for the events there.
     """
 
     def __init__(self, platform: Platform, number: int = EVENTS, pause: float = 0.0) -> None:
         self.kind = f"Stream{uuid4().hex[:8]}"
         self.acknowledged: list[UUID] = []
-        self.surprises: list[str] = []
+        self.unexpected_errors: list[str] = []
         self.platform, self._pause = platform, pause
         share = number // _PUBLISHERS // _BATCH
         self._threads = [threading.Thread(target=self._publish, args=(share,)) for _ in range(_PUBLISHERS)]
@@ -53,10 +53,10 @@ class Stream:
         for thread in self._threads:
             thread.join(600)
 
-    def recorded(self) -> Counter[UUID]:
-        """Nothing, while PostgreSQL is on its way back."""
+    def count_recorded(self) -> Counter[UUID]:
+        """Count the recorded events by id. Return an empty counter while PostgreSQL restarts."""
         try:
-            rows = self.platform.look("select id from email_sender.events where type = %s", self.kind)
+            rows = self.platform.query("select id from email_sender.events where type = %s", self.kind)
         except psycopg.OperationalError:
             return Counter()
         return Counter(row["id"] for row in rows)
@@ -70,8 +70,8 @@ class Stream:
         units = Units(database, bus)
         for _ in range(transactions):
             events = [self._event() for _ in range(_BATCH)]
-            until_done(lambda: _write(units, events), self.surprises)  # noqa: B023
-            self.acknowledged += [each.id for each in events]
+            retry_until_done(lambda: _commit_events(units, events), self.unexpected_errors)  # noqa: B023
+            self.acknowledged += [event.id for event in events]
             time.sleep(self._pause)
         database.close()
 
@@ -81,40 +81,40 @@ class Stream:
         return Event(event_id, self.kind, "tenant", tenant, str(event_id), datetime.now(UTC), application="stream")
 
 
-def _write(units: Units, events: Sequence[Event]) -> None:
+def _commit_events(units: Units, events: Sequence[Event]) -> None:
     with units(events[0].tenant_id) as unit:
-        for each in events:
-            unit.emit(each)
+        for event in events:
+            unit.emit(event)
         unit.commit()
 
 
-def until_done(work: Callable[[], Any], surprises: list[str]) -> None:
-    """What a client does that is not answered: the same again."""
+def retry_until_done(work: Callable[[], Any], errors: list[str]) -> None:
+    """Repeat `work` while the platform is unavailable, as a client does. Collect other errors."""
     for _ in range(1_000):
         try:
             work()
         except Unavailable:
             time.sleep(0.2)
-        except Exception as error:  # shown by the test
-            surprises.append(repr(error))
+        except Exception as error:  # the test reports it
+            errors.append(repr(error))
             return
         else:
             return
-    surprises.append("never acknowledged")
+    errors.append("never acknowledged")
 
 
-def stored_once(stream: Stream, seconds: float) -> None:
-    wait_until(lambda: len(stream.recorded()), lambda seen: seen >= len(stream.acknowledged), seconds)
-    assert stream.surprises == []
-    assert stream.recorded() == Counter(stream.acknowledged)
+def assert_stored_once(stream: EventStream, seconds: float) -> None:
+    wait_until(lambda: len(stream.count_recorded()), lambda count: count >= len(stream.acknowledged), seconds)
+    assert stream.unexpected_errors == []
+    assert stream.count_recorded() == Counter(stream.acknowledged)
 
 
-class Foreign:
-    """Another system's events, put on the bus by three publishers."""
+class ForeignEventStream:
+    """Put another system's events on the bus from three threads."""
 
     def __init__(self, platform: Platform, number: int) -> None:
         self.kind = f"Foreign{uuid4().hex[:8]}"
-        self.put: list[str] = []
+        self.published_ids: list[str] = []
         self._platform, self._number = platform, number
 
     def __enter__(self) -> Self:
@@ -127,10 +127,10 @@ class Foreign:
         for thread in self._threads:
             thread.join(300)
 
-    def recorded(self) -> Counter[str]:
-        """Nothing, while PostgreSQL is on its way back."""
+    def count_recorded(self) -> Counter[str]:
+        """Count the recorded events by id. Return an empty counter while PostgreSQL restarts."""
         try:
-            rows = self._platform.look("select payload->>'n' as n from email_sender.events where type = %s", self.kind)
+            rows = self._platform.query("select payload->>'n' as n from email_sender.events where type = %s", self.kind)
         except psycopg.OperationalError:
             return Counter()
         return Counter(row["n"] for row in rows)
@@ -144,4 +144,4 @@ class Foreign:
                 for name in names
             ]
             assert client.put_events(Entries=entries)["FailedEntryCount"] == 0
-            self.put += names
+            self.published_ids += names

@@ -1,4 +1,4 @@
-"""Who speaks for whom on the bus."""
+"""Which tenant an event on the bus belongs to, and which sources are reserved."""
 
 import json
 import os
@@ -15,14 +15,14 @@ import pytest
 from local.client import ApiError, wait_until
 from tests.conftest import Platform
 from tests.e2e import steps
-from tests.e2e.killing import kill_workers
-from tests.e2e.streams import EVENTS, Foreign
+from tests.e2e.killing import kill_function_processes
+from tests.e2e.streams import EVENTS, ForeignEventStream
 
 ACCOUNT = "000000000000"
 
 
-def put(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> None:
-    answer = platform.aws("events").put_events(
+def put_event(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> None:
+    response = platform.aws("events").put_events(
         Entries=[
             {
                 "EventBusName": platform.cloud.outputs["BusName"],
@@ -32,35 +32,35 @@ def put(platform: Platform, source: str, kind: str, detail: dict[str, Any]) -> N
             }
         ]
     )
-    assert answer["FailedEntryCount"] == 0
+    assert response["FailedEntryCount"] == 0
 
 
-def test_every_foreign_event_is_stored_once_though_recorder_and_postgresql_are_killed(platform: Platform) -> None:
-    """The emulator itself is left alone: what it was given and forgot would be its loss."""
-    sqs, queue = platform.aws("sqs"), queue_of(platform, "RecorderQueue")
-    # A batch whose recorder died is seen again after this, a minute in the template.
+def test_every_foreign_event_is_stored_once_while_recorder_and_postgresql_are_killed(platform: Platform) -> None:
+    """The emulator itself is not killed: an event that it accepted and lost would not be our loss."""
+    sqs, queue = platform.aws("sqs"), queue_url(platform, "RecorderQueue")
+    # A batch of a killed recorder becomes visible again after this time; the template sets a minute.
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
-    with Foreign(platform, EVENTS) as stream:
+    with ForeignEventStream(platform, EVENTS) as stream:
         for part in ("workers", "postgres", "workers"):
             time.sleep(1)
             if part == "workers":
-                kill_workers(platform)
+                kill_function_processes(platform)
             else:
                 os.kill(platform.cloud.pid(part), signal.SIGKILL)
-    assert len(stream.put) == EVENTS
-    wait_until(lambda: len(stream.recorded()), lambda seen: seen >= EVENTS, 240)
-    assert stream.recorded() == Counter(stream.put)
+    assert len(stream.published_ids) == EVENTS
+    wait_until(lambda: len(stream.count_recorded()), lambda count: count >= EVENTS, 240)
+    assert stream.count_recorded() == Counter(stream.published_ids)
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
 
 
-def queue_of(platform: Platform, logical_id: str) -> str:
-    found = platform.aws("cloudformation").describe_stack_resource(
+def queue_url(platform: Platform, logical_id: str) -> str:
+    response = platform.aws("cloudformation").describe_stack_resource(
         StackName="email-sender-local", LogicalResourceId=logical_id
     )
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+    return str(response["StackResourceDetail"]["PhysicalResourceId"])
 
 
-def recorded(platform: Platform, username: str, kind: str) -> list[steps.Json]:
+def recorded_events(platform: Platform, username: str, kind: str) -> list[steps.Json]:
     return list(platform[username].get("/events", type=kind, limit=200)["items"])
 
 
@@ -78,16 +78,16 @@ def test_a_foreign_event_that_claims_a_tenant_belongs_to_the_platform(platform: 
         "occurred_at": datetime.now(UTC).isoformat(),
         "data": {},
     }
-    put(platform, source, kind, claim)
-    (event,) = wait_until(lambda: recorded(platform, "operator@platform", kind), bool, 30)
+    put_event(platform, source, kind, claim)
+    (event,) = wait_until(lambda: recorded_events(platform, "operator@platform", kind), bool, 30)
     assert event["payload"] == claim
     assert event["source"] == source
     assert event["id"] != claim["id"]
-    assert recorded(platform, "admin@acme", kind) == []
-    assert recorded(platform, "admin@globex", kind) == []
+    assert recorded_events(platform, "admin@acme", kind) == []
+    assert recorded_events(platform, "admin@globex", kind) == []
 
 
-def test_a_registered_source_belongs_to_its_tenant_whatever_it_says(platform: Platform) -> None:
+def test_an_event_of_a_registered_source_belongs_to_its_tenant_whatever_tenant_it_names(platform: Platform) -> None:
     source, kind = f"shop-{uuid4().hex[:8]}", f"Order{uuid4().hex[:8]}"
     tenants = {user.tenant: user.tenant_id for user in platform.users}
     with psycopg.connect(platform.cloud.database_url) as conn:
@@ -95,19 +95,19 @@ def test_a_registered_source_belongs_to_its_tenant_whatever_it_says(platform: Pl
             "insert into email_sender.event_sources (account, source, tenant_id) values (%s, %s, %s)",
             [ACCOUNT, source, tenants["globex"]],
         )
-    put(platform, source, kind, {"tenant_id": tenants["acme"], "text": "a \u0000 is no trouble"})
-    (event,) = wait_until(lambda: recorded(platform, "readonly@globex", kind), bool, 30)
+    put_event(platform, source, kind, {"tenant_id": tenants["acme"], "text": "a \u0000 is no trouble"})
+    (event,) = wait_until(lambda: recorded_events(platform, "readonly@globex", kind), bool, 30)
     assert event["payload"]["tenant_id"] == tenants["acme"]
-    assert recorded(platform, "admin@acme", kind) == []
+    assert recorded_events(platform, "admin@acme", kind) == []
 
 
-def test_a_tenants_own_event_is_on_the_bus_and_recorded_once(platform: Platform) -> None:
+def test_a_tenants_own_event_is_published_and_recorded_once(platform: Platform) -> None:
     kind = f"Lead{uuid4().hex[:8]}"
-    published = platform["user@acme"].post("/events", {"source": "crm", "type": kind, "data": {"name": "x"}})
-    (event,) = wait_until(lambda: recorded(platform, "user@acme", kind), bool, 30)
-    assert event["id"] == published["id"]
+    published_event = platform["user@acme"].post("/events", {"source": "crm", "type": kind, "data": {"name": "x"}})
+    (event,) = wait_until(lambda: recorded_events(platform, "user@acme", kind), bool, 30)
+    assert event["id"] == published_event["id"]
     assert event["payload"]["data"] == {"name": "x"}
-    assert recorded(platform, "admin@globex", kind) == []
+    assert recorded_events(platform, "admin@globex", kind) == []
 
 
 @pytest.mark.parametrize(
@@ -121,21 +121,21 @@ def test_a_tenants_own_event_is_on_the_bus_and_recorded_once(platform: Platform)
         {"source": "crm", "type": "Mine", "tenant_id": "01930000-0000-7000-8000-00000000000b"},
     ],
 )
-def test_nobody_is_taken_for_us_or_for_another(platform: Platform, body: dict[str, Any]) -> None:
-    with pytest.raises(ApiError) as refused:
+def test_reserved_sources_and_types_and_another_tenant_are_refused(platform: Platform, body: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as error:
         platform["admin@acme"].post("/events", body)
-    assert refused.value.status == 422
+    assert error.value.status == 422
 
 
-def test_the_operator_reads_no_tenants_events(platform: Platform) -> None:
+def test_the_operator_cannot_read_events_of_tenants(platform: Platform) -> None:
     kind = f"Private{uuid4().hex[:8]}"
     platform["user@acme"].post("/events", {"source": "crm", "type": kind, "data": {}})
-    wait_until(lambda: recorded(platform, "user@acme", kind), bool, 30)
-    assert recorded(platform, "operator@platform", kind) == []
+    wait_until(lambda: recorded_events(platform, "user@acme", kind), bool, 30)
+    assert recorded_events(platform, "operator@platform", kind) == []
 
 
-def test_the_outbox_is_empty_once_all_is_recorded(platform: Platform) -> None:
-    left = wait_until(
-        lambda: platform.look("select type, attempts from email_sender.outbox"), lambda seen: not seen, 30
+def test_the_outbox_is_empty_when_every_event_is_recorded(platform: Platform) -> None:
+    remaining = wait_until(
+        lambda: platform.query("select type, attempts from email_sender.outbox"), lambda rows: not rows, 30
     )
-    assert left == []
+    assert remaining == []

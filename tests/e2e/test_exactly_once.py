@@ -1,4 +1,4 @@
-"""A mail leaves once: when the sender is killed, when it is called twice, when nobody knows."""
+"""A mail is sent once: if the sender is killed, if it is called twice, and if the outcome is unknown."""
 
 import json
 import multiprocessing
@@ -16,24 +16,24 @@ from tests.e2e import steps
 TASK_ROLE = "user"
 
 
-def waiting_run(platform: Platform) -> tuple[steps.Json, steps.Json, steps.Json]:
-    """A run that waits for approval, the approval, and its one draft.
+def start_waiting_run(platform: Platform) -> tuple[steps.Json, steps.Json, steps.Json]:
+    """Start a run and return the run, its pending approval, and its one draft.
 
-    Once it is approved, the machine holds before it sends: its own next step would send the mail before a test can.
+    After the approval, the run waits before it sends: its own send step would otherwise be faster than the test.
     """
     contact = steps.add_contact(platform["user@acme"])
     template = steps.add_template(platform["user@acme"])["name"]
-    definition = steps.letter(template, [contact["id"]])
+    definition = steps.mail_workflow(template, [contact["id"]])
     *before, send = definition["steps"]
     hold = {"id": "hold", "uses": "wait", "needs": ["review"], "with": {"seconds": 600}}
-    run = steps.start(platform["user@acme"], {**definition, "steps": [*before, hold, {**send, "needs": ["hold"]}]})
-    approval = steps.pending_approval(platform["admin@acme"], run["id"])
+    run = steps.start_run(platform["user@acme"], {**definition, "steps": [*before, hold, {**send, "needs": ["hold"]}]})
+    approval = steps.wait_for_approval(platform["admin@acme"], run["id"])
     return run, approval, approval["drafts"][0]
 
 
-def environment_of(platform: Platform, function: str) -> dict[str, str]:
-    found = platform.aws("lambda").get_function_configuration(FunctionName=platform.function(function))
-    variables: dict[str, str] = found["Environment"]["Variables"]
+def function_environment(platform: Platform, function: str) -> dict[str, str]:
+    configuration = platform.aws("lambda").get_function_configuration(FunctionName=platform.function_name(function))
+    variables: dict[str, str] = configuration["Environment"]["Variables"]
     return variables | {
         "AWS_ENDPOINT_URL": platform.cloud.aws_url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -42,23 +42,23 @@ def environment_of(platform: Platform, function: str) -> dict[str, str]:
     }
 
 
-def send_and_die(environment: dict[str, str], order: dict[str, Any], *, after: bool) -> None:
-    """In a process of its own: the real service, killed right before or right after SES took the mail."""
+def send_and_kill_self(environment: dict[str, str], order: dict[str, Any], *, after: bool) -> None:
+    """Run the real service in a process of its own, and kill it right before or after SES accepts the mail."""
     os.environ.update(environment)
-    from email_sender.adapters.ses import SesProvider
+    from email_sender.adapters.ses import SesMailProvider
     from email_sender.messaging.sending import SendOrder
     from email_sender.security.permissions import Role
     from messaging.bootstrap import send_service
 
-    real = SesProvider.send
+    real_send = SesMailProvider.send
 
-    def killed(self: SesProvider, raw: bytes, sender: str, recipient: str) -> str:
+    def send_and_kill(self: SesMailProvider, raw: bytes, sender: str, recipient: str) -> str:
         if after:
-            real(self, raw, sender, recipient)
+            real_send(self, raw, sender, recipient)
         os.kill(os.getpid(), signal.SIGKILL)
         return "never"
 
-    SesProvider.send = killed  # type: ignore[method-assign]
+    SesMailProvider.send = send_and_kill  # type: ignore[method-assign]
     send_service().send(
         SendOrder(UUID(order["tenant"]), UUID(order["run"]), "send", UUID(order["draft"]), Role(TASK_ROLE))
     )
@@ -73,21 +73,23 @@ def invoke_sender(platform: Platform, order: dict[str, Any]) -> dict[str, Any]:
         "item": 0,
         "with": {"draft": order["draft"]},
     }
-    answer = platform.aws("lambda").invoke(
-        FunctionName=f"{platform.function('SenderFunction')}:live", Payload=json.dumps(payload)
+    response = platform.aws("lambda").invoke(
+        FunctionName=f"{platform.function_name('SenderFunction')}:live", Payload=json.dumps(payload)
     )
-    body: dict[str, Any] = json.loads(answer["Payload"].read())
+    body: dict[str, Any] = json.loads(response["Payload"].read())
     return body
 
 
-@pytest.mark.parametrize("after", [True, False], ids=["after SES took it", "before SES was asked"])
-def test_a_killed_sender_sends_once_at_most_and_somebody_hears_of_it(platform: Platform, *, after: bool) -> None:
-    run, approval, draft = waiting_run(platform)
+@pytest.mark.parametrize("after", [True, False], ids=["after SES accepted it", "before SES was called"])
+def test_a_killed_sender_sends_at_most_once_and_the_email_is_settled(platform: Platform, *, after: bool) -> None:
+    run, approval, draft = start_waiting_run(platform)
     platform["admin@acme"].post(f"/approvals/{approval['id']}", {"decision": "approved"})
     tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
     order = {"tenant": tenant, "run": run["id"], "draft": draft["draft_id"]}
     child = multiprocessing.get_context("spawn").Process(
-        target=send_and_die, args=(environment_of(platform, "SenderFunction"), order), kwargs={"after": after}
+        target=send_and_kill_self,
+        args=(function_environment(platform, "SenderFunction"), order),
+        kwargs={"after": after},
     )
     child.start()
     child.join(60)
@@ -95,31 +97,33 @@ def test_a_killed_sender_sends_once_at_most_and_somebody_hears_of_it(platform: P
     (email,) = steps.emails_of(platform["admin@acme"], run["id"])
 
     if after:
-        # The provider's own event settles it, without anybody asking.
-        settled = steps.wait_email(platform["admin@acme"], email["id"], "delivered")
+        # The provider's event settles the email without a request.
+        final_email = steps.wait_for_email(platform["admin@acme"], email["id"], "delivered")
     else:
         assert email["status"] == "sending"
-        settled = wait_until(
-            lambda: _retried(platform, order, email["id"]), lambda seen: seen["status"] != "sending", 60
+        final_email = wait_until(
+            lambda: _retry_send(platform, order, email["id"]),
+            lambda retried_email: retried_email["status"] != "sending",
+            60,
         )
-        assert settled["status"] == "unknown"
-    again = invoke_sender(platform, order)
-    assert again.get("status", again.get("errorType")) in (settled["status"], "rejected")
-    assert len(steps.mails_tagged(platform, email["id"])) == (1 if after else 0)
+        assert final_email["status"] == "unknown"
+    repeated = invoke_sender(platform, order)
+    assert repeated.get("status", repeated.get("errorType")) in (final_email["status"], "rejected")
+    assert len(steps.sent_mails(platform, email["id"])) == (1 if after else 0)
 
     if not after:
-        told = platform["admin@acme"].post(f"/emails/{email['id']}/settle", {"decision": "not_sent"})
-        assert told["status"] == "rejected"
-        with pytest.raises(ApiError) as refused:
+        settled_email = platform["admin@acme"].post(f"/emails/{email['id']}/settle", {"decision": "not_sent"})
+        assert settled_email["status"] == "rejected"
+        with pytest.raises(ApiError) as error:
             platform["admin@acme"].post(f"/emails/{email['id']}/settle", {"decision": "sent"})
-        assert refused.value.status == 409
+        assert error.value.status == 409
     platform["admin@acme"].post(f"/runs/{run['id']}/cancel", {})
 
 
-def _retried(platform: Platform, order: dict[str, Any], email_id: str) -> steps.Json:
-    """What a retry by the real service makes of the row that the dead one left: it waits for the lease."""
+def _retry_send(platform: Platform, order: dict[str, Any], email_id: str) -> steps.Json:
+    """Retry with the real service, which waits for the dead sender's lease, and return the email."""
     child = multiprocessing.get_context("spawn").Process(
-        target=send_for_real, args=(environment_of(platform, "SenderFunction"), order)
+        target=send_with_service, args=(function_environment(platform, "SenderFunction"), order)
     )
     child.start()
     child.join(60)
@@ -127,7 +131,7 @@ def _retried(platform: Platform, order: dict[str, Any], email_id: str) -> steps.
     return dict(platform["admin@acme"].get(f"/emails/{email_id}"))
 
 
-def send_for_real(environment: dict[str, str], order: dict[str, Any]) -> None:
+def send_with_service(environment: dict[str, str], order: dict[str, Any]) -> None:
     os.environ.update(environment)
     from email_sender.messaging.sending import SendOrder
     from email_sender.security.permissions import Role
@@ -138,35 +142,38 @@ def send_for_real(environment: dict[str, str], order: dict[str, Any]) -> None:
     )
 
 
-def test_a_task_called_again_after_it_sent_gives_the_same_email(platform: Platform) -> None:
+def test_a_task_repeated_after_it_sent_returns_the_same_email(platform: Platform) -> None:
     contact = steps.add_contact(platform["admin@acme"])
     template = steps.add_template(platform["admin@acme"])["name"]
-    definition = steps.letter(template, [contact["id"]], approval=False)
-    # Held open by a wait, so that the run still takes tasks.
+    definition = steps.mail_workflow(template, [contact["id"]], approval=False)
+    # The wait keeps the run open, so that it still accepts tasks.
     definition["steps"].append({"id": "hold", "uses": "wait", "needs": ["send"], "with": {"seconds": 40}})
-    run = steps.start(platform["admin@acme"], definition)
+    run = steps.start_run(platform["admin@acme"], definition)
     (email,) = wait_until(lambda: steps.emails_of(platform["admin@acme"], run["id"]), bool, 60)
-    steps.wait_email(platform["admin@acme"], email["id"], "sent", "delivered")
+    steps.wait_for_email(platform["admin@acme"], email["id"], "sent", "delivered")
     tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
     order = {"tenant": tenant, "run": run["id"], "draft": email["draft_id"]}
     assert [invoke_sender(platform, order)["email_id"] for _ in range(3)] == [email["id"]] * 3
-    assert len(steps.mails_tagged(platform, email["id"])) == 1
+    assert len(steps.sent_mails(platform, email["id"])) == 1
     platform["admin@acme"].post(f"/runs/{run['id']}/cancel", {})
 
 
 def test_a_bounce_and_a_complaint_suppress_the_address(platform: Platform) -> None:
     client = platform["admin@acme"]
     template = steps.add_template(client)["name"]
-    wanted = {"bounce": "bounced", "complaint": "complained"}
-    for word, status in wanted.items():
-        address = f"{word}+{os.urandom(4).hex()}@simulator.amazonses.com"
+    expected_statuses = {"bounce": "bounced", "complaint": "complained"}
+    for mailbox_name, status in expected_statuses.items():
+        address = f"{mailbox_name}+{os.urandom(4).hex()}@simulator.amazonses.com"
         contact = client.post("/contacts", {"email": address})
-        run = steps.start(client, steps.letter(template, [contact["id"]], approval=False))
+        run = steps.start_run(client, steps.mail_workflow(template, [contact["id"]], approval=False))
         (email,) = wait_until(lambda: steps.emails_of(client, run["id"]), bool, 60)  # noqa: B023
-        steps.wait_email(client, email["id"], status)
-        found = wait_until(
-            lambda: {each["email"]: each["reason"] for each in client.get("/suppressions", limit=200)["items"]},
-            lambda seen: address in seen,  # noqa: B023
+        steps.wait_for_email(client, email["id"], status)
+        reasons_by_address = wait_until(
+            lambda: {
+                suppression["email"]: suppression["reason"]
+                for suppression in client.get("/suppressions", limit=200)["items"]
+            },
+            lambda reasons: address in reasons,  # noqa: B023
             20,
         )
-        assert found[address] == status
+        assert reasons_by_address[address] == status

@@ -1,6 +1,6 @@
-"""http.request on the deployed template: what it must not reach, and how that is told.
+"""http.request on the deployed template: which addresses it refuses, and how it reports errors.
 
-This machine has no address that is public; requests that arrive are tried against real servers in
+This machine has no public address. Successful requests are tested against real servers in
 tests/unit/test_outbound_http.py.
 """
 
@@ -13,7 +13,7 @@ from tests.conftest import Platform
 from tests.e2e import steps
 
 
-def ended(platform: Platform, **request: Any) -> steps.Json:
+def run_failing_request(platform: Platform, **request: Any) -> steps.Json:
     admin = platform["admin@acme"]
     definition = {
         "name": f"http-{uuid4().hex}",
@@ -21,9 +21,9 @@ def ended(platform: Platform, **request: Any) -> steps.Json:
     }
     workflow = admin.post("/workflows", {"definition": definition})
     run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
-    found = steps.wait_run(admin, run["id"])
-    assert found["status"] == "succeeded"
-    (step,) = (each for each in found["steps"] if each["step"] == "ask")
+    ended_run = steps.wait_for_run(admin, run["id"])
+    assert ended_run["status"] == "succeeded"
+    (step,) = (record for record in ended_run["steps"] if record["step"] == "ask")
     assert step["status"] == "failed"
     return dict(step["error"])
 
@@ -31,22 +31,22 @@ def ended(platform: Platform, **request: Any) -> steps.Json:
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest/meta-data/", "http://localhost:1/", "http://[::1]/", "https://10.1.2.3/"]
 )
-def test_what_lies_inside_is_not_reached(platform: Platform, url: str) -> None:
-    error = ended(platform, url=url)
+def test_internal_addresses_are_not_reached(platform: Platform, url: str) -> None:
+    error = run_failing_request(platform, url=url)
     assert error["name"] == "forbidden"
     assert "not a public address" in error["message"]
 
 
-def test_a_secret_that_the_tenant_does_not_have_is_named_and_nothing_is_sent(platform: Platform) -> None:
-    error = ended(platform, url="https://10.1.2.3/", secret_headers={"authorization": "crm-key"})
+def test_a_missing_secret_is_named_and_nothing_is_sent(platform: Platform) -> None:
+    error = run_failing_request(platform, url="https://10.1.2.3/", secret_headers={"authorization": "crm-key"})
     assert error == {"name": "not_found", "message": "There is no secret crm-key."}
 
 
-def test_mistakes_are_named(platform: Platform) -> None:
-    assert ended(platform, url="ftp://example.com/")["name"] == "invalid"
-    assert ended(platform, url="https://10.1.2.3/", headers={"host": "inside"})["name"] == "invalid"
-    late = ended(platform, url="https://10.1.2.3/", timeout="PT5M")
-    assert (late["name"], "60 seconds" in late["message"]) == ("invalid", True)
-    bad = {"name": "n", "steps": [{"id": "a", "uses": "http.request", "with": {"url": "u", "method": "TRACE"}}]}
-    refused = platform["admin@acme"].http.post("/workflows/validate", json={"definition": bad})
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/steps/0/with/method")
+def test_invalid_requests_are_named(platform: Platform) -> None:
+    assert run_failing_request(platform, url="ftp://example.com/")["name"] == "invalid"
+    assert run_failing_request(platform, url="https://10.1.2.3/", headers={"host": "inside"})["name"] == "invalid"
+    timeout_error = run_failing_request(platform, url="https://10.1.2.3/", timeout="PT5M")
+    assert (timeout_error["name"], "60 seconds" in timeout_error["message"]) == ("invalid", True)
+    definition = {"name": "n", "steps": [{"id": "a", "uses": "http.request", "with": {"url": "u", "method": "TRACE"}}]}
+    response = platform["admin@acme"].http.post("/workflows/validate", json={"definition": definition})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/steps/0/with/method")

@@ -1,10 +1,11 @@
-"""Managers of the deployed template: what is said of them, and every one stopped and started under traffic."""
+"""Managers of the deployed template: their status, and each one stopped and started under traffic."""
 
 import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,9 +18,15 @@ from tests.conftest import Platform
 from tests.e2e import steps
 
 DEPLOYED = json.loads((ROOT / "events" / "coordinator" / "observe.deployed.json").read_text())
-LATER = {"tracing-manager", "alerting-manager", "dashboard-manager", "replication-manager", "load-balancer"}
-# Who is stopped together, and with them who needs them: the last are all.
-ROUNDS = (
+UNCONFIGURED_MANAGERS = {
+    "tracing-manager",
+    "alerting-manager",
+    "dashboard-manager",
+    "replication-manager",
+    "load-balancer",
+}
+# Managers that are stopped together. Their dependants stop as well, so the last round stops all.
+STOP_ROUNDS = (
     (
         "workflow-manager",
         "notification-manager",
@@ -33,7 +40,7 @@ ROUNDS = (
     ("security-manager",),
     ("central-coordinator",),
 )
-# A question that only this manager's own routes answer, and who asks it.
+# A user and a route that only this manager serves.
 ROUTES = {
     "central-coordinator": ("user@acme", "/events"),
     "api-gateway": ("user@acme", "/templates"),
@@ -50,61 +57,67 @@ ROUTES = {
 
 
 def statuses(platform: Platform) -> dict[str, steps.Json]:
-    return {each["name"]: each for each in platform["operator@platform"].get("/managers/status")["items"]}
+    return {manager["name"]: manager for manager in platform["operator@platform"].get("/managers/status")["items"]}
 
 
-def change(platform: Platform, name: str, what: str, *, cascade: bool = False) -> steps.Json:
+def change(platform: Platform, name: str, action: str, *, cascade: bool = False) -> steps.Json:
     query = "?cascade=true" if cascade else ""
-    return dict(platform["operator@platform"].post(f"/managers/{name}/{what}{query}", {}))
+    return dict(platform["operator@platform"].post(f"/managers/{name}/{action}{query}", {}))
 
 
 @pytest.fixture
-def operated(platform: Platform) -> Iterator[Platform]:
-    """Whatever a test stopped runs again after it."""
+def operated_platform(platform: Platform) -> Iterator[Platform]:
+    """Start every stopped manager again after the test."""
     yield platform
     start_all(platform)
 
 
 def start_all(platform: Platform) -> None:
-    for name, each in statuses(platform).items():
-        if each["desired"] != "running":
+    for name, manager in statuses(platform).items():
+        if manager["desired"] != "running":
             change(platform, name, "start", cascade=True)
 
 
-def answer(platform: Platform, name: str) -> httpx.Response:
+def call_route(platform: Platform, name: str) -> httpx.Response:
     username, path = ROUTES[name]
     return platform[username].http.get(path)
 
 
-def first_refusal(platform: Platform, name: str) -> httpx.Response:
-    """Whoever asks five seconds after the stop is refused, however long the answer takes."""
-    stopped = time.monotonic()
+def wait_for_refusal(platform: Platform, name: str) -> httpx.Response:
+    """Return the first refusal. Requests that start five seconds after the stop must be refused."""
+    stopped_at = time.monotonic()
     while True:
-        asked = time.monotonic()
-        found = answer(platform, name)
-        if found.status_code == 503:
-            return found
-        assert asked - stopped < 5, found.text
+        requested_at = time.monotonic()
+        response = call_route(platform, name)
+        if response.status_code == 503:
+            return response
+        assert requested_at - stopped_at < 5, response.text
         time.sleep(0.1)
 
 
-def test_every_manager_is_shown_with_a_figure_of_its_own(platform: Platform) -> None:
-    seen = statuses(platform)
-    assert len(seen) == 21
-    for name, each in seen.items():
-        if name in LATER:
-            assert each["status"] == "not_configured", each
+def test_every_manager_is_listed_with_its_own_figures(platform: Platform) -> None:
+    managers = statuses(platform)
+    assert len(managers) == 21
+    for name, manager in managers.items():
+        if name in UNCONFIGURED_MANAGERS:
+            assert manager["status"] == "not_configured", manager
             continue
-        assert each["status"] in ("running", "degraded"), each
-        assert each["status"] == "running" or each["reason"], each
-        assert set(each["figures"]) - {"functions"}, name
+        assert manager["status"] in ("running", "degraded"), manager
+        assert manager["status"] == "running" or manager["reason"], manager
+        assert set(manager["figures"]) - {"functions"}, name
         metrics = platform["operator@platform"].get(f"/managers/{name}/metrics")
         assert metrics["series"] == {"email_sender_manager_status": 1}
-    order = list(seen)
-    assert all(order.index(need) < order.index(name) for name, each in seen.items() for need in each["depends_on"])
-    assert seen["dependency-manager"]["figures"]["deployed_functions"] > 25
-    one = platform["operator@platform"].get("/managers/vectorization/status")
-    assert (one["name"], one["kind"], one["depends_on"]) == ("vectorization", "core", ["central-coordinator"])
+    order = list(managers)
+    assert all(
+        order.index(need) < order.index(name) for name, entry in managers.items() for need in entry["depends_on"]
+    )
+    assert managers["dependency-manager"]["figures"]["deployed_functions"] > 25
+    vectorization = platform["operator@platform"].get("/managers/vectorization/status")
+    assert (vectorization["name"], vectorization["kind"], vectorization["depends_on"]) == (
+        "vectorization",
+        "core",
+        ["central-coordinator"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,23 +130,25 @@ def test_every_manager_is_shown_with_a_figure_of_its_own(platform: Platform) -> 
         ("/managers/security-manager/restart", 409),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_changes_nothing(platform: Platform, path: str, status: int) -> None:
-    before = {name: each["status"] for name, each in statuses(platform).items()}
-    with pytest.raises(ApiError) as refused:
+def test_an_impossible_manager_change_is_refused_and_changes_nothing(
+    platform: Platform, path: str, status: int
+) -> None:
+    before = {name: manager["status"] for name, manager in statuses(platform).items()}
+    with pytest.raises(ApiError) as error:
         platform["operator@platform"].post(path, {})
-    assert refused.value.status == status
+    assert error.value.status == status
     if status == 409 and "tracing" not in path:
-        assert "api-gateway" in str(refused.value)
-    assert {name: each["status"] for name, each in statuses(platform).items()} == before
+        assert "api-gateway" in str(error.value)
+    assert {name: manager["status"] for name, manager in statuses(platform).items()} == before
 
 
 class Traffic:
-    """Three kinds of work that never stop: events, mail, and searches. What is refused is asked again."""
+    """Publish events, send mail and search without pause. Repeat refused requests."""
 
     def __init__(self, platform: Platform) -> None:
-        self._platform, self._over = platform, threading.Event()
+        self._platform, self._stop = platform, threading.Event()
         self.refused: Counter[str] = Counter()
-        self.surprises: list[str] = []
+        self.unexpected_errors: list[str] = []
         self.kind = f"Traffic{uuid4().hex[:8]}"
         self.events: list[str] = []
         self.runs: list[str] = []
@@ -141,7 +156,8 @@ class Traffic:
         admin = platform["admin@acme"]
         self._template = steps.add_template(admin)["name"]
         self._threads = [
-            threading.Thread(target=self._repeat, args=(work,)) for work in (self._tell, self._write, self._read)
+            threading.Thread(target=self._repeat, args=(work,))
+            for work in (self._publish_event, self._send_mail, self._search)
         ]
 
     def __enter__(self) -> "Traffic":
@@ -150,160 +166,180 @@ class Traffic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         for thread in self._threads:
             thread.join(60)
 
     def _repeat(self, work: Callable[[ApiClient], None]) -> None:
         token = str(self._platform["admin@acme"].http.headers["authorization"]).removeprefix("Bearer ")
         client = ApiClient(self._platform.api, token)
-        while not self._over.is_set():
+        while not self._stop.is_set():
             try:
                 work(client)
-            except Exception as error:  # shown by the test
-                self.surprises.append(repr(error))
+            except Exception as error:  # the test reports it
+                self.unexpected_errors.append(repr(error))
             time.sleep(0.25)
         client.close()
 
-    def _asked(self, client: ApiClient, path: str, body: Any) -> steps.Json:
-        """Until it is taken, with the same key: a refusal is clean, so asking again is safe."""
+    def _post_until_accepted(self, client: ApiClient, path: str, body: Any) -> steps.Json:
+        """Repeat a request with the same idempotency key until it is accepted. A refused request has had no effect."""
         headers = {"idempotency-key": uuid4().hex}
         for _ in range(400):
-            answer = client.http.post(path, json=body, headers=headers)
-            if answer.status_code < 300:
-                return dict(answer.json())
-            if answer.status_code == 503 and answer.json().get("code") == "manager_stopped":
-                assert "retry-after" in answer.headers
+            response = client.http.post(path, json=body, headers=headers)
+            if response.status_code < 300:
+                return dict(response.json())
+            if response.status_code == 503 and response.json().get("code") == "manager_stopped":
+                assert "retry-after" in response.headers
                 self.refused[path.split("/")[1]] += 1
                 time.sleep(0.3)
                 continue
-            raise AssertionError(f"{path}: {answer.status_code} {answer.text[:300]}")
-        raise AssertionError(f"{path} was never taken")
+            raise AssertionError(f"{path}: {response.status_code} {response.text[:300]}")
+        raise AssertionError(f"{path} was never accepted")
 
-    def _tell(self, client: ApiClient) -> None:
-        told = self._asked(client, "/events", {"source": "crm", "type": self.kind, "data": {"n": len(self.events)}})
-        self.events.append(str(told["id"]))
+    def _publish_event(self, client: ApiClient) -> None:
+        event = self._post_until_accepted(
+            client, "/events", {"source": "crm", "type": self.kind, "data": {"n": len(self.events)}}
+        )
+        self.events.append(str(event["id"]))
 
-    def _write(self, client: ApiClient) -> None:
+    def _send_mail(self, client: ApiClient) -> None:
         address = f"{uuid4().hex}@people.example"
-        contact = self._asked(client, "/contacts", {"email": address, "name": "Ada Example"})
-        definition = steps.letter(self._template, [contact["id"]], approval=False)
-        workflow = self._asked(client, "/workflows", {"definition": definition})
-        run = self._asked(client, f"/workflows/{workflow['id']}/execute", {"inputs": {}})
+        contact = self._post_until_accepted(client, "/contacts", {"email": address, "name": "Ada Example"})
+        definition = steps.mail_workflow(self._template, [contact["id"]], approval=False)
+        workflow = self._post_until_accepted(client, "/workflows", {"definition": definition})
+        run = self._post_until_accepted(client, f"/workflows/{workflow['id']}/execute", {"inputs": {}})
         self.contacts.append({**contact, "email": address})
         self.runs.append(str(run["id"]))
         time.sleep(0.5)
 
-    def _read(self, client: ApiClient) -> None:
-        self._asked(client, "/vectors/search", {"collection": "message_vectors", "text": "hello", "limit": 1})
+    def _search(self, client: ApiClient) -> None:
+        self._post_until_accepted(
+            client, "/vectors/search", {"collection": "message_vectors", "text": "hello", "limit": 1}
+        )
 
 
 @pytest.mark.timeout(400)
-def test_each_is_stopped_under_traffic_and_nothing_is_lost_or_done_twice(operated: Platform) -> None:
-    platform = operated
-    stopped: set[str] = set()
+def test_every_manager_is_stopped_under_traffic_and_nothing_is_lost_or_done_twice(operated_platform: Platform) -> None:
+    platform = operated_platform
+    stopped_managers: set[str] = set()
     with Traffic(platform) as traffic:
-        for together in ROUNDS:
-            for name in together:
+        for round_names in STOP_ROUNDS:
+            for name in round_names:
                 assert change(platform, name, "stop", cascade=True)["status"] == "stopped"
-            for name in [each for each in together if each in ROUTES]:
-                refusal = first_refusal(platform, name)
+            for name in [candidate for candidate in round_names if candidate in ROUTES]:
+                refusal = wait_for_refusal(platform, name)
                 assert refusal.json()["code"] == "manager_stopped"
                 assert refusal.headers["retry-after"] == "5"
             assert httpx.get(f"{platform.api}/version").status_code == 200
-            stopped |= {name for name, each in statuses(platform).items() if each["status"] == "stopped"}
+            stopped_managers |= {name for name, manager in statuses(platform).items() if manager["status"] == "stopped"}
             start_all(platform)
-            for name in [each for each in together if each in ROUTES]:
-                wait_until(lambda: answer(platform, name).status_code, lambda seen: seen == 200, 10)  # noqa: B023
-        wait_until(lambda: min(len(traffic.runs), len(traffic.events) // 4), lambda seen: seen >= 5, 60)
-    assert stopped == statuses(platform).keys() - LATER
-    assert traffic.surprises == []
+            for name in [candidate for candidate in round_names if candidate in ROUTES]:
+                wait_until(lambda: call_route(platform, name).status_code, lambda status: status == 200, 10)  # noqa: B023
+        wait_until(lambda: min(len(traffic.runs), len(traffic.events) // 4), lambda count: count >= 5, 60)
+    assert stopped_managers == statuses(platform).keys() - UNCONFIGURED_MANAGERS
+    assert traffic.unexpected_errors == []
     assert traffic.refused["events"] > 0
     assert traffic.refused["vectors"] > 0
 
     admin = platform["admin@acme"]
-    for run in traffic.runs:
-        ended = wait_until(lambda: dict(admin.get(f"/runs/{run}")), lambda seen: seen["status"] in steps.ENDED, 120)  # noqa: B023
-        assert ended["status"] == "succeeded", ended["error"]
+    for run_id in traffic.runs:
+        ended_run = wait_until(partial(admin.get, f"/runs/{run_id}"), lambda run: run["status"] in steps.ENDED, 120)
+        assert ended_run["status"] == "succeeded", ended_run["error"]
     addresses = {contact["email"] for contact in traffic.contacts}
-    mails = [to for each in httpx.get(platform.mail).json() for to in each["recipients"] if to in addresses]
+    mails = [
+        recipient
+        for mail in httpx.get(platform.mail_url).json()
+        for recipient in mail["recipients"]
+        if recipient in addresses
+    ]
     assert Counter(mails) == Counter(addresses)
-    recorded = wait_until(
+    recorded_ids = wait_until(
         lambda: [
-            row["id"] for row in platform.look("select id::text from email_sender.events where type = %s", traffic.kind)
+            row["id"]
+            for row in platform.query("select id::text from email_sender.events where type = %s", traffic.kind)
         ],
-        lambda seen: len(seen) >= len(traffic.events),
+        lambda ids: len(ids) >= len(traffic.events),
         60,
     )
-    assert Counter(recorded) == Counter(traffic.events)
+    assert Counter(recorded_ids) == Counter(traffic.events)
 
 
-def test_what_operators_do_is_in_the_audit_log(operated: Platform) -> None:
-    change(operated, "logging-manager", "stop")
-    change(operated, "logging-manager", "start")
-    audit = operated["operator@platform"].get("/audit", limit=2)
-    assert [(each["action"], each["object"]) for each in audit["items"]] == [
+def test_manager_changes_are_in_the_audit_log(operated_platform: Platform) -> None:
+    change(operated_platform, "logging-manager", "stop")
+    change(operated_platform, "logging-manager", "start")
+    audit = operated_platform["operator@platform"].get("/audit", limit=2)
+    assert [(entry["action"], entry["object"]) for entry in audit["items"]] == [
         ("manager.start", "logging-manager"),
         ("manager.stop", "logging-manager"),
     ]
     assert audit["items"][0]["subject"]
     assert audit["broken_at"] is None
-    assert operated["admin@acme"].get("/audit")["items"] == []
+    assert operated_platform["admin@acme"].get("/audit")["items"] == []
 
 
-def test_a_clock_that_was_switched_off_otherwise_rings_again_and_a_version_is_ready_once(platform: Platform) -> None:
-    scheduler, function = platform.aws("scheduler"), platform.function("ObserveFunction")
-    whole = scheduler.get_schedule(Name="email-sender-clock-local.central-coordinator.relay")
-    given = {name: whole[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+def test_a_disabled_schedule_is_enabled_again_and_system_ready_is_published_once(platform: Platform) -> None:
+    scheduler, function = platform.aws("scheduler"), platform.function_name("ObserveFunction")
+    schedule = scheduler.get_schedule(Name="email-sender-clock-local.central-coordinator.relay")
+    schedule_settings = {
+        name: schedule[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    }
     for event in ("{}", json.dumps(DEPLOYED)):
-        scheduler.update_schedule(**given, State="DISABLED")
+        scheduler.update_schedule(**schedule_settings, State="DISABLED")
         platform.aws("lambda").invoke(FunctionName=function, Payload=event.encode())
-        assert scheduler.get_schedule(Name=given["Name"])["State"] == "ENABLED"
-    (ready,) = wait_until(lambda: platform["operator@platform"].get("/events", type="system.ready")["items"], bool, 20)
-    assert ready["payload"]["data"]["stage"] == "local"
+        assert scheduler.get_schedule(Name=schedule_settings["Name"])["State"] == "ENABLED"
+    (ready_event,) = wait_until(
+        lambda: platform["operator@platform"].get("/events", type="system.ready")["items"], bool, 20
+    )
+    assert ready_event["payload"]["data"]["stage"] == "local"
 
 
 @pytest.mark.parametrize(
-    ("stack", "status", "rings"),
+    ("stack", "status", "is_invoked"),
     [("ours", "UPDATE_COMPLETE", True), ("ours", "UPDATE_IN_PROGRESS", False), ("another", "UPDATE_COMPLETE", False)],
 )
-def test_the_end_of_our_deployment_calls_the_observer(
-    platform: Platform, stack: str, status: str, *, rings: bool
+def test_the_end_of_our_deployment_invokes_the_observer(
+    platform: Platform, stack: str, status: str, *, is_invoked: bool
 ) -> None:
-    """By the deployed rule. The emulator tells of no deployment itself, and takes no event in CloudFormation's name."""
+    """Test the deployed rule: the emulator publishes no deployment events and accepts none in CloudFormation's name."""
     events = platform.aws("events")
-    (rule,) = [each for each in events.list_rules()["Rules"] if "Stack Status Change" in each.get("EventPattern", "")]
+    (rule,) = [
+        candidate
+        for candidate in events.list_rules()["Rules"]
+        if "Stack Status Change" in candidate.get("EventPattern", "")
+    ]
     target = events.list_targets_by_rule(Rule=rule["Name"])["Targets"][0]["Arn"]
-    assert platform.function("ObserveFunction") in target
-    (ours,) = json.loads(rule["EventPattern"])["detail"]["stack-id"]
-    detail = {"stack-id": ours if stack == "ours" else f"{ours}0", "status-details": {"status": status}}
+    assert platform.function_name("ObserveFunction") in target
+    (stack_id,) = json.loads(rule["EventPattern"])["detail"]["stack-id"]
+    detail = {"stack-id": stack_id if stack == "ours" else f"{stack_id}0", "status-details": {"status": status}}
     event = json.dumps({**DEPLOYED, "detail": detail})
-    assert events.test_event_pattern(EventPattern=rule["EventPattern"], Event=event)["Result"] is rings
+    assert events.test_event_pattern(EventPattern=rule["EventPattern"], Event=event)["Result"] is is_invoked
 
 
-def test_a_stopped_managers_machine_is_not_rung_for(operated: Platform) -> None:
-    def clock() -> str:
+def test_a_stopped_managers_schedule_is_disabled(operated_platform: Platform) -> None:
+    def schedule_state() -> str:
         return str(
-            operated.aws("scheduler").get_schedule(Name="email-sender-clock-local.backup-manager.daily")["State"]
+            operated_platform.aws("scheduler").get_schedule(Name="email-sender-clock-local.backup-manager.daily")[
+                "State"
+            ]
         )
 
-    assert clock() == "ENABLED"
-    change(operated, "backup-manager", "stop", cascade=True)
-    assert clock() == "DISABLED"
-    change(operated, "backup-manager", "start", cascade=True)
-    assert clock() == "ENABLED"
+    assert schedule_state() == "ENABLED"
+    change(operated_platform, "backup-manager", "stop", cascade=True)
+    assert schedule_state() == "DISABLED"
+    change(operated_platform, "backup-manager", "start", cascade=True)
+    assert schedule_state() == "ENABLED"
 
 
-def test_who_locked_everybody_out_comes_back_by_the_function_itself(operated: Platform) -> None:
-    change(operated, "security-manager", "stop", cascade=True)
-    user = next(user for user in operated.users if user.username == "operator@platform")
+def test_the_observe_function_restarts_the_api_after_a_lockout(operated_platform: Platform) -> None:
+    change(operated_platform, "security-manager", "stop", cascade=True)
+    user = next(user for user in operated_platform.users if user.username == "operator@platform")
 
-    def signs_in() -> int:
+    def sign_in_status() -> int:
         return httpx.post(
-            f"{operated.api}/auth/token", json={"username": user.username, "password": user.password}
+            f"{operated_platform.api}/auth/token", json={"username": user.username, "password": user.password}
         ).status_code
 
-    wait_until(signs_in, lambda status: status == 503, 5)
-    function = operated.function("ObserveFunction")
-    operated.aws("lambda").invoke(FunctionName=function, Payload=b'{"start": "api-gateway"}')
-    wait_until(signs_in, lambda status: status == 200, 5)
+    wait_until(sign_in_status, lambda status: status == 503, 5)
+    function = operated_platform.function_name("ObserveFunction")
+    operated_platform.aws("lambda").invoke(FunctionName=function, Payload=b'{"start": "api-gateway"}')
+    wait_until(sign_in_status, lambda status: status == 200, 5)

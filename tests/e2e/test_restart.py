@@ -1,11 +1,13 @@
-"""Killed and started again: every stored fact is still there."""
+"""The local cloud, killed and restarted, keeps every stored fact."""
 
 import io
+import operator
 import os
 import random
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,8 +17,8 @@ import pytest
 from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform, start_platform
 from tests.e2e import steps
-from tests.e2e.killing import kill_workers
-from tests.e2e.streams import KILLS, Stream, stored_once
+from tests.e2e.killing import kill_function_processes
+from tests.e2e.streams import KILLS, EventStream, assert_stored_once
 from tests.fakes import mailboxes
 
 PORTS = {
@@ -25,8 +27,8 @@ PORTS = {
 
 
 POINTS = int(os.environ.get("POINTS", "6000"))
-# Of 100,000 the engine makes a graph for minutes, on the cores that it counts with.
-PATIENCE = 120 + POINTS / 100
+# For 100,000 points the engine builds its graph for minutes, on the same cores that count the points.
+TIMEOUT_SECONDS = 120 + POINTS / 100
 
 
 @pytest.fixture(scope="module")
@@ -35,40 +37,46 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(home: Path) -> Iterator[Platform]:
-    started = start_platform(home, PORTS)
-    yield started
-    for client in started.clients.values():
+def own_platform(home: Path) -> Iterator[Platform]:
+    platform = start_platform(home, PORTS)
+    yield platform
+    for client in platform.clients.values():
         client.close()
-    started.cloud.stop()
+    platform.cloud.stop()
 
 
-def kill(platform: Platform, part: str) -> None:
+def kill_part(platform: Platform, part: str) -> None:
     os.kill(platform.cloud.pid(part), signal.SIGKILL)
 
 
-def facts(client: ApiClient) -> tuple[int, int, list[str]]:
-    """Contacts, points, and what a search finds."""
+def read_facts(client: ApiClient) -> tuple[int, int, list[str]]:
+    """Return the number of contacts, the number of points, and the ids that a search finds."""
     contacts = client.get("/contacts", limit=200)["items"]
-    points = next(each for each in client.get("/vectors/collections")["items"] if each["name"] == "message_vectors")
-    found = client.post("/vectors/search", {"collection": "message_vectors", "text": "message number 3", "limit": 3})
-    return len(contacts), points["count"], [hit["id"] for hit in found["results"]]
+    points = next(
+        collection
+        for collection in client.get("/vectors/collections")["items"]
+        if collection["name"] == "message_vectors"
+    )
+    search_result = client.post(
+        "/vectors/search", {"collection": "message_vectors", "text": "message number 3", "limit": 3}
+    )
+    return len(contacts), points["count"], [hit["id"] for hit in search_result["results"]]
 
 
-def come_back(platform: Platform, wanted: tuple[int, int, list[str]], seconds: float = 120) -> None:
-    """Sign in anew until the facts are what they were: where AWS was killed, passwords are new."""
+def wait_for_facts(platform: Platform, expected_facts: tuple[int, int, list[str]], seconds: float = 120) -> None:
+    """Sign in again until the facts are as expected: after a kill of AWS, passwords are new."""
     deadline = time.monotonic() + seconds
-    while (seen := look(platform)) != wanted:
-        assert time.monotonic() < deadline, (seen, wanted)
+    while (current_facts := try_read_facts(platform)) != expected_facts:
+        assert time.monotonic() < deadline, (current_facts, expected_facts)
         time.sleep(1)
 
 
-def look(platform: Platform) -> tuple[int, int, list[str]] | None:
+def try_read_facts(platform: Platform) -> tuple[int, int, list[str]] | None:
     user = next(user for user in platform.cloud.users if user.username == "admin@acme")
     client = None
     try:
         client = ApiClient.sign_in(platform.api, user.username, user.password)
-        return facts(client)
+        return read_facts(client)
     except (ApiError, httpx.HTTPError):
         return None
     finally:
@@ -76,107 +84,127 @@ def look(platform: Platform) -> tuple[int, int, list[str]] | None:
             client.close()
 
 
-def parked_after(platform: Platform) -> int:
-    """A setting."""
+def read_parked_after(platform: Platform) -> int:
+    """Return the setting failed_events.parked_after."""
     user = next(user for user in platform.cloud.users if user.username == "operator@platform")
     client = ApiClient.sign_in(platform.api, user.username, user.password)
-    seen = client.get("/config")["settings"]["failed_events"]["parked_after"]
+    value = client.get("/config")["settings"]["failed_events"]["parked_after"]
     client.close()
-    return int(seen)
+    return int(value)
 
 
 def upload_vectors(client: ApiClient, vectors: np.ndarray) -> str:
     stream = io.BytesIO()
     np.save(stream, vectors)
     body = {"kind": "vectors", "collection": "document_vectors", "format": "npy", "file_name": "v.npy"}
-    created = client.post("/vectors/imports", {**body, "size_bytes": len(stream.getvalue())})
-    httpx.put(created["upload"]["url"], content=stream.getvalue(), timeout=120).raise_for_status()
-    return str(created["job_id"])
+    created_import = client.post("/vectors/imports", {**body, "size_bytes": len(stream.getvalue())})
+    httpx.put(created_import["upload"]["url"], content=stream.getvalue(), timeout=120).raise_for_status()
+    return str(created_import["job_id"])
 
 
 @pytest.mark.timeout(300 + POINTS / 50)
-def test_a_bulk_import_killed_twice_is_complete_and_nothing_is_there_twice(own: Platform) -> None:
-    """POINTS=100000 for the whole measure. Another tenant's points lie in the same collection."""
+def test_a_bulk_import_killed_twice_is_complete_and_stores_no_point_twice(own_platform: Platform) -> None:
+    """POINTS=100000 is the full measurement. Another tenant's points are stored in the same collection."""
     number = POINTS
-    random = np.random.default_rng(11)
-    # Neighbourhoods of about 200, however many points there are: among thousands of points all as far from each other
-    # as noise of 768 dimensions is, nobody's ten nearest are worth finding.
-    centres = random.normal(size=(max(number // 200, 1), 768))
-    belongs = random.integers(len(centres), size=number)
-    vectors = (centres[belongs] + random.normal(scale=0.2, size=(number, 768))).astype("<f4")
-    client = own["admin@acme"]
-    others = upload_vectors(own["admin@globex"], vectors[: number // 5] + np.float32(0.01))
+    generator = np.random.default_rng(11)
+    # Neighbourhoods of about 200 points, whatever the total: thousands of 768-dimensional noise vectors are all equally
+    # far apart, so their ten nearest neighbours would mean nothing.
+    centres = generator.normal(size=(max(number // 200, 1), 768))
+    centre_indices = generator.integers(len(centres), size=number)
+    vectors = (centres[centre_indices] + generator.normal(scale=0.2, size=(number, 768))).astype("<f4")
+    client = own_platform["admin@acme"]
+    other_job = upload_vectors(own_platform["admin@globex"], vectors[: number // 5] + np.float32(0.01))
     job = upload_vectors(client, vectors)
     for share in (0.2, 0.6):
-        written = wait_until(lambda: count(client, "document_vectors"), lambda seen: seen > share * number, PATIENCE)  # noqa: B023
-        assert written < number, "killed too late"
-        kill_workers(own)
-        # The routes' processes were among them: the gateway answers 500 once, as AWS does. And of 100,000 points the
-        # engine, which makes its graph on the same two cores, does not count all within three seconds.
-        wait_until(lambda: client.http.get("/vectors/collections").status_code, lambda seen: seen == 200, PATIENCE)
-    ended = wait_until(
-        lambda: client.get(f"/vectors/imports/{job}"), lambda seen: seen["status"] in ("completed", "failed"), PATIENCE
+        written_points = wait_until(
+            lambda: count_points(client, "document_vectors"),
+            partial(operator.lt, share * number),
+            TIMEOUT_SECONDS,
+        )
+        assert written_points < number, "killed too late"
+        kill_function_processes(own_platform)
+        # The routes' processes were killed too: the gateway returns 500 once, as AWS does. And with 100,000 points the
+        # engine, which builds its graph on the same two cores, cannot count them within three seconds.
+        wait_until(
+            lambda: client.http.get("/vectors/collections").status_code, lambda status: status == 200, TIMEOUT_SECONDS
+        )
+    ended_job = wait_until(
+        lambda: client.get(f"/vectors/imports/{job}"),
+        lambda current_job: current_job["status"] in ("completed", "failed"),
+        TIMEOUT_SECONDS,
     )
-    assert ended["status"] == "completed", ended["error"]
-    assert (ended["progress"]["stored"], ended["progress"]["failed"]) == (number, 0)
-    wait_until(lambda: count(client, "document_vectors"), lambda seen: seen == number, PATIENCE)
-    other = own["admin@globex"]
-    wait_until(lambda: other.get(f"/vectors/imports/{others}"), lambda seen: seen["status"] == "completed", PATIENCE)
-    wait_until(lambda: count(other, "document_vectors"), lambda seen: seen == number // 5, PATIENCE)
+    assert ended_job["status"] == "completed", ended_job["error"]
+    assert (ended_job["progress"]["stored"], ended_job["progress"]["failed"]) == (number, 0)
+    wait_until(
+        lambda: count_points(client, "document_vectors"), lambda point_count: point_count == number, TIMEOUT_SECONDS
+    )
+    other_client = own_platform["admin@globex"]
+    wait_until(
+        lambda: other_client.get(f"/vectors/imports/{other_job}"),
+        lambda current_job: current_job["status"] == "completed",
+        TIMEOUT_SECONDS,
+    )
+    wait_until(
+        lambda: count_points(other_client, "document_vectors"),
+        lambda point_count: point_count == number // 5,
+        TIMEOUT_SECONDS,
+    )
 
-    # The engine makes its graph behind the load, and while it takes that over it may answer 503.
+    # The engine builds its graph after the import and may return 503 while it switches to the graph.
     nearest = true_neighbours(vectors, queries := vectors[:: number // 40] + np.float32(0.05))
-    wait_until(lambda: recall(client, queries, nearest), lambda seen: seen >= 0.95, PATIENCE)
+    wait_until(
+        lambda: recall(client, queries, nearest), lambda measured_recall: measured_recall >= 0.95, TIMEOUT_SECONDS
+    )
 
 
 def true_neighbours(vectors: np.ndarray, queries: np.ndarray) -> list[set[bytes]]:
-    """The ten nearest of every vector of the tenant's, by brute force."""
+    """Return the ten nearest of the tenant's vectors for each query, by brute force."""
     tops = (np.argsort(((vectors - query) ** 2).sum(axis=1))[:10] for query in queries)
-    return [{vectors[each].tobytes() for each in top} for top in tops]
+    return [{vectors[index].tobytes() for index in top} for top in tops]
 
 
 def recall(client: ApiClient, queries: np.ndarray, nearest: list[set[bytes]]) -> float:
-    """At 10."""
-    found = []
-    for query, wanted in zip(queries, nearest, strict=True):
+    """Return the recall at 10, or 0 while the engine is busy."""
+    recalls = []
+    for query, expected_vectors in zip(queries, nearest, strict=True):
         body = {"collection": "document_vectors", "vector": query.tolist(), "limit": 10, "with_vector": True}
-        answer = client.http.post("/vectors/search", json=body)
-        if answer.status_code == 503:
+        response = client.http.post("/vectors/search", json=body)
+        if response.status_code == 503:
             return 0.0
-        hits = answer.raise_for_status().json()["results"]
-        found.append(sum(np.array(hit["vector"], "<f4").tobytes() in wanted for hit in hits) / 10)
-    return sum(found) / len(found)
+        hits = response.raise_for_status().json()["results"]
+        recalls.append(sum(np.array(hit["vector"], "<f4").tobytes() in expected_vectors for hit in hits) / 10)
+    return sum(recalls) / len(recalls)
 
 
-def count(client: ApiClient, collection: str) -> int:
-    """-1 while the engine, busy on two cores, does not answer in its three seconds."""
-    answer = client.http.get("/vectors/collections")
-    if answer.status_code == 503:
+def count_points(client: ApiClient, collection: str) -> int:
+    """Return the number of points, or -1 while the busy engine does not respond within three seconds."""
+    response = client.http.get("/vectors/collections")
+    if response.status_code == 503:
         return -1
-    items = answer.raise_for_status().json()["items"]
-    return int(next(each["count"] for each in items if each["name"] == collection))
+    items = response.raise_for_status().json()["items"]
+    return int(next(entry["count"] for entry in items if entry["name"] == collection))
 
 
-@pytest.mark.skipif(not KILLS, reason="the whole measure: EVENTS=10000 KILLS=20")
+@pytest.mark.skipif(not KILLS, reason="part of the full measurement: EVENTS=10000 KILLS=20")
 @pytest.mark.timeout(3600)
-def test_a_stream_of_events_is_stored_once_through_many_kills(own: Platform) -> None:
-    """Relay and recorder, PostgreSQL, and every fifth time the whole local cloud at once."""
-    chance = random.Random(os.environ.get("SEED", "7"))
-    with Stream(own, pause=0.25) as stream:
+def test_an_event_stream_is_stored_once_through_many_kills(own_platform: Platform) -> None:
+    """Kill the relay and the recorder, or PostgreSQL, and every fifth time the whole local cloud."""
+    generator = random.Random(os.environ.get("SEED", "7"))
+    with EventStream(own_platform, pause=0.25) as stream:
         for number in range(KILLS):
-            time.sleep(chance.uniform(0.5, 5))
+            time.sleep(generator.uniform(0.5, 5))
             if number % 5 == 4:
                 for part in ("postgres", "qdrant", "mail_sink", "aws"):
-                    kill(own, part)
-                wait_until(lambda: signs_in(own), bool, 240)
+                    kill_part(own_platform, part)
+                wait_until(lambda: can_sign_in(own_platform), bool, 240)
             elif number % 2:
-                kill(own, "postgres")
+                kill_part(own_platform, "postgres")
             else:
-                kill_workers(own)
-    stored_once(stream, 900)
+                kill_function_processes(own_platform)
+    assert_stored_once(stream, 900)
 
 
-def signs_in(platform: Platform) -> bool:
+def can_sign_in(platform: Platform) -> bool:
     user = next(user for user in platform.cloud.users if user.username == "admin@acme")
     try:
         ApiClient.sign_in(platform.api, user.username, user.password).close()
@@ -185,55 +213,55 @@ def signs_in(platform: Platform) -> bool:
     return True
 
 
-def test_any_part_may_be_killed(own: Platform, home: Path) -> None:
-    admin = own["admin@acme"]
-    done = steps.import_mailbox(admin, mailboxes.ordinary(12))
-    assert done["progress"]["stored"] == 12
+def test_any_part_may_be_killed_without_losing_data(own_platform: Platform, home: Path) -> None:
+    admin = own_platform["admin@acme"]
+    job = steps.import_mailbox(admin, mailboxes.ordinary(12))
+    assert job["progress"]["stored"] == 12
     template = steps.add_template(admin)["name"]
     contact = steps.add_contact(admin)
-    run = steps.start(admin, steps.letter(template, [contact["id"]]))
-    steps.pending_approval(admin, run["id"])
-    operator = own["operator@platform"].http
-    changed = operator.put("/config", json={"failed_events": {"parked_after": 9}}, headers={"if-match": '"0"'})
-    assert changed.status_code == 200
-    before = facts(admin)
+    run = steps.start_run(admin, steps.mail_workflow(template, [contact["id"]]))
+    steps.wait_for_approval(admin, run["id"])
+    operator = own_platform["operator@platform"].http
+    response = operator.put("/config", json={"failed_events": {"parked_after": 9}}, headers={"if-match": '"0"'})
+    assert response.status_code == 200
+    before = read_facts(admin)
     assert before[1] == 12
     assert len(before[2]) == 3
 
-    with Stream(own, pause=0.5) as stream:
-        kill(own, "postgres")
-        kill_workers(own)
-        come_back(own, before)
-        # Who has connections to what is gone lives on here.
+    with EventStream(own_platform, pause=0.5) as stream:
+        kill_part(own_platform, "postgres")
+        kill_function_processes(own_platform)
+        wait_for_facts(own_platform, before)
+        # Functions keep running here with connections to a killed part.
         for part in ("qdrant", "mail_sink"):
-            kill(own, part)
-            come_back(own, before)
-        kill(own, "aws")
-        come_back(own, before)
-    assert parked_after(own) == 9
+            kill_part(own_platform, part)
+            wait_for_facts(own_platform, before)
+        kill_part(own_platform, "aws")
+        wait_for_facts(own_platform, before)
+    assert read_parked_after(own_platform) == 9
 
-    own.cloud.stop()
+    own_platform.cloud.stop()
     second = start_platform(home, PORTS)
     try:
-        again = second["admin@acme"]
-        assert facts(again) == before
-        assert parked_after(second) == 9
-        # The engine that was killed forgot the run with everything else; the sweep says so, and no run is stuck.
-        sweep = second.function("WorkflowsSweepFunction")
-        ended = wait_until(
-            lambda: (second.aws("lambda").invoke(FunctionName=sweep), dict(again.get(f"/runs/{run['id']}")))[1],
-            lambda seen: seen["status"] in steps.ENDED,
+        second_admin = second["admin@acme"]
+        assert read_facts(second_admin) == before
+        assert read_parked_after(second) == 9
+        # The killed workflow engine lost the run; the sweep marks the run as failed, so no run is stuck.
+        sweep = second.function_name("WorkflowsSweepFunction")
+        ended_run = wait_until(
+            lambda: (second.aws("lambda").invoke(FunctionName=sweep), dict(second_admin.get(f"/runs/{run['id']}")))[1],
+            lambda current_run: current_run["status"] in steps.ENDED,
             150,
         )
-        assert ended["status"] == "failed"
-        assert "no longer knows" in ended["error"]["message"]
-        # Its machine was registered at an engine that is gone: starting a run registers it again.
-        renewed = again.post(f"/workflows/{run['workflow_id']}/execute", {"inputs": {}})
-        steps.decide(again, renewed["id"], "approved")
-        assert steps.wait_run(again, renewed["id"])["status"] == "succeeded"
-        # Whatever was killed while they were told, each event is there once.
+        assert ended_run["status"] == "failed"
+        assert "no longer knows" in ended_run["error"]["message"]
+        # Its state machine was lost with the killed engine: starting a run registers it again.
+        renewed_run = second_admin.post(f"/workflows/{run['workflow_id']}/execute", {"inputs": {}})
+        steps.decide(second_admin, renewed_run["id"], "approved")
+        assert steps.wait_for_run(second_admin, renewed_run["id"])["status"] == "succeeded"
+        # Each event is stored once, whatever was killed while it was published.
         stream.platform = second
-        stored_once(stream, 300)
+        assert_stored_once(stream, 300)
     finally:
         for client in second.clients.values():
             client.close()

@@ -1,4 +1,4 @@
-"""Runs that call others, go on from where one failed, and are found by their id alone."""
+"""Runs that call other workflows, resume after a failure, and are found by their id alone."""
 
 from typing import Any
 from uuid import uuid4
@@ -7,27 +7,29 @@ from tests.conftest import Platform
 from tests.e2e import steps
 
 
-def workflow(platform: Platform, *listed: steps.Json, **more: Any) -> steps.Json:
-    definition = {"name": f"runs-{uuid4().hex}", "steps": list(listed), **more}
+def create_workflow(platform: Platform, *step_definitions: steps.Json, **extra_fields: Any) -> steps.Json:
+    definition = {"name": f"runs-{uuid4().hex}", "steps": list(step_definitions), **extra_fields}
     return dict(platform["admin@acme"].post("/workflows", {"definition": definition}))
 
 
-def executed(platform: Platform, made: steps.Json, **inputs: Any) -> steps.Json:
+def execute_workflow(platform: Platform, target: steps.Json, **inputs: Any) -> steps.Json:
     admin = platform["admin@acme"]
-    run = admin.post(f"/workflows/{made['id']}/execute", {"inputs": inputs})
-    return steps.wait_run(admin, run["id"])
+    run = admin.post(f"/workflows/{target['id']}/execute", {"inputs": inputs})
+    return steps.wait_for_run(admin, run["id"])
 
 
-def results(run: steps.Json, step: str) -> list[Any]:
-    """In the order of the items; a run lists its steps as they began."""
-    records = sorted((each for each in run["steps"] if each["step"] == step), key=lambda each: each["item"] or 0)
-    return [each["result"] for each in records]
+def step_results(run: steps.Json, step: str) -> list[Any]:
+    """Return a step's results in the order of its items; a run lists them in the order in which they started."""
+    records = sorted(
+        (record for record in run["steps"] if record["step"] == step), key=lambda record: record["item"] or 0
+    )
+    return [record["result"] for record in records]
 
 
-def test_a_run_goes_on_from_the_step_that_failed_and_sends_no_mail_again(platform: Platform) -> None:
-    admin, late = platform["admin@acme"], f"late-{uuid4().hex}"
+def test_a_resumed_run_continues_at_the_failed_step_and_sends_no_mail_again(platform: Platform) -> None:
+    admin, late_template = platform["admin@acme"], f"late-{uuid4().hex}"
     contact, template = steps.add_contact(admin), steps.add_template(admin)["name"]
-    made = workflow(
+    resumable_workflow = create_workflow(
         platform,
         {"id": "draft", "uses": "template.render", "with": {"template": template, "contact": contact["id"]}},
         {"id": "send", "uses": "email.send", "needs": ["draft"], "with": {"draft": "{% $steps.draft.draft_id %}"}},
@@ -36,29 +38,29 @@ def test_a_run_goes_on_from_the_step_that_failed_and_sends_no_mail_again(platfor
             "id": "more",
             "uses": "template.render",
             "needs": ["pause"],
-            "with": {"template": late, "contact": contact["id"]},
+            "with": {"template": late_template, "contact": contact["id"]},
         },
     )
-    failed = executed(platform, made)
-    assert (failed["status"], failed["error"]["step"]) == ("failed", "more")
-    steps.add_template(admin, name=late)
-    again = admin.post(f"/runs/{failed['id']}/retry", {"from": "failed"})
-    assert again["resumes"] == failed["id"]
-    found = steps.wait_run(admin, again["id"])
-    assert found["status"] == "succeeded", found["error"]
-    assert results(found, "send") == results(failed, "send")
-    (pause,) = (each for each in found["steps"] if each["step"] == "pause")
+    failed_run = execute_workflow(platform, resumable_workflow)
+    assert (failed_run["status"], failed_run["error"]["step"]) == ("failed", "more")
+    steps.add_template(admin, name=late_template)
+    resumed_run = admin.post(f"/runs/{failed_run['id']}/retry", {"from": "failed"})
+    assert resumed_run["resumes"] == failed_run["id"]
+    ended_run = steps.wait_for_run(admin, resumed_run["id"])
+    assert ended_run["status"] == "succeeded", ended_run["error"]
+    assert step_results(ended_run, "send") == step_results(failed_run, "send")
+    (pause,) = (record for record in ended_run["steps"] if record["step"] == "pause")
     assert pause["status"] == "succeeded"
-    (email,) = steps.emails_of(admin, failed["id"])
-    assert len(steps.mails_tagged(platform, email["id"])) == 1
-    assert steps.emails_of(admin, found["id"]) == []
-    refused = admin.http.post(f"/runs/{found['id']}/retry", json={"from": "failed"})
-    assert (refused.status_code, "nothing to go on" in refused.json()["detail"]) == (409, True)
+    (email,) = steps.emails_of(admin, failed_run["id"])
+    assert len(steps.sent_mails(platform, email["id"])) == 1
+    assert steps.emails_of(admin, ended_run["id"]) == []
+    response = admin.http.post(f"/runs/{ended_run['id']}/retry", json={"from": "failed"})
+    assert (response.status_code, "no failed step to resume from" in response.json()["detail"]) == (409, True)
 
 
 def test_a_workflow_calls_another_and_waits_for_it(platform: Platform) -> None:
     admin = platform["admin@acme"]
-    inner = workflow(
+    inner = create_workflow(
         platform,
         {"id": "pause", "uses": "wait", "with": {"seconds": 2}},
         {
@@ -68,7 +70,7 @@ def test_a_workflow_calls_another_and_waits_for_it(platform: Platform) -> None:
             "with": {"n": "{% $inputs.n > 0 ? $inputs.n : $error('not positive') %}"},
         },
     )
-    outer = workflow(
+    outer = create_workflow(
         platform,
         {
             "id": "each",
@@ -79,20 +81,20 @@ def test_a_workflow_calls_another_and_waits_for_it(platform: Platform) -> None:
         },
         {"id": "last", "uses": "transform", "needs": ["each"], "with": {"all": "{% $steps.each %}"}},
     )
-    run = executed(platform, outer, numbers=[1, -1, 2])
+    run = execute_workflow(platform, outer, numbers=[1, -1, 2])
     assert run["status"] == "succeeded", run["error"]
-    called = admin.get(f"/workflows/{inner['id']}/runs")["items"]
-    assert {each["called_by"] for each in called} == {run["id"]}
-    assert sorted(each["status"] for each in called) == ["failed", "succeeded", "succeeded"]
-    items = {each["item"]: each for each in run["steps"] if each["step"] == "each"}
-    assert [items[n]["status"] for n in range(3)] == ["succeeded", "failed", "succeeded"]
-    assert items[1]["error"]["name"] == "rejected"
-    assert [each["status"] for each in results(run, "each") if each] == ["succeeded", "succeeded"]
+    called_runs = admin.get(f"/workflows/{inner['id']}/runs")["items"]
+    assert {called_run["called_by"] for called_run in called_runs} == {run["id"]}
+    assert sorted(called_run["status"] for called_run in called_runs) == ["failed", "succeeded", "succeeded"]
+    records_by_item = {record["item"]: record for record in run["steps"] if record["step"] == "each"}
+    assert [records_by_item[n]["status"] for n in range(3)] == ["succeeded", "failed", "succeeded"]
+    assert records_by_item[1]["error"]["name"] == "rejected"
+    assert [result["status"] for result in step_results(run, "each") if result] == ["succeeded", "succeeded"]
 
 
-def test_what_takes_long_is_found_by_its_id_alone(platform: Platform) -> None:
+def test_a_long_running_job_is_found_by_its_id_alone(platform: Platform) -> None:
     admin, readonly, stranger = platform["admin@acme"], platform["readonly@acme"], platform["admin@globex"]
-    run = executed(platform, workflow(platform, {"id": "one", "uses": "transform", "with": {}}))
+    run = execute_workflow(platform, create_workflow(platform, {"id": "one", "uses": "transform", "with": {}}))
     job = readonly.get(f"/jobs/{run['id']}")
     assert (job["kind"], job["status"], job["path"]) == ("run", "succeeded", f"/api/v1/runs/{run['id']}")
     upload = admin.post("/vectors/imports", {"file_name": "a.mbox", "size_bytes": 3})

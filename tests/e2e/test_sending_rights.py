@@ -1,4 +1,4 @@
-"""Who may send, and what: approvals are the only way round messaging:send."""
+"""Who may send mail: without the permission messaging:send, only an approval allows it."""
 
 import pytest
 
@@ -9,77 +9,77 @@ from tests.e2e import steps
 
 def test_a_user_cannot_store_a_workflow_that_sends_without_an_approval(platform: Platform) -> None:
     template = steps.add_template(platform["user@acme"])["name"]
-    definition = steps.letter(template, [], approval=False)
-    with pytest.raises(ApiError, match="Step send needs messaging:send") as refused:
+    definition = steps.mail_workflow(template, [], approval=False)
+    with pytest.raises(ApiError, match="Step send needs messaging:send") as error:
         platform["user@acme"].post("/workflows", {"definition": definition})
-    assert refused.value.status == 403
-    names = [each["name"] for each in platform["user@acme"].get("/workflows", limit=200)["items"]]
+    assert error.value.status == 403
+    names = [workflow["name"] for workflow in platform["user@acme"].get("/workflows", limit=200)["items"]]
     assert definition["name"] not in names
 
 
-def test_a_user_cannot_run_what_an_admin_stored_without_an_approval(platform: Platform) -> None:
+def test_a_user_cannot_run_an_admins_workflow_that_sends_without_approval(platform: Platform) -> None:
     template = steps.add_template(platform["admin@acme"])["name"]
     contact = steps.add_contact(platform["admin@acme"])
-    definition = steps.letter(template, [contact["id"]], approval=False)
+    definition = steps.mail_workflow(template, [contact["id"]], approval=False)
     workflow = platform["admin@acme"].post("/workflows", {"definition": definition})
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as error:
         platform["user@acme"].post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
-    assert refused.value.status == 403
+    assert error.value.status == 403
 
 
 def test_a_user_cannot_approve(platform: Platform) -> None:
     template = steps.add_template(platform["user@acme"])["name"]
     contact = steps.add_contact(platform["user@acme"])
-    run = steps.start(platform["user@acme"], steps.letter(template, [contact["id"]]))
-    approval = steps.pending_approval(platform["admin@acme"], run["id"])
-    with pytest.raises(ApiError) as refused:
+    run = steps.start_run(platform["user@acme"], steps.mail_workflow(template, [contact["id"]]))
+    approval = steps.wait_for_approval(platform["admin@acme"], run["id"])
+    with pytest.raises(ApiError) as error:
         platform["user@acme"].post(f"/approvals/{approval['id']}", {"decision": "approved"})
-    assert refused.value.status == 403
-    with pytest.raises(ApiError) as hidden:
+    assert error.value.status == 403
+    with pytest.raises(ApiError) as hidden_error:
         platform["admin@globex"].post(f"/approvals/{approval['id']}", {"decision": "approved"})
-    assert hidden.value.status == 404
+    assert hidden_error.value.status == 404
     platform["user@acme"].post(f"/runs/{run['id']}/cancel", {})
 
 
-def test_what_is_denied_is_not_sent_and_cannot_be_approved_after(platform: Platform) -> None:
+def test_a_denied_mail_is_not_sent_and_cannot_be_approved_later(platform: Platform) -> None:
     template = steps.add_template(platform["user@acme"])["name"]
     contact = steps.add_contact(platform["user@acme"])
-    run = steps.start(platform["user@acme"], steps.letter(template, [contact["id"]]))
-    denied = steps.decide(platform["admin@acme"], run["id"], "denied")
-    repeated = platform["admin@acme"].post(f"/approvals/{denied['id']}", {"decision": "denied"})
-    assert repeated["decided_at"] == denied["decided_at"]
-    with pytest.raises(ApiError) as refused:
-        platform["admin@acme"].post(f"/approvals/{denied['id']}", {"decision": "approved"})
-    assert refused.value.status == 409
-    ended = steps.wait_run(platform["user@acme"], run["id"])
-    assert ended["status"] == "succeeded"
-    assert {step["step"]: step["status"] for step in ended["steps"]}["send"] == "skipped"
+    run = steps.start_run(platform["user@acme"], steps.mail_workflow(template, [contact["id"]]))
+    denied_approval = steps.decide(platform["admin@acme"], run["id"], "denied")
+    repeated_approval = platform["admin@acme"].post(f"/approvals/{denied_approval['id']}", {"decision": "denied"})
+    assert repeated_approval["decided_at"] == denied_approval["decided_at"]
+    with pytest.raises(ApiError) as error:
+        platform["admin@acme"].post(f"/approvals/{denied_approval['id']}", {"decision": "approved"})
+    assert error.value.status == 409
+    ended_run = steps.wait_for_run(platform["user@acme"], run["id"])
+    assert ended_run["status"] == "succeeded"
+    assert {step["step"]: step["status"] for step in ended_run["steps"]}["send"] == "skipped"
     assert steps.emails_of(platform["user@acme"], run["id"]) == []
 
 
-def test_a_denial_holds_even_where_the_workflow_forgets_to_look(platform: Platform) -> None:
+def test_a_denial_holds_even_if_the_workflow_does_not_check_it(platform: Platform) -> None:
     template = steps.add_template(platform["user@acme"])["name"]
     contact = steps.add_contact(platform["user@acme"])
-    definition = steps.letter(template, [contact["id"]])
+    definition = steps.mail_workflow(template, [contact["id"]])
     del definition["steps"][-1]["when"]
-    run = steps.start(platform["user@acme"], definition)
+    run = steps.start_run(platform["user@acme"], definition)
     steps.decide(platform["admin@acme"], run["id"], "denied")
-    ended = steps.wait_run(platform["user@acme"], run["id"])
-    assert ended["status"] == "failed"
-    assert ended["error"]["name"] == "forbidden"
-    assert "not approved" in ended["error"]["message"]
+    ended_run = steps.wait_for_run(platform["user@acme"], run["id"])
+    assert ended_run["status"] == "failed"
+    assert ended_run["error"]["name"] == "forbidden"
+    assert "not approved" in ended_run["error"]["message"]
     assert steps.emails_of(platform["user@acme"], run["id"]) == []
 
 
-def test_a_failed_step_says_why_in_words(platform: Platform) -> None:
-    definition = steps.letter("no-such-template", [steps.add_contact(platform["user@acme"])["id"]])
-    run = steps.start(platform["user@acme"], definition)
-    ended = steps.wait_run(platform["user@acme"], run["id"])
-    assert ended["status"] == "failed"
-    assert ended["error"] == {
+def test_a_failed_step_has_a_readable_reason(platform: Platform) -> None:
+    definition = steps.mail_workflow("no-such-template", [steps.add_contact(platform["user@acme"])["id"]])
+    run = steps.start_run(platform["user@acme"], definition)
+    ended_run = steps.wait_for_run(platform["user@acme"], run["id"])
+    assert ended_run["status"] == "failed"
+    assert ended_run["error"] == {
         "step": "draft",
         "name": "not_found",
-        "message": "There is no template 'no-such-template'.",
+        "message": "Template 'no-such-template' not found.",
     }
-    events = steps.events_of(platform["user@acme"], run["id"], "run.failed")
+    events = steps.wait_for_events(platform["user@acme"], run["id"], "run.failed")
     assert events[0]["payload"]["data"]["error"] == "not_found"

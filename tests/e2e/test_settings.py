@@ -1,4 +1,4 @@
-"""Settings of the deployed template: what an operator changes is what functions do, and a bad change is nothing."""
+"""Settings of the deployed template: functions follow an operator's changes, and an invalid change has no effect."""
 
 import json
 import time
@@ -9,12 +9,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from email_sender.kit.live_settings import KEPT_SECONDS
+from email_sender.kit.live_settings import MAX_AGE_SECONDS
 from local.client import wait_until
 from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import steps
-from tests.e2e.killing import new_sandboxes
-from tests.fakes.text_model import serving
+from tests.e2e.killing import restart_execution_environments
+from tests.fakes.text_model import serve_text_model
 
 NAME = "/email-sender/local/settings"
 N8N = {
@@ -24,14 +24,14 @@ N8N = {
 }
 
 
-class Operator:
+class OperatorClient:
     def __init__(self, platform: Platform) -> None:
         self._http = platform["operator@platform"].http
 
-    def now(self) -> tuple[str, steps.Json]:
-        answer = self._http.get("/config")
-        assert answer.status_code == 200, answer.text
-        return answer.headers["etag"], answer.json()
+    def read_config(self) -> tuple[str, steps.Json]:
+        response = self._http.get("/config")
+        assert response.status_code == 200, response.text
+        return response.headers["etag"], response.json()
 
     def put(self, document: Any, version: str | None) -> httpx.Response:
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -39,10 +39,10 @@ class Operator:
         return self._http.put("/config", content=content, headers=headers)
 
     def change(self, **sections: Any) -> steps.Json:
-        version, seen = self.now()
-        answer = self.put(seen["settings"] | sections, version)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        version, config = self.read_config()
+        response = self.put(config["settings"] | sections, version)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def post(self, path: str, body: Any) -> httpx.Response:
         return self._http.post(path, json=body)
@@ -52,62 +52,66 @@ class Operator:
 
 
 @pytest.fixture
-def operator(platform: Platform) -> Iterator[Operator]:
-    """With the defaults before and after."""
-    one = Operator(platform)
-    yield one
-    version, seen = one.now()
-    assert one.put({}, version).status_code == 200
-    if seen["settings"] != one.now()[1]["settings"]:
-        # New sandboxes read it at once.
-        new_sandboxes(platform)
+def operator(platform: Platform) -> Iterator[OperatorClient]:
+    """Return an operator's client, and restore the default settings after the test."""
+    client = OperatorClient(platform)
+    yield client
+    version, config = client.read_config()
+    assert client.put({}, version).status_code == 200
+    if config["settings"] != client.read_config()[1]["settings"]:
+        # New execution environments read the settings at once.
+        restart_execution_environments(platform)
 
 
-def off_for(platform: Platform, username: str, *features: str) -> steps.Json:
+def disabled_features(platform: Platform, username: str, *features: str) -> steps.Json:
     tenant = next(user.tenant_id for user in platform.users if user.username == username)
-    return {each: {"tenants": {tenant: False}} for each in features}
+    return {feature: {"tenants": {tenant: False}} for feature in features}
 
 
-def imported(platform: Platform, username: str) -> int:
+def import_status(platform: Platform, username: str) -> int:
     return platform[username].http.post("/workflows/import", json={"workflow": N8N}).status_code
 
 
-def generated(platform: Platform, username: str) -> steps.Json:
-    """What became of a step that asks the model."""
+def run_generation_step(platform: Platform, username: str) -> steps.Json:
+    """Run a workflow with one step that calls the text model, and return the record of the step."""
     client = platform[username]
     step = {"id": "write", "uses": "ai.generate", "with": {"prompt": "Say something."}, "on_error": "continue"}
-    run = steps.start(client, {"name": f"g-{uuid4().hex}", "steps": [step]})
-    found = steps.wait_run(client, run["id"])
-    return next(each for each in found["steps"] if each["step"] == "write")
+    run = steps.start_run(client, {"name": f"g-{uuid4().hex}", "steps": [step]})
+    ended_run = steps.wait_for_run(client, run["id"])
+    return next(record for record in ended_run["steps"] if record["step"] == "write")
 
 
-def test_a_feature_that_is_off_for_a_tenant_is_off_for_it_alone_and_comes_back(
-    platform: Platform, operator: Operator
+def test_a_feature_disabled_for_one_tenant_is_off_for_that_tenant_only_until_rollback(
+    platform: Platform, operator: OperatorClient
 ) -> None:
-    assert imported(platform, "user@acme") == imported(platform, "user@globex") == 200
+    assert import_status(platform, "user@acme") == import_status(platform, "user@globex") == 200
     before = operator.change(notifications={"quiet_minutes": 14})["version"]
-    changed = operator.change(features=off_for(platform, "user@acme", "n8n_import", "ai_generate"))
-    started = time.monotonic()
-    wait_until(lambda: imported(platform, "user@acme"), lambda status: status == 403, KEPT_SECONDS + 5)
-    assert time.monotonic() - started < KEPT_SECONDS + 4
-    refused = platform["user@acme"].http.post("/workflows/import", json={"workflow": N8N}).json()
-    assert refused["code"] == "forbidden"
-    assert "n8n_import" in refused["detail"]
-    assert imported(platform, "user@globex") == 200
-    with serving(lambda _: "something", TEXT_MODEL_PORT) as model:
-        mine = wait_until(lambda: generated(platform, "user@acme"), lambda step: step["status"] == "failed", 30)
-        assert mine["error"] == {
+    changed_config = operator.change(features=disabled_features(platform, "user@acme", "n8n_import", "ai_generate"))
+    started_at = time.monotonic()
+    wait_until(lambda: import_status(platform, "user@acme"), lambda status: status == 403, MAX_AGE_SECONDS + 5)
+    assert time.monotonic() - started_at < MAX_AGE_SECONDS + 4
+    problem = platform["user@acme"].http.post("/workflows/import", json={"workflow": N8N}).json()
+    assert problem["code"] == "forbidden"
+    assert "n8n_import" in problem["detail"]
+    assert import_status(platform, "user@globex") == 200
+    with serve_text_model(lambda _: "something", TEXT_MODEL_PORT) as model:
+        failed_step = wait_until(
+            lambda: run_generation_step(platform, "user@acme"), lambda step: step["status"] == "failed", 30
+        )
+        assert failed_step["error"] == {
             "name": "forbidden", "message": "The feature ai_generate is not enabled for this tenant.",
         }  # fmt: skip
-        asked = len(model.asked)
-        assert generated(platform, "user@globex")["status"] == "succeeded"
-        assert len(model.asked) == asked + 1
-        brought = operator.post("/config/rollback", {"version": before})
-        assert brought.status_code == 200, brought.text
-        assert brought.json()["version"] == changed["version"] + 1
-        new_sandboxes(platform)
-        wait_until(lambda: imported(platform, "user@acme"), lambda status: status == 200, KEPT_SECONDS + 5)
-        wait_until(lambda: generated(platform, "user@acme")["status"], lambda status: status == "succeeded", 30)
+        request_count = len(model.requests)
+        assert run_generation_step(platform, "user@globex")["status"] == "succeeded"
+        assert len(model.requests) == request_count + 1
+        rollback = operator.post("/config/rollback", {"version": before})
+        assert rollback.status_code == 200, rollback.text
+        assert rollback.json()["version"] == changed_config["version"] + 1
+        restart_execution_environments(platform)
+        wait_until(lambda: import_status(platform, "user@acme"), lambda status: status == 200, MAX_AGE_SECONDS + 5)
+        wait_until(
+            lambda: run_generation_step(platform, "user@acme")["status"], lambda status: status == "succeeded", 30
+        )
     newest = operator.history()[0]
     assert (newest["again"], newest["valid"]) == (before, True)
     assert sorted(newest["changed"])[0].startswith("/features/ai_generate/tenants")
@@ -129,59 +133,74 @@ BAD: list[tuple[Any, int, str]] = [
 ]
 
 
-def test_a_bad_change_is_refused_with_its_place_and_changes_nothing(platform: Platform, operator: Operator) -> None:
-    version, before = operator.now()
+def test_an_invalid_change_is_refused_with_a_pointer_and_changes_nothing(
+    platform: Platform, operator: OperatorClient
+) -> None:
+    version, before = operator.read_config()
     for document, status, pointer in BAD:
-        refused = operator.put(document, version)
-        assert refused.status_code == status, (document, refused.text)
-        assert refused.headers["content-type"] == "application/problem+json"
+        response = operator.put(document, version)
+        assert response.status_code == status, (document, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
         if status == 422:
-            assert [each["pointer"] for each in refused.json()["errors"]] == [pointer]
-        assert "hunter2" not in refused.text
-    without = operator.put({}, None)
-    assert (without.status_code, without.json()["errors"][0]["pointer"]) == (422, "header:if-match")
-    stale = operator.put({"notifications": {"max_an_hour": 5}}, '"99"')
-    assert (stale.status_code, stale.json()["code"]) == (409, "conflict")
+            assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+        assert "hunter2" not in response.text
+    response_without_version = operator.put({}, None)
+    assert (response_without_version.status_code, response_without_version.json()["errors"][0]["pointer"]) == (
+        422,
+        "header:if-match",
+    )
+    stale_response = operator.put({"notifications": {"max_an_hour": 5}}, '"99"')
+    assert (stale_response.status_code, stale_response.json()["code"]) == (409, "conflict")
     assert operator.put({}, "never").status_code == 422
-    for unknown, code in (({"version": 99}, 404), ({"version": 0}, 422), ({"version": "1"}, 422), ({}, 422)):
-        assert operator.post("/config/rollback", unknown).status_code == code
-    assert operator.now() == (version, before)
+    for rollback_body, code in (({"version": 99}, 404), ({"version": 0}, 422), ({"version": "1"}, 422), ({}, 422)):
+        assert operator.post("/config/rollback", rollback_body).status_code == code
+    assert operator.read_config() == (version, before)
 
 
-def test_a_document_is_tried_without_being_stored(platform: Platform, operator: Operator) -> None:
-    version, _ = operator.now()
-    tried = operator.post("/config/validate", {"failed_events": {"parked_after": 5}})
-    assert tried.status_code == 200
-    assert tried.json()["settings"]["failed_events"] == {
+def test_settings_can_be_validated_without_being_stored(platform: Platform, operator: OperatorClient) -> None:
+    version, _ = operator.read_config()
+    response = operator.post("/config/validate", {"failed_events": {"parked_after": 5}})
+    assert response.status_code == 200
+    assert response.json()["settings"]["failed_events"] == {
         "parked_after": 5, "kept_days": 90, "redriven_kept_days": 30,
     }  # fmt: skip
     assert operator.post("/config/validate", {"failed_events": {"parked_after": 0}}).status_code == 422
-    assert operator.now()[0] == version
+    assert operator.read_config()[0] == version
 
 
-def test_a_change_is_in_the_audit_log_and_so_is_one_past_us(platform: Platform, operator: Operator) -> None:
-    changed = operator.change(failed_events={"parked_after": 4})
+def test_a_change_by_the_api_and_one_past_the_api_are_in_the_audit_log(
+    platform: Platform, operator: OperatorClient
+) -> None:
+    changed_config = operator.change(failed_events={"parked_after": 4})
     log = platform["operator@platform"]
     (entry,) = (
-        each for each in log.get("/audit")["items"]
-        if each["object"] == "settings" and each["details"]["version"] == changed["version"]
+        candidate for candidate in log.get("/audit")["items"]
+        if candidate["object"] == "settings" and candidate["details"]["version"] == changed_config["version"]
     )  # fmt: skip
     assert entry["action"] == "config.change"
     assert "/failed_events/parked_after" in entry["details"]["changed"]
     assert operator.history()[0]["by"] == entry["subject"]
-    # By hand, and wrong: no function takes it, and the manager says so.
+    # A manual, invalid change: no function applies it, and the manager reports it.
     platform.aws("ssm").put_parameter(Name=NAME, Value='{"health": 5}', Type="String", Overwrite=True)
-    seen = wait_until(lambda: log.get("/managers/config-manager/status"), lambda each: each["status"] == "degraded", 10)
-    assert "/health" in seen["reason"]
-    version, now = operator.now()
-    assert [each["pointer"] for each in now["problems"]] == ["/health"]
-    assert imported(platform, "user@acme") == 200
-    # Its clock rings every minute; nobody has to wait for that here.
-    platform.aws("lambda").invoke(FunctionName=platform.function("ObserveFunction"), Payload=b"{}")
-    told = [each for each in log.get("/audit")["items"] if each["details"].get("version") == now["version"]]
-    assert told[0]["subject"] != entry["subject"]
-    assert told[0]["details"]["valid"] is False
+    record_manager_status = wait_until(
+        lambda: log.get("/managers/config-manager/status"), lambda manager: manager["status"] == "degraded", 10
+    )
+    assert "/health" in record_manager_status["reason"]
+    version, config = operator.read_config()
+    assert [problem["pointer"] for problem in config["problems"]] == ["/health"]
+    assert import_status(platform, "user@acme") == 200
+    # Invoke the observer now instead of waiting a minute for its schedule.
+    platform.aws("lambda").invoke(FunctionName=platform.function_name("ObserveFunction"), Payload=b"{}")
+    audit_entries = [
+        candidate
+        for candidate in log.get("/audit")["items"]
+        if candidate["details"].get("version") == config["version"]
+    ]
+    assert audit_entries[0]["subject"] != entry["subject"]
+    assert audit_entries[0]["details"]["valid"] is False
     assert operator.put({}, version).status_code == 200
-    seen = wait_until(lambda: log.get("/managers/config-manager/status"), lambda each: each["status"] == "running", 10)
-    assert seen["figures"]["settings_version"] == now["version"] + 1
-    assert seen["figures"]["features"] == 3
+    record_manager_status = wait_until(
+        lambda: log.get("/managers/config-manager/status"), lambda manager: manager["status"] == "running", 10
+    )
+    assert record_manager_status["figures"]["settings_version"] == config["version"] + 1
+    assert record_manager_status["figures"]["features"] == 3

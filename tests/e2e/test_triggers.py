@@ -1,4 +1,4 @@
-"""What starts workflows by itself, on the deployed template: events, times, and webhooks."""
+"""Triggers that start workflows on the deployed template: events, schedules, and webhooks."""
 
 import json
 import time
@@ -15,42 +15,44 @@ from tests.conftest import Platform
 from tests.e2e import steps
 
 
-def published(client: ApiClient, *triggers: steps.Json, **more: Any) -> steps.Json:
+def publish_workflow(client: ApiClient, *triggers: steps.Json, **extra_fields: Any) -> steps.Json:
     definition = {
         "name": f"triggered-{uuid4().hex}",
         "triggers": list(triggers),
         "steps": [{"id": "note", "uses": "transform", "with": {"seen": "{% $inputs %}"}}],
-        **more,
+        **extra_fields,
     }
     return dict(client.post("/workflows", {"definition": definition}))
 
 
-def triggers_of(client: ApiClient, workflow: steps.Json) -> list[steps.Json]:
+def list_triggers(client: ApiClient, workflow: steps.Json) -> list[steps.Json]:
     return list(client.get(f"/workflows/{workflow['id']}/triggers")["items"])
 
 
-def runs_of(client: ApiClient, workflow: steps.Json, wanted: int, seconds: float = 30) -> list[steps.Json]:
-    """Once there are so many, and a moment later still no more."""
+def wait_for_runs(
+    client: ApiClient, workflow: steps.Json, expected_count: int, seconds: float = 30
+) -> list[steps.Json]:
+    """Wait for `expected_count` runs, check a second later that there are no more, and return them."""
     path = f"/workflows/{workflow['id']}/runs"
-    wait_until(lambda: client.get(path)["items"], lambda seen: len(seen) >= wanted, seconds)
+    wait_until(lambda: client.get(path)["items"], lambda items: len(items) >= expected_count, seconds)
     time.sleep(1)
-    found = list(client.get(path)["items"])
-    assert len(found) == wanted
-    return found
+    runs = list(client.get(path)["items"])
+    assert len(runs) == expected_count
+    return runs
 
 
-# ---- Time ------------------------------------------------------------------------------------------------------
+# ---- Schedules -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def every_minute(platform: Platform) -> steps.Json:
-    """Begun before the other tests, since a minute is a minute."""
+def scheduled_workflow(platform: Platform) -> steps.Json:
+    """Publish a workflow that runs every minute, before the other tests, so that its first run is ready at the end."""
     schedule = {"schedule": {"cron": "* * * * ? *", "timezone": "Asia/Kathmandu"}, "inputs": {"greeting": "hello"}}
-    return published(platform["user@acme"], schedule)
+    return publish_workflow(platform["user@acme"], schedule)
 
 
-def test_an_event_of_an_application_starts_a_run_of_its_own_tenant_once(
-    platform: Platform, every_minute: steps.Json
+def test_an_application_event_starts_one_run_of_its_own_tenant(
+    platform: Platform, scheduled_workflow: steps.Json
 ) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
     pattern = {
@@ -58,46 +60,50 @@ def test_an_event_of_an_application_starts_a_run_of_its_own_tenant_once(
         "detail-type": ["LeadCreated"],
         "detail": {"data": {"size": [{"numeric": [">", 3]}]}},
     }
-    workflow = published(client, {"event": pattern})
-    theirs = published(platform["admin@globex"], {"event": {"source": [source]}})
-    assert [(each["kind"], each["state"]) for each in triggers_of(client, workflow)] == [("event", "active")]
+    workflow = publish_workflow(client, {"event": pattern})
+    other_workflow = publish_workflow(platform["admin@globex"], {"event": {"source": [source]}})
+    assert [(entry["kind"], entry["state"]) for entry in list_triggers(client, workflow)] == [("event", "active")]
     event = client.post("/events", {"source": source, "type": "LeadCreated", "data": {"size": 5, "name": "Ann"}})
     client.post("/events", {"source": source, "type": "LeadCreated", "data": {"size": 1}})
     client.post("/events", {"source": source, "type": "Other", "data": {"size": 9}})
-    (run,) = runs_of(client, workflow, 1)
-    told = run["inputs"]["event"]
-    assert (told["source"], told["type"], told["data"]) == (source, "LeadCreated", {"size": 5, "name": "Ann"})
-    assert told["id"] == event["id"]
-    assert steps.wait_run(client, run["id"])["status"] == "succeeded"
-    (trigger,) = triggers_of(client, workflow)
+    (run,) = wait_for_runs(client, workflow, 1)
+    event_input = run["inputs"]["event"]
+    assert (event_input["source"], event_input["type"], event_input["data"]) == (
+        source,
+        "LeadCreated",
+        {"size": 5, "name": "Ann"},
+    )
+    assert event_input["id"] == event["id"]
+    assert steps.wait_for_run(client, run["id"])["status"] == "succeeded"
+    (trigger,) = list_triggers(client, workflow)
     assert (trigger["last_run_id"], trigger["last_error"], run["trigger_id"]) == (run["id"], None, trigger["id"])
-    assert platform["admin@globex"].get(f"/workflows/{theirs['id']}/runs")["items"] == []
+    assert platform["admin@globex"].get(f"/workflows/{other_workflow['id']}/runs")["items"] == []
 
 
-def test_a_delivery_that_comes_twice_starts_one_run(platform: Platform) -> None:
+def test_a_repeated_delivery_starts_one_run(platform: Platform) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
-    workflow = published(client, {"event": {"source": [source]}})
+    workflow = publish_workflow(client, {"event": {"source": [source]}})
     event = client.post("/events", {"source": source, "type": "LeadCreated", "data": {}})
-    runs_of(client, workflow, 1)
-    (stored,) = platform.look("select * from email_sender.events where id = %s", UUID(event["id"]))
+    wait_for_runs(client, workflow, 1)
+    (stored_event,) = platform.query("select * from email_sender.events where id = %s", UUID(event["id"]))
     platform.aws("events").put_events(
         Entries=[
             {
                 "EventBusName": "email-sender-local",
                 "Source": source,
                 "DetailType": "LeadCreated",
-                "Detail": json.dumps(stored["payload"]),
+                "Detail": json.dumps(stored_event["payload"]),
             }
         ]
     )
     time.sleep(2)
-    runs_of(client, workflow, 1)
+    wait_for_runs(client, workflow, 1)
 
 
-def test_an_event_that_only_says_it_is_the_tenants_starts_nothing(platform: Platform) -> None:
+def test_an_event_that_only_claims_a_tenant_starts_nothing(platform: Platform) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
-    workflow = published(client, {"event": {"source": [source]}})
-    (tenant,) = platform.look("select tenant_id from email_sender.workflows where id = %s", UUID(workflow["id"]))
+    workflow = publish_workflow(client, {"event": {"source": [source]}})
+    (tenant,) = platform.query("select tenant_id from email_sender.workflows where id = %s", UUID(workflow["id"]))
     detail = {"id": str(uuid4()), "tenant_id": str(tenant["tenant_id"]), "data": {}}
     platform.aws("events").put_events(
         Entries=[
@@ -110,16 +116,18 @@ def test_an_event_that_only_says_it_is_the_tenants_starts_nothing(platform: Plat
         ]
     )
     time.sleep(3)
-    runs_of(client, workflow, 0)
+    wait_for_runs(client, workflow, 0)
 
 
-def test_a_registered_system_starts_runs_and_the_platforms_own_events_do(platform: Platform) -> None:
+def test_events_of_a_registered_system_and_of_the_platform_start_runs(platform: Platform) -> None:
     client, source = platform["user@acme"], f"shop-{uuid4().hex[:8]}"
-    other = published(client, {"webhook": {}})
-    (row,) = platform.look("select tenant_id from email_sender.workflows where id = %s", UUID(other["id"]))
-    _register(platform, row["tenant_id"], source)
-    workflow = published(client, {"event": {"source": [source]}})
-    ours = published(client, {"event": {"source": ["email_sender.workflows"], "detail-type": ["workflow.deleted"]}})
+    deleted_workflow = publish_workflow(client, {"webhook": {}})
+    (row,) = platform.query("select tenant_id from email_sender.workflows where id = %s", UUID(deleted_workflow["id"]))
+    _register_source(platform, row["tenant_id"], source)
+    workflow = publish_workflow(client, {"event": {"source": [source]}})
+    listening_workflow = publish_workflow(
+        client, {"event": {"source": ["email_sender.workflows"], "detail-type": ["workflow.deleted"]}}
+    )
     platform.aws("events").put_events(
         Entries=[
             {
@@ -130,16 +138,16 @@ def test_a_registered_system_starts_runs_and_the_platforms_own_events_do(platfor
             }
         ]
     )
-    (run,) = runs_of(client, workflow, 1)
+    (run,) = wait_for_runs(client, workflow, 1)
     assert run["inputs"]["event"]["data"] == {"number": 7}
-    client.http.delete(f"/workflows/{other['id']}").raise_for_status()
-    (run,) = runs_of(client, ours, 1)
-    assert run["inputs"]["event"]["data"]["workflow_id"] == other["id"]
-    client.http.delete(f"/workflows/{ours['id']}").raise_for_status()
+    client.http.delete(f"/workflows/{deleted_workflow['id']}").raise_for_status()
+    (run,) = wait_for_runs(client, listening_workflow, 1)
+    assert run["inputs"]["event"]["data"]["workflow_id"] == deleted_workflow["id"]
+    client.http.delete(f"/workflows/{listening_workflow['id']}").raise_for_status()
 
 
-def _register(platform: Platform, tenant: UUID, source: str) -> None:
-    """As an operator does it (docs/guides/triggers.md)."""
+def _register_source(platform: Platform, tenant: UUID, source: str) -> None:
+    """Register an event source as an operator does (docs/guides/triggers.md)."""
     import psycopg
 
     with psycopg.connect(platform.cloud.database_url) as conn:
@@ -149,36 +157,38 @@ def _register(platform: Platform, tenant: UUID, source: str) -> None:
         )
 
 
-def test_a_new_version_takes_away_what_it_no_longer_names_and_keeps_a_webhooks_address(platform: Platform) -> None:
+def test_a_new_version_removes_dropped_triggers_and_keeps_the_webhook_address(platform: Platform) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
     event = {"event": {"source": [source]}}
-    workflow = published(client, event, {"webhook": {}})
-    before = {each["kind"]: each for each in triggers_of(client, workflow)}
+    workflow = publish_workflow(client, event, {"webhook": {}})
+    before = {trigger["kind"]: trigger for trigger in list_triggers(client, workflow)}
     definition = {**workflow["definition"], "triggers": [{"webhook": {}}]}
     client.http.put(f"/workflows/{workflow['id']}", json={"definition": definition}).raise_for_status()
-    assert [each["path"] for each in triggers_of(client, workflow)] == [before["webhook"]["path"]]
+    assert [trigger["path"] for trigger in list_triggers(client, workflow)] == [before["webhook"]["path"]]
     rules = platform.aws("events").list_rules(EventBusName="email-sender-local")["Rules"]
     assert f"email-sender-local-{before['event']['id']}" not in {rule["Name"] for rule in rules}
     definition = {**workflow["definition"], "triggers": [event, {"webhook": {}}]}
     client.http.put(f"/workflows/{workflow['id']}", json={"definition": definition}).raise_for_status()
     client.post("/events", {"source": source, "type": "LeadCreated", "data": {}})
-    runs_of(client, workflow, 1)
+    wait_for_runs(client, workflow, 1)
     client.http.delete(f"/workflows/{workflow['id']}").raise_for_status()
-    assert triggers_of(client, workflow) == []
+    assert list_triggers(client, workflow) == []
     rules = platform.aws("events").list_rules(EventBusName="email-sender-local")["Rules"]
     assert f"email-sender-local-{before['event']['id']}" not in {rule["Name"] for rule in rules}
 
 
-def test_a_start_that_cannot_be_is_said_by_its_trigger_and_by_an_event(platform: Platform) -> None:
+def test_a_failed_start_is_reported_by_its_trigger_and_by_an_event(platform: Platform) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
     inputs = {"type": "object", "properties": {"event": {"type": "object", "properties": {"data": {"type": "null"}}}}}
-    workflow = published(client, {"event": {"source": [source]}}, inputs=inputs)
+    workflow = publish_workflow(client, {"event": {"source": [source]}}, inputs=inputs)
     client.post("/events", {"source": source, "type": "LeadCreated", "data": {"a": 1}})
-    (trigger,) = wait_until(lambda: triggers_of(client, workflow), lambda seen: seen[0]["last_error"] is not None, 30)
-    assert "inputs are not as" in trigger["last_error"]
+    (trigger,) = wait_until(
+        lambda: list_triggers(client, workflow), lambda triggers: triggers[0]["last_error"] is not None, 30
+    )
+    assert "inputs do not match" in trigger["last_error"]
     events = wait_until(
         lambda: client.get("/events", type="workflow.trigger.failed")["items"],
-        lambda seen: any(each["payload"]["data"]["trigger_id"] == trigger["id"] for each in seen),
+        lambda failure_events: any(event["payload"]["data"]["trigger_id"] == trigger["id"] for event in failure_events),
         30,
     )
     assert events
@@ -187,34 +197,34 @@ def test_a_start_that_cannot_be_is_said_by_its_trigger_and_by_an_event(platform:
 # ---- Webhooks --------------------------------------------------------------------------------------------------
 
 
-class Poster:
-    """Another system: it signs as Standard Webhooks says."""
+class WebhookClient:
+    """Another system, which signs its requests by the Standard Webhooks specification."""
 
     def __init__(self, platform: Platform, client: ApiClient, workflow: steps.Json) -> None:
         self.client, self.workflow = client, workflow
-        (self.trigger,) = triggers_of(client, workflow)
+        (self.trigger,) = list_triggers(client, workflow)
         self.base = platform.api.removesuffix("/api/v1")
-        self.secret = self.renew()
+        self.secret = self.renew_secret()
 
     @classmethod
-    def new(cls, platform: Platform, username: str, **more: Any) -> Self:
+    def new(cls, platform: Platform, username: str, **extra_fields: Any) -> Self:
         client = platform[username]
-        return cls(platform, client, published(client, {"webhook": {}}, **more))
+        return cls(platform, client, publish_workflow(client, {"webhook": {}}, **extra_fields))
 
-    def renew(self) -> str:
+    def renew_secret(self) -> str:
         path = f"/workflows/{self.workflow['id']}/triggers/{self.trigger['id']}/secret"
         return str(self.client.post(path, {})["secret"])
 
     def post(
         self, body: object, name: str = "", *, secret: str = "", at: datetime | None = None, **headers: str
     ) -> httpx.Response:
-        """`headers`: with _ for -."""
+        """Post a signed body. `headers` override the signed headers; write `_` for `-` in their names."""
         raw = body if isinstance(body, str) else json.dumps(body)
-        signed = self.signed(raw, name or f"msg_{uuid4().hex}", secret or self.secret, at)
-        signed |= {key.replace("_", "-"): value for key, value in headers.items()}
-        return httpx.post(self.base + self.trigger["path"], content=raw, headers=signed, timeout=20)
+        request_headers = self.signature_headers(raw, name or f"msg_{uuid4().hex}", secret or self.secret, at)
+        request_headers |= {key.replace("_", "-"): value for key, value in headers.items()}
+        return httpx.post(self.base + self.trigger["path"], content=raw, headers=request_headers, timeout=20)
 
-    def signed(self, raw: str, name: str, secret: str, at: datetime | None = None) -> dict[str, str]:
+    def signature_headers(self, raw: str, name: str, secret: str, at: datetime | None = None) -> dict[str, str]:
         moment = at or datetime.now(UTC)
         return {
             "content-type": "application/json",
@@ -223,87 +233,98 @@ class Poster:
             "webhook-signature": Webhook(secret).sign(name, moment, raw),
         }
 
-    def ask(self, path: str) -> httpx.Response:
-        headers = self.signed("", f"msg_{uuid4().hex}", self.secret)
+    def get(self, path: str) -> httpx.Response:
+        headers = self.signature_headers("", f"msg_{uuid4().hex}", self.secret)
         return httpx.get(self.base + path, headers=headers, timeout=20)
 
 
 @pytest.fixture(scope="module")
-def poster(platform: Platform) -> Poster:
-    return Poster.new(platform, "user@acme")
+def webhook_client(platform: Platform) -> WebhookClient:
+    return WebhookClient.new(platform, "user@acme")
 
 
-def test_a_signed_post_starts_a_run_once_and_its_result_is_read_back(poster: Poster) -> None:
-    first = poster.post({"lead": "Ann"}, "msg_1")
+def test_a_signed_post_starts_one_run_and_its_result_can_be_read(webhook_client: WebhookClient) -> None:
+    first = webhook_client.post({"lead": "Ann"}, "msg_1")
     assert first.status_code == 202, first.text
-    again = poster.post({"lead": "Ann"}, "msg_1")
-    assert again.json()["run_id"] == first.json()["run_id"]
-    answer = wait_until(
-        lambda: poster.ask(first.json()["result_path"]).json(), lambda seen: seen["status"] in steps.ENDED, 30
+    repeated_response = webhook_client.post({"lead": "Ann"}, "msg_1")
+    assert repeated_response.json()["run_id"] == first.json()["run_id"]
+    result = wait_until(
+        lambda: webhook_client.get(first.json()["result_path"]).json(),
+        lambda current_result: current_result["status"] in steps.ENDED,
+        30,
     )
-    assert (answer["status"], answer["error"]) == ("succeeded", None)
-    runs = poster.client.get(f"/workflows/{poster.workflow['id']}/runs")["items"]
+    assert (result["status"], result["error"]) == ("succeeded", None)
+    runs = webhook_client.client.get(f"/workflows/{webhook_client.workflow['id']}/runs")["items"]
     assert [run["inputs"] for run in runs] == [{"lead": "Ann"}]
 
 
-def test_nothing_but_a_right_and_fresh_signature_gets_in(platform: Platform, poster: Poster) -> None:
-    now, other = datetime.now(UTC), Poster.new(platform, "admin@globex")
-    refused = [
-        poster.post({}, secret=other.secret),
-        poster.post({}, at=now - timedelta(minutes=6)),
-        poster.post({}, at=now + timedelta(minutes=6)),
-        poster.post({}, webhook_id="another"),
-        poster.post({}, webhook_timestamp="NaN"),
-        poster.post({}, webhook_signature="v1"),
-        poster.post({}, webhook_signature="v1,%%%"),
-        poster.post({}, webhook_signature=""),
-        httpx.post(poster.base + poster.trigger["path"], json={}),
-        httpx.post(poster.base + "/api/v1/hooks/nothing", json={}),
-        httpx.post(poster.base + "/api/v1/hooks/" + "A" * 43, json={}),
-        httpx.get(poster.base + poster.trigger["path"] + f"/runs/{uuid4()}"),
+def test_only_a_valid_and_recent_signature_is_accepted(platform: Platform, webhook_client: WebhookClient) -> None:
+    now, other_client = datetime.now(UTC), WebhookClient.new(platform, "admin@globex")
+    responses = [
+        webhook_client.post({}, secret=other_client.secret),
+        webhook_client.post({}, at=now - timedelta(minutes=6)),
+        webhook_client.post({}, at=now + timedelta(minutes=6)),
+        webhook_client.post({}, webhook_id="another"),
+        webhook_client.post({}, webhook_timestamp="NaN"),
+        webhook_client.post({}, webhook_signature="v1"),
+        webhook_client.post({}, webhook_signature="v1,%%%"),
+        webhook_client.post({}, webhook_signature=""),
+        httpx.post(webhook_client.base + webhook_client.trigger["path"], json={}),
+        httpx.post(webhook_client.base + "/api/v1/hooks/nothing", json={}),
+        httpx.post(webhook_client.base + "/api/v1/hooks/" + "A" * 43, json={}),
+        httpx.get(webhook_client.base + webhook_client.trigger["path"] + f"/runs/{uuid4()}"),
     ]
-    assert {each.status_code for each in refused} == {401}
-    assert len({each.json()["detail"] for each in refused}) == 1
-    strangers = poster.post({"a": 1}).json()["run_id"]
-    assert other.ask(f"{other.trigger['path']}/runs/{strangers}").status_code == 404
+    assert {response.status_code for response in responses} == {401}
+    assert len({response.json()["detail"] for response in responses}) == 1
+    foreign_run_id = webhook_client.post({"a": 1}).json()["run_id"]
+    assert other_client.get(f"{other_client.trigger['path']}/runs/{foreign_run_id}").status_code == 404
 
 
 @pytest.mark.parametrize("body", ["[]", "3", '"text"', "{", '{"a": NaN}', "[" * 3_000])
-def test_a_signed_body_that_is_no_object_is_refused_in_words(poster: Poster, body: str) -> None:
-    answer = poster.post(body)
-    assert answer.status_code in (400, 422), answer.text
-    assert "body" in answer.json()["detail"].lower()
+def test_a_signed_body_that_is_not_an_object_is_refused_with_a_reason(webhook_client: WebhookClient, body: str) -> None:
+    response = webhook_client.post(body)
+    assert response.status_code in (400, 422), response.text
+    assert "body" in response.json()["detail"].lower()
 
 
-def test_a_body_that_is_too_large_is_refused(poster: Poster) -> None:
-    assert poster.post({"text": "x" * 140_000}).status_code == 413
+def test_a_body_that_is_too_large_is_refused(webhook_client: WebhookClient) -> None:
+    assert webhook_client.post({"text": "x" * 140_000}).status_code == 413
 
 
-def test_inputs_that_the_workflow_refuses_are_named(platform: Platform) -> None:
+def test_inputs_that_violate_the_workflows_schema_are_named(platform: Platform) -> None:
     schema = {"type": "object", "required": ["lead"], "properties": {"lead": {"type": "string"}}}
-    answer = Poster.new(platform, "user@acme", inputs=schema).post({"lead": 3})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/lead")
+    response = WebhookClient.new(platform, "user@acme", inputs=schema).post({"lead": 3})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/lead")
 
 
-def test_a_secret_is_renewed_with_a_day_of_both(platform: Platform) -> None:
-    poster = Poster.new(platform, "user@acme")
-    first = poster.secret
-    poster.secret = poster.renew()
-    assert [poster.post({}, secret=each).status_code for each in (first, poster.secret)] == [202, 202]
-    second, poster.secret = poster.secret, poster.renew()
-    assert [poster.post({}, secret=each).status_code for each in (first, second, poster.secret)] == [401, 202, 202]
-    shown = platform.look("select secret_enc from email_sender.triggers where id = %s", UUID(poster.trigger["id"]))
-    assert poster.secret.encode() not in bytes(shown[0]["secret_enc"])
+def test_the_old_secret_stays_valid_for_a_day_after_renewal(platform: Platform) -> None:
+    rotating_client = WebhookClient.new(platform, "user@acme")
+    first = rotating_client.secret
+    rotating_client.secret = rotating_client.renew_secret()
+    assert [rotating_client.post({}, secret=secret).status_code for secret in (first, rotating_client.secret)] == [
+        202,
+        202,
+    ]
+    second, rotating_client.secret = rotating_client.secret, rotating_client.renew_secret()
+    assert [
+        rotating_client.post({}, secret=secret).status_code for secret in (first, second, rotating_client.secret)
+    ] == [401, 202, 202]
+    rows = platform.query(
+        "select secret_enc from email_sender.triggers where id = %s", UUID(rotating_client.trigger["id"])
+    )
+    assert rotating_client.secret.encode() not in bytes(rows[0]["secret_enc"])
 
 
-def test_a_schedule_rings_in_its_zone_with_the_time_it_rang_for(platform: Platform, every_minute: steps.Json) -> None:
+def test_a_schedule_starts_runs_in_its_time_zone_with_the_scheduled_time(
+    platform: Platform, scheduled_workflow: steps.Json
+) -> None:
     client = platform["user@acme"]
-    path = f"/workflows/{every_minute['id']}/runs"
-    runs = wait_until(lambda: client.get(path)["items"], lambda seen: len(seen) >= 1, 90)
-    client.http.delete(f"/workflows/{every_minute['id']}").raise_for_status()
+    path = f"/workflows/{scheduled_workflow['id']}/runs"
+    runs = wait_until(lambda: client.get(path)["items"], lambda items: len(items) >= 1, 90)
+    client.http.delete(f"/workflows/{scheduled_workflow['id']}").raise_for_status()
     inputs = runs[0]["inputs"]
     assert inputs["greeting"] == "hello"
-    rang = datetime.fromisoformat(inputs["schedule"]["time"])
-    assert (rang.second, abs(datetime.now(UTC) - rang) < timedelta(minutes=3)) == (0, True)
-    names = [each["Name"] for each in platform.aws("scheduler").list_schedules()["Schedules"]]
+    scheduled_at = datetime.fromisoformat(inputs["schedule"]["time"])
+    assert (scheduled_at.second, abs(datetime.now(UTC) - scheduled_at) < timedelta(minutes=3)) == (0, True)
+    names = [schedule["Name"] for schedule in platform.aws("scheduler").list_schedules()["Schedules"]]
     assert f"email-sender-local-{runs[0]['trigger_id']}" not in names

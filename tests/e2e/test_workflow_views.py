@@ -1,4 +1,4 @@
-"""What people see of a workflow: its picture, its versions, and a run that is started again."""
+"""Views of a workflow: its graph, its versions, and a retried run; and workflows imported from n8n."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ from tests.conftest import Platform
 from tests.e2e import steps
 
 
-def definition(value: str) -> dict[str, Any]:
+def sample_definition(value: str) -> dict[str, Any]:
     return {
         "name": f"views-{uuid4().hex}",
         "steps": [
@@ -20,38 +20,43 @@ def definition(value: str) -> dict[str, Any]:
     }
 
 
-def test_a_workflow_is_drawn_compared_and_run_again(platform: Platform) -> None:
+def test_a_workflow_is_drawn_compared_and_its_run_retried(platform: Platform) -> None:
     admin = platform["admin@acme"]
-    bad = definition("no number")
-    workflow = admin.post("/workflows", {"definition": bad})
+    failing_definition = sample_definition("no number")
+    workflow = admin.post("/workflows", {"definition": failing_definition})
     run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
-    assert steps.wait_run(admin, run["id"])["status"] == "failed"
+    assert steps.wait_for_run(admin, run["id"])["status"] == "failed"
 
     picture = admin.http.get(f"/workflows/{workflow['id']}/graph", params={"run": run["id"]}).raise_for_status()
     assert picture.headers["content-type"].startswith("image/svg+xml")
     assert "default-src 'none'" in picture.headers["content-security-policy"]
-    assert ElementTree.fromstring(picture.text).findtext("{http://www.w3.org/2000/svg}title") == bad["name"]
+    assert (
+        ElementTree.fromstring(picture.text).findtext("{http://www.w3.org/2000/svg}title") == failing_definition["name"]
+    )
     text = admin.http.get(f"/workflows/{workflow['id']}/graph", params={"format": "mermaid"}).raise_for_status().text
     assert text.startswith("flowchart TD\n")
 
-    good = {**bad, "steps": [{**bad["steps"][0], "with": {"value": "7"}}, *bad["steps"][1:]]}
-    admin.put(f"/workflows/{workflow['id']}", {"definition": good})
+    working_definition = {
+        **failing_definition,
+        "steps": [{**failing_definition["steps"][0], "with": {"value": "7"}}, *failing_definition["steps"][1:]],
+    }
+    admin.put(f"/workflows/{workflow['id']}", {"definition": working_definition})
     versions = admin.get(f"/workflows/{workflow['id']}/versions")["items"]
-    assert [each["version"] for each in versions] == [2, 1]
+    assert [version["version"] for version in versions] == [2, 1]
     diff = admin.get(f"/workflows/{workflow['id']}/diff", before=1, after=2)
     assert (diff["added"], diff["removed"], diff["changed"]) == ([], [], {"one": ["with"]})
     assert '+        "value": "7"' in diff["text"]
 
-    same = admin.post(f"/runs/{run['id']}/retry", {})
-    assert steps.wait_run(admin, same["id"])["status"] == "failed"
-    newest = admin.post(f"/runs/{run['id']}/retry", {"version": "latest"})
-    ended = steps.wait_run(admin, newest["id"])
-    assert (ended["status"], ended["version"]) == ("succeeded", 2)
-    coloured = admin.http.get(
-        f"/workflows/{workflow['id']}/graph", params={"format": "mermaid", "run": newest["id"]}
+    same_version_run = admin.post(f"/runs/{run['id']}/retry", {})
+    assert steps.wait_for_run(admin, same_version_run["id"])["status"] == "failed"
+    newest_run = admin.post(f"/runs/{run['id']}/retry", {"version": "latest"})
+    ended_run = steps.wait_for_run(admin, newest_run["id"])
+    assert (ended_run["status"], ended_run["version"]) == ("succeeded", 2)
+    coloured_graph = admin.http.get(
+        f"/workflows/{workflow['id']}/graph", params={"format": "mermaid", "run": newest_run["id"]}
     ).text
-    assert "class s1 skipped" in coloured
-    assert "class s0,s2 succeeded" in coloured
+    assert "class s1 skipped" in coloured_graph
+    assert "class s0,s2 succeeded" in coloured_graph
 
     stranger = platform["admin@globex"]
     for path in ("graph", "versions", "diff?before=1&after=2"):
@@ -61,7 +66,7 @@ def test_a_workflow_is_drawn_compared_and_run_again(platform: Platform) -> None:
     assert platform["readonly@acme"].http.post(f"/runs/{run['id']}/retry", json={}).status_code == 403
 
 
-def test_a_workflow_of_n8n_is_imported_stored_and_run(platform: Platform) -> None:
+def test_an_n8n_workflow_is_imported_stored_and_run(platform: Platform) -> None:
     user = platform["admin@acme"]
     test = {"number": [{"value1": "={{ $json.body.age }}", "operation": "larger", "value2": 17}]}
     edit = {
@@ -80,25 +85,25 @@ def test_a_workflow_of_n8n_is_imported_stored_and_run(platform: Platform) -> Non
             "Adult?": {"main": [[{"node": "Greet", "index": 0}], [{"node": "Mail", "index": 0}]]},
         },
     }
-    answer = user.post("/workflows/import", {"workflow": export})
-    found = {each["node"]: each["how"] for each in answer["report"]}
-    assert found == {"Hook": "approximated", "Adult?": "exact", "Greet": "exact", "Mail": "unsupported"}
-    # The result of a transform is in no step's record: a published event shows it.
+    response = user.post("/workflows/import", {"workflow": export})
+    conversions = {node_report["node"]: node_report["how"] for node_report in response["report"]}
+    assert conversions == {"Hook": "approximated", "Adult?": "exact", "Greet": "exact", "Mail": "unsupported"}
+    # No step record holds the result of a transform, so the workflow publishes it in an event.
     kind = f"Greeted{uuid4().hex}"
     event = {"type": kind, "data": {"first": "{% $steps.greet.items[0].hello %}"}}
-    told = {"id": "tell", "uses": "event.publish", "needs": ["greet"], "with": event}
-    definition = {**answer["definition"], "steps": [*answer["definition"]["steps"], told]}
+    publish_step = {"id": "tell", "uses": "event.publish", "needs": ["greet"], "with": event}
+    definition = {**response["definition"], "steps": [*response["definition"]["steps"], publish_step]}
     workflow = user.post("/workflows", {"definition": definition})
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Ada", "age": 36}})
-    assert steps.wait_run(user, run["id"])["status"] == "succeeded"
+    assert steps.wait_for_run(user, run["id"])["status"] == "succeeded"
     events = wait_until(lambda: user.get("/events", type=kind)["items"], bool, 30)
     assert events[0]["payload"]["data"] == {"first": "Dear Ada"}
-    # Whom the other way is meant for, it fails by name.
+    # The branch with the unsupported node fails and names its step.
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Bob", "age": 7}})
-    ended = steps.wait_run(user, run["id"])
-    assert (ended["status"], ended["error"]["step"]) == ("failed", "mail")
+    ended_run = steps.wait_for_run(user, run["id"])
+    assert (ended_run["status"], ended_run["error"]["step"]) == ("failed", "mail")
 
-    odd_ones: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": "a", "type": "b"}] * 2}]
-    for odd in odd_ones:
-        refused = user.http.post("/workflows/import", json={"workflow": odd})
-        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+    invalid_exports: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": "a", "type": "b"}] * 2}]
+    for invalid_export in invalid_exports:
+        refusal = user.http.post("/workflows/import", json={"workflow": invalid_export})
+        assert (refusal.status_code, refusal.json()["code"]) == (422, "invalid_input")

@@ -1,4 +1,4 @@
-"""What bulk imports need of the world, in memory."""
+"""In-memory stores and services for bulk imports."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,15 @@ from email_sender.errors import NotFound
 from email_sender.kit.ambient import new_id
 from email_sender.vectors.bulk_model import BulkUnits, Part, PointFile, RangedFile
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from email_sender.vectors.import_model import Format, Import, ImportKind, ImportStatus, ImportUnits, Progress, Refused
+from email_sender.vectors.import_model import (
+    Format,
+    Import,
+    ImportKind,
+    ImportStatus,
+    ImportUnits,
+    Progress,
+    RejectedRecord,
+)
 from email_sender.vectors.import_work import ImportSteps
 from email_sender.vectors.model import ClientId, Collection, Distance, Point
 from email_sender.vectors.ports import VectorIndex
@@ -24,7 +32,7 @@ SMALL = Collection("small", 4, Distance.COSINE, quantized=False)
 
 
 class MemoryUploads:
-    """A bucket. `read_bytes` counts what was asked of it."""
+    """A bucket in memory. `read_bytes` counts the bytes that were read."""
 
     def __init__(self, **files: bytes) -> None:
         self.files: dict[str, bytes] = dict(files)
@@ -40,14 +48,14 @@ class MemoryUploads:
         if key not in self.files:
             raise NotFound("The uploaded file is gone.")
         end = len(self.files[key]) if length is None else offset + length
-        found = self.files[key][offset:end]
-        self.read_bytes += len(found)
-        # In pieces, as from a network.
-        return [found[at : at + 1000] for at in range(0, len(found), 1000)]
+        content = self.files[key][offset:end]
+        self.read_bytes += len(content)
+        # In pieces, as over a network.
+        return [content[at : at + 1000] for at in range(0, len(content), 1000)]
 
 
 class MemoryIndex:
-    """Points by id; `before` is called with each batch, and may raise to kill the worker there."""
+    """Points by id. The call number `fails_at` raises an error, as if the worker were killed."""
 
     def __init__(self) -> None:
         self.points: dict[ClientId, Point] = {}
@@ -63,11 +71,11 @@ class MemoryIndex:
 
 @dataclass
 class MemoryImports:
-    """Imports, their chunks and errors; what is not committed is forgotten."""
+    """Imports with their chunks and rejected rows; uncommitted changes are discarded."""
 
     imports: dict[UUID, Import] = field(default_factory=dict)
     chunks: dict[tuple[UUID, int], Progress] = field(default_factory=dict)
-    refused: dict[int, Refused] = field(default_factory=dict)
+    rejected_rows: dict[int, RejectedRecord] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     dies_at_commit: bool = False
 
@@ -83,7 +91,7 @@ class _Unit:
             store,
             imports=dict(store.imports),
             chunks=dict(store.chunks),
-            refused=dict(store.refused),
+            rejected_rows=dict(store.rejected_rows),
             events=list(store.events),
         )
 
@@ -96,28 +104,28 @@ class _Unit:
         return self._work.imports.get(import_id)
 
     def unfinished(self) -> Sequence[Import]:
-        return [each for each in self._work.imports.values() if each.finished_at is None]
+        return [entry for entry in self._work.imports.values() if entry.finished_at is None]
 
     def chunk(self, import_id: UUID, ordinal: int) -> Progress | None:
         return self._work.chunks.get((import_id, ordinal))
 
-    def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None:
+    def record_chunk(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[RejectedRecord]) -> None:
         self._work.chunks.setdefault((import_id, chunk), progress)
-        for each in errors:
-            self._work.refused.setdefault(each.ordinal, each)
+        for row in errors:
+            self._work.rejected_rows.setdefault(row.ordinal, row)
 
     def progress(self, import_id: UUID) -> Progress:
-        done = [each for (of, _), each in self._work.chunks.items() if of == import_id]
+        chunks = [progress for (owner_id, _), progress in self._work.chunks.items() if owner_id == import_id]
         return Progress(
-            len(done),
-            sum(each.messages for each in done),
-            sum(each.stored for each in done),
-            sum(each.duplicates for each in done),
-            sum(each.failed for each in done),
+            len(chunks),
+            sum(progress.messages for progress in chunks),
+            sum(progress.stored for progress in chunks),
+            sum(progress.duplicates for progress in chunks),
+            sum(progress.failed for progress in chunks),
         )
 
-    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]:
-        return [self._work.refused[key] for key in sorted(self._work.refused) if key > after][:limit]
+    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[RejectedRecord]:
+        return [self._work.rejected_rows[key] for key in sorted(self._work.rejected_rows) if key > after][:limit]
 
     def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
         return []
@@ -132,12 +140,12 @@ class _Unit:
     def commit(self) -> None:
         if self._store.dies_at_commit:
             raise RuntimeError("killed")
-        for name in ("imports", "chunks", "refused", "events"):
+        for name in ("imports", "chunks", "rejected_rows", "events"):
             setattr(self._store, name, getattr(self._work, name))
 
 
-class Bulk:
-    """One import of vectors, processing, and what works on it."""
+class BulkImportScenario:
+    """One running import of vectors with the services that work on it."""
 
     def __init__(
         self, content: bytes, kind: Format, payloads: bytes | None = None, collection: Collection = SMALL
@@ -163,14 +171,14 @@ class Bulk:
             payloads_bytes=None if payloads is None else len(payloads),
             payloads_version=None if payloads is None else "v1",
         )
-        known, units = {collection.name: collection}, cast("ImportUnits", self.store)
+        collections, units = {collection.name: collection}, cast("ImportUnits", self.store)
         self.steps = ImportSteps(units, self.uploads, lambda: NOW, new_id)
-        self._plan = BulkPlan(units, self.uploads, self.uploads, known, readers())
+        self._plan = BulkPlan(units, self.uploads, self.uploads, collections, readers())
         self._work = BulkWork(
             cast("BulkUnits", units),
             self.uploads,
             cast("VectorIndex", self.index),
-            known,
+            collections,
             readers(),
             self.steps,
         )
@@ -193,7 +201,7 @@ class Bulk:
 
     @property
     def reasons(self) -> list[tuple[int, str]]:
-        return [(key & 0xFFFFFFFF, each.reason) for key, each in sorted(self.store.refused.items())]
+        return [(key & 0xFFFFFFFF, row.reason) for key, row in sorted(self.store.rejected_rows.items())]
 
 
 def point_file(content: bytes, payloads: bytes | None = None) -> PointFile:

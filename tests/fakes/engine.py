@@ -1,4 +1,4 @@
-"""The workflow engine in memory: what workflows.ports.Engine says, and no more."""
+"""An in-memory workflow engine with the methods of workflows.ports.Engine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from email_sender.errors import NotFound
 from email_sender.workflows.ports import ExecutionStatus
 
 
-class FakeEngine:
-    """`on_start` and `on_answer` are called first, and may raise."""
+class FakeWorkflowEngine:
+    """`on_start` and `on_answer` are called before the operation and may raise."""
 
     def __init__(self) -> None:
         self.machines: dict[str, Mapping[str, Any]] = {}
@@ -25,7 +25,7 @@ class FakeEngine:
     def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
         self.on_start()
         if machine not in self.machines:
-            raise NotFound("There is no such machine.")
+            raise NotFound("The state machine does not exist.")
         execution = f"{machine}:{run_id}"
         self.passed[run_id] = passed
         self.executions.setdefault(execution, ExecutionStatus.RUNNING)
@@ -37,9 +37,9 @@ class FakeEngine:
     def stop(self, execution: str) -> None:
         self.executions[execution] = ExecutionStatus.ABORTED
 
-    def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
+    def send_task_success(self, task_token: str, result: Mapping[str, Any]) -> None:
         self.on_answer()
         self.answers.append((task_token, result))
 
-    def refuse(self, task_token: str, error: str, message: str) -> None:
+    def send_task_failure(self, task_token: str, error: str, message: str) -> None:
         self.answers.append((task_token, {"error": error, "message": message}))

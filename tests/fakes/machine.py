@@ -1,4 +1,4 @@
-"""What the fakes of Step Functions have in common: a machine, its inputs and a function in, an outcome out."""
+"""Shared parts of the Step Functions fakes, which run a state machine with inputs and a handler."""
 
 import json
 import threading
@@ -11,14 +11,14 @@ RUN_ID = "run-1"
 
 
 class TaskError(Exception):
-    """What a fake function raises: `name` is the error type that Step Functions sees."""
+    """The error of a fake function; `name` is the error type that Step Functions sees."""
 
     def __init__(self, name: str, message: str = "it did not work") -> None:
         super().__init__(message)
         self.name = name
 
     def body(self) -> dict[str, Any]:
-        """As the Lambda service writes it."""
+        """Return the error as the Lambda service writes it."""
         return {"errorMessage": str(self), "errorType": self.name, "requestId": "r", "stackTrace": []}
 
 
@@ -36,11 +36,11 @@ class Machines(Protocol):
     def run(self, machine: dict[str, Any], inputs: Any, handler: Handler) -> Outcome: ...
 
     def answer(self, token: str, output: str) -> None:
-        """SendTaskSuccess."""
+        """Complete the waiting task, as SendTaskSuccess does."""
 
 
 class Calls:
-    """Keeps what the functions were told, and keeps the hook's calls apart."""
+    """Records the calls of task functions, and the calls of the run hook separately."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler, self._lock = handler, threading.Lock()
@@ -53,6 +53,6 @@ class Calls:
         return None if payload["action"] == "run.finished" else self._handler(payload)
 
     def outcome(self, status: str, output: str | None, error: str | None, cause: str | None) -> Outcome:
-        assert len(self.hooks) <= 1, "the platform is told once"
+        assert len(self.hooks) <= 1, "the run hook is called at most once"
         parsed = json.loads(output) if output else None
         return Outcome(status, parsed, error, cause, self.hooks[0] if self.hooks else {}, self.tasks)

@@ -1,4 +1,4 @@
-"""Ugly mailboxes, built in code: what people upload. Each is whole bytes of an mbox, but for what is said."""
+"""Unusual mailboxes, built in code. Each is a complete mbox unless its docstring says otherwise."""
 
 import base64
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ HEADERS = (
 
 
 def message(body: bytes = b"Hello.\n", *headers: bytes) -> bytes:
-    """One raw message: the usual headers, those given, an empty line and the body."""
+    """Return one raw message: the usual headers, then `headers`, an empty line and the body."""
     return HEADERS + b"".join(header + b"\n" for header in headers) + b"\n" + body
 
 
 def mbox(messages: Iterable[bytes]) -> bytes:
-    """Joins raw messages as mboxrd does: a separator, "From " lines quoted, an empty line after each."""
+    """Join raw messages as mboxrd does: a separator, quoted "From " lines and an empty line after each message."""
     joined = bytearray()
     for raw in messages:
         lines = (b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in raw.split(b"\n"))
@@ -49,7 +49,7 @@ def truncated_mime() -> bytes:
 
 
 def wrong_charset() -> bytes:
-    """UTF-8 that says it is ASCII, Latin-1 that says it is UTF-8, and a charset nobody knows."""
+    """UTF-8 labelled as ASCII, Latin-1 labelled as UTF-8, and an unknown charset."""
     return mbox(
         [
             message("Déjà vu, 日本.\n".encode(), b"Content-Type: text/plain; charset=us-ascii"),
@@ -60,12 +60,12 @@ def wrong_charset() -> bytes:
 
 
 def no_headers() -> bytes:
-    """A good separator, and after it only words."""
+    """A valid separator, followed by text without headers."""
     return mbox([b"\nJust words, no headers: not a message.\n"])
 
 
 def large_attachment(size: int = 20 * 1024 * 1024) -> bytes:
-    """`size` bytes of attachment in base64 after a line of text."""
+    """A message with a line of text and a base64 attachment of `size` bytes."""
     line = base64.b64encode(bytes(range(57))) + b"\n"
     return mbox(
         [
@@ -90,7 +90,7 @@ def not_an_mbox() -> bytes:
 
 
 def unquoted_from() -> bytes:
-    """One message, whose body has lines that begin with "From " after an empty line."""
+    """One message whose body has lines that begin with "From " after an empty line."""
     return (
         SEPARATOR + message(b"Hi,\n\nFrom what I hear it works.\n\nFrom Monday to Friday at 10:00 in 2002.\n") + b"\n"
     )

@@ -1,4 +1,4 @@
-"""Managers' rows and parts in memory: what coordination.managers asks for, and no more."""
+"""In-memory managers and their event sources, with the methods that coordination.managers calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from email_sender.errors import Unavailable
 
 
 class MemoryManagers:
-    """Opens units; what is not committed is not kept."""
+    """Opens units; uncommitted changes are discarded."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -27,9 +27,9 @@ class MemoryManagers:
 
 
 class _Unit:
-    def __init__(self, whole: MemoryManagers, names: Sequence[str]) -> None:
-        self._whole, self._names = whole, names
-        self._rows = {name: whole.rows.get(name, State(name)) for name in names}
+    def __init__(self, managers: MemoryManagers, names: Sequence[str]) -> None:
+        self._managers, self._names = managers, names
+        self._rows = {name: managers.rows.get(name, State(name)) for name in names}
         self._events: list[Event] = []
         self._entries: list[AuditEntry] = []
 
@@ -37,7 +37,7 @@ class _Unit:
         return dict(self._rows)
 
     def save(self, states: Sequence[State]) -> None:
-        self._rows |= {each.name: each for each in states}
+        self._rows |= {state.name: state for state in states}
 
     def emit(self, event: Event) -> None:
         self._events.append(event)
@@ -46,36 +46,36 @@ class _Unit:
         self._entries.append(entry)
 
     def commit(self) -> None:
-        self._whole.rows = dict(self._rows)
-        told = {each.id for each in self._whole.events}
-        self._whole.events += [each for each in self._events if each.id not in told]
-        self._whole.entries += self._entries
+        self._managers.rows = dict(self._rows)
+        published_ids = {event.id for event in self._managers.events}
+        self._managers.events += [event for event in self._events if event.id not in published_ids]
+        self._managers.entries += self._entries
         self._events, self._entries = [], []
 
 
 class MemoryParts:
-    """`fails` is raised by the next call that would change something."""
+    """`fails` is raised once, by the next call that changes something."""
 
     def __init__(self, managers: Sequence[str]) -> None:
         self._managers = managers
-        self.open_ones = set(managers)
+        self.open_managers = set(managers)
         self.calls: list[str] = []
         self.fails: Exception | None = None
 
-    def close(self, manager: str) -> None:
-        self._called(f"close {manager}")
-        self.open_ones.discard(manager)
+    def disable(self, manager: str) -> None:
+        self._record_call(f"close {manager}")
+        self.open_managers.discard(manager)
 
-    def open(self, manager: str) -> None:
-        self._called(f"open {manager}")
-        self.open_ones.add(manager)
+    def enable(self, manager: str) -> None:
+        self._record_call(f"open {manager}")
+        self.open_managers.add(manager)
 
-    def switched(self) -> Mapping[str, tuple[int, int]]:
-        """One source each."""
-        return {name: (int(name in self.open_ones), int(name not in self.open_ones)) for name in self._managers}
+    def source_counts(self) -> Mapping[str, tuple[int, int]]:
+        """Return (on, off) counts with one source for each manager."""
+        return {name: (int(name in self.open_managers), int(name not in self.open_managers)) for name in self._managers}
 
-    def _called(self, what: str) -> None:
+    def _record_call(self, call: str) -> None:
         if self.fails is not None:
             error, self.fails = self.fails, None
             raise error
-        self.calls.append(what)
+        self.calls.append(call)

@@ -1,4 +1,4 @@
-"""Mail in memory: the stores of messaging.ports with their transactions, and a provider that records what it took."""
+"""In-memory stores for messaging.ports with transactions, and a mail provider that records accepted mails."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +15,9 @@ from email_sender.adapters import event_schemas
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
-    Approved,
     Contact,
     Draft,
+    DraftApproval,
     Email,
     EmailStatus,
     Message,
@@ -30,19 +30,19 @@ _SENT = (EmailStatus.SENT, EmailStatus.DELIVERED, EmailStatus.BOUNCED, EmailStat
 
 
 class Killed(BaseException):
-    """The process ended here: nothing of ours may catch it."""
+    """The process ended here: none of our code may catch this."""
 
 
 @dataclass
 class State:
-    """What one tenant has stored."""
+    """The stored data of one tenant."""
 
     mail_from: str | None = "Acme Support <support@acme.example>"
     contacts: dict[UUID, Contact] = field(default_factory=dict)
     messages: dict[UUID, Message] = field(default_factory=dict)
     templates: dict[UUID, Template] = field(default_factory=dict)
     drafts: dict[UUID, Draft] = field(default_factory=dict)
-    approvals: list[tuple[UUID, UUID, Approved]] = field(default_factory=list)
+    approvals: list[tuple[UUID, UUID, DraftApproval]] = field(default_factory=list)
     emails: dict[UUID, Email] = field(default_factory=dict)
     suppressions: dict[str, Suppression] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class FakeContacts:
 
     def add(self, contact: Contact) -> Contact:
         if self.find(contact.address):
-            raise Conflict("There is a contact with this address already.")
+            raise Conflict("A contact with this address already exists.")
         self._state.contacts[contact.id] = contact
         return contact
 
@@ -61,31 +61,33 @@ class FakeContacts:
         return self._state.contacts.get(contact_id)
 
     def find(self, address: str) -> Contact | None:
-        return next((each for each in self._state.contacts.values() if each.address == address), None)
+        return next((contact for contact in self._state.contacts.values() if contact.address == address), None)
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
-        return [self._state.contacts[each] for each in _after(self._state.contacts, after)][:limit]
+        return [self._state.contacts[contact_id] for contact_id in _after(self._state.contacts, after)][:limit]
 
     def select(
         self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool
     ) -> Sequence[UUID]:
         def fits(contact: Contact) -> bool:
-            theirs = contact.attributes.get("tags")
-            tagged = not tags or (isinstance(theirs, list) and set(tags) <= {t for t in theirs if isinstance(t, str)})
-            named = ids is None or contact.id in ids
-            return tagged and named and (suppressed or contact.address not in self._state.suppressions)
+            contact_tags = contact.attributes.get("tags")
+            has_tags = not tags or (
+                isinstance(contact_tags, list) and set(tags) <= {tag for tag in contact_tags if isinstance(tag, str)}
+            )
+            is_selected = ids is None or contact.id in ids
+            return has_tags and is_selected and (suppressed or contact.address not in self._state.suppressions)
 
         return [key for key in sorted(self._state.contacts) if fits(self._state.contacts[key])][:limit]
 
     def update(self, contact: Contact) -> None:
-        stored = self._state.contacts[contact.id]
-        self._state.contacts[contact.id] = replace(stored, name=contact.name, attributes=contact.attributes)
+        stored_contact = self._state.contacts[contact.id]
+        self._state.contacts[contact.id] = replace(stored_contact, name=contact.name, attributes=contact.attributes)
 
     def delete(self, contact_id: UUID) -> bool:
         state = self._state
         for rows in (state.messages, state.drafts, state.emails):
-            for each in [row.id for row in rows.values() if row.contact_id == contact_id]:
-                del rows[each]
+            for row_id in [row.id for row in rows.values() if row.contact_id == contact_id]:
+                del rows[row_id]
         return state.contacts.pop(contact_id, None) is not None
 
 
@@ -94,11 +96,11 @@ class FakeMessages:
         self._state = state
 
     def get_many(self, ids: Sequence[UUID]) -> Sequence[Message]:
-        return [self._state.messages[each] for each in ids if each in self._state.messages]
+        return [self._state.messages[message_id] for message_id in ids if message_id in self._state.messages]
 
     def of_contact(self, contact_id: UUID, before: UUID | None, limit: int) -> Sequence[Message]:
-        listed = [self._state.messages[each] for each in _before(self._state.messages, before)]
-        return [each for each in listed if each.contact_id == contact_id][:limit]
+        messages = [self._state.messages[message_id] for message_id in _before(self._state.messages, before)]
+        return [message for message in messages if message.contact_id == contact_id][:limit]
 
 
 class FakeTemplates:
@@ -107,25 +109,25 @@ class FakeTemplates:
 
     def add(self, template: Template, created_by: str) -> None:
         if self.by_name(template.name):
-            raise Conflict(f"There is a template {template.name!r} already.")
+            raise Conflict(f"A template named {template.name!r} already exists.")
         self._state.templates[template.id] = template
 
     def add_version(self, template: Template, created_by: str) -> None:
-        named, stored = self.by_name(template.name), self.get(template.id)
-        if named is not None and named.id != template.id:
-            raise Conflict(f"There is a template {template.name!r} already.")
-        if stored is None or stored.version != template.version - 1:
-            raise Conflict("The template was changed by somebody else just now: read it again.")
+        same_name, current = self.by_name(template.name), self.get(template.id)
+        if same_name is not None and same_name.id != template.id:
+            raise Conflict(f"A template named {template.name!r} already exists.")
+        if current is None or current.version != template.version - 1:
+            raise Conflict("The template has been changed in the meantime. Read it again.")
         self._state.templates[template.id] = template
 
     def get(self, template_id: UUID) -> Template | None:
         return self._state.templates.get(template_id)
 
     def by_name(self, name: str) -> Template | None:
-        return next((each for each in self._state.templates.values() if each.name == name), None)
+        return next((template for template in self._state.templates.values() if template.name == name), None)
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Template]:
-        return [self._state.templates[each] for each in _after(self._state.templates, after)][:limit]
+        return [self._state.templates[template_id] for template_id in _after(self._state.templates, after)][:limit]
 
     def delete(self, template_id: UUID) -> bool:
         return self._state.templates.pop(template_id, None) is not None
@@ -136,18 +138,22 @@ class FakeDrafts:
         self._state = state
 
     def add(self, draft: Draft) -> Draft:
-        place = (draft.run_id, draft.step, draft.item)
-        stored = [each for each in self._state.drafts.values() if (each.run_id, each.step, each.item) == place]
-        if stored:
-            return stored[0]
+        key = (draft.run_id, draft.step, draft.item)
+        matching_drafts = [
+            stored_draft
+            for stored_draft in self._state.drafts.values()
+            if (stored_draft.run_id, stored_draft.step, stored_draft.item) == key
+        ]
+        if matching_drafts:
+            return matching_drafts[0]
         self._state.drafts[draft.id] = draft
         return draft
 
     def get(self, draft_id: UUID) -> Draft | None:
         return self._state.drafts.get(draft_id)
 
-    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[Approved]:
-        return [each for run, draft, each in self._state.approvals if (run, draft) == (run_id, draft_id)]
+    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
+        return [approval for run, draft, approval in self._state.approvals if (run, draft) == (run_id, draft_id)]
 
 
 class FakeEmails:
@@ -155,40 +161,44 @@ class FakeEmails:
         self._state = state
 
     def claim(self, email: Email) -> tuple[Email, bool]:
-        place = (email.run_id, email.step, email.contact_id)
-        stored = [each for each in self._state.emails.values() if (each.run_id, each.step, each.contact_id) == place]
-        if not stored:
+        key = (email.run_id, email.step, email.contact_id)
+        matching_emails = [
+            stored_email
+            for stored_email in self._state.emails.values()
+            if (stored_email.run_id, stored_email.step, stored_email.contact_id) == key
+        ]
+        if not matching_emails:
             self._state.emails[email.id] = email
             return email, True
-        if stored[0].status is not EmailStatus.QUEUED:
-            return stored[0], False
-        taken = replace(
-            stored[0],
+        if matching_emails[0].status is not EmailStatus.QUEUED:
+            return matching_emails[0], False
+        claimed_email = replace(
+            matching_emails[0],
             status=EmailStatus.SENDING,
             lease_until=email.lease_until,
             draft_id=email.draft_id,
             sha256=email.sha256,
             error=None,
         )
-        self._state.emails[taken.id] = taken
-        return taken, True
+        self._state.emails[claimed_email.id] = claimed_email
+        return claimed_email, True
 
     def get(self, email_id: UUID) -> Email | None:
         return self._state.emails.get(email_id)
 
     def page(self, before: UUID | None, limit: int) -> Sequence[Email]:
-        return [self._state.emails[each] for each in _before(self._state.emails, before)][:limit]
+        return [self._state.emails[email_id] for email_id in _before(self._state.emails, before)][:limit]
 
     def settle(
         self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
     ) -> None:
-        stored = self._state.emails[email_id]
+        current = self._state.emails[email_id]
         self._state.emails[email_id] = replace(
-            stored,
+            current,
             status=status,
             error=error,
-            provider_message_id=provider_message_id or stored.provider_message_id,
-            sent_at=(stored.sent_at or at) if status in _SENT else None,
+            provider_message_id=provider_message_id or current.provider_message_id,
+            sent_at=(current.sent_at or at) if status in _SENT else None,
         )
 
 
@@ -203,15 +213,17 @@ class FakeSuppressions:
         return address in self._state.suppressions
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
-        listed = [self._state.suppressions[each] for each in sorted(self._state.suppressions) if each > (after or "")]
-        return listed[:limit], listed[limit - 1].address if len(listed) > limit else None
+        suppressions = [
+            self._state.suppressions[address] for address in sorted(self._state.suppressions) if address > (after or "")
+        ]
+        return suppressions[:limit], suppressions[limit - 1].address if len(suppressions) > limit else None
 
     def delete(self, address: str) -> bool:
         return self._state.suppressions.pop(address, None) is not None
 
 
 class FakeMessagingUnit:
-    """As strict as PostgreSQL: what is read after the commit belongs to no tenant, and is refused."""
+    """As strict as PostgreSQL: reading after the commit fails, because no tenant is set any more."""
 
     def __init__(self, units: "FakeMessagingUnits", tenant_id: UUID) -> None:
         self._units, self.tenant_id = units, tenant_id
@@ -221,51 +233,51 @@ class FakeMessagingUnit:
 
     @property
     def contacts(self) -> FakeContacts:
-        return FakeContacts(self._opened())
+        return FakeContacts(self._open_state())
 
     @property
     def messages(self) -> FakeMessages:
-        return FakeMessages(self._opened())
+        return FakeMessages(self._open_state())
 
     @property
     def templates(self) -> FakeTemplates:
-        return FakeTemplates(self._opened())
+        return FakeTemplates(self._open_state())
 
     @property
     def drafts(self) -> FakeDrafts:
-        return FakeDrafts(self._opened())
+        return FakeDrafts(self._open_state())
 
     @property
     def emails(self) -> FakeEmails:
-        return FakeEmails(self._opened())
+        return FakeEmails(self._open_state())
 
     @property
     def suppressions(self) -> FakeSuppressions:
-        return FakeSuppressions(self._opened())
+        return FakeSuppressions(self._open_state())
 
     def mail_from(self) -> str:
-        if not self._opened().mail_from:
+        if not self._open_state().mail_from:
             raise Conflict("The tenant has no sender address yet.")
         return str(self._state.mail_from)
 
     def emit(self, event: Event) -> None:
-        self._opened()
-        event_schemas.check(event.detail(), event.type)
+        self._open_state()
+        event_schemas.validate_event(event.detail(), event.type)
         self._events.append(event)
 
     def commit(self) -> None:
-        self._opened()
+        self._open_state()
         self._open = False
         self._units.states[self.tenant_id] = self._state
         self._units.events.extend(self._events)
 
-    def _opened(self) -> State:
+    def _open_state(self) -> State:
         assert self._open, "the transaction has ended"
         return self._state
 
 
 class FakeMessagingUnits:
-    """One transaction at a time, so that every lock is held until its end. `events` are those committed."""
+    """Runs one transaction at a time, so every lock is held until its end. `events` has the committed events."""
 
     def __init__(self) -> None:
         self.states: dict[UUID, State] = {}
@@ -279,7 +291,7 @@ class FakeMessagingUnits:
 
 
 @dataclass(frozen=True)
-class TakenMail:
+class AcceptedMail:
     raw: bytes
     sender: str
     recipient: str
@@ -292,23 +304,23 @@ class TakenMail:
 
 
 class FakeMailProvider:
-    """`before` and `after` are called around the moment a mail is taken, and may raise."""
+    """`before` and `after` are called around the moment a mail is accepted, and may raise."""
 
     def __init__(self) -> None:
-        self.taken: list[TakenMail] = []
+        self.accepted_mails: list[AcceptedMail] = []
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
 
     def send(self, raw: bytes, sender: str, recipient: str) -> str:
         self.before()
-        self.taken.append(TakenMail(raw, sender, recipient))
+        self.accepted_mails.append(AcceptedMail(raw, sender, recipient))
         self.after()
-        return f"provider-{len(self.taken)}"
+        return f"provider-{len(self.accepted_mails)}"
 
 
 def _after[T](rows: dict[UUID, T], after: UUID | None) -> list[UUID]:
-    return [each for each in sorted(rows) if after is None or each > after]
+    return [row_id for row_id in sorted(rows) if after is None or row_id > after]
 
 
 def _before[T](rows: dict[UUID, T], before: UUID | None) -> list[UUID]:
-    return [each for each in sorted(rows, reverse=True) if before is None or each < before]
+    return [row_id for row_id in sorted(rows, reverse=True) if before is None or row_id < before]

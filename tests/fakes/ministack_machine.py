@@ -1,4 +1,4 @@
-"""Run compiled machines on MiniStack's Step Functions interpreter, in this process and without its server."""
+"""Run compiled state machines on MiniStack's Step Functions interpreter, in this process and without its server."""
 
 import json
 import time
@@ -23,7 +23,7 @@ class MiniStackMachines:
         stepfunctions._send_task_success({"taskToken": token, "output": output})
 
     def invoke(self, _: str, payload: dict[str, Any]) -> Any:
-        """Stands in for MiniStack's own Lambda call."""
+        """Replace MiniStack's own Lambda call."""
         try:
             return self._calls(json.loads(json.dumps(payload)))
         except TaskError as error:
@@ -37,11 +37,11 @@ class MiniStackMachines:
             )
         )
         started = {"run_id": RUN_ID, "inputs": inputs}
-        asked = {"stateMachineArn": created["stateMachineArn"], "input": json.dumps(started)}
-        execution = stepfunctions._executions[_body(stepfunctions._start_execution(asked))["executionArn"]]
+        start_request = {"stateMachineArn": created["stateMachineArn"], "input": json.dumps(started)}
+        execution = stepfunctions._executions[_body(stepfunctions._start_execution(start_request))["executionArn"]]
         end = time.monotonic() + 20
         while execution["status"] == "RUNNING":
-            assert time.monotonic() < end, "the machine does not end"
+            assert time.monotonic() < end, "The state machine does not end."
             time.sleep(0.003)
         return calls.outcome(execution["status"], execution["output"], execution.get("error"), execution.get("cause"))
 
@@ -51,15 +51,15 @@ def ministack_machines() -> Iterator[MiniStackMachines]:
     machines = MiniStackMachines()
     with ExitStack() as stack:
         stack.enter_context(patch.object(stepfunctions, "_call_lambda", machines.invoke))
-        # It knows the functions of its own account alone.
+        # MiniStack knows only the functions of its own account.
         stack.enter_context(patch.object(stepfunctions, "_resolve_lambda_function_ref", lambda name, **_: name))
         stack.enter_context(patch.object(stepfunctions, "_emit_execution_status_event", lambda _: None))
         stack.enter_context(patch.object(stepfunctions, "_SFN_WAIT_SCALE", 0))
         yield machines
 
 
-def _body(answer: Any) -> dict[str, Any]:
-    status, _, body = answer
+def _body(response: Any) -> dict[str, Any]:
+    status, _, body = response
     assert status == 200, body
     parsed: dict[str, Any] = json.loads(body)
     return parsed

@@ -1,7 +1,7 @@
-"""Run compiled machines on moto's Step Functions interpreter, its Lambda calls answered by a Python callable.
+"""Run compiled state machines on moto's Step Functions interpreter; a Python callable answers its Lambda calls.
 
-moto evaluates JSONata with a Java library; jsonata-python takes its place here, with the functions that Step Functions
-adds. Its waits (between retries, and Wait states) are not slept through.
+moto evaluates JSONata with a Java library. Here jsonata-python replaces it, extended with the functions that Step
+Functions adds. Waits between retries and in Wait states are skipped.
 """
 
 import json
@@ -44,7 +44,7 @@ class MotoMachines:
         self._client.send_task_success(taskToken=token, output=output)
 
     def invoke(self, parameters: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Stands in for moto's own Lambda call."""
+        """Replace moto's own Lambda call."""
         try:
             return {"StatusCode": 200, "Payload": self._calls(json.loads(parameters["Payload"]))}
         except TaskError as error:
@@ -60,7 +60,7 @@ class MotoMachines:
         )
         end = time.monotonic() + 20
         while (now := self._client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
-            assert time.monotonic() < end, "the machine does not end"
+            assert time.monotonic() < end, "The state machine does not end."
             time.sleep(0.003)
         return calls.outcome(now["status"], now.get("output"), now.get("error"), now.get("cause"))
 
@@ -76,15 +76,15 @@ def moto_machines() -> Iterator[MotoMachines]:
         stack.enter_context(patch.object(retrier_decl, "time", _NoSleep()))
         stack.enter_context(patch.object(WaitFunction, "_wait_interval", lambda *_, **__: None))
         stack.enter_context(patch.object(string_expression.StringJSONata, "_eval_body", _query_errors()))
-        # The definition is parsed again when it runs; once is enough.
+        # moto parses the definition again when it runs it; parsing it once is enough.
         stack.enter_context(patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_accept)))
-        # moto refuses to hand on a branch's States.… errors; AWS does not.
+        # moto does not pass on the States.… errors of a branch; AWS does.
         stack.enter_context(patch.object(branches_decl, "CustomErrorName", ErrorName))
         yield machines
 
 
 def _accept(definition: str) -> None:
-    """Validates nothing."""
+    """Accept every definition."""
 
 
 class _NoSleep:
@@ -105,7 +105,7 @@ def _evaluate(expression: str) -> Any:
 
 
 def _query_errors() -> Callable[[Any, Any], None]:
-    """moto lets an expression's error out as States.Runtime; on AWS it is States.QueryEvaluationError."""
+    """Report an expression error as States.QueryEvaluationError, as AWS does; moto reports States.Runtime."""
     original = string_expression.StringJSONata._eval_body
 
     def body(self: Any, env: Any) -> None:

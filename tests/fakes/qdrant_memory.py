@@ -1,7 +1,7 @@
-"""The engine as the client library's in-memory mode has it, behind the calls of our channel.
+"""The in-memory mode of the Qdrant client library, behind the methods of our channel.
 
-It is the library's own second implementation of Qdrant's semantics: exact search, plain Python. Requests come as the
-bytes that would go over the wire, so what is packed by hand is read by the generated code here.
+The library contains its own second implementation of Qdrant's semantics: exact search in plain Python. Requests arrive
+as the bytes that would go over the wire, so generated protobuf code reads here what our own code has packed.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from email_sender.errors import InvalidInput, NotFound
 
 
 class MemoryChannel:
-    """In the place of adapters.qdrant.channel.Channel."""
+    """A replacement for adapters.qdrant.channel.Channel."""
 
     def __init__(self) -> None:
         self._client = QdrantClient(":memory:")
@@ -26,29 +26,29 @@ class MemoryChannel:
     snapshots = False
 
     def points(self, method: str, request: bytes, **_: Any) -> Any:
-        return self._answered(_POINTS[method], request)
+        return self._respond(_POINTS[method], request)
 
     def collections(self, method: str, request: bytes, **_: Any) -> Any:
-        return self._answered(_COLLECTIONS[method], request)
+        return self._respond(_COLLECTIONS[method], request)
 
     def close(self) -> None:
         self._client.close()
 
-    def _answered(self, call: tuple[Any, Callable[["MemoryChannel", Any], Any]], request: bytes) -> Any:
-        kind, work = call
+    def _respond(self, call: tuple[Any, Callable[["MemoryChannel", Any], Any]], request: bytes) -> Any:
+        request_type, handle = call
         try:
-            return work(self, kind.FromString(request))
+            return handle(self, request_type.FromString(request))
         except ValueError as error:
             if "not found" in str(error).lower():
                 raise NotFound(str(error)) from error
             raise InvalidInput(str(error)) from error
 
-    def _name(self, asked: str) -> str:
-        return self._aliases.get(asked, asked)
+    def _name(self, name: str) -> str:
+        return self._aliases.get(name, name)
 
     def exists(self, request: Any) -> Any:
-        there = self._client.collection_exists(self._name(request.collection_name))
-        return pb.CollectionExistsResponse(result=pb.CollectionExists(exists=there))
+        is_present = self._client.collection_exists(self._name(request.collection_name))
+        return pb.CollectionExistsResponse(result=pb.CollectionExists(exists=is_present))
 
     def create(self, request: Any) -> Any:
         params = request.vectors_config.params
@@ -81,7 +81,7 @@ class MemoryChannel:
         return pb.GetCollectionInfoResponse(result=pb.CollectionInfo(config=config))
 
     def update(self, request: Any) -> Any:
-        """Of what a configuration is, only what is said of it is kept: nothing in memory goes by it."""
+        """Store only the given parts of the configuration; nothing in memory depends on them."""
         config = self._configs[request.collection_name]
         config.optimizer_config.MergeFrom(request.optimizers_config)
         for name in ("replication_factor", "write_consistency_factor"):
@@ -96,8 +96,11 @@ class MemoryChannel:
         return pb.CollectionOperationResponse(result=True)
 
     def list_aliases(self, _request: Any) -> Any:
-        known = [pb.AliasDescription(alias_name=name, collection_name=of) for name, of in self._aliases.items()]
-        return pb.ListAliasesResponse(aliases=known)
+        aliases = [
+            pb.AliasDescription(alias_name=name, collection_name=collection)
+            for name, collection in self._aliases.items()
+        ]
+        return pb.ListAliasesResponse(aliases=aliases)
 
     def update_aliases(self, request: Any) -> Any:
         for action in request.actions:
@@ -115,7 +118,7 @@ class MemoryChannel:
         return f"{collection}.snapshot" if self.snapshots else None
 
     def scroll(self, request: Any) -> Any:
-        found, following = self._client.scroll(
+        records, next_id = self._client.scroll(
             self._name(request.collection_name),
             scroll_filter=GrpcToRest.convert_filter(request.filter),
             limit=request.limit,
@@ -124,73 +127,78 @@ class MemoryChannel:
             with_vectors=request.with_vectors.enable,
         )
         return pb.ScrollResponse(
-            result=[_retrieved(each) for each in found],
-            next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
+            result=[_retrieved(record) for record in records],
+            next_page_offset=None if next_id is None else RestToGrpc.convert_extended_point_id(next_id),
         )
 
     def retrieve(self, request: Any) -> Any:
-        found = self._client.retrieve(
+        records = self._client.retrieve(
             self._name(request.collection_name),
-            [GrpcToRest.convert_point_id(each) for each in request.ids],
+            [GrpcToRest.convert_point_id(point_id) for point_id in request.ids],
             with_payload=request.with_payload.enable,
             with_vectors=request.with_vectors.enable,
         )
-        return pb.GetResponse(result=[_retrieved(each) for each in found])
+        return pb.GetResponse(result=[_retrieved(record) for record in records])
 
     def upsert(self, request: Any) -> Any:
-        points = [GrpcToRest.convert_point_struct(each) for each in request.points]
+        points = [GrpcToRest.convert_point_struct(point) for point in request.points]
         self._client.upsert(self._name(request.collection_name), points)
         return pb.PointsOperationResponse()
 
     def delete(self, request: Any) -> Any:
-        chosen: Any = models.FilterSelector(filter=GrpcToRest.convert_filter(request.points.filter))
+        selector: Any = models.FilterSelector(filter=GrpcToRest.convert_filter(request.points.filter))
         if request.points.HasField("points"):
-            chosen = [GrpcToRest.convert_point_id(each) for each in request.points.points.ids]
-        self._client.delete(self._name(request.collection_name), chosen)
+            selector = [GrpcToRest.convert_point_id(point_id) for point_id in request.points.points.ids]
+        self._client.delete(self._name(request.collection_name), selector)
         return pb.PointsOperationResponse()
 
     def update_batch(self, request: Any) -> Any:
         name = self._name(request.collection_name)
         for operation in request.operations:
             kind = operation.WhichOneof("operation")
-            said = getattr(operation, kind)
+            body = getattr(operation, kind)
             if kind == "upsert":
-                self.upsert(pb.UpsertPoints(collection_name=name, points=said.points))
+                self.upsert(pb.UpsertPoints(collection_name=name, points=body.points))
             elif kind == "delete_points":
-                self.delete(pb.DeletePoints(collection_name=name, points=said.points))
+                self.delete(pb.DeletePoints(collection_name=name, points=body.points))
             elif kind == "set_payload":
-                payload = GrpcToRest.convert_payload(said.payload)
-                self._client.set_payload(name, payload, _chosen(said))
+                payload = GrpcToRest.convert_payload(body.payload)
+                self._client.set_payload(name, payload, _selector_of(body))
             else:
-                self._client.delete_payload(name, list(said.keys), _chosen(said))
+                self._client.delete_payload(name, list(body.keys), _selector_of(body))
         return pb.UpdateBatchResponse()
 
     def count(self, request: Any) -> Any:
-        found = self._client.count(
+        result = self._client.count(
             self._name(request.collection_name), GrpcToRest.convert_filter(request.filter), exact=True
         )
-        return pb.CountResponse(result=pb.CountResult(count=found.count))
+        return pb.CountResponse(result=pb.CountResult(count=result.count))
 
     def query(self, request: Any) -> Any:
-        found = self._client.query_points(**self._asked(request), limit=request.limit)
-        return pb.QueryResponse(result=[RestToGrpc.convert_scored_point(each) for each in found.points])
+        response = self._client.query_points(**self._query_arguments(request), limit=request.limit)
+        return pb.QueryResponse(
+            result=[RestToGrpc.convert_scored_point(scored_point) for scored_point in response.points]
+        )
 
     def query_batch(self, request: Any) -> Any:
-        answers = [self.query(each) for each in request.query_points]
-        return pb.QueryBatchResponse(result=[pb.BatchResult(result=each.result) for each in answers])
+        responses = [self.query(query) for query in request.query_points]
+        return pb.QueryBatchResponse(result=[pb.BatchResult(result=response.result) for response in responses])
 
     def query_groups(self, request: Any) -> Any:
-        found = self._client.query_points_groups(
-            **self._asked(request), limit=request.limit, group_by=request.group_by, group_size=request.group_size
+        response = self._client.query_points_groups(
+            **self._query_arguments(request),
+            limit=request.limit,
+            group_by=request.group_by,
+            group_size=request.group_size,
         )
-        groups = [RestToGrpc.convert_point_group(each) for each in found.groups]
+        groups = [RestToGrpc.convert_point_group(group) for group in response.groups]
         return pb.QueryGroupsResponse(result=pb.GroupsResult(groups=groups))
 
-    def _asked(self, request: Any) -> Mapping[str, Any]:
+    def _query_arguments(self, request: Any) -> Mapping[str, Any]:
         return {
             "collection_name": self._name(request.collection_name),
             "query": GrpcToRest.convert_query(request.query),
-            "prefetch": [GrpcToRest.convert_prefetch_query(each) for each in request.prefetch] or None,
+            "prefetch": [GrpcToRest.convert_prefetch_query(prefetch) for prefetch in request.prefetch] or None,
             "query_filter": GrpcToRest.convert_filter(request.filter),
             "with_payload": GrpcToRest.convert_with_payload_selector(request.with_payload),
             "with_vectors": request.with_vectors.enable,
@@ -198,12 +206,12 @@ class MemoryChannel:
         }
 
 
-def _chosen(said: Any) -> models.FilterSelector:
-    return models.FilterSelector(filter=GrpcToRest.convert_filter(said.points_selector.filter))
+def _selector_of(body: Any) -> models.FilterSelector:
+    return models.FilterSelector(filter=GrpcToRest.convert_filter(body.points_selector.filter))
 
 
 def _retrieved(record: models.Record) -> Any:
-    # The library's own conversion takes no record without a payload.
+    # The library's own conversion rejects a record without a payload.
     record.payload = record.payload or {}
     return RestToGrpc.convert_record(record)
 

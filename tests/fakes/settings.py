@@ -1,55 +1,55 @@
-"""Settings' versions and their telling in memory: what coordination.configuring asks for, and no more."""
+"""In-memory settings versions and their audit log, with the methods that coordination.configuring calls."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from email_sender.coordination.auditing import AuditEntry
-from email_sender.coordination.configuring import SettingsUnit, Stored
+from email_sender.coordination.configuring import SettingsUnit, StoredVersion
 from email_sender.errors import Unavailable
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
 
 
 class MemorySettings:
-    """`kept` versions; `down`: it does not answer; `dies` is raised by whoever has just put."""
+    """Keeps `max_versions` versions. `down` makes every call fail; `dies` is raised once, after the next put."""
 
-    def __init__(self, kept: int = 100) -> None:
-        self._kept = kept
-        self.versions: list[Stored] = []
+    def __init__(self, max_versions: int = 100) -> None:
+        self._max_versions = max_versions
+        self.versions: list[StoredVersion] = []
         self.puts = 0
         self.down = False
         self.dies: BaseException | None = None
 
-    def latest(self) -> Stored | None:
-        self._answer()
+    def latest(self) -> StoredVersion | None:
+        self._check_available()
         return self.versions[-1] if self.versions else None
 
-    def history(self) -> Sequence[Stored]:
-        self._answer()
+    def history(self) -> Sequence[StoredVersion]:
+        self._check_available()
         return list(self.versions)
 
-    def put(self, text: str, by: str, again: int | None) -> None:
-        self._answer()
-        self.write(text, by, again)
+    def put(self, text: str, by: str, restored_version: int | None) -> None:
+        self._check_available()
+        self.write(text, by, restored_version)
         if self.dies is not None:
             error, self.dies = self.dies, None
             raise error
 
-    def write(self, text: str, by: str = "by hand", again: int | None = None) -> None:
-        """As one does who goes past us."""
+    def write(self, text: str, by: str = "manually", again: int | None = None) -> None:
+        """Store a version as somebody does who bypasses the platform."""
         self.puts += 1
         number = self.versions[-1].version + 1 if self.versions else 1
-        self.versions.append(Stored(number, text, AT + timedelta(seconds=self.puts), by, again))
-        self.versions = self.versions[-self._kept :]
+        self.versions.append(StoredVersion(number, text, AT + timedelta(seconds=self.puts), by, again))
+        self.versions = self.versions[-self._max_versions :]
 
-    def _answer(self) -> None:
+    def _check_available(self) -> None:
         if self.down:
-            raise Unavailable("The store of settings did not answer.")
+            raise Unavailable("The settings store did not respond.")
 
 
 class MemorySettingsLog:
-    """Opens units; what is not committed is not kept."""
+    """Opens units; uncommitted changes are discarded."""
 
     def __init__(self) -> None:
         self.entries: list[AuditEntry] = []
@@ -60,19 +60,19 @@ class MemorySettingsLog:
 
 
 class _Unit:
-    def __init__(self, whole: MemorySettingsLog) -> None:
-        self._whole = whole
+    def __init__(self, log: MemorySettingsLog) -> None:
+        self._log = log
         self._entries: list[AuditEntry] = []
 
-    def last_told(self) -> tuple[datetime, int] | None:
-        if not self._whole.entries:
+    def last_audited_version(self) -> tuple[datetime, int] | None:
+        if not self._log.entries:
             return None
-        last = self._whole.entries[-1].details
+        last = self._log.entries[-1].details
         return datetime.fromisoformat(last["stored_at"]), last["version"]
 
-    def tell(self, entry: AuditEntry) -> None:
+    def audit(self, entry: AuditEntry) -> None:
         self._entries.append(entry)
 
     def commit(self) -> None:
-        self._whole.entries += self._entries
+        self._log.entries += self._entries
         self._entries = []

@@ -1,4 +1,4 @@
-"""A stand-in for the deployment's text model: OpenAI's chat completions over HTTP, with answers that tests choose."""
+"""A local HTTP server in place of the text model: OpenAI's chat completions, with answers that tests choose."""
 
 import json
 import threading
@@ -10,23 +10,23 @@ from typing import Any
 type Answer = Callable[[str], str]
 
 
-class StandIn(ThreadingHTTPServer):
+class TextModelServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, answer: Answer, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: StandIn
+    server: TextModelServer
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(asked)
-        text = self.server.answer(asked["messages"][-1]["content"])
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append(request)
+        text = self.server.answer(request["messages"][-1]["content"])
         body = {
             "choices": [{"message": {"role": "assistant", "content": text}}],
             "usage": {"prompt_tokens": 11, "completion_tokens": 7},
@@ -39,13 +39,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Write no log."""
 
 
 @contextmanager
-def serving(answer: Answer, port: int = 0) -> Iterator[StandIn]:
-    """On a free port, unless one is named."""
-    server = StandIn(answer, port)
+def serve_text_model(answer: Answer, port: int = 0) -> Iterator[TextModelServer]:
+    """Serve on `port`, or on a free port if `port` is 0."""
+    server = TextModelServer(answer, port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Write versions in a dictionary."""
+"""In-memory write versions of collections."""
 
 from uuid import UUID, uuid4
 
@@ -23,6 +23,6 @@ class MemoryVersions:
         self._versions[tenant_id, collection] = uuid4()
 
     def touch_all(self, collection: str) -> None:
-        for tenant_id, known in list(self._versions):
-            if known == collection:
+        for tenant_id, versioned_collection in list(self._versions):
+            if versioned_collection == collection:
                 self.touch(tenant_id, collection)

@@ -1,4 +1,4 @@
-"""What vector services need, without a server: the in-memory engine, a model of letters, events in a list."""
+"""Vector services without a server: the in-memory engine, a model that counts letters, and events in a list."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ PLAIN = Collection("plain", SIZE, Distance.COSINE, quantized=False)
 WORDS = Collection("words", SIZE, Distance.COSINE, quantized=False, model="letters", lexical=True)
 
 
-class Letters:
-    """A text's vector: how often each of four letters is in it."""
+class LetterModel:
+    """Embeds a text as the number of times that each of four letters occurs in it."""
 
     model, size = "letters", SIZE
 
@@ -33,7 +33,7 @@ class Letters:
         return [[0.1 + text.count(letter) for letter in LETTERS] for text in texts]
 
 
-class Told:
+class FakeEventUnits:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
@@ -54,19 +54,19 @@ class _Unit:
         self._pending = []
 
 
-class Vectors:
+class VectorScenario:
     def __init__(self) -> None:
         self.channel = MemoryChannel()
         self.index = QdrantIndex(lambda: self.channel)  # type: ignore[arg-type, return-value]  # the same calls
-        self.model, self.told = Letters(), Told()
-        collections = {each.name: each for each in (PLAIN, WORDS)}
-        for each in collections.values():
-            self.index.prepare(each)
+        self.model, self.outbox = LetterModel(), FakeEventUnits()
+        collections = {collection.name: collection for collection in (PLAIN, WORDS)}
+        for collection in collections.values():
+            self.index.prepare(collection)
         self.service = VectorService(
             self.index,
             Embeddings({"words": {self.model.model: self.model}}),
             collections,
-            self.told,
+            self.outbox,
             lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_id,
         )

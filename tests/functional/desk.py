@@ -1,4 +1,4 @@
-"""Workflows, runs and approvals on PostgreSQL, with an engine that is a fake and a clock that is moved."""
+"""A scenario of workflows, runs and approvals on PostgreSQL, with a fake engine and a manually advanced clock."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,16 +11,18 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.kit.ambient import new_id
 from email_sender.security.permissions import Role
 from email_sender.workflows.approvals import ApprovalService
-from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.catalogue import ACTION_CATALOGUE
 from email_sender.workflows.definitions import Actor, Compiler, WorkflowService
 from email_sender.workflows.model import Approval, Decision, Run, RunStatus, ShownDraft, Workflow
 from email_sender.workflows.runs import RunService
 from email_sender.workflows.waits import WaitService
 from tests.database import Cluster
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import FakeWorkflowEngine
 
 ANN, BOB = Actor("ann", Role.ADMIN), Actor("bob", Role.USER)
-TARGETS = {name: f"arn:aws:lambda:eu-west-1:123456789012:function:f:{n}" for n, name in enumerate(SPINE.names())}
+TARGETS = {
+    name: f"arn:aws:lambda:eu-west-1:123456789012:function:f:{n}" for n, name in enumerate(ACTION_CATALOGUE.names())
+}
 DEFINITION: dict[str, Any] = {
     "name": "review",
     "inputs": {"type": "object", "required": ["query"], "properties": {"query": {"type": "string"}}},
@@ -29,24 +31,24 @@ DEFINITION: dict[str, Any] = {
 INPUTS = {"query": "disk full"}
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.time = datetime.now(UTC)
 
     def __call__(self) -> datetime:
         return self.time
 
-    def pass_(self, time: timedelta) -> None:
+    def advance(self, time: timedelta) -> None:
         self.time += time
 
 
 @dataclass
-class Desk:
+class WorkflowScenario:
     cluster: Cluster
     units: PostgresWorkflowUnits
     tenant: UUID
-    clock: Clock = field(default_factory=Clock)
-    engine: FakeEngine = field(default_factory=FakeEngine)
+    clock: ManualClock = field(default_factory=ManualClock)
+    engine: FakeWorkflowEngine = field(default_factory=FakeWorkflowEngine)
 
     def __post_init__(self) -> None:
         schemas = JsonSchemaChecker()
@@ -56,13 +58,13 @@ class Desk:
         self.waits = WaitService(self.units, self.engine, self.clock)
         self.approvals = ApprovalService(self.units, self.engine, self.clock, new_id)
 
-    def workflow(self) -> Workflow:
+    def create_workflow(self) -> Workflow:
         return self.workflows.create(self.tenant, new_id(), DEFINITION, ANN)
 
-    def run(self) -> Run:
-        return self.runs.start(self.tenant, new_id(), self.workflow().id, INPUTS, ANN)
+    def start_run(self) -> Run:
+        return self.runs.start(self.tenant, new_id(), self.create_workflow().id, INPUTS, ANN)
 
-    def ask(self, run: Run, token: str = "token-1", drafts: tuple[ShownDraft, ...] = ()) -> Approval:
+    def request_approval(self, run: Run, token: str = "token-1", drafts: tuple[ShownDraft, ...] = ()) -> Approval:
         return self.approvals.request(
             self.tenant,
             run_id=run.id,
@@ -76,10 +78,10 @@ class Desk:
     def decide(self, approval: Approval, decision: Decision = Decision.APPROVED, actor: Actor = ANN) -> Approval:
         return self.approvals.decide(self.tenant, approval.id, decision, "fine", actor)
 
-    def status(self, run: Run) -> RunStatus:
+    def run_status(self, run: Run) -> RunStatus:
         return self.runs.get(self.tenant, run.id).run.status
 
     @property
-    def told(self) -> list[str]:
-        rows = self.cluster.look("select type from outbox where tenant_id = %s order by sequence", self.tenant)
+    def event_types(self) -> list[str]:
+        rows = self.cluster.query("select type from outbox where tenant_id = %s order by sequence", self.tenant)
         return [row["type"] for row in rows]

@@ -1,4 +1,4 @@
-"""Texts of archived messages, for points that are embedded by another model."""
+"""Texts of archived messages, used to embed points again with another model."""
 
 from array import array
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from email_sender.adapters.mail_text import MailTextCleaner
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits
-from email_sender.adapters.qdrant.ids import CLIENT_ID, storable
+from email_sender.adapters.qdrant.ids import CLIENT_ID, encode_client_id
 from email_sender.kit.ambient import new_id, now
 from email_sender.messaging.mail_message import parse
-from email_sender.vectors.import_model import Archived, Import, ImportStatus
+from email_sender.vectors.import_model import Import, ImportStatus, IncomingMessage
 from email_sender.vectors.model import ClientId, engine_id
-from email_sender.vectors.transfer import TENANT_KEY, Stored
+from email_sender.vectors.transfer import TENANT_KEY, StoredPoint
 from tests.database import Cluster
 
 MAIL = b"""From: Ada <ada@example.org>
@@ -26,28 +26,37 @@ Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
 """
 
 
-def archived(cluster: Cluster, database: Database, tenant: UUID, text: bytes) -> UUID:
-    """The id of a message that was imported."""
+def archive_message(cluster: Cluster, database: Database, tenant: UUID, text: bytes) -> UUID:
+    """Archive one message and return its id."""
     upload = Import(new_id(), ImportStatus.PROCESSING, "m.mbox", 1, "k", "ann", now())
     message = parse(MAIL % (uuid4().hex.encode(), text), MailTextCleaner())
     with PostgresArchiveUnits(database, cluster.vault(database), None)(tenant) as unit:
         unit.add(upload)
-        (stored,) = unit.archive(upload.id, [Archived(0, message)])
+        (stored_message,) = unit.archive(upload.id, [IncomingMessage(0, message)])
         unit.commit()
-    return stored.message_id
+    return stored_message.message_id
 
 
-def point(tenant: UUID, client_id: ClientId) -> Stored:
-    payload = {TENANT_KEY: str(tenant), CLIENT_ID: storable(client_id)}
-    return Stored(str(engine_id(tenant, "message_vectors", client_id)), array("f"), payload)
+def message_point(tenant: UUID, client_id: ClientId) -> StoredPoint:
+    payload = {TENANT_KEY: str(tenant), CLIENT_ID: encode_client_id(client_id)}
+    return StoredPoint(str(engine_id(tenant, "message_vectors", client_id)), array("f"), payload)
 
 
-def test_each_message_has_its_text_under_its_tenants_keys(cluster: Cluster, new_tenant: Callable[[], UUID]) -> None:
-    # One connection, as in a sandbox.
+def test_each_message_is_decrypted_with_its_tenants_keys(cluster: Cluster, new_tenant: Callable[[], UUID]) -> None:
+    # One connection, as in an execution environment.
     database = cluster.database("app", size=1)
-    ours, theirs = new_tenant(), new_tenant()
-    one, other = archived(cluster, database, ours, b"the first"), archived(cluster, database, theirs, b"the second")
-    points = [point(ours, one), point(theirs, other), point(ours, uuid4()), point(ours, 7), point(ours, other)]
-    found = ArchiveTexts(database, cluster.vault(database)).of(points)
-    # Neither what is not in the archive, nor an id of ours, nor a message of another tenant's.
-    assert found == {points[0].id: "Grüße\nthe first", points[1].id: "Grüße\nthe second"}
+    tenant, other_tenant = new_tenant(), new_tenant()
+    message_id, other_message_id = (
+        archive_message(cluster, database, tenant, b"the first"),
+        archive_message(cluster, database, other_tenant, b"the second"),
+    )
+    points = [
+        message_point(tenant, message_id),
+        message_point(other_tenant, other_message_id),
+        message_point(tenant, uuid4()),
+        message_point(tenant, 7),
+        message_point(tenant, other_message_id),
+    ]
+    texts = ArchiveTexts(database, cluster.vault(database)).texts_of(points)
+    # There is no text for an unknown message, a numeric id, or another tenant's message.
+    assert texts == {points[0].id: "Grüße\nthe first", points[1].id: "Grüße\nthe second"}

@@ -1,4 +1,4 @@
-"""Compiled machines, run on an interpreter."""
+"""Compiled state machines, run on two interpreters and compared with a reference."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tests.fakes.machine import Machines, Outcome, TaskError
 from tests.fakes.ministack_machine import ministack_machines
 from tests.fakes.moto_machine import moto_machines
-from tests.fakes.workflow_reference import tell
-from tests.unit.workflow_samples import OUTREACH, compiled, parse
+from tests.fakes.workflow_reference import run_reference
+from tests.unit.workflow_samples import OUTREACH, compile_raw, parse
 
-ASKED = os.environ.get("WORKFLOW_GRAPHS")
-GRAPHS = int(ASKED or 200)
+REQUESTED_GRAPHS = os.environ.get("WORKFLOW_GRAPHS")
+GRAPHS = int(REQUESTED_GRAPHS or 200)
 
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
@@ -28,8 +28,8 @@ def machines(request: pytest.FixtureRequest) -> Iterator[Machines]:
         yield machines
 
 
-class Platform:
-    """Plays the functions of the outreach example."""
+class OutreachFunctions:
+    """Play the Lambda functions of the outreach example."""
 
     def __init__(self, machines: Machines, decision: str | None = "approved", contacts: int = 3) -> None:
         self._machines, self._decision, self._contacts = machines, decision, contacts
@@ -42,60 +42,62 @@ class Platform:
             case "template.render":
                 return {"draft_id": f"d{payload['item']}", "contact_id": payload["with"]["contact"], "sha256": "0"}
             case "approval" if self._decision:
-                answer = json.dumps({"decision": self._decision, "approval_id": "a1"})
-                self._machines.answer(payload["task_token"], answer)
+                output = json.dumps({"decision": self._decision, "approval_id": "a1"})
+                self._machines.answer(payload["task_token"], output)
             case "email.send":
                 return {"email_id": f"e{payload['item']}", "status": "sent"}
         return None
 
 
-def sent(outcome: Outcome) -> list[str]:
+def sent_drafts(outcome: Outcome) -> list[str]:
     return sorted(call["with"]["draft"] for call in outcome.calls if call["action"] == "email.send")
 
 
-def steps(*entries: dict[str, Any]) -> dict[str, Any]:
+def definition_of(*entries: dict[str, Any]) -> dict[str, Any]:
     return {"name": "sample", "steps": list(entries)}
 
 
-def call(name: str, **more: Any) -> dict[str, Any]:
-    return {"id": name, "uses": "email.send", "with": {"draft": name}} | more
+def send_step(name: str, **extra_fields: Any) -> dict[str, Any]:
+    return {"id": name, "uses": "email.send", "with": {"draft": name}} | extra_fields
 
 
-def test_outreach_approved(machines: Machines) -> None:
-    outcome = machines.run(compiled(OUTREACH), {"query": "rpm"}, Platform(machines))
+def test_an_approved_outreach_run_sends_every_draft(machines: Machines) -> None:
+    outcome = machines.run(compile_raw(OUTREACH), {"query": "rpm"}, OutreachFunctions(machines))
     assert outcome.status == "SUCCEEDED"
-    assert sent(outcome) == ["d0", "d1", "d2"]
+    assert sent_drafts(outcome) == ["d0", "d1", "d2"]
     assert outcome.hook["status"] == "succeeded"
     assert outcome.hook["result"] == {"steps": dict.fromkeys(("select", "draft", "review", "send"), "succeeded")}
 
 
-def test_outreach_denied_sends_nothing(machines: Machines) -> None:
-    outcome = machines.run(compiled(OUTREACH), {"query": "rpm"}, Platform(machines, "denied"))
+def test_a_denied_outreach_run_sends_nothing(machines: Machines) -> None:
+    outcome = machines.run(compile_raw(OUTREACH), {"query": "rpm"}, OutreachFunctions(machines, "denied"))
     assert outcome.status == "SUCCEEDED"
-    assert sent(outcome) == []
+    assert sent_drafts(outcome) == []
     assert outcome.hook["result"]["steps"]["send"] == "skipped"
 
 
 @pytest.mark.parametrize(("on_timeout", "drafts"), [("denied", []), ("approved", ["d0", "d1", "d2"])])
-def test_an_approval_that_nobody_gives(machines: Machines, on_timeout: str, drafts: list[str]) -> None:
+def test_an_unanswered_approval_takes_the_configured_decision(
+    machines: Machines, on_timeout: str, drafts: list[str]
+) -> None:
     raw = json.loads(json.dumps(OUTREACH))
     raw["steps"][2]["with"] |= {"timeout": "PT1S", "on_timeout": on_timeout}
-    outcome = machines.run(compiled(raw), {"query": "rpm"}, Platform(machines, decision=None))
+    outcome = machines.run(compile_raw(raw), {"query": "rpm"}, OutreachFunctions(machines, decision=None))
     assert outcome.status == "SUCCEEDED"
-    assert sent(outcome) == drafts
+    assert sent_drafts(outcome) == drafts
 
 
 @pytest.mark.parametrize("contacts", [0, 1, 2])
-def test_every_number_of_hits_is_a_list(machines: Machines, contacts: int) -> None:
-    outcome = machines.run(compiled(OUTREACH), {"query": "rpm"}, Platform(machines, contacts=contacts))
+def test_any_number_of_search_hits_is_a_list(machines: Machines, contacts: int) -> None:
+    outcome = machines.run(compile_raw(OUTREACH), {"query": "rpm"}, OutreachFunctions(machines, contacts=contacts))
     assert outcome.status == "SUCCEEDED"
-    assert sent(outcome) == [f"d{n}" for n in range(contacts)]
+    assert sent_drafts(outcome) == [f"d{n}" for n in range(contacts)]
     drafts = [call["with"]["evidence"] for call in outcome.calls if call["action"] == "template.render"]
     assert drafts == [["p1"]] * contacts
 
 
-def test_the_payload_of_a_task(machines: Machines) -> None:
-    outcome = machines.run(compiled(steps(call("a"))), {}, lambda _: {})
+def test_a_task_receives_its_full_payload(machines: Machines) -> None:
+    outcome = machines.run(compile_raw(definition_of(send_step("a"))), {}, lambda _: {})
     (payload,) = outcome.calls
     assert payload == {
         "tenant_id": "0192f0c0-0000-7000-8000-000000000001",
@@ -110,15 +112,15 @@ def test_the_payload_of_a_task(machines: Machines) -> None:
     }
 
 
-def test_what_only_a_skipped_step_feeds_is_skipped(machines: Machines) -> None:
-    raw = steps(
-        call("a", when="{% $inputs.go %}"),
-        call("b"),
-        call("only-a", needs=["a"]),
-        call("both", needs=["a", "b"]),
-        call("after", needs=["only-a"]),
+def test_a_step_fed_only_by_skipped_steps_is_skipped(machines: Machines) -> None:
+    raw = definition_of(
+        send_step("a", when="{% $inputs.go %}"),
+        send_step("b"),
+        send_step("only-a", needs=["a"]),
+        send_step("both", needs=["a", "b"]),
+        send_step("after", needs=["only-a"]),
     )
-    outcome = machines.run(compiled(raw), {"go": False}, lambda _: {})
+    outcome = machines.run(compile_raw(raw), {"go": False}, lambda _: {})
     assert outcome.output["steps"] == {
         "a": "skipped",
         "b": "succeeded",
@@ -129,48 +131,50 @@ def test_what_only_a_skipped_step_feeds_is_skipped(machines: Machines) -> None:
     assert sorted(call["step"] for call in outcome.calls) == ["b", "both"]
 
 
-def test_a_skipped_result_is_null(machines: Machines) -> None:
-    raw = steps(
-        call("a", when="{% false %}"),
-        call("b"),
+def test_the_result_of_a_skipped_step_is_null(machines: Machines) -> None:
+    raw = definition_of(
+        send_step("a", when="{% false %}"),
+        send_step("b"),
         {"id": "seen", "uses": "transform", "needs": ["a", "b"], "with": {"nothing": "{% $steps.a = null %}"}},
-        call("last", needs=["seen"], **{"with": {"draft": "{% $string($steps.seen.nothing) %}"}}),
+        send_step("last", needs=["seen"], **{"with": {"draft": "{% $string($steps.seen.nothing) %}"}}),
     )
-    outcome = machines.run(compiled(raw), {}, lambda _: {})
+    outcome = machines.run(compile_raw(raw), {}, lambda _: {})
     assert outcome.calls[-1]["with"]["draft"] == "true"
 
 
-def test_a_condition_that_cannot_be_computed_fails_the_run_by_name(machines: Machines) -> None:
-    outcome = machines.run(compiled(steps(call("a", when="{% $inputs.n > 'x' %}"))), {"n": 1}, lambda _: {})
+def test_a_condition_that_fails_to_evaluate_fails_the_run_and_names_the_step(machines: Machines) -> None:
+    outcome = machines.run(
+        compile_raw(definition_of(send_step("a", when="{% $inputs.n > 'x' %}"))), {"n": 1}, lambda _: {}
+    )
     assert outcome.status == "FAILED"
     assert (outcome.hook["step"], outcome.hook["error"]) == ("a", "expression")
 
 
-def failing(times: int, name: str = "throttled") -> Any:
-    """A function whose first `times` answers are an error."""
+def failing_task(times: int, name: str = "throttled") -> Any:
+    """Return a task function that fails `times` times and then succeeds."""
     lock, tries = threading.Lock(), [0]
 
-    def answer(_: dict[str, Any]) -> Any:
+    def respond(_: dict[str, Any]) -> Any:
         with lock:
             tries[0] += 1
             if tries[0] <= times:
                 raise TaskError(name, "slow down")
         return {"email_id": "e", "status": "sent"}
 
-    return answer
+    return respond
 
 
 RETRY = {"max_attempts": 3, "interval": "PT1S", "backoff": 1, "on": ["throttled"]}
 
 
-def test_a_retry_succeeds(machines: Machines) -> None:
-    outcome = machines.run(compiled(steps(call("a", retry=RETRY))), {}, failing(2))
+def test_a_throttled_task_succeeds_after_retries(machines: Machines) -> None:
+    outcome = machines.run(compile_raw(definition_of(send_step("a", retry=RETRY))), {}, failing_task(2))
     assert outcome.status == "SUCCEEDED"
     assert [call["attempt"] for call in outcome.calls] == [1, 2, 3]
 
 
-def test_retries_end_and_the_platform_hears_of_it(machines: Machines) -> None:
-    outcome = machines.run(compiled(steps(call("a", retry=RETRY))), {}, failing(9))
+def test_exhausted_retries_are_reported_to_the_platform(machines: Machines) -> None:
+    outcome = machines.run(compile_raw(definition_of(send_step("a", retry=RETRY))), {}, failing_task(9))
     assert (outcome.status, outcome.error) == ("FAILED", "throttled")
     assert len(outcome.calls) == 3
     assert (outcome.hook["status"], outcome.hook["step"], outcome.hook["error"]) == ("failed", "a", "throttled")
@@ -178,31 +182,34 @@ def test_retries_end_and_the_platform_hears_of_it(machines: Machines) -> None:
 
 
 def test_only_the_named_errors_are_retried(machines: Machines) -> None:
-    outcome = machines.run(compiled(steps(call("a", retry=RETRY))), {}, failing(1, "invalid"))
+    outcome = machines.run(compile_raw(definition_of(send_step("a", retry=RETRY))), {}, failing_task(1, "invalid"))
     assert len(outcome.calls) == 1
     assert outcome.error == "invalid"
 
 
-def test_on_error_continue(machines: Machines) -> None:
-    raw = steps(call("a", on_error="continue"), call("b", needs=["a"], **{"with": {"draft": "{% $steps.a.message %}"}}))
-    outcome = machines.run(compiled(raw), {}, failing(1))
+def test_on_error_continue_runs_the_following_steps(machines: Machines) -> None:
+    raw = definition_of(
+        send_step("a", on_error="continue"),
+        send_step("b", needs=["a"], **{"with": {"draft": "{% $steps.a.message %}"}}),
+    )
+    outcome = machines.run(compile_raw(raw), {}, failing_task(1))
     assert outcome.output["steps"] == {"a": "failed", "b": "succeeded"}
     assert outcome.calls[-1]["with"]["draft"] == "slow down"
 
 
-def test_on_error_continue_keeps_the_place_of_a_failed_item(machines: Machines) -> None:
-    def answer(payload: dict[str, Any]) -> Any:
+def test_on_error_continue_keeps_the_position_of_a_failed_item(machines: Machines) -> None:
+    def respond(payload: dict[str, Any]) -> Any:
         if payload["step"] == "a" and payload["item"] == 1:
             raise TaskError("rejected", "no such address")
         return {"email_id": payload["with"]["draft"], "status": "sent"}
 
-    raw = steps(
-        call("a", for_each="{% $inputs.x %}", on_error="continue", **{"with": {"draft": "{% $item %}"}}),
-        call("b", needs=["a"], **{"with": {"draft": "{% $string($steps.a) %}"}}),
+    raw = definition_of(
+        send_step("a", for_each="{% $inputs.x %}", on_error="continue", **{"with": {"draft": "{% $item %}"}}),
+        send_step("b", needs=["a"], **{"with": {"draft": "{% $string($steps.a) %}"}}),
     )
-    outcome = machines.run(compiled(raw), {"x": ["p", "q", "r"]}, answer)
-    seen = json.loads(outcome.calls[-1]["with"]["draft"])
-    assert seen == [
+    outcome = machines.run(compile_raw(raw), {"x": ["p", "q", "r"]}, respond)
+    results = json.loads(outcome.calls[-1]["with"]["draft"])
+    assert results == [
         {"email_id": "p", "status": "sent"},
         {"error": "rejected", "message": "no such address"},
         {"email_id": "r", "status": "sent"},
@@ -210,63 +217,65 @@ def test_on_error_continue_keeps_the_place_of_a_failed_item(machines: Machines) 
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_on_error_run(machines: Machines, fails: bool) -> None:
-    raw = steps(
-        call("a", on_error={"run": "rescue"}),
-        call("then", needs=["a"]),
-        call("rescue"),
-        call("end", needs=["then", "rescue"]),
+def test_on_error_run_runs_the_rescue_step_only_after_a_failure(machines: Machines, fails: bool) -> None:
+    raw = definition_of(
+        send_step("a", on_error={"run": "rescue"}),
+        send_step("then", needs=["a"]),
+        send_step("rescue"),
+        send_step("end", needs=["then", "rescue"]),
     )
-    outcome = machines.run(compiled(raw), {}, failing(1 if fails else 0))
+    outcome = machines.run(compile_raw(raw), {}, failing_task(1 if fails else 0))
     normal, rescue = ("skipped", "succeeded") if fails else ("succeeded", "skipped")
     statuses = {"a": "failed" if fails else "succeeded", "then": normal, "rescue": rescue, "end": "succeeded"}
     assert outcome.output["steps"] == statuses
 
 
-def test_a_failure_in_a_level_names_its_step(machines: Machines) -> None:
-    def answer(payload: dict[str, Any]) -> Any:
+def test_a_failure_in_a_parallel_level_names_its_step(machines: Machines) -> None:
+    def respond(payload: dict[str, Any]) -> Any:
         if payload["step"] == "b":
             raise TaskError("rejected", "no")
         return {}
 
-    outcome = machines.run(compiled(steps(call("a"), call("b"), call("c", needs=["a", "b"]))), {}, answer)
+    outcome = machines.run(
+        compile_raw(definition_of(send_step("a"), send_step("b"), send_step("c", needs=["a", "b"]))), {}, respond
+    )
     assert outcome.status == "FAILED"
     assert (outcome.hook["step"], outcome.hook["error"]) == ("b", "rejected")
     assert "c" not in [call["step"] for call in outcome.calls]
 
 
-def test_steps_of_a_level_run_side_by_side(machines: Machines) -> None:
-    together = threading.Barrier(3, timeout=10)
+def test_steps_of_one_level_run_in_parallel(machines: Machines) -> None:
+    barrier = threading.Barrier(3, timeout=10)
 
-    def answer(_: dict[str, Any]) -> Any:
-        together.wait()
+    def respond(_: dict[str, Any]) -> Any:
+        barrier.wait()
         return {}
 
-    outcome = machines.run(compiled(steps(call("a"), call("b"), call("c"))), {}, answer)
+    outcome = machines.run(compile_raw(definition_of(send_step("a"), send_step("b"), send_step("c"))), {}, respond)
     assert outcome.status == "SUCCEEDED"
 
 
-def test_too_many_items(machines: Machines) -> None:
-    raw = steps(call("a", for_each="{% [1..2001] %}"))
-    outcome = machines.run(compiled(raw), {}, lambda _: {})
+def test_too_many_items_fail_the_run_before_any_call(machines: Machines) -> None:
+    raw = definition_of(send_step("a", for_each="{% [1..2001] %}"))
+    outcome = machines.run(compile_raw(raw), {}, lambda _: {})
     assert outcome.error == "too_many_items"
     assert outcome.calls == []
 
 
-def test_waits_and_transforms(machines: Machines) -> None:
-    raw = steps(
+def test_wait_and_transform_steps_run(machines: Machines) -> None:
+    raw = definition_of(
         {"id": "pause", "uses": "wait", "with": {"duration": "PT1H"}},
         {"id": "names", "uses": "transform", "needs": ["pause"], "with": {"list": "{% $inputs.x.name %}"}},
-        call("send", needs=["names"], for_each="{% $steps.names.list %}", **{"with": {"draft": "{% $item %}"}}),
+        send_step("send", needs=["names"], for_each="{% $steps.names.list %}", **{"with": {"draft": "{% $item %}"}}),
     )
-    outcome = machines.run(compiled(raw), {"x": [{"name": "a"}, {"name": "b"}]}, lambda _: {})
+    outcome = machines.run(compile_raw(raw), {"x": [{"name": "a"}, {"name": "b"}]}, lambda _: {})
     assert sorted(call["with"]["draft"] for call in outcome.calls) == ["a", "b"]
 
 
-def test_what_looks_like_an_expression_can_be_said(machines: Machines) -> None:
+def test_a_text_that_looks_like_an_expression_can_be_passed(machines: Machines) -> None:
     text = "{% if it looks %} like one"
-    raw = steps(call("a", **{"with": {"draft": "{% '" + text + "' %}"}}))
-    outcome = machines.run(compiled(raw), {}, lambda _: {})
+    raw = definition_of(send_step("a", **{"with": {"draft": "{% '" + text + "' %}"}}))
+    outcome = machines.run(compile_raw(raw), {}, lambda _: {})
     assert outcome.calls[0]["with"]["draft"] == text
 
 
@@ -277,7 +286,7 @@ ERRORS = ["throttled", "rejected"]
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """A definition, and for each step the errors of its first tries (the same for every item)."""
+    """Draw a definition and, for each step, the errors of its first attempts (the same for every item)."""
     size = draw(st.integers(1, 6))
     names = [f"s{n}" for n in range(size)]
     entries: list[dict[str, Any]] = []
@@ -310,53 +319,55 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, list[str]]]:
 INPUTS = {"n": "7", "yes": True, "no": False, "list": [{"a": 1}, {"a": 2}], "one": [{"a": 1}], "none": []}
 
 
-def some(graphs: int) -> settings:
-    """Always the same ones by default, new ones where a number is asked for."""
+def graph_settings(count: int) -> settings:
+    """Return settings with fixed examples, or with new random ones if WORKFLOW_GRAPHS is set."""
     slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=graphs, deadline=None, suppress_health_check=slow, derandomize=not ASKED)
+    return settings(max_examples=count, deadline=None, suppress_health_check=slow, derandomize=not REQUESTED_GRAPHS)
 
 
 @pytest.mark.parametrize("machines", ["ministack"], indirect=True)
 @pytest.mark.timeout(120 + 3 * GRAPHS)
-@some(GRAPHS)
+@graph_settings(GRAPHS)
 @given(graphs())
-def test_random_graphs_on_the_local_cloud(
+def test_random_graphs_on_the_local_cloud_agree_with_the_reference(
     machines: Machines, graph: tuple[dict[str, Any], dict[str, list[str]]]
 ) -> None:
-    agree(machines, graph)
+    assert_engine_matches_reference(machines, graph)
 
 
-# moto parses a definition in about a second: half of them, unless more are asked for.
+# moto parses a definition in about a second, so by default it runs half as many graphs.
 @pytest.mark.parametrize("machines", ["moto"], indirect=True)
 @pytest.mark.timeout(120 + 3 * GRAPHS)
-@some(GRAPHS if ASKED else GRAPHS // 2)
+@graph_settings(GRAPHS if REQUESTED_GRAPHS else GRAPHS // 2)
 @given(graphs())
-def test_random_graphs_on_moto(machines: Machines, graph: tuple[dict[str, Any], dict[str, list[str]]]) -> None:
+def test_random_graphs_on_moto_agree_with_the_reference(
+    machines: Machines, graph: tuple[dict[str, Any], dict[str, list[str]]]
+) -> None:
     try:
-        agree(machines, graph)
+        assert_engine_matches_reference(machines, graph)
     except AssertionError:
-        # Its threads race where the machine is busy; a fault of ours comes again.
-        agree(machines, graph)
+        # moto's threads race on a busy machine; a fault of the product fails again.
+        assert_engine_matches_reference(machines, graph)
 
 
-def agree(machines: Machines, graph: tuple[dict[str, Any], dict[str, list[str]]]) -> None:
-    """The engine and the reference do the same calls and end the same way."""
+def assert_engine_matches_reference(machines: Machines, graph: tuple[dict[str, Any], dict[str, list[str]]]) -> None:
+    """Check that the engine and the reference make the same calls and end with the same status."""
     raw, faults = graph
     definition = parse(raw)
-    expected, happened = Functions(faults), Functions(faults)
-    told = tell(definition, INPUTS, expected, TaskError)
-    outcome = machines.run(compiled(raw), INPUTS, happened)
-    event(told.status)
-    assert outcome.status == told.status
-    if told.status == "FAILED":
-        assert outcome.hook["step"] in told.failed
+    expected_functions, actual_functions = FaultyFunctions(faults), FaultyFunctions(faults)
+    reference = run_reference(definition, INPUTS, expected_functions, TaskError)
+    outcome = machines.run(compile_raw(raw), INPUTS, actual_functions)
+    event(reference.status)
+    assert outcome.status == reference.status
+    if reference.status == "FAILED":
+        assert outcome.hook["step"] in reference.failed
     else:
-        assert outcome.output["steps"] == told.statuses
-        assert sorted(happened.calls) == sorted(expected.calls)
+        assert outcome.output["steps"] == reference.statuses
+        assert sorted(actual_functions.calls) == sorted(expected_functions.calls)
 
 
-class Functions:
-    """Fails as often as it should. It counts for itself: MiniStack's branches share their RetryCount."""
+class FaultyFunctions:
+    """Fail the configured number of times. Attempts are counted here: MiniStack's branches share a RetryCount."""
 
     def __init__(self, faults: dict[str, list[str]]) -> None:
         self._faults, self._lock = faults, threading.Lock()

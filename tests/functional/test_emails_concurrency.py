@@ -1,4 +1,4 @@
-"""Senders at once, on PostgreSQL: the claim of an email is one sender's alone."""
+"""Concurrent senders on PostgreSQL: only one sender can claim an email."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,70 +40,70 @@ def draft(units: PostgresMessagingUnits, tenant: UUID) -> Draft:
     return draft
 
 
-def together[T](work: Callable[[], T]) -> list[T]:
+def run_concurrently[T](work: Callable[[], T]) -> list[T]:
     barrier = Barrier(THREADS)
 
-    def one(_: int) -> T:
+    def run_after_barrier(_: int) -> T:
         barrier.wait()
         return work()
 
     with ThreadPoolExecutor(THREADS) as threads:
-        return list(threads.map(one, range(THREADS)))
+        return list(threads.map(run_after_barrier, range(THREADS)))
 
 
-def claimer(units: PostgresMessagingUnits, tenant: UUID, draft: Draft) -> Callable[[], tuple[Email, bool]]:
+def build_claim(units: PostgresMessagingUnits, tenant: UUID, draft: Draft) -> Callable[[], tuple[Email, bool]]:
     def claim() -> tuple[Email, bool]:
-        wanted = Email(
+        email = Email(
             new_id(), draft.run_id, "send", draft.contact_id, draft.id, draft.sha256, EmailStatus.SENDING,
             datetime.now(UTC) + timedelta(seconds=20), created_at=datetime.now(UTC),
         )  # fmt: skip
         with units(tenant) as unit:
-            answer = unit.emails.claim(wanted)
+            claim_result = unit.emails.claim(email)
             unit.commit()
-        return answer
+        return claim_result
 
     return claim
 
 
 @pytest.mark.parametrize("queued", [False, True], ids=["a new email", "a queued email"])
-def test_of_claims_at_once_exactly_one_is_ours_and_all_see_one_email(
+def test_one_of_several_concurrent_claims_wins_and_all_see_one_email(
     units: PostgresMessagingUnits, tenant: UUID, draft: Draft, queued: bool
 ) -> None:
-    claim = claimer(units, tenant, draft)
+    claim = build_claim(units, tenant, draft)
     if queued:
         email, _ = claim()
         with units(tenant) as unit:
             unit.emails.settle(email.id, EmailStatus.QUEUED, now(), None, None)
             unit.commit()
-    answers = together(claim)
-    assert sorted(ours for _, ours in answers) == [False] * (THREADS - 1) + [True]
-    assert len({email.id for email, _ in answers}) == 1
+    claims = run_concurrently(claim)
+    assert sorted(holds_claim for _, holds_claim in claims) == [False] * (THREADS - 1) + [True]
+    assert len({email.id for email, _ in claims}) == 1
 
 
-def test_a_claim_that_is_not_committed_is_free_for_the_next(
+def test_an_uncommitted_claim_is_free_for_the_next_sender(
     units: PostgresMessagingUnits, tenant: UUID, draft: Draft
 ) -> None:
-    wanted, _ = claimer(units, tenant, draft)()
+    claimed_email, _ = build_claim(units, tenant, draft)()
     with units(tenant) as unit:
-        unit.emails.settle(wanted.id, EmailStatus.QUEUED, now(), None, None)
+        unit.emails.settle(claimed_email.id, EmailStatus.QUEUED, now(), None, None)
         unit.commit()
     with units(tenant) as unit:
-        assert unit.emails.claim(wanted)[1]
+        assert unit.emails.claim(claimed_email)[1]
     with units(tenant) as unit:
-        assert unit.emails.claim(wanted)[1]
+        assert unit.emails.claim(claimed_email)[1]
 
 
-def test_services_at_once_send_one_mail(units: PostgresMessagingUnits, tenant: UUID, draft: Draft) -> None:
+def test_concurrent_services_send_one_mail(units: PostgresMessagingUnits, tenant: UUID, draft: Draft) -> None:
     provider = FakeMailProvider()
     links = SignedUnsubscribeLinks(lambda: LinkKeys("k", {"k": b"secret"}), "https://mail.example")
     service = SendService(units, provider, links, "set", now, new_id, lambda _: None)
     order = SendOrder(tenant, draft.run_id, "send", draft.id, Role.ADMIN)
-    answers = together(lambda: service.send(order))
-    assert {(each.id, each.status) for each in answers} == {(answers[0].id, EmailStatus.SENT)}
-    assert len(provider.taken) == 1
+    emails = run_concurrently(lambda: service.send(order))
+    assert {(email.id, email.status) for email in emails} == {(emails[0].id, EmailStatus.SENT)}
+    assert len(provider.accepted_mails) == 1
 
 
-def test_services_at_once_send_one_mail_when_the_provider_throttles_the_first(
+def test_concurrent_services_send_one_mail_if_the_provider_throttles_the_first(
     units: PostgresMessagingUnits, tenant: UUID, draft: Draft
 ) -> None:
     provider, calls = FakeMailProvider(), [0]
@@ -124,5 +124,5 @@ def test_services_at_once_send_one_mail_when_the_provider_throttles_the_first(
         except RateLimited:
             return "throttled"
 
-    assert sorted(together(send)) == ["sent"] * (THREADS - 1) + ["throttled"]
-    assert len(provider.taken) == 1
+    assert sorted(run_concurrently(send)) == ["sent"] * (THREADS - 1) + ["throttled"]
+    assert len(provider.accepted_mails) == 1

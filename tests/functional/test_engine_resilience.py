@@ -1,4 +1,4 @@
-"""The channel to the engine while the engine is killed, paused and started again."""
+"""The channel to the vector engine while the engine is killed, paused and restarted."""
 
 import contextlib
 import signal
@@ -17,22 +17,22 @@ from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.errors import InvalidInput, NotFound, Unavailable
 from email_sender.vectors.model import Collection, Distance, Nearest, Point, Search
 from local.layout import ROOT
-from local.ports import pick
+from local.ports import pick_port
 
 SIZE = 16
-NAME = "kept"
+COLLECTION_NAME = "kept"
 TENANT = UUID(int=1)
-# What the breaker told of.
-STATES: list[str] = []
+# States that the circuit breaker reported.
+BREAKER_STATES: list[str] = []
 
 
-class Engine:
-    """The local engine as a process of the test's own, on ports that stay."""
+class EngineProcess:
+    """The local engine in a process of its own, on ports that stay the same after a restart."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = pick("grpc", 47334, print)
+        self.port = pick_port("grpc", 47334, print)
         self._argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
-        self._argv += ["--grpc-port", str(self.port), "--http-port", str(pick("http", 47333, print))]
+        self._argv += ["--grpc-port", str(self.port), "--http-port", str(pick_port("http", 47333, print))]
         self.start()
 
     def start(self) -> None:
@@ -50,151 +50,153 @@ class Engine:
         self._process.stdout.close()
 
 
-class Clock:
-    """Time that a test moves."""
+class ShiftedClock:
+    """A monotonic clock that a test can move forward."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.offset = 0.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        return time.monotonic() + self.offset
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(tmp_path)
-    yield made
-    made.kill()
+def engine(tmp_path: Path) -> Iterator[EngineProcess]:
+    process = EngineProcess(tmp_path)
+    yield process
+    process.kill()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ShiftedClock:
+    return ShiftedClock()
 
 
 @pytest.fixture
-def channel(engine: Engine, clock: Clock) -> Iterator[Channel]:
-    made = Channel(Address("127.0.0.1", engine.port, tls=False), now=clock, told=STATES.append)
-    STATES.clear()
-    yield made
-    made.close()
+def channel(engine: EngineProcess, clock: ShiftedClock) -> Iterator[Channel]:
+    new_channel = Channel(
+        Address("127.0.0.1", engine.port, tls=False), now=clock, on_state_change=BREAKER_STATES.append
+    )
+    BREAKER_STATES.clear()
+    yield new_channel
+    new_channel.close()
 
 
 @pytest.fixture
 def index(channel: Channel) -> QdrantIndex:
-    made = QdrantIndex(lambda: channel)
-    made.prepare(Collection(NAME, SIZE, Distance.COSINE, quantized=False))
-    return made
+    new_index = QdrantIndex(lambda: channel)
+    new_index.prepare(Collection(COLLECTION_NAME, SIZE, Distance.COSINE, quantized=False))
+    return new_index
 
 
 def vector(number: int) -> list[float]:
     return [1.0 + number % 7, *[0.5] * (SIZE - 1)]
 
 
-def test_a_refusal_is_an_answer_and_opens_nothing(index: QdrantIndex, channel: Channel) -> None:
+def test_a_refusal_does_not_open_the_circuit_breaker(index: QdrantIndex, channel: Channel) -> None:
     for _ in range(20):
         with pytest.raises(InvalidInput, match="expected dim"):
-            index.search(TENANT, NAME, Search(Nearest([1.0])))
+            index.search(TENANT, COLLECTION_NAME, Search(Nearest([1.0])))
         with pytest.raises(NotFound):
             index.search(TENANT, "nowhere", Search(Nearest(vector(1))))
     assert channel.state == "closed"
 
 
-def test_a_dead_engine_is_asked_a_few_times_and_then_left_alone_until_it_lives(
-    engine: Engine, index: QdrantIndex, channel: Channel
+def test_calls_to_a_dead_engine_stop_after_a_few_failures_until_it_recovers(
+    engine: EngineProcess, index: QdrantIndex, channel: Channel
 ) -> None:
     engine.kill()
     for _ in range(5):
         with pytest.raises(Unavailable):
-            index.count(TENANT, NAME)
+            index.count(TENANT, COLLECTION_NAME)
     assert channel.state == "open"
-    assert STATES == ["open"]
-    started = time.perf_counter()
-    with pytest.raises(Unavailable) as caught:
-        index.count(TENANT, NAME)
-    # It was not asked: that would have taken its deadline.
-    assert time.perf_counter() - started < 0.5
-    assert caught.value.retry_after >= 1
+    assert BREAKER_STATES == ["open"]
+    started_at = time.perf_counter()
+    with pytest.raises(Unavailable) as error:
+        index.count(TENANT, COLLECTION_NAME)
+    # The engine was not called: a call would have taken until its deadline.
+    assert time.perf_counter() - started_at < 0.5
+    assert error.value.retry_after >= 1
     engine.start()
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         try:
-            assert index.count(TENANT, NAME) == 0
+            assert index.count(TENANT, COLLECTION_NAME) == 0
             break
         except Unavailable:
             time.sleep(0.2)
     assert channel.state == "closed"
 
 
-def test_a_restart_between_two_calls_is_not_noticed(engine: Engine, index: QdrantIndex) -> None:
-    index.upsert(TENANT, NAME, [Point(1, vector(1))])
+def test_a_restart_between_two_calls_goes_unnoticed(engine: EngineProcess, index: QdrantIndex) -> None:
+    index.upsert(TENANT, COLLECTION_NAME, [Point(1, vector(1))])
     for _ in range(3):
         engine.kill()
         engine.start()
-        _eventually(lambda: index.count(TENANT, NAME) == 1)
+        _eventually(lambda: index.count(TENANT, COLLECTION_NAME) == 1)
 
 
-def test_a_paused_engine_costs_no_more_than_the_deadline(engine: Engine, index: QdrantIndex) -> None:
+def test_a_call_to_a_paused_engine_ends_at_its_deadline(engine: EngineProcess, index: QdrantIndex) -> None:
     engine.signal(signal.SIGSTOP)
     try:
-        started = time.perf_counter()
+        started_at = time.perf_counter()
         with pytest.raises(Unavailable):
-            index.search(TENANT, NAME, Search(Nearest(vector(1))))
-        assert time.perf_counter() - started < 4
+            index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1))))
+        assert time.perf_counter() - started_at < 4
     finally:
         engine.signal(signal.SIGCONT)
-    _eventually(lambda: index.search(TENANT, NAME, Search(Nearest(vector(1)))) == [])
+    _eventually(lambda: index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1)))) == [])
 
 
-def test_after_a_thaw_a_dead_connection_is_found_in_half_a_second(
-    engine: Engine, index: QdrantIndex, clock: Clock
+def test_a_dead_connection_is_detected_within_two_seconds_after_a_freeze(
+    engine: EngineProcess, index: QdrantIndex, clock: ShiftedClock
 ) -> None:
-    index.count(TENANT, NAME)
+    index.count(TENANT, COLLECTION_NAME)
     engine.kill()
     engine.start()
-    clock.ahead += 3600
-    started = time.perf_counter()
-    assert index.count(TENANT, NAME) == 0
-    assert time.perf_counter() - started < 2
+    clock.offset += 3600
+    started_at = time.perf_counter()
+    assert index.count(TENANT, COLLECTION_NAME) == 0
+    assert time.perf_counter() - started_at < 2
 
 
-def test_killed_while_points_are_written_no_acknowledged_one_is_lost(engine: Engine, index: QdrantIndex) -> None:
-    acknowledged: set[UUID] = set()
+def test_a_kill_during_writes_loses_no_acknowledged_point(engine: EngineProcess, index: QdrantIndex) -> None:
+    acknowledged_ids: set[UUID] = set()
     stop = threading.Event()
 
     def write() -> None:
         while not stop.is_set():
             points = [Point(uuid4(), vector(number)) for number in range(20)]
             try:
-                index.upsert(TENANT, NAME, points)
+                index.upsert(TENANT, COLLECTION_NAME, points)
             except Unavailable:
                 time.sleep(0.05)
             else:
-                acknowledged.update(point.id for point in points if isinstance(point.id, UUID))
+                acknowledged_ids.update(point.id for point in points if isinstance(point.id, UUID))
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for pause in (0.3, 0.7, 0.5):
-            before = len(acknowledged)
-            _eventually(lambda: len(acknowledged) > before)  # noqa: B023
+            before = len(acknowledged_ids)
+            _eventually(lambda: len(acknowledged_ids) > before)  # noqa: B023
             time.sleep(pause)
             engine.kill()
             engine.start()
     finally:
         stop.set()
         writer.join()
-    _eventually(lambda: index.count(TENANT, NAME) >= len(acknowledged))
-    assert len(acknowledged) > 100
-    lost = [each for each in sorted(acknowledged) if not index.has(TENANT, NAME, each)]
-    assert lost == []
+    _eventually(lambda: index.count(TENANT, COLLECTION_NAME) >= len(acknowledged_ids))
+    assert len(acknowledged_ids) > 100
+    lost_ids = [point_id for point_id in sorted(acknowledged_ids) if not index.has(TENANT, COLLECTION_NAME, point_id)]
+    assert lost_ids == []
 
 
-def _eventually(holds: Callable[[], bool]) -> None:
+def _eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while True:
         with contextlib.suppress(Unavailable):
-            if holds():
+            if condition():
                 return
-        assert time.monotonic() < deadline, "it did not come back in 20 s"
+        assert time.monotonic() < deadline, "the condition did not hold within 20 s"
         time.sleep(0.1)

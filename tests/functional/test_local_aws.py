@@ -1,4 +1,4 @@
-"""The AWS half of the local cloud, with a small template that uses each part of AWS that ours uses."""
+"""The AWS part of the local cloud, tested with a small template that uses every AWS feature of the product."""
 
 import json
 import signal
@@ -15,24 +15,24 @@ from typing import Any
 import httpx
 import pytest
 
-from local.aws.deploy import DeploymentFailed, deploy, session
-from local.ports import pick
+from local.aws.deploy import DeploymentFailed, client_factory, deploy
+from local.ports import pick_port
 from local.processes import Child, Spec, Supervisor
 
 SAMPLE = Path(__file__).with_name("sample_app")
 
 
 @dataclass
-class Cloud:
-    """A running emulator with the sample deployed."""
+class SampleCloud:
+    """A running emulator with the sample application deployed."""
 
     state: Path
     port: int
     api_port: int
     child: Child
     outputs: dict[str, str] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-    received: list[dict[str, Any]] = field(default_factory=list)
+    deployment_log: list[str] = field(default_factory=list)
+    received_messages: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def endpoint(self) -> str:
@@ -43,11 +43,13 @@ class Cloud:
         return f"http://127.0.0.1:{self.api_port}/api/v1"
 
     def client(self, service: str) -> Any:
-        return session(self.endpoint)(service)
+        return client_factory(self.endpoint)(service)
 
     def deploy(self, **parameters: str) -> None:
-        self.said.clear()
-        self.outputs = deploy(SAMPLE, self.endpoint, "sample", {"Stage": "test"} | parameters, self.said.append)
+        self.deployment_log.clear()
+        self.outputs = deploy(
+            SAMPLE, self.endpoint, "sample", {"Stage": "test"} | parameters, self.deployment_log.append
+        )
 
     def sign_in(self, username: str, role: str) -> dict[str, str]:
         cognito = self.client("cognito-idp")
@@ -58,32 +60,32 @@ class Cloud:
             UserAttributes=[{"Name": "custom:tenant_id", "Value": "t-1"}, {"Name": "custom:role", "Value": role}],
         )
         cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password="Pa55word!x", Permanent=True)
-        answer = cognito.initiate_auth(
+        response = cognito.initiate_auth(
             ClientId=self.outputs["ClientId"],
             AuthFlow="USER_PASSWORD_AUTH",
             AuthParameters={"USERNAME": username, "PASSWORD": "Pa55word!x"},
         )
-        tokens: dict[str, str] = answer["AuthenticationResult"]
+        tokens: dict[str, str] = response["AuthenticationResult"]
         return tokens
 
     def invoke(self, payload: Any, name: str = "TaskName") -> tuple[Any, Any]:
-        """The function's answer and, where it failed, the kind of failure."""
-        answer = self.client("lambda").invoke(FunctionName=self.outputs[name], Payload=json.dumps(payload))
-        return json.loads(answer["Payload"].read()), answer.get("FunctionError")
+        """Invoke a function; return its response and, if it failed, the kind of failure."""
+        response = self.client("lambda").invoke(FunctionName=self.outputs[name], Payload=json.dumps(payload))
+        return json.loads(response["Payload"].read()), response.get("FunctionError")
 
-    def wait_seen(self, matches: Callable[[dict[str, Any]], bool], seconds: float = 15) -> dict[str, Any]:
-        """The first message that reached the queue `Seen` and matches; the others are kept for later calls."""
+    def wait_for_message(self, matches: Callable[[dict[str, Any]], bool], seconds: float = 15) -> dict[str, Any]:
+        """Return the first matching message of the queue `Seen`. Other messages are kept for later calls."""
         sqs = self.client("sqs")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for message in self.received:
+            for message in self.received_messages:
                 if matches(message):
                     return message
-            got = sqs.receive_message(QueueUrl=self.outputs["SeenUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1)
-            for message in got.get("Messages", []):
-                self.received.append(json.loads(message["Body"]))
+            response = sqs.receive_message(QueueUrl=self.outputs["SeenUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in response.get("Messages", []):
+                self.received_messages.append(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=self.outputs["SeenUrl"], ReceiptHandle=message["ReceiptHandle"])
-        raise AssertionError(f"nothing matched among {self.received}")
+        raise AssertionError(f"No message matched: {self.received_messages}")
 
 
 @pytest.fixture(scope="module")
@@ -92,52 +94,57 @@ def supervisor() -> Iterator[Supervisor]:
         yield supervisor
 
 
-def start(supervisor: Supervisor, state: Path, *options: str) -> Cloud:
-    port = pick("aws", 54566, print)
-    api_port = pick("api", 58080, print, [port])
+def start_cloud(supervisor: Supervisor, state: Path, *options: str) -> SampleCloud:
+    port = pick_port("aws", 54566, print)
+    api_port = pick_port("api", 58080, print, [port])
     argv = [sys.executable, "-m", "local.aws", "--port", str(port), "--api-port", str(api_port), "--state", str(state)]
     child = supervisor.start(Spec("aws", [*argv, *options], state.parent / "aws.log", restart=False))
-    return Cloud(state, port, api_port, child)
+    return SampleCloud(state, port, api_port, child)
 
 
 @pytest.fixture(scope="module")
-def cloud(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
-    cloud = start(supervisor, tmp_path_factory.mktemp("aws") / "state", "--smtp", "127.0.0.1:52526")
+def cloud(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> SampleCloud:
+    cloud = start_cloud(supervisor, tmp_path_factory.mktemp("aws") / "state", "--smtp", "127.0.0.1:52526")
     cloud.deploy()
     return cloud
 
 
 @pytest.fixture(scope="module")
-def tokens(cloud: Cloud) -> dict[str, str]:
+def tokens(cloud: SampleCloud) -> dict[str, str]:
     return cloud.sign_in("admin@example.com", "admin")
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer_headers(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
 class TestDeployment:
-    def test_what_is_otherwise_than_on_aws_is_said(self, cloud: Cloud) -> None:
+    def test_differences_from_aws_are_reported(self, cloud: SampleCloud) -> None:
         cloud.deploy()
-        assert any("Archive (AWS::Events::Archive) was left out" in line for line in cloud.said)
-        assert any("SnapStart" in line for line in cloud.said)
+        assert any("Archive (AWS::Events::Archive) was left out" in line for line in cloud.deployment_log)
+        assert any("SnapStart" in line for line in cloud.deployment_log)
 
-    def test_intrinsics_and_custom_resources_give_outputs(self, cloud: Cloud) -> None:
+    def test_intrinsics_and_custom_resources_produce_outputs(self, cloud: SampleCloud) -> None:
         assert cloud.outputs["Parts"] == "b-mapped-plain"
         assert cloud.outputs["SetUpSaid"] == "Create test"
 
-    def test_a_second_deployment_updates_what_changed(self, cloud: Cloud, tokens: dict[str, str]) -> None:
-        assert httpx.get(f"{cloud.api}/extra", headers=bearer(tokens["AccessToken"])).json()["path"] == "/api/v1/extra"
+    def test_a_second_deployment_updates_the_changed_resources(
+        self, cloud: SampleCloud, tokens: dict[str, str]
+    ) -> None:
+        assert (
+            httpx.get(f"{cloud.api}/extra", headers=bearer_headers(tokens["AccessToken"])).json()["path"]
+            == "/api/v1/extra"
+        )
         before = cloud.outputs["ApiUrl"]
         cloud.deploy(WithExtras="yes")
         assert cloud.outputs["Parts"] == "b-mapped-extras"
         assert cloud.outputs["ApiUrl"] == before
-        assert served_extras(cloud) == ["yes"]
+        assert live_extras(cloud) == ["yes"]
         cloud.deploy()
-        assert served_extras(cloud) == ["no"]
+        assert live_extras(cloud) == ["no"]
         assert cloud.outputs["Parts"] == "b-mapped-plain"
 
-    def test_a_failure_names_the_resource_and_the_reason(self, cloud: Cloud, tmp_path: Path) -> None:
+    def test_a_failed_deployment_names_the_resource_and_the_reason(self, cloud: SampleCloud, tmp_path: Path) -> None:
         (tmp_path / "template.yaml").write_text(
             "Resources:\n  Wrong:\n    Type: Custom::Thing\n    Properties: {ServiceToken: no-such-function}\n"
         )
@@ -145,66 +152,70 @@ class TestDeployment:
             deploy(tmp_path, cloud.endpoint, "broken", {}, print)
 
 
-def served_extras(cloud: Cloud) -> list[str]:
-    """A parameter's value in the environment of what the aliases name, which callers meet."""
+def live_extras(cloud: SampleCloud) -> list[str]:
+    """Return the values of EXTRAS in the environments of the live aliases, which callers invoke."""
     functions = cloud.client("lambda")
-    names = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
-    served = [functions.get_function_configuration(FunctionName=name, Qualifier="live") for name in names]
-    return sorted({each["Environment"]["Variables"]["EXTRAS"] for each in served})
+    names = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
+    configurations = [functions.get_function_configuration(FunctionName=name, Qualifier="live") for name in names]
+    return sorted({configuration["Environment"]["Variables"]["EXTRAS"] for configuration in configurations})
 
 
 class TestHttpApi:
-    def test_an_open_route_on_the_clean_url(self, cloud: Cloud) -> None:
-        answer = httpx.get(f"{cloud.api}/health?a=1%202&b=")
-        assert answer.status_code == 200
-        body = answer.json()
+    def test_an_open_route_answers_on_the_clean_url(self, cloud: SampleCloud) -> None:
+        response = httpx.get(f"{cloud.api}/health?a=1%202&b=")
+        assert response.status_code == 200
+        body = response.json()
         assert (body["path"], body["query"], body["jwt"]) == ("/api/v1/health", "a=1%202&b=", None)
 
-    def test_without_a_token_the_authorizer_answers(self, cloud: Cloud) -> None:
-        answer = httpx.get(f"{cloud.api}/me")
-        assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
-        assert httpx.get(f"{cloud.api}/me", headers=bearer("a.b.c")).status_code == 401
+    def test_a_request_without_a_token_is_refused_by_the_authorizer(self, cloud: SampleCloud) -> None:
+        response = httpx.get(f"{cloud.api}/me")
+        assert (response.status_code, response.json()) == (401, {"message": "Unauthorized"})
+        assert httpx.get(f"{cloud.api}/me", headers=bearer_headers("a.b.c")).status_code == 401
 
-    def test_claims_of_the_pre_token_trigger_reach_the_function(self, cloud: Cloud, tokens: dict[str, str]) -> None:
-        jwt = httpx.get(f"{cloud.api}/me", headers=bearer(tokens["AccessToken"])).json()["jwt"]
+    def test_claims_of_the_pre_token_trigger_reach_the_function(
+        self, cloud: SampleCloud, tokens: dict[str, str]
+    ) -> None:
+        jwt = httpx.get(f"{cloud.api}/me", headers=bearer_headers(tokens["AccessToken"])).json()["jwt"]
         claims = jwt["claims"]
         assert (claims["tenant_id"], claims["role"], claims["token_use"]) == ("t-1", "admin", "access")
         assert claims["client_id"] == cloud.outputs["ClientId"]
         assert "sample/write" in claims["scope"].split()
         assert "aws.cognito.signin.user.admin" not in claims["scope"].split()
 
-    def test_a_route_with_scopes(self, cloud: Cloud, tokens: dict[str, str]) -> None:
-        user = cloud.sign_in("user@example.com", "user")
-        assert httpx.get(f"{cloud.api}/scoped", headers=bearer(tokens["AccessToken"])).status_code == 200
-        assert httpx.get(f"{cloud.api}/scoped", headers=bearer(user["AccessToken"])).status_code == 403
+    def test_a_route_with_scopes_refuses_a_token_without_them(self, cloud: SampleCloud, tokens: dict[str, str]) -> None:
+        user_tokens = cloud.sign_in("user@example.com", "user")
+        assert httpx.get(f"{cloud.api}/scoped", headers=bearer_headers(tokens["AccessToken"])).status_code == 200
+        assert httpx.get(f"{cloud.api}/scoped", headers=bearer_headers(user_tokens["AccessToken"])).status_code == 403
 
-    def test_cors_is_what_the_template_says(self, cloud: Cloud) -> None:
-        ask = {"origin": "https://app.example", "access-control-request-method": "GET"}
-        answer = httpx.options(f"{cloud.api}/me", headers=ask)
-        assert answer.headers["access-control-allow-origin"] == "https://app.example"
-        assert answer.headers["access-control-max-age"] == "600"
-        other = httpx.options(f"{cloud.api}/me", headers=ask | {"origin": "https://evil.example"})
-        assert "access-control-allow-origin" not in other.headers
+    def test_cors_follows_the_template(self, cloud: SampleCloud) -> None:
+        preflight_headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
+        response = httpx.options(f"{cloud.api}/me", headers=preflight_headers)
+        assert response.headers["access-control-allow-origin"] == "https://app.example"
+        assert response.headers["access-control-max-age"] == "600"
+        other_origin_response = httpx.options(
+            f"{cloud.api}/me", headers=preflight_headers | {"origin": "https://evil.example"}
+        )
+        assert "access-control-allow-origin" not in other_origin_response.headers
 
-    def test_an_unknown_path_is_the_gateways_404(self, cloud: Cloud) -> None:
-        answer = httpx.get(f"http://127.0.0.1:{cloud.api_port}/elsewhere")
-        assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+    def test_an_unknown_path_gets_the_gateways_404(self, cloud: SampleCloud) -> None:
+        response = httpx.get(f"http://127.0.0.1:{cloud.api_port}/elsewhere")
+        assert (response.status_code, response.json()) == (404, {"message": "Not Found"})
 
-    def test_a_failing_function_tells_the_caller_nothing(self, cloud: Cloud, tokens: dict[str, str]) -> None:
-        answer = httpx.get(f"{cloud.api}/raise", headers=bearer(tokens["AccessToken"]))
-        assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
+    def test_a_failing_function_reveals_nothing_to_the_caller(self, cloud: SampleCloud, tokens: dict[str, str]) -> None:
+        response = httpx.get(f"{cloud.api}/raise", headers=bearer_headers(tokens["AccessToken"]))
+        assert (response.status_code, response.json()) == (500, {"message": "Internal Server Error"})
 
-    def test_refresh(self, cloud: Cloud, tokens: dict[str, str]) -> None:
+    def test_a_refresh_token_returns_a_new_access_token(self, cloud: SampleCloud, tokens: dict[str, str]) -> None:
         cognito = cloud.client("cognito-idp")
-        answer = cognito.get_tokens_from_refresh_token(
+        response = cognito.get_tokens_from_refresh_token(
             RefreshToken=tokens["RefreshToken"], ClientId=cloud.outputs["ClientId"]
         )["AuthenticationResult"]
-        claims = httpx.get(f"{cloud.api}/me", headers=bearer(answer["AccessToken"])).json()["jwt"]["claims"]
+        claims = httpx.get(f"{cloud.api}/me", headers=bearer_headers(response["AccessToken"])).json()["jwt"]["claims"]
         assert claims["tenant_id"] == "t-1"
 
 
-class TestSandboxes:
-    def test_a_function_sees_its_own_code_first_and_nothing_of_the_server(self, cloud: Cloud) -> None:
+class TestExecutionEnvironments:
+    def test_a_function_sees_its_own_code_first_and_no_server_environment(self, cloud: SampleCloud) -> None:
         body = httpx.get(f"{cloud.api}/health").json()
         assert (body["both"], body["layer"]) == ("function", "layer")
         environment = body["environment"]
@@ -212,7 +223,7 @@ class TestSandboxes:
         assert environment["HOME"] is None
         assert environment["GATEWAY_PORT"] is None
 
-    def test_an_error_keeps_its_type_and_the_process_lives_on(self, cloud: Cloud) -> None:
+    def test_an_error_keeps_its_type_and_the_process_survives(self, cloud: SampleCloud) -> None:
         error, kind = cloud.invoke({"do": "refuse"})
         assert kind == "Unhandled"
         assert (error["errorType"], error["errorMessage"]) == ("Unwelcome", "not you")
@@ -222,7 +233,7 @@ class TestSandboxes:
         cloud.invoke({"do": "refuse"})
         assert cloud.invoke({"do": "sleep", "seconds": 0})[0] in pids
 
-    def test_a_process_that_ends_or_hangs_fails_its_own_call_alone(self, cloud: Cloud) -> None:
+    def test_a_process_that_exits_fails_only_its_own_call(self, cloud: SampleCloud) -> None:
         error, _ = cloud.invoke({"do": "exit"})
         assert error["errorType"] == "Runtime.ExitError"
         assert "exit status 3" in error["errorMessage"]
@@ -230,18 +241,18 @@ class TestSandboxes:
         assert error["errorType"] == "Runtime.MarshalError"
         assert cloud.invoke({"still": "there"}) == ({"still": "there"}, None)
 
-    def test_calls_at_the_same_time_get_a_process_each(self, cloud: Cloud) -> None:
+    def test_concurrent_calls_get_a_process_each(self, cloud: SampleCloud) -> None:
         cloud.invoke({})
         with ThreadPoolExecutor(4) as pool:
-            # One after the other they would be given the same process, which is free again by then.
+            # Sequential calls would share one process, because it is free again after each call.
             pids = list(pool.map(lambda _: cloud.invoke({"do": "sleep", "seconds": 2})[0], range(4)))
         assert len(set(pids)) == 4
 
-    def test_a_large_event_and_answer(self, cloud: Cloud) -> None:
+    def test_a_large_event_and_response_are_passed(self, cloud: SampleCloud) -> None:
         large = {"text": "x" * 5_000_000}
         assert cloud.invoke(large) == (large, None)
 
-    def test_what_a_function_prints_is_in_cloudwatch_logs(self, cloud: Cloud) -> None:
+    def test_function_output_is_in_cloudwatch_logs(self, cloud: SampleCloud) -> None:
         httpx.get(f"{cloud.api}/health")
         logs = cloud.client("logs")
         groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
@@ -249,38 +260,38 @@ class TestSandboxes:
         messages = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
         assert "serving /api/v1/health" in messages
 
-    def test_warm_calls_are_quick(self, cloud: Cloud) -> None:
+    def test_warm_calls_are_quick(self, cloud: SampleCloud) -> None:
         with httpx.Client() as client:
-            took = []
+            durations = []
             for _ in range(50):
-                begun = time.perf_counter()
+                started_at = time.perf_counter()
                 client.get(f"{cloud.api}/health")
-                took.append(time.perf_counter() - begun)
-        assert sorted(took)[25] < 0.05
+                durations.append(time.perf_counter() - started_at)
+        assert sorted(durations)[25] < 0.05
 
 
 class TestEvents:
-    def test_queue_to_function_with_partial_failures(self, cloud: Cloud) -> None:
+    def test_a_queue_invokes_its_function_and_retries_only_failed_messages(self, cloud: SampleCloud) -> None:
         sqs = cloud.client("sqs")
         bodies = [json.dumps({"good": 1}), json.dumps({"poison": 1}), json.dumps({"good": 2})]
         sqs.send_message_batch(
             QueueUrl=cloud.outputs["QueueUrl"],
             Entries=[{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)],
         )
-        cloud.wait_seen(lambda message: message.get("good") == 1)
-        cloud.wait_seen(lambda message: message.get("good") == 2)
+        cloud.wait_for_message(lambda message: message.get("good") == 1)
+        cloud.wait_for_message(lambda message: message.get("good") == 2)
         deadline = time.monotonic() + 5
-        while self._waiting(cloud) != 1:  # only what failed stays, invisible until its next try
+        while self._message_count(cloud) != 1:  # only the failed message stays, invisible until its next attempt
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-    def _waiting(self, cloud: Cloud) -> int:
+    def _message_count(self, cloud: SampleCloud) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         queue = cloud.outputs["QueueUrl"]
         counts = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(count) for count in counts.values())
 
-    def test_bus_rule_to_queue_to_function(self, cloud: Cloud) -> None:
+    def test_a_bus_rule_delivers_to_a_queue_and_its_function(self, cloud: SampleCloud) -> None:
         cloud.client("events").put_events(
             Entries=[
                 {
@@ -291,19 +302,19 @@ class TestEvents:
                 }
             ]
         )
-        event = cloud.wait_seen(lambda message: message.get("detail") == {"what": "bus"})
+        event = cloud.wait_for_message(lambda message: message.get("detail") == {"what": "bus"})
         assert (event["source"], event["detail-type"]) == ("sample", "Happened")
 
-    def test_new_objects_are_told_on_the_default_bus_and_carried_to_ours(self, cloud: Cloud) -> None:
+    def test_object_created_events_reach_the_custom_bus(self, cloud: SampleCloud) -> None:
         s3 = cloud.client("s3")
-        put = s3.put_object(Bucket=cloud.outputs["BucketName"], Key="in/box.mbox", Body=b"mail")
-        event = cloud.wait_seen(lambda message: message.get("detail-type") == "Object Created")
+        stored_object = s3.put_object(Bucket=cloud.outputs["BucketName"], Key="in/box.mbox", Body=b"mail")
+        event = cloud.wait_for_message(lambda message: message.get("detail-type") == "Object Created")
         assert event["source"] == "aws.s3"
         assert event["detail"]["object"]["key"] == "in/box.mbox"
         assert event["detail"]["object"]["size"] == 4
-        assert event["detail"]["object"]["version-id"] == put["VersionId"]
+        assert event["detail"]["object"]["version-id"] == stored_object["VersionId"]
 
-    def test_uploads_with_presigned_requests(self, cloud: Cloud) -> None:
+    def test_presigned_requests_upload_objects(self, cloud: SampleCloud) -> None:
         s3 = cloud.client("s3")
         bucket = cloud.outputs["BucketName"]
         url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "put", "ContentLength": 4})
@@ -314,31 +325,33 @@ class TestEvents:
 
 
 class TestStateMachine:
-    def test_retry_and_catch_by_name_callbacks_and_variables(self, cloud: Cloud) -> None:
+    def test_a_state_machine_retries_and_catches_by_name_and_uses_callbacks_and_variables(
+        self, cloud: SampleCloud
+    ) -> None:
         states = cloud.client("stepfunctions")
-        run = states.start_execution(stateMachineArn=cloud.outputs["MachineArn"], name="one")["executionArn"]
+        execution_arn = states.start_execution(stateMachineArn=cloud.outputs["MachineArn"], name="one")["executionArn"]
         deadline = time.monotonic() + 30
-        while (told := states.describe_execution(executionArn=run))["status"] == "RUNNING":
+        while (execution := states.describe_execution(executionArn=execution_arn))["status"] == "RUNNING":
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert told["status"] == "SUCCEEDED", told.get("cause")
-        output = json.loads(told["output"])
+        assert execution["status"] == "SUCCEEDED", execution.get("cause")
+        output = json.loads(execution["output"])
         assert output["steps"]["retried"] == {"calls": 3}
         assert output["steps"]["refused"] == "not you"
         assert output["steps"]["asked"] == "approved"
         assert output["mapped"] == ["1approved", "2approved"]
         assert output["beside"] == ["left approved", "right 3"]
-        event = cloud.wait_seen(
+        event = cloud.wait_for_message(
             lambda message: (
                 message.get("detail-type") == "Step Functions Execution Status Change"
                 and message["detail"]["status"] == "SUCCEEDED"
             )
         )
-        assert event["detail"]["executionArn"] == run
+        assert event["detail"]["executionArn"] == execution_arn
 
 
 class TestMail:
-    def test_mail_waits_for_the_server_and_arrives_whole(self, cloud: Cloud, tmp_path: Path) -> None:
+    def test_mail_waits_for_the_mail_server_and_arrives_unchanged(self, cloud: SampleCloud, tmp_path: Path) -> None:
         ses = cloud.client("ses")
         ses.verify_email_identity(EmailAddress="sender@example.com")
         message = EmailMessage()
@@ -348,7 +361,7 @@ class TestMail:
         message["X-SES-MESSAGE-TAGS"] = "email_id=9"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content("Grüße\n", cte="8bit")
-        sent = ses.send_raw_email(
+        ses_response = ses.send_raw_email(
             Source="sender@example.com", Destinations=["reader@example.com"], RawMessage={"Data": bytes(message)}
         )
         argv = [
@@ -358,28 +371,28 @@ class TestMail:
         ]  # fmt: skip
         with Supervisor() as supervisor:
             supervisor.start(Spec("mail sink", argv, tmp_path / "log"))
-            event = cloud.wait_seen(lambda message: message.get("detail-type") == "Email Sent")
-            assert event["detail"]["mail"]["messageId"] == sent["MessageId"]
+            event = cloud.wait_for_message(lambda message: message.get("detail-type") == "Email Sent")
+            assert event["detail"]["mail"]["messageId"] == ses_response["MessageId"]
             assert event["detail"]["mail"]["tags"]["email_id"] == ["9"]
-            (kept,) = httpx.get("http://127.0.0.1:52581/messages").json()
-            assert kept["id"] == sent["MessageId"]
-            raw = httpx.get(f"http://127.0.0.1:52581/messages/{kept['id']}").content
+            (stored_mail,) = httpx.get("http://127.0.0.1:52581/messages").json()
+            assert stored_mail["id"] == ses_response["MessageId"]
+            raw = httpx.get(f"http://127.0.0.1:52581/messages/{stored_mail['id']}").content
         assert "Grüße".encode() in raw
         assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in raw
 
 
-def test_it_stops_cleanly_and_keeps_its_state(supervisor: Supervisor, cloud: Cloud) -> None:
-    """The last test of `cloud`, which it stops."""
+def test_the_emulator_stops_cleanly_and_keeps_its_state(supervisor: Supervisor, cloud: SampleCloud) -> None:
+    """This must be the last test that uses `cloud`, because it stops the emulator."""
     cloud.child.process.send_signal(signal.SIGTERM)
     assert cloud.child.process.wait(15) == 0
-    again = start(supervisor, cloud.state)
-    assert httpx.get(f"{again.api}/health").status_code == 200
-    again.deploy()
-    assert again.outputs == cloud.outputs
+    restarted_cloud = start_cloud(supervisor, cloud.state)
+    assert httpx.get(f"{restarted_cloud.api}/health").status_code == 200
+    restarted_cloud.deploy()
+    assert restarted_cloud.outputs == cloud.outputs
 
 
-def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    port = pick("aws", 54666, print)
+def test_the_emulator_exits_when_its_parent_is_killed(tmp_path: Path) -> None:
+    port = pick_port("aws", 54666, print)
     script = (
         "import sys, time; from pathlib import Path; from local.processes import Spec, Supervisor\n"
         "supervisor = Supervisor()\n"

@@ -1,4 +1,4 @@
-"""The local Qdrant answers the stock client as ``QdrantClient(":memory:")`` does, and loses nothing when killed."""
+"""The local Qdrant responds like ``QdrantClient(":memory:")`` to the stock client, and loses nothing when killed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from qdrant_client import QdrantClient, models
 ROOT = Path(__file__).parents[2]
 SIZE = 8
 POINTS = 120
-UUID = "6f1c1e0a-6f0b-4d3e-9a55-0123456789ab"
+POINT_UUID = "6f1c1e0a-6f0b-4d3e-9a55-0123456789ab"
 
 pytestmark = [
-    # In-memory Qdrant says what has no effect there.
+    # In-memory Qdrant warns about settings that have no effect.
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning"),
 ]
 
 
-class Process:
-    """One server on free ports; ``kill`` and ``stop`` end it, ``start`` begins it again on the same folder."""
+class QdrantProcess:
+    """One server on free ports. ``stop`` ends it with a signal, ``start`` starts it again on the same folder."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -53,9 +53,9 @@ class Process:
             timeout=30,
         )
 
-    def end(self, how: signal.Signals) -> int:
+    def stop(self, signal_number: signal.Signals) -> int:
         self.client.close()
-        self.process.send_signal(how)
+        self.process.send_signal(signal_number)
         code = self.process.wait(20)
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -63,23 +63,23 @@ class Process:
 
 
 def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Process]:
-    process = Process(tmp_path / "qdrant")
+def server(tmp_path: Path) -> Iterator[QdrantProcess]:
+    process = QdrantProcess(tmp_path / "qdrant")
     yield process
     if process.process.poll() is None:
-        process.end(signal.SIGTERM)
+        process.stop(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantClient, QdrantClient]]:
+def local_and_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantClient, QdrantClient]]:
     """The local server and Qdrant in memory, with the same 120 points."""
-    process = Process(tmp_path_factory.mktemp("pair") / "qdrant")
+    process = QdrantProcess(tmp_path_factory.mktemp("pair") / "qdrant")
     memory = QdrantClient(":memory:")
     for client in (process.client, memory):
         client.create_collection("points", vectors_config=vectors(models.Distance.COSINE))
@@ -91,7 +91,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantClien
         client.upsert("euclid", points(POINTS), wait=True)
     yield process.client, memory
     memory.close()
-    process.end(signal.SIGTERM)
+    process.stop(signal.SIGTERM)
 
 
 def vectors(distance: models.Distance = models.Distance.COSINE) -> models.VectorParams:
@@ -102,7 +102,7 @@ def points(count: int, start: int = 0) -> list[models.PointStruct]:
     dice = random.Random(start)
     return [
         models.PointStruct(
-            id=UUID if number == 7 else number,
+            id=POINT_UUID if number == 7 else number,
             vector=[dice.gauss(0, 1) for _ in range(SIZE)],
             payload={
                 "tenant": f"t{number % 3}",
@@ -125,24 +125,28 @@ def query(seed: int = 1) -> list[float]:
     return [dice.gauss(0, 1) for _ in range(SIZE)]
 
 
-def shown(answer: Any) -> Any:
-    """What a caller sees of an answer: floats to six digits, no versions."""
-    if isinstance(answer, float):
-        return pytest.approx(answer, abs=1e-5)
-    if isinstance(answer, (list, tuple)):
-        return [shown(one) for one in answer]
-    if isinstance(answer, dict):
-        return {key: shown(one) for key, one in answer.items() if key not in {"version", "usage", "time"}}
-    return shown(answer.model_dump()) if hasattr(answer, "model_dump") else answer
+def with_tolerance(response: Any) -> Any:
+    """Return the response as plain data without versions, with a tolerance for floats."""
+    if isinstance(response, float):
+        return pytest.approx(response, abs=1e-5)
+    if isinstance(response, (list, tuple)):
+        return [with_tolerance(element) for element in response]
+    if isinstance(response, dict):
+        return {
+            key: with_tolerance(value) for key, value in response.items() if key not in {"version", "usage", "time"}
+        }
+    return with_tolerance(response.model_dump()) if hasattr(response, "model_dump") else response
 
 
-def plain(answer: Any) -> Any:
-    """The same without tolerance, for the other side of the comparison."""
-    if isinstance(answer, (list, tuple)):
-        return [plain(one) for one in answer]
-    if isinstance(answer, dict):
-        return {key: plain(one) for key, one in answer.items() if key not in {"version", "usage", "time"}}
-    return plain(answer.model_dump()) if hasattr(answer, "model_dump") else answer
+def without_tolerance(response: Any) -> Any:
+    """Return the response as plain data without versions, for the other side of the comparison."""
+    if isinstance(response, (list, tuple)):
+        return [without_tolerance(element) for element in response]
+    if isinstance(response, dict):
+        return {
+            key: without_tolerance(value) for key, value in response.items() if key not in {"version", "usage", "time"}
+        }
+    return without_tolerance(response.model_dump()) if hasattr(response, "model_dump") else response
 
 
 def field(key: str, **condition: Any) -> models.FieldCondition:
@@ -180,7 +184,7 @@ FILTERS = {
     ),
     "is empty": models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="rare"))]),
     "is null": models.Filter(must=[models.IsNullCondition(is_null=models.PayloadField(key="rare"))]),
-    "has id": models.Filter(must=[models.HasIdCondition(has_id=[1, 2, UUID, 5000])]),
+    "has id": models.Filter(must=[models.HasIdCondition(has_id=[1, 2, POINT_UUID, 5000])]),
     "values count": models.Filter(must=[field("tags", values_count=models.ValuesCount(gte=2))]),
     "nothing": models.Filter(must=[equal("tenant", "nobody")]),
 }
@@ -194,7 +198,7 @@ OPERATIONS: dict[str, Callable[[QdrantClient], Any]] = {
     "payload fields": lambda c: c.query_points("points", query(), with_payload=["tenant", "deep.list[].a"]),
     "no payload": lambda c: c.query_points("points", query(), with_payload=False),
     "exact": lambda c: c.query_points("points", query(), search_params=models.SearchParams(exact=True, hnsw_ef=32)),
-    "by id": lambda c: c.query_points("points", UUID, limit=5),
+    "by id": lambda c: c.query_points("points", POINT_UUID, limit=5),
     "recommend": lambda c: c.query_points(
         "points", models.RecommendQuery(recommend=models.RecommendInput(positive=[1, 2], negative=[3])), limit=5
     ),
@@ -215,7 +219,7 @@ OPERATIONS: dict[str, Callable[[QdrantClient], Any]] = {
     "groups by number": lambda c: c.query_points_groups("points", "deep.list[].b", query(), limit=2, group_size=50),
     "groups by list": lambda c: c.query_points_groups("euclid", "tags", query(), limit=3, group_size=30),
     "groups with null": lambda c: c.query_points_groups("points", "rare", query(), limit=3, group_size=3),
-    "retrieve": lambda c: c.retrieve("points", [3, UUID, 4000], with_vectors=True),
+    "retrieve": lambda c: c.retrieve("points", [3, POINT_UUID, 4000], with_vectors=True),
     "scroll": lambda c: c.scroll("points", limit=50, with_vectors=True),
     "scroll on": lambda c: c.scroll("points", limit=50, offset=60, with_payload=["number"]),
     "count": lambda c: c.count("points"),
@@ -223,37 +227,41 @@ OPERATIONS: dict[str, Callable[[QdrantClient], Any]] = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_answers_as_qdrant_in_memory(pair: tuple[QdrantClient, QdrantClient], name: str) -> None:
-    ours, theirs = pair
-    assert plain(OPERATIONS[name](ours)) == shown(OPERATIONS[name](theirs))
+def test_operations_return_the_same_as_qdrant_in_memory(
+    local_and_memory: tuple[QdrantClient, QdrantClient], name: str
+) -> None:
+    local_client, memory_client = local_and_memory
+    assert without_tolerance(OPERATIONS[name](local_client)) == with_tolerance(OPERATIONS[name](memory_client))
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_filters_as_qdrant_in_memory(pair: tuple[QdrantClient, QdrantClient], name: str) -> None:
-    def asked(client: QdrantClient) -> Any:
-        found = client.query_points("points", query(), query_filter=FILTERS[name], limit=POINTS)
-        scrolled, _ = client.scroll("points", FILTERS[name], limit=POINTS, with_payload=False)
-        return [found, {point.id: True for point in scrolled}, client.count("points", FILTERS[name])]
+def test_filters_return_the_same_as_qdrant_in_memory(
+    local_and_memory: tuple[QdrantClient, QdrantClient], name: str
+) -> None:
+    def run_queries(client: QdrantClient) -> Any:
+        query_result = client.query_points("points", query(), query_filter=FILTERS[name], limit=POINTS)
+        scrolled_points, _ = client.scroll("points", FILTERS[name], limit=POINTS, with_payload=False)
+        return [query_result, {point.id: True for point in scrolled_points}, client.count("points", FILTERS[name])]
 
-    ours, theirs = pair
-    assert plain(asked(ours)) == shown(asked(theirs))
+    local_client, memory_client = local_and_memory
+    assert without_tolerance(run_queries(local_client)) == with_tolerance(run_queries(memory_client))
 
 
-def test_fusion_ranks_what_both_prefetches_find_first(pair: tuple[QdrantClient, QdrantClient]) -> None:
-    def asked(client: QdrantClient) -> Any:
-        found = client.query_points(
+def test_fusion_returns_the_same_ranks_as_qdrant_in_memory(local_and_memory: tuple[QdrantClient, QdrantClient]) -> None:
+    def fused_scores(client: QdrantClient) -> Any:
+        query_result = client.query_points(
             "points",
             models.FusionQuery(fusion=models.Fusion.RRF),
             prefetch=[models.Prefetch(query=query(seed), limit=40) for seed in range(2)],
             limit=100,
         )
-        return {point.id: point.score for point in found.points}
+        return {point.id: point.score for point in query_result.points}
 
-    ours, theirs = pair
-    assert asked(ours) == shown(asked(theirs))
+    local_client, memory_client = local_and_memory
+    assert fused_scores(local_client) == with_tolerance(fused_scores(memory_client))
 
 
-def test_writes_as_qdrant_in_memory(server: Process) -> None:
+def test_writes_leave_the_same_points_as_qdrant_in_memory(server: QdrantProcess) -> None:
     memory = QdrantClient(":memory:")
     states = []
     for client in (server.client, memory):
@@ -275,33 +283,35 @@ def test_writes_as_qdrant_in_memory(server: Process) -> None:
             ],
         )
         client.upsert("points", points(1, start=20))
-        states.append(sorted(client.scroll("points", limit=100, with_vectors=True)[0], key=lambda one: str(one.id)))
+        states.append(sorted(client.scroll("points", limit=100, with_vectors=True)[0], key=lambda point: str(point.id)))
     memory.close()
-    assert plain(states[0]) == shown(states[1])
+    assert without_tolerance(states[0]) == with_tolerance(states[1])
 
 
-def test_named_and_sparse_vectors(server: Process) -> None:
+def test_named_and_sparse_vectors_are_stored_and_searched(server: QdrantProcess) -> None:
     client = server.client
     client.create_collection(
         "mixed",
         vectors_config={"title": vectors(), "body": vectors(models.Distance.DOT)},
         sparse_vectors_config={"words": models.SparseVectorParams()},
     )
-    words = models.SparseVector(indices=[3, 9], values=[1.0, 2.0])
+    word_vector = models.SparseVector(indices=[3, 9], values=[1.0, 2.0])
     client.upsert(
         "mixed",
         [
-            models.PointStruct(id=1, vector={"title": query(1), "body": query(2), "words": words}),
+            models.PointStruct(id=1, vector={"title": query(1), "body": query(2), "words": word_vector}),
             models.PointStruct(id=2, vector={"title": query(2)}),
         ],
     )
-    assert [one.id for one in client.query_points("mixed", query(2), using="title").points] == [2, 1]
-    assert [(one.id, one.score) for one in client.query_points("mixed", words, using="words").points] == [(1, 5.0)]
-    stored = client.retrieve("mixed", [1], with_vectors=["words"])[0]
-    assert stored.vector == {"words": words}
+    assert [point.id for point in client.query_points("mixed", query(2), using="title").points] == [2, 1]
+    assert [(point.id, point.score) for point in client.query_points("mixed", word_vector, using="words").points] == [
+        (1, 5.0)
+    ]
+    stored_point = client.retrieve("mixed", [1], with_vectors=["words"])[0]
+    assert stored_point.vector == {"words": word_vector}
 
 
-def test_facets_count_an_indexed_field(server: Process) -> None:
+def test_facets_count_an_indexed_field(server: QdrantProcess) -> None:
     client = server.client
     client.create_collection("points", vectors_config=vectors())
     client.create_payload_index("points", "tenant", models.PayloadSchemaType.KEYWORD)
@@ -310,7 +320,7 @@ def test_facets_count_an_indexed_field(server: Process) -> None:
     assert {hit.value: hit.count for hit in hits} == {"t0": 10, "t1": 10, "t2": 10}
 
 
-def test_reports_the_collection_as_it_was_made(server: Process) -> None:
+def test_the_collection_info_shows_the_settings_it_was_created_with(server: QdrantProcess) -> None:
     client = server.client
     client.create_collection(
         "points",
@@ -329,7 +339,7 @@ def test_reports_the_collection_as_it_was_made(server: Process) -> None:
         "points", "tenant", models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
     )
     client.update_collection("points", hnsw_config=models.HnswConfigDiff(ef_construct=200))
-    for _ in range(2):  # as made, and from its own state
+    for _ in range(2):  # as created, and after a restart
         info = client.get_collection("points")
         assert info.config.params.vectors == models.VectorParams(
             size=SIZE, distance=models.Distance.EUCLID, on_disk=True
@@ -344,15 +354,15 @@ def test_reports_the_collection_as_it_was_made(server: Process) -> None:
         params = info.payload_schema["tenant"].params
         assert isinstance(params, models.KeywordIndexParams)
         assert params.is_tenant
-        server.end(signal.SIGTERM)
+        server.stop(signal.SIGTERM)
         server.start()
         client = server.client
 
 
-def test_refuses_with_the_status_qdrant_has(server: Process) -> None:
+def test_refusals_have_the_status_codes_of_qdrant(server: QdrantProcess) -> None:
     client = server.client
     client.create_collection("points", vectors_config=vectors())
-    good, bad = points(2)
+    good_point, bad_point = points(2)
     refusals: list[tuple[grpc.StatusCode, str, Callable[[], object]]] = [
         (grpc.StatusCode.NOT_FOUND, "doesn't exist", lambda: client.query_points("nowhere", query())),
         (
@@ -363,69 +373,71 @@ def test_refuses_with_the_status_qdrant_has(server: Process) -> None:
         (
             grpc.StatusCode.INVALID_ARGUMENT,
             "Vector dimension error: expected dim: 8, got 3",
-            lambda: client.upsert("points", [good, bad.model_copy(update={"vector": [1.0, 2.0, 3.0]})]),
+            lambda: client.upsert("points", [good_point, bad_point.model_copy(update={"vector": [1.0, 2.0, 3.0]})]),
         ),
         (
             grpc.StatusCode.INVALID_ARGUMENT,
             "NaN",
-            lambda: client.upsert("points", [good, bad.model_copy(update={"vector": [float("nan")] * SIZE})]),
+            lambda: client.upsert(
+                "points", [good_point, bad_point.model_copy(update={"vector": [float("nan")] * SIZE})]
+            ),
         ),
         (grpc.StatusCode.INVALID_ARGUMENT, "expected dim: 8", lambda: client.query_points("points", [1.0])),
         (grpc.StatusCode.INVALID_ARGUMENT, "vector name", lambda: client.query_points("points", query(), using="x")),
         (grpc.StatusCode.NOT_FOUND, "No point with id 5", lambda: client.query_points("points", 5)),
         (
             grpc.StatusCode.INVALID_ARGUMENT,
-            "no name for a collection",
+            "not a valid collection name",
             lambda: client.create_collection("../points", vectors_config=vectors()),
         ),
         (grpc.StatusCode.UNIMPLEMENTED, "local Qdrant", lambda: client.create_snapshot("points")),
     ]
-    for status, words, call in refusals:
-        with pytest.raises(grpc.RpcError) as refused:
+    for status, expected_message, call in refusals:
+        with pytest.raises(grpc.RpcError) as error:
             call()
-        assert (refused.value.code(), words in refused.value.details()) == (status, True), words
+        assert (error.value.code(), expected_message in error.value.details()) == (status, True), expected_message
     assert client.count("points").count == 0, "a refused batch leaves nothing behind"
 
 
-def test_an_alias_switches_and_stays_switched(server: Process) -> None:
+def test_an_alias_is_switched_atomically_and_survives_a_kill(server: QdrantProcess) -> None:
     client = server.client
     for name, count in (("blue", 3), ("green", 5)):
         client.create_collection(name, vectors_config=vectors())
         client.upsert(name, points(count))
-    make = models.CreateAlias
+    create_alias = models.CreateAlias
     client.update_collection_aliases(
-        [models.CreateAliasOperation(create_alias=make(collection_name="blue", alias_name="live"))]
+        [models.CreateAliasOperation(create_alias=create_alias(collection_name="blue", alias_name="live"))]
     )
     assert client.count("live").count == 3
     switch: list[Any] = [
         models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name="live")),
-        models.CreateAliasOperation(create_alias=make(collection_name="green", alias_name="live")),
+        models.CreateAliasOperation(create_alias=create_alias(collection_name="green", alias_name="live")),
     ]
-    failing = models.CreateAliasOperation(create_alias=make(collection_name="nowhere", alias_name="x"))
+    failing_action = models.CreateAliasOperation(create_alias=create_alias(collection_name="nowhere", alias_name="x"))
     with pytest.raises(grpc.RpcError):
-        client.update_collection_aliases([*switch, failing])
+        client.update_collection_aliases([*switch, failing_action])
     assert client.count("live").count == 3, "all of the actions or none"
     client.update_collection_aliases(switch)
-    server.end(signal.SIGKILL)
+    server.stop(signal.SIGKILL)
     server.start()
     assert server.client.count("live").count == 5
-    assert [one.alias_name for one in server.client.get_collection_aliases("green").aliases] == ["live"]
+    assert [alias.alias_name for alias in server.client.get_collection_aliases("green").aliases] == ["live"]
     server.client.delete_collection("green")
     assert server.client.get_aliases().aliases == []
 
 
-def test_a_kill_loses_nothing_acknowledged(server: Process) -> None:
+def test_a_kill_loses_no_acknowledged_write(server: QdrantProcess) -> None:
     server.client.create_collection("points", vectors_config=vectors())
     for start in range(0, 500, 50):
         server.client.upsert("points", points(50, start=start), wait=True)
     server.client.delete("points", points_selector=[3])
-    server.end(signal.SIGKILL)
+    server.stop(signal.SIGKILL)
     server.start()
     assert server.client.count("points").count == 499
     assert server.client.retrieve("points", [499], with_payload=["number"])[0].payload == {"number": 499}
 
 
-def test_writes_go_on_while_an_index_is_built_beside(server: Process) -> None:
+def test_writes_continue_while_an_index_is_built(server: QdrantProcess) -> None:
     client = server.client
     client.create_collection(
         "points",
@@ -434,28 +446,28 @@ def test_writes_go_on_while_an_index_is_built_beside(server: Process) -> None:
         hnsw_config=models.HnswConfigDiff(full_scan_threshold=10),
     )
     client.upsert("points", points(2000), wait=True)
-    written = 2000
-    until = time.monotonic() + 30
-    while client.get_collection("points").indexed_vectors_count == 0 and time.monotonic() < until:
+    written_count = 2000
+    deadline = time.monotonic() + 30
+    while client.get_collection("points").indexed_vectors_count == 0 and time.monotonic() < deadline:
         time.sleep(0.05)
-        if written > 2000 or client.get_collection("points").status == models.CollectionStatus.YELLOW:
-            client.upsert("points", points(1, start=written), wait=True)
-            written += 1
-            time.sleep(0.6 if written == 2001 else 0)
+        if written_count > 2000 or client.get_collection("points").status == models.CollectionStatus.YELLOW:
+            client.upsert("points", points(1, start=written_count), wait=True)
+            written_count += 1
+            time.sleep(0.6 if written_count == 2001 else 0)
     assert client.get_collection("points").indexed_vectors_count
-    assert client.count("points").count == written
-    server.end(signal.SIGKILL)
+    assert client.count("points").count == written_count
+    server.stop(signal.SIGKILL)
     server.start()
-    assert server.client.count("points").count == written
+    assert server.client.count("points").count == written_count
     assert len(list((server.data / "points").glob("shard-*"))) == 1
 
 
-def test_a_half_made_collection_is_swept_and_can_be_made(server: Process) -> None:
+def test_a_partly_created_collection_is_removed_and_can_be_created_again(server: QdrantProcess) -> None:
     server.client.create_collection("whole", vectors_config=vectors())
-    server.end(signal.SIGKILL)
-    half = server.data / ".creating-half" / "shard-1"
-    half.mkdir(parents=True)
-    (half / "edge_config.json").write_text("{")
+    server.stop(signal.SIGKILL)
+    partial_folder = server.data / ".creating-half" / "shard-1"
+    partial_folder.mkdir(parents=True)
+    (partial_folder / "edge_config.json").write_text("{")
     (server.data / "whole").rename(server.data / ".deleting-whole")
     server.start()
     assert server.client.get_collections().collections == []
@@ -464,15 +476,15 @@ def test_a_half_made_collection_is_swept_and_can_be_made(server: Process) -> Non
     assert sorted(path.name for path in server.data.iterdir()) == [".lock", "half"]
 
 
-def test_probes_and_a_clean_stop(server: Process) -> None:
+def test_health_probes_and_a_clean_stop(server: QdrantProcess) -> None:
     bodies = {}
     for path in ("/healthz", "/readyz", "/"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}") as answer:
-            bodies[path] = answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}") as response:
+            bodies[path] = response.read().decode()
     assert bodies["/healthz"] == "healthz check passed"
     assert '"version"' in bodies["/"]
     server.client.create_collection("points", vectors_config=vectors())
-    assert server.end(signal.SIGTERM) == 0
+    assert server.stop(signal.SIGTERM) == 0
     server.start()
     assert server.client.collection_exists("points")
-    assert server.end(signal.SIGINT) == 0
+    assert server.stop(signal.SIGINT) == 0

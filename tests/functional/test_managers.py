@@ -1,4 +1,4 @@
-"""Two operators at once, and an audit log that shows what was done to it."""
+"""Concurrent operators, and an audit log that reveals tampering."""
 
 import threading
 from datetime import UTC, datetime
@@ -12,35 +12,35 @@ from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.managers import manager_units
 from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.managers import Desired, Lifecycle, Status
-from email_sender.coordination.registry import Graph, Kind, Manager
+from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from email_sender.errors import Conflict, InvalidInput
 from tests.database import Cluster
 from tests.fakes.managers import MemoryParts
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
 NAMES = ("race-a", "race-b")
-GRAPH = Graph([Manager("race-a", Kind.CORE, ""), Manager("race-b", Kind.CORE, "", ("race-a",))])
+GRAPH = ManagerGraph([Manager("race-a", Kind.CORE, ""), Manager("race-b", Kind.CORE, "", ("race-a",))])
 
 
-def test_two_operators_at_once_take_turns(cluster: Cluster) -> None:
-    """Whatever the order, what is wanted is what is done, and what is open is what runs."""
+def test_concurrent_operators_take_turns(cluster: Cluster) -> None:
+    """In any order of changes, every manager ends in its desired status, and exactly the running ones are open."""
     parts = MemoryParts(NAMES)
     units = manager_units(cluster.database("platform", size=8), NAMES, None)
     with units() as unit:
-        unit.save([each.moved(Status.RUNNING, AT) for each in unit.states().values()])
+        unit.save([manager_state.transition_to(Status.RUNNING, AT) for manager_state in unit.states().values()])
         unit.commit()
-    lives = Lifecycle(GRAPH, units, parts, lambda: datetime.now(UTC))
-    surprises: list[Exception] = []
+    lifecycle = Lifecycle(GRAPH, units, parts, lambda: datetime.now(UTC))
+    unexpected_errors: list[Exception] = []
 
     def operate(subject: str, offset: int) -> None:
         for step in range(12):
-            change = (lives.stop, lives.start, lives.restart)[(step + offset) % 3]
+            change = (lifecycle.stop, lifecycle.start, lifecycle.restart)[(step + offset) % 3]
             try:
                 change(NAMES[step % 2], subject, cascade=True)
             except Conflict:
                 continue
-            except Exception as error:  # whatever it is, it is shown below
-                surprises.append(error)
+            except Exception as error:  # every unexpected error is reported below
+                unexpected_errors.append(error)
 
     threads = [threading.Thread(target=operate, args=(f"op{number}", number)) for number in range(4)]
     for thread in threads:
@@ -48,17 +48,17 @@ def test_two_operators_at_once_take_turns(cluster: Cluster) -> None:
     for thread in threads:
         thread.join()
     try:
-        assert surprises == []
+        assert unexpected_errors == []
         with units() as unit:
             states = unit.states()
         for name, state in states.items():
-            wanted = Status.STOPPED if state.desired is Desired.STOPPED else Status.RUNNING
-            assert state.status is wanted, state
-            assert (name in parts.open_ones) is (wanted is Status.RUNNING)
+            expected_status = Status.STOPPED if state.desired is Desired.STOPPED else Status.RUNNING
+            assert state.status is expected_status, state
+            assert (name in parts.open_managers) is (expected_status is Status.RUNNING)
         assert not (states["race-b"].status is Status.RUNNING and states["race-a"].status is Status.STOPPED)
     finally:
-        cluster.do("delete from managers where name like 'race-%%'")
-        cluster.do("delete from outbox where detail->>'aggregate_id' like 'race-%%'")
+        cluster.execute("delete from managers where name like 'race-%%'")
+        cluster.execute("delete from outbox where detail->>'aggregate_id' like 'race-%%'")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def tenant(cluster: Cluster) -> UUID:
     return cluster.new_tenant()
 
 
-def fill(cluster: Cluster, tenant: UUID, number: int) -> PostgresAudit:
+def add_entries(cluster: Cluster, tenant: UUID, number: int) -> PostgresAudit:
     database = cluster.database("app")
     for index in range(number):
         with database.tenant(tenant) as conn:
@@ -76,20 +76,20 @@ def fill(cluster: Cluster, tenant: UUID, number: int) -> PostgresAudit:
     return PostgresAudit(database)
 
 
-def test_the_chain_is_whole_and_read_newest_first_page_by_page(cluster: Cluster, tenant: UUID) -> None:
-    log = fill(cluster, tenant, 5)
-    first = log.page(tenant, None, 2)
-    rest = log.page(tenant, first.next_cursor, 10)
-    assert [row["sequence"] for row in (*first.items, *rest.items)] == [5, 4, 3, 2, 1]
-    assert rest.next_cursor is None
+def test_the_audit_chain_is_intact_and_paged_newest_first(cluster: Cluster, tenant: UUID) -> None:
+    log = add_entries(cluster, tenant, 5)
+    first_page = log.page(tenant, None, 2)
+    second_page = log.page(tenant, first_page.next_cursor, 10)
+    assert [row["sequence"] for row in (*first_page.items, *second_page.items)] == [5, 4, 3, 2, 1]
+    assert second_page.next_cursor is None
     assert log.broken_at(tenant) is None
     assert log.page(cluster.new_tenant(), None, 10).items == []
     with pytest.raises(InvalidInput):
         log.page(tenant, "x", 2)
 
 
-def test_who_writes_at_once_makes_one_chain(cluster: Cluster, tenant: UUID) -> None:
-    threads = [threading.Thread(target=fill, args=(cluster, tenant, 5)) for _ in range(6)]
+def test_concurrent_writers_produce_one_audit_chain(cluster: Cluster, tenant: UUID) -> None:
+    threads = [threading.Thread(target=add_entries, args=(cluster, tenant, 5)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -100,32 +100,32 @@ def test_who_writes_at_once_makes_one_chain(cluster: Cluster, tenant: UUID) -> N
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "tampering",
     [
         "update audit_log set details = '{}' where tenant_id = %s and sequence = 3",
         "update audit_log set subject = 'nobody' where tenant_id = %s and sequence = 3",
         "delete from audit_log where tenant_id = %s and sequence = 3",
     ],
 )
-def test_harm_done_past_every_wall_is_seen(cluster: Cluster, tenant: UUID, harm: str) -> None:
-    log = fill(cluster, tenant, 5)
+def test_tampering_by_the_database_owner_is_detected(cluster: Cluster, tenant: UUID, tampering: str) -> None:
+    log = add_entries(cluster, tenant, 5)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        cluster.do(harm, tenant)
-    with cluster.owner() as conn:
+        cluster.execute(tampering, tenant)
+    with cluster.connect_as_owner() as conn:
         conn.execute("alter table audit_log disable trigger append_only")
-        conn.execute(harm, [tenant])
+        conn.execute(tampering, [tenant])
         conn.execute("alter table audit_log enable trigger append_only")
     assert log.broken_at(tenant) in (3, 4)
 
 
-def test_nobody_changes_an_entry_by_their_role(cluster: Cluster, tenant: UUID) -> None:
-    fill(cluster, tenant, 1)
+def test_the_application_role_cannot_change_an_audit_entry(cluster: Cluster, tenant: UUID) -> None:
+    add_entries(cluster, tenant, 1)
     for statement in ("update audit_log set subject = 'x'", "delete from audit_log"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), cluster.database("app").tenant(tenant) as conn:
             conn.execute(statement)
 
 
-def test_the_figures_are_numbers_and_the_role_sees_no_more(cluster: Cluster) -> None:
+def test_the_figures_are_numbers(cluster: Cluster) -> None:
     figures = read_figures(cluster.database("platform"))
     assert figures["tables_not_sealed"] == 0
     assert figures["audit_broken_at"] is None

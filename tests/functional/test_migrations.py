@@ -18,10 +18,10 @@ from tests.database import Cluster
 @pytest.fixture
 def url(cluster: Cluster) -> Iterator[str]:
     name = f"m{uuid4().hex}"
-    with cluster.owner() as conn:
+    with cluster.connect_as_owner() as conn:
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     yield cluster.server.url(name)
-    with cluster.owner() as conn:
+    with cluster.connect_as_owner() as conn:
         conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
@@ -45,18 +45,18 @@ def tables(url: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_the_products_migrations_are_applied_in_order_and_a_second_time_do_nothing(url: str) -> None:
+def test_all_migrations_are_applied_in_order_and_a_second_run_does_nothing(url: str) -> None:
     assert apply(url) == sorted(file.name for file in FOLDER.glob("*.sql"))
     assert apply(url) == []
 
 
-def test_two_at_once_apply_everything_once(url: str) -> None:
+def test_two_concurrent_runs_apply_everything_once(url: str) -> None:
     with ThreadPoolExecutor(2) as threads:
-        answers = sorted(threads.map(lambda _: apply(url), range(2)))
-    assert answers == [[], sorted(file.name for file in FOLDER.glob("*.sql"))]
+        results = sorted(threads.map(lambda _: apply(url), range(2)))
+    assert results == [[], sorted(file.name for file in FOLDER.glob("*.sql"))]
 
 
-def test_a_new_file_is_applied_after_the_ones_that_were(url: str, folder: Path) -> None:
+def test_a_new_file_is_applied_after_the_applied_ones(url: str, folder: Path) -> None:
     apply(url, folder)
     (folder / "0003_three.sql").write_text("insert into email_sender.one select 3;")
     assert apply(url, folder) == ["0003_three.sql"]
@@ -71,14 +71,14 @@ def test_an_edited_file_is_refused_and_nothing_else_is_applied(url: str, folder:
     assert tables(url) == {"schema_migrations", "one", "two"}
 
 
-def test_a_file_that_is_gone_is_refused(url: str, folder: Path) -> None:
+def test_a_missing_file_is_refused(url: str, folder: Path) -> None:
     apply(url, folder)
     (folder / "0002_two.sql").unlink()
-    with pytest.raises(Conflict, match=r"0002_two\.sql was applied, but its file is not there"):
+    with pytest.raises(Conflict, match=r"0002_two\.sql was applied, but its file is missing"):
         apply(url, folder)
 
 
-def test_a_failure_in_the_last_file_leaves_nothing_of_the_first(url: str, folder: Path) -> None:
+def test_a_failure_in_the_last_file_rolls_back_the_first(url: str, folder: Path) -> None:
     (folder / "0003_three.sql").write_text("create table email_sender.three (n int); select 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
         apply(url, folder)
@@ -87,10 +87,10 @@ def test_a_failure_in_the_last_file_leaves_nothing_of_the_first(url: str, folder
     assert apply(url, folder) == ["0001_one.sql", "0002_two.sql"]
 
 
-def test_the_roles_of_another_database_of_the_cluster_are_no_obstacle(url: str, tmp_path: Path) -> None:
-    """Roles belong to the cluster: the first migration finds them made by the session's own database."""
-    copied = tmp_path / "copied"
-    copied.mkdir()
-    shutil.copy(FOLDER / "0001_tenancy.sql", copied)
-    assert apply(url, copied) == ["0001_tenancy.sql"]
+def test_existing_roles_of_the_cluster_do_not_stop_a_migration(url: str, tmp_path: Path) -> None:
+    """Roles belong to the cluster: the first migration finds those that the session's own database created."""
+    copied_folder = tmp_path / "copied"
+    copied_folder.mkdir()
+    shutil.copy(FOLDER / "0001_tenancy.sql", copied_folder)
+    assert apply(url, copied_folder) == ["0001_tenancy.sql"]
     assert "tenants" in tables(url)

@@ -1,4 +1,4 @@
-"""Notifications on PostgreSQL: folded, throttled, tried again, sent once, sealed off by tenant."""
+"""Notifications on PostgreSQL: folded, throttled, retried, sent once, separated by tenant."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -15,21 +15,21 @@ from email_sender.adapters.postgres.notifications import notification_units
 from email_sender.adapters.webhook_signatures import StandardWebhooks
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound, Unavailable
 from email_sender.kit.ambient import new_id
-from email_sender.kit.notify_request import notify_request
+from email_sender.kit.notify_request import parse_notify_request
 from email_sender.messaging.notifying import (
-    MAX_AN_HOUR,
     MAX_ATTEMPTS,
     MAX_CHANNELS,
-    QUIET,
+    MAX_PER_HOUR,
+    QUIET_PERIOD,
     Channel,
     ChannelKind,
     ChannelService,
     Delivery,
     Level,
-    Limits,
     Notification,
+    NotificationLimits,
+    NotificationRequest,
     NotificationService,
-    Request,
 )
 from email_sender.messaging.ports import SendRejected, SendThrottled
 from tests.database import Cluster
@@ -37,303 +37,305 @@ from tests.database import Cluster
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-class Desk:
-    """The services over PostgreSQL, with senders that only note."""
+class NotificationScenario:
+    """The notification services on PostgreSQL, with senders that only record."""
 
     def __init__(self, cluster: Cluster, tenant: UUID) -> None:
         self.tenant, self.now = tenant, AT
         database = cluster.database("app", size=8)
         self.units = notification_units(database, cluster.vault(database))
         self.sent: list[tuple[str, str, int]] = []
-        self.fails: DomainError | None = None
+        self.failure: DomainError | None = None
         senders = dict.fromkeys(ChannelKind, self._send)
-        self.limits = Limits()
+        self.limits = NotificationLimits()
         self.service = NotificationService(self.units, senders, lambda: self.now, new_id, lambda: self.limits)
         self.channels = ChannelService(self.units, StandardWebhooks().new_secret)
 
     def _send(self, tenant_id: UUID, delivery: Delivery) -> None:
         assert tenant_id == self.tenant
-        if self.fails is not None:
-            raise self.fails
+        if self.failure is not None:
+            raise self.failure
         name = delivery.channel.name if delivery.channel else "the log"
         self.sent.append((name, delivery.notification.title, delivery.repeats))
 
-    def channel(self, name: str = "ops", level: Level = Level.INFO) -> Channel:
+    def add_channel(self, name: str = "ops", level: Level = Level.INFO) -> Channel:
         return self.channels.add(self.tenant, new_id(), ChannelKind.MAIL, name, level, "ops@people.example")
 
-    def ask(
+    def request_notification(
         self, title: str = "Disk full", level: Level = Level.WARNING, key: str = "disk", event: UUID | None = None
     ) -> None:
-        self.service.ask(self.tenant, event or uuid4(), Request(title, "text", level, key))
+        self.service.notify(self.tenant, event or uuid4(), NotificationRequest(title, "text", level, key))
 
-    def later(self, gone: timedelta) -> int:
-        self.now += gone
+    def advance_and_sweep(self, elapsed: timedelta) -> int:
+        self.now += elapsed
         return self.service.sweep(self.tenant)
 
 
 @pytest.fixture
-def desk(cluster: Cluster) -> Desk:
-    return Desk(cluster, cluster.new_tenant())
+def scenario(cluster: Cluster) -> NotificationScenario:
+    return NotificationScenario(cluster, cluster.new_tenant())
 
 
-def test_the_first_is_told_at_once_and_repeats_are_folded_into_one(desk: Desk) -> None:
-    desk.channel()
+def test_the_first_notification_is_sent_at_once_and_repeats_are_folded(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
     for _ in range(5):
-        desk.ask()
-    assert desk.service.deliver(desk.tenant) == 1
-    assert desk.later(QUIET - timedelta(seconds=1)) == 0
-    assert desk.later(timedelta(seconds=1)) == 1
-    assert desk.sent == [("ops", "Disk full", 1), ("ops", "Disk full", 4)]
-    (one,) = desk.channels.page(desk.tenant, None, 10).items
-    assert (one.count, one.told) == (5, 5)
-    # Quiet until the next window's end: then it is over, and the next is a new one.
-    assert desk.later(QUIET) == 0
-    desk.ask()
-    desk.service.deliver(desk.tenant)
-    assert desk.sent[-1] == ("ops", "Disk full", 1)
-    assert len(desk.channels.page(desk.tenant, None, 10).items) == 2
+        scenario.request_notification()
+    assert scenario.service.deliver(scenario.tenant) == 1
+    assert scenario.advance_and_sweep(QUIET_PERIOD - timedelta(seconds=1)) == 0
+    assert scenario.advance_and_sweep(timedelta(seconds=1)) == 1
+    assert scenario.sent == [("ops", "Disk full", 1), ("ops", "Disk full", 4)]
+    (stored_notification,) = scenario.channels.page(scenario.tenant, None, 10).items
+    assert (stored_notification.count, stored_notification.told) == (5, 5)
+    # Nothing happens until the next window ends. Then the notification is closed, and a request opens a new one.
+    assert scenario.advance_and_sweep(QUIET_PERIOD) == 0
+    scenario.request_notification()
+    scenario.service.deliver(scenario.tenant)
+    assert scenario.sent[-1] == ("ops", "Disk full", 1)
+    assert len(scenario.channels.page(scenario.tenant, None, 10).items) == 2
 
 
-def test_what_has_become_worse_is_told_at_once(desk: Desk) -> None:
-    desk.channel()
-    desk.ask(level=Level.INFO)
-    desk.ask(level=Level.CRITICAL, title="Disk gone")
-    desk.ask(level=Level.INFO)
-    desk.service.deliver(desk.tenant)
-    assert sorted(desk.sent) == [("ops", "Disk full", 1), ("ops", "Disk gone", 1)]
+def test_a_higher_level_is_sent_at_once(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    scenario.request_notification(level=Level.INFO)
+    scenario.request_notification(level=Level.CRITICAL, title="Disk gone")
+    scenario.request_notification(level=Level.INFO)
+    scenario.service.deliver(scenario.tenant)
+    assert sorted(scenario.sent) == [("ops", "Disk full", 1), ("ops", "Disk gone", 1)]
 
 
-def test_the_same_event_asks_once_however_often_it_comes(desk: Desk) -> None:
-    desk.channel()
+def test_a_repeated_event_requests_one_notification(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
     event = uuid4()
     for _ in range(3):
-        desk.ask(event=event)
-    desk.later(QUIET)
-    assert desk.sent == [("ops", "Disk full", 1)]
+        scenario.request_notification(event=event)
+    scenario.advance_and_sweep(QUIET_PERIOD)
+    assert scenario.sent == [("ops", "Disk full", 1)]
 
 
-def test_many_at_once_make_one(desk: Desk) -> None:
-    desk.channel()
-    threads = [threading.Thread(target=desk.ask) for _ in range(8)]
+def test_concurrent_requests_make_one_notification(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    threads = [threading.Thread(target=scenario.request_notification) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (one,) = desk.channels.page(desk.tenant, None, 10).items
-    assert (one.count, one.told) == (8, 1)
+    (stored_notification,) = scenario.channels.page(scenario.tenant, None, 10).items
+    assert (stored_notification.count, stored_notification.told) == (8, 1)
 
 
-def test_each_channel_hears_from_its_level_on_and_none_is_the_log(desk: Desk) -> None:
-    desk.ask(key="before there was a channel")
-    desk.channel("all")
-    desk.channel("worst", Level.CRITICAL)
-    desk.ask()
-    desk.ask("Gone", Level.CRITICAL, "other")
-    desk.service.deliver(desk.tenant)
-    assert sorted(desk.sent) == [
+def test_each_channel_gets_its_levels_and_without_a_channel_the_log_does(scenario: NotificationScenario) -> None:
+    scenario.request_notification(key="before there was a channel")
+    scenario.add_channel("all")
+    scenario.add_channel("worst", Level.CRITICAL)
+    scenario.request_notification()
+    scenario.request_notification("Gone", Level.CRITICAL, "other")
+    scenario.service.deliver(scenario.tenant)
+    assert sorted(scenario.sent) == [
         ("all", "Disk full", 1), ("all", "Gone", 1), ("the log", "Disk full", 1), ("worst", "Gone", 1),
     ]  # fmt: skip
 
 
-def test_a_failure_is_tried_again_later_and_later_and_at_last_given_up(desk: Desk) -> None:
-    desk.channel()
-    desk.ask()
-    desk.fails = Unavailable("down")
-    assert desk.service.deliver(desk.tenant) == 0
-    assert desk.later(timedelta(seconds=20)) == 0
-    desk.fails = None
-    assert desk.later(timedelta(seconds=50)) == 1
-    desk.ask(key="b")
-    desk.fails = Unavailable("down")
+def test_a_failed_delivery_is_retried_with_growing_delays_and_finally_given_up(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    scenario.request_notification()
+    scenario.failure = Unavailable("down")
+    assert scenario.service.deliver(scenario.tenant) == 0
+    assert scenario.advance_and_sweep(timedelta(seconds=20)) == 0
+    scenario.failure = None
+    assert scenario.advance_and_sweep(timedelta(seconds=50)) == 1
+    scenario.request_notification(key="b")
+    scenario.failure = Unavailable("down")
     for _ in range(MAX_ATTEMPTS + 3):
-        desk.later(timedelta(hours=3))
-    desk.fails = None
-    assert desk.later(timedelta(days=1)) == 0
+        scenario.advance_and_sweep(timedelta(hours=3))
+    scenario.failure = None
+    assert scenario.advance_and_sweep(timedelta(days=1)) == 0
 
 
 @pytest.mark.parametrize("error", [InvalidInput("x"), Forbidden("x"), Conflict("x"), NotFound("x")])
-def test_what_a_repeat_does_not_mend_is_not_repeated(desk: Desk, error: DomainError) -> None:
-    desk.channel()
-    desk.ask()
-    desk.fails = error
-    desk.service.deliver(desk.tenant)
-    desk.fails = None
-    assert desk.later(timedelta(minutes=10)) == 0
+def test_a_permanent_failure_is_not_retried(scenario: NotificationScenario, error: DomainError) -> None:
+    scenario.add_channel()
+    scenario.request_notification()
+    scenario.failure = error
+    scenario.service.deliver(scenario.tenant)
+    scenario.failure = None
+    assert scenario.advance_and_sweep(timedelta(minutes=10)) == 0
 
 
-def test_who_dies_between_claiming_and_noting_leaves_it_to_be_sent_again_under_the_same_id(desk: Desk) -> None:
-    desk.channel()
-    desk.ask()
-    with desk.units(desk.tenant) as unit:
-        (first,) = unit.claim(desk.now, desk.now + timedelta(minutes=2), 10)
+def test_a_delivery_claimed_by_a_killed_sender_is_sent_again_under_the_same_id(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    scenario.request_notification()
+    with scenario.units(scenario.tenant) as unit:
+        (first,) = unit.claim(scenario.now, scenario.now + timedelta(minutes=2), 10)
         unit.commit()
-    assert desk.later(timedelta(minutes=1)) == 0
-    with desk.units(desk.tenant) as unit:
-        (again,) = unit.claim(desk.now + timedelta(minutes=2), desk.now, 10)
-    assert first.id == again.id
-    assert desk.later(timedelta(minutes=2)) == 1
+    assert scenario.advance_and_sweep(timedelta(minutes=1)) == 0
+    with scenario.units(scenario.tenant) as unit:
+        (second,) = unit.claim(scenario.now + timedelta(minutes=2), scenario.now, 10)
+    assert first.id == second.id
+    assert scenario.advance_and_sweep(timedelta(minutes=2)) == 1
 
 
-def test_two_that_deliver_at_once_send_each_once(desk: Desk) -> None:
-    desk.channel()
+def test_concurrent_deliverers_send_each_notification_once(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
     for number in range(30):
-        desk.ask(key=f"{number}")
-    threads = [threading.Thread(target=desk.service.deliver, args=(desk.tenant,)) for _ in range(4)]
+        scenario.request_notification(key=f"{number}")
+    threads = [threading.Thread(target=scenario.service.deliver, args=(scenario.tenant,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(desk.sent) == MAX_AN_HOUR == 30
+    assert len(scenario.sent) == MAX_PER_HOUR == 30
 
 
-def test_a_channel_is_not_flooded_and_what_waits_is_not_lost(desk: Desk) -> None:
-    desk.channel()
-    for number in range(MAX_AN_HOUR + 15):
-        desk.ask(key=f"{number}")
+def test_a_channel_is_rate_limited_and_waiting_notifications_are_not_lost(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    for number in range(MAX_PER_HOUR + 15):
+        scenario.request_notification(key=f"{number}")
     for _ in range(6):
-        desk.later(timedelta(minutes=6))
-    assert len(desk.sent) == MAX_AN_HOUR
+        scenario.advance_and_sweep(timedelta(minutes=6))
+    assert len(scenario.sent) == MAX_PER_HOUR
     for _ in range(10):
-        desk.later(timedelta(minutes=6))
-    assert len(desk.sent) == MAX_AN_HOUR + 15
+        scenario.advance_and_sweep(timedelta(minutes=6))
+    assert len(scenario.sent) == MAX_PER_HOUR + 15
 
 
-def test_limits_hold_from_the_moment_they_are_others(desk: Desk) -> None:
-    desk.channel()
-    desk.limits = Limits(timedelta(minutes=1), 2)
+def test_changed_limits_apply_at_once(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    scenario.limits = NotificationLimits(timedelta(minutes=1), 2)
     for number in range(3):
-        desk.ask(key=f"{number}")
-    assert desk.service.deliver(desk.tenant) == 2
-    desk.limits = Limits(timedelta(minutes=1), 3)
-    assert desk.later(timedelta(minutes=6)) == 1
-    desk.limits = Limits(timedelta(minutes=1), 100)
+        scenario.request_notification(key=f"{number}")
+    assert scenario.service.deliver(scenario.tenant) == 2
+    scenario.limits = NotificationLimits(timedelta(minutes=1), 3)
+    assert scenario.advance_and_sweep(timedelta(minutes=6)) == 1
+    scenario.limits = NotificationLimits(timedelta(minutes=1), 100)
     for _ in range(2):
-        desk.ask(key="again")
-    assert desk.service.deliver(desk.tenant) == 1
-    assert desk.later(timedelta(seconds=59)) == 0
-    assert desk.later(timedelta(seconds=1)) == 1
+        scenario.request_notification(key="again")
+    assert scenario.service.deliver(scenario.tenant) == 1
+    assert scenario.advance_and_sweep(timedelta(seconds=59)) == 0
+    assert scenario.advance_and_sweep(timedelta(seconds=1)) == 1
 
 
-def test_channels_are_a_tenants_own(cluster: Cluster, desk: Desk) -> None:
-    channel = desk.channel()
+def test_channels_belong_to_one_tenant(cluster: Cluster, scenario: NotificationScenario) -> None:
+    channel = scenario.add_channel()
     with pytest.raises(Conflict):
-        desk.channel()
-    stranger = Desk(cluster, cluster.new_tenant())
-    assert stranger.channels.all(stranger.tenant) == []
+        scenario.add_channel()
+    other_scenario = NotificationScenario(cluster, cluster.new_tenant())
+    assert other_scenario.channels.list_channels(other_scenario.tenant) == []
     with pytest.raises(NotFound):
-        stranger.channels.delete(stranger.tenant, channel.id)
-    desk.ask()
-    assert stranger.service.deliver(stranger.tenant) == 0
-    desk.channels.delete(desk.tenant, channel.id)
-    assert desk.service.deliver(desk.tenant) == 0
+        other_scenario.channels.delete(other_scenario.tenant, channel.id)
+    scenario.request_notification()
+    assert other_scenario.service.deliver(other_scenario.tenant) == 0
+    scenario.channels.delete(scenario.tenant, channel.id)
+    assert scenario.service.deliver(scenario.tenant) == 0
     for number in range(MAX_CHANNELS):
-        desk.channel(f"{number}")
+        scenario.add_channel(f"{number}")
     with pytest.raises(Conflict, match="at most"):
-        desk.channel("one more")
+        scenario.add_channel("one more")
 
 
-def test_what_is_stored_cannot_be_read_without_the_tenants_key(cluster: Cluster, desk: Desk) -> None:
-    desk.channel()
-    desk.ask(title="Secret merger")
-    row = cluster.look("select content_enc, key_hash from notifications where tenant_id = %s", desk.tenant)[0]
+def test_stored_notifications_are_unreadable_without_the_tenants_key(
+    cluster: Cluster, scenario: NotificationScenario
+) -> None:
+    scenario.add_channel()
+    scenario.request_notification(title="Secret merger")
+    row = cluster.query("select content_enc, key_hash from notifications where tenant_id = %s", scenario.tenant)[0]
     assert b"Secret" not in bytes(row["content_enc"])
-    (channel,) = cluster.look("select target_enc from notification_channels where tenant_id = %s", desk.tenant)
+    (channel,) = cluster.query("select target_enc from notification_channels where tenant_id = %s", scenario.tenant)
     assert b"people.example" not in bytes(channel["target_enc"])
 
 
-def notification(**changes: Any) -> Notification:
-    usual: dict[str, Any] = {
+def new_notification(**changes: Any) -> Notification:
+    defaults: dict[str, Any] = {
         "id": UUID(int=7), "key": b"", "level": Level.CRITICAL, "title": "Disk full", "text": "π " * 10, "count": 4,
         "told": 1, "first_at": AT, "last_at": AT, "window_ends": AT,
     }  # fmt: skip
-    return Notification(**usual | changes)
+    return Notification(**defaults | changes)
 
 
-def delivery(kind: ChannelKind, target: str, **changes: Any) -> Delivery:
+def new_delivery(kind: ChannelKind, target: str, **changes: Any) -> Delivery:
     secret = StandardWebhooks().new_secret() if kind is ChannelKind.WEBHOOK else None
     return Delivery(
-        UUID(int=9), notification(**changes), Channel(UUID(int=8), kind, "c", Level.INFO, target, secret), 1, 1
+        UUID(int=9), new_notification(**changes), Channel(UUID(int=8), kind, "c", Level.INFO, target, secret), 1, 1
     )
 
 
-class Provider:
+class RecordingProvider:
     def __init__(self) -> None:
         self.mails: list[bytes] = []
-        self.fails: Exception | None = None
+        self.failure: Exception | None = None
 
-    def send(self, raw: bytes, sender: str, recipient: str) -> str:  # the port's
-        if self.fails:
-            raise self.fails
+    def send(self, raw: bytes, sender: str, recipient: str) -> str:  # the port's signature
+        if self.failure:
+            raise self.failure
         self.mails.append(raw)
         return "id"
 
 
-def test_a_mail_says_what_it_is_and_is_the_same_whenever_it_is_sent() -> None:
-    provider = Provider()
+def test_a_repeated_mail_is_identical_and_names_its_level() -> None:
+    provider = RecordingProvider()
     send = MailSender(provider, lambda _tenant: "Ops <ops@acme.example>", lambda: AT)
-    one = delivery(ChannelKind.MAIL, "ann@people.example", told=3)
-    send(uuid4(), one)
-    send(uuid4(), one)
+    mail_delivery = new_delivery(ChannelKind.MAIL, "ann@people.example", told=3)
+    send(uuid4(), mail_delivery)
+    send(uuid4(), mail_delivery)
     first, second = (message_from_bytes(raw, policy=default) for raw in provider.mails)
-    assert first["message-id"] == second["message-id"] == f"<{one.id}@acme.example>"
+    assert first["message-id"] == second["message-id"] == f"<{mail_delivery.id}@acme.example>"
     assert first["subject"] == "[critical] Disk full"
     assert first["auto-submitted"] == "auto-generated"
-    assert "1 times more" in first.get_content()
+    assert "Repeats since the last mail: 1" in first.get_content()
 
 
 @pytest.mark.parametrize(
     ("title", "address"), [("a\r\nBcc: x@y.example", "ann@people.example"), ("t", "not an address")]
 )
-def test_a_header_cannot_be_broken_out_of(title: str, address: str) -> None:
-    provider = Provider()
+def test_a_mail_header_cannot_be_injected(title: str, address: str) -> None:
+    provider = RecordingProvider()
     send = MailSender(provider, lambda _tenant: "ops@acme.example", lambda: AT)
     with pytest.raises(InvalidInput):
-        send(uuid4(), delivery(ChannelKind.MAIL, address, title=title))
+        send(uuid4(), new_delivery(ChannelKind.MAIL, address, title=title))
     assert provider.mails == []
 
 
-@pytest.mark.parametrize(("fault", "told"), [(SendRejected("x"), "conflict"), (SendThrottled("x"), "rate_limited")])
-def test_what_the_provider_says_is_told_in_our_words(fault: Exception, told: str) -> None:
-    provider = Provider()
-    provider.fails = fault
+@pytest.mark.parametrize(("fault", "code"), [(SendRejected("x"), "conflict"), (SendThrottled("x"), "rate_limited")])
+def test_provider_errors_become_domain_errors(fault: Exception, code: str) -> None:
+    provider = RecordingProvider()
+    provider.failure = fault
     send = MailSender(provider, lambda _tenant: "ops@acme.example", lambda: AT)
-    with pytest.raises(DomainError) as caught:
-        send(uuid4(), delivery(ChannelKind.MAIL, "ann@people.example"))
-    assert caught.value.code == told
+    with pytest.raises(DomainError) as error:
+        send(uuid4(), new_delivery(ChannelKind.MAIL, "ann@people.example"))
+    assert error.value.code == code
 
 
-class Outbound:
+class RecordingOutbound:
     def __init__(self, status: int) -> None:
-        self.status, self.asked = status, list[Any]()
+        self.status, self.requests = status, list[Any]()
 
-    def ask(self, request: Any) -> dict[str, Any]:
-        self.asked.append(request)
+    def send_request(self, request: Any) -> dict[str, Any]:
+        self.requests.append(request)
         return {"status": self.status}
 
 
-def test_a_post_is_signed_so_that_any_library_of_the_standard_takes_it() -> None:
+def test_a_webhook_post_is_signed_by_the_standard_webhooks_specification() -> None:
     import base64
 
-    outbound = Outbound(204)
+    outbound = RecordingOutbound(204)
     now = datetime.now(UTC)
-    one = delivery(ChannelKind.WEBHOOK, "https://hooks.example/x")
-    WebhookSender(outbound, StandardWebhooks(), lambda: now)(uuid4(), one)
-    (request,) = outbound.asked
+    webhook_delivery = new_delivery(ChannelKind.WEBHOOK, "https://hooks.example/x")
+    WebhookSender(outbound, StandardWebhooks(), lambda: now)(uuid4(), webhook_delivery)
+    (request,) = outbound.requests
     body = base64.b64decode(request["body"])
-    assert one.channel is not None
-    assert one.channel.secret is not None
-    assert Webhook(one.channel.secret).verify(body, request["headers"]) == payload(one)
-    assert request["headers"]["webhook-id"] == str(one.id)
+    assert webhook_delivery.channel is not None
+    assert webhook_delivery.channel.secret is not None
+    assert Webhook(webhook_delivery.channel.secret).verify(body, request["headers"]) == payload(webhook_delivery)
+    assert request["headers"]["webhook-id"] == str(webhook_delivery.id)
 
 
 @pytest.mark.parametrize(
     ("status", "code"), [(500, "unavailable"), (429, "unavailable"), (404, "conflict"), (301, "conflict")]
 )
-def test_an_answer_that_is_no_yes_is_a_failure(status: int, code: str) -> None:
-    send = WebhookSender(Outbound(status), StandardWebhooks(), lambda: AT)
-    with pytest.raises(DomainError) as caught:
-        send(uuid4(), delivery(ChannelKind.WEBHOOK, "https://hooks.example/x"))
-    assert caught.value.code == code
+def test_a_response_that_is_not_a_success_is_a_failure(status: int, code: str) -> None:
+    send = WebhookSender(RecordingOutbound(status), StandardWebhooks(), lambda: AT)
+    with pytest.raises(DomainError) as error:
+        send(uuid4(), new_delivery(ChannelKind.WEBHOOK, "https://hooks.example/x"))
+    assert error.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -350,7 +352,7 @@ def test_an_answer_that_is_no_yes_is_a_failure(status: int, code: str) -> None:
         None,
     ],
 )
-def test_a_request_that_is_none_is_refused_with_a_pointer(data: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        notify_request(data)
-    assert all(each.pointer.startswith("/data") for each in refused.value.problems)
+def test_an_invalid_notify_request_is_refused_with_a_pointer(data: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_notify_request(data)
+    assert all(problem.pointer.startswith("/data") for problem in error.value.problems)

@@ -1,4 +1,4 @@
-"""The way from a container to the local cloud, on another address of the loopback."""
+"""Forwarding from a container to the local cloud, tested on another loopback address."""
 
 import socket
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from threading import Thread
 import pytest
 
 from local.sam import CannotRun
-from local.sam.forwarding import forwarded
+from local.sam.forwarding import forward_ports
 
-BESIDE = "127.0.0.2"
-NOT_HERE = "192.0.2.1"  # of no machine (RFC 5737)
+OTHER_LOOPBACK = "127.0.0.2"
+REMOTE_ADDRESS = "192.0.2.1"  # reserved for documentation (RFC 5737), so no machine has it
 
 
-def all_of(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """A server on 127.0.0.1 that gives back what it got once the client has said all."""
+    """Serve on 127.0.0.1: return the received bytes in reverse once the client has sent all of them."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -29,7 +29,7 @@ def echo() -> Iterator[int]:
                 except OSError:
                     return
                 with connection:
-                    connection.sendall(all_of(connection)[::-1])
+                    connection.sendall(receive_all(connection)[::-1])
 
         thread = Thread(target=serve)
         thread.start()
@@ -38,40 +38,44 @@ def echo() -> Iterator[int]:
         thread.join()
 
 
-def asked(port: int, text: bytes) -> bytes:
-    with socket.create_connection((BESIDE, port), 5) as client:
+def send_and_receive(port: int, text: bytes) -> bytes:
+    with socket.create_connection((OTHER_LOOPBACK, port), 5) as client:
         client.sendall(text)
         client.shutdown(socket.SHUT_WR)
-        return all_of(client)
+        return receive_all(client)
 
 
-def test_what_arrives_is_passed_on_and_what_is_answered_comes_back(echo: int) -> None:
+def test_data_is_forwarded_in_both_directions(echo: int) -> None:
     text = bytes(range(256)) * 4000
-    with forwarded(BESIDE, [echo]) as listens:
+    with forward_ports(OTHER_LOOPBACK, [echo]) as listens:
         assert listens
-        assert asked(echo, text) == text[::-1]
-        assert asked(echo, b"again") == b"niaga"
+        assert send_and_receive(echo, text) == text[::-1]
+        assert send_and_receive(echo, b"again") == b"niaga"
     with pytest.raises(ConnectionRefusedError):
-        asked(echo, b"no more")
+        send_and_receive(echo, b"no more")
 
 
-def test_where_nothing_listens_a_connection_is_broken_off() -> None:
+def test_a_connection_to_a_closed_port_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with forwarded(BESIDE, [port]):
+    with forward_ports(OTHER_LOOPBACK, [port]):
         try:
-            answer = asked(port, b"hello")
+            response = send_and_receive(port, b"hello")
         except OSError:
-            answer = b""  # a reset is as good as an end without a word
-    assert answer == b""
+            response = b""  # a reset counts as an empty response
+    assert response == b""
 
 
-def test_an_address_of_another_machine_is_left_to_the_engine(echo: int) -> None:
-    with forwarded(NOT_HERE, [echo]) as listens:
+def test_an_address_of_another_machine_is_not_bound(echo: int) -> None:
+    with forward_ports(REMOTE_ADDRESS, [echo]) as listens:
         assert not listens
 
 
-def test_a_port_that_is_taken_is_named(echo: int) -> None:
-    taken = socket.create_server((BESIDE, echo))
-    with taken, pytest.raises(CannotRun, match=f"{BESIDE}:{echo}"), forwarded(BESIDE, [echo]):
-        pytest.fail("it listened where another does")
+def test_a_port_in_use_is_named(echo: int) -> None:
+    occupied_port = socket.create_server((OTHER_LOOPBACK, echo))
+    with (
+        occupied_port,
+        pytest.raises(CannotRun, match=f"{OTHER_LOOPBACK}:{echo}"),
+        forward_ports(OTHER_LOOPBACK, [echo]),
+    ):
+        pytest.fail("The forwarder listened on a port in use.")

@@ -12,35 +12,33 @@ from email_sender.errors import Forbidden, Unavailable
 from tests.database import Cluster
 
 
-def test_what_is_encrypted_decrypts_and_never_looks_the_same_twice(
-    cluster: Cluster, app_role: Database, tenant: UUID
-) -> None:
-    keys = cluster.vault(app_role).of(tenant)
-    one, two = keys.encrypt("grüße", "contacts.name"), keys.encrypt("grüße", "contacts.name")
-    assert one != two
-    assert "grüße".encode() not in one
-    assert keys.decrypt(one, "contacts.name") == keys.decrypt(two, "contacts.name") == "grüße"
+def test_encrypted_values_decrypt_and_differ_each_time(cluster: Cluster, app_role: Database, tenant: UUID) -> None:
+    keys = cluster.vault(app_role).keys_for(tenant)
+    first_value, second_value = keys.encrypt("grüße", "contacts.name"), keys.encrypt("grüße", "contacts.name")
+    assert first_value != second_value
+    assert "grüße".encode() not in first_value
+    assert keys.decrypt(first_value, "contacts.name") == keys.decrypt(second_value, "contacts.name") == "grüße"
 
 
 def test_a_value_moved_to_another_column_or_changed_does_not_decrypt(
     cluster: Cluster, app_role: Database, tenant: UUID
 ) -> None:
-    keys = cluster.vault(app_role).of(tenant)
-    sealed = keys.encrypt("ann", "contacts.name")
-    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
-    for value, column in ((sealed, "contacts.address"), (changed, "contacts.name")):
+    keys = cluster.vault(app_role).keys_for(tenant)
+    ciphertext = keys.encrypt("ann", "contacts.name")
+    changed_ciphertext = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
+    for value, column in ((ciphertext, "contacts.address"), (changed_ciphertext, "contacts.name")):
         with pytest.raises(Unavailable):
             keys.decrypt(value, column)
 
 
-def test_another_tenants_keys_open_nothing_and_match_nothing(
+def test_keys_of_another_tenant_decrypt_nothing_and_match_nothing(
     cluster: Cluster, app_role: Database, tenant: UUID, new_tenant: Callable[[], UUID]
 ) -> None:
     vault = cluster.vault(app_role)
-    ours, theirs = vault.of(tenant), vault.of(new_tenant())
+    own_keys, other_keys = vault.keys_for(tenant), vault.keys_for(new_tenant())
     with pytest.raises(Unavailable):
-        theirs.decrypt(ours.encrypt("ann", "contacts.name"), "contacts.name")
-    assert ours.fingerprint("ann@example.org") != theirs.fingerprint("ann@example.org")
+        other_keys.decrypt(own_keys.encrypt("ann", "contacts.name"), "contacts.name")
+    assert own_keys.fingerprint("ann@example.org") != other_keys.fingerprint("ann@example.org")
 
 
 def test_a_wrapped_key_of_another_tenant_is_refused(cluster: Cluster, tenant: UUID) -> None:
@@ -51,28 +49,28 @@ def test_a_wrapped_key_of_another_tenant_is_refused(cluster: Cluster, tenant: UU
         wrapper.unwrap(UUID(int=1), wrapped)
 
 
-def test_sandboxes_that_make_keys_at_once_agree_on_them(cluster: Cluster, app_role: Database, tenant: UUID) -> None:
+def test_concurrent_key_creation_ends_in_one_set_of_keys(cluster: Cluster, app_role: Database, tenant: UUID) -> None:
     with ThreadPoolExecutor(4) as threads:
-        made = list(threads.map(lambda _: cluster.vault(app_role).of(tenant), range(4)))
-    sealed = made[0].encrypt("ann", "contacts.name")
-    assert {keys.decrypt(sealed, "contacts.name") for keys in made} == {"ann"}
-    assert len({keys.fingerprint("ann") for keys in made}) == 1
-    rows = cluster.look("select purpose from data_keys where tenant_id = %s order by purpose", tenant)
+        key_sets = list(threads.map(lambda _: cluster.vault(app_role).keys_for(tenant), range(4)))
+    ciphertext = key_sets[0].encrypt("ann", "contacts.name")
+    assert {keys.decrypt(ciphertext, "contacts.name") for keys in key_sets} == {"ann"}
+    assert len({keys.fingerprint("ann") for keys in key_sets}) == 1
+    rows = cluster.query("select purpose from data_keys where tenant_id = %s order by purpose", tenant)
     assert [row["purpose"] for row in rows] == ["content", "index"]
 
 
-def test_a_fingerprint_outlives_the_rotation_of_the_content_key(
+def test_a_fingerprint_survives_the_rotation_of_the_content_key(
     cluster: Cluster, app_role: Database, tenant: UUID
 ) -> None:
-    before = cluster.vault(app_role).of(tenant)
-    sealed, print_before = before.encrypt("ann", "contacts.name"), before.fingerprint("ann")
-    cluster.do(
+    before = cluster.vault(app_role).keys_for(tenant)
+    ciphertext, print_before = before.encrypt("ann", "contacts.name"), before.fingerprint("ann")
+    cluster.execute(
         "insert into data_keys (tenant_id, purpose, version, wrapped) values (%s, 'content', 2, %s)",
         tenant,
         FileKeyWrapper(cluster.key_file).wrap(tenant, b"n" * 32),
     )
-    after = cluster.vault(app_role).of(tenant)
+    after = cluster.vault(app_role).keys_for(tenant)
     assert after.fingerprint("ann") == print_before
-    assert after.decrypt(sealed, "contacts.name") == "ann"
+    assert after.decrypt(ciphertext, "contacts.name") == "ann"
     with pytest.raises(Unavailable):
         before.decrypt(after.encrypt("new", "contacts.name"), "contacts.name")

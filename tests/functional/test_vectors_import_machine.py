@@ -1,4 +1,4 @@
-"""The machine of vectors' imports, on the interpreter that the local cloud runs it with."""
+"""The state machine of vector imports, on the interpreter of the local cloud."""
 
 import json
 import re
@@ -23,12 +23,12 @@ type Function = Callable[[dict[str, Any]], Any]
 
 def definition() -> dict[str, Any]:
     text = (ROOT / "statemachines/vectors_import.asl.yaml").read_text()
-    parsed: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)Function\}", lambda found: found[1].lower(), text))
-    return parsed
+    document: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)Function\}", lambda match: match[1].lower(), text))
+    return document
 
 
-class Machine:
-    """Runs it once, with functions of ours in place of the deployed ones."""
+class ImportMachineRun:
+    """Run the state machine once, with test functions in place of the deployed ones."""
 
     def __init__(self, **functions: Function) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -45,17 +45,23 @@ class Machine:
             stack.enter_context(patch.object(stepfunctions, "_s3_object_text", self._object))
             self.status = self._run()
 
-    def told(self, function: str) -> list[dict[str, Any]]:
+    def payloads_of(self, function: str) -> list[dict[str, Any]]:
         return [payload for name, payload in self.calls if name == function]
 
     def _run(self) -> str:
-        made = {"name": f"m-{uuid4()}", "definition": json.dumps(definition()), "roleArn": "arn:aws:iam::1:role/m"}
-        machine = json.loads(stepfunctions._create_state_machine(made)[2])["stateMachineArn"]
-        asked = {"stateMachineArn": machine, "input": json.dumps(INPUT)}
-        execution = stepfunctions._executions[json.loads(stepfunctions._start_execution(asked)[2])["executionArn"]]
+        machine_request = {
+            "name": f"m-{uuid4()}",
+            "definition": json.dumps(definition()),
+            "roleArn": "arn:aws:iam::1:role/m",
+        }
+        machine = json.loads(stepfunctions._create_state_machine(machine_request)[2])["stateMachineArn"]
+        execution_request = {"stateMachineArn": machine, "input": json.dumps(INPUT)}
+        execution = stepfunctions._executions[
+            json.loads(stepfunctions._start_execution(execution_request)[2])["executionArn"]
+        ]
         end = time.monotonic() + 20
         while execution["status"] == "RUNNING":
-            assert time.monotonic() < end, "the machine does not end"
+            assert time.monotonic() < end, "the state machine does not end"
             time.sleep(0.003)
         return str(execution["status"])
 
@@ -72,50 +78,50 @@ class Machine:
 
 
 def failing(name: str, times: int = 1_000) -> Function:
-    left = [times]
+    remaining = [times]
 
     def function(payload: dict[str, Any]) -> Any:
-        if left[0]:
-            left[0] -= 1
+        if remaining[0]:
+            remaining[0] -= 1
             raise TaskError(name, "so it is")
         return {}
 
     return function
 
 
-def test_every_part_is_worked_and_then_it_ends() -> None:
-    machine = Machine()
+def test_every_part_is_processed_and_then_the_import_finishes() -> None:
+    machine = ImportMachineRun()
     assert machine.status == "SUCCEEDED"
-    worked = sorted(machine.told("chunk"), key=lambda each: each["part"]["ordinal"])
-    assert worked == [{**INPUT, "part": part} for part in PARTS]
+    chunk_payloads = sorted(machine.payloads_of("chunk"), key=lambda payload: payload["part"]["ordinal"])
+    assert chunk_payloads == [{**INPUT, "part": part} for part in PARTS]
     assert machine.calls[0] == ("plan", INPUT)
-    assert machine.told("steps") == [{"step": "finish", **INPUT}]
+    assert machine.payloads_of("steps") == [{"step": "finish", **INPUT}]
 
 
-def test_a_list_of_one_part_is_a_list() -> None:
-    with patch.object(Machine, "_object", lambda *_: json.dumps(PARTS[:1])):
-        machine = Machine()
-    assert [each["part"] for each in machine.told("chunk")] == PARTS[:1]
+def test_a_plan_of_one_part_is_a_list() -> None:
+    with patch.object(ImportMachineRun, "_object", lambda *_: json.dumps(PARTS[:1])):
+        machine = ImportMachineRun()
+    assert [payload["part"] for payload in machine.payloads_of("chunk")] == PARTS[:1]
 
 
-def test_what_passes_is_tried_again() -> None:
-    machine = Machine(chunk=failing("unavailable", 2), plan_=failing("none", 0))
+def test_a_transient_error_is_retried() -> None:
+    machine = ImportMachineRun(chunk=failing("unavailable", 2), plan_=failing("none", 0))
     assert machine.status == "SUCCEEDED"
-    assert len(machine.told("chunk")) == 5
+    assert len(machine.payloads_of("chunk")) == 5
 
 
-def test_a_plan_that_refuses_the_file_says_why() -> None:
-    machine = Machine(plan=failing("invalid"))
+def test_a_plan_that_refuses_the_file_reports_the_reason() -> None:
+    machine = ImportMachineRun(plan=failing("invalid"))
     assert machine.status == "FAILED"
-    (said,) = machine.told("steps")
-    assert (said["step"], said["tenant_id"]) == ("fail", "t")
-    assert "so it is" in said["reason"]
-    assert machine.told("chunk") == []
+    (failure,) = machine.payloads_of("steps")
+    assert (failure["step"], failure["tenant_id"]) == ("fail", "t")
+    assert "so it is" in failure["reason"]
+    assert machine.payloads_of("chunk") == []
 
 
-def test_a_part_that_fails_for_good_fails_the_import() -> None:
-    machine = Machine(chunk=failing("invalid"))
+def test_a_part_that_fails_permanently_fails_the_import() -> None:
+    machine = ImportMachineRun(chunk=failing("invalid"))
     assert machine.status == "FAILED"
-    (said,) = machine.told("steps")
-    assert said["step"] == "fail"
-    assert "Some parts could not be written" in said["reason"]
+    (failure,) = machine.payloads_of("steps")
+    assert failure["step"] == "fail"
+    assert "Some parts could not be written" in failure["reason"]

@@ -1,4 +1,4 @@
-"""Steps that wait for a reply or another run, and runs that go on from where one failed."""
+"""Steps that wait for a reply or for another run, and runs that resume after a failure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from email_sender.kit.ambient import new_id
 from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus, WaitKind
 from email_sender.workflows.runs import GRACE, MAX_DEPTH
 from tests.database import Cluster
-from tests.functional.desk import ANN, DEFINITION, INPUTS, Desk
+from tests.functional.desk import ANN, DEFINITION, INPUTS, WorkflowScenario
 
 LONG: dict[str, Any] = {
     "name": "long",
@@ -33,88 +33,100 @@ LONG: dict[str, Any] = {
 
 
 @pytest.fixture
-def desk(cluster: Cluster, app_role: Database, tenant: UUID) -> Desk:
-    return Desk(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
+    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
 
 
-def step(name: str, item: int = -1, *, action: str = "x", failed: bool = False) -> StepRecord:
+def step_record(name: str, item: int = -1, *, action: str = "x", failed: bool = False) -> StepRecord:
     at = datetime(2026, 5, 4, tzinfo=UTC)
     if failed:
         return StepRecord(name, item, action, StepStatus.FAILED, at, error={"name": "invalid", "message": "no"})
     return StepRecord(name, item, action, StepStatus.SUCCEEDED, at, result={"of": f"{name}/{item}"}, finished_at=at)
 
 
-def failed_run(desk: Desk, *records: StepRecord) -> Run:
-    workflow = desk.workflows.create(desk.tenant, new_id(), LONG, ANN)
-    run = desk.runs.start(desk.tenant, new_id(), workflow.id, {}, ANN)
-    with desk.units(desk.tenant) as unit:
-        for each in records:
-            unit.runs.record(run.id, each)
+def create_failed_run(scenario: WorkflowScenario, *records: StepRecord) -> Run:
+    workflow = scenario.workflows.create(scenario.tenant, new_id(), LONG, ANN)
+    run = scenario.runs.start(scenario.tenant, new_id(), workflow.id, {}, ANN)
+    with scenario.units(scenario.tenant) as unit:
+        for record in records:
+            unit.runs.record(run.id, record)
         unit.commit()
-    return desk.runs.end(desk.tenant, run.id, RunStatus.FAILED, {"name": "invalid", "message": "no", "step": "draft"})
+    return scenario.runs.end(
+        scenario.tenant, run.id, RunStatus.FAILED, {"name": "invalid", "message": "no", "step": "draft"}
+    )
 
 
-def kept(desk: Desk, run: Run) -> dict[tuple[str, int], Any]:
-    return {(each.step, each.item): each.result for each in desk.runs.get(desk.tenant, run.id).steps}
+def step_results(scenario: WorkflowScenario, run: Run) -> dict[tuple[str, int], Any]:
+    return {(record.step, record.item): record.result for record in scenario.runs.get(scenario.tenant, run.id).steps}
 
 
-# ---- Going on ----------------------------------------------------------------------------------------------------
+# ---- Resuming ----------------------------------------------------------------------------------------------------
 
 
-def test_a_resumed_run_keeps_what_succeeded_item_by_item_and_does_not_wait_again(desk: Desk) -> None:
-    run = failed_run(desk, step("find"), step("draft", 0), step("draft", 1, failed=True))
-    again = desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=False, resume=True)
-    assert (again.lineage, again.passed) == ([run.id], ["pause"])
-    assert desk.engine.passed[again.id] == ["pause"]
-    assert kept(desk, again) == {("find", -1): {"of": "find/-1"}, ("draft", 0): {"of": "draft/0"}}
-    desk.runs.end(desk.tenant, again.id, RunStatus.FAILED)
-    third = desk.runs.retry(desk.tenant, new_id(), again.id, ANN, newest=False, resume=True)
-    assert third.lineage == [run.id, again.id]
+def test_a_resumed_run_keeps_succeeded_items_and_skips_finished_waits(scenario: WorkflowScenario) -> None:
+    run = create_failed_run(
+        scenario, step_record("find"), step_record("draft", 0), step_record("draft", 1, failed=True)
+    )
+    resumed_run = scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=False, resume=True)
+    assert (resumed_run.lineage, resumed_run.passed) == ([run.id], ["pause"])
+    assert scenario.engine.passed[resumed_run.id] == ["pause"]
+    assert step_results(scenario, resumed_run) == {("find", -1): {"of": "find/-1"}, ("draft", 0): {"of": "draft/0"}}
+    scenario.runs.end(scenario.tenant, resumed_run.id, RunStatus.FAILED)
+    third = scenario.runs.retry(scenario.tenant, new_id(), resumed_run.id, ANN, newest=False, resume=True)
+    assert third.lineage == [run.id, resumed_run.id]
 
 
-def test_on_the_newest_version_what_is_written_differently_is_done_again_with_all_that_follows(desk: Desk) -> None:
-    run = failed_run(desk, step("find"), step("draft", 0), step("draft", 1, failed=True))
-    first, *others = LONG["steps"]
-    desk.workflows.update(desk.tenant, run.workflow_id, {**LONG, "steps": [first | {"with": {}}, *others]}, 1, ANN)
-    again = desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=True, resume=True)
-    assert (again.version, kept(desk, again), again.passed) == (2, {}, [])
+def test_on_the_newest_version_a_changed_step_and_all_its_successors_run_again(scenario: WorkflowScenario) -> None:
+    run = create_failed_run(
+        scenario, step_record("find"), step_record("draft", 0), step_record("draft", 1, failed=True)
+    )
+    first_step, *other_steps = LONG["steps"]
+    scenario.workflows.update(
+        scenario.tenant, run.workflow_id, {**LONG, "steps": [first_step | {"with": {}}, *other_steps]}, 1, ANN
+    )
+    resumed_run = scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=True, resume=True)
+    assert (resumed_run.version, step_results(scenario, resumed_run), resumed_run.passed) == (2, {}, [])
 
 
-def test_on_a_version_that_mends_the_failed_step_what_came_before_is_kept(desk: Desk) -> None:
-    run = failed_run(desk, step("find"), step("draft", 0), step("draft", 1, failed=True))
+def test_on_a_version_that_fixes_the_failed_step_earlier_results_are_kept(scenario: WorkflowScenario) -> None:
+    run = create_failed_run(
+        scenario, step_record("find"), step_record("draft", 0), step_record("draft", 1, failed=True)
+    )
     find, pause, draft, ask = LONG["steps"]
-    mended = {**draft, "with": {**draft["with"], "template": "other"}}
-    desk.workflows.update(desk.tenant, run.workflow_id, {**LONG, "steps": [find, pause, mended, ask]}, 1, ANN)
-    again = desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=True, resume=True)
-    assert (list(kept(desk, again)), again.passed) == ([("find", -1)], ["pause"])
+    fixed_draft = {**draft, "with": {**draft["with"], "template": "other"}}
+    scenario.workflows.update(
+        scenario.tenant, run.workflow_id, {**LONG, "steps": [find, pause, fixed_draft, ask]}, 1, ANN
+    )
+    resumed_run = scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=True, resume=True)
+    assert (list(step_results(scenario, resumed_run)), resumed_run.passed) == ([("find", -1)], ["pause"])
 
 
-def test_a_step_that_was_never_reached_is_not_kept_and_its_wait_is_waited_for(desk: Desk) -> None:
-    run = failed_run(desk, step("find", failed=True))
-    again = desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=False, resume=True)
-    assert (kept(desk, again), again.passed) == ({}, [])
+def test_a_wait_that_was_never_reached_is_not_skipped(scenario: WorkflowScenario) -> None:
+    run = create_failed_run(scenario, step_record("find", failed=True))
+    resumed_run = scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=False, resume=True)
+    assert (step_results(scenario, resumed_run), resumed_run.passed) == ({}, [])
 
 
-def test_a_run_that_succeeded_is_not_gone_on_with(desk: Desk) -> None:
-    run = desk.runs.end(desk.tenant, desk.run().id, RunStatus.SUCCEEDED)
-    with pytest.raises(Conflict, match="nothing to go on"):
-        desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=False, resume=True)
-    assert desk.runs.retry(desk.tenant, new_id(), run.id, ANN, newest=False).lineage == []
+def test_a_succeeded_run_cannot_be_resumed(scenario: WorkflowScenario) -> None:
+    run = scenario.runs.end(scenario.tenant, scenario.start_run().id, RunStatus.SUCCEEDED)
+    with pytest.raises(Conflict, match="no failed step to resume from"):
+        scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=False, resume=True)
+    assert scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=False).lineage == []
 
 
 # ---- Calling -----------------------------------------------------------------------------------------------------
 
 
-def called(desk: Desk, caller: Run, token: str = "token") -> Run:
-    """As the action does it."""
+def call_workflow(scenario: WorkflowScenario, caller: Run, token: str = "token") -> Run:
+    """Call the workflow `review` as the workflow.call action does."""
     child = uuid5(caller.id, "call/-1")
-    _wait(desk, caller, WaitKind.RUN, child, token)
-    return desk.runs.call(desk.tenant, child, "review", INPUTS, caller.id)
+    _request_wait(scenario, caller, WaitKind.RUN, child, token)
+    return scenario.runs.call(scenario.tenant, child, "review", INPUTS, caller.id)
 
 
-def _wait(desk: Desk, run: Run, kind: WaitKind, subject: UUID, token: str) -> None:
-    desk.waits.ask(
-        desk.tenant,
+def _request_wait(scenario: WorkflowScenario, run: Run, kind: WaitKind, subject: UUID, token: str) -> None:
+    scenario.waits.register_wait(
+        scenario.tenant,
         run_id=run.id,
         step="call",
         item=-1,
@@ -125,147 +137,151 @@ def _wait(desk: Desk, run: Run, kind: WaitKind, subject: UUID, token: str) -> No
     )
 
 
-def test_a_called_runs_end_is_told_to_its_caller_once(desk: Desk) -> None:
-    caller = desk.run()
-    child = called(desk, caller)
+def test_the_end_of_a_called_run_reaches_its_caller_once(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
+    child = call_workflow(scenario, caller)
     assert (child.called_by, child.depth, child.started_by, child.role) == (caller.id, 1, "ann", ANN.role)
-    assert desk.status(caller) is RunStatus.WAITING
-    assert called(desk, caller, "token-2").id == child.id, "the engine asked again"
-    desk.runs.end(desk.tenant, child.id, RunStatus.SUCCEEDED)
-    desk.runs.end(desk.tenant, child.id, RunStatus.SUCCEEDED)
-    assert desk.waits.settle(desk.tenant) == 0
-    answer = {"run_id": str(child.id), "status": "succeeded"}
-    assert desk.engine.answers == [("token-2", answer)]
-    assert kept(desk, caller)[("call", -1)] == answer
-    assert desk.status(caller) is RunStatus.RUNNING
+    assert scenario.run_status(caller) is RunStatus.WAITING
+    assert call_workflow(scenario, caller, "token-2").id == child.id, "the engine repeated the task"
+    scenario.runs.end(scenario.tenant, child.id, RunStatus.SUCCEEDED)
+    scenario.runs.end(scenario.tenant, child.id, RunStatus.SUCCEEDED)
+    assert scenario.waits.settle(scenario.tenant) == 0
+    result = {"run_id": str(child.id), "status": "succeeded"}
+    assert scenario.engine.answers == [("token-2", result)]
+    assert step_results(scenario, caller)[("call", -1)] == result
+    assert scenario.run_status(caller) is RunStatus.RUNNING
 
 
-def test_a_called_run_that_fails_fails_the_step(desk: Desk) -> None:
-    caller = desk.run()
-    child = called(desk, caller)
-    desk.runs.end(desk.tenant, child.id, RunStatus.FAILED, {"name": "invalid", "message": "no"})
-    ((token, told),) = desk.engine.answers
-    assert (token, told["error"], str(child.id) in told["message"]) == ("token", "rejected", True)
-    (record,) = desk.runs.get(desk.tenant, caller.id).steps
+def test_a_failed_called_run_fails_the_calling_step(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
+    child = call_workflow(scenario, caller)
+    scenario.runs.end(scenario.tenant, child.id, RunStatus.FAILED, {"name": "invalid", "message": "no"})
+    ((token, response),) = scenario.engine.answers
+    assert (token, response["error"], str(child.id) in response["message"]) == ("token", "rejected", True)
+    (record,) = scenario.runs.get(scenario.tenant, caller.id).steps
     assert record.error is not None
     assert (record.status, record.error["name"]) == (StepStatus.FAILED, "rejected")
 
 
-def test_an_end_that_the_engine_was_not_told_is_told_by_the_sweep(desk: Desk) -> None:
-    caller = desk.run()
-    child = called(desk, caller)
+def test_the_sweep_delivers_an_end_that_did_not_reach_the_engine(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
+    child = call_workflow(scenario, caller)
 
-    def away() -> None:
+    def raise_unavailable() -> None:
         raise Unavailable("away")
 
-    desk.engine.on_answer = away
+    scenario.engine.on_answer = raise_unavailable
     with pytest.raises(Unavailable):
-        desk.runs.end(desk.tenant, child.id, RunStatus.SUCCEEDED)
-    desk.engine.on_answer = lambda: None
-    assert [desk.waits.settle(desk.tenant), desk.waits.settle(desk.tenant)] == [1, 0]
-    assert len(desk.engine.answers) == 1
+        scenario.runs.end(scenario.tenant, child.id, RunStatus.SUCCEEDED)
+    scenario.engine.on_answer = lambda: None
+    assert [scenario.waits.settle(scenario.tenant), scenario.waits.settle(scenario.tenant)] == [1, 0]
+    assert len(scenario.engine.answers) == 1
 
 
-def test_an_engine_that_is_away_leaves_the_called_run_to_the_sweep(desk: Desk) -> None:
-    caller = desk.run()
+def test_the_sweep_starts_a_called_run_while_the_engine_was_unavailable(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
 
-    def away() -> None:
+    def raise_unavailable() -> None:
         raise Unavailable("away")
 
-    desk.engine.on_start = away
-    child = called(desk, caller)
+    scenario.engine.on_start = raise_unavailable
+    child = call_workflow(scenario, caller)
     assert child.status is RunStatus.PENDING
-    desk.engine.on_start = lambda: None
-    desk.clock.pass_(GRACE * 2)
-    desk.runs.sweep(desk.tenant)
-    assert desk.status(child) is RunStatus.RUNNING
+    scenario.engine.on_start = lambda: None
+    scenario.clock.advance(GRACE * 2)
+    scenario.runs.sweep(scenario.tenant)
+    assert scenario.run_status(child) is RunStatus.RUNNING
 
 
-def test_cancelling_a_run_cancels_those_it_called(desk: Desk) -> None:
-    caller = desk.run()
-    child = called(desk, caller)
-    desk.runs.cancel(desk.tenant, caller.id, ANN)
-    assert (desk.status(caller), desk.status(child)) == (RunStatus.CANCELLED, RunStatus.CANCELLED)
+def test_cancelling_a_run_cancels_the_runs_it_called(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
+    child = call_workflow(scenario, caller)
+    scenario.runs.cancel(scenario.tenant, caller.id, ANN)
+    assert (scenario.run_status(caller), scenario.run_status(child)) == (RunStatus.CANCELLED, RunStatus.CANCELLED)
 
 
-def test_workflows_call_each_other_so_deep_and_no_deeper(desk: Desk) -> None:
-    run = desk.run()
+def test_workflow_calls_are_limited_in_depth(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
     for number in range(MAX_DEPTH):
-        run = desk.runs.call(desk.tenant, uuid5(run.id, str(number)), "review", INPUTS, run.id)
-    with pytest.raises(InvalidInput, match="at most 5 deep"):
-        desk.runs.call(desk.tenant, new_id(), "review", INPUTS, run.id)
+        run = scenario.runs.call(scenario.tenant, uuid5(run.id, str(number)), "review", INPUTS, run.id)
+    with pytest.raises(InvalidInput, match="at most 5 levels deep"):
+        scenario.runs.call(scenario.tenant, new_id(), "review", INPUTS, run.id)
 
 
-def test_what_is_called_is_the_tenants_own_by_name_or_id(desk: Desk, cluster: Cluster) -> None:
-    caller = desk.run()
-    by_id = desk.runs.call(desk.tenant, new_id(), str(caller.workflow_id), INPUTS, caller.id)
+def test_a_called_workflow_belongs_to_the_tenant_and_is_found_by_name_or_id(
+    scenario: WorkflowScenario, cluster: Cluster
+) -> None:
+    caller = scenario.start_run()
+    by_id = scenario.runs.call(scenario.tenant, new_id(), str(caller.workflow_id), INPUTS, caller.id)
     assert by_id.workflow_id == caller.workflow_id
-    stranger = Desk(cluster, desk.units, cluster.new_tenant())
-    theirs = stranger.workflows.create(stranger.tenant, new_id(), {**DEFINITION, "name": "theirs"}, ANN)
-    for name in ("theirs", str(theirs.id), "nothing"):
+    other_scenario = WorkflowScenario(cluster, scenario.units, cluster.new_tenant())
+    other_workflow = other_scenario.workflows.create(
+        other_scenario.tenant, new_id(), {**DEFINITION, "name": "theirs"}, ANN
+    )
+    for name in ("theirs", str(other_workflow.id), "nothing"):
         with pytest.raises(NotFound):
-            desk.runs.call(desk.tenant, new_id(), name, INPUTS, caller.id)
+            scenario.runs.call(scenario.tenant, new_id(), name, INPUTS, caller.id)
 
 
 # ---- Replies -----------------------------------------------------------------------------------------------------
 
 
-def email(desk: Desk, run: Run, status: str = "sent") -> UUID:
-    contact, draft, made = new_id(), new_id(), new_id()
-    with desk.cluster.owner() as conn:
+def add_email(scenario: WorkflowScenario, run: Run, status: str = "sent") -> UUID:
+    contact, draft, email_id = new_id(), new_id(), new_id()
+    with scenario.cluster.connect_as_owner() as conn:
         conn.execute(
             "insert into contacts (id, tenant_id, address_hash, address_enc) values (%s, %s, %s, '')",
-            [contact, desk.tenant, made.bytes],
+            [contact, scenario.tenant, email_id.bytes],
         )
         conn.execute(
             "insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version, "
             "content_enc, sha256) values (%s, %s, %s, 'd', 0, %s, %s, 1, '', 'x')",
-            [draft, desk.tenant, run.id, contact, draft],
+            [draft, scenario.tenant, run.id, contact, draft],
         )
         conn.execute(
             "insert into emails (id, tenant_id, run_id, step, contact_id, draft_id, sha256, status, lease_until) "
             "values (%s, %s, %s, 's', %s, %s, 'x', %s, now())",
-            [made, desk.tenant, run.id, contact, draft, status],
+            [email_id, scenario.tenant, run.id, contact, draft, status],
         )
         conn.commit()
-    return made
+    return email_id
 
 
-def test_a_reply_is_told_whether_it_comes_before_the_wait_or_after(desk: Desk) -> None:
-    run = desk.run()
-    mail, message = email(desk, run), new_id()
-    _wait(desk, run, WaitKind.REPLY, mail, "token")
-    assert desk.waits.settle(desk.tenant) == 0
-    with desk.cluster.owner() as conn:
-        conn.execute("update emails set replied_at = now(), reply_id = %s where id = %s", [message, mail])
+def test_a_reply_ends_the_wait_whether_it_arrives_before_or_after(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    email_id, message = add_email(scenario, run), new_id()
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
+    assert scenario.waits.settle(scenario.tenant) == 0
+    with scenario.cluster.connect_as_owner() as conn:
+        conn.execute("update emails set replied_at = now(), reply_id = %s where id = %s", [message, email_id])
         conn.commit()
-    assert desk.waits.settle(desk.tenant) == 1
-    _wait(desk, run, WaitKind.REPLY, mail, "token-2")
-    assert desk.waits.settle(desk.tenant, mail) == 1
-    assert [token for token, _ in desk.engine.answers] == ["token", "token-2"]
-    for _, told in desk.engine.answers:
-        assert (told["replied"], told["message_id"]) == (True, str(message))
+    assert scenario.waits.settle(scenario.tenant) == 1
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token-2")
+    assert scenario.waits.settle(scenario.tenant, email_id) == 1
+    assert [token for token, _ in scenario.engine.answers] == ["token", "token-2"]
+    for _, response in scenario.engine.answers:
+        assert (response["replied"], response["message_id"]) == (True, str(message))
 
 
 @pytest.mark.parametrize("status", ["bounced", "complained", "suppressed", "rejected"])
-def test_a_mail_that_cannot_be_answered_ends_the_wait(desk: Desk, status: str) -> None:
-    run = desk.run()
-    _wait(desk, run, WaitKind.REPLY, email(desk, run, status), "token")
-    desk.waits.settle(desk.tenant)
-    assert desk.engine.answers == [("token", {"replied": False, "reason": status})]
+def test_a_mail_that_cannot_be_answered_ends_the_wait_for_a_reply(scenario: WorkflowScenario, status: str) -> None:
+    run = scenario.start_run()
+    _request_wait(scenario, run, WaitKind.REPLY, add_email(scenario, run, status), "token")
+    scenario.waits.settle(scenario.tenant)
+    assert scenario.engine.answers == [("token", {"replied": False, "reason": status})]
 
 
-def test_a_wait_whose_time_is_over_is_written_down_and_the_engines_own_clock_goes_on(desk: Desk) -> None:
-    run = desk.run()
-    _wait(desk, run, WaitKind.REPLY, email(desk, run), "token")
-    desk.clock.pass_(timedelta(days=2))
-    assert [desk.waits.settle(desk.tenant), desk.waits.settle(desk.tenant)] == [1, 0]
-    assert desk.engine.answers == []
-    assert kept(desk, run)[("call", -1)] == {"replied": False, "reason": "timeout"}
+def test_an_expired_wait_is_recorded_and_the_engines_own_timeout_decides(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    _request_wait(scenario, run, WaitKind.REPLY, add_email(scenario, run), "token")
+    scenario.clock.advance(timedelta(days=2))
+    assert [scenario.waits.settle(scenario.tenant), scenario.waits.settle(scenario.tenant)] == [1, 0]
+    assert scenario.engine.answers == []
+    assert step_results(scenario, run)[("call", -1)] == {"replied": False, "reason": "timeout"}
 
 
-def test_a_strangers_email_is_never_answered(desk: Desk, cluster: Cluster) -> None:
-    stranger = Desk(cluster, desk.units, cluster.new_tenant())
-    theirs = email(stranger, stranger.run(), "bounced")
-    _wait(desk, desk.run(), WaitKind.REPLY, theirs, "token")
-    assert desk.waits.settle(desk.tenant) == 0
+def test_an_email_of_another_tenant_ends_no_wait(scenario: WorkflowScenario, cluster: Cluster) -> None:
+    other_scenario = WorkflowScenario(cluster, scenario.units, cluster.new_tenant())
+    other_email_id = add_email(other_scenario, other_scenario.start_run(), "bounced")
+    _request_wait(scenario, scenario.start_run(), WaitKind.REPLY, other_email_id, "token")
+    assert scenario.waits.settle(scenario.tenant) == 0

@@ -1,4 +1,4 @@
-"""Workflows, runs and approvals on PostgreSQL, with an engine that can forget, and with processes that are killed."""
+"""Workflows, runs and approvals on PostgreSQL, with an engine that loses state and processes that are killed."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,51 +18,51 @@ from email_sender.workflows.ports import ExecutionStatus
 from email_sender.workflows.runs import GRACE
 from tests.database import Cluster
 from tests.fakes.messaging import Killed
-from tests.functional.desk import ANN, BOB, DEFINITION, INPUTS, Desk
+from tests.functional.desk import ANN, BOB, DEFINITION, INPUTS, WorkflowScenario
 
 
 @pytest.fixture
-def desk(cluster: Cluster, app_role: Database, tenant: UUID) -> Desk:
-    return Desk(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
+    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
 
 
-def killed() -> None:
+def raise_killed() -> None:
     raise Killed
 
 
-def test_a_workflow_is_stored_once_for_its_id_and_registered_as_a_machine(desk: Desk) -> None:
+def test_a_workflow_is_stored_once_for_its_id_and_registered_as_a_state_machine(scenario: WorkflowScenario) -> None:
     workflow_id = new_id()
-    one, two = (desk.workflows.create(desk.tenant, workflow_id, DEFINITION, ANN) for _ in range(2))
-    assert (one.id, one.version, two.version) == (workflow_id, 1, 1)
-    assert list(desk.engine.machines) == [f"t-{workflow_id}-v1"]
-    assert desk.told == ["workflow.created"]
+    first, second = (scenario.workflows.create(scenario.tenant, workflow_id, DEFINITION, ANN) for _ in range(2))
+    assert (first.id, first.version, second.version) == (workflow_id, 1, 1)
+    assert list(scenario.engine.machines) == [f"t-{workflow_id}-v1"]
+    assert scenario.event_types == ["workflow.created"]
 
 
-def test_a_name_is_taken_once_a_tenant(desk: Desk, new_tenant: Callable[[], UUID]) -> None:
-    desk.workflow()
+def test_a_workflow_name_is_unique_within_a_tenant(scenario: WorkflowScenario, new_tenant: Callable[[], UUID]) -> None:
+    scenario.create_workflow()
     with pytest.raises(Conflict):
-        desk.workflow()
-    desk.workflows.create(new_tenant(), new_id(), DEFINITION, ANN)
+        scenario.create_workflow()
+    scenario.workflows.create(new_tenant(), new_id(), DEFINITION, ANN)
 
 
-def test_a_new_version_has_a_machine_of_its_own_and_the_old_one_stays(desk: Desk) -> None:
-    workflow = desk.workflow()
-    changed = desk.workflows.update(desk.tenant, workflow.id, {**DEFINITION, "description": "new"}, 1, ANN)
-    assert changed.version == 2
-    assert list(desk.engine.machines) == [f"t-{workflow.id}-v1", f"t-{workflow.id}-v2"]
-    with desk.units(desk.tenant) as unit:
+def test_a_new_version_has_its_own_state_machine_and_the_old_one_stays(scenario: WorkflowScenario) -> None:
+    workflow = scenario.create_workflow()
+    new_version = scenario.workflows.update(scenario.tenant, workflow.id, {**DEFINITION, "description": "new"}, 1, ANN)
+    assert new_version.version == 2
+    assert list(scenario.engine.machines) == [f"t-{workflow.id}-v1", f"t-{workflow.id}-v2"]
+    with scenario.units(scenario.tenant) as unit:
         assert unit.workflows.version(workflow.id, 1) == DEFINITION
     with pytest.raises(Conflict, match="at version 2, not 1"):
-        desk.workflows.update(desk.tenant, workflow.id, DEFINITION, 1, ANN)
+        scenario.workflows.update(scenario.tenant, workflow.id, DEFINITION, 1, ANN)
 
 
-def test_of_changes_at_once_to_the_same_version_one_is_stored(desk: Desk) -> None:
-    workflow, together = desk.workflow(), Barrier(3)
+def test_one_of_several_concurrent_changes_of_a_version_is_stored(scenario: WorkflowScenario) -> None:
+    workflow, barrier = scenario.create_workflow(), Barrier(3)
 
     def change(_: int) -> bool:
-        together.wait()
+        barrier.wait()
         try:
-            desk.workflows.update(desk.tenant, workflow.id, DEFINITION, 1, ANN)
+            scenario.workflows.update(scenario.tenant, workflow.id, DEFINITION, 1, ANN)
         except Conflict:
             return False
         return True
@@ -71,94 +71,96 @@ def test_of_changes_at_once_to_the_same_version_one_is_stored(desk: Desk) -> Non
         assert sorted(threads.map(change, range(3))) == [False, False, True]
 
 
-def test_an_archived_workflow_starts_no_run_and_takes_no_version(desk: Desk) -> None:
-    workflow = desk.workflow()
+def test_an_archived_workflow_starts_no_run_and_accepts_no_version(scenario: WorkflowScenario) -> None:
+    workflow = scenario.create_workflow()
     for _ in range(2):
-        desk.workflows.archive(desk.tenant, workflow.id)
+        scenario.workflows.archive(scenario.tenant, workflow.id)
     with pytest.raises(Conflict):
-        desk.runs.start(desk.tenant, new_id(), workflow.id, INPUTS, ANN)
+        scenario.runs.start(scenario.tenant, new_id(), workflow.id, INPUTS, ANN)
     with pytest.raises(Conflict):
-        desk.workflows.update(desk.tenant, workflow.id, DEFINITION, None, ANN)
-    assert desk.told == ["workflow.created", "workflow.deleted"]
+        scenario.workflows.update(scenario.tenant, workflow.id, DEFINITION, None, ANN)
+    assert scenario.event_types == ["workflow.created", "workflow.deleted"]
 
 
-def test_another_tenants_workflow_run_and_approval_are_not_found(desk: Desk, new_tenant: Callable[[], UUID]) -> None:
-    run = desk.run()
-    approval, stranger = desk.ask(run), new_tenant()
+def test_workflows_runs_and_approvals_of_another_tenant_are_not_found(
+    scenario: WorkflowScenario, new_tenant: Callable[[], UUID]
+) -> None:
+    run = scenario.start_run()
+    approval, stranger = scenario.request_approval(run), new_tenant()
     with pytest.raises(NotFound):
-        desk.workflows.get(stranger, run.workflow_id)
+        scenario.workflows.get(stranger, run.workflow_id)
     with pytest.raises(NotFound):
-        desk.runs.get(stranger, run.id)
+        scenario.runs.get(stranger, run.id)
     with pytest.raises(NotFound):
-        desk.runs.cancel(stranger, run.id, ANN)
+        scenario.runs.cancel(stranger, run.id, ANN)
     with pytest.raises(NotFound):
-        desk.runs.start(stranger, new_id(), run.workflow_id, INPUTS, ANN)
+        scenario.runs.start(stranger, new_id(), run.workflow_id, INPUTS, ANN)
     with pytest.raises(NotFound):
-        desk.approvals.decide(stranger, approval.id, Decision.APPROVED, None, ANN)
+        scenario.approvals.decide(stranger, approval.id, Decision.APPROVED, None, ANN)
 
 
-def test_the_same_run_id_again_starts_nothing_more(desk: Desk) -> None:
-    workflow, run_id = desk.workflow(), new_id()
-    runs = [desk.runs.start(desk.tenant, run_id, workflow.id, INPUTS, ANN) for _ in range(2)]
-    assert [each.status for each in runs] == [RunStatus.RUNNING, RunStatus.RUNNING]
-    assert len(desk.engine.executions) == 1
-    assert desk.told == ["workflow.created", "run.started"]
+def test_starting_the_same_run_id_again_starts_nothing(scenario: WorkflowScenario) -> None:
+    workflow, run_id = scenario.create_workflow(), new_id()
+    runs = [scenario.runs.start(scenario.tenant, run_id, workflow.id, INPUTS, ANN) for _ in range(2)]
+    assert [run.status for run in runs] == [RunStatus.RUNNING, RunStatus.RUNNING]
+    assert len(scenario.engine.executions) == 1
+    assert scenario.event_types == ["workflow.created", "run.started"]
 
 
-def test_inputs_that_are_not_as_the_schema_says_start_nothing(desk: Desk) -> None:
-    workflow = desk.workflow()
+def test_inputs_that_violate_the_schema_start_nothing(scenario: WorkflowScenario) -> None:
+    workflow = scenario.create_workflow()
     with pytest.raises(InvalidInput):
-        desk.runs.start(desk.tenant, new_id(), workflow.id, {"query": 1}, ANN)
-    assert desk.runs.page(desk.tenant, workflow.id, None, 10).items == []
+        scenario.runs.start(scenario.tenant, new_id(), workflow.id, {"query": 1}, ANN)
+    assert scenario.runs.page(scenario.tenant, workflow.id, None, 10).items == []
 
 
-def test_a_run_acts_for_who_starts_it(desk: Desk) -> None:
+def test_a_run_has_the_permissions_of_the_user_who_starts_it(scenario: WorkflowScenario) -> None:
     raw = {**DEFINITION, "steps": [{"id": "send", "uses": "email.send", "with": {"draft": str(new_id())}}]}
-    workflow = desk.workflows.create(desk.tenant, new_id(), raw, ANN)
+    workflow = scenario.workflows.create(scenario.tenant, new_id(), raw, ANN)
     with pytest.raises(Forbidden, match="messaging:send"):
-        desk.runs.start(desk.tenant, new_id(), workflow.id, INPUTS, BOB)
+        scenario.runs.start(scenario.tenant, new_id(), workflow.id, INPUTS, BOB)
     with pytest.raises(Forbidden):
-        desk.workflows.create(desk.tenant, new_id(), {**raw, "name": "other"}, BOB)
+        scenario.workflows.create(scenario.tenant, new_id(), {**raw, "name": "other"}, BOB)
 
 
-def test_a_run_whose_starter_was_killed_before_the_engine_knew_is_started_by_the_sweep(desk: Desk) -> None:
-    desk.engine.on_start = killed
+def test_the_sweep_starts_a_run_whose_starter_was_killed_before_the_engine_knew(scenario: WorkflowScenario) -> None:
+    scenario.engine.on_start = raise_killed
     with pytest.raises(Killed):
-        desk.run()
-    desk.engine.on_start = lambda: None
-    assert desk.runs.sweep(desk.tenant) == 0, "it may be starting just now"
-    desk.clock.pass_(GRACE * 2)
-    assert desk.runs.sweep(desk.tenant) == 1
-    (execution,) = desk.engine.executions
-    (row,) = desk.cluster.look("select status, execution_arn from runs where tenant_id = %s", desk.tenant)
+        scenario.start_run()
+    scenario.engine.on_start = lambda: None
+    assert scenario.runs.sweep(scenario.tenant) == 0, "the run may still be starting"
+    scenario.clock.advance(GRACE * 2)
+    assert scenario.runs.sweep(scenario.tenant) == 1
+    (execution,) = scenario.engine.executions
+    (row,) = scenario.cluster.query("select status, execution_arn from runs where tenant_id = %s", scenario.tenant)
     assert row == {"status": "running", "execution_arn": execution}
 
 
-def test_a_run_whose_starter_was_killed_after_the_engine_knew_is_not_started_twice(desk: Desk) -> None:
-    workflow, run_id = desk.workflow(), new_id()
-    desk.engine.on_start = killed
+def test_a_run_whose_starter_was_killed_after_the_engine_knew_is_not_started_twice(scenario: WorkflowScenario) -> None:
+    workflow, run_id = scenario.create_workflow(), new_id()
+    scenario.engine.on_start = raise_killed
     with pytest.raises(Killed):
-        desk.runs.start(desk.tenant, run_id, workflow.id, INPUTS, ANN)
-    desk.engine.on_start = lambda: None
-    desk.engine.start(f"t-{workflow.id}-v1", run_id, INPUTS)
-    desk.clock.pass_(GRACE * 2)
-    desk.runs.sweep(desk.tenant)
-    assert len(desk.engine.executions) == 1
+        scenario.runs.start(scenario.tenant, run_id, workflow.id, INPUTS, ANN)
+    scenario.engine.on_start = lambda: None
+    scenario.engine.start(f"t-{workflow.id}-v1", run_id, INPUTS)
+    scenario.clock.advance(GRACE * 2)
+    scenario.runs.sweep(scenario.tenant)
+    assert len(scenario.engine.executions) == 1
 
 
-def test_a_run_that_ended_before_its_start_was_written_down_stays_ended(desk: Desk) -> None:
-    workflow, run_id = desk.workflow(), new_id()
-    desk.engine.on_start = lambda: (desk.runs.end(desk.tenant, run_id, RunStatus.SUCCEEDED), None)[1]
-    assert desk.runs.start(desk.tenant, run_id, workflow.id, INPUTS, ANN).status is RunStatus.SUCCEEDED
+def test_a_run_that_ended_before_its_start_was_recorded_stays_ended(scenario: WorkflowScenario) -> None:
+    workflow, run_id = scenario.create_workflow(), new_id()
+    scenario.engine.on_start = lambda: (scenario.runs.end(scenario.tenant, run_id, RunStatus.SUCCEEDED), None)[1]
+    assert scenario.runs.start(scenario.tenant, run_id, workflow.id, INPUTS, ANN).status is RunStatus.SUCCEEDED
 
 
-def test_a_machine_that_the_engine_forgot_is_registered_again_from_the_runs_version(desk: Desk) -> None:
-    workflow = desk.workflow()
-    first = dict(desk.engine.machines)
-    desk.engine.machines.clear()
-    run = desk.runs.start(desk.tenant, new_id(), workflow.id, INPUTS, ANN)
+def test_a_state_machine_forgotten_by_the_engine_is_registered_again(scenario: WorkflowScenario) -> None:
+    workflow = scenario.create_workflow()
+    first = dict(scenario.engine.machines)
+    scenario.engine.machines.clear()
+    run = scenario.runs.start(scenario.tenant, new_id(), workflow.id, INPUTS, ANN)
     assert run.status is RunStatus.RUNNING
-    assert desk.engine.machines == first
+    assert scenario.engine.machines == first
 
 
 @pytest.mark.parametrize(
@@ -171,179 +173,192 @@ def test_a_machine_that_the_engine_forgot_is_registered_again_from_the_runs_vers
         (ExecutionStatus.FORGOTTEN, RunStatus.FAILED, "run.failed"),
     ],
 )
-def test_what_the_engine_ended_without_a_word_is_recorded_once(
-    desk: Desk, engine_says: ExecutionStatus, status: RunStatus, event: str
+def test_an_execution_that_ended_unreported_is_recorded_once(
+    scenario: WorkflowScenario, engine_says: ExecutionStatus, status: RunStatus, event: str
 ) -> None:
-    run = desk.run()
+    run = scenario.start_run()
     assert run.execution_arn is not None
     if engine_says is ExecutionStatus.FORGOTTEN:
-        desk.engine.executions.clear()
+        scenario.engine.executions.clear()
     else:
-        desk.engine.executions[run.execution_arn] = engine_says
-    desk.clock.pass_(GRACE * 2)
-    assert [desk.runs.sweep(desk.tenant), desk.runs.sweep(desk.tenant)] == [1, 0]
-    assert desk.status(run) is status
-    assert desk.told[-1] == event
+        scenario.engine.executions[run.execution_arn] = engine_says
+    scenario.clock.advance(GRACE * 2)
+    assert [scenario.runs.sweep(scenario.tenant), scenario.runs.sweep(scenario.tenant)] == [1, 0]
+    assert scenario.run_status(run) is status
+    assert scenario.event_types[-1] == event
 
 
-def test_a_run_still_under_way_is_left_alone_by_the_sweep(desk: Desk) -> None:
-    run = desk.run()
-    desk.clock.pass_(GRACE * 2)
-    assert desk.runs.sweep(desk.tenant) == 0
-    assert desk.status(run) is RunStatus.RUNNING
+def test_the_sweep_leaves_a_running_run_alone(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    scenario.clock.advance(GRACE * 2)
+    assert scenario.runs.sweep(scenario.tenant) == 0
+    assert scenario.run_status(run) is RunStatus.RUNNING
 
 
-def test_the_first_end_of_a_run_stays(desk: Desk) -> None:
-    run = desk.run()
-    desk.runs.end(desk.tenant, run.id, RunStatus.FAILED, {"name": "invalid", "message": "no", "step": "ask"})
-    desk.runs.end(desk.tenant, run.id, RunStatus.SUCCEEDED)
-    desk.runs.reconcile(desk.tenant, run.id, ExecutionStatus.SUCCEEDED)
-    found = desk.runs.get(desk.tenant, run.id).run
-    assert (found.status, found.error) == (RunStatus.FAILED, {"name": "invalid", "message": "no", "step": "ask"})
-    assert desk.told == ["workflow.created", "run.started", "run.failed"]
+def test_the_first_end_of_a_run_is_kept(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.FAILED, {"name": "invalid", "message": "no", "step": "ask"})
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.SUCCEEDED)
+    scenario.runs.reconcile(scenario.tenant, run.id, ExecutionStatus.SUCCEEDED)
+    stored_run = scenario.runs.get(scenario.tenant, run.id).run
+    assert (stored_run.status, stored_run.error) == (
+        RunStatus.FAILED,
+        {"name": "invalid", "message": "no", "step": "ask"},
+    )
+    assert scenario.event_types == ["workflow.created", "run.started", "run.failed"]
 
 
-def test_a_cancelled_run_is_stopped_at_the_engine_and_cancelling_again_is_harmless(desk: Desk) -> None:
-    run = desk.run()
+def test_a_cancelled_run_is_stopped_at_the_engine_and_may_be_cancelled_again(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
     for _ in range(2):
-        assert desk.runs.cancel(desk.tenant, run.id, ANN).status is RunStatus.CANCELLED
-    assert list(desk.engine.executions.values()) == [ExecutionStatus.ABORTED]
-    assert desk.told[-1] == "run.cancelled"
-    assert desk.told.count("run.cancelled") == 1
+        assert scenario.runs.cancel(scenario.tenant, run.id, ANN).status is RunStatus.CANCELLED
+    assert list(scenario.engine.executions.values()) == [ExecutionStatus.ABORTED]
+    assert scenario.event_types[-1] == "run.cancelled"
+    assert scenario.event_types.count("run.cancelled") == 1
 
 
-def test_a_run_that_has_ended_cannot_be_cancelled(desk: Desk) -> None:
-    run = desk.run()
-    desk.runs.end(desk.tenant, run.id, RunStatus.SUCCEEDED)
+def test_a_run_that_has_ended_cannot_be_cancelled(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.SUCCEEDED)
     with pytest.raises(Conflict):
-        desk.runs.cancel(desk.tenant, run.id, ANN)
+        scenario.runs.cancel(scenario.tenant, run.id, ANN)
 
 
-def test_an_approval_makes_the_run_wait_and_its_decision_lets_it_go_on(desk: Desk) -> None:
-    run = desk.run()
-    approval = desk.ask(run)
-    assert desk.status(run) is RunStatus.WAITING
-    decided = desk.decide(approval)
-    assert desk.status(run) is RunStatus.RUNNING
-    assert (decided.decided_by, decided.decided_role, decided.comment) == ("ann", Role.ADMIN, "fine")
-    assert desk.engine.answers == [
+def test_an_approval_makes_the_run_wait_and_its_decision_resumes_it(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    approval = scenario.request_approval(run)
+    assert scenario.run_status(run) is RunStatus.WAITING
+    decided_approval = scenario.decide(approval)
+    assert scenario.run_status(run) is RunStatus.RUNNING
+    assert (decided_approval.decided_by, decided_approval.decided_role, decided_approval.comment) == (
+        "ann",
+        Role.ADMIN,
+        "fine",
+    )
+    assert scenario.engine.answers == [
         ("token-1", {"decision": "approved", "approval_id": str(approval.id), "comment": "fine"})
     ]
-    (step,) = desk.runs.get(desk.tenant, run.id).steps
+    (step,) = scenario.runs.get(scenario.tenant, run.id).steps
     assert (step.status, step.attempts) == (StepStatus.SUCCEEDED, 1)
-    assert desk.told[-2:] == ["approval.requested", "approval.decided"]
+    assert scenario.event_types[-2:] == ["approval.requested", "approval.decided"]
 
 
-def test_the_same_decision_twice_is_told_once_and_another_conflicts(desk: Desk) -> None:
-    approval = desk.ask(desk.run())
-    desk.decide(approval)
-    desk.decide(approval)
+def test_a_repeated_decision_is_delivered_once_and_another_decision_conflicts(scenario: WorkflowScenario) -> None:
+    approval = scenario.request_approval(scenario.start_run())
+    scenario.decide(approval)
+    scenario.decide(approval)
     with pytest.raises(Conflict):
-        desk.decide(approval, Decision.DENIED)
-    assert len(desk.engine.answers) == 1
-    assert desk.told.count("approval.decided") == 1
+        scenario.decide(approval, Decision.DENIED)
+    assert len(scenario.engine.answers) == 1
+    assert scenario.event_types.count("approval.decided") == 1
 
 
-def test_of_two_people_who_decide_at_once_one_is_heard(desk: Desk) -> None:
-    approval, together = desk.ask(desk.run()), Barrier(2)
+def test_one_of_two_concurrent_decisions_wins(scenario: WorkflowScenario) -> None:
+    approval, barrier = scenario.request_approval(scenario.start_run()), Barrier(2)
 
-    def answer(decision: Decision) -> bool:
-        together.wait()
+    def try_decide(decision: Decision) -> bool:
+        barrier.wait()
         try:
-            desk.decide(approval, decision)
+            scenario.decide(approval, decision)
         except Conflict:
             return False
         return True
 
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(answer, [Decision.APPROVED, Decision.DENIED])) == [False, True]
-    assert len(desk.engine.answers) == 1
+        assert sorted(threads.map(try_decide, [Decision.APPROVED, Decision.DENIED])) == [False, True]
+    assert len(scenario.engine.answers) == 1
 
 
 @pytest.mark.parametrize("failure", [Killed(), Unavailable("The workflow engine did not answer.")])
-def test_a_decision_the_engine_was_not_told_is_told_by_the_sweep(desk: Desk, failure: BaseException) -> None:
-    approval = desk.ask(desk.run())
+def test_the_sweep_delivers_a_decision_that_did_not_reach_the_engine(
+    scenario: WorkflowScenario, failure: BaseException
+) -> None:
+    approval = scenario.request_approval(scenario.start_run())
 
     def fail() -> None:
         raise failure
 
-    desk.engine.on_answer = fail
+    scenario.engine.on_answer = fail
     with pytest.raises(type(failure)):
-        desk.decide(approval)
-    assert desk.approvals.get(desk.tenant, approval.id).status is Decision.APPROVED
-    desk.engine.on_answer = lambda: None
-    desk.clock.pass_(timedelta(seconds=30))
-    assert [desk.approvals.sweep(desk.tenant), desk.approvals.sweep(desk.tenant)] == [1, 0]
-    assert [token for token, _ in desk.engine.answers] == ["token-1"]
+        scenario.decide(approval)
+    assert scenario.approvals.get(scenario.tenant, approval.id).status is Decision.APPROVED
+    scenario.engine.on_answer = lambda: None
+    scenario.clock.advance(timedelta(seconds=30))
+    assert [scenario.approvals.sweep(scenario.tenant), scenario.approvals.sweep(scenario.tenant)] == [1, 0]
+    assert [token for token, _ in scenario.engine.answers] == ["token-1"]
 
 
-def test_a_decision_the_engine_was_not_told_is_told_by_a_repeat(desk: Desk) -> None:
-    approval = desk.ask(desk.run())
-    desk.engine.on_answer = killed
+def test_repeating_a_decision_delivers_it_if_the_engine_missed_it(scenario: WorkflowScenario) -> None:
+    approval = scenario.request_approval(scenario.start_run())
+    scenario.engine.on_answer = raise_killed
     with pytest.raises(Killed):
-        desk.decide(approval)
-    desk.engine.on_answer = lambda: None
-    assert desk.decide(approval).delivered_at is not None
-    assert len(desk.engine.answers) == 1
+        scenario.decide(approval)
+    scenario.engine.on_answer = lambda: None
+    assert scenario.decide(approval).delivered_at is not None
+    assert len(scenario.engine.answers) == 1
 
 
-def test_asked_again_by_a_retry_an_approval_keeps_its_id_and_answers_the_new_token(desk: Desk) -> None:
-    run = desk.run()
-    first, second = desk.ask(run), desk.ask(run, "token-2")
+def test_an_approval_requested_again_keeps_its_id_and_answers_the_new_token(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    first, second = scenario.request_approval(run), scenario.request_approval(run, "token-2")
     assert first.id == second.id
-    desk.decide(first)
-    assert [token for token, _ in desk.engine.answers] == ["token-2"]
-    desk.ask(run, "token-3")
-    assert [token for token, _ in desk.engine.answers] == ["token-2", "token-3"]
-    assert desk.told.count("approval.requested") == 1
+    scenario.decide(first)
+    assert [token for token, _ in scenario.engine.answers] == ["token-2"]
+    scenario.request_approval(run, "token-3")
+    assert [token for token, _ in scenario.engine.answers] == ["token-2", "token-3"]
+    assert scenario.event_types.count("approval.requested") == 1
 
 
-def test_an_approval_nobody_answered_in_time_expires_once_and_cannot_be_answered(desk: Desk) -> None:
-    run = desk.run()
-    approval = desk.ask(run)
-    desk.clock.pass_(timedelta(days=1, seconds=1))
-    with pytest.raises(Conflict, match="run out"):
-        desk.decide(approval)
-    assert [desk.approvals.sweep(desk.tenant), desk.approvals.sweep(desk.tenant)] == [1, 0]
-    assert desk.approvals.get(desk.tenant, approval.id).status is Decision.EXPIRED
+def test_an_unanswered_approval_expires_once_and_cannot_be_answered(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    approval = scenario.request_approval(run)
+    scenario.clock.advance(timedelta(days=1, seconds=1))
+    with pytest.raises(Conflict, match="has expired"):
+        scenario.decide(approval)
+    assert [scenario.approvals.sweep(scenario.tenant), scenario.approvals.sweep(scenario.tenant)] == [1, 0]
+    assert scenario.approvals.get(scenario.tenant, approval.id).status is Decision.EXPIRED
     with pytest.raises(Conflict, match="expired"):
-        desk.decide(approval)
-    assert desk.engine.answers == [], "the engine has its own clock"
-    assert desk.status(run) is RunStatus.RUNNING, "it waits for nobody any more"
-    assert desk.told[-1] == "approval.decided"
+        scenario.decide(approval)
+    assert scenario.engine.answers == [], "the engine has its own timeout"
+    assert scenario.run_status(run) is RunStatus.RUNNING, "the run no longer waits"
+    assert scenario.event_types[-1] == "approval.decided"
 
 
-def test_a_decision_for_a_run_that_has_ended_does_not_open_it_again(desk: Desk) -> None:
-    run = desk.run()
-    approval = desk.ask(run)
-    desk.runs.cancel(desk.tenant, run.id, ANN)
-    with pytest.raises(Conflict, match="expired already"):
-        desk.decide(approval)
-    assert desk.status(run) is RunStatus.CANCELLED
-    assert desk.approvals.page(desk.tenant, Decision.PENDING, None, 10).items == []
+def test_a_decision_does_not_reopen_a_run_that_has_ended(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    approval = scenario.request_approval(run)
+    scenario.runs.cancel(scenario.tenant, run.id, ANN)
+    with pytest.raises(Conflict, match="already expired"):
+        scenario.decide(approval)
+    assert scenario.run_status(run) is RunStatus.CANCELLED
+    assert scenario.approvals.page(scenario.tenant, Decision.PENDING, None, 10).items == []
 
 
-def test_an_approval_of_a_draft_that_is_not_the_tenants_is_refused(desk: Desk) -> None:
-    run = desk.run()
+def test_an_approval_of_another_tenants_draft_is_refused(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
     with pytest.raises(InvalidInput):
-        desk.ask(run, drafts=(ShownDraft(new_id(), "0" * 64),))
-    assert desk.status(run) is RunStatus.RUNNING
+        scenario.request_approval(run, drafts=(ShownDraft(new_id(), "0" * 64),))
+    assert scenario.run_status(run) is RunStatus.RUNNING
 
 
-def test_a_comment_has_a_limit(desk: Desk) -> None:
-    approval = desk.ask(desk.run())
+def test_a_too_long_comment_is_refused(scenario: WorkflowScenario) -> None:
+    approval = scenario.request_approval(scenario.start_run())
     with pytest.raises(InvalidInput):
-        desk.approvals.decide(desk.tenant, approval.id, Decision.APPROVED, "x" * 2001, ANN)
+        scenario.approvals.decide(scenario.tenant, approval.id, Decision.APPROVED, "x" * 2001, ANN)
 
 
-def test_runs_and_approvals_are_paged(desk: Desk) -> None:
-    workflow = desk.workflow()
-    runs = [desk.runs.start(desk.tenant, new_id(), workflow.id, INPUTS, ANN) for _ in range(3)]
-    asked = [desk.ask(run).id for run in runs]
-    desk.approvals.decide(desk.tenant, asked[0], Decision.DENIED, None, ANN)
-    first = desk.runs.page(desk.tenant, workflow.id, None, 2)
-    assert first.next_cursor is not None
-    rest = desk.runs.page(desk.tenant, workflow.id, UUID(first.next_cursor), 2)
-    assert [each.id for each in [*first.items, *rest.items]] == [each.id for each in runs[::-1]]
-    assert [each.id for each in desk.approvals.page(desk.tenant, Decision.PENDING, None, 10).items] == asked[1:]
-    assert [each.id for each in desk.approvals.page(desk.tenant, None, asked[0], 1).items] == asked[1:2]
+def test_runs_and_approvals_are_paged(scenario: WorkflowScenario) -> None:
+    workflow = scenario.create_workflow()
+    runs = [scenario.runs.start(scenario.tenant, new_id(), workflow.id, INPUTS, ANN) for _ in range(3)]
+    approval_ids = [scenario.request_approval(run).id for run in runs]
+    scenario.approvals.decide(scenario.tenant, approval_ids[0], Decision.DENIED, None, ANN)
+    first_page = scenario.runs.page(scenario.tenant, workflow.id, None, 2)
+    assert first_page.next_cursor is not None
+    second_page = scenario.runs.page(scenario.tenant, workflow.id, UUID(first_page.next_cursor), 2)
+    assert [run.id for run in [*first_page.items, *second_page.items]] == [run.id for run in runs[::-1]]
+    assert [
+        approval.id for approval in scenario.approvals.page(scenario.tenant, Decision.PENDING, None, 10).items
+    ] == approval_ids[1:]
+    assert [
+        approval.id for approval in scenario.approvals.page(scenario.tenant, None, approval_ids[0], 1).items
+    ] == approval_ids[1:2]

@@ -1,4 +1,4 @@
-"""Every route with every role, and with every token that should not work."""
+"""Tests for every route with every role, and with every token that must be rejected."""
 
 import base64
 import importlib
@@ -30,7 +30,7 @@ USERS = {
 }
 
 
-# One for all: a client reads every authority of the system when it is made.
+# One client for all tests: creating a client loads every certificate authority of the system.
 HTTP = httpx.Client()
 
 
@@ -39,7 +39,7 @@ def name_of(route: RouteInfo) -> str:
 
 
 def call(platform: Platform, route: RouteInfo, token: str | None) -> httpx.Response:
-    """With ids that nothing has and a body that says nothing: allowed, it is refused for that and not for the token."""
+    """Call a route with unknown ids and an empty body, so an authorized request fails only for those."""
     path = re.sub(r"\{[a-z_]+\}", str(uuid4()), route.path)
     headers = {"authorization": f"Bearer {token}"} if token else {}
     body: dict[str, Any] = {"json": {}} if route.method in ("POST", "PUT") else {}
@@ -58,26 +58,26 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Forger:
-    """Makes tokens like the pool's, with keys that are not the pool's."""
+    """Creates tokens like those of the user pool, signed with another key."""
 
-    real: str
+    valid_token: str
     key: rsa.RSAPrivateKey
 
     def signed(self, **changes: Any) -> str:
-        kid = jwt.get_unverified_header(self.real)["kid"]
-        claims = {name: value for name, value in (claims_of(self.real) | changes).items() if value is not None}
+        kid = jwt.get_unverified_header(self.valid_token)["kid"]
+        claims = {name: value for name, value in (claims_of(self.valid_token) | changes).items() if value is not None}
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": kid})
 
     def unsigned(self) -> str:
-        return jwt.encode(claims_of(self.real), "", algorithm="none")
+        return jwt.encode(claims_of(self.valid_token), "", algorithm="none")
 
     def with_public_key_as_secret(self) -> str:
-        kid = jwt.get_unverified_header(self.real)["kid"]
-        return jwt.encode(claims_of(self.real), "k" * 64, algorithm="HS256", headers={"kid": kid})
+        kid = jwt.get_unverified_header(self.valid_token)["kid"]
+        return jwt.encode(claims_of(self.valid_token), "k" * 64, algorithm="HS256", headers={"kid": kid})
 
     def tampered(self) -> str:
-        header, _, signature = self.real.split(".")
-        claims = claims_of(self.real) | {"role": "admin", "tenant_id": "01930000-0000-7000-8000-00000000000b"}
+        header, _, signature = self.valid_token.split(".")
+        claims = claims_of(self.valid_token) | {"role": "admin", "tenant_id": "01930000-0000-7000-8000-00000000000b"}
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
         return f"{header}.{payload}.{signature}"
 
@@ -103,79 +103,83 @@ def bad_tokens(platform: Platform, forger: Forger) -> Iterator[tuple[str, str | 
 
 def id_token(platform: Platform) -> str:
     user = next(user for user in platform.users if user.username == "admin@acme")
-    answer = platform.aws("cognito-idp").initiate_auth(
+    response = platform.aws("cognito-idp").initiate_auth(
         ClientId=platform.cloud.outputs["UserPoolClientId"],
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": user.username, "PASSWORD": user.password},
     )
-    return str(answer["AuthenticationResult"]["IdToken"])
+    return str(response["AuthenticationResult"]["IdToken"])
 
 
-def test_the_template_serves_exactly_the_routes_of_the_apps(platform: Platform) -> None:
+def test_the_deployed_routes_are_exactly_the_routes_of_the_apps(platform: Platform) -> None:
     api = platform.aws("apigatewayv2")
     deployed = {
-        each["RouteKey"]: each.get("AuthorizationType", "NONE")
+        route["RouteKey"]: route.get("AuthorizationType", "NONE")
         for page in api.get_paginator("get_routes").paginate(ApiId=platform.cloud.outputs["ApiId"])
-        for each in page["Items"]
+        for route in page["Items"]
     }
-    wanted = {f"{route.method} {route.path}": "NONE" if route.permission is None else "JWT" for route in ROUTES}
-    wanted |= {f"GET /{each}": "NONE" for each in ("health", "version")}
-    wanted |= {f"GET /{each}": "JWT" for each in ("status", "metrics")}
-    wanted |= {f"GET /api/v1/{each}": "NONE" for each in ("docs", "docs/{asset}", "openapi.json")}
-    assert deployed == wanted
+    expected_routes = {
+        f"{route.method} {route.path}": "NONE" if route.permission is None else "JWT" for route in ROUTES
+    }
+    expected_routes |= {f"GET /{path}": "NONE" for path in ("health", "version")}
+    expected_routes |= {f"GET /{path}": "JWT" for path in ("status", "metrics")}
+    expected_routes |= {f"GET /api/v1/{path}": "NONE" for path in ("docs", "docs/{asset}", "openapi.json")}
+    assert deployed == expected_routes
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=name_of)
-def test_a_role_gets_where_its_permissions_say_and_nowhere_else(platform: Platform, route: RouteInfo) -> None:
+def test_a_role_can_use_exactly_the_routes_that_its_permissions_allow(platform: Platform, route: RouteInfo) -> None:
     for role, username in USERS.items():
-        answer = call(platform, route, token_of(platform, username))
+        response = call(platform, route, token_of(platform, username))
         if route.permission in GRANTS[role]:
-            assert answer.status_code in (200, 202, 204, 404, 409, 422), (role, answer.text)
+            assert response.status_code in (200, 202, 204, 404, 409, 422), (role, response.text)
         else:
-            assert answer.status_code == 403, (role, answer.text)
-            assert answer.json()["code"] == "forbidden"
-        assert answer.headers["x-request-id"]
+            assert response.status_code == 403, (role, response.text)
+            assert response.json()["code"] == "forbidden"
+        assert response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=name_of)
-def test_no_bad_token_gets_anywhere(platform: Platform, forger: Forger, route: RouteInfo) -> None:
-    for what, token in bad_tokens(platform, forger):
-        answer = call(platform, route, token)
-        assert answer.status_code == 401, (what, answer.text)
+def test_no_bad_token_is_accepted_on_any_route(platform: Platform, forger: Forger, route: RouteInfo) -> None:
+    for description, token in bad_tokens(platform, forger):
+        response = call(platform, route, token)
+        assert response.status_code == 401, (description, response.text)
 
 
-@pytest.mark.parametrize("route", [each for each in ROUTES if each.permission is None], ids=name_of)
-def test_public_routes_ask_for_no_token(platform: Platform, route: RouteInfo) -> None:
-    answer = call(platform, route, None)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.permission is None], ids=name_of)
+def test_public_routes_need_no_token(platform: Platform, route: RouteInfo) -> None:
+    response = call(platform, route, None)
     if "/hooks/" in route.path:
-        # Its signature is asked for, and not a token.
-        assert (answer.status_code, "signature" in answer.json()["detail"]) == (401, True)
+        # The webhook routes require a signature instead of a token.
+        assert (response.status_code, "signature" in response.json()["detail"]) == (401, True)
     else:
-        assert answer.status_code not in (401, 403)
+        assert response.status_code not in (401, 403)
 
 
-def test_health_believes_no_bad_token_either(platform: Platform, forger: Forger) -> None:
-    for what, token in bad_tokens(platform, forger):
+def test_the_health_route_rejects_bad_tokens_too(platform: Platform, forger: Forger) -> None:
+    for description, token in bad_tokens(platform, forger):
         if token is not None:
-            answer = httpx.get(f"{platform.api}/health", headers={"authorization": f"Bearer {token}"})
-            assert answer.status_code == 401, (what, answer.text)
+            response = httpx.get(f"{platform.api}/health", headers={"authorization": f"Bearer {token}"})
+            assert response.status_code == 401, (description, response.text)
     assert "dependencies" not in httpx.get(f"{platform.api}/health").json()
-    shown = platform["readonly@acme"].get("/health")
-    assert shown["dependencies"] == {"postgresql": "up", "qdrant": "up"}
+    health = platform["readonly@acme"].get("/health")
+    assert health["dependencies"] == {"postgresql": "up", "qdrant": "up"}
 
 
-OF_TENANTS = [
-    each
-    for each in PROTECTED
-    # What is the platform's own is for operators, who have no tenant's things (tested by roles above).
-    if "{" in each.path and each.permission not in (Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE)
+TENANT_ROUTES = [
+    route
+    for route in PROTECTED
+    # Platform routes are for operators and show no data of a tenant; the test of roles covers them.
+    if "{" in route.path and route.permission not in (Permission.PLATFORM_READ, Permission.PLATFORM_OPERATE)
 ]
 
 
-@pytest.mark.parametrize("route", OF_TENANTS, ids=name_of)
-def test_another_tenants_things_are_not_there(platform: Platform, things: dict[str, str], route: RouteInfo) -> None:
+@pytest.mark.parametrize("route", TENANT_ROUTES, ids=name_of)
+def test_resources_of_another_tenant_are_not_found(
+    platform: Platform, resources: dict[str, str], route: RouteInfo
+) -> None:
     path = route.path
-    for parameter, value in things.items():
+    for parameter, value in resources.items():
         path = path.replace("{" + parameter + "}", value)
     assert "{" not in path
     if path.endswith("/diff"):
@@ -197,19 +201,19 @@ def test_another_tenants_things_are_not_there(platform: Platform, things: dict[s
     }
     key = f"{route.method} {route.path}"
     body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
-    answer = HTTP.request(
+    response = HTTP.request(
         route.method,
         platform.cloud.api_url + path,
         headers={"authorization": f"Bearer {stranger}"},
         timeout=30,
         **body,
     )
-    assert answer.status_code == 404, answer.text
+    assert response.status_code == 404, response.text
 
 
 @pytest.fixture(scope="module")
-def things(platform: Platform) -> dict[str, str]:
-    """One of each, of the tenant acme."""
+def resources(platform: Platform) -> dict[str, str]:
+    """One resource of each kind, owned by the tenant acme."""
     from tests.e2e import steps
 
     admin = platform["admin@acme"]
@@ -217,10 +221,10 @@ def things(platform: Platform) -> dict[str, str]:
     point = str(uuid4())
     admin.post("/vectors/insert", {"collection": "document_vectors", "points": [{"id": point, "vector": [0.5] * 768}]})
     created = admin.post("/vectors/imports", {"file_name": "x", "size_bytes": 1})
-    letter = {**steps.letter(template["name"], [contact["id"]]), "triggers": [{"webhook": {}}]}
-    run = steps.start(admin, letter)
+    letter = {**steps.mail_workflow(template["name"], [contact["id"]]), "triggers": [{"webhook": {}}]}
+    run = steps.start_run(admin, letter)
     decided = steps.decide(admin, run["id"], "approved")
-    steps.wait_run(admin, run["id"])
+    steps.wait_for_run(admin, run["id"])
     (email,) = steps.emails_of(admin, run["id"])
     channel = admin.post("/notifications/channels", {"name": uuid4().hex, "kind": "log"})
     return {
@@ -240,35 +244,35 @@ def things(platform: Platform) -> dict[str, str]:
     }
 
 
-def test_a_tenant_named_in_the_request_is_refused_where_it_differs(platform: Platform) -> None:
+def test_a_different_tenant_named_in_the_request_is_rejected(platform: Platform) -> None:
     client = platform["admin@acme"].http
-    other = "01930000-0000-7000-8000-00000000000b"
-    assert client.get("/contacts", headers={"x-tenant-id": other}).status_code == 403
-    assert client.get("/contacts", params={"tenant_id": other}).status_code == 403
-    assert client.post("/contacts", json={"email": "a@b.example", "tenant_id": other}).status_code == 422
-    own = next(user.tenant_id for user in platform.users if user.tenant == "acme")
-    assert client.get("/contacts", headers={"x-tenant-id": own}).status_code == 200
+    other_tenant = "01930000-0000-7000-8000-00000000000b"
+    assert client.get("/contacts", headers={"x-tenant-id": other_tenant}).status_code == 403
+    assert client.get("/contacts", params={"tenant_id": other_tenant}).status_code == 403
+    assert client.post("/contacts", json={"email": "a@b.example", "tenant_id": other_tenant}).status_code == 422
+    own_tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
+    assert client.get("/contacts", headers={"x-tenant-id": own_tenant}).status_code == 200
 
 
 def test_a_refresh_token_gives_a_new_access_token(platform: Platform) -> None:
     user = next(user for user in platform.users if user.username == "user@acme")
     first = platform[user.username].post("/auth/token", {"username": user.username, "password": user.password})
     second = platform[user.username].post("/auth/refresh", {"refresh_token": first["refresh_token"]})
-    answer = httpx.get(f"{platform.api}/contacts", headers={"authorization": f"Bearer {second['access_token']}"})
-    assert answer.status_code == 200
+    response = httpx.get(f"{platform.api}/contacts", headers={"authorization": f"Bearer {second['access_token']}"})
+    assert response.status_code == 200
 
 
-def test_wrong_credentials_all_get_the_same_answer(platform: Platform) -> None:
-    answers = [
+def test_all_wrong_credentials_get_the_same_response(platform: Platform) -> None:
+    responses = [
         httpx.post(f"{platform.api}/auth/token", json={"username": name, "password": "wrong"}, timeout=30)
         for name in ("admin@acme", "nobody@acme")
     ]
-    answers.append(httpx.post(f"{platform.api}/auth/refresh", json={"refresh_token": "wrong"}, timeout=30))
-    assert [each.status_code for each in answers] == [401, 401, 401]
-    assert len({each.json()["detail"] for each in answers}) == 1
+    responses.append(httpx.post(f"{platform.api}/auth/refresh", json={"refresh_token": "wrong"}, timeout=30))
+    assert [response.status_code for response in responses] == [401, 401, 401]
+    assert len({response.json()["detail"] for response in responses}) == 1
 
 
-def test_readers_see_addresses_masked(platform: Platform, things: dict[str, str]) -> None:
-    seen = platform["readonly@acme"].get(f"/contacts/{things['contact_id']}")
-    assert things["address"] not in json.dumps(seen)
-    assert seen["email"] == things["address"][0] + "***@p***"
+def test_readers_see_masked_addresses(platform: Platform, resources: dict[str, str]) -> None:
+    contact = platform["readonly@acme"].get(f"/contacts/{resources['contact_id']}")
+    assert resources["address"] not in json.dumps(contact)
+    assert contact["email"] == resources["address"][0] + "***@p***"

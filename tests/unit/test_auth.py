@@ -1,4 +1,4 @@
-"""Who is asking, from claims; and the tenant and role that Cognito's trigger puts there."""
+"""Tests for reading the caller's principal from token claims, and for the operator role's grants."""
 
 import time
 from typing import Any
@@ -14,18 +14,18 @@ TENANT = "01930000-0000-7000-8000-00000000000a"
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    usual = {"sub": "ann", "tenant_id": TENANT, "role": "admin", "token_use": "access", "exp": int(time.time()) + 60}
-    return {name: value for name, value in {**usual, **changes}.items() if value != "absent"}
+    defaults = {"sub": "ann", "tenant_id": TENANT, "role": "admin", "token_use": "access", "exp": int(time.time()) + 60}
+    return {name: value for name, value in {**defaults, **changes}.items() if value != "absent"}
 
 
 @pytest.mark.parametrize("kind", [int, str], ids=["a number", "as text"])
-def test_a_current_access_token_names_subject_tenant_and_role(kind: type[int] | type[str]) -> None:
+def test_a_valid_access_token_yields_subject_tenant_and_role(kind: type[int] | type[str]) -> None:
     exp = kind(int(time.time()) + 60)
     assert principal_from(claims(exp=exp)) == Principal("ann", UUID(TENANT), Role.ADMIN)
 
 
 @pytest.mark.parametrize("name", ["sub", "tenant_id", "role", "exp", "token_use"])
-def test_a_token_without_a_claim_is_refused(name: str) -> None:
+def test_a_token_without_a_required_claim_is_rejected(name: str) -> None:
     with pytest.raises(Unauthenticated):
         principal_from(claims(**{name: "absent"}))
 
@@ -38,11 +38,11 @@ def test_a_token_without_a_claim_is_refused(name: str) -> None:
         {"exp": "1e99"}, {"exp": float("inf")},
     ],
 )  # fmt: skip
-def test_a_claim_that_says_something_else_is_refused(changes: dict[str, Any]) -> None:
+def test_a_token_with_an_invalid_claim_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
         principal_from(claims(**changes))
 
 
 def test_the_operators_role_has_no_access_to_a_tenants_content() -> None:
     content = ("vectors:", "workflows:", "messaging:", "tenant:")
-    assert [each for each in GRANTS[Role.OPERATOR] if each.startswith(content)] == []
+    assert [permission for permission in GRANTS[Role.OPERATOR] if permission.startswith(content)] == []

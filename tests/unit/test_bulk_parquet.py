@@ -1,4 +1,4 @@
-"""Parquet, a row group at a time."""
+"""Tests for reading Parquet files one row group at a time."""
 
 import io
 from array import array
@@ -19,14 +19,14 @@ from email_sender.adapters.point_files.parquet_footer import Footer
 from email_sender.errors import InvalidInput, Unavailable
 from email_sender.vectors.bulk_model import BadRow, Row
 from email_sender.vectors.import_model import Format
-from tests.fakes.bulk import SMALL, Bulk, MemoryUploads, point_file
+from tests.fakes.bulk import SMALL, BulkImportScenario, MemoryUploads, point_file
 
 TYPES = arrow.DataType
 KINDS = ("float32", "float64", "float16", "large", "fixed")
 
 
 def lists(values: Sequence[Sequence[float | None] | None], kind: str = "float32") -> arrow.Array:
-    """A column of lists, of one of KINDS; None is a null row or a null number."""
+    """Build a column of lists of one of KINDS; None stands for a null row or a null number."""
     flat = [number for row in values for number in (row or ([0.0] * 4 if kind == "fixed" else []))]
     numbers = arrow.Array(flat, TYPES.float64() if kind == "float64" else TYPES.float32())
     if kind == "float16":
@@ -59,31 +59,31 @@ def rows(content: bytes) -> list[Row | BadRow]:
     return [row for part in reader.plan(file, SMALL) for row in reader.rows(file, part, SMALL)]
 
 
-def refusal(content: bytes) -> str:
-    with pytest.raises(InvalidInput) as refused:
+def rejection_detail(content: bytes) -> str:
+    with pytest.raises(InvalidInput) as caught:
         rows(content)
-    return refused.value.detail
+    return caught.value.detail
 
 
 @settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 20))
-def test_each_row_is_read_once_whatever_the_row_groups(count: int, group: int) -> None:
+def test_each_row_is_read_once_for_any_row_group_size(count: int, group: int) -> None:
     content = numbered(count, group)
     assert len(Footer.of(point_file(content).vectors).row_groups) == -(-count // group)
-    found = [row for row in rows(content) if isinstance(row, Row)]
-    assert [row.id for row in found] == list(range(count))
-    assert [row.place for row in found] == list(range(count))
-    assert [row.vector for row in found] == [array("f", [number, 1, 2, 3]) for number in range(count)]
+    rows_read = [row for row in rows(content) if isinstance(row, Row)]
+    assert [row.id for row in rows_read] == list(range(count))
+    assert [row.position for row in rows_read] == list(range(count))
+    assert [row.vector for row in rows_read] == [array("f", [number, 1, 2, 3]) for number in range(count)]
 
 
 @pytest.mark.parametrize("compression", ["uncompressed", "snappy", "gzip(6)", "zstd(3)", "lz4_raw", "brotli(3)"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_list_of_floats_is_a_vector(kind: str, compression: str) -> None:
-    found = rows(parquet(2, compression, vector=vectors(5, kind)))
-    assert [row.vector.tolist() for row in found if isinstance(row, Row)] == [[n, 1, 2, 3] for n in range(5)]
+def test_every_kind_of_float_list_is_read_as_a_vector(kind: str, compression: str) -> None:
+    rows_read = rows(parquet(2, compression, vector=vectors(5, kind)))
+    assert [row.vector.tolist() for row in rows_read if isinstance(row, Row)] == [[n, 1, 2, 3] for n in range(5)]
 
 
-def test_other_columns_are_the_payload() -> None:
+def test_other_columns_become_the_payload() -> None:
     when = np.datetime64("2026-11-21T05:00:00")
     content = parquet(
         id=arrow.Array([str(UUID(int=5)), None], TYPES.string()),
@@ -106,37 +106,37 @@ def test_other_columns_are_the_payload() -> None:
     ("content", "words"),
     [
         (b"", "not Parquet"),
-        (b"PAR1", "cut off"),
-        (numbered(3)[:-1], "cut off"),
+        (b"PAR1", "truncated"),
+        (numbered(3)[:-1], "truncated"),
         (numbered(3)[:-4] + b"PARE", "encrypted"),
-        (numbered(3)[:-8] + b"\xff\xff\xff\x7fPAR1", "cut off"),
+        (numbered(3)[:-8] + b"\xff\xff\xff\x7fPAR1", "truncated"),
         (numbered(3)[:-8] + b"\x05\x00\x00\x00PAR1", "footer cannot be read"),
         (parquet(id=arrow.Array([1], TYPES.int64())), "no column named vector"),
-        (parquet(vector=arrow.Array([1.0], TYPES.float32())), "a list of floats is taken"),
+        (parquet(vector=arrow.Array([1.0], TYPES.float32())), "must be a list of floats"),
         (
             parquet(vector=arrow.list_array(arrow.Array([0, 1], TYPES.int32()), arrow.Array([1], TYPES.int64()))),
-            "a list of floats is taken",
+            "must be a list of floats",
         ),
-        (parquet(vector=lists([[1.0] * 5], "fixed")), "holds vectors of 4; this has 5"),
-        (parquet(vector=vectors(1), _id=arrow.Array([1], TYPES.int64())), "reserved name"),
-        (parquet(vector=vectors(1), tenant_id=arrow.Array(["x"], TYPES.string())), "reserved name"),
+        (parquet(vector=lists([[1.0] * 5], "fixed")), "holds vectors of 4 dimensions, but this vector has 5"),
+        (parquet(vector=vectors(1), _id=arrow.Array([1], TYPES.int64())), "is reserved"),
+        (parquet(vector=vectors(1), tenant_id=arrow.Array(["x"], TYPES.string())), "is reserved"),
         (parquet(vector=lists([])), "empty"),
-        (parquet(vector=vectors(1), raw=arrow.Array([b"x"], TYPES.binary())), "column raw is of <Binary>"),
+        (parquet(vector=vectors(1), raw=arrow.Array([b"x"], TYPES.binary())), "column raw has the type <Binary>"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_in_words(content: bytes, words: str) -> None:
-    assert words in refusal(content)
+def test_an_unreadable_file_is_rejected_with_a_reason(content: bytes, words: str) -> None:
+    assert words in rejection_detail(content)
 
 
-def test_a_broken_page_fails_its_row_group_in_words() -> None:
+def test_a_corrupt_page_fails_its_row_group_with_a_reason() -> None:
     content = bytearray(numbered(500, 100))
     content[40:1_000] = b"\xff" * 960
-    assert "cannot be read" in refusal(bytes(content))
+    assert "cannot be read" in rejection_detail(bytes(content))
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_any_footer_is_read_or_refused(noise: bytes) -> None:
+def test_any_footer_is_read_or_rejected(noise: bytes) -> None:
     content = b"PAR1" + noise + len(noise).to_bytes(4, "little") + b"PAR1"
     with suppress(InvalidInput):
         rows(content)
@@ -144,7 +144,7 @@ def test_any_footer_is_read_or_refused(noise: bytes) -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_a_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_or_rejected(data: st.DataObject) -> None:
     content = bytearray(numbered(20, 7))
     at = data.draw(st.integers(4, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
@@ -152,27 +152,27 @@ def test_a_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
         rows(bytes(content))
 
 
-def test_a_bad_row_stops_none_of_the_others() -> None:
+def test_a_bad_row_does_not_stop_the_others() -> None:
     content = parquet(
         id=arrow.Array([0, 1, -2, 3, 4, 5], TYPES.int64()),
         vector=lists([[1.0] * 4, [1.0] * 3, [1.0] * 4, [1.0, float("nan"), 1.0, 1.0], [1.0] * 4, [1.0] * 4]),
         score=arrow.Array([0.0, 0.0, 0.0, 0.0, float("inf"), 1.0], TYPES.float64()),
     )
-    found = rows(content)
-    assert [type(row) for row in found] == [Row, BadRow, BadRow, BadRow, BadRow, Row]
-    reasons = [row.reason for row in found if isinstance(row, BadRow)]
-    for words, reason in zip(["this has 3", "An id", "finite", "NaN or infinite"], reasons, strict=True):
+    rows_read = rows(content)
+    assert [type(row) for row in rows_read] == [Row, BadRow, BadRow, BadRow, BadRow, Row]
+    reasons = [row.reason for row in rows_read if isinstance(row, BadRow)]
+    for words, reason in zip(["this vector has 3", "An id", "finite", "NaN or infinite"], reasons, strict=True):
         assert words in reason
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "large", "fixed"])
 def test_a_null_is_a_bad_row(kind: str) -> None:
-    found = rows(parquet(vector=lists([[1.0] * 4, None, [1.0, None, 1.0, 1.0], [2.0] * 4], kind)))
-    assert [type(row) for row in found] == [Row, BadRow, BadRow, Row]
+    rows_read = rows(parquet(vector=lists([[1.0] * 4, None, [1.0, None, 1.0, 1.0], [2.0] * 4], kind)))
+    assert [type(row) for row in rows_read] == [Row, BadRow, BadRow, Row]
 
 
-def test_a_bucket_that_does_not_answer_is_not_a_broken_file() -> None:
-    class Silent(MemoryUploads):
+def test_an_unresponsive_bucket_is_not_reported_as_a_broken_file() -> None:
+    class UnresponsiveUploads(MemoryUploads):
         def read(self, *_: Any, **__: Any) -> Any:
             raise Unavailable("The bucket did not answer.")
 
@@ -181,9 +181,9 @@ def test_a_bucket_that_does_not_answer_is_not_a_broken_file() -> None:
     (part,) = reader.plan(file, SMALL)
     footer = Footer.of(file.vectors)
     assert footer.row_groups
-    reading = reader.rows(file, part, SMALL)
-    next(reading)
-    file.vectors._uploads = Silent()
+    row_iterator = reader.rows(file, part, SMALL)
+    next(row_iterator)
+    file.vectors._uploads = UnresponsiveUploads()
     with pytest.raises(Unavailable):
         list(reader.rows(file, part, SMALL))
 
@@ -192,7 +192,7 @@ def test_a_row_group_is_read_without_the_others() -> None:
     count = 40_000
     random = np.random.default_rng(7).standard_normal(count * 4, dtype=np.float32)
     column = arrow.fixed_size_list_array(arrow.Array.from_numpy(random), 4)
-    bulk = Bulk(parquet(1_000, "uncompressed", vector=column), Format.PARQUET)
+    bulk = BulkImportScenario(parquet(1_000, "uncompressed", vector=column), Format.PARQUET)
     parts = bulk.plan()
     assert len(parts) == 40
     assert bulk.work(parts[3]).stored == 1_000

@@ -1,4 +1,4 @@
-"""Plans: what is shown, what is applied, and settings from the environment."""
+"""Tests for plans that change collection settings, and for settings read from the environment."""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from email_sender.errors import Conflict, InvalidInput
-from email_sender.vectors.model import collections
+from email_sender.vectors.model import build_collections
 from email_sender.vectors.settings import SettingsService
-from tests.fakes.vectors import PLAIN, WORDS, Vectors
+from tests.fakes.vectors import PLAIN, WORDS, VectorScenario
 from vectors.bootstrap import EngineSettings
 from vectors.settings_schemas import PlanOut
 
@@ -18,76 +18,85 @@ ENVIRONMENT = {"STAGE": "test", "DATABASE_HOST": "h", "EVENT_BUS": "b", "QDRANT_
 
 
 @pytest.fixture
-def on() -> Iterator[Vectors]:
-    made = Vectors()
-    yield made
-    made.channel.close()
+def vectors() -> Iterator[VectorScenario]:
+    scenario = VectorScenario()
+    yield scenario
+    scenario.channel.close()
 
 
-def service(on: Vectors, **changed: Any) -> SettingsService:
-    return SettingsService(on.index, {"plain": replace(PLAIN, **changed), "words": WORDS})
+def service(vectors: VectorScenario, **overrides: Any) -> SettingsService:
+    return SettingsService(vectors.index, {"plain": replace(PLAIN, **overrides), "words": WORDS})
 
 
-def test_nothing_differs_nothing_is_planned(on: Vectors) -> None:
-    plan = service(on).plan()
+def test_a_plan_without_differences_is_empty(vectors: VectorScenario) -> None:
+    plan = service(vectors).plan()
     assert plan.changes == {}
-    assert service(on).apply(plan.id).changes == {}
+    assert service(vectors).apply(plan.id).changes == {}
 
 
-def test_a_plan_is_applied_and_gone(on: Vectors) -> None:
-    changed = service(on, quantized=True, segments=2)
-    plan = changed.plan()
-    assert [(each.setting, each.wanted) for each in plan.changes["plain"]] == [("quantized", True), ("segments", 2)]
-    assert changed.apply(plan.id).changes == {}
-    assert service(on).plan().changes.keys() == {"plain"}
+def test_an_applied_plan_leaves_no_changes(vectors: VectorScenario) -> None:
+    changed_service = service(vectors, quantized=True, segments=2)
+    plan = changed_service.plan()
+    assert [(change.setting, change.wanted) for change in plan.changes["plain"]] == [
+        ("quantized", True),
+        ("segments", 2),
+    ]
+    assert changed_service.apply(plan.id).changes == {}
+    assert service(vectors).plan().changes.keys() == {"plain"}
 
 
-def test_what_needs_a_new_collection_is_left_and_said(on: Vectors) -> None:
-    changed = service(on, shards=4, on_disk=False)
-    left = PlanOut.of(changed.apply(changed.plan().id)).model_dump()
-    assert left["changes"] == [
+def test_a_setting_that_needs_a_new_collection_stays_in_the_plan(vectors: VectorScenario) -> None:
+    changed_service = service(vectors, shards=4, on_disk=False)
+    remaining_plan = PlanOut.of(changed_service.apply(changed_service.plan().id)).model_dump()
+    assert remaining_plan["changes"] == [
         {"collection": "plain", "setting": "shards", "stored": 1, "wanted": 4, "live": False},
     ]
 
 
-def test_only_what_was_shown_is_applied(on: Vectors) -> None:
-    shown = service(on, segments=2).plan()
-    with pytest.raises(Conflict, match="look at the plan again"):
-        service(on, segments=3).apply(shown.id)
-    assert service(on, segments=2).plan().id == shown.id
+def test_only_the_plan_that_was_shown_can_be_applied(vectors: VectorScenario) -> None:
+    shown_plan = service(vectors, segments=2).plan()
+    with pytest.raises(Conflict, match="Get the plan again"):
+        service(vectors, segments=3).apply(shown_plan.id)
+    assert service(vectors, segments=2).plan().id == shown_plan.id
     with pytest.raises(Conflict):
-        service(on).apply("x" * 64)
+        service(vectors).apply("x" * 64)
 
 
-def test_a_plans_name_is_of_its_changes(on: Vectors) -> None:
-    names = {service(on, **each).plan().id for each in ({}, {"segments": 2}, {"segments": 3}, {"on_disk": False})}
-    assert len(names) == 4
+def test_a_plans_id_depends_on_its_changes(vectors: VectorScenario) -> None:
+    plan_ids = {
+        service(vectors, **overrides).plan().id
+        for overrides in ({}, {"segments": 2}, {"segments": 3}, {"on_disk": False})
+    }
+    assert len(plan_ids) == 4
 
 
 @pytest.mark.parametrize("text", ["", "{}"])
-def test_nothing_said_is_as_the_platform_has_it(text: str) -> None:
+def test_without_collection_settings_the_defaults_apply(text: str) -> None:
     assert EngineSettings.from_environment({**ENVIRONMENT, "COLLECTIONS": text}).collections == {}
 
 
-def test_an_environments_settings_are_laid_over() -> None:
-    made = collections({}, {"document_vectors": {"shards": 6, "quantized": False}})
-    assert (made["document_vectors"].shards, made["document_vectors"].quantized) == (6, False)
-    assert made["task_vectors"].shards is None
+def test_collection_settings_in_the_environment_override_the_defaults() -> None:
+    configured_collections = build_collections({}, {"document_vectors": {"shards": 6, "quantized": False}})
+    assert (
+        configured_collections["document_vectors"].shards,
+        configured_collections["document_vectors"].quantized,
+    ) == (6, False)
+    assert configured_collections["task_vectors"].shards is None
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         "[]", "{", {"document_vectors": {"size": 3}}, {"document_vectors": {"shards": 0}},
         {"document_vectors": {"segments": "2.5"}}, {"document_vectors": {"quantized": "yes"}},
     ],
 )  # fmt: skip
-def test_a_wrong_setting_names_the_variable(said: Any) -> None:
-    text = said if isinstance(said, str) else json.dumps(said)
+def test_an_invalid_setting_is_rejected_with_the_variable_name(value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
     with pytest.raises(InvalidInput, match="COLLECTIONS"):
         EngineSettings.from_environment({**ENVIRONMENT, "COLLECTIONS": text})
 
 
-def test_a_collection_that_is_none_of_ours_is_named() -> None:
-    with pytest.raises(InvalidInput, match="COLLECTIONS: there is no collection mine"):
-        collections({}, {"mine": {}})
+def test_an_unknown_collection_is_named_in_the_error() -> None:
+    with pytest.raises(InvalidInput, match="COLLECTIONS names the unknown collection mine"):
+        build_collections({}, {"mine": {}})

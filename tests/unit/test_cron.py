@@ -1,4 +1,4 @@
-"""Cron expressions as EventBridge Scheduler reads them."""
+"""Tests for cron expressions in the syntax of EventBridge Scheduler."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from email_sender.workflows.cron import cron_problems
         "0,30 0 1,15 jan,JUL ? 2199",
     ],
 )
-def test_what_aws_takes_is_taken(cron: str) -> None:
+def test_an_expression_that_aws_accepts_has_no_problems(cron: str) -> None:
     assert cron_problems(cron) == []
 
 
@@ -44,5 +44,5 @@ def test_what_aws_takes_is_taken(cron: str) -> None:
         ("99999999999999999999 9 ? * MON *", "not a minute"),
     ],
 )
-def test_what_it_would_refuse_is_said(cron: str, words: str) -> None:
-    assert any(words in each for each in cron_problems(cron)), cron_problems(cron)
+def test_an_expression_that_aws_rejects_has_a_problem(cron: str, words: str) -> None:
+    assert any(words in problem for problem in cron_problems(cron)), cron_problems(cron)

@@ -1,4 +1,4 @@
-"""Which collection has which embedding model: from the environment to the collections."""
+"""Tests for choosing the embedding model of each collection through the environment."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from email_sender.errors import InvalidInput
-from email_sender.vectors.model import collections
+from email_sender.vectors.model import build_collections
 from vectors.bootstrap import EngineSettings, ModelSettings
 
 ENVIRONMENT = {"STAGE": "test", "DATABASE_HOST": "h", "EVENT_BUS": "b", "QDRANT_HOST": "q"}
@@ -19,21 +19,23 @@ def settings(models: Any) -> EngineSettings:
 
 
 @pytest.mark.parametrize("text", ["", "{}"])
-def test_nothing_said_is_no_models_of_their_own(text: str) -> None:
+def test_without_configured_models_there_are_none(text: str) -> None:
     assert settings(text).embedding_models == {}
 
 
-def test_a_model_is_read() -> None:
-    read = settings({"document_vectors": OPENAI}).embedding_models["document_vectors"]
-    assert isinstance(read, ModelSettings)
-    assert (read.provider, read.size, read.endpoint, read.model) == ("openai", 768, OPENAI["endpoint"], "small")
+def test_the_settings_of_a_model_are_read() -> None:
+    model = settings({"document_vectors": OPENAI}).embedding_models["document_vectors"]
+    assert isinstance(model, ModelSettings)
+    assert (model.provider, model.size, model.endpoint, model.model) == ("openai", 768, OPENAI["endpoint"], "small")
 
 
-def test_a_collection_on_its_way_to_another_model_names_both() -> None:
+def test_a_collection_that_changes_its_model_lists_both() -> None:
     bedrock = {"provider": "bedrock", "size": 512}
-    read = settings({"message_vectors": [bedrock, {"provider": "wordllama"}]}).embedding_models["message_vectors"]
-    assert isinstance(read, list)
-    assert [(each.provider, each.size) for each in read] == [("bedrock", 512), ("wordllama", 0)]
+    listed_models = settings({"message_vectors": [bedrock, {"provider": "wordllama"}]}).embedding_models[
+        "message_vectors"
+    ]
+    assert isinstance(listed_models, list)
+    assert [(model.provider, model.size) for model in listed_models] == [("bedrock", 512), ("wordllama", 0)]
 
 
 @pytest.mark.parametrize(
@@ -47,22 +49,31 @@ def test_a_collection_on_its_way_to_another_model_names_both() -> None:
         {"message_vectors": {"provider": "bedrock", "size": -1}},
     ],
 )  # fmt: skip
-def test_what_is_wrong_names_the_variable(models: Any) -> None:
+def test_an_invalid_model_is_rejected_with_the_variable_name(models: Any) -> None:
     with pytest.raises(InvalidInput, match="EMBEDDING_MODELS"):
         settings(models)
 
 
-def test_a_collection_with_a_model_takes_texts_and_keeps_words() -> None:
-    made = collections({"message_vectors": ("m", 1024), "document_vectors": ("d", 768)})
-    assert (made["message_vectors"].size, made["message_vectors"].lexical) == (1024, True)
-    assert (made["document_vectors"].model, made["document_vectors"].lexical) == ("d", True)
-    assert (made["task_vectors"].model, made["task_vectors"].lexical) == (None, False)
+def test_a_collection_with_a_model_accepts_texts_and_is_lexical() -> None:
+    configured_collections = build_collections({"message_vectors": ("m", 1024), "document_vectors": ("d", 768)})
+    assert (configured_collections["message_vectors"].size, configured_collections["message_vectors"].lexical) == (
+        1024,
+        True,
+    )
+    assert (configured_collections["document_vectors"].model, configured_collections["document_vectors"].lexical) == (
+        "d",
+        True,
+    )
+    assert (configured_collections["task_vectors"].model, configured_collections["task_vectors"].lexical) == (
+        None,
+        False,
+    )
 
 
-def test_a_models_size_is_its_collections() -> None:
-    assert collections({"document_vectors": ("d", 256)})["document_vectors"].size == 256
+def test_a_collection_has_the_size_of_its_model() -> None:
+    assert build_collections({"document_vectors": ("d", 256)})["document_vectors"].size == 256
 
 
-def test_a_model_of_no_collection_is_refused() -> None:
+def test_a_model_for_an_unknown_collection_is_rejected() -> None:
     with pytest.raises(InvalidInput, match="EMBEDDING_MODELS"):
-        collections({"more": ("m", 1)})
+        build_collections({"more": ("m", 1)})

@@ -1,4 +1,4 @@
-"""PutEvents: in tens, within its bytes, and one that it refuses does not take the others along."""
+"""Tests for PutEvents batches: at most ten entries and 256 KB, and a rejected entry fails no other entry."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 POISON = "x" * 300_000
 
 
-class Client:
-    """Refuses a call with more than 256 KB as a whole, and entries of the type `lost` one by one."""
+class FakeEventBridge:
+    """Reject a call over 256 KB as a whole, and each entry of the type `lost` on its own."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -27,76 +27,76 @@ class Client:
         self.calls.append(Entries)
         if self.error is not None:
             raise self.error
-        if sum(len(each["Detail"]) for each in Entries) > 256 * 1024:
-            raise refusal("ValidationException")
-        return {"Entries": [{"ErrorCode": "x"} if each["DetailType"] == "lost" else {} for each in Entries]}
+        if sum(len(event["Detail"]) for event in Entries) > 256 * 1024:
+            raise client_error("ValidationException")
+        return {"Entries": [{"ErrorCode": "x"} if event["DetailType"] == "lost" else {} for event in Entries]}
 
 
-def refusal(code: str) -> ClientError:
+def client_error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "PutEvents")
 
 
-def entry(detail: str = "{}", kind: str = "told") -> BusEntry:
+def entry(detail: str = "{}", kind: str = "created") -> BusEntry:
     return BusEntry("crm", kind, detail)
 
 
-def bus(client: Client) -> EventBridgeBus:
+def bus(client: FakeEventBridge) -> EventBridgeBus:
     return EventBridgeBus(lambda: cast("EventBridgeClient", client), "bus")
 
 
-def test_calls_have_ten_entries_at_most_and_so_many_bytes() -> None:
-    client = Client()
+def test_a_call_has_at_most_ten_entries_and_256_kilobytes() -> None:
+    client = FakeEventBridge()
     assert bus(client).put([entry() for _ in range(23)]) == [True] * 23
-    assert [len(each) for each in client.calls] == [10, 10, 3]
-    assert client.calls[0][0] == {"EventBusName": "bus", "Source": "crm", "DetailType": "told", "Detail": "{}"}
-    client = Client()
+    assert [len(call) for call in client.calls] == [10, 10, 3]
+    assert client.calls[0][0] == {"EventBusName": "bus", "Source": "crm", "DetailType": "created", "Detail": "{}"}
+    client = FakeEventBridge()
     assert bus(client).put([entry("x" * 100_000) for _ in range(5)]) == [True] * 5
-    assert [len(each) for each in client.calls] == [2, 2, 1]
-    # Counted as the bus does: in UTF-8.
-    client = Client()
+    assert [len(call) for call in client.calls] == [2, 2, 1]
+    # EventBridge counts the bytes of UTF-8.
+    client = FakeEventBridge()
     bus(client).put([entry("ü" * 100_000) for _ in range(2)])
-    assert [len(each) for each in client.calls] == [1, 1]
+    assert [len(call) for call in client.calls] == [1, 1]
 
 
-def test_nothing_is_no_call() -> None:
-    client = Client()
+def test_no_entries_make_no_call() -> None:
+    client = FakeEventBridge()
     assert bus(client).put([]) == []
     assert client.calls == []
 
 
-def test_what_was_not_taken_is_said_one_by_one() -> None:
-    assert bus(Client()).put([entry(), entry(kind="lost"), entry()]) == [True, False, True]
+def test_a_rejected_entry_is_reported_individually() -> None:
+    assert bus(FakeEventBridge()).put([entry(), entry(kind="lost"), entry()]) == [True, False, True]
 
 
-def test_one_that_is_never_taken_takes_no_other_along() -> None:
-    client = Client()
-    given = [entry(), entry(POISON), *(entry() for _ in range(11))]
-    assert bus(client).put(given) == [True, False, *[True] * 11]
+def test_an_oversized_entry_does_not_fail_the_others() -> None:
+    client = FakeEventBridge()
+    entries = [entry(), entry(POISON), *(entry() for _ in range(11))]
+    assert bus(client).put(entries) == [True, False, *[True] * 11]
 
 
-def test_one_that_is_refused_among_ten_is_found() -> None:
-    """Whatever it is refused for: the bus counts what we do not, too."""
+def test_an_invalid_entry_among_ten_is_isolated() -> None:
+    """The bus also rejects entries for reasons that we do not check."""
 
-    class Strict(Client):
+    class StrictEventBridge(FakeEventBridge):
         def put_events(self, *, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:
-            if any(each["DetailType"] == "odd" for each in Entries):
-                raise refusal("ValidationException")
+            if any(event["DetailType"] == "odd" for event in Entries):
+                raise client_error("ValidationException")
             return super().put_events(Entries=Entries)
 
-    given = [entry() for _ in range(9)]
-    assert bus(Strict()).put([*given, entry(kind="odd")]) == [*[True] * 9, False]
+    entries = [entry() for _ in range(9)]
+    assert bus(StrictEventBridge()).put([*entries, entry(kind="odd")]) == [*[True] * 9, False]
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        refusal("ThrottlingException"), refusal("InternalException"), refusal("AccessDeniedException"),
-        refusal("ResourceNotFoundException"), EndpointConnectionError(endpoint_url="http://bus"), OSError("away"),
+        client_error("ThrottlingException"), client_error("InternalException"), client_error("AccessDeniedException"),
+        client_error("ResourceNotFoundException"), EndpointConnectionError(endpoint_url="http://bus"), OSError("away"),
     ],
     ids=str,
 )  # fmt: skip
-def test_what_passes_is_unavailable_and_asked_once(error: Exception) -> None:
-    client = Client(error)
+def test_a_failed_call_is_unavailable_and_not_repeated(error: Exception) -> None:
+    client = FakeEventBridge(error)
     with pytest.raises(Unavailable):
         bus(client).put([entry() for _ in range(3)])
     assert len(client.calls) == 1

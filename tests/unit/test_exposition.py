@@ -1,4 +1,4 @@
-"""Prometheus text, read back by Prometheus's own grammar in small."""
+"""Tests for the Prometheus text format, checked with a reduced version of its grammar."""
 
 import re
 
@@ -10,7 +10,7 @@ LINE = re.compile(r'[a-z_]+\{([a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]
 LABELS = (("method", "GET"), ("endpoint", "/api/v1/contacts/{id}"), ("status", "200"))
 
 
-def test_the_series_are_named_also_where_there_is_nothing_yet() -> None:
+def test_every_series_is_declared_even_without_samples() -> None:
     assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, CACHE_LOOKUPS, API_DURATION, HTTP_DURATION}
     assert exposition([]).splitlines() == [
         f"# TYPE {MANAGER_STATUS} gauge",
@@ -21,7 +21,7 @@ def test_the_series_are_named_also_where_there_is_nothing_yet() -> None:
     ]
 
 
-def test_a_duration_is_a_sum_a_count_and_two_quantiles() -> None:
+def test_a_duration_has_a_sum_a_count_and_two_quantiles() -> None:
     samples = [Sample(API_DURATION, LABELS, statistic, 2.5) for statistic in SERIES[API_DURATION]]
     labels = 'method="GET",endpoint="/api/v1/contacts/{id}",status="200"'
     assert exposition(samples).splitlines()[4:8] == [
@@ -32,7 +32,7 @@ def test_a_duration_is_a_sum_a_count_and_two_quantiles() -> None:
     ]  # fmt: skip
 
 
-def test_a_gauge_and_a_counter_are_lines_of_their_own() -> None:
+def test_a_gauge_and_a_counter_have_one_line_each() -> None:
     samples = [
         Sample(MANAGER_STATUS, (("manager_name", "api"),), "Maximum", 1),
         Sample(VECTOR_OPERATIONS, (("operation", "search"), ("status", "ok")), "Sum", 12),
@@ -42,8 +42,8 @@ def test_a_gauge_and_a_counter_are_lines_of_their_own() -> None:
     assert f'{VECTOR_OPERATIONS}{{operation="search",status="ok"}} 12' in lines
 
 
-def test_a_label_cannot_break_its_line() -> None:
+def test_a_label_value_is_escaped() -> None:
     text = exposition([Sample(MANAGER_STATUS, (("manager_name", 'a"\n} 1\\'),), "Maximum", 1)])
-    (line,) = [each for each in text.splitlines() if not each.startswith("#")]
+    (line,) = [sample_line for sample_line in text.splitlines() if not sample_line.startswith("#")]
     assert LINE.fullmatch(line)
     assert text.endswith("\n")

@@ -1,4 +1,4 @@
-"""What every answer of an API area has, through the same handler that Lambda calls."""
+"""Tests for what all API responses have in common, through the handler that Lambda calls."""
 
 import base64
 import itertools
@@ -14,15 +14,15 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender import errors
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.http import MAX_ANSWER_BYTES, MAX_BODY_BYTES, RouteInfo, create_app, lambda_handler, routes_of
-from email_sender.kit.params import Cursor, Limit, id_cursor, version_of
+from email_sender.kit.http import MAX_BODY_BYTES, MAX_RESPONSE_BYTES, RouteInfo, create_app, lambda_handler, routes_of
+from email_sender.kit.params import Cursor, Limit, parse_id_cursor, parse_if_match
 from email_sender.security.permissions import Permission
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
-OTHER = "01930000-0000-7000-8000-00000000000b"
+OTHER_TENANT = "01930000-0000-7000-8000-00000000000b"
 HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",
@@ -41,7 +41,7 @@ FAILURES: dict[str, DomainError] = {
     "limited": errors.RateLimited("Slowly.", 7),
     "unavailable": errors.Unavailable("Later.", 3),
     "stopped": errors.ManagerStopped("Stopped."),
-    "unimplemented": errors.NotImplementedHere("Not here."),
+    "unimplemented": errors.NotSupported("Not here."),
 }
 
 router = APIRouter()
@@ -54,19 +54,24 @@ class Inner(BaseModel):
     size: int
 
 
-class Body(BaseModel):
+class ThingBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=20)]
     inner: list[Inner] = []
 
 
 @router.get("/who")
-async def who(caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
-    return {"tenant": str(caller.tenant_id), "role": caller.role, "cursor": str(id_cursor(cursor)), "limit": limit}
+async def show_caller(caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    return {
+        "tenant": str(caller.tenant_id),
+        "role": caller.role,
+        "cursor": str(parse_id_cursor(cursor)),
+        "limit": limit,
+    }
 
 
 @router.post("/things", status_code=201)
-async def make(body: Body, caller: Writer) -> dict[str, str]:
+async def create_thing(body: ThingBody, caller: Writer) -> dict[str, str]:
     return {"name": body.name}
 
 
@@ -91,13 +96,13 @@ async def form(token: str) -> dict[str, str]:
 
 
 STOPPED: list[str] = []
-GATE = Gate(lambda: STOPPED, itertools.count(step=10).__next__)
+GATE = ManagerGate(lambda: STOPPED, itertools.count(step=10).__next__)
 app = create_app("test", [router], lambda: GATE, form_paths=["/api/v1/forms/"])
 handle = lambda_handler(app)
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     status: int
     headers: dict[str, str]
     body: str
@@ -108,14 +113,14 @@ class Answer:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    usual = {
+    defaults = {
         "sub": "ann",
         "tenant_id": TENANT,
         "role": "user",
         "token_use": "access",
         "exp": str(int(time.time()) + 60),
     }
-    return {name: value for name, value in {**usual, **changes}.items() if value is not None}
+    return {name: value for name, value in {**defaults, **changes}.items() if value is not None}
 
 
 def call(
@@ -126,17 +131,17 @@ def call(
     token: dict[str, Any] | None = None,
     query: str = "",
     **headers: str,
-) -> Answer:
-    """`token` holds claims as the authorizer verified them; None is a request without a token."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+) -> ApiResponse:
+    """Call the handler. `token` holds the claims as the authorizer verified them; None sends no token."""
+    event_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
-        named.setdefault("content-type", "application/json")
+        event_headers.setdefault("content-type", "application/json")
     event = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": f"/api/v1{path}",
         "rawQueryString": query,
-        "headers": {"host": "api.example", **named},
+        "headers": {"host": "api.example", **event_headers},
         "requestContext": {
             "requestId": "request-1",
             "stage": "$default",
@@ -149,13 +154,13 @@ def call(
     context = SimpleNamespace(
         function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="r"
     )  # fmt: skip
-    answer = handle(event, context)
-    return Answer(answer["statusCode"], answer["headers"], answer["body"])
+    response = handle(event, context)
+    return ApiResponse(response["statusCode"], response["headers"], response["body"])
 
 
-def test_the_caller_is_who_the_authorizers_claims_say() -> None:
-    answer = call("GET", "/who", token=claims(), query="limit=3")
-    assert (answer.status, answer.json) == (200, {"tenant": TENANT, "role": "user", "cursor": "None", "limit": 3})
+def test_the_caller_comes_from_the_authorizers_claims() -> None:
+    response = call("GET", "/who", token=claims(), query="limit=3")
+    assert (response.status, response.json) == (200, {"tenant": TENANT, "role": "user", "cursor": "None", "limit": 3})
 
 
 @pytest.mark.parametrize(
@@ -165,17 +170,17 @@ def test_the_caller_is_who_the_authorizers_claims_say() -> None:
         ("GET", "/breaks", 500), ("POST", "/things", 422), ("GET", "/fails/unavailable", 503),
     ],
 )  # fmt: skip
-def test_every_answer_has_the_security_headers_and_the_request_id(method: str, path: str, status: int) -> None:
-    answer = call(method, path, "{}" if method == "POST" else None, token=claims())
-    assert answer.status == status
-    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+def test_every_response_has_the_security_headers_and_the_request_id(method: str, path: str, status: int) -> None:
+    response = call(method, path, "{}" if method == "POST" else None, token=claims())
+    assert response.status == status
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_a_body_that_does_not_say_it_is_json_is_refused_before_it_is_read(content_type: str) -> None:
-    answer = call("POST", "/things", "{", token=claims(), content_type=content_type)
-    assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type")
-    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+def test_a_body_with_another_content_type_is_rejected_before_it_is_read(content_type: str) -> None:
+    response = call("POST", "/things", "{", token=claims(), content_type=content_type)
+    assert (response.status, response.json["code"]) == (415, "unsupported_media_type")
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
 
 
 def test_the_content_type_may_name_a_charset() -> None:
@@ -183,10 +188,10 @@ def test_the_content_type_may_name_a_charset() -> None:
     assert call("POST", "/things", body, token=claims(), content_type="application/json; charset=utf-8").status == 201
 
 
-def test_a_form_is_taken_where_a_standard_has_clients_post_one() -> None:
+def test_a_form_is_accepted_on_a_form_path() -> None:
     form = "List-Unsubscribe=One-Click"
-    answer = call("POST", "/forms/t", form, content_type="application/x-www-form-urlencoded")
-    assert answer.status == 200
+    response = call("POST", "/forms/t", form, content_type="application/x-www-form-urlencoded")
+    assert response.status == 200
 
 
 @pytest.mark.parametrize(
@@ -194,72 +199,70 @@ def test_a_form_is_taken_where_a_standard_has_clients_post_one() -> None:
     ["x" * (MAX_BODY_BYTES + 1), b"x" * (MAX_BODY_BYTES + 3), "€" * (MAX_BODY_BYTES // 3 + 1)],
     ids=["text", "base64", "characters of three bytes"],
 )
-def test_a_body_over_five_megabytes_is_refused_and_the_import_route_named(body: str | bytes) -> None:
-    answer = call("POST", "/things", body, token=claims())
-    assert (answer.status, answer.json["code"]) == (413, "payload_too_large")
-    assert "/api/v1/vectors/imports" in answer.json["detail"]
+def test_a_body_over_five_megabytes_is_rejected_with_a_hint_at_the_import_route(body: str | bytes) -> None:
+    response = call("POST", "/things", body, token=claims())
+    assert (response.status, response.json["code"]) == (413, "payload_too_large")
+    assert "/api/v1/vectors/imports" in response.json["detail"]
 
 
 @pytest.mark.parametrize(
     ("kind", "size", "status"),
     [
-        ("text", MAX_ANSWER_BYTES - 10, 200), ("text", MAX_ANSWER_BYTES + 1, 413),
-        # Of `"",` five bytes come to Lambda's JSON.
-        ("quotes", MAX_ANSWER_BYTES * 3 // 5 - 10, 200), ("quotes", MAX_ANSWER_BYTES * 3 // 5 + 10, 413),
+        ("text", MAX_RESPONSE_BYTES - 10, 200), ("text", MAX_RESPONSE_BYTES + 1, 413),
+        # Each `"",` takes five bytes in Lambda's JSON.
+        ("quotes", MAX_RESPONSE_BYTES * 3 // 5 - 10, 200), ("quotes", MAX_RESPONSE_BYTES * 3 // 5 + 10, 413),
     ],
 )  # fmt: skip
-def test_an_answer_that_lambda_would_not_hand_on_is_a_413_that_says_what_to_do(
-    kind: str, size: int, status: int
-) -> None:
-    answer = call("GET", f"/large/{kind}", query=f"size={size}")
-    assert answer.status == status
-    assert answer.headers.items() >= HEADERS.items()
-    assert len(json.dumps({"body": answer.body, "headers": answer.headers}).encode()) < 6_291_556
+def test_a_response_too_large_for_lambda_is_a_413_with_advice(kind: str, size: int, status: int) -> None:
+    response = call("GET", f"/large/{kind}", query=f"size={size}")
+    assert response.status == status
+    assert response.headers.items() >= HEADERS.items()
+    assert len(json.dumps({"body": response.body, "headers": response.headers}).encode()) < 6_291_556
     if status == 413:
-        assert answer.json["code"] == "payload_too_large"
-        assert "smaller limit" in answer.json["detail"]
-        assert answer.headers["content-length"] == str(len(answer.body))
+        assert response.json["code"] == "payload_too_large"
+        assert "smaller limit" in response.json["detail"]
+        assert response.headers["content-length"] == str(len(response.body))
 
 
 def test_a_body_that_is_not_json_is_a_400() -> None:
-    answer = call("POST", "/things", "{not json", token=claims())
-    assert (answer.status, answer.json["code"]) == (400, "invalid_input")
+    response = call("POST", "/things", "{not json", token=claims())
+    assert (response.status, response.json["code"]) == (400, "invalid_input")
 
 
-def test_bad_input_is_a_problem_document_with_a_pointer_to_each_mistake() -> None:
-    answer = call("POST", "/things", '{"name": 3, "inner": [{"size": 1}, {"size": "x"}], "a/b": 1}', token=claims())
-    assert answer.status == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json
-    found = problem.pop("errors")
+def test_invalid_input_is_a_problem_document_with_a_pointer_to_each_mistake() -> None:
+    response = call("POST", "/things", '{"name": 3, "inner": [{"size": 1}, {"size": "x"}], "a/b": 1}', token=claims())
+    assert response.status == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json
+    field_errors = problem.pop("errors")
     assert problem == {
         "type": "urn:email-sender:invalid_input",
-        "title": "The input is not valid",
+        "title": "The input is invalid",
         "status": 422,
-        "detail": found[0]["message"],
+        "detail": field_errors[0]["message"],
         "instance": "/api/v1/things",
         "code": "invalid_input",
         "request_id": "request-1",
     }
-    assert {each["pointer"] for each in found} == {"/name", "/inner/1/size", "/a~1b"}
-    assert all(each["message"] for each in found)
+    assert {field_error["pointer"] for field_error in field_errors} == {"/name", "/inner/1/size", "/a~1b"}
+    assert all(field_error["message"] for field_error in field_errors)
 
 
 @pytest.mark.parametrize("key", ["tenant_id", "role"])
-def test_a_key_that_is_not_known_is_refused_also_where_it_would_name_a_tenant(key: str) -> None:
-    answer = call("POST", "/things", json.dumps({"name": "x", key: TENANT}), token=claims())
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, f"/{key}")
+def test_an_unknown_key_is_rejected_even_if_it_names_a_tenant(key: str) -> None:
+    response = call("POST", "/things", json.dumps({"name": "x", key: TENANT}), token=claims())
+    assert (response.status, response.json["errors"][0]["pointer"]) == (422, f"/{key}")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x"])
-def test_a_bad_query_is_named(query: str) -> None:
-    answer = call("GET", "/who", token=claims(), query=query)
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "query:limit")
+def test_an_invalid_query_parameter_is_named(query: str) -> None:
+    response = call("GET", "/who", token=claims(), query=query)
+    assert (response.status, response.json["errors"][0]["pointer"]) == (422, "query:limit")
 
 
-def test_a_cursor_of_somebody_elses_making_is_refused() -> None:
-    answer = call("GET", "/who", token=claims(), query="cursor=nope")
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "query:cursor")
+def test_an_invalid_cursor_is_rejected() -> None:
+    response = call("GET", "/who", token=claims(), query="cursor=nope")
+    assert (response.status, response.json["errors"][0]["pointer"]) == (422, "query:cursor")
 
 
 @pytest.mark.parametrize(
@@ -276,13 +279,13 @@ def test_a_cursor_of_somebody_elses_making_is_refused() -> None:
         ("unimplemented", 501, "not_implemented"),
     ],
 )
-def test_each_error_of_the_domain_has_its_status_and_code(kind: str, status: int, code: str) -> None:
-    answer = call("GET", f"/fails/{kind}")
-    assert (answer.status, answer.json["status"], answer.json["code"]) == (status, status, code)
-    assert answer.json["detail"] == FAILURES[kind].detail
+def test_each_domain_error_has_its_status_and_code(kind: str, status: int, code: str) -> None:
+    response = call("GET", f"/fails/{kind}")
+    assert (response.status, response.json["status"], response.json["code"]) == (status, status, code)
+    assert response.json["detail"] == FAILURES[kind].detail
 
 
-def test_an_error_that_passes_by_itself_says_when_to_ask_again() -> None:
+def test_a_transient_error_has_a_retry_after_header() -> None:
     assert call("GET", "/fails/limited").headers["retry-after"] == "7"
     assert call("GET", "/fails/unavailable").headers["retry-after"] == "3"
     assert "retry-after" not in call("GET", "/fails/conflict").headers
@@ -299,28 +302,28 @@ def test_an_error_with_problems_lists_them() -> None:
     ("method", "path", "status", "code"),
     [("GET", "/nothing", 404, "not_found"), ("DELETE", "/things", 405, "method_not_allowed")],
 )
-def test_what_is_not_routed_is_a_problem_document_too(method: str, path: str, status: int, code: str) -> None:
-    answer = call(method, path, token=claims())
-    assert (answer.status, answer.json["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
+def test_an_unknown_route_or_method_is_a_problem_document_too(method: str, path: str, status: int, code: str) -> None:
+    response = call(method, path, token=claims())
+    assert (response.status, response.json["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_an_unexpected_exception_is_a_500_that_says_nothing_of_it() -> None:
-    answer = call("GET", "/breaks")
-    assert (answer.status, answer.json["code"], answer.json["request_id"]) == (500, "internal", "request-1")
-    assert "hunter2" not in answer.body
-    assert "RuntimeError" not in answer.body
+def test_an_unexpected_exception_is_a_500_without_details() -> None:
+    response = call("GET", "/breaks")
+    assert (response.status, response.json["code"], response.json["request_id"]) == (500, "internal", "request-1")
+    assert "hunter2" not in response.body
+    assert "RuntimeError" not in response.body
 
 
-@pytest.mark.parametrize("headers", [{"x_tenant_id": OTHER}, {"x_tenant_id": "x"}, {"x_tenant_id": ""}])
-def test_a_tenant_named_in_a_header_is_refused_where_it_differs(headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", [{"x_tenant_id": OTHER_TENANT}, {"x_tenant_id": "x"}, {"x_tenant_id": ""}])
+def test_a_different_tenant_in_a_header_is_rejected(headers: dict[str, str]) -> None:
     assert call("GET", "/who", token=claims(), **headers).status == 403
 
 
-def test_a_tenant_named_in_the_query_is_refused_where_it_differs_and_never_used() -> None:
-    assert call("GET", "/who", token=claims(), query=f"tenant_id={OTHER}").status == 403
-    same = call("GET", "/who", token=claims(), query=f"tenant_id={TENANT}", x_tenant_id=TENANT)
-    assert (same.status, same.json["tenant"]) == (200, TENANT)
+def test_a_different_tenant_in_the_query_is_rejected_and_never_used() -> None:
+    assert call("GET", "/who", token=claims(), query=f"tenant_id={OTHER_TENANT}").status == 403
+    response = call("GET", "/who", token=claims(), query=f"tenant_id={TENANT}", x_tenant_id=TENANT)
+    assert (response.status, response.json["tenant"]) == (200, TENANT)
 
 
 @pytest.mark.parametrize(
@@ -344,56 +347,56 @@ def test_a_tenant_named_in_the_query_is_refused_where_it_differs_and_never_used(
         "no role", "bad role",
     ],
 )  # fmt: skip
-def test_a_token_that_is_not_a_current_access_token_of_ours_is_a_401(token: dict[str, Any] | None) -> None:
-    answer = call("GET", "/who", token=token)
-    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+def test_an_invalid_access_token_is_a_401(token: dict[str, Any] | None) -> None:
+    response = call("GET", "/who", token=token)
+    assert (response.status, response.json["code"]) == (401, "unauthenticated")
 
 
 def test_a_role_without_the_permission_is_a_403_that_names_it() -> None:
-    answer = call("POST", "/things", '{"name": "x"}', token=claims(role="readonly"))
-    assert (answer.status, answer.json["code"]) == (403, "forbidden")
-    assert "messaging:write" in answer.json["detail"]
+    response = call("POST", "/things", '{"name": "x"}', token=claims(role="readonly"))
+    assert (response.status, response.json["code"]) == (403, "forbidden")
+    assert "messaging:write" in response.json["detail"]
 
 
-def test_a_stopped_managers_routes_answer_503_and_say_when_to_come_back() -> None:
+def test_the_routes_of_a_stopped_manager_return_503_with_retry_after() -> None:
     STOPPED.append("api-gateway")
     try:
-        answer = call("GET", "/who", token=claims())
+        response = call("GET", "/who", token=claims())
     finally:
         STOPPED.clear()
-    assert (answer.status, answer.json["code"]) == (503, "manager_stopped")
-    assert answer.headers["retry-after"] == "5"
+    assert (response.status, response.json["code"]) == (503, "manager_stopped")
+    assert response.headers["retry-after"] == "5"
     assert call("GET", "/who", token=claims()).status == 200
 
 
-def test_every_route_is_listed_with_the_permission_it_asks_for() -> None:
+def test_every_route_is_listed_with_the_permission_it_requires() -> None:
     routes = routes_of(app)
     assert RouteInfo("GET", "/api/v1/who", Permission.MESSAGING_READ) in routes
     assert RouteInfo("POST", "/api/v1/things", Permission.MESSAGING_WRITE) in routes
     assert RouteInfo("GET", "/api/v1/breaks", None) in routes
 
 
-def test_browsers_are_let_in_from_configured_origins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cors_allows_only_configured_origins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://app.example")
     monkeypatch.setattr(__name__ + ".handle", lambda_handler(create_app("test", [router], lambda: GATE)))
-    ours = call("GET", "/who", token=claims(), origin="https://app.example")
-    theirs = call("GET", "/who", token=claims(), origin="https://evil.example")
-    assert ours.headers["access-control-allow-origin"] == "https://app.example"
-    assert "access-control-allow-origin" not in theirs.headers
-    assert {name: ours.headers.get(name) for name in HEADERS} == HEADERS
+    allowed_response = call("GET", "/who", token=claims(), origin="https://app.example")
+    foreign_response = call("GET", "/who", token=claims(), origin="https://evil.example")
+    assert allowed_response.headers["access-control-allow-origin"] == "https://app.example"
+    assert "access-control-allow-origin" not in foreign_response.headers
+    assert {name: allowed_response.headers.get(name) for name in HEADERS} == HEADERS
 
 
 @pytest.mark.parametrize(("header", "version"), [(None, None), ('"3"', 3), ('W/"3"', 3), ("3", 3), (' "12" ', 12)])
-def test_if_match_is_a_version_as_etag_gave_it(header: str | None, version: int | None) -> None:
-    assert version_of(header) == version
+def test_an_if_match_header_is_read_as_a_version(header: str | None, version: int | None) -> None:
+    assert parse_if_match(header) == version
 
 
 @pytest.mark.parametrize("header", ["", "*", '"x"', '"1", "2"'])
-def test_an_if_match_that_is_no_version_is_refused(header: str) -> None:
+def test_an_invalid_if_match_header_is_rejected(header: str) -> None:
     with pytest.raises(errors.InvalidInput):
-        version_of(header)
+        parse_if_match(header)
 
 
-def test_a_cursor_of_ids_is_read_back() -> None:
-    assert id_cursor(None) is None
-    assert id_cursor(TENANT) == UUID(TENANT)
+def test_an_id_cursor_is_parsed() -> None:
+    assert parse_id_cursor(None) is None
+    assert parse_id_cursor(TENANT) == UUID(TENANT)

@@ -1,4 +1,4 @@
-"""Templates are written by strangers: what they can do, and what they cannot."""
+"""Tests for templates by untrusted authors: what they can do, and what the sandbox blocks."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ def render(text: str = "Text", subject: str = "Subject", html: str | None = None
     return JinjaRenderer().render(Template(new_id(), "t", 1, subject, text, html), {**VALUES, **values})
 
 
-def test_a_letter_is_filled_in() -> None:
+def test_a_template_is_filled_in() -> None:
     text = (
         "Dear {{ contact.name }},\n{% for i in items %}{{ loop.index }}. {{ i|upper }}\n{% endfor %}{{ number * 2 }}\n"
     )
@@ -36,7 +36,7 @@ def test_html_is_escaped_and_text_is_not() -> None:
 
 
 @pytest.mark.parametrize("source", ["{{ nobody }}", "{{ contact.nothing }}", "{{ items[7] }}", "{{ contact.a.b }}"])
-def test_what_is_missing_is_an_error_and_never_an_empty_place(source: str) -> None:
+def test_a_missing_value_is_an_error_and_never_an_empty_string(source: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be used"):
         render(source)
 
@@ -83,7 +83,7 @@ def test_an_empty_subject_is_refused(subject: str) -> None:
         "{{ items|pprint }}",
     ],
 )
-def test_the_sandbox_gives_no_way_out_and_changes_nothing(source: str) -> None:
+def test_the_sandbox_blocks_escapes_and_values_stay_unchanged(source: str) -> None:
     values = {"contact": {"name": "Ann"}, "items": ["a"]}
     with pytest.raises(InvalidInput):
         JinjaRenderer().render(Template(new_id(), "t", 1, "s", source), values)
@@ -114,7 +114,7 @@ def test_the_sandbox_gives_no_way_out_and_changes_nothing(source: str) -> None:
         "{{ long }}" * 60,
     ],
 )
-def test_a_small_template_does_not_make_a_large_thing(source: str) -> None:
+def test_a_small_template_cannot_produce_huge_output(source: str) -> None:
     started = time.perf_counter()
     with pytest.raises(InvalidInput):
         render(source)
@@ -131,14 +131,14 @@ def test_a_small_template_does_not_make_a_large_thing(source: str) -> None:
     ],
     ids=["loops that yield nothing", "loops that yield empty text", "recursion", "a tree of calls"],
 )
-def test_a_template_that_does_not_end_is_stopped_after_about_a_second(source: str) -> None:
+def test_an_endless_template_is_stopped_after_about_a_second(source: str) -> None:
     started = time.perf_counter()
     with pytest.raises(InvalidInput):
         render(source, l=["x"] * 1000)
     assert time.perf_counter() - started < 8
 
 
-def test_the_next_letter_is_rendered_as_if_nothing_had_been() -> None:
+def test_rendering_works_after_a_template_was_stopped() -> None:
     with pytest.raises(InvalidInput):
         render("{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}")
     time.sleep(1.1)
@@ -146,7 +146,7 @@ def test_the_next_letter_is_rendered_as_if_nothing_had_been() -> None:
 
 
 @pytest.mark.parametrize("source", ["{{", "{% for %}", "{% if x %}", "{{ a b }}", "{% unknown %}", "{{ a|unknown }}"])
-def test_a_template_that_cannot_be_read_is_refused_with_its_line(source: str) -> None:
+def test_a_syntax_error_is_reported_with_its_line(source: str) -> None:
     with pytest.raises(InvalidInput, match="line 2"):
         render("one\n" + source)
 
@@ -156,8 +156,8 @@ def test_a_template_that_cannot_be_read_is_refused_with_its_line(source: str) ->
     ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{% if 1 %}" * 2000 + "{% endif %}" * 2000],
     ids=["parentheses", "blocks"],
 )
-def test_a_deeply_nested_template_is_refused_whatever_limit_python_has(source: str) -> None:
-    earlier = sys.getrecursionlimit()
+def test_a_deeply_nested_template_is_refused_at_any_recursion_limit(source: str) -> None:
+    original_limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10_000)
     try:
         with pytest.raises(InvalidInput):
@@ -166,14 +166,14 @@ def test_a_deeply_nested_template_is_refused_whatever_limit_python_has(source: s
             render(source)
         assert sys.getrecursionlimit() == 10_000
     finally:
-        sys.setrecursionlimit(earlier)
+        sys.setrecursionlimit(original_limit)
 
 
-def test_a_template_nested_as_people_nest_is_not() -> None:
+def test_an_ordinarily_nested_template_is_accepted() -> None:
     assert render("{% if true %}" * 30 + "x" + "{% endif %}" * 30).text == "x"
 
 
-def test_the_names_a_template_reads_are_those_it_does_not_set_itself() -> None:
+def test_used_names_exclude_names_that_the_template_sets_itself() -> None:
     source = "{{ a.b }}{% set c = d %}{{ c }}{% for e in f %}{{ e }}{{ loop.index }}{% endfor %}{{ g|default('x') }}"
     assert JinjaRenderer().used_names(source) == {"a", "d", "f", "g"}
 

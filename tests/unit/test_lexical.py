@@ -1,15 +1,15 @@
-"""Words as sparse vectors."""
+"""Tests for words as sparse vectors."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_sender.vectors.lexical import query_terms, terms_of
+from email_sender.vectors.lexical import document_terms, query_terms
 
 
-def shared(query: str, text: str) -> float:
-    weights = dict(zip(terms_of(text).indices, terms_of(text).values, strict=True))
-    return sum(weights.get(each, 0.0) for each in query_terms(query).indices)
+def word_overlap(query: str, text: str) -> float:
+    weights = dict(zip(document_terms(text).indices, document_terms(text).values, strict=True))
+    return sum(weights.get(index, 0.0) for index in query_terms(query).indices)
 
 
 @pytest.mark.parametrize(
@@ -24,32 +24,32 @@ def shared(query: str, text: str) -> float:
         ("ann@example.org", "write to ann@example.org."),
     ],
 )
-def test_words_are_found_in_any_case_and_form(query: str, text: str) -> None:
-    assert shared(query, text) > 0
+def test_words_match_in_any_case_and_form(query: str, text: str) -> None:
+    assert word_overlap(query, text) > 0
 
 
 @pytest.mark.parametrize(("query", "text"), [("rpm", "rpms"), ("a", "b"), ("", "x"), ("...", "---"), ("x", "")])
-def test_other_words_are_not(query: str, text: str) -> None:
-    assert shared(query, text) == 0
+def test_different_words_do_not_match(query: str, text: str) -> None:
+    assert word_overlap(query, text) == 0
 
 
-def test_a_word_said_more_often_weighs_more_but_less_each_time() -> None:
-    once, twice, thrice = (shared("a", "a " * times + "b " * (10 - times)) for times in (1, 2, 3))
+def test_a_repeated_word_weighs_more_with_diminishing_effect() -> None:
+    once, twice, thrice = (word_overlap("a", "a " * times + "b " * (10 - times)) for times in (1, 2, 3))
     assert once < twice < thrice
     assert twice - once > thrice - twice
 
 
-def test_the_same_word_in_a_longer_text_weighs_less() -> None:
-    assert shared("a", "a") > shared("a", "a " + "b " * 100)
+def test_a_word_weighs_less_in_a_longer_text() -> None:
+    assert word_overlap("a", "a") > word_overlap("a", "a " + "b " * 100)
 
 
 @given(st.text(max_size=500))
-def test_any_text_gives_each_hash_once_and_positive_finite_weights(text: str) -> None:
-    terms = terms_of(text)
+def test_any_text_has_unique_indices_and_positive_finite_weights(text: str) -> None:
+    terms = document_terms(text)
     assert len(set(terms.indices)) == len(terms.indices) == len(terms.values)
-    assert all(0 <= each < 2**32 for each in terms.indices)
-    assert all(0 < each < 3 for each in terms.values)
+    assert all(0 <= index < 2**32 for index in terms.indices)
+    assert all(0 < weight < 3 for weight in terms.values)
 
 
-def test_a_huge_text_has_bounded_terms() -> None:
-    assert len(terms_of(" ".join(map(str, range(100_000)))).indices) <= 4_000
+def test_a_huge_text_has_a_limited_number_of_terms() -> None:
+    assert len(document_terms(" ".join(map(str, range(100_000)))).indices) <= 4_000

@@ -1,4 +1,4 @@
-"""What a sandbox sees of the settings: never a bad one."""
+"""Tests for the settings cached by an execution environment: it never uses an invalid version."""
 
 import json
 import logging
@@ -7,35 +7,35 @@ from typing import Any
 
 import pytest
 
-from email_sender.coordination.configuring import Stored
-from email_sender.kit.live_settings import KEPT_SECONDS, SettingsReader
+from email_sender.coordination.configuring import StoredVersion
+from email_sender.kit.live_settings import MAX_AGE_SECONDS, SettingsReader
 from email_sender.kit.settings import PlatformSettings
 from email_sender.kit.telemetry import logger
 from tests.fakes.settings import AT, MemorySettings
 
 
-class Sandbox:
+class SettingsReaderScenario:
     def __init__(self) -> None:
-        self.now, self.store, self.asked = 0.0, MemorySettings(), 0
-        self.taken: list[PlatformSettings] = []
-        self.read = SettingsReader(self._latest, self.taken.append, lambda: self.now)
+        self.now, self.store, self.store_reads = 0.0, MemorySettings(), 0
+        self.applied_settings: list[PlatformSettings] = []
+        self.read = SettingsReader(self._latest, self.applied_settings.append, lambda: self.now)
 
-    def _latest(self) -> Stored | None:
-        self.asked += 1
+    def _latest(self) -> StoredVersion | None:
+        self.store_reads += 1
         return self.store.latest()
 
-    def later(self) -> int:
-        self.now += KEPT_SECONDS
+    def read_after_expiry(self) -> int:
+        self.now += MAX_AGE_SECONDS
         return self.read().notifications.max_an_hour
 
 
 @pytest.fixture
-def sandbox() -> Sandbox:
-    return Sandbox()
+def scenario() -> SettingsReaderScenario:
+    return SettingsReaderScenario()
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def logged_errors(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "email_sender.kit.live_settings.logger.error",
@@ -44,31 +44,31 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return lines
 
 
-def stored(limit: Any) -> str:
+def settings_json(limit: Any) -> str:
     return json.dumps({"notifications": {"max_an_hour": limit}})
 
 
-def test_where_nothing_is_stored_the_defaults_hold_and_nobody_is_told(
-    sandbox: Sandbox, said: list[dict[str, Any]]
+def test_without_stored_settings_the_defaults_apply_and_nothing_is_logged(
+    scenario: SettingsReaderScenario, logged_errors: list[dict[str, Any]]
 ) -> None:
-    assert sandbox.read() == PlatformSettings()
-    assert (said, sandbox.taken) == ([], [])
+    assert scenario.read() == PlatformSettings()
+    assert (logged_errors, scenario.applied_settings) == ([], [])
 
 
-def test_it_is_read_again_after_its_seconds_and_not_before(sandbox: Sandbox) -> None:
-    sandbox.store.write(stored(7))
-    assert sandbox.read().notifications.max_an_hour == 7
-    sandbox.store.write(stored(8))
-    sandbox.now += KEPT_SECONDS - 0.1
-    assert sandbox.read().notifications.max_an_hour == 7
-    assert sandbox.asked == 1
-    assert sandbox.later() == 8
-    assert [each.notifications.max_an_hour for each in sandbox.taken] == [7, 8]
+def test_settings_are_read_again_only_after_the_cache_expires(scenario: SettingsReaderScenario) -> None:
+    scenario.store.write(settings_json(7))
+    assert scenario.read().notifications.max_an_hour == 7
+    scenario.store.write(settings_json(8))
+    scenario.now += MAX_AGE_SECONDS - 0.1
+    assert scenario.read().notifications.max_an_hour == 7
+    assert scenario.store_reads == 1
+    assert scenario.read_after_expiry() == 8
+    assert [settings.notifications.max_an_hour for settings in scenario.applied_settings] == [7, 8]
 
 
-BAD: list[Callable[[MemorySettings], object]] = [
-    lambda store: store.write(stored("8")),
-    lambda store: store.write(stored(10**9)),
+STORE_FAILURES: list[Callable[[MemorySettings], object]] = [
+    lambda store: store.write(settings_json("8")),
+    lambda store: store.write(settings_json(10**9)),
     lambda store: store.write('{"notifications": {"max_an_hour": NaN}}'),
     lambda store: store.write('{"notifications": {"max_an_hour": 8, "max_an_hour": 9}}'),
     lambda store: store.write('{"password": "hunter2"}'),
@@ -81,49 +81,55 @@ BAD: list[Callable[[MemorySettings], object]] = [
 ]
 
 
-@pytest.mark.parametrize("spoil", BAD)
-def test_a_bad_one_never_arrives_and_the_last_good_one_stays(
-    sandbox: Sandbox, said: list[dict[str, Any]], spoil: Callable[[MemorySettings], object]
+@pytest.mark.parametrize("break_store", STORE_FAILURES)
+def test_an_invalid_version_is_never_used_and_the_last_valid_one_stays(
+    scenario: SettingsReaderScenario,
+    logged_errors: list[dict[str, Any]],
+    break_store: Callable[[MemorySettings], object],
 ) -> None:
-    sandbox.store.write(stored(7))
-    assert sandbox.read().notifications.max_an_hour == 7
-    spoil(sandbox.store)
-    assert [sandbox.later() for _ in range(3)] == [7, 7, 7]
-    assert len(said) == 1, "once, and not every fifteen seconds"
-    assert said[0]["used"] == 1
-    assert "hunter2" not in str(said)
-    sandbox.store.down = False
-    sandbox.store.versions = sandbox.store.versions or [Stored(1, "", AT)]
-    sandbox.store.write(stored(9))
-    assert sandbox.later() == 9
-    assert len(said) == 1
+    scenario.store.write(settings_json(7))
+    assert scenario.read().notifications.max_an_hour == 7
+    break_store(scenario.store)
+    assert [scenario.read_after_expiry() for _ in range(3)] == [7, 7, 7]
+    assert len(logged_errors) == 1, "logged once, not every fifteen seconds"
+    assert logged_errors[0]["used"] == 1
+    assert "hunter2" not in str(logged_errors)
+    scenario.store.down = False
+    scenario.store.versions = scenario.store.versions or [StoredVersion(1, "", AT)]
+    scenario.store.write(settings_json(9))
+    assert scenario.read_after_expiry() == 9
+    assert len(logged_errors) == 1
 
 
-@pytest.mark.parametrize("spoil", BAD)
-def test_where_no_good_one_was_seen_the_defaults_hold(
-    sandbox: Sandbox, said: list[dict[str, Any]], spoil: Callable[[MemorySettings], object]
+@pytest.mark.parametrize("break_store", STORE_FAILURES)
+def test_without_any_valid_version_the_defaults_apply(
+    scenario: SettingsReaderScenario,
+    logged_errors: list[dict[str, Any]],
+    break_store: Callable[[MemorySettings], object],
 ) -> None:
-    spoil(sandbox.store)
-    assert sandbox.read() == PlatformSettings()
-    assert [each["used"] for each in said] == (["the built-in defaults"] if said else [])
+    break_store(scenario.store)
+    assert scenario.read() == PlatformSettings()
+    assert [entry["used"] for entry in logged_errors] == (["the built-in defaults"] if logged_errors else [])
 
 
-def test_two_different_mistakes_are_two_lines(sandbox: Sandbox, said: list[dict[str, Any]]) -> None:
-    sandbox.store.write("no json")
-    sandbox.read()
-    sandbox.store.write(stored(0))
-    sandbox.later()
-    assert [each["version"] for each in said] == [1, 2]
+def test_two_different_failures_are_logged_separately(
+    scenario: SettingsReaderScenario, logged_errors: list[dict[str, Any]]
+) -> None:
+    scenario.store.write("no json")
+    scenario.read()
+    scenario.store.write(settings_json(0))
+    scenario.read_after_expiry()
+    assert [entry["version"] for entry in logged_errors] == [1, 2]
 
 
-def test_what_does_not_answer_is_not_asked_by_every_invocation(sandbox: Sandbox) -> None:
-    sandbox.store.down = True
+def test_an_unavailable_store_is_not_read_on_every_call(scenario: SettingsReaderScenario) -> None:
+    scenario.store.down = True
     for _ in range(100):
-        sandbox.read()
-    assert sandbox.asked == 1
+        scenario.read()
+    assert scenario.store_reads == 1
 
 
-def test_the_level_of_logs_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_level_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     from email_sender.kit import live_settings
 
     store = MemorySettings()

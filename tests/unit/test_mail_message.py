@@ -1,3 +1,5 @@
+"""Tests for parsing mail messages and addresses."""
+
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -33,33 +35,33 @@ def read(raw: bytes) -> ParsedMessage:
     return parse(raw, CLEAN)
 
 
-def encodable(parsed: ParsedMessage) -> None:
+def assert_encodable(parsed: ParsedMessage) -> None:
     for field in fields(parsed):
         text = repr(getattr(parsed, field.name)) if field.name in ("sender", "recipients") else ""
         value = getattr(parsed, field.name)
         values = value if isinstance(value, tuple) else (value,)
-        for each in [*[item for item in values if isinstance(item, str)], text]:
-            each.encode("utf-8")
-            assert "\x00" not in each
+        for string in [*[item for item in values if isinstance(item, str)], text]:
+            string.encode("utf-8")
+            assert "\x00" not in string
 
 
-# The first example pays for the imports.
+# No deadline: the first example also imports the libraries.
 @settings(deadline=None)
 @given(st.one_of(st.binary(max_size=500), FRAGMENTS, st.binary(max_size=200).map(lambda raw: message(raw, raw))))
 @example(b"From: a@b\nContent-Type: text/plain; charset*" + b"9" * 5000 + b"=y\n\nx")
-def test_any_bytes_are_a_message_or_a_sentence(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected_with_a_reason(raw: bytes) -> None:
     try:
         parsed = read(raw)
     except InvalidInput as error:
-        # What reached the safety net of parse() is a bug to look at.
-        if error.detail not in ("The message is empty", "The message has no headers"):
+        # A message that only the catch-all of parse() rejects is a bug.
+        if error.detail not in ("The message is empty.", "The message has no headers."):
             raise
         return
-    encodable(parsed)
+    assert_encodable(parsed)
     assert read(raw) == parsed
 
 
-def test_a_good_message() -> None:
+def test_a_well_formed_message_is_parsed() -> None:
     raw = message(
         b"Fine, thanks.\n\nOn Wed, 21 Aug 2002, Bo wrote:\n> How are you?\n\n-- \nAda\n",
         b"In-Reply-To: <zero@sender.example>",
@@ -87,7 +89,7 @@ def test_a_good_message() -> None:
     )
 
 
-def only(data: bytes) -> ParsedMessage:
+def parse_single_message(data: bytes) -> ParsedMessage:
     return read(split(data)[0])
 
 
@@ -101,7 +103,7 @@ def nested(depth: int) -> bytes:
 HTML = b"Content-Type: text/html; charset=utf-8"
 MIXED = b"Content-Type: multipart/mixed; boundary=e"
 ALTERNATIVE = b"Content-Type: multipart/alternative; boundary=e"
-UGLY: dict[str, tuple[bytes, Callable[[ParsedMessage], bool]]] = {
+UNUSUAL_MESSAGES: dict[str, tuple[bytes, Callable[[ParsedMessage], bool]]] = {
     "truncated MIME": (
         split(mailboxes.truncated_mime())[0],
         lambda m: m.text == "The text is whole." and m.attachments == 1 and "truncated" in m.problems[0],
@@ -212,22 +214,22 @@ UGLY: dict[str, tuple[bytes, Callable[[ParsedMessage], bool]]] = {
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("name", UGLY)
-def test_ugly_messages(name: str) -> None:
-    raw, expected = UGLY[name]
+@pytest.mark.parametrize("name", UNUSUAL_MESSAGES)
+def test_an_unusual_message_is_parsed(name: str) -> None:
+    raw, is_as_expected = UNUSUAL_MESSAGES[name]
     parsed = read(raw)
-    encodable(parsed)
-    assert expected(parsed), parsed
+    assert_encodable(parsed)
+    assert is_as_expected(parsed), parsed
 
 
 @pytest.mark.timeout(20)
 def test_a_large_attachment_is_counted_and_not_decoded() -> None:
-    parsed = only(mailboxes.large_attachment())
+    parsed = parse_single_message(mailboxes.large_attachment())
     assert (parsed.text, parsed.attachments, parsed.problems) == ("See attached.", 1, ())
 
 
 @pytest.mark.parametrize("raw", [split(mailboxes.no_headers())[0], b"words alone", b"\x00\xff", b"Note: x\n\ny"])
-def test_what_has_no_headers_is_no_message(raw: bytes) -> None:
+def test_bytes_without_headers_are_rejected(raw: bytes) -> None:
     with pytest.raises(InvalidInput, match="The message has no headers"):
         read(raw)
 
@@ -247,7 +249,7 @@ def test_what_has_no_headers_is_no_message(raw: bytes) -> None:
         (b"Content-Type: multipart/report; boundary=e", True),
     ],
 )
-def test_what_no_person_wrote(headers: bytes, automatic: bool) -> None:
+def test_automatic_messages_are_recognised_by_their_headers(headers: bytes, automatic: bool) -> None:
     assert read(message(b"x\n", headers)).is_automatic is automatic
 
 
@@ -255,12 +257,12 @@ def test_what_no_person_wrote(headers: bytes, automatic: bool) -> None:
     ("local", "automatic"),
     [("MAILER-DAEMON", True), ("no-reply", True), ("talk-bounces", True), ("donotreply+1", True), ("nora", False)],
 )
-def test_bots_by_their_address(local: str, automatic: bool) -> None:
+def test_automatic_senders_are_recognised_by_their_address(local: str, automatic: bool) -> None:
     assert read(f"From: {local}@b.example\n\nx".encode()).is_automatic is automatic
 
 
 @pytest.mark.parametrize(
-    ("written", "normal"),
+    ("address", "normal_form"),
     [
         (" Ada@Sender.Example ", "ada@sender.example"),
         ("ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
@@ -272,21 +274,21 @@ def test_bots_by_their_address(local: str, automatic: bool) -> None:
         ("ada@[66.149.49.6]", "ada@[66.149.49.6]"),
     ],
 )
-def test_addresses_have_one_form(written: str, normal: str) -> None:
-    assert normalise_address(written) == normal
+def test_an_address_is_normalised(address: str, normal_form: str) -> None:
+    assert normalise_address(address) == normal_form
 
 
 @pytest.mark.parametrize(
-    "written",
+    "address",
     ["", "@", "ada", "ada@", "@b.example", "a b@c.example", "a@b..c", "a@b c", "a\x00@b", "a@\ud800", "a" * 400],
 )
-def test_what_is_no_address(written: str) -> None:
+def test_an_invalid_address_is_rejected(address: str) -> None:
     with pytest.raises(InvalidInput):
-        normalise_address(written)
+        normalise_address(address)
 
 
 @given(st.one_of(st.text(max_size=30), st.tuples(st.text(max_size=20), st.text(max_size=20)).map("@".join)))
-def test_the_one_form_is_its_own(text: str) -> None:
+def test_normalising_an_address_twice_changes_nothing(text: str) -> None:
     try:
         normal = normalise_address(text)
     except InvalidInput:

@@ -1,3 +1,5 @@
+"""Tests for the text of mails: the new text without quotes, and HTML as text."""
+
 import subprocess
 import sys
 import time
@@ -54,9 +56,9 @@ MARKUP = {
 
 
 @pytest.mark.parametrize("name", NEW_TEXT)
-def test_new_text(name: str) -> None:
-    text, expected = NEW_TEXT[name]
-    assert CLEAN.new_text(text) == expected
+def test_new_text_excludes_quotes_and_signatures(name: str) -> None:
+    text, expected_text = NEW_TEXT[name]
+    assert CLEAN.new_text(text) == expected_text
 
 
 @pytest.mark.parametrize(
@@ -73,25 +75,25 @@ def test_new_text(name: str) -> None:
         ("", ""),
     ],
 )
-def test_html(html: str, text: str) -> None:
+def test_html_is_converted_to_text(html: str, text: str) -> None:
     assert CLEAN.from_html(html) == text
 
 
 @pytest.mark.parametrize("name", NOISE)
-def test_noise_is_read_in_a_moment(name: str) -> None:
+def test_noise_is_cleaned_quickly(name: str) -> None:
     started = time.process_time()
     CLEAN.new_text(NOISE[name])
     assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_markup_is_read_in_a_moment(name: str) -> None:
+def test_markup_is_converted_quickly(name: str) -> None:
     started = time.process_time()
     CLEAN.from_html(MARKUP[name])
     assert time.process_time() - started < 8
 
 
-# The first example pays for the imports.
+# No deadline: the first example also imports the libraries.
 @settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_cleaned(text: str) -> None:
@@ -99,19 +101,19 @@ def test_any_text_is_cleaned(text: str) -> None:
     CLEAN.from_html(text)
 
 
-def test_libraries_wait_until_mail_is_read() -> None:
+def test_libraries_are_imported_only_when_mail_is_read() -> None:
     code = "import sys, email_sender.adapters.mail_text; sys.exit(bool({'bs4', 'mailparser_reply'} & set(sys.modules)))"
     path = str(Path(__file__).parents[2] / "layers/common/python")
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, check=False).returncode == 0
 
 
-def test_the_sample_is_read_whole() -> None:
+def test_the_sample_mailbox_is_read_completely() -> None:
     data = SAMPLE.read_bytes()
     chunks = list(scan([data], target_bytes=100_000))
     messages = [parse(raw, CLEAN) for chunk in chunks for raw in split(data[chunk.offset :][: chunk.length])]
     assert len({message.message_id for message in messages}) == len(messages) == sum(c.messages for c in chunks)
     assert all(message.text and message.sender and message.sent_at for message in messages)
-    # Nothing of it can reach a person: every host is under .example, or a literal or bare name as it was.
+    # No address can reach a person: each host is under .example, an address literal or a bare name.
     assert all(message.sender and message.sender.email.endswith(".example") for message in messages)
     assert not any(message.is_automatic for message in messages)
     quoted = sum(line.startswith(">") for message in messages for line in message.text.split("\n"))

@@ -1,3 +1,5 @@
+"""Tests for splitting mbox files into messages and chunks."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +31,7 @@ def read(data: bytes, chunks: list[Chunk]) -> list[bytes]:
 
 
 @given(st.lists(BODIES, min_size=1, max_size=8), st.lists(st.integers(0, 90), max_size=30), st.integers(1, 600))
-def test_messages_come_back_however_the_stream_is_cut(messages: list[bytes], sizes: list[int], target: int) -> None:
+def test_messages_are_restored_wherever_the_stream_is_cut(messages: list[bytes], sizes: list[int], target: int) -> None:
     data = mailboxes.mbox(messages)
     chunks = list(scan(pieces(data, sizes), target_bytes=target))
     assert read(data, chunks) == messages
@@ -43,7 +45,7 @@ def test_messages_come_back_however_the_stream_is_cut(messages: list[bytes], siz
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_chunks_or_a_sentence(data: bytes) -> None:
+def test_any_bytes_are_split_or_rejected(data: bytes) -> None:
     try:
         chunks = list(scan([data], target_bytes=100))
     except InvalidInput:
@@ -52,7 +54,7 @@ def test_any_bytes_are_chunks_or_a_sentence(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1024, 262_143, 262_144, 262_145, 10_000_000])
-def test_boundaries_near_the_edges_of_blocks(piece: int) -> None:
+def test_message_boundaries_near_block_edges_are_found(piece: int) -> None:
     messages = [b"Subject: %d\n\n%s\n" % (number, b"x" * (number * 37 % 3000)) for number in range(700)]
     data = mailboxes.mbox(messages)
     stream = (data[start : start + piece] for start in range(0, len(data), piece))
@@ -63,7 +65,7 @@ def test_boundaries_near_the_edges_of_blocks(piece: int) -> None:
     ]
 
 
-def test_a_message_over_the_limit_is_alone() -> None:
+def test_a_message_over_the_limit_has_its_own_chunk() -> None:
     data = mailboxes.mbox([b"A: 1\n\n", b"A: 2\n\n" + b"x" * 5000 + b"\n", b"A: 3\n\n", b"A: 4\n\n"])
     chunks = list(scan([data], target_bytes=1_000_000, max_message_bytes=4000))
     assert [(chunk.ordinal_first, chunk.messages) for chunk in chunks] == [(0, 1), (1, 1), (2, 2)]
@@ -83,7 +85,7 @@ def test_a_message_over_the_limit_is_alone() -> None:
         b"From a!b Thu Aug 22 12:36:23 2002 remote from host",
     ],
 )
-def test_separators_as_programs_write_them(separator: bytes) -> None:
+def test_separators_of_many_programs_are_recognised(separator: bytes) -> None:
     for newline in (b"\n", b"\r\n"):
         data = newline.join([separator, b"A: 1", b"", b"one", b"", separator, b"A: 2", b"", b"two", b""])
         assert split(data) == [newline.join([b"A: 1", b"", b"one", b""]), newline.join([b"A: 2", b"", b"two", b""])]
@@ -91,12 +93,12 @@ def test_separators_as_programs_write_them(separator: bytes) -> None:
 
 
 @pytest.mark.parametrize("head", [b"\xef\xbb\xbf", b"\n\n", b"\xef\xbb\xbf\r\n  \r\n"])
-def test_a_byte_order_mark_and_empty_lines_may_precede(head: bytes) -> None:
+def test_a_byte_order_mark_and_empty_lines_may_come_first(head: bytes) -> None:
     data = head + mailboxes.ordinary(2)
     assert len(read(data, list(scan([data], target_bytes=10)))) == 2
 
 
-def test_from_in_a_body_does_not_split() -> None:
+def test_a_from_line_in_a_body_does_not_split_the_message() -> None:
     data = mailboxes.unquoted_from()
     assert [chunk.messages for chunk in scan([data], target_bytes=10)] == [1]
     assert b"\nFrom what I hear" in split(data)[0]
@@ -105,7 +107,7 @@ def test_from_in_a_body_does_not_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (mailboxes.empty(), "The file is empty"),
         (b"\n \r\n", "The file is empty"),
@@ -115,10 +117,10 @@ def test_from_in_a_body_does_not_split() -> None:
         (b"x" * 1_000_000, "its first line should be"),
     ],
 )
-def test_what_is_no_mbox_is_said_in_a_sentence(data: bytes, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says):
+def test_a_file_that_is_not_an_mbox_is_rejected_with_a_reason(data: bytes, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         list(scan([data], target_bytes=1000))
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=message):
         split(data)
 
 
@@ -128,9 +130,9 @@ def test_memory_does_not_grow_with_the_file() -> None:
     message = mailboxes.mbox([b"A: 1\n\n" + b"x" * 50_000 + b"\n"])
     tracemalloc.start()
     try:
-        counted = sum(chunk.messages for chunk in scan((message for _ in range(1000)), target_bytes=1_000_000))
+        message_count = sum(chunk.messages for chunk in scan((message for _ in range(1000)), target_bytes=1_000_000))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert counted == 1000
+    assert message_count == 1000
     assert peak < 5_000_000

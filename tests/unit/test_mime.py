@@ -1,4 +1,4 @@
-"""The raw mail that leaves, read back by the standard library."""
+"""Tests for raw outgoing mail, parsed by the standard library."""
 
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -41,39 +41,39 @@ def parsed(*args: Any, **kwargs: Any) -> EmailMessage:
     return message
 
 
-def test_the_unsubscribe_header_is_one_plain_line_also_for_a_long_link() -> None:
+def test_the_unsubscribe_header_stays_on_one_line_for_a_long_link() -> None:
     assert len(LINK) == 300
     lines = raw().split(b"\r\n")
     assert f"List-Unsubscribe: <{LINK}>".encode() in lines
     assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
 
 
-def test_every_line_ends_as_mail_lines_do_and_none_is_too_long() -> None:
+def test_every_line_ends_with_crlf_and_is_within_the_length_limit() -> None:
     long = Content("x " * 600, "word " * 2000 + "\n" + "y" * 5000, "<p>" + "z" * 5000 + "</p>")
-    sent = raw(content=long)
-    assert b"\n" not in sent.replace(b"\r\n", b"")
-    assert max(len(line) for line in sent.split(b"\r\n")) <= 998
+    raw_mail = raw(content=long)
+    assert b"\n" not in raw_mail.replace(b"\r\n", b"")
+    assert max(len(line) for line in raw_mail.split(b"\r\n")) <= 998
 
 
 @pytest.mark.parametrize(
     "subject",
     ["Hello", "Grüße aus Köln", "你好世界", "🎉 " * 60, "a" * 300, 'comma, <angle> "quote"', "=?utf-8?q?x?="],
 )
-def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
+def test_a_subject_arrives_unchanged(subject: str) -> None:
     message = parsed(content=Content(subject, "Text"))
     if subject.startswith("=?"):
-        assert message["Subject"] == "x", "an encoded word is one to every reader, whoever wrote it"
+        assert message["Subject"] == "x", "every mail reader decodes an encoded word"
     else:
         assert str(message["Subject"]).strip() == subject.strip()
 
 
 @pytest.mark.parametrize("name", ["Ann", "Zoë Müller", "李雷", 'O"Brien, Ann <x>', "ann@example.com", ""])
-def test_a_name_arrives_as_it_was_written_and_adds_no_recipient(name: str) -> None:
+def test_a_name_arrives_unchanged_and_adds_no_recipient(name: str) -> None:
     (to,) = parsed(name=name)["To"].addresses
     assert (to.display_name, to.addr_spec) == (name, "ann@example.org")
 
 
-def test_a_sender_with_a_name_that_is_not_ascii_arrives() -> None:
+def test_a_sender_name_that_is_not_ascii_arrives_unchanged() -> None:
     (sender,) = parsed(sender="Café Zoë <cafe@acme.example>")["From"].addresses
     assert (sender.display_name, sender.addr_spec) == ("Café Zoë", "cafe@acme.example")
 
@@ -86,12 +86,12 @@ def test_a_line_break_in_a_header_is_refused(evil: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "ann", "ann@", "ann@example.org, eve@example.org"])
-def test_what_is_not_one_address_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput):
         raw(address=address)
 
 
-def test_text_and_html_are_alternatives_and_arrive_as_written() -> None:
+def test_text_and_html_are_alternatives_and_arrive_unchanged() -> None:
     message = parsed(content=Content("s", "Grüße\n.\nFrom here\n", "<p>Grüße</p>\n"))
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None

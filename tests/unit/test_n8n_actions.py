@@ -1,19 +1,19 @@
-"""Nodes of n8n that ask models, keep vectors, call other workflows, and start the whole."""
+"""Tests for n8n nodes that use models, vector stores or other workflows, and for n8n triggers."""
 
 from typing import Any
 
 import pytest
 
-from tests.unit.test_n8n_import import export, how, imported, node, run
+from tests.unit.test_n8n_import import conversions, export, import_and_parse, node, run
 from tests.unit.workflow_samples import parse
 
 
-def written(call: dict[str, Any]) -> dict[str, Any]:
+def model_output(call: dict[str, Any]) -> dict[str, Any]:
     return {"model": "m", "text": f"<{call['with'].get('system', '')}|{call['with']['prompt']}>"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters", "gives"),
+    ("kind", "parameters", "expected_item"),
     [
         (
             "chainLlm",
@@ -39,31 +39,33 @@ def written(call: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_models_node_asks_the_deployments_model_for_each_item(kind: str, parameters: Any, gives: Any) -> None:
+def test_a_model_node_queries_the_deployments_model_for_each_item(
+    kind: str, parameters: Any, expected_item: Any
+) -> None:
     raw = export(node("Ask", kind, parameters), node("After", "noOp"), node("Keep", "limit", {"maxItems": 9}))
-    told = run(raw, lambda call: written(call) if "prompt" in call["with"] else call["with"])
-    assert told.status == "SUCCEEDED", told
-    assert told.results["keep"]["items"][0] == gives
-    assert len(told.results["keep"]["items"]) == 2
-    assert how(raw)["Ask"] == "approximated"
+    outcome = run(raw, lambda call: model_output(call) if "prompt" in call["with"] else call["with"])
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.results["keep"]["items"][0] == expected_item
+    assert len(outcome.results["keep"]["items"]) == 2
+    assert conversions(raw)["Ask"] == "approximated"
 
 
-def test_a_workflow_is_called_by_its_name_for_each_item() -> None:
+def test_a_workflow_node_calls_a_workflow_by_its_name() -> None:
     target = {"__rl": True, "mode": "list", "value": "x1", "cachedResultName": "Tell people"}
-    definition = parse(imported(export(node("Call", "executeWorkflow", {"workflowId": target}))).definition)
+    definition = parse(import_and_parse(export(node("Call", "executeWorkflow", {"workflowId": target}))).definition)
     step = definition.steps["call"]
     assert (step.action.name, step.arguments["workflow"]) == ("workflow.call", "Tell people")
     raw = export(node("Call", "executeWorkflow", {"workflowId": "={{ $json.id }}"}))
-    assert how(raw)["Call"] == "unsupported"
+    assert conversions(raw)["Call"] == "unsupported"
 
 
-def test_items_are_inserted_into_a_vector_store_whole() -> None:
+def test_a_vector_store_node_inserts_all_items_at_once() -> None:
     raw = export(node("Keep", "vectorStoreQdrant", {"mode": "insert"}))
-    told = run(
+    outcome = run(
         raw,
         lambda call: {"inserted": len(call["with"]["points"]), "ids": []} if "points" in call["with"] else call["with"],
     )
-    assert told.results["keep"] == {"inserted": 2, "ids": []}
+    assert outcome.results["keep"] == {"inserted": 2, "ids": []}
 
 
 @pytest.mark.parametrize(
@@ -79,12 +81,12 @@ def test_items_are_inserted_into_a_vector_store_whole() -> None:
         ({"field": "cronExpression", "expression": "0 */5 * * * *"}, "*/5 * * * ? *"),
     ],
 )
-def test_a_schedule_becomes_a_trigger_in_the_workflows_zone(interval: Any, cron: str) -> None:
+def test_a_schedule_becomes_a_trigger_in_the_time_zone_of_the_workflow(interval: Any, cron: str) -> None:
     trigger = node("Clock", "scheduleTrigger", {"rule": {"interval": [interval]}})
     raw = {"nodes": [trigger], "connections": {}, "settings": {"timezone": "Asia/Tokyo"}}
-    found = imported(raw)
-    assert found.definition["triggers"] == [{"schedule": {"cron": cron, "timezone": "Asia/Tokyo"}}]
-    assert found.report[0].how == "exact"
+    result = import_and_parse(raw)
+    assert result.definition["triggers"] == [{"schedule": {"cron": cron, "timezone": "Asia/Tokyo"}}]
+    assert result.report[0].outcome == "exact"
 
 
 @pytest.mark.parametrize(
@@ -100,27 +102,27 @@ def test_a_schedule_becomes_a_trigger_in_the_workflows_zone(interval: Any, cron:
         "odd",
     ],
 )
-def test_a_time_that_cron_cannot_say_is_started_by_hand_and_said(interval: Any) -> None:
-    found = imported({"nodes": [node("Clock", "scheduleTrigger", {"rule": {"interval": [interval]}})]})
-    assert "triggers" not in found.definition
-    assert "execute" in found.report[0].notes[0]
+def test_a_schedule_that_cron_cannot_express_must_be_started_manually(interval: Any) -> None:
+    result = import_and_parse({"nodes": [node("Clock", "scheduleTrigger", {"rule": {"interval": [interval]}})]})
+    assert "triggers" not in result.definition
+    assert "execute" in result.report[0].notes[0]
 
 
-def test_a_webhook_becomes_a_signed_one() -> None:
-    found = imported({"nodes": [node("Hook", "webhook", {"path": "x"})], "settings": {"timezone": "DEFAULT"}})
-    assert found.definition["triggers"] == [{"webhook": {}}]
-    assert "signed" in found.report[0].notes[0]
+def test_a_webhook_node_becomes_a_signed_webhook() -> None:
+    result = import_and_parse({"nodes": [node("Hook", "webhook", {"path": "x"})], "settings": {"timezone": "DEFAULT"}})
+    assert result.definition["triggers"] == [{"webhook": {}}]
+    assert "signed" in result.report[0].notes[0]
 
 
-def test_a_schedule_that_is_written_in_another_way_is_not_taken_for_midnight() -> None:
+def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:
     old = node("Cron", "scheduleTrigger", {"rule": "cron", "triggerAtTime": "0 7 * * *"})
-    found = imported({"nodes": [old]})
-    assert "triggers" not in found.definition
-    assert found.report[0].how == "approximated"
+    result = import_and_parse({"nodes": [old]})
+    assert "triggers" not in result.definition
+    assert result.report[0].outcome == "approximated"
 
 
 @pytest.mark.parametrize(
-    ("value", "gives"),
+    ("value", "expected_value"),
     [
         ("={{ `Dear ${$json.name}, you are ${$json.age + 0}.` }}", None),
         ("={{ `Dear ${$json.name}, you are ${$json.age}.` }}", "Dear Ada, you are 36."),
@@ -134,17 +136,17 @@ def test_a_schedule_that_is_written_in_another_way_is_not_taken_for_midnight() -
         ("={{ JSON.parse($json.name) }}", None),
     ],
 )
-def test_templates_and_json_are_written_as_javascript_writes_them(value: str, gives: str | None) -> None:
+def test_template_literals_and_json_are_written_as_in_javascript(value: str, expected_value: str | None) -> None:
     raw = export(
         node("Set", "set", {"assignments": {"assignments": [{"name": "v", "value": value, "type": "string"}]}})
     )
-    if gives is None:
-        assert how(raw)["Set"] == "unsupported"
+    if expected_value is None:
+        assert conversions(raw)["Set"] == "unsupported"
     else:
-        assert run(raw).results["set"]["items"][0] == {"v": gives}
+        assert run(raw).results["set"]["items"][0] == {"v": expected_value}
 
 
-def test_a_raw_body_is_sent_as_text_of_its_type() -> None:
+def test_a_raw_body_is_sent_as_text_with_its_content_type() -> None:
     parameters = {
         "method": "POST",
         "url": "https://example.com/",
@@ -153,12 +155,12 @@ def test_a_raw_body_is_sent_as_text_of_its_type() -> None:
         "rawContentType": "application/json",
         "body": '={"text": {{ JSON.stringify($json.name) }}}',
     }
-    sent: list[Any] = []
+    requests: list[Any] = []
 
-    def answer(call: Any) -> Any:
-        sent.append(call["with"])
+    def respond(call: Any) -> Any:
+        requests.append(call["with"])
         return {"body": 1}
 
-    run(export(node("Send", "httpRequest", parameters)), answer)
-    assert sent[0]["body"] == '{"text": "Ada"}'
-    assert sent[0]["headers"] == {"content-type": "application/json"}
+    run(export(node("Send", "httpRequest", parameters)), respond)
+    assert requests[0]["body"] == '{"text": "Ada"}'
+    assert requests[0]["headers"] == {"content-type": "application/json"}

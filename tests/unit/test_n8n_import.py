@@ -1,4 +1,4 @@
-"""Workflows of n8n: what their nodes become, run by the reference interpreter, and exports that are odd."""
+"""Tests for importing n8n workflows, run by the reference interpreter, and for malformed exports."""
 
 import json
 from itertools import pairwise
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
 from email_sender.errors import InvalidInput
-from email_sender.workflows.n8n import Imported, import_n8n
+from email_sender.workflows.n8n import ImportResult, import_n8n
 from email_sender.workflows.n8n_expressions import Untranslatable, translate
-from email_sender.workflows.n8n_nodes import _KINDS
+from email_sender.workflows.n8n_nodes import _CONVERTERS
 from tests.fakes.machine import TaskError
-from tests.fakes.workflow_reference import Told, tell
-from tests.unit.workflow_samples import compiled, parse
+from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
+from tests.unit.workflow_samples import compile_raw, parse
 
 EXPRESSIONS = JsonataExpressions()
 PEOPLE = [{"name": "Ada", "age": 36, "tags": ["x", "y"]}, {"name": "Bob", "age": 7, "tags": []}]
@@ -26,47 +26,52 @@ def node(name: str, kind: str, parameters: dict[str, Any] | None = None, **more:
 
 
 def export(*nodes: dict[str, Any], **links: Any) -> dict[str, Any]:
-    """A trigger, then a node that makes PEOPLE's items, then the given ones in a row; `links` say otherwise."""
+    """Build an export: a trigger, a node that lists PEOPLE, then `nodes` in a row. `links` overrides connections."""
     start = node("Start", "manualTrigger")
     people = node("People", "splitOut", {"fieldToSplitOut": "people"})
     row = [start, people, *nodes]
     connections: dict[str, Any] = {
-        one["name"]: {"main": [[{"node": other["name"], "type": "main", "index": 0}]]} for one, other in pairwise(row)
+        source["name"]: {"main": [[{"node": target["name"], "type": "main", "index": 0}]]}
+        for source, target in pairwise(row)
     }
     connections |= links.get("connections", {})
     return {"name": "sample", "nodes": row, "connections": connections}
 
 
-def to(*outputs: str | list[str]) -> dict[str, Any]:
-    """Connections of a node: for each output the node, or nodes, that it leads to ("name/1" is its second input)."""
-    listed = [[each] if isinstance(each, str) else each for each in outputs]
+def connections_to(*outputs: str | list[str]) -> dict[str, Any]:
+    """Return a node's connections: for each output its target node or nodes ("name/1" is the second input)."""
+    targets_by_output = [[output] if isinstance(output, str) else output for output in outputs]
     return {
         "main": [
-            [{"node": each.partition("/")[0], "index": int(each.partition("/")[2] or 0)} for each in targets if each]
-            for targets in listed
+            [
+                {"node": target.partition("/")[0], "index": int(target.partition("/")[2] or 0)}
+                for target in targets
+                if target
+            ]
+            for targets in targets_by_output
         ]
     }
 
 
-def imported(raw: dict[str, Any]) -> Imported:
-    found = import_n8n(raw, EXPRESSIONS)
-    parse(found.definition)  # it can be stored
-    return found
+def import_and_parse(raw: dict[str, Any]) -> ImportResult:
+    result = import_n8n(raw, EXPRESSIONS)
+    parse(result.definition)  # fails for a definition that cannot be stored
+    return result
 
 
-def run(raw: dict[str, Any], handler: Any = None) -> Told:
-    definition = parse(imported(raw).definition)
-    return tell(definition, {"people": PEOPLE}, handler or (lambda call: call["with"]), TaskError)
+def run(raw: dict[str, Any], handler: Any = None) -> ReferenceOutcome:
+    definition = parse(import_and_parse(raw).definition)
+    return run_reference(definition, {"people": PEOPLE}, handler or (lambda call: call["with"]), TaskError)
 
 
 def items(raw: dict[str, Any], step: str, output: str = "items") -> Any:
-    told = run(raw)
-    assert told.status == "SUCCEEDED", told
-    return told.results[step][output]
+    outcome = run(raw)
+    assert outcome.status == "SUCCEEDED", outcome
+    return outcome.results[step][output]
 
 
-def how(raw: dict[str, Any]) -> dict[str, str]:
-    return {each.node: str(each.how) for each in imported(raw).report}
+def conversions(raw: dict[str, Any]) -> dict[str, str]:
+    return {entry.node: str(entry.outcome) for entry in import_and_parse(raw).report}
 
 
 def test_set_adds_fields_to_each_item_or_keeps_only_them() -> None:
@@ -84,10 +89,10 @@ def test_set_adds_fields_to_each_item_or_keeps_only_them() -> None:
     assert items(raw, "edit")[1]["age"] == 7
     older = export(node("Edit", "set", {"values": {"string": [{"name": "a", "value": "b"}]}, "keepOnlySet": True}))
     assert items(older, "edit") == [{"a": "b"}, {"a": "b"}]
-    assert how(older) == {"Start": "exact", "People": "exact", "Edit": "exact"}
+    assert conversions(older) == {"Start": "exact", "People": "exact", "Edit": "exact"}
 
 
-def test_if_sends_each_item_one_way() -> None:
+def test_if_sends_each_item_to_one_output() -> None:
     newer = {
         "conditions": {
             "combinator": "and",
@@ -103,26 +108,26 @@ def test_if_sends_each_item_one_way() -> None:
         raw = export(
             node("Grown up", "if", parameters), node("Yes", "limit", {"maxItems": 9}),
             node("No", "limit", {"maxItems": 9}),
-            connections={"Grown up": to("Yes", "No"), "Yes": to()},
+            connections={"Grown up": connections_to("Yes", "No"), "Yes": connections_to()},
         )  # fmt: skip
-        told = run(raw)
-        assert [each["name"] for each in told.results["yes"]["items"]] == ["Ada"]
-        assert [each["name"] for each in told.results["no"]["items"]] == ["Bob"]
+        outcome = run(raw)
+        assert [item["name"] for item in outcome.results["yes"]["items"]] == ["Ada"]
+        assert [item["name"] for item in outcome.results["no"]["items"]] == ["Bob"]
 
 
-def test_switch_takes_the_first_rule_that_holds_and_the_fallback() -> None:
+def test_switch_uses_the_first_matching_rule_or_the_fallback() -> None:
     def rule(operation: str, value: int) -> dict[str, Any]:
         test = {"leftValue": "={{ $json.age }}", "rightValue": value}
         return {"conditions": {"conditions": [{**test, "operator": {"type": "number", "operation": operation}}]}}
 
     parameters = {"rules": {"values": [rule("gt", 30), rule("gt", 35)]}, "options": {"fallbackOutput": "extra"}}
-    told = run(export(node("Ways", "switch", parameters)))
-    names = {key: [each["name"] for each in value] for key, value in told.results["ways"].items()}
+    outcome = run(export(node("Ways", "switch", parameters)))
+    names = {key: [item["name"] for item in value] for key, value in outcome.results["ways"].items()}
     assert names == {"output0": ["Ada"], "output1": [], "fallback": ["Bob"]}
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters", "expected"),
+    ("kind", "parameters", "expected_items"),
     [
         ("filter", {"conditions": {"conditions": [{"leftValue": "={{ $json.tags }}", "operator": {
             "type": "array", "operation": "notEmpty"}}]}}, [PEOPLE[0]]),
@@ -136,105 +141,110 @@ def test_switch_takes_the_first_rule_that_holds_and_the_fallback() -> None:
         ("sort", {"sortFieldsUi": {"sortField": [{"fieldName": "age"}]}}, PEOPLE[::-1]),
     ],
 )  # fmt: skip
-def test_lists_are_made_as_n8n_makes_them(kind: str, parameters: dict[str, Any], expected: Any) -> None:
-    assert items(export(node("It", kind, parameters)), "it") == expected
+def test_list_nodes_work_as_in_n8n(kind: str, parameters: dict[str, Any], expected_items: Any) -> None:
+    assert items(export(node("It", kind, parameters)), "it") == expected_items
 
 
 def test_merge_appends_or_joins_by_position() -> None:
-    for parameters, expected in (
+    for parameters, expected_items in (
         ({}, [{"a": "b"}, {"a": "b"}, *PEOPLE]),
-        ({"mode": "combine", "combineBy": "combineByPosition"}, [{"a": "b"} | each for each in PEOPLE]),
+        ({"mode": "combine", "combineBy": "combineByPosition"}, [{"a": "b"} | person for person in PEOPLE]),
     ):
         edit = node("Edit", "set", {"values": {"string": [{"name": "a", "value": "b"}]}, "keepOnlySet": True})
-        raw = export(edit, node("Both", "merge", parameters), connections={"People": to(["Edit", "Both/1"])})
-        assert items(raw, "both") == expected
+        raw = export(
+            edit, node("Both", "merge", parameters), connections={"People": connections_to(["Edit", "Both/1"])}
+        )
+        assert items(raw, "both") == expected_items
 
 
-def test_requests_are_made_for_each_item_with_its_values() -> None:
+def test_a_request_node_sends_one_request_per_item_with_its_values() -> None:
     parameters = {
         "method": "POST", "url": "=https://crm.example.com/{{ $json.name }}", "sendQuery": True,
         "queryParameters": {"parameters": [{"name": "age", "value": "={{ $json.age }}"}]},
         "sendBody": True, "specifyBody": "json", "jsonBody": '{"fixed": [1, "{% not ours %}"]}',
     }  # fmt: skip
-    ask = node(
+    request_node = node(
         "Ask", "httpRequest", parameters, credentials={"httpHeaderAuth": {"id": "1"}}, retryOnFail=True, maxTries=4
     )
     calls: list[Any] = []
 
-    def answer(call: dict[str, Any]) -> Any:
+    def respond(call: dict[str, Any]) -> Any:
         calls.append(call["with"])
         return {"status": 200, "headers": {}, "body": [{"id": 1}, {"id": 2}]}
 
-    raw = export(ask, node("All", "limit", {"maxItems": 9}))
-    told = run(raw, answer)
-    assert [each["url"] for each in calls] == ["https://crm.example.com/Ada", "https://crm.example.com/Bob"]
+    raw = export(request_node, node("All", "limit", {"maxItems": 9}))
+    outcome = run(raw, respond)
+    assert [call["url"] for call in calls] == ["https://crm.example.com/Ada", "https://crm.example.com/Bob"]
     assert calls[0]["query"] == {"age": 36}
     assert calls[0]["body"] == {"fixed": [1, "{% not ours %}"]}
     assert calls[0]["secret_headers"] == {"authorization": "httpheaderauth"}
-    assert told.results["all"]["items"] == [{"id": 1}, {"id": 2}] * 2
-    step = next(each for each in imported(raw).definition["steps"] if each["id"] == "ask")
+    assert outcome.results["all"]["items"] == [{"id": 1}, {"id": 2}] * 2
+    step = next(candidate for candidate in import_and_parse(raw).definition["steps"] if candidate["id"] == "ask")
     assert step["retry"] == {"max_attempts": 4}
 
 
-def test_what_has_no_counterpart_fails_by_name_and_only_where_it_is_reached() -> None:
-    never = {"conditions": {"number": [{"value1": "={{$json.age}}", "operation": "larger", "value2": 99}]}}
-    raw = export(node("Old", "if", never), node("Send mail", "gmail"), node("After", "noOp"))
+def test_an_unsupported_node_fails_by_name_only_when_it_is_reached() -> None:
+    never_true = {"conditions": {"number": [{"value1": "={{$json.age}}", "operation": "larger", "value2": 99}]}}
+    raw = export(node("Old", "if", never_true), node("Send mail", "gmail"), node("After", "noOp"))
     assert run(raw).status == "SUCCEEDED"
     raw = export(node("Send mail", "gmail"), node("After", "limit"))
-    told = run(raw)
-    assert (told.status, told.failed) == ("FAILED", {"send-mail"})
-    entry = next(each for each in imported(raw).report if each.node == "Send mail")
-    assert str(entry.how) == "unsupported"
+    outcome = run(raw)
+    assert (outcome.status, outcome.failed) == ("FAILED", {"send-mail"})
+    entry = next(candidate for candidate in import_and_parse(raw).report if candidate.node == "Send mail")
+    assert str(entry.outcome) == "unsupported"
     assert "email.send" in entry.notes[0]
-    compiled(imported(raw).definition)
+    compile_raw(import_and_parse(raw).definition)
 
 
-def test_a_loop_ends_in_what_its_body_gives() -> None:
+def test_a_loop_returns_the_items_of_its_body() -> None:
     body = node("Body", "set", {"values": {"string": [{"name": "done", "value": "yes"}]}})
     raw = export(
         node("Loop", "splitInBatches", typeVersion=3), body, node("After", "limit", {"maxItems": 99}),
-        connections={"Loop": to("After", "Body"), "Body": to("Loop")},
+        connections={"Loop": connections_to("After", "Body"), "Body": connections_to("Loop")},
     )  # fmt: skip
-    assert [each["done"] for each in items(raw, "after")] == ["yes", "yes"]
-    assert how(raw)["Loop"] == "approximated"
+    assert [item["done"] for item in items(raw, "after")] == ["yes", "yes"]
+    assert conversions(raw)["Loop"] == "approximated"
 
 
-def test_notes_parts_orphans_and_disabled_nodes_are_told() -> None:
+def test_notes_sub_nodes_orphans_and_disabled_nodes_are_reported() -> None:
     raw = export(node("Off", "gmail", disabled=True), node("After", "limit", {"maxItems": 9}))
     raw["nodes"] += [node("Note", "stickyNote"), node("Model", "lmChatOpenAi"), node("Alone", "set")]
     raw["connections"]["Model"] = {"ai_languageModel": [[{"node": "After"}]]}
     assert items(raw, "after") == PEOPLE
-    assert how(raw) == {
+    assert conversions(raw) == {
         "Start": "exact", "People": "exact", "Off": "exact", "After": "exact", "Note": "dropped", "Model": "dropped",
         "Alone": "dropped",
     }  # fmt: skip
 
 
-def test_an_export_of_triggers_alone_is_a_workflow() -> None:
+def test_an_export_with_only_triggers_is_a_workflow() -> None:
     raw = {"nodes": [node("Hook", "webhook")], "connections": {}}
     assert run(raw).results["hook"]["items"][0]["body"] == {"people": PEOPLE}
-    assert imported({"nodes": [node("Note", "stickyNote")]}).definition["steps"][0]["id"] == "nothing"
+    assert import_and_parse({"nodes": [node("Note", "stickyNote")]}).definition["steps"][0]["id"] == "nothing"
 
 
-def test_triggers_of_other_systems_begin_a_workflow_too() -> None:
+def test_a_trigger_of_another_system_starts_a_workflow_too() -> None:
     raw = {"nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})]}
-    raw["connections"] = {"New mail": to("All")}  # type: ignore[assignment]  # a list before
-    assert how(raw) == {"New mail": "approximated", "All": "exact"}
+    raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
+    assert conversions(raw) == {"New mail": "approximated", "All": "exact"}
     assert items(raw, "all") == [{"people": PEOPLE}]
 
 
 @pytest.mark.parametrize(
-    "more",
+    "extra_parameters",
     [{"contentType": "multipart-form-data"}, {"contentType": "form-urlencoded"}, {"sendMultipartFile": True},
      {"specifyQuery": "json"}, {"method": "TRACE"}],
 )  # fmt: skip
-def test_a_request_that_would_be_another_is_not_made(more: dict[str, Any]) -> None:
-    assert how(export(node("Ask", "httpRequest", {"url": "u", "sendBody": True, **more})))["Ask"] == "unsupported"
+def test_a_request_that_cannot_be_reproduced_is_unsupported(extra_parameters: dict[str, Any]) -> None:
+    assert (
+        conversions(export(node("Ask", "httpRequest", {"url": "u", "sendBody": True, **extra_parameters})))["Ask"]
+        == "unsupported"
+    )
 
 
-def test_names_become_ids_that_are_told_apart() -> None:
+def test_node_names_become_unique_step_ids() -> None:
     raw = export(node("1. Größe!", "limit"), node("1  gr e", "limit"), node("日本", "limit"))
-    steps = [each["id"] for each in imported(raw).definition["steps"]]
+    steps = [step["id"] for step in import_and_parse(raw).definition["steps"]]
     assert len(set(steps)) == 5
     assert steps[2:] == ["node-1-gr-e", "node-1-gr-e-2", "node"]
 
@@ -255,7 +265,7 @@ def test_names_become_ids_that_are_told_apart() -> None:
         ("={{ 'abc'.includes('b') }}", True), ("={{ $json?.name }}", "Ada"), ("={{ `x` }}", "x"),
     ],
 )  # fmt: skip
-def test_expressions_mean_the_same(source: str, value: object) -> None:
+def test_a_translated_expression_has_the_same_value(source: str, value: object) -> None:
     assignment = {"assignments": {"assignments": [{"name": "v", "value": source, "type": "string"}]}}
     assert items(export(node("Edit", "set", assignment)), "edit")[0].get("v") == value
 
@@ -271,12 +281,12 @@ def test_expressions_mean_the_same(source: str, value: object) -> None:
         "={{ " + "(" * 2_000 + " }}",
     ],
 )  # fmt: skip
-def test_what_is_not_exact_is_not_translated(source: str) -> None:
+def test_an_expression_without_an_exact_translation_is_rejected(source: str) -> None:
     with pytest.raises(Untranslatable):
         translate(source, lambda _: None)
 
 
-# ---- Odd exports ----------------------------------------------------------------------------------------------------
+# ---- Malformed exports ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -288,7 +298,7 @@ def test_what_is_not_exact_is_not_translated(source: str) -> None:
         {"nodes": [node(f"n{number}", "set") for number in range(401)]},
     ],
 )  # fmt: skip
-def test_what_is_no_export_is_refused(raw: dict[str, Any]) -> None:
+def test_a_malformed_export_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         import_n8n(raw, EXPRESSIONS)
 
@@ -297,8 +307,8 @@ def test_a_long_chain_of_merges_stays_within_limits() -> None:
     nodes = [node(f"n{number}", "noOp") for number in range(150)]
     raw = export(*nodes)
     for number in range(0, 140):
-        raw["connections"][f"n{number}"] = to([f"n{number + 1}", f"n{number + 2}"])
-    imported(raw)
+        raw["connections"][f"n{number}"] = connections_to([f"n{number + 1}", f"n{number + 2}"])
+    import_and_parse(raw)
 
 
 _KEYS = st.sampled_from(
@@ -333,11 +343,11 @@ _LEAVES = (
 _ANY = st.recursive(
     _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS | st.text(max_size=5), inner, max_size=4)
 )
-_TYPES = st.sampled_from([*sorted(_KINDS), "gmail", "agent", "stickyNote", "nothing", ""])
+_TYPES = st.sampled_from([*sorted(_CONVERTERS), "gmail", "agent", "stickyNote", "nothing", ""])
 
 
 @st.composite
-def odd(draw: st.DrawFn) -> dict[str, Any]:
+def unusual_exports(draw: st.DrawFn) -> dict[str, Any]:
     names = [f"n{number}" for number in range(draw(st.integers(1, 6)))]
     nodes = [
         {
@@ -364,12 +374,12 @@ def odd(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(odd())
-def test_no_export_is_too_odd(raw: dict[str, Any]) -> None:
+@given(unusual_exports())
+def test_any_export_is_imported_or_rejected(raw: dict[str, Any]) -> None:
     try:
-        found = import_n8n(raw, EXPRESSIONS)
+        result = import_n8n(raw, EXPRESSIONS)
     except InvalidInput:
         return
-    assert [each.node for each in found.report] == [each["name"] for each in raw["nodes"]]
-    json.dumps(found.definition)
-    parse(found.definition)
+    assert [entry.node for entry in result.report] == [raw_node["name"] for raw_node in raw["nodes"]]
+    json.dumps(result.definition)
+    parse(result.definition)

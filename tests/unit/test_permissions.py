@@ -1,4 +1,4 @@
-"""The table of roles, word for word as the contract has it."""
+"""Tests that the table of roles matches the contract exactly."""
 
 import pytest
 
@@ -13,25 +13,27 @@ CONTRACT = {
     "readonly": READ,
     "user": READ | WRITE,
     "admin": READ | WRITE | MANAGE,
-    # audit:read, events:read and notifications:manage of the platform's own tenant.
+    # The audit:read, events:read and notifications:manage permissions of the platform's own tenant.
     "operator": PLATFORM | {"audit:read", "events:read", "notifications:manage"},
 }
 
 
 def test_each_role_has_the_permissions_of_the_contract_and_no_other() -> None:
-    assert {str(role): {str(each) for each in granted} for role, granted in GRANTS.items()} == CONTRACT
+    assert {
+        str(role): {str(permission) for permission in permissions} for role, permissions in GRANTS.items()
+    } == CONTRACT
 
 
-def test_every_permission_is_somebodys() -> None:
-    assert {str(each) for each in Permission} == READ | WRITE | MANAGE | PLATFORM
+def test_every_permission_is_granted_to_some_role() -> None:
+    assert {str(permission) for permission in Permission} == READ | WRITE | MANAGE | PLATFORM
 
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("permission", list(Permission))
-def test_what_the_table_does_not_grant_is_refused_by_name(role: Role, permission: Permission) -> None:
-    granted = str(permission) in CONTRACT[str(role)]
-    assert allows(role, permission) is granted
-    if granted:
+def test_a_permission_that_is_not_granted_is_refused_by_name(role: Role, permission: Permission) -> None:
+    is_granted = str(permission) in CONTRACT[str(role)]
+    assert allows(role, permission) is is_granted
+    if is_granted:
         require(role, permission)
     else:
         with pytest.raises(Forbidden, match=str(permission)):

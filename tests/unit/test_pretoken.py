@@ -1,4 +1,4 @@
-"""What Cognito's trigger puts into an access token."""
+"""Tests for the claims that Cognito's pre-token trigger adds to an access token."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def trigger(**attributes: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_tenant_role_and_the_roles_scopes_are_added_and_the_self_service_scope_suppressed(role: Role) -> None:
+def test_tenant_role_and_scopes_are_added_and_the_self_service_scope_is_suppressed(role: Role) -> None:
     event = trigger(**{"custom:tenant_id": TENANT, "custom:role": role})
     generation = event["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"]
     assert generation == {

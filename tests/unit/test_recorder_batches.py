@@ -1,4 +1,4 @@
-"""The recorder's batches: one that cannot be stored keeps no other out, and the last try says why."""
+"""Tests for the recorder's batches: a bad event blocks no other event, and a dead letter has a reason."""
 
 import json
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ CONTEXT = cast(
 )
 
 
-class Stage:
-    """A recorder that cannot store some, and a queue for what fails for good."""
+class RecorderScenario:
+    """A recorder that cannot store some events, and a queue for dead letters."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stored: list[UUID] = []
+        self.stored_ids: list[UUID] = []
         self.poison: set[UUID] = set()
         self.down = self.queue_down = False
-        self.buried: list[dict[str, Any]] = []
+        self.dead_letter_messages: list[dict[str, Any]] = []
         monkeypatch.setattr(consumer, "recorder", lambda: self)
         monkeypatch.setattr(dead_letters, "client", lambda _service: self)
         monkeypatch.setenv("DEAD_LETTERS", "https://queue")
@@ -36,28 +36,28 @@ class Stage:
     def record(self, batch: Sequence[BusEvent]) -> int:
         if self.down:
             raise Unavailable("The database did not answer.")
-        if any(each.id in self.poison for each in batch):
+        if any(bus_event.id in self.poison for bus_event in batch):
             raise InvalidInput("A value cannot be stored.")
-        self.stored += [each.id for each in batch]
+        self.stored_ids += [bus_event.id for bus_event in batch]
         return len(batch)
 
     def send_message(self, **message: Any) -> None:
         if self.queue_down:
             raise ConnectionError
-        self.buried.append(message)
+        self.dead_letter_messages.append(message)
 
-    def consume(self, *bodies: str, received: int = 1) -> list[str]:
+    def consume(self, *bodies: str, receive_count: int = 1) -> list[str]:
         records = [
-            {"messageId": f"m{number}", "body": body, "attributes": {"ApproximateReceiveCount": str(received)}}
+            {"messageId": f"m{number}", "body": body, "attributes": {"ApproximateReceiveCount": str(receive_count)}}
             for number, body in enumerate(bodies)
         ]
-        answer = consumer.handler({"Records": records}, CONTEXT)
-        return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+        response = consumer.handler({"Records": records}, CONTEXT)
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage(monkeypatch)
+def scenario(monkeypatch: pytest.MonkeyPatch) -> RecorderScenario:
+    return RecorderScenario(monkeypatch)
 
 
 def event(number: int) -> str:
@@ -73,34 +73,36 @@ def event(number: int) -> str:
     )
 
 
-def test_one_that_cannot_be_stored_keeps_no_other_out(stage: Stage) -> None:
-    stage.poison = {UUID(int=13), UUID(int=70)}
-    failed = stage.consume(*(event(number) for number in range(100)))
+def test_an_event_that_cannot_be_stored_blocks_no_other_event(scenario: RecorderScenario) -> None:
+    scenario.poison = {UUID(int=13), UUID(int=70)}
+    failed = scenario.consume(*(event(number) for number in range(100)))
     assert failed == ["m13", "m70"]
-    assert len(stage.stored) == len(set(stage.stored)) == 98
+    assert len(scenario.stored_ids) == len(set(scenario.stored_ids)) == 98
 
 
-def test_a_database_that_does_not_answer_is_not_asked_a_hundred_times(stage: Stage) -> None:
-    stage.down = True
-    assert len(stage.consume(*(event(number) for number in range(100)), received=9)) == 100
-    assert stage.buried == []
+def test_an_unavailable_database_is_not_called_once_per_event(scenario: RecorderScenario) -> None:
+    scenario.down = True
+    assert len(scenario.consume(*(event(number) for number in range(100)), receive_count=9)) == 100
+    assert scenario.dead_letter_messages == []
 
 
 @pytest.mark.parametrize("body", ["", "no json", "{}", json.dumps({"id": "x"})])
-def test_what_is_no_event_comes_again_and_at_last_is_buried_with_the_reason(stage: Stage, body: str) -> None:
-    assert stage.consume(body, event(1)) == ["m0"]
-    assert stage.consume(body, received=3) == []
-    (message,) = stage.buried
+def test_a_malformed_event_is_retried_and_finally_becomes_a_dead_letter_with_a_reason(
+    scenario: RecorderScenario, body: str
+) -> None:
+    assert scenario.consume(body, event(1)) == ["m0"]
+    assert scenario.consume(body, receive_count=3) == []
+    (message,) = scenario.dead_letter_messages
     assert message["MessageBody"] == body
-    assert message["MessageAttributes"]["reason"]["StringValue"] == "invalid_input: Not an event of a bus."
-    assert stage.stored == [UUID(int=1)]
+    assert message["MessageAttributes"]["reason"]["StringValue"] == "invalid_input: The message is not a bus event."
+    assert scenario.stored_ids == [UUID(int=1)]
 
 
-def test_where_it_cannot_be_buried_it_is_left_to_the_queue(stage: Stage) -> None:
-    stage.queue_down = True
-    assert stage.consume("no json", received=3) == ["m0"]
+def test_an_event_that_cannot_become_a_dead_letter_stays_in_the_queue(scenario: RecorderScenario) -> None:
+    scenario.queue_down = True
+    assert scenario.consume("no json", receive_count=3) == ["m0"]
 
 
-def test_a_reason_holds_nothing_of_a_fault_but_its_name() -> None:
-    assert "hunter2" not in dead_letters.reason_of(RuntimeError("password=hunter2"))
-    assert "RuntimeError" in dead_letters.reason_of(RuntimeError("x"))
+def test_the_reason_for_an_unexpected_error_is_only_its_name() -> None:
+    assert "hunter2" not in dead_letters.failure_reason(RuntimeError("password=hunter2"))
+    assert "RuntimeError" in dead_letters.failure_reason(RuntimeError("x"))

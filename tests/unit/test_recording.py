@@ -1,4 +1,4 @@
-"""Whose an event is: by the outbox and the registered sources, never by its own word."""
+"""Tests for the tenant of an event: the outbox and registered sources decide it, never the event itself."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from email_sender.coordination.events import PLATFORM_TENANT, StoredEvent
-from email_sender.coordination.recording import BusEvent, Owners, Recorder
+from email_sender.coordination.recording import BusEvent, EventOwnership, Recorder
 from email_sender.kit.ambient import new_id
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
-TENANT, OTHER = UUID(int=1), UUID(int=2)
+TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
 
 
 class FakeLog:
@@ -21,21 +21,21 @@ class FakeLog:
         self.events: dict[UUID, StoredEvent] = {}
         self.sources = {("111", "crm"): TENANT}
 
-    def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
-        return {each: self.outbox[each] for each in ids if each in self.outbox}
+    def outbox_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        return {event_id: self.outbox[event_id] for event_id in ids if event_id in self.outbox}
 
-    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
-        return {each: self.events[each] for each in ids if each in self.events}
+    def recorded_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        return {event_id: self.events[event_id] for event_id in ids if event_id in self.events}
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
-        return {each: self.sources[each] for each in sources if each in self.sources}
+        return {source: self.sources[source] for source in sources if source in self.sources}
 
-    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
-        moved = {each: self.outbox.pop(each) for each in dict.fromkeys(ids) if each in self.outbox}
+    def move_from_outbox(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+        moved = {event_id: self.outbox.pop(event_id) for event_id in dict.fromkeys(ids) if event_id in self.outbox}
         return moved.keys(), self.store(list(moved.values()))
 
     def store(self, events: Sequence[StoredEvent]) -> int:
-        new = {each.id: each for each in events if each.id not in self.events}
+        new = {event.id: event for event in events if event.id not in self.events}
         self.events |= new
         return len(new)
 
@@ -45,78 +45,87 @@ def log() -> FakeLog:
     return FakeLog()
 
 
-def ours(log: FakeLog) -> StoredEvent:
+def add_outbox_event(log: FakeLog) -> StoredEvent:
     event = StoredEvent(new_id(), "email.sent", "email_sender.messaging", TENANT, AT, {"data": "as written"})
     log.outbox[event.id] = event
     return event
 
 
-def on_bus(source: str, detail: Any, account: str = "111") -> BusEvent:
+def bus_event(source: str, detail: Any, account: str = "111") -> BusEvent:
     return BusEvent(new_id(), account, source, "T", AT, detail)
 
 
-def says(event: StoredEvent, **more: Any) -> dict[str, Any]:
+def detail_of(event: StoredEvent, **more: Any) -> dict[str, Any]:
     return {"id": str(event.id), "tenant_id": str(TENANT), **more}
 
 
-def test_an_event_the_outbox_holds_is_stored_as_it_was_written_and_leaves_the_outbox(log: FakeLog) -> None:
-    event = ours(log)
-    assert Recorder(log).record([on_bus("email_sender.messaging", says(event, data="forged"))]) == 1
+def test_an_event_in_the_outbox_is_stored_as_written_and_leaves_the_outbox(log: FakeLog) -> None:
+    event = add_outbox_event(log)
+    assert Recorder(log).record([bus_event("email_sender.messaging", detail_of(event, data="forged"))]) == 1
     assert (log.events, log.outbox) == ({event.id: event}, {})
 
 
-def test_the_same_event_again_in_one_batch_or_later_is_stored_once(log: FakeLog) -> None:
-    event = ours(log)
-    batch = [on_bus("email_sender.messaging", says(event)) for _ in range(2)]
+def test_a_repeated_event_is_stored_once(log: FakeLog) -> None:
+    event = add_outbox_event(log)
+    batch = [bus_event("email_sender.messaging", detail_of(event)) for _ in range(2)]
     assert [Recorder(log).record(batch), Recorder(log).record(batch)] == [1, 0]
     assert list(log.events) == [event.id]
 
 
-def test_another_systems_event_belongs_to_whom_its_account_and_source_are_registered_for(log: FakeLog) -> None:
-    registered, elsewhere, unknown = on_bus("crm", {}), on_bus("crm", {}, account="222"), on_bus("shop", {})
+def test_an_external_event_belongs_to_the_tenant_that_registered_its_account_and_source(log: FakeLog) -> None:
+    registered, elsewhere, unknown = bus_event("crm", {}), bus_event("crm", {}, account="222"), bus_event("shop", {})
     Recorder(log).record([registered, elsewhere, unknown])
-    assert [log.events[each.id].tenant_id for each in (registered, elsewhere, unknown)] == [
+    assert [log.events[event.id].tenant_id for event in (registered, elsewhere, unknown)] == [
         TENANT,
         PLATFORM_TENANT,
         PLATFORM_TENANT,
     ]
 
 
-def test_a_tenant_in_the_detail_gives_nothing(log: FakeLog) -> None:
-    event = on_bus("shop", {"id": str(new_id()), "tenant_id": str(OTHER)})
+def test_a_tenant_named_in_the_detail_is_ignored(log: FakeLog) -> None:
+    event = bus_event("shop", {"id": str(new_id()), "tenant_id": str(OTHER_TENANT)})
     Recorder(log).record([event])
     assert log.events[event.id].tenant_id == PLATFORM_TENANT
 
 
-def test_what_claims_our_source_and_is_not_in_the_outbox_is_the_platforms(log: FakeLog) -> None:
+def test_an_event_with_our_source_that_is_not_in_the_outbox_belongs_to_the_platform(log: FakeLog) -> None:
     log.sources["111", "email_sender.messaging"] = TENANT
-    event = on_bus("email_sender.messaging", {"id": str(new_id()), "tenant_id": str(TENANT)})
+    event = bus_event("email_sender.messaging", {"id": str(new_id()), "tenant_id": str(TENANT)})
     Recorder(log).record([event])
     assert log.events[event.id].tenant_id == PLATFORM_TENANT
 
 
 @pytest.mark.parametrize("detail", ["text", 3, None, ["a"], {"id": 3, "tenant_id": "x"}, {"tenant_id": None}])
-def test_a_detail_of_any_shape_is_stored_as_it_came(log: FakeLog, detail: Any) -> None:
-    event = on_bus("crm", detail)
+def test_a_detail_of_any_shape_is_stored(log: FakeLog, detail: Any) -> None:
+    event = bus_event("crm", detail)
     assert Recorder(log).record([event]) == 1
     assert log.events[event.id].payload == (detail if isinstance(detail, dict) else {"detail": detail})
 
 
-def test_a_batch_of_both_kinds_counts_what_is_new(log: FakeLog) -> None:
-    event = ours(log)
-    assert Recorder(log).record([on_bus("crm", {}), on_bus("email_sender.messaging", says(event)), on_bus("x", 1)]) == 3
+def test_record_returns_the_number_of_new_events(log: FakeLog) -> None:
+    event = add_outbox_event(log)
+    assert (
+        Recorder(log).record(
+            [bus_event("crm", {}), bus_event("email_sender.messaging", detail_of(event)), bus_event("x", 1)]
+        )
+        == 3
+    )
     assert Recorder(log).record([]) == 0
 
 
-def test_whose_an_event_is_goes_by_the_outbox_the_store_and_the_register_and_never_by_its_own_word(
+def test_the_owner_comes_from_the_outbox_the_event_store_or_the_registered_sources(
     log: FakeLog,
 ) -> None:
-    event = ours(log)
-    forged = on_bus("email_sender.messaging", says(event, data="forged"))
-    assert Owners(log).of(forged) == (event, True)
+    event = add_outbox_event(log)
+    forged = bus_event("email_sender.messaging", detail_of(event, data="forged"))
+    assert EventOwnership(log).resolve(forged) == (event, True)
     Recorder(log).record([forged])
-    assert Owners(log).of(forged) == (event, True), "recorded meanwhile"
-    for detail in ({"id": str(new_id()), "tenant_id": str(OTHER), "data": {}}, {"tenant_id": str(OTHER)}, "text"):
-        found, known = Owners(log).of(on_bus("crm", detail))
-        assert (found.tenant_id, known) == (TENANT, False)
-        assert Owners(log).of(on_bus("shop", detail))[0].tenant_id == PLATFORM_TENANT
+    assert EventOwnership(log).resolve(forged) == (event, True), "already recorded"
+    for detail in (
+        {"id": str(new_id()), "tenant_id": str(OTHER_TENANT), "data": {}},
+        {"tenant_id": str(OTHER_TENANT)},
+        "text",
+    ):
+        stored_event, is_own = EventOwnership(log).resolve(bus_event("crm", detail))
+        assert (stored_event.tenant_id, is_own) == (TENANT, False)
+        assert EventOwnership(log).resolve(bus_event("shop", detail))[0].tenant_id == PLATFORM_TENANT

@@ -1,4 +1,4 @@
-"""The relay goes on until nothing is due, or its time is over."""
+"""Tests that the relay continues until no event is due or its time is over."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator import relay as clock
+from coordinator import relay as relay_module
 
 
 def context(milliseconds: int) -> LambdaContext:
@@ -18,9 +18,9 @@ def context(milliseconds: int) -> LambdaContext:
     ("sweeps", "milliseconds", "put"),
     [([0], 60_000, 0), ([500, 500, 75, 0], 60_000, 1_075), ([500, 500, 0], 9_000, 500)],
 )
-def test_all_that_is_due_is_put(
+def test_every_due_event_is_put_on_the_bus(
     monkeypatch: pytest.MonkeyPatch, sweeps: list[int], milliseconds: int, put: int
 ) -> None:
-    left = iter(sweeps)
-    monkeypatch.setattr(clock, "relay", lambda: SimpleNamespace(sweep=lambda: next(left)))
-    assert clock.handler({}, context(milliseconds)) == {"put": put}
+    remaining_sweeps = iter(sweeps)
+    monkeypatch.setattr(relay_module, "relay", lambda: SimpleNamespace(sweep=lambda: next(remaining_sweeps)))
+    assert relay_module.handler({}, context(milliseconds)) == {"put": put}

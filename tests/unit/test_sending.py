@@ -1,4 +1,4 @@
-"""Sending exactly once, in every state of an email: docs/guides/sending.md."""
+"""Tests for sending exactly once, in every state of an email (docs/guides/sending.md)."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import pytest
 from email_sender.adapters.unsubscribe import LinkKeys, SignedUnsubscribeLinks
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.kit.ambient import new_id
-from email_sender.messaging.model import Approved, Contact, Content, Draft, Email, EmailStatus, SuppressionReason
+from email_sender.messaging.model import Contact, Content, Draft, DraftApproval, Email, EmailStatus, SuppressionReason
 from email_sender.messaging.ports import SendRejected, SendThrottled
 from email_sender.messaging.sending import LEASE, SendOrder, SendService
 from email_sender.messaging.templates import content_hash
@@ -22,26 +22,26 @@ from tests.fakes.messaging import FakeMailProvider, FakeMessagingUnits, Killed, 
 TENANT = UUID(int=1)
 
 
-class Clock:
+class FakeClock:
     def __init__(self) -> None:
         self.time = datetime(2026, 5, 4, 12, tzinfo=UTC)
-        self.slept: list[float] = []
+        self.sleeps: list[float] = []
 
     def now(self) -> datetime:
         return self.time
 
     def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        self.sleeps.append(seconds)
         self.time += timedelta(seconds=seconds)
 
 
 @dataclass
-class Office:
-    """Everything around a service that sends, with one contact and one draft."""
+class SendingScenario:
+    """A SendService with fake stores and provider, one contact and one draft."""
 
     units: FakeMessagingUnits
     provider: FakeMailProvider
-    clock: Clock
+    clock: FakeClock
     service: SendService
     contact: Contact
     draft: Draft
@@ -59,15 +59,15 @@ class Office:
         return email
 
     @property
-    def told(self) -> list[str]:
+    def event_types(self) -> list[str]:
         return [event.type for event in self.units.events]
 
     def approve(self, status: str = "approved", role: str | None = "admin", sha256: str | None = None) -> None:
-        approved = Approved(sha256 or self.draft.sha256, status, role)
+        approved = DraftApproval(sha256 or self.draft.sha256, status, role)
         self.state.approvals.append((self.draft.run_id, self.draft.id, approved))
 
 
-def fails(error: BaseException) -> Callable[[], None]:
+def raising(error: BaseException) -> Callable[[], None]:
     def raises() -> None:
         raise error
 
@@ -75,8 +75,8 @@ def fails(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.fixture
-def office() -> Office:
-    units, provider, clock = FakeMessagingUnits(), FakeMailProvider(), Clock()
+def scenario() -> SendingScenario:
+    units, provider, clock = FakeMessagingUnits(), FakeMailProvider(), FakeClock()
     links = SignedUnsubscribeLinks(lambda: LinkKeys("k1", {"k1": b"secret"}), "https://mail.example")
     service = SendService(units, provider, links, "set-1", clock.now, new_id, clock.sleep)
     contact = Contact(new_id(), "ann@example.org", "Ann")
@@ -85,70 +85,70 @@ def office() -> Office:
         new_id(), new_id(), "draft", 0, contact.id, new_id(), 1, content, content_hash(contact.id, content)
     )  # fmt: skip
     units.states[TENANT] = State(contacts={contact.id: contact}, drafts={draft.id: draft})
-    return Office(units, provider, clock, service, contact, draft)
+    return SendingScenario(units, provider, clock, service, contact, draft)
 
 
-def test_a_draft_is_sent_once_and_carries_the_emails_id_to_the_provider(office: Office) -> None:
-    email = office.service.send(office.order())
-    (taken,) = office.provider.taken
-    assert (taken.recipient, taken.sender) == ("ann@example.org", "Acme Support <support@acme.example>")
-    assert f"email_id={email.id}" in str(taken.message["X-SES-MESSAGE-TAGS"])
+def test_a_draft_is_sent_once_with_the_emails_id_in_its_tags(scenario: SendingScenario) -> None:
+    email = scenario.service.send(scenario.order())
+    (mail,) = scenario.provider.accepted_mails
+    assert (mail.recipient, mail.sender) == ("ann@example.org", "Acme Support <support@acme.example>")
+    assert f"email_id={email.id}" in str(mail.message["X-SES-MESSAGE-TAGS"])
     assert (email.status, email.provider_message_id) == (EmailStatus.SENT, "provider-1")
-    assert (office.email.status, office.email.provider_message_id) == (EmailStatus.SENT, "provider-1")
-    assert office.told == ["email.queued", "email.sent"]
+    assert (scenario.email.status, scenario.email.provider_message_id) == (EmailStatus.SENT, "provider-1")
+    assert scenario.event_types == ["email.queued", "email.sent"]
 
 
-def test_the_row_is_committed_as_sending_before_the_provider_is_called(office: Office) -> None:
-    seen: list[EmailStatus] = []
-    office.provider.before = lambda: seen.append(office.email.status)
-    office.service.send(office.order())
-    assert seen == [EmailStatus.SENDING]
+def test_the_row_is_committed_as_sending_before_the_provider_is_called(scenario: SendingScenario) -> None:
+    statuses: list[EmailStatus] = []
+    scenario.provider.before = lambda: statuses.append(scenario.email.status)
+    scenario.service.send(scenario.order())
+    assert statuses == [EmailStatus.SENDING]
 
 
-def test_a_repeat_of_a_sent_email_answers_with_it_and_sends_nothing(office: Office) -> None:
-    first = office.service.send(office.order())
-    again = office.service.send(office.order())
+def test_a_repeat_of_a_sent_email_returns_it_and_sends_nothing(scenario: SendingScenario) -> None:
+    first = scenario.service.send(scenario.order())
+    again = scenario.service.send(scenario.order())
     assert (again.id, again.status) == (first.id, EmailStatus.SENT)
-    assert len(office.provider.taken) == 1
+    assert len(scenario.provider.accepted_mails) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_sender_killed_around_the_call_leaves_an_unknown_email_that_is_never_sent_again(
-    office: Office, moment: str
+def test_a_sender_killed_around_the_provider_call_leaves_an_unknown_email_that_is_never_sent_again(
+    scenario: SendingScenario, moment: str
 ) -> None:
-    setattr(office.provider, moment, fails(Killed()))
+    setattr(scenario.provider, moment, raising(Killed()))
     with pytest.raises(Killed):
-        office.service.send(office.order())
-    taken = len(office.provider.taken)
-    assert (office.email.status, taken) == (EmailStatus.SENDING, 0 if moment == "before" else 1)
+        scenario.service.send(scenario.order())
+    accepted_count = len(scenario.provider.accepted_mails)
+    assert (scenario.email.status, accepted_count) == (EmailStatus.SENDING, 0 if moment == "before" else 1)
 
-    setattr(office.provider, moment, lambda: None)
-    assert office.service.send(office.order()).status is EmailStatus.UNKNOWN
-    assert office.service.send(office.order()).status is EmailStatus.UNKNOWN
-    assert len(office.provider.taken) == taken
-    assert office.told == ["email.queued", "email.unknown"]
+    setattr(scenario.provider, moment, lambda: None)
+    assert scenario.service.send(scenario.order()).status is EmailStatus.UNKNOWN
+    assert scenario.service.send(scenario.order()).status is EmailStatus.UNKNOWN
+    assert len(scenario.provider.accepted_mails) == accepted_count
+    assert scenario.event_types == ["email.queued", "email.unknown"]
 
 
-def test_a_retry_waits_for_the_lease_and_no_longer_before_it_says_unknown(office: Office) -> None:
-    office.provider.after = fails(Killed())
+def test_a_retry_waits_for_the_lease_before_the_email_becomes_unknown(scenario: SendingScenario) -> None:
+    scenario.provider.after = raising(Killed())
     with pytest.raises(Killed):
-        office.service.send(office.order())
-    office.service.send(office.order())
-    assert sum(office.clock.slept) == LEASE.total_seconds()
-    assert max(office.clock.slept) <= 1
+        scenario.service.send(scenario.order())
+    scenario.service.send(scenario.order())
+    assert sum(scenario.clock.sleeps) == LEASE.total_seconds()
+    assert max(scenario.clock.sleeps) <= 1
 
 
-def test_a_sender_killed_before_it_claimed_leaves_nothing_and_the_retry_sends(office: Office) -> None:
-    office.state.mail_from = None
+def test_a_sender_that_fails_before_its_claim_stores_nothing_and_the_retry_sends(scenario: SendingScenario) -> None:
+    scenario.state.mail_from = None
     with pytest.raises(Conflict):
-        office.service.send(office.order())
-    assert office.state.emails == {}
-    assert office.told == []
-    office.state.mail_from = "support@acme.example"
-    assert office.service.send(office.order()).status is EmailStatus.SENT
+        scenario.service.send(scenario.order())
+    assert scenario.state.emails == {}
+    assert scenario.event_types == []
+    scenario.state.mail_from = "support@acme.example"
+    assert scenario.service.send(scenario.order()).status is EmailStatus.SENT
 
 
-def test_a_second_sender_waits_while_the_first_is_at_work_and_answers_what_it_did(office: Office) -> None:
+def test_a_second_sender_waits_for_the_first_and_returns_the_same_email(scenario: SendingScenario) -> None:
     entered, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -159,107 +159,113 @@ def test_a_second_sender_waits_while_the_first_is_at_work_and_answers_what_it_di
         release.set()
         threading.Event().wait(0.01)
 
-    office.provider.before = hold
+    scenario.provider.before = hold
     links = SignedUnsubscribeLinks(lambda: LinkKeys("k1", {"k1": b"secret"}), "https://mail.example")
-    second = SendService(office.units, office.provider, links, "set-1", office.clock.now, new_id, sleep)
+    second = SendService(scenario.units, scenario.provider, links, "set-1", scenario.clock.now, new_id, sleep)
     with ThreadPoolExecutor(2) as threads:
-        first_answer = threads.submit(office.service.send, office.order())
+        first_future = threads.submit(scenario.service.send, scenario.order())
         assert entered.wait(10)
-        second_answer = threads.submit(second.send, office.order())
-        answers = [each.result(20) for each in (first_answer, second_answer)]
-    assert [each.status for each in answers] == [EmailStatus.SENT, EmailStatus.SENT]
-    assert answers[0].id == answers[1].id
-    assert len(office.provider.taken) == 1
+        second_future = threads.submit(second.send, scenario.order())
+        emails = [future.result(20) for future in (first_future, second_future)]
+    assert [email.status for email in emails] == [EmailStatus.SENT, EmailStatus.SENT]
+    assert emails[0].id == emails[1].id
+    assert len(scenario.provider.accepted_mails) == 1
 
 
-def test_a_throttled_email_is_queued_and_the_retry_sends_it_under_the_same_id(office: Office) -> None:
-    office.provider.before = fails(SendThrottled())
+def test_a_throttled_email_is_queued_and_the_retry_sends_it_under_the_same_id(scenario: SendingScenario) -> None:
+    scenario.provider.before = raising(SendThrottled())
     with pytest.raises(RateLimited):
-        office.service.send(office.order())
-    queued = office.email
-    assert (queued.status, office.provider.taken) == (EmailStatus.QUEUED, [])
-    office.provider.before = lambda: None
-    sent = office.service.send(office.order())
-    assert (sent.id, sent.status, len(office.provider.taken)) == (queued.id, EmailStatus.SENT, 1)
+        scenario.service.send(scenario.order())
+    queued = scenario.email
+    assert (queued.status, scenario.provider.accepted_mails) == (EmailStatus.QUEUED, [])
+    scenario.provider.before = lambda: None
+    sent_email = scenario.service.send(scenario.order())
+    assert (sent_email.id, sent_email.status, len(scenario.provider.accepted_mails)) == (queued.id, EmailStatus.SENT, 1)
 
 
-def test_a_rejected_email_is_refused_and_not_offered_again(office: Office) -> None:
-    office.provider.before = fails(SendRejected("MessageRejected"))
+def test_a_rejected_email_is_not_sent_again(scenario: SendingScenario) -> None:
+    scenario.provider.before = raising(SendRejected("MessageRejected"))
     with pytest.raises(InvalidInput, match="MessageRejected"):
-        office.service.send(office.order())
-    office.provider.before = lambda: None
-    assert office.service.send(office.order()).status is EmailStatus.REJECTED
-    assert office.provider.taken == []
-    assert office.told == ["email.queued", "email.rejected"]
+        scenario.service.send(scenario.order())
+    scenario.provider.before = lambda: None
+    assert scenario.service.send(scenario.order()).status is EmailStatus.REJECTED
+    assert scenario.provider.accepted_mails == []
+    assert scenario.event_types == ["email.queued", "email.rejected"]
 
 
-def test_no_answer_of_the_provider_is_unknown_and_the_email_is_not_sent_again(office: Office) -> None:
-    office.provider.after = fails(Unavailable("no answer"))
-    assert office.service.send(office.order()).status is EmailStatus.UNKNOWN
-    office.provider.after = lambda: None
-    assert office.service.send(office.order()).status is EmailStatus.UNKNOWN
-    assert len(office.provider.taken) == 1
+def test_an_email_without_a_provider_response_is_unknown_and_not_sent_again(scenario: SendingScenario) -> None:
+    scenario.provider.after = raising(Unavailable("no answer"))
+    assert scenario.service.send(scenario.order()).status is EmailStatus.UNKNOWN
+    scenario.provider.after = lambda: None
+    assert scenario.service.send(scenario.order()).status is EmailStatus.UNKNOWN
+    assert len(scenario.provider.accepted_mails) == 1
 
 
-def test_an_address_suppressed_by_the_moment_of_sending_gets_nothing(office: Office) -> None:
-    with office.units(TENANT) as unit:
+def test_an_address_suppressed_before_sending_gets_nothing(scenario: SendingScenario) -> None:
+    with scenario.units(TENANT) as unit:
         unit.suppressions.add("ann@example.org", SuppressionReason.UNSUBSCRIBED)
         unit.commit()
     for _ in range(2):
-        assert office.service.send(office.order()).status is EmailStatus.SUPPRESSED
-    assert office.provider.taken == []
-    assert office.told == ["email.suppressed"]
+        assert scenario.service.send(scenario.order()).status is EmailStatus.SUPPRESSED
+    assert scenario.provider.accepted_mails == []
+    assert scenario.event_types == ["email.suppressed"]
 
 
-def test_an_address_suppressed_between_throttling_and_the_retry_gets_nothing(office: Office) -> None:
-    office.provider.before = fails(SendThrottled())
+def test_an_address_suppressed_between_throttling_and_the_retry_gets_nothing(scenario: SendingScenario) -> None:
+    scenario.provider.before = raising(SendThrottled())
     with pytest.raises(RateLimited):
-        office.service.send(office.order())
-    with office.units(TENANT) as unit:
+        scenario.service.send(scenario.order())
+    with scenario.units(TENANT) as unit:
         unit.suppressions.add("ann@example.org", SuppressionReason.BOUNCED)
         unit.commit()
-    office.provider.before = lambda: None
-    assert office.service.send(office.order()).status is EmailStatus.SUPPRESSED
-    assert office.provider.taken == []
+    scenario.provider.before = lambda: None
+    assert scenario.service.send(scenario.order()).status is EmailStatus.SUPPRESSED
+    assert scenario.provider.accepted_mails == []
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.READONLY, Role.OPERATOR])
-def test_a_run_of_somebody_who_may_not_send_sends_nothing_without_an_approval(office: Office, role: Role) -> None:
+def test_a_run_of_a_user_without_the_send_permission_sends_nothing_without_an_approval(
+    scenario: SendingScenario, role: Role
+) -> None:
     with pytest.raises(Forbidden, match="messaging:send"):
-        office.service.send(office.order(role))
-    assert office.state.emails == {}
+        scenario.service.send(scenario.order(role))
+    assert scenario.state.emails == {}
 
 
-def test_an_approval_by_somebody_who_may_send_is_enough(office: Office) -> None:
-    office.approve()
-    assert office.service.send(office.order(Role.USER)).status is EmailStatus.SENT
+def test_an_approval_by_a_user_with_the_send_permission_is_enough(scenario: SendingScenario) -> None:
+    scenario.approve()
+    assert scenario.service.send(scenario.order(Role.USER)).status is EmailStatus.SENT
 
 
 @pytest.mark.parametrize("role", ["user", "readonly", "operator", None])
-def test_an_approval_by_somebody_who_may_not_send_is_not(office: Office, role: str | None) -> None:
-    office.approve(role=role)
+def test_an_approval_by_a_user_without_the_send_permission_is_not_enough(
+    scenario: SendingScenario, role: str | None
+) -> None:
+    scenario.approve(role=role)
     with pytest.raises(Forbidden):
-        office.service.send(office.order(Role.USER))
+        scenario.service.send(scenario.order(Role.USER))
 
 
 @pytest.mark.parametrize("status", ["denied", "pending", "expired"])
 @pytest.mark.parametrize("role", [Role.USER, Role.ADMIN])
-def test_what_was_shown_and_not_approved_is_sent_by_nobody(office: Office, status: str, role: Role) -> None:
-    office.approve()
-    office.approve(status)
+def test_a_draft_that_was_shown_but_not_approved_is_never_sent(
+    scenario: SendingScenario, status: str, role: Role
+) -> None:
+    scenario.approve()
+    scenario.approve(status)
     with pytest.raises(Forbidden, match="not approved"):
-        office.service.send(office.order(role))
-    assert office.provider.taken == []
+        scenario.service.send(scenario.order(role))
+    assert scenario.provider.accepted_mails == []
 
 
-def test_what_was_approved_under_another_hash_is_not_sent(office: Office) -> None:
-    office.approve(sha256="0" * 64)
-    with pytest.raises(Forbidden, match="not what was approved"):
-        office.service.send(office.order())
+def test_a_draft_that_was_approved_with_another_hash_is_not_sent(scenario: SendingScenario) -> None:
+    scenario.approve(sha256="0" * 64)
+    with pytest.raises(Forbidden, match="has changed since it was approved"):
+        scenario.service.send(scenario.order())
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "changes",
     [
         {"content": Content("Hello", "Other text\n")},
         {"content": Content("Hello", "Text\n", "<p>Hidden</p>")},
@@ -268,30 +274,34 @@ def test_what_was_approved_under_another_hash_is_not_sent(office: Office) -> Non
     ],
     ids=["text", "html", "contact", "hash"],
 )
-def test_a_draft_that_is_not_what_was_stored_is_not_sent(
-    office: Office, changed: dict[str, Content | UUID | str]
+def test_a_draft_that_differs_from_the_approved_one_is_not_sent(
+    scenario: SendingScenario, changes: dict[str, Content | UUID | str]
 ) -> None:
-    office.approve()
-    office.state.drafts[office.draft.id] = replace(office.draft, **changed)  # type: ignore[arg-type]
+    scenario.approve()
+    scenario.state.drafts[scenario.draft.id] = replace(scenario.draft, **changes)  # type: ignore[arg-type]
     with pytest.raises(Forbidden):
-        office.service.send(office.order())
-    assert office.provider.taken == []
+        scenario.service.send(scenario.order())
+    assert scenario.provider.accepted_mails == []
 
 
-def test_a_draft_of_another_run_or_of_another_tenant_is_not_found(office: Office) -> None:
-    for order in (office.order(run_id=new_id()), office.order(draft_id=new_id()), office.order(tenant_id=UUID(int=2))):
+def test_a_draft_of_another_run_or_of_another_tenant_is_not_found(scenario: SendingScenario) -> None:
+    for order in (
+        scenario.order(run_id=new_id()),
+        scenario.order(draft_id=new_id()),
+        scenario.order(tenant_id=UUID(int=2)),
+    ):
         with pytest.raises(NotFound):
-            office.service.send(order)
+            scenario.service.send(order)
 
 
-def test_a_contact_that_is_gone_gets_nothing(office: Office) -> None:
-    del office.state.contacts[office.contact.id]
+def test_a_deleted_contact_gets_nothing(scenario: SendingScenario) -> None:
+    del scenario.state.contacts[scenario.contact.id]
     with pytest.raises(NotFound):
-        office.service.send(office.order())
+        scenario.service.send(scenario.order())
 
 
 @pytest.mark.parametrize(
-    ("before", "said", "after"),
+    ("before", "reported", "after"),
     [
         (EmailStatus.SENDING, EmailStatus.SENT, EmailStatus.SENT),
         (EmailStatus.UNKNOWN, EmailStatus.SENT, EmailStatus.SENT),
@@ -317,65 +327,65 @@ def test_a_contact_that_is_gone_gets_nothing(office: Office) -> None:
         (EmailStatus.SUPPRESSED, EmailStatus.SENT, EmailStatus.SUPPRESSED),
     ],
 )
-def test_the_providers_word_only_moves_an_email_forward(
-    office: Office, before: EmailStatus, said: EmailStatus, after: EmailStatus
+def test_a_provider_event_only_moves_an_email_forward(
+    scenario: SendingScenario, before: EmailStatus, reported: EmailStatus, after: EmailStatus
 ) -> None:
-    email = office.service.send(office.order())
-    office.state.emails[email.id] = replace(office.email, status=before)
-    office.units.events.clear()
-    office.service.provider_said(TENANT, email.id, said, "provider-1", None)
-    assert office.email.status is after
-    assert office.told == ([] if before is after else [f"email.{after}"])
+    email = scenario.service.send(scenario.order())
+    scenario.state.emails[email.id] = replace(scenario.email, status=before)
+    scenario.units.events.clear()
+    scenario.service.apply_provider_event(TENANT, email.id, reported, "provider-1", None)
+    assert scenario.email.status is after
+    assert scenario.event_types == ([] if before is after else [f"email.{after}"])
 
 
-def test_the_providers_own_send_event_settles_what_a_dead_sender_left(office: Office) -> None:
-    office.provider.after = fails(Killed())
+def test_the_providers_send_event_settles_the_email_of_a_killed_sender(scenario: SendingScenario) -> None:
+    scenario.provider.after = raising(Killed())
     with pytest.raises(Killed):
-        office.service.send(office.order())
-    office.service.provider_said(TENANT, office.email.id, EmailStatus.SENT, "provider-9", None)
-    office.provider.after = lambda: None
-    assert office.service.send(office.order()).status is EmailStatus.SENT
-    assert (office.email.provider_message_id, len(office.provider.taken)) == ("provider-9", 1)
+        scenario.service.send(scenario.order())
+    scenario.service.apply_provider_event(TENANT, scenario.email.id, EmailStatus.SENT, "provider-9", None)
+    scenario.provider.after = lambda: None
+    assert scenario.service.send(scenario.order()).status is EmailStatus.SENT
+    assert (scenario.email.provider_message_id, len(scenario.provider.accepted_mails)) == ("provider-9", 1)
 
 
-def test_word_of_an_email_that_is_not_the_tenants_is_not_found(office: Office) -> None:
-    email = office.service.send(office.order())
+def test_a_provider_event_for_another_tenants_email_is_not_found(scenario: SendingScenario) -> None:
+    email = scenario.service.send(scenario.order())
     with pytest.raises(NotFound):
-        office.service.provider_said(UUID(int=2), email.id, EmailStatus.BOUNCED, None, None)
+        scenario.service.apply_provider_event(UUID(int=2), email.id, EmailStatus.BOUNCED, None, None)
 
 
-@pytest.mark.parametrize(("sent", "status"), [(True, EmailStatus.SENT), (False, EmailStatus.REJECTED)])
-def test_a_person_settles_an_unknown_email_once_and_sends_nothing_by_it(
-    office: Office, sent: bool, status: EmailStatus
+@pytest.mark.parametrize(("was_sent", "status"), [(True, EmailStatus.SENT), (False, EmailStatus.REJECTED)])
+def test_an_operator_settles_an_unknown_email_once_and_sends_nothing(
+    scenario: SendingScenario, was_sent: bool, status: EmailStatus
 ) -> None:
-    office.provider.after = fails(Unavailable("no answer"))
-    unknown = office.service.send(office.order())
-    assert office.service.decide(TENANT, unknown.id, sent=sent).status is status
+    scenario.provider.after = raising(Unavailable("no answer"))
+    unknown = scenario.service.send(scenario.order())
+    assert scenario.service.settle_unknown(TENANT, unknown.id, was_sent=was_sent).status is status
     with pytest.raises(Conflict):
-        office.service.decide(TENANT, unknown.id, sent=not sent)
-    assert (office.email.status, len(office.provider.taken)) == (status, 1)
+        scenario.service.settle_unknown(TENANT, unknown.id, was_sent=not was_sent)
+    assert (scenario.email.status, len(scenario.provider.accepted_mails)) == (status, 1)
 
 
-@pytest.mark.parametrize("status", [each for each in EmailStatus if each is not EmailStatus.UNKNOWN])
-def test_only_an_unknown_email_is_a_persons_to_settle(office: Office, status: EmailStatus) -> None:
-    email = office.service.send(office.order())
-    office.state.emails[email.id] = replace(office.email, status=status)
+@pytest.mark.parametrize("status", [status for status in EmailStatus if status is not EmailStatus.UNKNOWN])
+def test_only_an_unknown_email_can_be_settled_by_an_operator(scenario: SendingScenario, status: EmailStatus) -> None:
+    email = scenario.service.send(scenario.order())
+    scenario.state.emails[email.id] = replace(scenario.email, status=status)
     with pytest.raises(Conflict):
-        office.service.decide(TENANT, email.id, sent=False)
-    assert office.email.status is status
+        scenario.service.settle_unknown(TENANT, email.id, was_sent=False)
+    assert scenario.email.status is status
 
 
-def test_an_email_that_is_not_there_cannot_be_read_or_settled(office: Office) -> None:
+def test_a_missing_email_can_be_neither_read_nor_settled(scenario: SendingScenario) -> None:
     with pytest.raises(NotFound):
-        office.service.get(TENANT, new_id())
+        scenario.service.get(TENANT, new_id())
     with pytest.raises(NotFound):
-        office.service.decide(TENANT, new_id(), sent=True)
+        scenario.service.settle_unknown(TENANT, new_id(), was_sent=True)
 
 
-def test_emails_are_read_page_by_page(office: Office) -> None:
-    made = [office.service.send(office.order(step=f"s{n}")).id for n in range(3)]
-    first = office.service.page(TENANT, None, 2)
+def test_emails_are_read_page_by_page(scenario: SendingScenario) -> None:
+    email_ids = [scenario.service.send(scenario.order(step=f"s{n}")).id for n in range(3)]
+    first = scenario.service.page(TENANT, None, 2)
     assert first.next_cursor is not None
-    rest = office.service.page(TENANT, UUID(first.next_cursor), 2)
-    assert [each.id for each in [*first.items, *rest.items]] == made[::-1]
+    rest = scenario.service.page(TENANT, UUID(first.next_cursor), 2)
+    assert [email.id for email in [*first.items, *rest.items]] == email_ids[::-1]
     assert rest.next_cursor is None

@@ -1,4 +1,4 @@
-"""Settings: what is taken and what is not, and flags."""
+"""Tests for the document of platform settings and for feature flags."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ import pytest
 
 from email_sender.adapters.feature_flags import PowertoolsFeatures, rules_of
 from email_sender.errors import Forbidden, InvalidInput
-from email_sender.kit.settings import PlatformSettings, complete, settings_of
+from email_sender.kit.settings import PlatformSettings, parse_settings, with_defaults
 from email_sender.security.features import Feature, Flag, Flags, require_feature
 from email_sender.strict_json import AmbiguousJson, read_unambiguous_json
 
@@ -15,15 +15,15 @@ ACME, GLOBEX = UUID("01930000-0000-7000-8000-00000000000a"), UUID("01930000-0000
 
 
 def pointers(document: Any) -> list[str]:
-    with pytest.raises(InvalidInput) as refused:
-        settings_of(document)
-    return [each.pointer for each in refused.value.problems]
+    with pytest.raises(InvalidInput) as caught:
+        parse_settings(document)
+    return [problem.pointer for problem in caught.value.problems]
 
 
-def test_nothing_said_is_a_document_and_every_default_is_within_its_own_bounds() -> None:
-    assert settings_of({}) == PlatformSettings()
-    assert settings_of(complete({})) == PlatformSettings()
-    assert complete({})["notifications"] == {"quiet_minutes": 15, "max_an_hour": 30, "kept_days": 90}
+def test_an_empty_document_is_valid_and_every_default_is_within_its_bounds() -> None:
+    assert parse_settings({}) == PlatformSettings()
+    assert parse_settings(with_defaults({})) == PlatformSettings()
+    assert with_defaults({})["notifications"] == {"quiet_minutes": 15, "max_an_hour": 30, "kept_days": 90}
 
 
 BOUNDS = {
@@ -39,28 +39,28 @@ BOUNDS = {
 }
 
 
-def one(pointer: str, value: Any) -> dict[str, Any]:
+def document_with(pointer: str, value: Any) -> dict[str, Any]:
     _, section, name = pointer.split("/")
     return {section: {name: value}}
 
 
-def test_every_number_has_its_bounds() -> None:
+def test_every_number_has_bounds() -> None:
     numbers = {
         f"/{section}/{name}"
-        for section, values in complete({}).items()
+        for section, values in with_defaults({}).items()
         for name, value in values.items()
         if isinstance(value, int) and not isinstance(value, bool)
     }
     assert numbers == BOUNDS.keys()
     for pointer, (low, high) in BOUNDS.items():
         for good in (low, high):
-            settings_of(one(pointer, good))
+            parse_settings(document_with(pointer, good))
         for bad in (low - 1, high + 1):
-            assert pointers(one(pointer, bad)) == [pointer]
+            assert pointers(document_with(pointer, bad)) == [pointer]
 
 
 @pytest.mark.parametrize(
-    "ugly",
+    "invalid_value",
     [
         None,
         True,
@@ -80,36 +80,36 @@ def test_every_number_has_its_bounds() -> None:
         "15\0",
     ],
 )
-def test_what_is_no_such_number_is_refused_where_it_stands(ugly: Any) -> None:
+def test_a_value_that_is_not_a_valid_number_is_rejected_at_its_path(invalid_value: Any) -> None:
     for pointer in BOUNDS:
-        refused = pointers(one(pointer, ugly))
-        assert refused == [pointer]
+        rejected_pointers = pointers(document_with(pointer, invalid_value))
+        assert rejected_pointers == [pointer]
 
 
-@pytest.mark.parametrize("ugly", [None, [], "text", 5, True, [["logging", {}]]])
-def test_what_is_no_document_or_no_section_is_refused(ugly: Any) -> None:
-    assert pointers(ugly) == [""]
+@pytest.mark.parametrize("invalid_value", [None, [], "text", 5, True, [["logging", {}]]])
+def test_an_invalid_document_or_section_is_rejected(invalid_value: Any) -> None:
+    assert pointers(invalid_value) == [""]
     for section in PlatformSettings.model_fields:
-        assert pointers({section: ugly}) == [f"/{section}"]
+        assert pointers({section: invalid_value}) == [f"/{section}"]
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "INFO ", 20, None, "TRACE", "\u0406NFO"])
-def test_a_level_is_one_of_three(level: Any) -> None:
+def test_an_unknown_log_level_is_rejected(level: Any) -> None:
     assert pointers({"logging": {"level": level}}) == ["/logging/level"]
 
 
-@pytest.mark.parametrize("ugly", ["true", 1, 0, None, "off", []])
-def test_a_flag_is_true_or_false(ugly: Any) -> None:
-    assert pointers({"features": {"ai_generate": {"default": ugly}}}) == ["/features/ai_generate/default"]
-    refused = pointers({"features": {"ai_generate": {"tenants": {str(ACME): ugly}}}})
-    assert refused == [f"/features/ai_generate/tenants/{ACME}"]
+@pytest.mark.parametrize("invalid_value", ["true", 1, 0, None, "off", []])
+def test_a_flag_that_is_not_a_boolean_is_rejected(invalid_value: Any) -> None:
+    assert pointers({"features": {"ai_generate": {"default": invalid_value}}}) == ["/features/ai_generate/default"]
+    rejected_pointers = pointers({"features": {"ai_generate": {"tenants": {str(ACME): invalid_value}}}})
+    assert rejected_pointers == [f"/features/ai_generate/tenants/{ACME}"]
 
 
 @pytest.mark.parametrize(
     "tenant", ["", "acme", str(ACME).upper(), f"{{{ACME}}}", ACME.hex, f"urn:uuid:{ACME}", f"{ACME}\n", f" {ACME}"]
 )
-def test_a_tenant_has_one_spelling(tenant: str) -> None:
-    """Two would be two answers for one tenant."""
+def test_a_tenant_id_has_only_one_spelling(tenant: str) -> None:
+    """Two spellings could give one tenant two values."""
     assert pointers({"features": {"n8n_import": {"tenants": {tenant: False}}}})[0].startswith(
         "/features/n8n_import/tenants/"
     )
@@ -121,29 +121,31 @@ def test_a_tenant_has_one_spelling(tenant: str) -> None:
      "signing_key", "credentials", "passphrase", "private_key"],
 )  # fmt: skip
 @pytest.mark.parametrize("section", [None, "logging", "features"])
-def test_what_looks_like_a_secret_is_refused_and_its_value_is_in_no_message(name: str, section: str | None) -> None:
+def test_a_key_that_looks_like_a_secret_is_rejected_and_its_value_is_in_no_message(
+    name: str, section: str | None
+) -> None:
     document: dict[str, Any] = {name: "hunter2-of-course"}
-    with pytest.raises(InvalidInput) as refused:
-        settings_of({section: document} if section else document)
-    (problem,) = refused.value.problems
+    with pytest.raises(InvalidInput) as caught:
+        parse_settings({section: document} if section else document)
+    (problem,) = caught.value.problems
     assert problem.pointer == (f"/{section}/{name}" if section else f"/{name}")
     assert "Secrets Manager" in problem.message
-    assert "hunter2" not in str(refused.value) + problem.message
+    assert "hunter2" not in str(caught.value) + problem.message
 
 
-def test_another_unknown_name_is_said_to_be_one() -> None:
-    with pytest.raises(InvalidInput, match="no such setting"):
-        settings_of({"loging": {}})
+def test_an_unknown_setting_is_rejected_by_its_name() -> None:
+    with pytest.raises(InvalidInput, match="does not exist"):
+        parse_settings({"loging": {}})
     assert pointers({"a/b~c": 1, "x" * 500: 1}) == ["/a~1b~0c", "/" + "x" * 100]
 
 
-def test_several_mistakes_are_named_at_once() -> None:
+def test_several_mistakes_are_reported_at_once() -> None:
     document = {"health": {"outbox_late_seconds": 1}, "logging": {"level": "loud"}, "nope": 1}
     assert sorted(pointers(document)) == ["/health/outbox_late_seconds", "/logging/level", "/nope"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error_type"),
     [
         (b'{"a": 1, "a": 1}', AmbiguousJson),
         (b'{"x": {"a": 1, "b": 2, "a": 3}}', AmbiguousJson),
@@ -160,12 +162,12 @@ def test_several_mistakes_are_named_at_once() -> None:
         (b"{'a': 1}", ValueError),
     ],
 )
-def test_json_that_could_be_read_in_two_ways_is_not_read(text: bytes, said: type[Exception]) -> None:
-    with pytest.raises(said):
+def test_ambiguous_json_is_rejected(text: bytes, error_type: type[Exception]) -> None:
+    with pytest.raises(error_type):
         read_unambiguous_json(text)
 
 
-def test_json_that_is_plain_is_read() -> None:
+def test_plain_json_is_read() -> None:
     assert read_unambiguous_json('{"a": {"a": [1, {"a": "é"}]}}'.encode()) == {"a": {"a": [1, {"a": "é"}]}}
 
 
@@ -173,46 +175,50 @@ def test_json_that_is_plain_is_read() -> None:
 
 
 def features(**flags: Flag) -> PowertoolsFeatures:
-    known = {Feature(name): flag for name, flag in flags.items()}
-    return PowertoolsFeatures(lambda: known)
+    flags_by_feature = {Feature(name): flag for name, flag in flags.items()}
+    return PowertoolsFeatures(lambda: flags_by_feature)
 
 
-def test_a_flag_is_its_default_but_for_the_tenants_that_are_named() -> None:
-    off = features(ai_generate=Flag(False, {str(ACME): True}), n8n_import=Flag(True, {str(ACME): False}))
-    assert off.enabled(Feature.AI_GENERATE, ACME)
-    assert not off.enabled(Feature.AI_GENERATE, GLOBEX)
-    assert not off.enabled(Feature.N8N_IMPORT, ACME)
-    assert off.enabled(Feature.N8N_IMPORT, GLOBEX)
-    assert off.enabled(Feature.HTTP_REQUEST, ACME), "one that nobody said anything of"
-    both = features(ai_generate=Flag(True, {str(ACME): False, str(GLOBEX): True}))
-    assert [both.enabled(Feature.AI_GENERATE, each) for each in (ACME, GLOBEX, UUID(int=1))] == [False, True, True]
+def test_a_flag_has_its_default_except_for_the_listed_tenants() -> None:
+    feature_flags = features(ai_generate=Flag(False, {str(ACME): True}), n8n_import=Flag(True, {str(ACME): False}))
+    assert feature_flags.enabled(Feature.AI_GENERATE, ACME)
+    assert not feature_flags.enabled(Feature.AI_GENERATE, GLOBEX)
+    assert not feature_flags.enabled(Feature.N8N_IMPORT, ACME)
+    assert feature_flags.enabled(Feature.N8N_IMPORT, GLOBEX)
+    assert feature_flags.enabled(Feature.HTTP_REQUEST, ACME), "a feature without a flag is enabled"
+    tenant_flags = features(ai_generate=Flag(True, {str(ACME): False, str(GLOBEX): True}))
+    assert [tenant_flags.enabled(Feature.AI_GENERATE, tenant) for tenant in (ACME, GLOBEX, UUID(int=1))] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_every_feature_is_a_setting_and_every_setting_a_feature() -> None:
-    assert set(complete({})["features"]) == {each.value for each in Feature}
-    assert settings_of({}).flags == {each: Flag() for each in Feature}
+    assert set(with_defaults({})["features"]) == {feature.value for feature in Feature}
+    assert parse_settings({}).flags == {feature: Flag() for feature in Feature}
 
 
-def test_a_refusal_names_the_feature() -> None:
-    off = features(n8n_import=Flag(False))
+def test_a_disabled_feature_is_refused_by_its_name() -> None:
+    feature_flags = features(n8n_import=Flag(False))
     with pytest.raises(Forbidden, match="n8n_import is not enabled for this tenant"):
-        require_feature(off, Feature.N8N_IMPORT, ACME)
-    require_feature(off, Feature.AI_GENERATE, ACME)
+        require_feature(feature_flags, Feature.N8N_IMPORT, ACME)
+    require_feature(feature_flags, Feature.AI_GENERATE, ACME)
 
 
-def test_the_rules_are_made_and_checked_once_for_what_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
+def test_the_flag_rules_are_built_once_while_the_settings_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    converted_flags: list[object] = []
 
-    def counted(flags: Flags) -> dict[str, Any]:
-        made.append(flags)
+    def counting_rules_of(flags: Flags) -> dict[str, Any]:
+        converted_flags.append(flags)
         return rules_of(flags)
 
-    monkeypatch.setattr("email_sender.adapters.feature_flags.rules_of", counted)
-    settings = [settings_of({})]
-    asked = PowertoolsFeatures(lambda: settings[0].flags)
+    monkeypatch.setattr("email_sender.adapters.feature_flags.rules_of", counting_rules_of)
+    settings = [parse_settings({})]
+    feature_flags = PowertoolsFeatures(lambda: settings[0].flags)
     for _ in range(3):
-        assert asked.enabled(Feature.AI_GENERATE, ACME)
-    assert len(made) == 1
-    settings[0] = settings_of({"features": {"ai_generate": {"default": False}}})
-    assert not asked.enabled(Feature.AI_GENERATE, ACME)
-    assert len(made) == 2
+        assert feature_flags.enabled(Feature.AI_GENERATE, ACME)
+    assert len(converted_flags) == 1
+    settings[0] = parse_settings({"features": {"ai_generate": {"default": False}}})
+    assert not feature_flags.enabled(Feature.AI_GENERATE, ACME)
+    assert len(converted_flags) == 2

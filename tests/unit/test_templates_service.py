@@ -1,4 +1,4 @@
-"""Templates, previews and drafts, on the fake stores with the real renderer."""
+"""Tests for templates, previews and drafts, with fake stores and the real renderer."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,11 +39,11 @@ def service(units: FakeMessagingUnits) -> TemplateService:
 
 
 def draft(service: TemplateService, **changes: Any) -> Draft:
-    usual = {
+    defaults = {
         "run_id": UUID(int=7), "step": "draft", "item": 0, "template": "intro", "contact_id": ANN.id, "evidence": [],
         "variables": {"product": "Disk"},
     }  # fmt: skip
-    return service.draft(TENANT, **{**usual, **changes})
+    return service.draft(TENANT, **{**defaults, **changes})
 
 
 @pytest.fixture
@@ -54,12 +54,16 @@ def evidence(units: FakeMessagingUnits) -> Message:
 
 
 def test_a_draft_is_rendered_for_its_contact_with_its_evidence(service: TemplateService, evidence: Message) -> None:
-    made = draft(service, evidence=[evidence.id])
-    assert made.content.subject == "About Disk"
-    assert made.content.text.startswith("Dear Ann, 3. https://mail.example/api/v1/unsubscribe/v1.k1.")
-    assert made.content.html == f"<p>{'x' * 400}</p>"
-    assert (made.template_id, made.template_version, list(made.evidence)) == (INTRO.id, 1, [evidence.id])
-    assert made.sha256 == content_hash(ANN.id, made.content)
+    created_draft = draft(service, evidence=[evidence.id])
+    assert created_draft.content.subject == "About Disk"
+    assert created_draft.content.text.startswith("Dear Ann, 3. https://mail.example/api/v1/unsubscribe/v1.k1.")
+    assert created_draft.content.html == f"<p>{'x' * 400}</p>"
+    assert (created_draft.template_id, created_draft.template_version, list(created_draft.evidence)) == (
+        INTRO.id,
+        1,
+        [evidence.id],
+    )
+    assert created_draft.sha256 == content_hash(ANN.id, created_draft.content)
 
 
 def test_a_run_step_and_item_has_one_draft_however_often_it_is_rendered(
@@ -70,7 +74,7 @@ def test_a_run_step_and_item_has_one_draft_however_often_it_is_rendered(
     assert draft(service, evidence=[evidence.id], item=1).id != first.id
 
 
-def test_a_template_is_named_by_its_name_or_its_id(service: TemplateService, evidence: Message) -> None:
+def test_a_template_is_found_by_its_name_or_its_id(service: TemplateService, evidence: Message) -> None:
     assert draft(service, template=str(INTRO.id), evidence=[evidence.id]).template_id == INTRO.id
     for unknown in ("nothing", str(new_id())):
         with pytest.raises(NotFound):
@@ -87,7 +91,7 @@ def test_a_template_is_named_by_its_name_or_its_id(service: TemplateService, evi
         ({"product": "x", "count": True}, "/variables/count"),
     ],
 )
-def test_a_variable_that_is_missing_or_of_another_type_is_named(
+def test_a_missing_or_mistyped_variable_is_named(
     service: TemplateService, variables: dict[str, Any], pointer: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -98,13 +102,13 @@ def test_a_variable_that_is_missing_or_of_another_type_is_named(
 @pytest.mark.parametrize(
     ("name", "greeting"), [(None, "bob"), ("", "bob"), ("   ", "bob"), ("Bob", "Bob"), (" Bob  Lee", "Bob")]
 )
-def test_whatever_a_contacts_name_is_it_can_be_greeted(
+def test_a_contact_can_be_greeted_whatever_its_name_is(
     service: TemplateService, units: FakeMessagingUnits, evidence: Message, name: str | None, greeting: str
 ) -> None:
     bob = Contact(new_id(), "bob@example.org", name)
     units.states[TENANT].contacts[bob.id] = bob
-    made = draft(service, contact_id=bob.id, evidence=[evidence.id])
-    assert made.content.text.startswith(f"Dear {greeting}, ")
+    created_draft = draft(service, contact_id=bob.id, evidence=[evidence.id])
+    assert created_draft.content.text.startswith(f"Dear {greeting}, ")
 
 
 def test_a_contacts_attributes_do_not_hide_its_address(service: TemplateService, units: FakeMessagingUnits) -> None:
@@ -113,19 +117,17 @@ def test_a_contacts_attributes_do_not_hide_its_address(service: TemplateService,
     assert draft(service, template="t").content.text == "ann@example.org blue"
 
 
-def test_a_variable_cannot_take_the_place_of_what_is_built_in(
-    service: TemplateService, units: FakeMessagingUnits
-) -> None:
+def test_a_variable_cannot_replace_a_built_in_value(service: TemplateService, units: FakeMessagingUnits) -> None:
     template = Template(new_id(), "t", 1, "s", "{{ unsubscribe_url }}")
     units.states[TENANT].templates[template.id] = template
-    made = draft(service, template="t", variables={"unsubscribe_url": "https://evil.example", "contact": {}})
-    assert made.content.text.startswith("https://mail.example/")
+    created_draft = draft(service, template="t", variables={"unsubscribe_url": "https://evil.example", "contact": {}})
+    assert created_draft.content.text.startswith("https://mail.example/")
 
 
-def test_a_hash_tells_contact_subject_text_and_html_apart() -> None:
+def test_the_content_hash_covers_contact_subject_text_and_html() -> None:
     base = Content("s", "t", "h")
     others = [replace(base, subject="x"), replace(base, text="x"), replace(base, html=None), Content("st", "", "h")]
-    hashes = {content_hash(ANN.id, each) for each in (base, *others)} | {content_hash(new_id(), base)}
+    hashes = {content_hash(ANN.id, content) for content in (base, *others)} | {content_hash(new_id(), base)}
     assert len(hashes) == 6
 
 
@@ -141,7 +143,7 @@ def test_a_hash_tells_contact_subject_text_and_html_apart() -> None:
         ({"variables": (*VARIABLES, Variable("product", "string"))}, "/variables/2/name"),
     ],
 )
-def test_a_template_that_could_not_be_used_is_refused_with_a_pointer(
+def test_an_unusable_template_is_rejected_with_a_pointer(
     service: TemplateService, units: FakeMessagingUnits, changes: dict[str, Any], pointer: str
 ) -> None:
     template = replace(INTRO, id=new_id(), name="new", **changes)
@@ -151,14 +153,14 @@ def test_a_template_that_could_not_be_used_is_refused_with_a_pointer(
     assert template.id not in units.states[TENANT].templates
 
 
-def test_a_template_is_stored_once_for_its_id_and_its_name_is_taken(service: TemplateService) -> None:
+def test_creating_a_template_is_idempotent_and_names_are_unique(service: TemplateService) -> None:
     template = replace(INTRO, id=new_id(), name="new")
     assert service.create(TENANT, template, "ann") == service.create(TENANT, template, "ann") == template
     with pytest.raises(Conflict):
         service.create(TENANT, replace(template, id=new_id()), "ann")
 
 
-def test_a_change_is_a_new_version_of_the_one_last_seen(service: TemplateService) -> None:
+def test_an_update_is_a_new_version_and_needs_the_current_one(service: TemplateService) -> None:
     assert service.update(TENANT, replace(INTRO, subject="New"), 1, "ann").version == 2
     with pytest.raises(Conflict, match="at version 2, not 1"):
         service.update(TENANT, INTRO, 1, "ann")
@@ -166,23 +168,27 @@ def test_a_change_is_a_new_version_of_the_one_last_seen(service: TemplateService
     assert service.get(TENANT, INTRO.id).version == 3
 
 
-def test_a_preview_names_what_is_missing_and_what_is_unused_and_stores_nothing(
+def test_a_preview_lists_missing_and_unused_variables_and_stores_nothing(
     service: TemplateService, units: FakeMessagingUnits
 ) -> None:
     template = replace(INTRO, id=new_id(), name="plain", body_html=None, variables=(*VARIABLES, Variable("x", "list")))
     service.create(TENANT, template, "ann")
-    missing = service.preview(TENANT, template.id, {"y": 1}, None)
-    assert (missing.content, list(missing.missing), list(missing.unused)) == (None, ["product"], ["y", "x"])
-    # What is declared as required is needed also where it is not read.
-    shown = service.preview(TENANT, template.id, {"product": "Disk", "x": []}, ANN.id)
-    assert shown.content is not None
-    assert shown.content.text.startswith("Dear Ann, 3.")
+    incomplete_preview = service.preview(TENANT, template.id, {"y": 1}, None)
+    assert (incomplete_preview.content, list(incomplete_preview.missing), list(incomplete_preview.unused)) == (
+        None,
+        ["product"],
+        ["y", "x"],
+    )
+    # A required variable is needed even if the template does not read it.
+    preview = service.preview(TENANT, template.id, {"product": "Disk", "x": []}, ANN.id)
+    assert preview.content is not None
+    assert preview.content.text.startswith("Dear Ann, 3.")
     assert units.states[TENANT].drafts == {}
 
 
-def test_what_is_another_tenants_is_not_found(service: TemplateService) -> None:
+def test_templates_and_drafts_of_another_tenant_are_not_found(service: TemplateService) -> None:
     stranger = UUID(int=2)
-    for ask in (
+    for operation in (
         lambda: service.get(stranger, INTRO.id),
         lambda: service.update(stranger, INTRO, None, "eve"),
         lambda: service.delete(stranger, INTRO.id),
@@ -191,4 +197,4 @@ def test_what_is_another_tenants_is_not_found(service: TemplateService) -> None:
         lambda: service.read_draft(stranger, new_id()),
     ):
         with pytest.raises(NotFound):
-            ask()
+            operation()

@@ -1,4 +1,4 @@
-"""Unsubscribe links are in mailboxes for years and in the hands of strangers."""
+"""Tests for unsubscribe links, which stay in mailboxes for years and reach strangers."""
 
 import pytest
 from hypothesis import given, settings
@@ -20,58 +20,62 @@ def token() -> str:
     return links().url(TENANT, CONTACT).rpartition("/")[2]
 
 
-def test_a_link_leads_to_the_api_and_back_to_its_contact() -> None:
+def test_a_link_points_to_the_api_and_identifies_its_contact() -> None:
     assert links().url(TENANT, CONTACT) == f"https://mail.example/api/v1/unsubscribe/{token()}"
     assert links().read(token()) == (TENANT, CONTACT)
 
 
-def test_a_token_holds_no_address_and_needs_no_escaping() -> None:
+def test_a_token_contains_no_address_and_needs_no_escaping() -> None:
     assert token().startswith("v1.k1.")
     assert set(token()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
-def test_a_key_that_signed_once_keeps_its_links_working_after_a_new_one() -> None:
+def test_links_signed_with_an_older_key_still_work() -> None:
     both = links("k2", k1=OLD, k2=NEW)
     assert both.read(token()) == (TENANT, CONTACT)
     assert both.url(TENANT, CONTACT).rpartition("/")[2].startswith("v1.k2.")
 
 
-def test_a_link_of_a_key_that_is_not_ours_is_not_found() -> None:
-    for strangers in (links(k1=NEW), links("k2", k2=OLD)):
+def test_a_link_signed_with_an_unknown_key_is_not_found() -> None:
+    for foreign_links in (links(k1=NEW), links("k2", k2=OLD)):
         with pytest.raises(NotFound):
-            strangers.read(token())
+            foreign_links.read(token())
 
 
-def test_a_change_of_any_character_is_not_found() -> None:
+def test_a_token_with_a_changed_character_is_not_found() -> None:
     good = token()
-    for place, character in enumerate(good):
-        changed = good[:place] + ("A" if character != "A" else "B") + good[place + 1 :]
+    for position, character in enumerate(good):
+        changed = good[:position] + ("A" if character != "A" else "B") + good[position + 1 :]
         with pytest.raises(NotFound):
             links().read(changed)
 
 
-def test_parts_of_two_tokens_make_none() -> None:
+def test_parts_of_two_tokens_cannot_be_combined() -> None:
     version, key, payload, mac = token().split(".")
-    other = links().url(TENANT, new_id()).rpartition("/")[2].split(".")
-    for parts in ((version, key, other[2], mac), (version, key, payload, other[3]), (version, key, mac, payload)):
+    other_parts = links().url(TENANT, new_id()).rpartition("/")[2].split(".")
+    for parts in (
+        (version, key, other_parts[2], mac),
+        (version, key, payload, other_parts[3]),
+        (version, key, mac, payload),
+    ):
         with pytest.raises(NotFound):
             links().read(".".join(parts))
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "malformed_token",
     ["", ".", "...", "v1", "v1.k1", "v1.k1.", "v1.k1..", "v2" + token()[2:], token()[:-1], token() + "=", token() + "A",
      " " + token(), token() + "\n", "é.k1.x.y", "v1.k1.x.é", "\ud800", "v1.k1." + "A" * 1_000_000, "." * 100_000],
-    # Tokens are new each time, and a test's name is not.
-    ids=lambda _: "odd",
+    # Tokens differ in every run, but the ids of tests must not.
+    ids=lambda _: "token",
 )  # fmt: skip
-def test_an_odd_or_huge_token_is_not_found(odd: str) -> None:
+def test_a_malformed_or_huge_token_is_not_found(malformed_token: str) -> None:
     with pytest.raises(NotFound):
-        links().read(odd)
+        links().read(malformed_token)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from("v1.kAaé\n\ud800=-_\0"), max_size=60).map("".join))
-def test_no_text_is_anything_but_not_found(text: str) -> None:
+def test_any_text_that_is_not_a_token_is_not_found(text: str) -> None:
     with pytest.raises(NotFound):
         links().read(text)

@@ -1,4 +1,4 @@
-"""Answers that are given again, and those that must not be."""
+"""Tests for cached search results and embeddings: when they are reused and when they must not be."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,25 +7,25 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from email_sender.adapters.memory_cache import MemoryEmbeddings, MemoryResults
+from email_sender.adapters.memory_cache import MemoryEmbeddingCache, MemoryResultCache
 from email_sender.errors import Unavailable
-from email_sender.vectors.caching import Answer, CachedIndex, Embeddings
+from email_sender.vectors.caching import CachedIndex, CachedResult, Embeddings
 from email_sender.vectors.model import (
-    Chosen,
     Delete,
     DeletePayload,
     Filter,
     Nearest,
     Point,
+    PointSelector,
     Search,
     SetPayload,
     Upsert,
     Write,
 )
-from email_sender.vectors.serving import GatedIndex, ServedCollections
+from email_sender.vectors.serving import CollectionCatalogue, LockingIndex
 from tests.fakes.serving import MemoryServing
 from tests.fakes.vector_cache import MemoryVersions
-from tests.fakes.vectors import PLAIN, WORDS, Letters, Vectors
+from tests.fakes.vectors import PLAIN, WORDS, LetterModel, VectorScenario
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -37,25 +37,25 @@ NEAR, FAR = [1.0, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 1.0]
 SEARCH = Search(Nearest(NEAR))
 
 
-class Cached:
-    """A cached index over the engine in memory, which counts how often it is asked."""
+class CachedIndexScenario:
+    """A cached index over the in-memory engine, which counts its searches."""
 
     def __init__(self) -> None:
-        self.vectors = Vectors()
-        self.asked = 0
+        self.vectors = VectorScenario()
+        self.engine_searches = 0
         self.versions = MemoryVersions()
         self.lookups: list[tuple[str, int, int]] = []
         self.index = CachedIndex(
-            GatedIndex(self, MemoryServing(self.versions), ServedCollections({}, MemoryServing())),  # by __getattr__
-            MemoryResults(100_000, 60),
+            LockingIndex(self, MemoryServing(self.versions), CollectionCatalogue({}, MemoryServing())),  # __getattr__
+            MemoryResultCache(100_000, 60),
             self.versions,
-            lambda *each: self.lookups.append(each),
+            lambda *lookup: self.lookups.append(lookup),
         )
         self.index.upsert(OURS, "plain", [Point(1, NEAR, {"tags": ["a"], "kind": "x"}), Point(2, FAR, {"kind": "y"})])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("search"):
-            self.asked += 1
+            self.engine_searches += 1
         return getattr(self.vectors.index, name)
 
     def ids(self, tenant: UUID = OURS, search: Search = SEARCH) -> list[UUID | int]:
@@ -63,169 +63,169 @@ class Cached:
 
 
 @pytest.fixture
-def on() -> Iterator[Cached]:
-    made = Cached()
-    yield made
-    made.vectors.channel.close()
+def cached() -> Iterator[CachedIndexScenario]:
+    scenario = CachedIndexScenario()
+    yield scenario
+    scenario.vectors.channel.close()
 
 
-def test_from_the_third_time_on_the_engine_is_not_asked(on: Cached) -> None:
-    assert [on.ids() for _ in range(5)] == [[1, 2]] * 5
-    assert on.asked == 2
-    assert on.lookups == [("searches", 0, 1)] * 2 + [("searches", 1, 0)] * 3
+def test_the_engine_is_not_searched_from_the_third_time_on(cached: CachedIndexScenario) -> None:
+    assert [cached.ids() for _ in range(5)] == [[1, 2]] * 5
+    assert cached.engine_searches == 2
+    assert cached.lookups == [("searches", 0, 1)] * 2 + [("searches", 1, 0)] * 3
 
 
-def test_what_is_asked_once_costs_no_round_trip(on: Cached) -> None:
+def test_a_search_made_once_reads_no_version(cached: CachedIndexScenario) -> None:
     for number in range(20):
-        on.ids(search=Search(Nearest([1.0, 0.1, 0.1, float(number)])))
-    assert on.versions.reads == 0
+        cached.ids(search=Search(Nearest([1.0, 0.1, 0.1, float(number)])))
+    assert cached.versions.reads == 0
 
 
 @pytest.mark.parametrize(
-    ("write", "left"),
+    ("write", "remaining_ids"),
     [
         (Upsert([Point(3, NEAR)]), {1, 2, 3}),
-        (Delete(Chosen(ids=[1])), {2}),
-        (Delete(Chosen(filter=Filter())), set()),
-        (SetPayload(Chosen(ids=[1]), {"kind": "z"}), {1, 2}),
-        (DeletePayload(Chosen(ids=[1]), ["kind"]), {1, 2}),
+        (Delete(PointSelector(ids=[1])), {2}),
+        (Delete(PointSelector(filter=Filter())), set()),
+        (SetPayload(PointSelector(ids=[1]), {"kind": "z"}), {1, 2}),
+        (DeletePayload(PointSelector(ids=[1]), ["kind"]), {1, 2}),
     ],
 )
-def test_a_tenant_reads_its_own_writes(on: Cached, write: Write, left: set[int]) -> None:
+def test_a_tenant_reads_its_own_writes(cached: CachedIndexScenario, write: Write, remaining_ids: set[int]) -> None:
     for _ in range(3):
-        on.ids()
-    on.index.write(OURS, "plain", [write])
-    found = on.index.search(OURS, "plain", SEARCH)
-    assert {hit.id for hit in found} == left
-    assert found == on.vectors.index.search(OURS, "plain", SEARCH)
+        cached.ids()
+    cached.index.write(OURS, "plain", [write])
+    hits = cached.index.search(OURS, "plain", SEARCH)
+    assert {hit.id for hit in hits} == remaining_ids
+    assert hits == cached.vectors.index.search(OURS, "plain", SEARCH)
 
 
-def test_upserts_and_deletes_are_writes_too(on: Cached) -> None:
+def test_upserts_and_deletes_invalidate_the_cache(cached: CachedIndexScenario) -> None:
     for _ in range(3):
-        on.ids()
-    on.index.upsert(OURS, "plain", [Point(3, NEAR)])
-    assert set(on.ids()) == {1, 2, 3}
-    on.ids()
-    on.index.delete(OURS, "plain", [3])
-    assert on.ids() == [1, 2]
+        cached.ids()
+    cached.index.upsert(OURS, "plain", [Point(3, NEAR)])
+    assert set(cached.ids()) == {1, 2, 3}
+    cached.ids()
+    cached.index.delete(OURS, "plain", [3])
+    assert cached.ids() == [1, 2]
 
 
-def test_a_write_that_fails_halfway_leaves_no_old_answer(on: Cached) -> None:
+def test_a_write_that_fails_halfway_leaves_no_stale_result(cached: CachedIndexScenario) -> None:
     for _ in range(3):
-        on.ids()
+        cached.ids()
 
-    def dies(_tenant: UUID, _collection: str, _writes: Sequence[Write]) -> None:
-        on.vectors.index.delete(OURS, "plain", [1])
+    def failing_write(_tenant: UUID, _collection: str, _writes: Sequence[Write]) -> None:
+        cached.vectors.index.delete(OURS, "plain", [1])
         raise Unavailable("The vector engine did not answer.")
 
-    on.write = dies  # type: ignore[attr-defined]
+    cached.write = failing_write  # type: ignore[attr-defined]
     with pytest.raises(Unavailable):
-        on.index.write(OURS, "plain", [Delete(Chosen(ids=[1]))])
-    assert on.ids() == [2]
+        cached.index.write(OURS, "plain", [Delete(PointSelector(ids=[1]))])
+    assert cached.ids() == [2]
 
 
-def test_a_write_is_not_acknowledged_before_its_version(on: Cached) -> None:
-    on.versions.down = True
+def test_a_write_is_not_acknowledged_before_its_version_changes(cached: CachedIndexScenario) -> None:
+    cached.versions.down = True
     with pytest.raises(Unavailable):
-        on.index.upsert(OURS, "plain", [Point(3, NEAR)])
+        cached.index.upsert(OURS, "plain", [Point(3, NEAR)])
 
 
-def test_without_versions_searches_go_on_uncached(on: Cached) -> None:
+def test_without_versions_searches_continue_uncached(cached: CachedIndexScenario) -> None:
     for _ in range(3):
-        on.ids()
-    on.versions.down = True
-    assert [on.ids(), on.ids()] == [[1, 2]] * 2
-    assert on.asked == 4
+        cached.ids()
+    cached.versions.down = True
+    assert [cached.ids(), cached.ids()] == [[1, 2]] * 2
+    assert cached.engine_searches == 4
 
 
-def test_an_answer_is_one_tenants_and_one_searchs(on: Cached) -> None:
+def test_results_are_cached_per_tenant_and_per_search(cached: CachedIndexScenario) -> None:
     for _ in range(4):
-        assert on.ids() == [1, 2]
-        assert on.ids(THEIRS) == []
-        assert on.ids(search=Search(Nearest(NEAR), limit=1)) == [1]
-        assert on.ids(search=Search(Nearest(FAR), limit=1)) == [2]
+        assert cached.ids() == [1, 2]
+        assert cached.ids(THEIRS) == []
+        assert cached.ids(search=Search(Nearest(NEAR), limit=1)) == [1]
+        assert cached.ids(search=Search(Nearest(FAR), limit=1)) == [2]
 
 
-def test_who_changes_an_answer_changes_nobody_elses(on: Cached) -> None:
+def test_changing_a_returned_result_does_not_change_the_cached_one(cached: CachedIndexScenario) -> None:
     for _ in range(3):
-        on.ids()
-    given: Any = on.index.search(OURS, "plain", SEARCH)[0].payload
-    given["tags"].append("b")
-    assert on.index.search(OURS, "plain", SEARCH)[0].payload == {"tags": ["a"], "kind": "x"}
+        cached.ids()
+    payload: Any = cached.index.search(OURS, "plain", SEARCH)[0].payload
+    payload["tags"].append("b")
+    assert cached.index.search(OURS, "plain", SEARCH)[0].payload == {"tags": ["a"], "kind": "x"}
 
 
-def test_of_several_searches_only_the_unknown_are_asked(on: Cached) -> None:
-    other = Search(Nearest(FAR), limit=1)
+def test_only_uncached_searches_reach_the_engine(cached: CachedIndexScenario) -> None:
+    other_search = Search(Nearest(FAR), limit=1)
     for _ in range(3):
-        on.ids()
-    on.lookups.clear()
-    found = on.index.search_many(OURS, "plain", [other, SEARCH, other])
-    assert [[hit.id for hit in each] for each in found] == [[2], [1, 2], [2]]
-    assert on.lookups == [("searches", 1, 2)]
+        cached.ids()
+    cached.lookups.clear()
+    results = cached.index.search_many(OURS, "plain", [other_search, SEARCH, other_search])
+    assert [[hit.id for hit in hits] for hits in results] == [[2], [1, 2], [2]]
+    assert cached.lookups == [("searches", 1, 2)]
 
 
-def test_groups_are_kept_too(on: Cached) -> None:
+def test_group_results_are_cached_too(cached: CachedIndexScenario) -> None:
     search = Search(Nearest(NEAR), group_by="kind")
-    keys = [[group.key for group in on.index.search_groups(OURS, "plain", search)] for _ in range(4)]
+    keys = [[group.key for group in cached.index.search_groups(OURS, "plain", search)] for _ in range(4)]
     assert keys == [["x", "y"]] * 4
-    assert on.asked == 2
+    assert cached.engine_searches == 2
 
 
-def test_results_are_bounded_by_bytes() -> None:
-    results = MemoryResults(100_000, 60)
+def test_the_result_cache_is_limited_by_bytes() -> None:
+    results = MemoryResultCache(100_000, 60)
     for number in range(1_000):
-        results.put(number.to_bytes(4), Answer(UUID(int=1), ["x" * 1_000]))
-    kept = sum(results.get(number.to_bytes(4)) is not None for number in range(1_000))
-    assert 50 < kept < 100
-    results.put(b"huge", Answer(UUID(int=1), ["x" * 60_000]))
+        results.put(number.to_bytes(4), CachedResult(UUID(int=1), ["x" * 1_000]))
+    cached_count = sum(results.get(number.to_bytes(4)) is not None for number in range(1_000))
+    assert 50 < cached_count < 100
+    results.put(b"huge", CachedResult(UUID(int=1), ["x" * 60_000]))
     assert results.get(b"huge") is None
 
 
-def test_results_are_bounded_by_time() -> None:
-    results = MemoryResults(100_000, 0.0)
-    results.put(b"k", Answer(UUID(int=1), ["x"]))
+def test_the_result_cache_is_limited_by_time() -> None:
+    results = MemoryResultCache(100_000, 0.0)
+    results.put(b"k", CachedResult(UUID(int=1), ["x"]))
     assert results.get(b"k") is None
 
 
-def test_a_text_is_embedded_once_whoever_of_the_tenant_asks() -> None:
-    model, lookups = Letters(), list[tuple[str, int, int]]()
-    cache = MemoryEmbeddings(10_000, 60)
-    made = Embeddings({"words": {"letters": model}}, {"words": [cache]}, lambda *each: lookups.append(each))
-    first = made.embed(OURS, WORDS, ["aa", "e", "aa"])
-    assert [list(each) for each in first] == [list(each) for each in model.embed(["aa", "e", "aa"])]
+def test_a_text_is_embedded_once_per_tenant() -> None:
+    model, lookups = LetterModel(), list[tuple[str, int, int]]()
+    cache = MemoryEmbeddingCache(10_000, 60)
+    embeddings = Embeddings({"words": {"letters": model}}, {"words": [cache]}, lambda *lookup: lookups.append(lookup))
+    first = embeddings.embed(OURS, WORDS, ["aa", "e", "aa"])
+    assert [list(vector) for vector in first] == [list(vector) for vector in model.embed(["aa", "e", "aa"])]
     calls = model.calls
-    again = made.embed(OURS, WORDS, ["e", "aa"])
-    assert [list(each) for each in again] == [pytest.approx(list(each)) for each in (first[1], first[0])]
+    again = embeddings.embed(OURS, WORDS, ["e", "aa"])
+    assert [list(vector) for vector in again] == [pytest.approx(list(vector)) for vector in (first[1], first[0])]
     assert model.calls == calls
-    made.embed(OURS, WORDS, ["e", "io"])
+    embeddings.embed(OURS, WORDS, ["e", "io"])
     assert lookups == [("embeddings", 0, 2), ("embeddings", 2, 0), ("embeddings", 1, 1)]
-    made.embed(THEIRS, WORDS, ["e"])
+    embeddings.embed(THEIRS, WORDS, ["e"])
     assert lookups[-1] == ("embeddings", 0, 1)
 
 
-def test_what_the_shared_level_knows_comes_nearer() -> None:
-    model, near, shared = Letters(), MemoryEmbeddings(10_000, 60), MemoryEmbeddings(10_000, 60)
+def test_an_entry_of_the_shared_cache_is_copied_to_the_near_cache() -> None:
+    model, near, shared = LetterModel(), MemoryEmbeddingCache(10_000, 60), MemoryEmbeddingCache(10_000, 60)
     Embeddings({"words": {"letters": model}}, {"words": [shared]}).embed(OURS, WORDS, ["a"])
-    made = Embeddings({"words": {"letters": model}}, {"words": [near, shared]})
-    made.embed(OURS, WORDS, ["a"])
+    embeddings = Embeddings({"words": {"letters": model}}, {"words": [near, shared]})
+    embeddings.embed(OURS, WORDS, ["a"])
     assert model.calls == 1
     assert Embeddings({"words": {"letters": model}}, {"words": [near]}).embed(OURS, WORDS, ["a"])
     assert model.calls == 1
 
 
 def test_two_models_do_not_share_vectors() -> None:
-    cache, one, two = MemoryEmbeddings(10_000, 60), Letters(), Letters()
-    two.model = "others"
-    made = Embeddings({"words": {"letters": one, "others": two}}, {"words": [cache]})
-    made.embed(OURS, WORDS, ["a"])
-    made.embed(OURS, replace(WORDS, model="others"), ["a"])
-    assert (one.calls, two.calls) == (1, 1)
+    cache, first_model, second_model = MemoryEmbeddingCache(10_000, 60), LetterModel(), LetterModel()
+    second_model.model = "others"
+    embeddings = Embeddings({"words": {"letters": first_model, "others": second_model}}, {"words": [cache]})
+    embeddings.embed(OURS, WORDS, ["a"])
+    embeddings.embed(OURS, replace(WORDS, model="others"), ["a"])
+    assert (first_model.calls, second_model.calls) == (1, 1)
 
 
-def test_a_model_that_is_not_configured_is_said() -> None:
+def test_a_model_that_is_not_configured_is_reported() -> None:
     with pytest.raises(Unavailable, match="embedded by others"):
-        Embeddings({"words": {"letters": Letters()}}).embed(OURS, replace(WORDS, model="others"), ["a"])
+        Embeddings({"words": {"letters": LetterModel()}}).embed(OURS, replace(WORDS, model="others"), ["a"])
 
 
-def test_nothing_to_embed_asks_nobody() -> None:
+def test_no_texts_need_no_model() -> None:
     assert Embeddings({}).embed(OURS, PLAIN, []) == []

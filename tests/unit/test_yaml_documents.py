@@ -1,4 +1,4 @@
-"""YAML as people mean it."""
+"""Tests for reading YAML with the types that people expect."""
 
 import pytest
 
@@ -46,11 +46,11 @@ steps:
 """
 
 
-def test_the_example_is_the_one_of_the_other_tests() -> None:
+def test_the_yaml_example_equals_the_outreach_sample() -> None:
     assert read_yaml(EXAMPLE) == OUTREACH
 
 
-def test_on_is_a_key_and_a_date_is_a_text() -> None:
+def test_on_is_a_string_key_and_a_date_is_a_string() -> None:
     assert read_yaml("{on: yes, until: 2026-01-31, really: true, not: False}") == {
         "on": "yes",
         "until": "2026-01-31",
@@ -62,16 +62,16 @@ def test_on_is_a_key_and_a_date_is_a_text() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\na: 2", "'a' stands twice (line 2)"),
-        ("a: [1", "is not YAML"),
-        ("!!python/object/apply:os.system [ls]", "is not YAML"),
+        ("a: 1\na: 2", "'a' is duplicated (line 2)"),
+        ("a: [1", "is not valid YAML"),
+        ("!!python/object/apply:os.system [ls]", "is not valid YAML"),
         ("[" * 20_000, "nested deeper than 40 levels"),
         ("{a: " * 20_000, "nested deeper than 40 levels"),
         ("- " * 20_000, "nested deeper than 40 levels"),
-        ("x" * 300_000, "may have 262144"),
+        ("x" * 300_000, "the maximum is 262144"),
     ],
 )
-def test_what_is_refused(text: str, words: str) -> None:
+def test_an_invalid_document_is_rejected_with_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_yaml(text)
     assert words in caught.value.detail

@@ -1,9 +1,9 @@
-"""Definitions that several tests read."""
+"""Workflow definitions that several tests share."""
 
 from typing import Any
 
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
-from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.catalogue import ACTION_CATALOGUE
 from email_sender.workflows.compiler import compile_definition
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.parsing import parse_definition
@@ -12,7 +12,7 @@ TENANT = "0192f0c0-0000-7000-8000-000000000001"
 WORKFLOW = "0192f0c0-0000-7000-8000-000000000002"
 TARGETS = {
     name: f"arn:aws:lambda:eu-west-1:123456789012:function:{name.replace('.', '-')}:live"
-    for name in [*SPINE.names(), "run.finished"]
+    for name in [*ACTION_CATALOGUE.names(), "run.finished"]
 }
 
 OUTREACH: dict[str, Any] = {
@@ -57,7 +57,7 @@ OUTREACH: dict[str, Any] = {
         {
             "id": "send",
             "uses": "email.send",
-            # The contract's example names `review` alone: what that one needs is upstream too.
+            # Only `review` is named, as in the contract's example: the steps that `review` needs are upstream too.
             "needs": ["review"],
             "when": "{% $steps.review.decision = 'approved' %}",
             "for_each": "{% $steps.draft %}",
@@ -71,10 +71,10 @@ OUTREACH: dict[str, Any] = {
 
 
 def parse(raw: Any) -> Definition:
-    return parse_definition(raw, SPINE, JsonataExpressions())
+    return parse_definition(raw, ACTION_CATALOGUE, JsonataExpressions())
 
 
-def compiled(raw: Any, targets: dict[str, str] | None = None) -> dict[str, Any]:
+def compile_raw(raw: Any, targets: dict[str, str] | None = None) -> dict[str, Any]:
     return compile_definition(
         parse(raw), tenant_id=TENANT, workflow_id=WORKFLOW, version=3, targets=TARGETS if targets is None else targets
     )

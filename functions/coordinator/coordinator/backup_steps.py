@@ -1,4 +1,4 @@
-"""The steps of statemachines/backup.asl.yaml that are not the points': vectors alone reaches those."""
+"""The steps of statemachines/backup.asl.yaml except for the points, which only functions of vectors can read."""
 
 from typing import Any, Literal
 
@@ -6,12 +6,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from coordinator.bootstrap import backup_steps, platform_gate
-from email_sender.backups.model import backup_of
+from email_sender.backups.model import backup_id_for
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, own_manager, words_of
+from email_sender.kit.tasks import own_manager, readable_cause, state_machine_error
 from email_sender.kit.telemetry import logger
 
-# What a dump has to end in once its time is over.
+# A dump stops when less time remains, so that it can end in order.
 _LAST_MILLISECONDS = 30_000
 
 
@@ -24,31 +24,31 @@ class Step(BaseModel):
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.model_validate(event)
-    logger.append_keys(backup_id=str(backup_of(step.execution)), step=step.step)
+    logger.append_keys(backup_id=str(backup_id_for(step.execution)), step=step.step)
     try:
-        return _done(step, context)
+        return _run_step(step, context)
     except DomainError as error:
-        raise named_error(error) from error
+        raise state_machine_error(error) from error
 
 
-def _done(step: Step, context: LambdaContext) -> dict[str, Any]:
-    work, backup_id = backup_steps(), backup_of(step.execution)
+def _run_step(step: Step, context: LambdaContext) -> dict[str, Any]:
+    steps, backup_id = backup_steps(), backup_id_for(step.execution)
     match step.step:
         case "begin":
-            # One that has begun goes on: what it holds is of one moment.
+            # Later steps also run while the manager is stopped: a backup describes one moment.
             platform_gate().check(own_manager())
-            return {"backup_id": str(backup_id), "location": work.begin(backup_id).location}
+            return {"backup_id": str(backup_id), "location": steps.begin(backup_id).location}
         case "dump":
-            lanes = work.dump(backup_id, lambda: context.get_remaining_time_in_millis() > _LAST_MILLISECONDS)
-            return {"lanes": [{"collection": each.collection, "parts": list(each.parts)} for each in lanes]}
+            lanes = steps.dump(backup_id, lambda: context.get_remaining_time_in_millis() > _LAST_MILLISECONDS)
+            return {"lanes": [{"collection": lane.collection, "parts": list(lane.parts)} for lane in lanes]}
         case "close":
-            made = work.close(backup_id)
-            rows = sum(each.rows for each in made.database.tables.values())
-            points = sum(each.points for each in made.collections.values())
-            logger.info("a backup is whole", rows=rows, points=points)
-            location = work.location(backup_id)
+            manifest = steps.close(backup_id)
+            rows = sum(table.rows for table in manifest.database.tables.values())
+            points = sum(collection.points for collection in manifest.collections.values())
+            logger.info("backup completed", rows=rows, points=points)
+            location = steps.location(backup_id)
             return {"backup_id": str(backup_id), "location": location, "rows": rows, "points": points}
         case "fail":
-            logger.error("a backup failed")
-            work.fail(backup_id, words_of(step.reason))
+            logger.error("backup failed")
+            steps.fail(backup_id, readable_cause(step.reason))
     return {}

@@ -1,4 +1,4 @@
-"""The composition root: what this area's functions are built of, once a sandbox."""
+"""Composition root: what this area's functions are built of, once per execution environment."""
 
 import json
 from collections.abc import Mapping
@@ -8,45 +8,45 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from coordinator.checks import Kept, checks
+from coordinator.checks import Cached, build_checks
 from email_sender.adapters.backup_store import S3Backups
 from email_sender.adapters.bus_consumers import BusConsumers, Listener
 from email_sender.adapters.deployment_probes import DeploymentProbes
 from email_sender.adapters.eventbridge import EventBridgeBus
-from email_sender.adapters.parts import DeployedParts
-from email_sender.adapters.postgres.audit import PostgresAudit, audited
+from email_sender.adapters.parts import DeployedResources
+from email_sender.adapters.postgres.audit import PostgresAudit, add_platform_entry
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.adapters.postgres.dump import PostgresDump
 from email_sender.adapters.postgres.event_history import PostgresEventHistory
 from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.adapters.postgres.managers import announce, manager_units
+from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
 from email_sender.adapters.postgres.settings import settings_units
 from email_sender.adapters.postgres.unit import Units
-from email_sender.adapters.probes import http
+from email_sender.adapters.probes import probe_http
 from email_sender.adapters.sqs import SqsQueues
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuring import Configuration
 from email_sender.coordination.events import PLATFORM_TENANT, Event
 from email_sender.coordination.failing import Redrive
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.coordination.managers import Lifecycle, ManagerUnits
 from email_sender.coordination.observing import Observer, StatusService
 from email_sender.coordination.recording import Recorder
-from email_sender.coordination.registry import Graph
+from email_sender.coordination.registry import ManagerGraph
 from email_sender.coordination.replaying import Replay
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
-from email_sender.kit.gate import gate_of
+from email_sender.kit.gate import manager_gate
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.resources import backup_database, database, platform_database
-from email_sender.kit.settings import complete
+from email_sender.kit.settings import with_defaults
 from email_sender.kit.telemetry import NAMESPACE
 
 
@@ -58,16 +58,16 @@ class Queue(BaseModel):
 
 
 class Rule(BaseModel):
-    """A rule's name, or what the names of several begin with. CloudFormation refers to a rule of a bus as bus|rule."""
+    """A rule's name, or the prefix of several rules' names. CloudFormation refers to a rule of a bus as bus|rule."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rule: Annotated[str, AfterValidator(lambda named: named.rpartition("|")[2])] = ""
+    rule: Annotated[str, AfterValidator(lambda rule_name: rule_name.rpartition("|")[2])] = ""
     prefix: str = ""
 
 
 class Settings(DatabaseSettings, BusSettings):
-    """`qdrant_health_url` is the engine's /healthz, `public_url` our own API's without its base path."""
+    """`qdrant_health_url` is the engine's /healthz; `public_url` is our own API's URL without the base path."""
 
     qdrant_health_url: NonEmpty
     public_url: NonEmpty
@@ -109,8 +109,8 @@ def relay() -> OutboxRelay:
 
 
 @cache
-def directory() -> Directory:
-    return Directory(platform())
+def directory() -> TenantDirectory:
+    return TenantDirectory(platform())
 
 
 @cache
@@ -133,14 +133,14 @@ def idempotency() -> PostgresIdempotency:
 
 
 @cache
-def gate() -> Gate:
-    return gate_of(_database())
+def gate() -> ManagerGate:
+    return manager_gate(_database())
 
 
 @cache
-def platform_gate() -> Gate:
-    """For functions that have no role but the platform's."""
-    return gate_of(platform())
+def platform_gate() -> ManagerGate:
+    """The gate for functions that have only the platform's database role."""
+    return manager_gate(platform())
 
 
 @cache
@@ -149,14 +149,14 @@ def audit() -> PostgresAudit:
 
 
 @cache
-def graph() -> Graph:
-    return Graph()
+def graph() -> ManagerGraph:
+    return ManagerGraph()
 
 
 @cache
-def _parts() -> DeployedParts:
+def _deployed_resources() -> DeployedResources:
     stage = DatabaseSettings.from_environment().stage
-    return DeployedParts(
+    return DeployedResources(
         lambda: client("resourcegroupstaggingapi"), lambda: client("lambda"), lambda: client("scheduler"), stage
     )
 
@@ -168,26 +168,28 @@ def _manager_units() -> ManagerUnits:
 
 @cache
 def lifecycle() -> Lifecycle:
-    return Lifecycle(graph(), _manager_units(), _parts(), now)
+    return Lifecycle(graph(), _manager_units(), _deployed_resources(), now)
 
 
 @cache
 def configuration() -> Configuration:
-    return Configuration(settings_store(), settings_units(platform()), complete)
+    return Configuration(settings_store(), settings_units(platform()), with_defaults)
 
 
 @cache
 def observer() -> Observer:
     settings = Settings.from_environment()
-    # Its own patience: who looks wants to know soon that the database does not answer.
-    hasty = platform_database(timeout=3)
-    facts, deployment = Kept(partial(read_figures, hasty)), Kept(_parts().seen)
+    # A short timeout, so that a caller soon learns that the database does not respond.
+    quick_database = platform_database(timeout=3)
+    facts, deployment = Cached(partial(read_figures, quick_database)), Cached(_deployed_resources().read_deployment)
     probes = DeploymentProbes(client, settings.stage, NAMESPACE)
-    engine = partial(http, settings.qdrant_health_url)
-    api = partial(http, f"{settings.public_url}{BASE_PATH}/version")
-    units = manager_units(hasty, graph().order, _bus())
-    checked = checks(facts, deployment, probes, graph(), engine, api, live_settings, configuration().current)
-    return Observer(graph(), units, checked, lambda: deployment().functions, now)
+    engine = partial(probe_http, settings.qdrant_health_url)
+    api = partial(probe_http, f"{settings.public_url}{BASE_PATH}/version")
+    quick_units = manager_units(quick_database, graph().order, _bus())
+    health_checks = build_checks(
+        facts, deployment, probes, graph(), engine, api, live_settings, configuration().current
+    )
+    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, now)
 
 
 @cache
@@ -196,7 +198,7 @@ def status_service() -> StatusService:
 
 
 class QueueSettings(BusSettings):
-    """`consumer_queues`: of each consumer its queue's URL, `queue`, and its dead letters' ARN, `dead`."""
+    """`consumer_queues` holds each consumer's queue URL, `queue`, and the ARN of its dead-letter queue, `dead`."""
 
     consumer_queues: Annotated[Mapping[str, Queue], BeforeValidator(json.loads)]
 
@@ -206,9 +208,9 @@ def _queues() -> Mapping[str, Queue]:
     return QueueSettings.from_environment().consumer_queues
 
 
-def consumer_of(dead_letters: str) -> str:
-    """By the ARN of its dead-letter queue. What no consumer was given is `undelivered`."""
-    return next((name for name, each in _queues().items() if each.dead == dead_letters), "undelivered")
+def consumer_for(dead_letter_arn: str) -> str:
+    """Return the consumer whose dead-letter queue has this ARN, or `undelivered` if no consumer has it."""
+    return next((name for name, queue in _queues().items() if queue.dead == dead_letter_arn), "undelivered")
 
 
 @cache
@@ -218,12 +220,12 @@ def failed_events() -> PostgresFailedEvents:
 
 @cache
 def redrive() -> Redrive:
-    urls = {name: each.queue for name, each in _queues().items()}
+    urls = {name: queue.queue for name, queue in _queues().items()}
     return Redrive(failed_events(), SqsQueues(lambda: client("sqs"), urls))
 
 
 class ReplaySettings(BusSettings):
-    """`bus_listeners`: of each consumer of the bus its rule, or the prefix of its rules."""
+    """`bus_listeners` holds each bus consumer's rule, or the prefix of its rules' names."""
 
     bus_listeners: Annotated[Mapping[str, Rule], BeforeValidator(json.loads)]
     account_id: NonEmpty
@@ -233,16 +235,16 @@ class ReplaySettings(BusSettings):
 @cache
 def replay() -> Replay:
     settings = ReplaySettings.from_environment()
-    listeners = {name: Listener(name, each.rule, each.prefix) for name, each in settings.bus_listeners.items()}
-    queues = SqsQueues(lambda: client("sqs"), {name: each.queue for name, each in _queues().items()})
+    listeners = {name: Listener(name, rule.rule, rule.prefix) for name, rule in settings.bus_listeners.items()}
+    queues = SqsQueues(lambda: client("sqs"), {name: queue.queue for name, queue in _queues().items()})
     consumers = BusConsumers(lambda: client("events"), settings.event_bus, listeners, queues)
     history = PostgresEventHistory(platform())
-    return Replay(history, consumers, partial(audited, platform()), settings.account_id, settings.aws_region)
+    return Replay(history, consumers, partial(add_platform_entry, platform()), settings.account_id, settings.aws_region)
 
 
-def announce_ready() -> None:
-    """`system.ready`, once for every version that is deployed and answers."""
-    known = Settings.from_environment()
+def publish_ready_event() -> None:
+    """Publish `system.ready`, once for every version that is deployed and responds."""
+    settings = Settings.from_environment()
     event = Event(
         id=new_id(),
         type="system.ready",
@@ -250,10 +252,10 @@ def announce_ready() -> None:
         tenant_id=PLATFORM_TENANT,
         aggregate_id="platform",
         occurred_at=now(),
-        data={"stage": known.stage, "version": known.version},
+        data={"stage": settings.stage, "version": settings.version},
         priority=1,
     )
-    announce(platform(), _bus(), event, known.version)
+    publish_once_per_version(platform(), _bus(), event, settings.version)
 
 
 def software_version() -> str:

@@ -1,4 +1,4 @@
-"""The HTTP entry of the coordinator."""
+"""The HTTP entry point of the coordinator."""
 
 from coordinator.bootstrap import gate, idempotency
 from coordinator.routes import audit, config, events, failed, managers

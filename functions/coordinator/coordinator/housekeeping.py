@@ -1,4 +1,4 @@
-"""Every day: partitions for the months to come, and away with what is past its time."""
+"""Every day: creates event partitions for the coming months, and deletes expired data."""
 
 from typing import Any
 
@@ -15,21 +15,23 @@ _MONTHS_AHEAD = 3
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     with platform().platform() as conn:
         conn.execute("select ensure_event_partitions(current_date, %s)", [_MONTHS_AHEAD])
-        kept = live_settings().events.kept_months
-        months = conn.execute("select drop_event_partitions(%s) as months", [kept]).fetchone()
+        retained_months = live_settings().events.kept_months
+        row = conn.execute("select drop_event_partitions(%s) as months", [retained_months]).fetchone()
         conn.commit()
-    removed = forgotten = 0
+    removed_keys = removed_embeddings = 0
     for tenant_id in directory().tenants():
         with units()(tenant_id) as unit:
-            gone = unit.conn.execute("delete from idempotency where created_at < now() - interval '24 hours'")
-            removed += gone.rowcount
-            gone = unit.conn.execute("delete from embeddings where expires_at < now()")
-            forgotten += gone.rowcount
+            deleted_rows = unit.conn.execute("delete from idempotency where created_at < now() - interval '24 hours'")
+            removed_keys += deleted_rows.rowcount
+            deleted_rows = unit.conn.execute("delete from embeddings where expires_at < now()")
+            removed_embeddings += deleted_rows.rowcount
             unit.commit()
-    failed = live_settings().failed_events
+    failed_event_settings = live_settings().failed_events
     return {
-        "months_of_events_removed": months["months"] if months else 0,
-        "keys_removed": removed,
-        "embeddings_removed": forgotten,
-        "failed_events_removed": failed_events().forget(failed.redriven_kept_days, failed.kept_days),
+        "months_of_events_removed": row["months"] if row else 0,
+        "keys_removed": removed_keys,
+        "embeddings_removed": removed_embeddings,
+        "failed_events_removed": failed_events().forget(
+            failed_event_settings.redriven_kept_days, failed_event_settings.kept_days
+        ),
     }

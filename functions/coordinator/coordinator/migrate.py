@@ -1,4 +1,4 @@
-"""Migrations at a deployment, before new code takes traffic: a CloudFormation custom resource, or an invocation."""
+"""Applies migrations in a deployment, before new code gets traffic: a CloudFormation custom resource or invocation."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from email_sender.kit.resources import conninfo
 
 
 def apply() -> dict[str, Any]:
+    """Apply the migrations that are missing. Return their names as `applied`."""
     with psycopg.connect(conninfo(DatabaseSettings.from_environment()), connect_timeout=5) as conn:
         return {"applied": migrate(conn)}
 

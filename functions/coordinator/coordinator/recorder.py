@@ -1,4 +1,4 @@
-"""Every event of the bus, by way of a queue, into `events`, once."""
+"""Records every event of the bus once in `events`. The events arrive through a queue."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from coordinator.bootstrap import recorder
 from email_sender.coordination.recording import BusEvent
 from email_sender.errors import DomainError, InvalidInput, Unavailable
-from email_sender.kit.dead_letters import buried
+from email_sender.kit.dead_letters import send_to_dead_letters
 from email_sender.kit.envelopes import Envelope
 from email_sender.kit.telemetry import logger
 
@@ -19,36 +19,36 @@ type Pair = tuple[Record, BusEvent]
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """The batch is stored in one transaction; where that fails, all of it comes again and nothing is stored twice."""
+    """Store the batch in one transaction. If that fails, all of it is delivered again; nothing is stored twice."""
     batch: list[Pair] = []
-    failed: list[Record] = []
+    failed_records: list[Record] = []
     for record in event["Records"]:
         try:
-            batch.append((record, Envelope.model_validate_json(record["body"]).event()))
+            batch.append((record, Envelope.model_validate_json(record["body"]).to_bus_event()))
         except ValidationError:
-            logger.error("not an event of a bus", message_id=record["messageId"])
-            if not buried(record, InvalidInput("Not an event of a bus.")):
-                failed.append(record)
-    failed += _stored(batch)
-    return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in failed]}
+            logger.error("message is not a bus event", message_id=record["messageId"])
+            if not send_to_dead_letters(record, InvalidInput("The message is not a bus event.")):
+                failed_records.append(record)
+    failed_records += _store(batch)
+    return {"batchItemFailures": [{"itemIdentifier": failed_record["messageId"]} for failed_record in failed_records]}
 
 
-def _stored(batch: Sequence[Pair]) -> list[Record]:
-    """Returns what was not."""
+def _store(batch: Sequence[Pair]) -> list[Record]:
+    """Store the events. Return the records that were not stored."""
     if not batch:
         return []
     try:
-        stored = recorder().record([each for _, each in batch])
+        stored_count = recorder().record([bus_event for _, bus_event in batch])
     except Unavailable:
-        logger.exception("a batch was not recorded", size=len(batch))
+        logger.exception("batch not recorded", size=len(batch))
         return [record for record, _ in batch]
     except DomainError as error:
         if len(batch) > 1:
-            # One that cannot be stored does not keep the others out.
+            # Halve the batch, so that an event that cannot be stored does not block the others.
             middle = len(batch) // 2
-            return _stored(batch[:middle]) + _stored(batch[middle:])
+            return _store(batch[:middle]) + _store(batch[middle:])
         (record, _), *_ = batch
-        logger.exception("an event was not recorded", message_id=record["messageId"])
-        return [] if buried(record, error) else [record]
-    logger.info("events recorded", received=len(batch), stored=stored)
+        logger.exception("event not recorded", message_id=record["messageId"])
+        return [] if send_to_dead_letters(record, error) else [record]
+    logger.info("events recorded", received=len(batch), stored=stored_count)
     return []

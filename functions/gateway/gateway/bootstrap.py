@@ -1,23 +1,23 @@
-"""The composition root: what this area's functions are built of, once a sandbox."""
+"""The composition root of the gateway functions. Objects are built once per execution environment."""
 
 from functools import cache, partial
 
 from email_sender.adapters import probes
 from email_sender.adapters.cloudwatch import CloudWatchMetrics
-from email_sender.adapters.cognito import CognitoIssuer
+from email_sender.adapters.cognito import CognitoTokenIssuer
 from email_sender.adapters.postgres.database import Database
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.coordination.health import HealthService
 from email_sender.kit.clients import client
 from email_sender.kit.config import DatabaseSettings, NonEmpty
-from email_sender.kit.gate import gate_of
+from email_sender.kit.gate import manager_gate
 from email_sender.kit.resources import database
 from email_sender.kit.telemetry import NAMESPACE
 from gateway.tokens import TokenVerifier
 
 
 class Settings(DatabaseSettings):
-    """`qdrant_health_url` is the engine's /healthz; `jwks_url` holds the issuer's public keys."""
+    """`qdrant_health_url` is Qdrant's /healthz; `jwks_url` returns the public keys of the token issuer."""
 
     user_pool_client_id: str = ""
     jwt_issuer: NonEmpty
@@ -34,14 +34,14 @@ def settings() -> Settings:
 
 
 @cache
-def issuer() -> CognitoIssuer:
-    return CognitoIssuer(lambda: client("cognito-idp"), settings().user_pool_client_id)
+def issuer() -> CognitoTokenIssuer:
+    return CognitoTokenIssuer(lambda: client("cognito-idp"), settings().user_pool_client_id)
 
 
 @cache
 def verifier() -> TokenVerifier:
-    known = settings()
-    return TokenVerifier(known.jwks_url, known.jwt_issuer, known.jwt_audience)
+    current_settings = settings()
+    return TokenVerifier(current_settings.jwks_url, current_settings.jwt_issuer, current_settings.jwt_audience)
 
 
 @cache
@@ -53,8 +53,8 @@ def _database() -> Database:
 def health_service() -> HealthService:
     return HealthService(
         {
-            "postgresql": partial(probes.postgres, _database()),
-            "qdrant": partial(probes.http, settings().qdrant_health_url),
+            "postgresql": partial(probes.probe_postgres, _database()),
+            "qdrant": partial(probes.probe_http, settings().qdrant_health_url),
         }
     )
 
@@ -65,5 +65,5 @@ def metrics_reader() -> CloudWatchMetrics:
 
 
 @cache
-def gate() -> Gate:
-    return gate_of(_database())
+def gate() -> ManagerGate:
+    return manager_gate(_database())

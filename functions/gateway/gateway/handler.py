@@ -1,10 +1,10 @@
-"""The HTTP entry of the gateway: signing in, health, version, docs."""
+"""The HTTP entry point of the gateway: sign-in, health, version and docs."""
 
 from email_sender.kit.http import create_app, lambda_handler
 from gateway.bootstrap import gate
 from gateway.routes import auth, docs, platform
 
 app = create_app("Email Sender: gateway", [auth.router, platform.router, docs.router], gate)
-# Also without the base path, where load balancers and scrapers look.
+# Also without the base path, for load balancers and scrapers.
 app.include_router(platform.router, include_in_schema=False)
 handler = lambda_handler(app)

@@ -1,6 +1,6 @@
-"""Cognito's trigger before a token is made (version 2): puts tenant, role and scopes into the access token.
+"""Cognito's pre token generation trigger (version 2): adds tenant, role and scopes to the access token.
 
-They are read from attributes that only an administrator can write. A user without them gets no token.
+The values come from attributes that only an administrator can write. A user without them gets no token.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from email_sender.security.permissions import GRANTS, Role
 
-# Would let a user change its own attributes by itself.
+# This scope would let users change their own attributes.
 _SUPPRESSED_SCOPE = "aws.cognito.signin.user.admin"
 
 

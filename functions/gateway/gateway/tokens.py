@@ -1,4 +1,4 @@
-"""Verifying a token by ourselves: for public routes, which have no authorizer, and say more to who has one."""
+"""Verify access tokens on public routes. These have no authorizer, but return more to authenticated callers."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,18 @@ _JWKS_SECONDS = 3
 
 
 class TokenVerifier:
-    """`audience` is compared with `aud`, or with `client_id` where a token has none, as Cognito's access tokens."""
+    """`audience` is compared with `aud`, or with `client_id` if the token has no `aud` (Cognito's access tokens)."""
 
     def __init__(self, jwks_url: str, issuer: str, audience: str) -> None:
         self._jwks_url, self._issuer, self._audience = jwks_url, issuer, audience
 
     def verify(self, token: str) -> Principal:
-        """Raises Unauthenticated for anything but a current access token of the issuer, for us."""
+        """Return the principal of the token.
+
+        Raises:
+            Unauthenticated: it is not a current access token of the issuer for this API.
+            Unavailable: the issuer's public keys cannot be read.
+        """
         import jwt
 
         try:
@@ -33,7 +38,7 @@ class TokenVerifier:
                 options={"require": ["exp", "sub"], "verify_aud": False},
             )
         except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable("The issuer's keys could not be read.") from error
+            raise Unavailable("The token issuer's public keys cannot be read.") from error
         except jwt.PyJWTError as error:
             raise Unauthenticated("The token is not valid.") from error
         audience = claims.get("aud", claims.get("client_id"))

@@ -1,4 +1,4 @@
-"""The composition root: what this area's functions are built of, once a sandbox."""
+"""The composition root of the messaging functions. Objects are built once per execution environment."""
 
 from datetime import timedelta
 from functools import cache
@@ -12,15 +12,15 @@ from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
-from email_sender.adapters.ses import SesProvider
+from email_sender.adapters.ses import SesMailProvider
 from email_sender.adapters.vault import PostgresVault
 from email_sender.adapters.webhook_signatures import StandardWebhooks
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.gate import gate_of
+from email_sender.kit.gate import manager_gate
 from email_sender.kit.links import unsubscribe_links
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.resources import database, key_wrapper
@@ -30,10 +30,10 @@ from email_sender.messaging.notifying import (
     ChannelKind,
     ChannelService,
     Delivery,
-    Limits,
+    DeliverySender,
+    NotificationLimits,
     NotificationService,
     NotificationUnits,
-    Send,
 )
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
@@ -44,7 +44,7 @@ class Settings(DatabaseSettings, BusSettings, VaultSettings):
 
 
 class NotifySettings(Settings):
-    """`notifications_from`: the sender where a tenant has no address of its own, as the platform's has none."""
+    """`notifications_from` is the sender of tenants without an address of their own, such as the platform's."""
 
     outbound_function: NonEmpty
     notifications_from: str = ""
@@ -94,8 +94,8 @@ def template_service() -> TemplateService:
 
 @cache
 def send_service() -> SendService:
-    # One attempt: asked twice, the provider sends twice.
-    provider = SesProvider(lambda: client("ses", retries=1))
+    # No retries: SES would send the mail twice.
+    provider = SesMailProvider(lambda: client("ses", retries=1))
     return SendService(_units(), provider, unsubscribe_links(), settings().configuration_set, now, new_id)
 
 
@@ -105,8 +105,8 @@ def idempotency() -> PostgresIdempotency:
 
 
 @cache
-def gate() -> Gate:
-    return gate_of(_database())
+def gate() -> ManagerGate:
+    return manager_gate(_database())
 
 
 @cache
@@ -121,21 +121,21 @@ def channel_service() -> ChannelService:
 
 @cache
 def notification_service() -> NotificationService:
-    known = NotifySettings.from_environment()
-    outbound = LambdaOutbound(lambda: client("lambda"), known.outbound_function)
-    # One attempt: asked twice, the provider sends twice.
-    provider = SesProvider(lambda: client("ses", retries=1))
-    senders: dict[ChannelKind, Send] = {
+    notify_settings = NotifySettings.from_environment()
+    outbound = LambdaOutbound(lambda: client("lambda"), notify_settings.outbound_function)
+    # No retries: SES would send the mail twice.
+    provider = SesMailProvider(lambda: client("ses", retries=1))
+    senders: dict[ChannelKind, DeliverySender] = {
         ChannelKind.MAIL: MailSender(provider, _notification_sender, now),
         ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),
         ChannelKind.LOG: _log_notification,
     }
-    return NotificationService(notification_units(), senders, now, new_id, _limits)
+    return NotificationService(notification_units(), senders, now, new_id, _notification_limits)
 
 
-def _limits() -> Limits:
-    wanted = live_settings().notifications
-    return Limits(timedelta(minutes=wanted.quiet_minutes), wanted.max_an_hour)
+def _notification_limits() -> NotificationLimits:
+    notification_settings = live_settings().notifications
+    return NotificationLimits(timedelta(minutes=notification_settings.quiet_minutes), notification_settings.max_an_hour)
 
 
 def _notification_sender(tenant_id: UUID) -> str:
@@ -149,6 +149,12 @@ def _notification_sender(tenant_id: UUID) -> str:
 
 
 def _log_notification(tenant_id: UUID, delivery: Delivery) -> None:
-    one = delivery.notification
-    # Its words are the tenant's: who wants to read them asks GET /notifications.
-    logger.info("notification", tenant_id=str(tenant_id), notification_id=str(one.id), level=one.level, count=one.count)
+    notification = delivery.notification
+    # The text is the tenant's content and is not logged. GET /notifications returns it.
+    logger.info(
+        "notification",
+        tenant_id=str(tenant_id),
+        notification_id=str(notification.id),
+        level=notification.level,
+        count=notification.count,
+    )

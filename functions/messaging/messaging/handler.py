@@ -1,4 +1,4 @@
-"""The HTTP entry of mail."""
+"""The HTTP entry point of messaging."""
 
 from email_sender.kit.http import BASE_PATH, create_app, lambda_handler
 from messaging.bootstrap import gate, idempotency

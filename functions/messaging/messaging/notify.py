@@ -1,53 +1,55 @@
-"""Requests of notifications, and what became of managers, by way of a queue: to their tenant's channels."""
+"""Deliver notification requests and manager status changes to the owner's channels. They come through a queue."""
 
 from functools import cache
 from typing import Any
 
 from email_sender.adapters.postgres.events import PostgresEventLog
 from email_sender.coordination.events import PLATFORM_TENANT, StoredEvent
-from email_sender.coordination.recording import Owners
+from email_sender.coordination.recording import EventOwnership
 from email_sender.errors import Unavailable
 from email_sender.kit.envelopes import Envelope
-from email_sender.kit.notify_request import TYPE, notify_request
+from email_sender.kit.notify_request import TYPE, parse_notify_request
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
-from email_sender.messaging.notifying import Level, Request
+from email_sender.messaging.notifying import Level, NotificationRequest
 from messaging.bootstrap import notification_service
 
-_MANAGERS = {
+_MANAGER_NOTIFICATIONS = {
     "manager.failed": (Level.CRITICAL, "The {} does not work"),
     "manager.recovered": (Level.INFO, "The {} works again"),
 }
 
 
 @cache
-def _owners() -> Owners:
-    return Owners(PostgresEventLog(platform_database()))
+def _owners() -> EventOwnership:
+    return EventOwnership(PostgresEventLog(platform_database()))
 
 
 def notify(envelope: Envelope) -> None:
-    """Whose it is, is what the event's owner is: not what it says."""
-    event, ours = _owners().of(envelope.event())
+    """Notify the tenant that owns the event. The owner is looked up: an event's own tenant id is not trusted."""
+    event, is_own_event = _owners().resolve(envelope.to_bus_event())
     if event.type == TYPE:
-        request = notify_request(event.payload["data"] if ours else event.payload)
-    elif ours and event.tenant_id == PLATFORM_TENANT and event.type in _MANAGERS:
-        request = _of_manager(event)
+        request = parse_notify_request(event.payload["data"] if is_own_event else event.payload)
+    elif is_own_event and event.tenant_id == PLATFORM_TENANT and event.type in _MANAGER_NOTIFICATIONS:
+        request = _manager_request(event)
     else:
-        logger.warning("nothing to notify of", type=event.type, source=event.source)
+        logger.warning("event ignored: it requests no notification", type=event.type, source=event.source)
         return
-    notification_service().ask(event.tenant_id, event.id, request)
+    notification_service().notify(event.tenant_id, event.id, request)
     try:
         notification_service().deliver(event.tenant_id)
     except Unavailable:
-        # It is asked for: the sweep passes it on.
-        logger.warning("left to the sweep", event_id=str(event.id))
+        # The request is stored: the sweep delivers it.
+        logger.warning("delivery failed; the sweep will retry it", event_id=str(event.id))
 
 
-def _of_manager(event: StoredEvent) -> Request:
+def _manager_request(event: StoredEvent) -> NotificationRequest:
     data: dict[str, Any] = event.payload["data"]
-    level, title = _MANAGERS[event.type]
-    return Request(title.format(data["manager"]), data["reason"] or "", level, f"{event.type}/{data['manager']}")
+    level, title = _MANAGER_NOTIFICATIONS[event.type]
+    return NotificationRequest(
+        title.format(data["manager"]), data["reason"] or "", level, f"{event.type}/{data['manager']}"
+    )
 
 
 handler = queue_handler(Envelope, notify)

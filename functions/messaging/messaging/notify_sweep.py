@@ -1,4 +1,4 @@
-"""Every minute: folded repeats whose time has come, deliveries that failed or were begun by something that died."""
+"""Every minute: report combined repeats, send due deliveries (also abandoned ones), delete old notifications."""
 
 from datetime import timedelta
 from functools import cache
@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import DomainError
 from email_sender.kit.ambient import now
@@ -17,21 +17,21 @@ from messaging.bootstrap import notification_service, notification_units
 
 
 @cache
-def _directory() -> Directory:
-    return Directory(platform_database())
+def _directory() -> TenantDirectory:
+    return TenantDirectory(platform_database())
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    sent = forgotten = 0
-    kept = timedelta(days=live_settings().notifications.kept_days)
+    sent_count = deleted_count = 0
+    retention = timedelta(days=live_settings().notifications.kept_days)
     for tenant_id in (PLATFORM_TENANT, *_directory().tenants()):
         try:
-            sent += notification_service().sweep(tenant_id)
+            sent_count += notification_service().sweep(tenant_id)
             with notification_units()(tenant_id) as unit:
-                forgotten += unit.forget(now() - kept)
+                deleted_count += unit.delete_older_than(now() - retention)
                 unit.commit()
         except DomainError:
-            # One tenant's trouble is not another's.
+            # A failing tenant must not stop the others.
             logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))
-    return {"sent": sent, "forgotten": forgotten}
+    return {"sent": sent_count, "forgotten": deleted_count}

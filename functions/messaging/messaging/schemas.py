@@ -1,4 +1,4 @@
-"""The HTTP contract of mail."""
+"""The request and response bodies of the messaging API."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,16 +24,16 @@ Name = Annotated[str, Field(min_length=1, max_length=255)]
 _MAX_BODY = 100_000
 
 
-def shown(address: str, role: Role) -> str:
-    """Masked for who only reads: enough to recognise, too little to write to."""
+def displayed_address(address: str, role: Role) -> str:
+    """Return the address, masked for the role readonly: recognisable, but not usable."""
     if role is not Role.READONLY:
         return address
     local, _, domain = address.partition("@")
     return f"{local[:1]}***@{domain[:1]}***"
 
 
-class Body(BaseModel):
-    """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
+class RequestBody(BaseModel):
+    """Rejects unknown keys. A tenant id in a body is never used."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,13 +43,13 @@ class Listing[T](BaseModel):
     next_cursor: str | None = None
 
 
-class ContactIn(Body):
+class ContactIn(RequestBody):
     email: Address
     name: Name | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
 
 
-class ContactChange(Body):
+class ContactChange(RequestBody):
     name: Name | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
 
@@ -66,7 +66,7 @@ class ContactOut(BaseModel):
     def of(cls, contact: Contact, role: Role) -> Self:
         return cls(
             id=contact.id,
-            email=shown(contact.address, role),
+            email=displayed_address(contact.address, role),
             name=contact.name,
             attributes=dict(contact.attributes),
             last_seen_at=contact.last_seen_at,
@@ -94,16 +94,16 @@ class MessageOut(BaseModel):
         )
 
 
-class VariableIn(Body):
+class VariableIn(RequestBody):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     type: Literal["string", "number", "boolean", "date", "list"]
     required: bool = True
     default: Any = None
 
 
-class TemplateIn(Body):
-    """Subject and bodies are Jinja2, in a sandbox. They may read `contact`, `evidence`, `unsubscribe_url` and what
-    `variables` declares."""
+class TemplateIn(RequestBody):
+    """Subject and bodies are Jinja2 templates, rendered in a sandbox. They can read `contact`, `evidence`,
+    `unsubscribe_url` and the declared `variables`."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")]
     subject: Annotated[str, Field(min_length=1, max_length=2_000)]
@@ -112,7 +112,9 @@ class TemplateIn(Body):
     variables: Annotated[list[VariableIn], Field(max_length=50)] = Field(default_factory=list)
 
     def template(self, template_id: UUID) -> Template:
-        variables = tuple(Variable(each.name, each.type, each.required, each.default) for each in self.variables)
+        variables = tuple(
+            Variable(variable.name, variable.type, variable.required, variable.default) for variable in self.variables
+        )
         return Template(template_id, self.name, 1, self.subject, self.body_text, self.body_html, variables)
 
 
@@ -137,21 +139,26 @@ class TemplateOut(BaseModel):
             body_html=template.body_html,
             variables=[
                 VariableIn.model_validate(
-                    {"name": each.name, "type": each.type, "required": each.required, "default": each.default}
+                    {
+                        "name": variable.name,
+                        "type": variable.type,
+                        "required": variable.required,
+                        "default": variable.default,
+                    }
                 )
-                for each in template.variables
+                for variable in template.variables
             ],
             updated_at=template.updated_at,
         )
 
 
-class PreviewIn(Body):
+class PreviewIn(RequestBody):
     variables: dict[str, Any] = Field(default_factory=dict)
     contact_id: UUID | None = None
 
 
 class PreviewOut(BaseModel):
-    """`missing` are required and not given; `unused` are given or declared and not read."""
+    """`missing` lists required variables without a value. `unused` lists variables that the template does not read."""
 
     subject: str | None
     text: str | None
@@ -233,13 +240,13 @@ class EmailOut(BaseModel):
         )
 
 
-class SettleIn(Body):
-    """What a person found out about an email whose fate is unknown."""
+class SettleIn(RequestBody):
+    """What a person found out about an email that is `unknown`."""
 
     decision: Literal["sent", "not_sent"]
 
 
-class SuppressionIn(Body):
+class SuppressionIn(RequestBody):
     email: Address
 
 
@@ -250,4 +257,8 @@ class SuppressionOut(BaseModel):
 
     @classmethod
     def of(cls, suppression: Suppression, role: Role) -> Self:
-        return cls(email=shown(suppression.address, role), reason=suppression.reason, created_at=suppression.created_at)
+        return cls(
+            email=displayed_address(suppression.address, role),
+            reason=suppression.reason,
+            created_at=suppression.created_at,
+        )

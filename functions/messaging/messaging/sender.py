@@ -1,4 +1,4 @@
-"""The workflow action email.send: the only function whose role may call SES."""
+"""The workflow action email.send. Only this function's role may call SES."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +18,12 @@ class SendIn(BaseModel):
 
 
 def send(call: TaskCall) -> Mapping[str, Any]:
-    asked = call.parse(SendIn)
-    order = SendOrder(call.tenant_id, call.run_id, call.step, asked.draft, call.role, call.lineage)
+    parameters = call.parse(SendIn)
+    order = SendOrder(call.tenant_id, call.run_id, call.step, parameters.draft, call.role, call.lineage)
     email = send_service().send(order)
     return {"email_id": str(email.id), "contact_id": str(email.contact_id), "status": str(email.status)}
 
 
-# The service checks the permission itself: an approval can stand in for it.
+# The service checks the permission itself, since an approval can replace it.
 ACTIONS = {"email.send": Action(send, None)}
 handler = task_handler(ACTIONS, workflow_units, gate)

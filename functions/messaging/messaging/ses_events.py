@@ -1,4 +1,4 @@
-"""What SES says of a mail after it took it: from the bus, by way of a queue, to the email's row."""
+"""Apply SES events to emails. The events come from the bus through a queue."""
 
 from typing import Any
 from uuid import UUID
@@ -8,19 +8,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from email_sender.errors import NotFound
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.telemetry import logger
-from email_sender.messaging.mime import TAG
+from email_sender.messaging.mime import EMAIL_ID_TAG
 from email_sender.messaging.model import EmailStatus, SuppressionReason
 from messaging.bootstrap import contact_service, send_service
 
-# SES's eventType → ours (docs.aws.amazon.com/ses, "Event data that Amazon SES publishes").
-_STATUS = {
+# SES's eventType to our status (docs.aws.amazon.com/ses, "Event data that Amazon SES publishes").
+_STATUS_BY_EVENT_TYPE = {
     "Send": EmailStatus.SENT,
     "Delivery": EmailStatus.DELIVERED,
     "Bounce": EmailStatus.BOUNCED,
     "Complaint": EmailStatus.COMPLAINED,
     "Reject": EmailStatus.REJECTED,
 }
-_SUPPRESSED = {
+_SUPPRESSION_REASONS = {
     EmailStatus.BOUNCED: SuppressionReason.BOUNCED,
     EmailStatus.COMPLAINED: SuppressionReason.COMPLAINED,
 }
@@ -45,25 +45,25 @@ class SesEvent(BaseModel):
 
 
 def record(event: SesEvent) -> None:
-    """A mail without our tags is not ours to record; a temporary bounce is SES's to retry."""
+    """Apply one SES event. Mail without our tags and temporary bounces, which SES retries, change nothing."""
     detail = event.detail
-    status = _STATUS.get(detail.event_type)
+    status = _STATUS_BY_EVENT_TYPE.get(detail.event_type)
     try:
-        email_id, tenant_id = UUID(detail.mail.tags[TAG][0]), UUID(detail.mail.tags["tenant_id"][0])
+        email_id, tenant_id = UUID(detail.mail.tags[EMAIL_ID_TAG][0]), UUID(detail.mail.tags["tenant_id"][0])
     except (KeyError, IndexError, ValueError):
-        logger.warning("an SES event without our tags", event_type=detail.event_type)
+        logger.warning("SES event ignored: the mail has no email tags", event_type=detail.event_type)
         return
     if status is None or (status is EmailStatus.BOUNCED and detail.bounce.get("bounceType") != "Permanent"):
-        logger.info("an SES event that changes nothing", event_type=detail.event_type, email_id=str(email_id))
+        logger.info("SES event ignored: no effect", event_type=detail.event_type, email_id=str(email_id))
         return
     try:
-        send_service().provider_said(tenant_id, email_id, status, detail.mail.message_id, None)
+        send_service().apply_provider_event(tenant_id, email_id, status, detail.mail.message_id, None)
     except NotFound:
-        logger.warning("an SES event of an email that is not there", email_id=str(email_id))
+        logger.warning("SES event ignored: email not found", email_id=str(email_id))
         return
-    if status in _SUPPRESSED:
+    if status in _SUPPRESSION_REASONS:
         for address in detail.mail.destination:
-            contact_service().suppress(tenant_id, address, _SUPPRESSED[status])
+            contact_service().suppress(tenant_id, address, _SUPPRESSION_REASONS[status])
 
 
 handler = queue_handler(SesEvent, record)

@@ -1,4 +1,4 @@
-"""The HTTP contract of vectors: batches."""
+"""Request and response bodies of batches."""
 
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID, uuid5
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 
 from email_sender.errors import DomainError, InvalidInput, Problem
 from email_sender.vectors.batch import Action, NewPoints, Operation, Outcome
-from email_sender.vectors.model import MAX_OPERATIONS, MAX_POINTS, Chosen, Delete, DeletePayload, SetPayload
+from email_sender.vectors.model import MAX_OPERATIONS, MAX_POINTS, Delete, DeletePayload, PointSelector, SetPayload
 from vectors.schemas import Body, ClientIdIn, PointIn
 from vectors.search_schemas import AnswerOut, FilterIn, SearchIn
 
@@ -23,48 +23,48 @@ class UpsertOp(Body):
         return NewPoints([point.point(number, operation) for number, point in enumerate(self.points)])
 
 
-class _ChosenOp(Body):
-    """Points by their ids, or by a filter."""
+class _SelectorOp(Body):
+    """An operation on points selected by their ids or by a filter."""
 
     collection: str
     ids: Annotated[list[ClientIdIn], Field(min_length=1, max_length=MAX_POINTS)] | None = None
     filter: FilterIn | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _check_one_selector(self) -> Self:
         if (self.ids is None) == (self.filter is None):
-            raise ValueError("Name points by exactly one of ids and filter.")
+            raise ValueError("Select points by exactly one of ids and filter.")
         if self.filter is not None and not self.filter.filter():
-            raise ValueError("An empty filter would be every point: give it a condition.")
+            raise ValueError("An empty filter would select all points. Add a condition.")
         return self
 
-    def chosen(self) -> Chosen:
-        return Chosen(ids=self.ids, filter=None if self.filter is None else self.filter.filter())
+    def selector(self) -> PointSelector:
+        return PointSelector(ids=self.ids, filter=None if self.filter is None else self.filter.filter())
 
 
-class DeleteOp(_ChosenOp):
+class DeleteOp(_SelectorOp):
     op: Literal["delete"]
 
     def action(self, _operation: UUID) -> Action:
-        return Delete(self.chosen())
+        return Delete(self.selector())
 
 
-class SetPayloadOp(_ChosenOp):
-    """Keys of `payload` replace those of the points; their other keys stay."""
+class SetPayloadOp(_SelectorOp):
+    """Set the keys of `payload` on the selected points. Their other keys are unchanged."""
 
     op: Literal["set_payload"]
     payload: Annotated[dict[str, Any], Field(min_length=1)]
 
     def action(self, _operation: UUID) -> Action:
-        return SetPayload(self.chosen(), self.payload)
+        return SetPayload(self.selector(), self.payload)
 
 
-class DeletePayloadOp(_ChosenOp):
+class DeletePayloadOp(_SelectorOp):
     op: Literal["delete_payload"]
     keys: Annotated[list[_Key], Field(min_length=1, max_length=100)]
 
     def action(self, _operation: UUID) -> Action:
-        return DeletePayload(self.chosen(), self.keys)
+        return DeletePayload(self.selector(), self.keys)
 
 
 class SearchOp(SearchIn):
@@ -79,9 +79,9 @@ _OPERATION: TypeAdapter[UpsertOp | DeleteOp | SetPayloadOp | DeletePayloadOp | S
 
 
 class BatchIn(Body):
-    """Each operation is one of upsert, delete, set_payload, delete_payload and search, named by `op`.
+    """A batch of operations: upsert, delete, set_payload, delete_payload and search, as named by `op`.
 
-    Read one by one, so that a bad one is told of in its own result.
+    Each operation is parsed separately, so that an invalid one is reported in its own result.
     """
 
     operations: Annotated[
@@ -90,21 +90,21 @@ class BatchIn(Body):
     ]
     atomic_validation: bool = False
 
-    def read(self, operation_id: UUID) -> list["Read"]:
-        return [_read(raw, uuid5(operation_id, str(number))) for number, raw in enumerate(self.operations)]
+    def parse(self, operation_id: UUID) -> list["ParsedOperation"]:
+        return [_parse_operation(raw, uuid5(operation_id, str(number))) for number, raw in enumerate(self.operations)]
 
 
-type Read = tuple[UpsertOp | _ChosenOp | SearchOp, Operation] | InvalidInput
+type ParsedOperation = tuple[UpsertOp | _SelectorOp | SearchOp, Operation] | InvalidInput
 
 
-def _read(raw: dict[str, Any], operation_id: UUID) -> Read:
+def _parse_operation(raw: dict[str, Any], operation_id: UUID) -> ParsedOperation:
     try:
         parsed = _OPERATION.validate_python(raw)
     except ValidationError as error:
-        # The first part of each place is the kind of operation, which is no part of the body.
+        # Pydantic's location begins with the kind of operation, which is not part of the body.
         problems = [
-            Problem("".join(f"/{part}" for part in each["loc"][1:]), each["msg"].removeprefix("Value error, "))
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
+            Problem("".join(f"/{part}" for part in detail["loc"][1:]), detail["msg"].removeprefix("Value error, "))
+            for detail in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         return InvalidInput(problems[0].message, problems)
     return parsed, Operation(parsed.collection, parsed.action(operation_id))
@@ -116,7 +116,7 @@ class ProblemOut(BaseModel):
 
 
 class ErrorOut(BaseModel):
-    """As problem+json has it; `pointer` is into the operation."""
+    """The error of an operation, as in problem+json. `pointer` is relative to the operation."""
 
     code: str
     detail: str
@@ -128,12 +128,12 @@ class ErrorOut(BaseModel):
         return cls(
             code=error.code,
             detail=error.detail,
-            errors=[ProblemOut(pointer=each.pointer, message=each.message) for each in problems],
+            errors=[ProblemOut(pointer=problem.pointer, message=problem.message) for problem in problems],
         )
 
 
 class OutcomeOut(BaseModel):
-    """`count` is of the points written, or of those that a filter chose."""
+    """The result of an operation. `count` is the number of points written, or selected by a filter."""
 
     status: Literal["done", "failed"]
     count: int | None = None
@@ -142,19 +142,19 @@ class OutcomeOut(BaseModel):
     error: ErrorOut | None = None
 
     @classmethod
-    def of(cls, read: Read, outcome: Outcome) -> Self:
-        if outcome.error is not None or isinstance(read, InvalidInput):
+    def of(cls, parsed_operation: ParsedOperation, outcome: Outcome) -> Self:
+        if outcome.error is not None or isinstance(parsed_operation, InvalidInput):
             error = outcome.error if outcome.error is not None else InvalidInput("")
             return cls(status="failed", error=ErrorOut.of(error))
-        parsed, operation = read
+        parsed, operation = parsed_operation
         if isinstance(parsed, SearchOp):
-            return cls(status="done", answer=AnswerOut.of(parsed, outcome.found or ()))
+            return cls(status="done", answer=AnswerOut.of(parsed, outcome.result or ()))
         ids = [point.id for point in operation.action.points] if isinstance(operation.action, NewPoints) else None
         return cls(status="done", count=outcome.count, ids=ids)
 
 
 class BatchOut(BaseModel):
-    """A result for each operation, in their order."""
+    """The result of each operation, in order."""
 
     results: list[OutcomeOut]
     failed: int

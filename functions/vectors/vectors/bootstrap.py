@@ -1,4 +1,4 @@
-"""The composition root: what this area's functions are built of, once a sandbox."""
+"""Composition root of the vectors functions. Each object is built once per execution environment."""
 
 import json
 from functools import cache
@@ -8,38 +8,38 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from email_sender.adapters.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.eventbridge import EventBridgeBus
-from email_sender.adapters.postgres.breakers import BreakerStates
+from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
 from email_sender.adapters.postgres.jobs import PostgresJobUnits
-from email_sender.adapters.postgres.serving import PostgresGate, PostgresServed
+from email_sender.adapters.postgres.serving import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.unit import Units
 from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.s3 import S3Uploads
 from email_sender.adapters.stepfunctions import StepFunctionsImports, StepFunctionsJobs
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.gate import gate_of
+from email_sender.kit.gate import manager_gate
 from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
-from email_sender.kit.telemetry import cache_lookups
+from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.batch import BatchService
 from email_sender.vectors.caching import CachedIndex, EmbeddingCache, Embeddings
 from email_sender.vectors.import_model import ImportKind
-from email_sender.vectors.import_work import ChunkWork, ImportSteps
+from email_sender.vectors.import_work import ImportSteps, MailboxChunkImporter
 from email_sender.vectors.imports import ImportService
 from email_sender.vectors.jobs import JobService
 from email_sender.vectors.messages import MessageWriter
-from email_sender.vectors.model import Collection, collections
+from email_sender.vectors.model import Collection, build_collections
 from email_sender.vectors.ports import Embedder, VectorIndex
-from email_sender.vectors.receiving import Receiving
+from email_sender.vectors.receiving import InboundMailService
 from email_sender.vectors.service import VectorService
-from email_sender.vectors.serving import GatedIndex, Served, ServedCollections
+from email_sender.vectors.serving import CollectionCatalogue, LockingIndex, ServedCollection
 from email_sender.vectors.settings import SettingsService
 
 if TYPE_CHECKING:
@@ -47,18 +47,19 @@ if TYPE_CHECKING:
     from email_sender.adapters.qdrant.index import QdrantIndex
     from email_sender.adapters.qdrant.settings import Placement
 
-# Of a sandbox's 1,769 MB. A tenant reads its own writes whatever the time; it bounds what a restored engine leaves.
+# Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
+# that was restored from a backup.
 _RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
 _EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS = 16 * 1024 * 1024, 3600.0
 
 
-def _json(value: object) -> object:
-    """An environment's variable is text; an empty one says nothing."""
+def _parse_json(value: object) -> object:
+    """Parse an environment variable as JSON. An empty variable is an empty object."""
     return (json.loads(value) if value else {}) if isinstance(value, str) else value
 
 
 class ModelSettings(BaseModel):
-    """An embedding model. `size` is chosen: 256, 512 or 1,024 of Titan's, any of an OpenAI-compatible one's."""
+    """An embedding model. `size`: 256, 512 or 1,024 for Titan; any size for an OpenAI-compatible model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,18 +69,18 @@ class ModelSettings(BaseModel):
     model: str = ""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _check_provider(self) -> Self:
         if self.provider == "openai" and not (self.endpoint and self.model and self.size):
-            raise ValueError("provider openai needs endpoint, model and size")
+            raise ValueError("The provider openai needs endpoint, model and size.")
         if self.provider == "bedrock" and self.size not in (0, 256, 512, 1024):
-            raise ValueError("provider bedrock gives vectors of 256, 512 or 1024")
+            raise ValueError("The provider bedrock supports the sizes 256, 512 and 1024.")
         if self.provider == "wordllama" and self.size not in (0, WordLlamaEmbedder.size):
-            raise ValueError(f"provider wordllama gives vectors of {WordLlamaEmbedder.size}")
+            raise ValueError(f"The provider wordllama supports only the size {WordLlamaEmbedder.size}.")
         return self
 
 
 class CollectionSettings(BaseModel):
-    """What this environment has otherwise than vectors.model.collections says."""
+    """The settings of a collection that this environment overrides (defaults: vectors.model)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,13 +99,13 @@ class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_shards: Annotated[int, Field(ge=1)] = 1
     qdrant_replicas: Annotated[int, Field(ge=1)] = 1
     embedder: Literal["wordllama", "bedrock"] = "bedrock"
-    # Of several, the first is for collections that are made anew; the others are of those that have been.
+    # The first model is used for new collections. The others are used for collections that they have embedded.
     embedding_models: Annotated[
         dict[str, ModelSettings | Annotated[list[ModelSettings], Field(min_length=1, max_length=10)]],
-        BeforeValidator(_json),
+        BeforeValidator(_parse_json),
     ] = Field(default_factory=dict)
     embedding_secret_arn: str = ""
-    collections: Annotated[dict[str, CollectionSettings], BeforeValidator(_json)] = Field(default_factory=dict)
+    collections: Annotated[dict[str, CollectionSettings], BeforeValidator(_parse_json)] = Field(default_factory=dict)
     vector_cache: Literal["on", "off"] = "on"
 
 
@@ -142,35 +143,35 @@ def engine_channel() -> "Channel":
     settings = engine_settings()
     key = secret_text(settings.qdrant_secret_arn)
     address = Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key)
-    # A pool of its own: a breaker may open while the sandbox's one connection is held.
-    noted = BreakerStates(database(DatabaseSettings.from_environment()), "qdrant", str(new_id()))
-    return Channel(address, told=noted)
+    # A separate pool: the breaker may open while the only connection of the shared pool is in use.
+    breaker_states = CircuitBreakerStates(database(DatabaseSettings.from_environment()), "qdrant", str(new_id()))
+    return Channel(address, on_state_change=breaker_states)
 
 
 @cache
-def gated_index() -> GatedIndex:
-    """The engine behind the gate of writes: for who writes much and searches nothing."""
-    return GatedIndex(engine_index(), PostgresGate(app_database(), _served().forget), _served())
+def locking_index() -> LockingIndex:
+    """Return the index whose writes hold the write lock, without a cache: for functions that mostly write."""
+    return LockingIndex(engine_index(), PostgresWriteLock(app_database(), _catalogue().invalidate), _catalogue())
 
 
 @cache
 def index() -> VectorIndex:
-    """The same with its answers remembered, where that is on."""
-    gated = gated_index()
+    """Return the index with a cache of search results, if the cache is on."""
+    uncached_index = locking_index()
     if engine_settings().vector_cache == "off":
-        return gated
-    from email_sender.adapters.memory_cache import MemoryResults
+        return uncached_index
+    from email_sender.adapters.memory_cache import MemoryResultCache
 
-    results = MemoryResults(_RESULTS_BYTES, _RESULTS_SECONDS)
-    return CachedIndex(gated, results, PostgresVersions(app_database()), cache_lookups)
+    results = MemoryResultCache(_RESULTS_BYTES, _RESULTS_SECONDS)
+    return CachedIndex(uncached_index, results, PostgresVersions(app_database()), count_cache_lookups)
 
 
 @cache
 def engine_index() -> "QdrantIndex":
-    """The engine alone: nothing is to be written through it past the gate."""
+    """Return the engine's index without the write lock. Do not write points through it."""
     from email_sender.adapters.qdrant.index import QdrantIndex
 
-    return QdrantIndex(engine_channel, placement(), _served().stored_as)
+    return QdrantIndex(engine_channel, placement(), _catalogue().stored_as)
 
 
 @cache
@@ -182,31 +183,40 @@ def placement() -> "Placement":
 
 def _model_settings() -> dict[str, list[ModelSettings]]:
     settings = engine_settings()
-    named = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
-    return {collection: each if isinstance(each, list) else [each] for collection, each in named.items()}
+    settings_by_collection = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
+    return {
+        collection: model_settings if isinstance(model_settings, list) else [model_settings]
+        for collection, model_settings in settings_by_collection.items()
+    }
 
 
 @cache
 def models() -> dict[str, dict[str, Embedder]]:
-    """The embedding models of each collection that has some, by their ids; the first is the one it is made with."""
+    """Return the embedding models of each collection, by model id. The first model is used for new collections."""
     return {
-        collection: {made.model: made for made in map(_model, each)} for collection, each in _model_settings().items()
+        collection: {embedder.model: embedder for embedder in map(_model, model_settings)}
+        for collection, model_settings in _model_settings().items()
     }
 
 
 @cache
 def embeddings() -> Embeddings:
-    """The models behind their caches. The bundled one answers sooner than PostgreSQL would."""
+    """Return the models behind their caches. WordLlama gets no shared cache: it is faster than a PostgreSQL query."""
     if engine_settings().vector_cache == "off":
         return Embeddings(models())
-    from email_sender.adapters.memory_cache import MemoryEmbeddings
+    from email_sender.adapters.memory_cache import MemoryEmbeddingCache
 
-    near, shared = MemoryEmbeddings(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS), PostgresEmbeddings(app_database())
+    local_cache, shared_cache = (
+        MemoryEmbeddingCache(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS),
+        PostgresEmbeddings(app_database()),
+    )
     caches: dict[str, list[EmbeddingCache]] = {
-        collection: [near] if all(one.provider == "wordllama" for one in each) else [near, shared]
-        for collection, each in _model_settings().items()
+        collection: [local_cache]
+        if all(settings.provider == "wordllama" for settings in model_settings)
+        else [local_cache, shared_cache]
+        for collection, model_settings in _model_settings().items()
     }
-    return Embeddings(models(), caches, cache_lookups)
+    return Embeddings(models(), caches, count_cache_lookups)
 
 
 def _model(settings: ModelSettings) -> Embedder:
@@ -226,20 +236,25 @@ def _embedding_key() -> str:
 
 @cache
 def configured_collections() -> dict[str, Collection]:
-    settings = {name: each.model_dump(exclude_none=True) for name, each in engine_settings().collections.items()}
-    firsts = {name: next(iter(each.values())) for name, each in models().items()}
-    return dict(collections({name: (each.model, each.size) for name, each in firsts.items()}, settings))
+    settings = {
+        name: collection_settings.model_dump(exclude_none=True)
+        for name, collection_settings in engine_settings().collections.items()
+    }
+    first_models = {name: next(iter(embedders.values())) for name, embedders in models().items()}
+    return dict(
+        build_collections({name: (embedder.model, embedder.size) for name, embedder in first_models.items()}, settings)
+    )
 
 
 @cache
-def _served() -> ServedCollections:
-    return ServedCollections(configured_collections(), PostgresServed(app_database, PLATFORM_TENANT))
+def _catalogue() -> CollectionCatalogue:
+    return CollectionCatalogue(configured_collections(), PostgresServedCollectionStore(app_database, PLATFORM_TENANT))
 
 
-def served_collections() -> ServedCollections:
-    """The collections as they are served now. Asked for once an invocation: it holds still within one."""
-    _served().refresh()
-    return _served()
+def served_collections() -> CollectionCatalogue:
+    """Return the collections as served now. Call this once per invocation: it refreshes a catalogue shared by all."""
+    _catalogue().refresh()
+    return _catalogue()
 
 
 def vector_service() -> VectorService:
@@ -249,7 +264,7 @@ def vector_service() -> VectorService:
 
 @cache
 def _vector_service() -> VectorService:
-    return VectorService(index(), embeddings(), _served(), Units(app_database(), _bus()), now, new_id)
+    return VectorService(index(), embeddings(), _catalogue(), Units(app_database(), _bus()), now, new_id)
 
 
 def batch_service() -> BatchService:
@@ -277,13 +292,19 @@ def job_service() -> JobService:
     def machine() -> StepFunctionsJobs:
         return StepFunctionsJobs(lambda: client("stepfunctions"), import_settings().vectors_job_machine_arn)
 
-    def served() -> dict[str, Served]:
-        return {each.name: each for each in PostgresServed(app_database, PLATFORM_TENANT).all()}
+    def read_served() -> dict[str, ServedCollection]:
+        return {
+            collection.name: collection
+            for collection in PostgresServedCollectionStore(app_database, PLATFORM_TENANT).all()
+        }
 
     def sizes() -> dict[str, dict[str, int]]:
-        return {collection: {name: each.size for name, each in found.items()} for collection, found in models().items()}
+        return {
+            collection: {name: embedder.size for name, embedder in embedders.items()}
+            for collection, embedders in models().items()
+        }
 
-    return JobService(job_units(), machine, served, sizes, now)
+    return JobService(job_units(), machine, read_served, sizes, now)
 
 
 @cache
@@ -314,29 +335,31 @@ def import_steps() -> ImportSteps:
     return ImportSteps(import_units(), uploads(), now, new_id)
 
 
-def chunk_work() -> ChunkWork:
+def chunk_work() -> MailboxChunkImporter:
     served_collections()
     return _chunk_work()
 
 
 @cache
-def _chunk_work() -> ChunkWork:
+def _chunk_work() -> MailboxChunkImporter:
     from email_sender.adapters.mail_text import MailTextCleaner
 
-    return ChunkWork(_archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _messages_model), now)
+    return MailboxChunkImporter(
+        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _message_embedder), now
+    )
 
 
-def receiving() -> Receiving:
+def receiving() -> InboundMailService:
     served_collections()
     return _receiving()
 
 
 @cache
-def _receiving() -> Receiving:
+def _receiving() -> InboundMailService:
     from email_sender.adapters.mail_text import MailTextCleaner
 
-    directory, writer = Directory(platform_database()), MessageWriter(index(), _messages_model)
-    return Receiving(directory, _archive_units(), uploads(), MailTextCleaner(), writer, now)
+    directory, writer = TenantDirectory(platform_database()), MessageWriter(index(), _message_embedder)
+    return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, now)
 
 
 @cache
@@ -347,9 +370,9 @@ def _archive_units() -> PostgresArchiveUnits:
     return PostgresArchiveUnits(app_database(), vault, _bus())
 
 
-def _messages_model() -> Embedder:
-    """The one that what is served was embedded by."""
-    return embeddings().model(_served()["message_vectors"])
+def _message_embedder() -> Embedder:
+    """Return the model that embedded the served message collection."""
+    return embeddings().model(_catalogue()["message_vectors"])
 
 
 @cache
@@ -363,5 +386,5 @@ def idempotency() -> PostgresIdempotency:
 
 
 @cache
-def gate() -> Gate:
-    return gate_of(app_database())
+def gate() -> ManagerGate:
+    return manager_gate(app_database())

@@ -1,10 +1,10 @@
-"""The part of the composition root that only bulk imports need: it loads numpy and the readers of files."""
+"""Composition root of bulk imports, separate because it loads numpy and the file readers."""
 
 from functools import cache
 
 from email_sender.adapters.point_files import readers
 from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from vectors.bootstrap import gated_index, import_steps, import_units, served_collections, uploads
+from vectors.bootstrap import import_steps, import_units, locking_index, served_collections, uploads
 
 
 def bulk_plan() -> BulkPlan:
@@ -24,4 +24,4 @@ def bulk_work() -> BulkWork:
 
 @cache
 def _bulk_work() -> BulkWork:
-    return BulkWork(import_units(), uploads(), gated_index(), served_collections(), readers(), import_steps())
+    return BulkWork(import_units(), uploads(), locking_index(), served_collections(), readers(), import_steps())

@@ -1,4 +1,4 @@
-"""One part of a file of vectors: read, check, write its points."""
+"""Lambda task: read and check one part of a file of vectors, and write its points."""
 
 from typing import Any
 from uuid import UUID
@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, own_manager
-from email_sender.kit.telemetry import logger, vector_operations
+from email_sender.kit.tasks import own_manager, state_machine_error
+from email_sender.kit.telemetry import count_vector_operations, logger
 from email_sender.vectors.bulk_model import Part
 from vectors.bootstrap import gate
 from vectors.bulk import bulk_work
@@ -24,7 +24,7 @@ class PartIn(BaseModel):
     payloads_length: int
 
 
-class Chunk(BaseModel):
+class ChunkTask(BaseModel):
     tenant_id: UUID
     import_id: UUID
     part: PartIn
@@ -32,12 +32,12 @@ class Chunk(BaseModel):
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    task = Chunk.model_validate(event)
+    task = ChunkTask.model_validate(event)
     logger.append_keys(import_id=str(task.import_id), part=task.part.ordinal)
     try:
         gate().check(own_manager())
         progress = bulk_work().work(task.tenant_id, task.import_id, Part(**task.part.model_dump()))
     except DomainError as error:
-        raise named_error(error) from error
-    vector_operations("import", "success", progress.stored)
+        raise state_machine_error(error) from error
+    count_vector_operations("import", "success", progress.stored)
     return {"stored": progress.stored}

@@ -1,4 +1,4 @@
-"""Cuts a file of vectors into parts, and stores their list where the import's machine reads it."""
+"""Lambda task: split a file of vectors into parts, and store the list of parts for the import's state machine."""
 
 from typing import Any
 from uuid import UUID
@@ -7,14 +7,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, own_manager
+from email_sender.kit.tasks import own_manager, state_machine_error
 from email_sender.kit.telemetry import logger
 from vectors.bootstrap import gate, import_settings
 from vectors.bulk import bulk_plan
 
 
-class Plan(BaseModel):
-    """What statemachines/vectors_import.asl.yaml sends."""
+class PlanTask(BaseModel):
+    """The input from statemachines/vectors_import.asl.yaml."""
 
     tenant_id: UUID
     import_id: UUID
@@ -22,11 +22,11 @@ class Plan(BaseModel):
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
-    task = Plan.model_validate(event)
+    task = PlanTask.model_validate(event)
     logger.append_keys(import_id=str(task.import_id))
     try:
         gate().check(own_manager())
         key = bulk_plan().plan(task.tenant_id, task.import_id)
     except DomainError as error:
-        raise named_error(error) from error
+        raise state_machine_error(error) from error
     return {"bucket": import_settings().uploads_bucket, "key": key}

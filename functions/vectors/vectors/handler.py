@@ -1,10 +1,10 @@
-"""The HTTP entry of vectors."""
+"""Lambda handler of the vectors HTTP API."""
 
 from email_sender.kit.http import create_app, lambda_handler
 from vectors.bootstrap import gate, idempotency
 from vectors.routes import batch, imports, jobs, points, settings
 
-# Points last: "/vectors/imports" would else be a point's id.
+# The points routes come last: otherwise "/vectors/imports" would match as a point's id.
 app = create_app(
     "Email Sender: vectors", [imports.router, jobs.router, batch.router, settings.router, points.router], gate
 )

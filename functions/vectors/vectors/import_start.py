@@ -1,9 +1,9 @@
-"""Uploads that have arrived: from the bucket's events, by way of a queue, to the import's state machine."""
+"""Lambda queue handler: start an import when its upload has arrived. The queue carries object-created events."""
 
 from functools import cache
 from uuid import UUID
 
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.errors import NotFound
 from email_sender.kit.envelopes import ObjectCreated
 from email_sender.kit.queues import queue_handler
@@ -13,28 +13,28 @@ from vectors.bootstrap import import_service
 
 
 @cache
-def _directory() -> Directory:
-    return Directory(platform_database())
+def _directory() -> TenantDirectory:
+    return TenantDirectory(platform_database())
 
 
 def start(event: ObjectCreated) -> None:
-    """The tenant is the import's, from its row; the object's key only says which import."""
-    uploaded = event.detail.object
-    named, _, part = uploaded.key.removeprefix("imports/").partition("/")
+    """Start the import of an uploaded object. The key names the import; the tenant is read from the import's row."""
+    uploaded_object = event.detail.object
+    import_name, _, part = uploaded_object.key.removeprefix("imports/").partition("/")
     try:
-        import_id = UUID(named)
+        import_id = UUID(import_name)
     except ValueError:
-        logger.warning("an object that no import announced")
+        logger.warning("uploaded object has no import id in its key")
         return
     tenant_id = _directory().tenant_of_import(import_id)
     if tenant_id is None:
-        logger.warning("an object of no import", import_id=str(import_id))
+        logger.warning("uploaded object belongs to no import", import_id=str(import_id))
         return
-    arrived = import_service().payloads_uploaded if part == "payloads" else import_service().uploaded
+    confirm_upload = import_service().record_payloads_upload if part == "payloads" else import_service().record_upload
     try:
-        arrived(tenant_id, import_id, uploaded.version, uploaded.size)
+        confirm_upload(tenant_id, import_id, uploaded_object.version, uploaded_object.size)
     except NotFound:
-        logger.warning("the import is gone", import_id=str(import_id))
+        logger.warning("import not found for uploaded object", import_id=str(import_id))
 
 
 handler = queue_handler(ObjectCreated, start)

@@ -1,4 +1,4 @@
-"""The import's steps that read and write PostgreSQL alone: plan, finish, fail."""
+"""Lambda task: the steps of an import that use only PostgreSQL and the bucket: plan, finish and fail."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -7,13 +7,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, words_of
+from email_sender.kit.tasks import readable_cause, state_machine_error
 from email_sender.kit.telemetry import logger
 from vectors.bootstrap import import_steps
 
 
 class Step(BaseModel):
-    """What statemachines/mailbox_import.asl.yaml sends."""
+    """The input from statemachines/mailbox_import.asl.yaml and statemachines/vectors_import.asl.yaml."""
 
     step: Literal["plan", "finish", "fail"]
     tenant_id: UUID
@@ -31,13 +31,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             chunks = work.plan(step.tenant_id, step.import_id)
             return {
                 "chunks": [
-                    {"ordinal": each.ordinal, "offset": each.offset, "length": each.length, "first": each.first}
-                    for each in chunks
+                    {"ordinal": chunk.ordinal, "offset": chunk.offset, "length": chunk.length, "first": chunk.first}
+                    for chunk in chunks
                 ]
             }
         if step.step == "finish":
             return {"messages": work.finish(step.tenant_id, step.import_id).messages}
-        work.fail(step.tenant_id, step.import_id, words_of(step.reason))
+        work.fail(step.tenant_id, step.import_id, readable_cause(step.reason))
     except DomainError as error:
-        raise named_error(error) from error
+        raise state_machine_error(error) from error
     return {}

@@ -1,4 +1,4 @@
-"""Exports and migrations over HTTP."""
+"""Request and response bodies of exports and migrations."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,13 +7,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool
 
-from email_sender.vectors.job_model import Job, PartDone, Phase, Source, SourceKind
-from email_sender.vectors.jobs import Wanted
+from email_sender.vectors.job_model import Job, PartProgress, Phase, Source, SourceKind
+from email_sender.vectors.jobs import TargetOverrides
 from email_sender.vectors.model import Distance
 from vectors.schemas import Body
 
 _Name = Annotated[str, Field(min_length=1, max_length=255)]
-_Key = Annotated[str, Field(min_length=1, max_length=255, description="The payload's key that holds a point's text")]
+_Key = Annotated[str, Field(min_length=1, max_length=255, description="The payload key that holds a point's text")]
 
 
 class ExportIn(Body):
@@ -21,7 +21,7 @@ class ExportIn(Body):
 
 
 class CurrentSource(Body):
-    """What is served now."""
+    """The collection that is served now."""
 
     type: Literal["current"] = "current"
     text_key: _Key | None = None
@@ -31,7 +31,7 @@ class CurrentSource(Body):
 
 
 class QdrantSource(Body):
-    """A collection of another Qdrant. With `tenant_id`, all its points become that tenant's, under their ids there."""
+    """A collection of another Qdrant. If `tenant_id` is set, all points become that tenant's, and keep their ids."""
 
     type: Literal["qdrant"]
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:\[\]-]+$")]
@@ -40,7 +40,12 @@ class QdrantSource(Body):
     collection: _Name
     secret: Annotated[
         str | None,
-        Field(min_length=1, max_length=100, pattern=r"^[\w/+=.@-]+$", description="The secret with the API key"),
+        Field(
+            min_length=1,
+            max_length=100,
+            pattern=r"^[\w/+=.@-]+$",
+            description="The name of the secret that holds the API key",
+        ),
     ] = None
     tenant_id: UUID | None = None
     text_key: _Key | None = None
@@ -53,7 +58,7 @@ class QdrantSource(Body):
 
 
 class ExportSource(Body):
-    """An export of this deployment's bucket, by its job's id."""
+    """An export in the bucket of this deployment, named by the id of its job."""
 
     type: Literal["export"]
     export_id: UUID
@@ -64,14 +69,14 @@ class ExportSource(Body):
 
 
 class TargetIn(Body):
-    """What the new collection has otherwise than the one that is served."""
+    """The settings in which the new collection differs from the served one."""
 
     size: Annotated[int, Field(ge=1, le=65_536)] | None = None
     distance: Distance | None = None
     model: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
-    def wanted(self) -> Wanted:
-        return Wanted(self.size, self.distance, self.model)
+    def overrides(self) -> TargetOverrides:
+        return TargetOverrides(self.size, self.distance, self.model)
 
 
 class MigrationIn(Body):
@@ -83,7 +88,7 @@ class MigrationIn(Body):
 
 
 class RollbackIn(Body):
-    """`discard_changes` leaves behind what was written since the switch, where it cannot be brought back."""
+    """`discard_changes` drops the changes since the switch, for example if they cannot be copied back."""
 
     discard_changes: StrictBool = False
 
@@ -96,7 +101,7 @@ class SideOut(BaseModel):
 
 
 class PhaseOut(BaseModel):
-    """What a phase has done so far. `failed` points could not be made, or differ."""
+    """The progress of a phase. `failed` counts the points that could not be converted or that differ."""
 
     done: bool
     points: int
@@ -118,22 +123,22 @@ class JobOut(BaseModel):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, job: Job, phases: Mapping[Phase, PartDone] | None = None) -> Self:
-        served, target = (
-            SideOut(stored_as=each.stored_as, size=each.size, distance=each.distance, model=each.model)
-            for each in (job.served, job.target)
+    def of(cls, job: Job, phases: Mapping[Phase, PartProgress] | None = None) -> Self:
+        served_side, target_side = (
+            SideOut(stored_as=side.stored_as, size=side.size, distance=side.distance, model=side.model)
+            for side in (job.served, job.target)
         )
         return cls(
             job_id=job.id,
             kind=job.kind,
             status=job.status,
             collection=job.collection,
-            served=served,
-            target=target if job.target != job.served else None,
+            served=served_side,
+            target=target_side if job.target != job.served else None,
             phases={
-                phase: PhaseOut(done=each.done, points=each.points, failed=each.failed)
-                for phase, each in (phases or {}).items()
-                if each.ordinal
+                phase: PhaseOut(done=progress.done, points=progress.points, failed=progress.failed)
+                for phase, progress in (phases or {}).items()
+                if progress.ordinal
             },
             report=dict(job.report),
             error=job.error,

@@ -1,4 +1,4 @@
-"""The steps of statemachines/vectors_job.asl.yaml."""
+"""Lambda task: the steps of statemachines/vectors_job.asl.yaml."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -7,12 +7,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import named_error, own_manager, words_of
+from email_sender.kit.tasks import own_manager, readable_cause, state_machine_error
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.job_model import Phase
 from email_sender.vectors.job_steps import JobSteps
 
-# What a page may take: an invocation that has less left ends, and the machine calls again.
+# The longest time that a page may take. An invocation with less time left ends, and the state machine calls again.
 _PAGE_MILLISECONDS = 120_000
 
 
@@ -30,40 +30,40 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.model_validate(event)
     logger.append_keys(job_id=str(step.job_id), step=step.step)
     try:
-        # Late: they load the engine's protocol.
+        # Imported late, because it loads Qdrant's gRPC protocol.
         from vectors.bootstrap import gate
         from vectors.jobs import job_steps
 
         gate().check(own_manager())
 
-        return _done(step, job_steps(), context)
+        return _run_step(step, job_steps(), context)
     except DomainError as error:
-        raise named_error(error) from error
+        raise state_machine_error(error) from error
 
 
-def _done(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, Any]:
-    job = (step.tenant_id, step.job_id)
+def _run_step(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, Any]:
+    job_key = (step.tenant_id, step.job_id)
     match step.step:
         case "begin":
-            phase, parts = work.begin(*job)
+            phase, parts = work.begin(*job_key)
             return {"phase": phase, "parts": list(range(parts))}
         case "work":
-            return {"done": work.work(*job, step.phase, step.part, lambda: _has_time(context))}
+            return {"done": work.work(*job_key, step.phase, step.part, lambda: _has_time(context))}
         case "follow":
-            following, parts = work.follow(*job, step.phase)
-            if following is not None:
-                return {"next": "phase", "phase": following, "parts": list(range(parts))}
+            next_phase, parts = work.follow(*job_key, step.phase)
+            if next_phase is not None:
+                return {"next": "phase", "phase": next_phase, "parts": list(range(parts))}
             return {"next": "end" if step.phase is Phase.EXPORT else "switch", "phase": step.phase, "parts": []}
         case "catch_up":
-            return {"done": work.catch_up(*job)}
+            return {"done": work.catch_up(*job_key)}
         case "switch":
-            return {"done": work.switch(*job)}
+            return {"done": work.switch(*job_key)}
         case "settle":
-            work.settle(*job)
+            work.settle(*job_key)
         case "finish":
-            work.finish(*job)
+            work.finish(*job_key)
         case "fail":
-            work.fail(*job, words_of(step.reason))
+            work.fail(*job_key, readable_cause(step.reason))
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The part of the composition root that only jobs and backups need: the platform's role, exports, other engines."""
+"""Composition root of jobs and backups: their platform database role, exports and connections to other engines."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ from email_sender.adapters.exports import S3Exports
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.jobs import PostgresRegistry
-from email_sender.adapters.qdrant.copying import QdrantCopying
+from email_sender.adapters.qdrant.copying import QdrantCollections
 from email_sender.backups.points import PointsBackup
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
@@ -35,37 +35,37 @@ def registry() -> PostgresRegistry:
 
 
 @cache
-def copying() -> QdrantCopying:
-    return QdrantCopying(engine_channel, configured_collections(), placement())
+def qdrant_collections() -> QdrantCollections:
+    return QdrantCollections(engine_channel, configured_collections(), placement())
 
 
 @cache
 def preparation() -> Preparation:
-    names = {collection: frozenset(found) for collection, found in models().items()}
-    return Preparation(engine_index(), copying(), registry(), configured_collections(), names)
+    model_names = {collection: frozenset(embedders) for collection, embedders in models().items()}
+    return Preparation(engine_index(), qdrant_collections(), registry(), configured_collections(), model_names)
 
 
 @cache
 def job_steps() -> JobSteps:
     exports = S3Exports(lambda: client("s3"), import_settings().uploads_bucket)
-    sources = JobSources(copying(), exports, models(), _archive, _secret)
-    return JobSteps(job_units(), registry(), copying(), sources, exports, now, new_id)
+    sources = JobSources(qdrant_collections(), exports, models(), _archive_texts, _read_secret)
+    return JobSteps(job_units(), registry(), qdrant_collections(), sources, exports, now, new_id)
 
 
 @cache
 def points_backup() -> PointsBackup:
     store = S3Backups(lambda: client("s3"), BackupSettings.from_environment().backups_bucket)
-    return PointsBackup(PostgresBackups(platform_database()), S3BackupPoints(store), copying())
+    return PointsBackup(PostgresBackups(platform_database()), S3BackupPoints(store), qdrant_collections())
 
 
 @cache
-def _archive() -> ArchiveTexts:
+def _archive_texts() -> ArchiveTexts:
     from email_sender.adapters.vault import PostgresVault
 
     vault = PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
     return ArchiveTexts(app_database(), vault)
 
 
-def _secret(name: str) -> str:
-    """Of those that this deployment's jobs may read: their names begin alike (template.yaml)."""
+def _read_secret(name: str) -> str:
+    """Read a secret. The role may read only secrets whose names have the prefix for jobs (template.yaml)."""
     return str(client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])

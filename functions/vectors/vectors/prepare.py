@@ -1,4 +1,4 @@
-"""Makes the collections at a deployment, before any data: a CloudFormation custom resource, or a plain invocation."""
+"""Lambda: create missing collections at a deployment, as a CloudFormation custom resource or a plain invocation."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from email_sender.kit.deployment import deployment_step
 
 
 def prepare() -> dict[str, Any]:
-    # Late: it loads the engine's protocol.
+    # Imported late, because it loads Qdrant's gRPC protocol.
     from vectors.jobs import preparation
 
     return {"made": preparation().prepare()}

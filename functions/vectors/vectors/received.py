@@ -1,4 +1,4 @@
-"""Mail that SES received: from the bucket's events, by way of a queue, into the archive."""
+"""Lambda queue handler: store mail that SES has received. The queue carries the bucket's object-created events."""
 
 from email_sender.kit.envelopes import ObjectCreated
 from email_sender.kit.queues import queue_handler
@@ -7,12 +7,12 @@ from vectors.bootstrap import receiving
 
 
 def receive(event: ObjectCreated) -> None:
-    received = event.detail.object
-    message_id = receiving().receive(received.key, received.version)
+    stored_object = event.detail.object
+    message_id = receiving().receive(stored_object.key, stored_object.version)
     if message_id is None:
-        logger.warning("a mail that is nobody's", key=received.key)
+        logger.warning("received mail belongs to no tenant", key=stored_object.key)
     else:
-        logger.info("a mail was received", message_id=str(message_id))
+        logger.info("mail received", message_id=str(message_id))
 
 
 handler = queue_handler(ObjectCreated, receive)

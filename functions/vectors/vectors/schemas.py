@@ -1,4 +1,4 @@
-"""The HTTP contract of vectors: points, collections, imports."""
+"""Request and response bodies of points, collections and imports."""
 
 import binascii
 from array import array
@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from email_sender.vectors.import_model import Format, Import, ImportKind, Progress, Refused
+from email_sender.vectors.import_model import Format, Import, ImportKind, Progress, RejectedRecord
 from email_sender.vectors.imports import VectorFile
 from email_sender.vectors.model import MAX_POINTS, ClientId
 from email_sender.vectors.service import CollectionInfo
@@ -34,64 +34,66 @@ FileName = Annotated[str, Field(min_length=1, max_length=255)]
 FileSize = Annotated[int, Field(ge=1)]
 
 
-def _client_id(value: object) -> ClientId:
-    """One answer to a wrong id, where a union would give one a member, each with a pointer of its own."""
+def _validate_client_id(value: object) -> ClientId:
+    """Validate an id and report one error. A pydantic union would report an error with its own pointer per member."""
     if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64):
         return value
     with suppress(ValueError):
         if isinstance(value, str):
             return UUID(value)
-    raise ValueError("A point's id is a UUID or an unsigned 64-bit integer.")
+    raise ValueError("A point's id must be a UUID or an unsigned 64-bit integer.")
 
 
 ClientIdIn = Annotated[
     UUID | int,
-    PlainValidator(_client_id),
+    PlainValidator(_validate_client_id),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "integer", "minimum": 0}]}),
 ]
 
 
-def _floats(value: object) -> array[float]:
-    """A JSON list as float32, in one pass: this is most of what an insert costs us.
+def _validate_floats(value: object) -> array[float]:
+    """Convert a JSON list to float32 in one pass. This conversion takes most of an insert's CPU time.
 
-    A number too large for float32 becomes infinity, which the service refuses.
+    A number too large for float32 becomes infinity, which the service rejects.
     """
     if not isinstance(value, list):
-        raise ValueError("A vector is a list of numbers.")
+        raise ValueError("A vector must be a list of numbers.")
     try:
         return array("f", value)
     except TypeError:
-        wrong = next(place for place, each in enumerate(value) if not isinstance(each, int | float))
-        raise ValueError(f"A vector is a list of numbers; number {wrong} is none.") from None
+        bad_index = next(index for index, number in enumerate(value) if not isinstance(number, int | float))
+        raise ValueError(
+            f"A vector must be a list of numbers. The element at index {bad_index} is not a number."
+        ) from None
     except OverflowError:
-        raise ValueError("A vector's numbers are finite.") from None
+        raise ValueError("All numbers of a vector must be finite as float32.") from None
 
 
-def _decoded(value: object) -> array[float]:
-    """Base64 of little-endian float32, which never becomes a Python float."""
+def _decode_vector(value: object) -> array[float]:
+    """Decode base64 of little-endian float32 values, without creating Python floats."""
     try:
         raw = b64decode(value, validate=True) if isinstance(value, str) else b"?"
     except (binascii.Error, ValueError):
-        raise ValueError("This is not base64.") from None
+        raise ValueError("The vector is not valid base64.") from None
     if not raw or len(raw) % 4:
-        raise ValueError("These bytes are no whole number of float32.")
+        raise ValueError("The bytes of the vector are not a whole number of float32 values.")
     return array("f", raw)
 
 
 Vector = Annotated[
     Any,
-    PlainValidator(_floats),
+    PlainValidator(_validate_floats),
     WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": _MAX_SIZE}),
 ]
 EncodedVector = Annotated[
     Any,
-    PlainValidator(_decoded),
+    PlainValidator(_decode_vector),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "little-endian float32"}),
 ]
 
 
 class Body(BaseModel):
-    """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
+    """Base of request bodies. An unknown key is an error, and a tenant id in a body is never used."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -104,13 +106,13 @@ class PointIn(Body):
     payload: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if sum(each is not None for each in (self.vector, self.vector_b64, self.text)) != 1:
-            raise ValueError("A point has exactly one of vector, vector_b64 and text.")
+    def _check_one_source(self) -> Self:
+        if sum(source is not None for source in (self.vector, self.vector_b64, self.text)) != 1:
+            raise ValueError("A point must have exactly one of vector, vector_b64 and text.")
         return self
 
     def point(self, number: int, operation: UUID) -> NewPoint:
-        """A point without an id gets one made of the operation's, so that a repeat of the request is the same write."""
+        """Return the point. A missing id is derived from the operation id, so a repeat writes the same point."""
         point_id = self.id if self.id is not None else uuid5(operation, str(number))
         vector: Sequence[float] | None = self.vector if self.vector is not None else self.vector_b64
         return NewPoint(point_id, vector, self.text, self.payload)
@@ -152,7 +154,7 @@ class CollectionsOut(BaseModel):
 
 
 class MailboxImportIn(Body):
-    """A mailbox (mbox)."""
+    """Import a mailbox file (mbox)."""
 
     kind: Literal["mailbox"] = "mailbox"
     file_name: FileName
@@ -160,13 +162,13 @@ class MailboxImportIn(Body):
 
 
 class PayloadsIn(Body):
-    """A second file: one line of `{"id", "payload"}` for each row of an npy array, in their order."""
+    """The payloads file of an npy import: one JSON line of `{"id", "payload"}` for each row of the array, in order."""
 
     size_bytes: FileSize
 
 
 class VectorsImportIn(Body):
-    """A file of vectors: NDJSON of points, an npy array of two dimensions, or Parquet with a column `vector`."""
+    """Import a file of vectors: NDJSON of points, a two-dimensional npy array, or Parquet with a column `vector`."""
 
     kind: Literal["vectors"]
     collection: str
@@ -179,19 +181,19 @@ class VectorsImportIn(Body):
         return VectorFile(self.collection, self.format, self.payloads.size_bytes if self.payloads else None)
 
 
-def _kind(body: Any) -> str:
-    """A mailbox unless it says otherwise."""
-    found = body.get("kind", "mailbox") if isinstance(body, dict) else getattr(body, "kind", "mailbox")
-    return found if isinstance(found, str) else ""
+def _import_kind(body: Any) -> str:
+    """Return the kind of import, which is a mailbox by default."""
+    kind = body.get("kind", "mailbox") if isinstance(body, dict) else getattr(body, "kind", "mailbox")
+    return kind if isinstance(kind, str) else ""
 
 
 ImportIn = Annotated[
-    Annotated[MailboxImportIn, Tag("mailbox")] | Annotated[VectorsImportIn, Tag("vectors")], Discriminator(_kind)
+    Annotated[MailboxImportIn, Tag("mailbox")] | Annotated[VectorsImportIn, Tag("vectors")], Discriminator(_import_kind)
 ]
 
 
 class UploadOut(BaseModel):
-    """PUT exactly `size_bytes` bytes to `url` before it expires."""
+    """Where to upload a file. PUT exactly the announced number of bytes to `url` before it expires."""
 
     method: str = "PUT"
     url: str
@@ -206,7 +208,7 @@ class ImportCreated(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """`messages` (of vectors: rows) = stored + duplicates + failed."""
+    """`messages` = stored + duplicates + failed. For an import of vectors, a message is a row."""
 
     chunks: int | None
     chunks_done: int
@@ -217,17 +219,20 @@ class ProgressOut(BaseModel):
 
 
 class RefusedOut(BaseModel):
-    """`message` counts a mailbox's messages from 0, `row` the rows of vectors: null until the parts before are done."""
+    """An item that could not be imported. Counted from 0: `message` in a mailbox, `row` in a file of vectors.
+
+    `row` is null until the preceding parts of the file are done.
+    """
 
     message: int | None = None
     row: int | None = None
     reason: str
 
     @classmethod
-    def of(cls, kind: ImportKind, refused: Refused) -> Self:
+    def of(cls, kind: ImportKind, error: RejectedRecord) -> Self:
         if kind is ImportKind.VECTORS:
-            return cls(row=refused.row, reason=refused.reason)
-        return cls(message=refused.ordinal, reason=refused.reason)
+            return cls(row=error.row, reason=error.reason)
+        return cls(message=error.ordinal, reason=error.reason)
 
 
 class ImportErrors(BaseModel):
@@ -236,7 +241,7 @@ class ImportErrors(BaseModel):
 
 
 class ImportOut(BaseModel):
-    """`collection` and `format` are of vectors' imports; there `messages` are rows."""
+    """An import. `collection` and `format` are set only for imports of vectors, where `messages` are rows."""
 
     id: UUID
     kind: str
@@ -253,29 +258,31 @@ class ImportOut(BaseModel):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, found: Import, progress: Progress, errors: Sequence[Refused], next_cursor: str | None) -> Self:
+    def of(
+        cls, import_record: Import, progress: Progress, errors: Sequence[RejectedRecord], next_cursor: str | None
+    ) -> Self:
         return cls(
-            id=found.id,
-            kind=found.kind,
-            collection=found.collection,
-            format=found.format,
-            status=found.status,
-            file_name=found.file_name,
-            size_bytes=found.size_bytes,
+            id=import_record.id,
+            kind=import_record.kind,
+            collection=import_record.collection,
+            format=import_record.format,
+            status=import_record.status,
+            file_name=import_record.file_name,
+            size_bytes=import_record.size_bytes,
             progress=ProgressOut(
-                chunks=found.chunks,
+                chunks=import_record.chunks,
                 chunks_done=progress.chunks_done,
                 messages=progress.messages,
                 stored=progress.stored,
                 duplicates=progress.duplicates,
                 failed=progress.failed,
             ),
-            error=found.error,
+            error=import_record.error,
             errors=ImportErrors(
-                items=[RefusedOut.of(found.kind, each) for each in errors],
+                items=[RefusedOut.of(import_record.kind, error) for error in errors],
                 next_cursor=next_cursor,
             ),
-            created_at=found.created_at,
-            started_at=found.started_at,
-            finished_at=found.finished_at,
+            created_at=import_record.created_at,
+            started_at=import_record.started_at,
+            finished_at=import_record.finished_at,
         )

@@ -1,4 +1,4 @@
-"""The HTTP contract of vectors: filters and searches."""
+"""Request and response bodies of searches and filters."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -12,15 +12,15 @@ from email_sender.vectors.model import (
     Condition,
     Example,
     Filter,
-    Found,
     Group,
     Hit,
     Nearest,
-    Question,
+    QueryInput,
     Recommend,
     Search,
+    SearchResult,
     Strategy,
-    Words,
+    TextQuery,
 )
 from vectors.schemas import Body, ClientIdIn, EncodedVector, Text, Vector
 
@@ -35,9 +35,9 @@ class MatchIn(Body):
     any: Annotated[list[Scalar], Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _check_one_match(self) -> Self:
         if (self.value is None) == (self.any is None):
-            raise ValueError("A match has exactly one of value and any.")
+            raise ValueError("A match must have exactly one of value and any.")
         return self
 
 
@@ -48,12 +48,12 @@ class RangeIn(Body):
     lte: float | datetime | None = None
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
-        bounds = [each for each in (self.gt, self.gte, self.lt, self.lte) if each is not None]
+    def _check_bounds(self) -> Self:
+        bounds = [bound for bound in (self.gt, self.gte, self.lt, self.lte) if bound is not None]
         if not bounds:
-            raise ValueError("A range has at least one of gt, gte, lt and lte.")
-        if len({isinstance(each, datetime) for each in bounds}) > 1:
-            raise ValueError("A range's bounds are all numbers or all times.")
+            raise ValueError("A range must have at least one of gt, gte, lt and lte.")
+        if len({isinstance(bound, datetime) for bound in bounds}) > 1:
+            raise ValueError("The bounds of a range must be all numbers or all times.")
         return self
 
 
@@ -64,9 +64,9 @@ class ConditionIn(Body):
     exists: StrictBool | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(each is not None for each in (self.match, self.range, self.exists)) != 1:
-            raise ValueError("A condition has exactly one of match, range and exists.")
+    def _check_one_clause(self) -> Self:
+        if sum(clause is not None for clause in (self.match, self.range, self.exists)) != 1:
+            raise ValueError("A condition must have exactly one of match, range and exists.")
         return self
 
     def condition(self) -> Condition:
@@ -87,22 +87,22 @@ class FilterIn(Body):
 
     def filter(self) -> Filter:
         return Filter(
-            [each.condition() for each in self.must],
-            [each.condition() for each in self.should],
-            [each.condition() for each in self.must_not],
+            [condition.condition() for condition in self.must],
+            [condition.condition() for condition in self.should],
+            [condition.condition() for condition in self.must_not],
         )
 
 
 class ExampleIn(Body):
-    """A point's own vector, where it is not one of the collection."""
+    """An example vector that is not a point of the collection."""
 
     vector: Vector = None
     vector_b64: EncodedVector = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _check_one_vector(self) -> Self:
         if (self.vector is None) == (self.vector_b64 is None):
-            raise ValueError("An example is a point's id, or has exactly one of vector and vector_b64.")
+            raise ValueError("An example must be a point's id, or have exactly one of vector and vector_b64.")
         return self
 
 
@@ -110,29 +110,34 @@ Examples = Annotated[list[ClientIdIn | ExampleIn], Field(max_length=_MAX_EXAMPLE
 
 
 class RecommendIn(Body):
-    """Points like `positive` and unlike `negative`, each a point's id or a vector. Points named by id are not found."""
+    """Find points like `positive` and unlike `negative` examples. An example is a point's id or a vector.
+
+    Points used as examples are not returned.
+    """
 
     positive: Annotated[Examples, Field(min_length=1)]
     negative: Examples = Field(default_factory=list)
     strategy: Strategy = Strategy.AVERAGE
 
-    def question(self) -> Recommend:
+    def query(self) -> Recommend:
         return Recommend(
-            [_example(each) for each in self.positive], [_example(each) for each in self.negative], self.strategy
+            [_example(example) for example in self.positive],
+            [_example(example) for example in self.negative],
+            self.strategy,
         )
 
 
-def _example(given: UUID | int | ExampleIn) -> Example:
-    if not isinstance(given, ExampleIn):
-        return given
-    example: Example = given.vector if given.vector is not None else given.vector_b64
+def _example(value: UUID | int | ExampleIn) -> Example:
+    if not isinstance(value, ExampleIn):
+        return value
+    example: Example = value.vector if value.vector is not None else value.vector_b64
     return example
 
 
 class SearchOptions(Body):
-    """Exactly one of `vector`, `vector_b64`, `text` and `recommend` says what is looked for.
+    """A search. Exactly one of `vector`, `vector_b64`, `text` and `recommend` is set.
 
-    `hybrid` ranks by the words of `text` too; the scores are then of the fused ranks.
+    `hybrid` also ranks by the terms of `text`. Scores are then the scores of the fused ranking.
     """
 
     vector: Vector = None
@@ -151,16 +156,16 @@ class SearchOptions(Body):
     hnsw_ef: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if sum(each is not None for each in (self.vector, self.vector_b64, self.text, self.recommend)) != 1:
-            raise ValueError("A search has exactly one of vector, vector_b64, text and recommend.")
+    def _check_one_source(self) -> Self:
+        if sum(source is not None for source in (self.vector, self.vector_b64, self.text, self.recommend)) != 1:
+            raise ValueError("A search must have exactly one of vector, vector_b64, text and recommend.")
         if self.hybrid and self.text is None:
-            raise ValueError("A hybrid search is by text: its words are the other half.")
+            raise ValueError("A hybrid search needs text.")
         return self
 
-    def search(self) -> Search[Question]:
+    def search(self) -> Search[QueryInput]:
         return Search(
-            query=self._question(),
+            query=self._build_query(),
             limit=self.limit,
             filter=self.filter.filter(),
             group_by=self.group_by,
@@ -172,11 +177,11 @@ class SearchOptions(Body):
             hnsw_ef=self.hnsw_ef,
         )
 
-    def _question(self) -> Question:
+    def _build_query(self) -> QueryInput:
         if self.text is not None:
-            return Words(self.text, self.hybrid)
+            return TextQuery(self.text, self.hybrid)
         if self.recommend is not None:
-            return self.recommend.question()
+            return self.recommend.query()
         return Nearest(self.vector if self.vector is not None else self.vector_b64)
 
 
@@ -213,17 +218,17 @@ class GroupOut(BaseModel):
 
 
 class AnswerOut(BaseModel):
-    """`results`, or `groups` where the search has group_by."""
+    """The result of a search: `groups` if the search has `group_by`, otherwise `results`."""
 
     results: list[HitOut] | None = None
     groups: list[GroupOut] | None = None
     count: int
 
     @classmethod
-    def of(cls, search: SearchOptions, found: Found) -> Self:
+    def of(cls, search: SearchOptions, result: SearchResult) -> Self:
         if search.group_by is not None:
-            return cls(groups=[GroupOut.of(each) for each in found if isinstance(each, Group)], count=len(found))
-        return cls(results=[HitOut.of(each) for each in found if isinstance(each, Hit)], count=len(found))
+            return cls(groups=[GroupOut.of(group) for group in result if isinstance(group, Group)], count=len(result))
+        return cls(results=[HitOut.of(hit) for hit in result if isinstance(hit, Hit)], count=len(result))
 
 
 class SearchOut(AnswerOut):
@@ -231,7 +236,7 @@ class SearchOut(AnswerOut):
 
 
 class SearchesOut(BaseModel):
-    """An answer to each search, in their order."""
+    """The result of each search, in order."""
 
     answers: list[AnswerOut]
     took_ms: float

@@ -1,15 +1,15 @@
-"""Plans over HTTP."""
+"""Request and response bodies of the collection settings."""
 
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from email_sender.vectors.settings import Plan
+from email_sender.vectors.settings import SettingsPlan
 from vectors.schemas import Body
 
 
 class ChangeOut(BaseModel):
-    """`live`: applying the plan makes it so. Otherwise only a collection made anew can have it."""
+    """A difference from the configuration. If `live` is false, only a new collection can have the wanted value."""
 
     collection: str
     setting: str
@@ -19,19 +19,21 @@ class ChangeOut(BaseModel):
 
 
 class PlanOut(BaseModel):
-    """`id` names exactly these changes; applying takes it, so that nothing is changed that was not shown."""
+    """A plan of changes. Pass `id` to apply exactly these changes."""
 
     id: str
     changes: list[ChangeOut]
 
     @classmethod
-    def of(cls, plan: Plan) -> Self:
-        listed = [
-            ChangeOut(collection=name, setting=each.setting, stored=each.stored, wanted=each.wanted, live=each.live)
+    def of(cls, plan: SettingsPlan) -> Self:
+        rows = [
+            ChangeOut(
+                collection=name, setting=change.setting, stored=change.stored, wanted=change.wanted, live=change.live
+            )
             for name, changes in plan.changes.items()
-            for each in changes
+            for change in changes
         ]
-        return cls(id=plan.id, changes=listed)
+        return cls(id=plan.id, changes=rows)
 
 
 class ApplyIn(Body):

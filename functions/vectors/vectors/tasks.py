@@ -1,4 +1,4 @@
-"""Workflow actions of vectors: vectors.search, vectors.insert."""
+"""Lambda tasks of workflow steps: the actions vectors.search and vectors.insert."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,16 +11,16 @@ from vectors.bootstrap import gate, vector_service, workflow_units
 from vectors.schemas import InsertIn
 from vectors.search_schemas import SearchIn
 
-# A result stays small: who inserts more names the points.
+# At most this many ids are returned, to keep the result small. To know all ids, set them in the step.
 _MAX_IDS = 20
 
 
 def search(call: TaskCall) -> Mapping[str, Any]:
-    """Ids and scores: payloads and texts stay where they are."""
-    asked = call.parse(SearchIn)
-    found = vector_service().search(call.tenant_id, asked.collection, asked.search())
-    if asked.group_by is None:
-        return {"results": [{"id": str(hit.id), "score": hit.score} for hit in found if not isinstance(hit, Group)]}
+    """Search, and return ids and scores only: payloads and texts do not enter the state machine."""
+    request = call.parse(SearchIn)
+    result = vector_service().search(call.tenant_id, request.collection, request.search())
+    if request.group_by is None:
+        return {"results": [{"id": str(hit.id), "score": hit.score} for hit in result if not isinstance(hit, Group)]}
     return {
         "groups": [
             {
@@ -28,19 +28,19 @@ def search(call: TaskCall) -> Mapping[str, Any]:
                 "score": group.score,
                 "hits": [{"id": str(hit.id), "score": hit.score} for hit in group.hits],
             }
-            for group in found
+            for group in result
             if isinstance(group, Group)
         ]
     }
 
 
 def insert(call: TaskCall) -> Mapping[str, Any]:
-    """A point without an id gets one made of the run's, step's and item's: a repeat writes the same points."""
-    listed = as_list(call.arguments.get("points"))
-    asked = replace(call, arguments={**call.arguments, "points": listed}).parse(InsertIn)
-    made = [point.point(number, call.key()) for number, point in enumerate(asked.points)]
-    inserted = vector_service().insert(call.tenant_id, asked.collection, made)
-    return {"inserted": inserted, "ids": [str(each.id) for each in made[:_MAX_IDS]]}
+    """Insert points. A missing id is derived from the run, step and item, so a repeat writes the same points."""
+    point_list = as_list(call.arguments.get("points"))
+    request = replace(call, arguments={**call.arguments, "points": point_list}).parse(InsertIn)
+    new_points = [point.point(number, call.idempotency_key()) for number, point in enumerate(request.points)]
+    inserted = vector_service().insert(call.tenant_id, request.collection, new_points)
+    return {"inserted": inserted, "ids": [str(point.id) for point in new_points[:_MAX_IDS]]}
 
 
 ACTIONS = {

@@ -1,4 +1,4 @@
-"""What became of an email, by way of a queue, to the steps that wait for it. The sweep would tell them later."""
+"""Resume the steps that wait for an email, when a queue delivers an event of that email. The sweep is the fallback."""
 
 from uuid import UUID
 
@@ -18,13 +18,13 @@ class _Detail(BaseModel):
 
 
 class EmailEvent(BaseModel):
-    """Of our own bus. It only says where to look: what is told is what the email's row says."""
+    """An email event of the platform's bus. It only names the email; its outcome is read from the database."""
 
     detail: _Detail
 
 
-def tell(event: EmailEvent) -> None:
+def settle_waits(event: EmailEvent) -> None:
     wait_service().settle(event.detail.tenant_id, event.detail.data.email_id)
 
 
-handler = queue_handler(EmailEvent, tell)
+handler = queue_handler(EmailEvent, settle_waits)

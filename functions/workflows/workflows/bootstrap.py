@@ -1,4 +1,4 @@
-"""The composition root: what this area's functions are built of, once a sandbox."""
+"""The composition root of the workflow functions. Each object is built once per execution environment."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from email_sender.adapters.bells import EventBridgeBells, Hook
+from email_sender.adapters.bells import EventBridgeTriggerScheduler, TriggerTarget
 from email_sender.adapters.eventbridge import EventBridgeBus
 from email_sender.adapters.json_schemas import JsonSchemaChecker
 from email_sender.adapters.jsonata_expressions import JsonataExpressions
@@ -21,18 +21,18 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.stepfunctions import StepFunctionsEngine
 from email_sender.adapters.vault import PostgresVault
 from email_sender.adapters.webhook_signatures import StandardWebhooks
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.ambient import new_id, now
 from email_sender.kit.clients import client
 from email_sender.kit.config import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.gate import gate_of
+from email_sender.kit.gate import manager_gate
 from email_sender.kit.resources import database, key_wrapper, secret_text
 from email_sender.messaging.model import Message
 from email_sender.workflows.approvals import ApprovalService
 from email_sender.workflows.definitions import Compiler, WorkflowService
 from email_sender.workflows.generation import TextModel
-from email_sender.workflows.hooks import HookService
+from email_sender.workflows.hooks import WebhookService
 from email_sender.workflows.runs import RunService
 from email_sender.workflows.triggering import TriggerService
 from email_sender.workflows.waits import WaitService
@@ -40,7 +40,7 @@ from workflows.targets import targets
 
 
 class TextModelSettings(BaseModel):
-    """`endpoint` is of the provider openai, and ends before `/chat/completions`."""
+    """`endpoint` is the base URL of the provider openai, without `/chat/completions`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,17 +51,17 @@ class TextModelSettings(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.provider == "openai") != bool(self.endpoint):
-            raise ValueError("provider openai has an endpoint, and bedrock has none")
+            raise ValueError("The provider openai needs an endpoint; the provider bedrock must not have one.")
         return self
 
 
-def _json(value: object) -> object:
-    """An environment's variable is text; an empty one says nothing."""
+def _parse_json(value: object) -> object:
+    """Parse the text of an environment variable. An empty variable counts as not set."""
     return (json.loads(value) if value else None) if isinstance(value, str) else value
 
 
 class Settings(DatabaseSettings, BusSettings):
-    """`workflow_functions` is JSON: each function's alias (targets.FUNCTIONS)."""
+    """`workflow_functions` is JSON that maps the function names of targets.FUNCTIONS to alias ARNs."""
 
     states_arn_prefix: NonEmpty
     machine_role_arn: str = ""
@@ -70,7 +70,7 @@ class Settings(DatabaseSettings, BusSettings):
     outbound_function: str = ""
     triggers_queue_arn: str = ""
     scheduler_role_arn: str = ""
-    text_model: Annotated[TextModelSettings | None, BeforeValidator(_json)] = None
+    text_model: Annotated[TextModelSettings | None, BeforeValidator(_parse_json)] = None
     text_model_secret_arn: str = ""
 
 
@@ -91,8 +91,8 @@ def workflow_units() -> PostgresWorkflowUnits:
 
 @cache
 def engine() -> StepFunctionsEngine:
-    known = settings()
-    return StepFunctionsEngine(lambda: client("stepfunctions"), known.states_arn_prefix, known.machine_role_arn)
+    config = settings()
+    return StepFunctionsEngine(lambda: client("stepfunctions"), config.states_arn_prefix, config.machine_role_arn)
 
 
 @cache
@@ -102,20 +102,20 @@ def outbound() -> LambdaOutbound:
 
 @cache
 def text_model() -> TextModel:
-    """Raises Conflict where this deployment has none."""
-    from email_sender.adapters.text_models import BedrockText, OpenAIText
+    """Return the configured text model. Raises Conflict if the deployment has none."""
+    from email_sender.adapters.text_models import BedrockTextModel, OpenAITextModel
 
-    known, secret = settings().text_model, settings().text_model_secret_arn
-    if known is None:
-        raise Conflict("This deployment has no text model: its parameter TextModel names one.")
-    if known.provider == "bedrock":
-        return BedrockText(lambda: client("bedrock-runtime"), known.model)
-    return OpenAIText(known.endpoint, known.model, lambda: secret_text(secret))
+    model_settings, secret_arn = settings().text_model, settings().text_model_secret_arn
+    if model_settings is None:
+        raise Conflict("This deployment has no text model. Set its parameter TextModel.")
+    if model_settings.provider == "bedrock":
+        return BedrockTextModel(lambda: client("bedrock-runtime"), model_settings.model)
+    return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn))
 
 
 def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
-    """Messages of the tenant's archive, in this order; what is not there is left out."""
-    keys = _vault().of(tenant_id)
+    """Return archived messages of the tenant in the order of `ids`. Messages that do not exist are left out."""
+    keys = _vault().keys_for(tenant_id)
     with _database().tenant(tenant_id) as conn:
         return PostgresMessages(conn, keys).get_many(ids)
 
@@ -127,8 +127,10 @@ def wait_service() -> WaitService:
 
 @cache
 def _compiler() -> Compiler:
-    known = settings()
-    return Compiler(JsonataExpressions(), JsonSchemaChecker(), targets(known.workflow_functions), known.machine_prefix)
+    config = settings()
+    return Compiler(
+        JsonataExpressions(), JsonSchemaChecker(), targets(config.workflow_functions), config.machine_prefix
+    )
 
 
 @cache
@@ -138,17 +140,19 @@ def _vault() -> PostgresVault:
 
 @cache
 def trigger_service() -> TriggerService:
-    known = settings()
-    hook = Hook(known.event_bus, known.triggers_queue_arn, known.scheduler_role_arn, known.machine_prefix)
-    bells = EventBridgeBells(lambda: client("events"), lambda: client("scheduler"), hook)
-    return TriggerService(workflow_units(), run_service(), bells, now, new_id)
+    config = settings()
+    target = TriggerTarget(
+        config.event_bus, config.triggers_queue_arn, config.scheduler_role_arn, config.machine_prefix
+    )
+    scheduler = EventBridgeTriggerScheduler(lambda: client("events"), lambda: client("scheduler"), target)
+    return TriggerService(workflow_units(), run_service(), scheduler, now, new_id)
 
 
 @cache
-def hook_service() -> HookService:
+def webhook_service() -> WebhookService:
     bus = EventBridgeBus(lambda: client("events"), settings().event_bus)
-    opened = PostgresWorkflowUnits(_database(), bus, _vault())
-    return HookService(workflow_units(), opened, trigger_service(), run_service(), StandardWebhooks(), now)
+    units_with_keys = PostgresWorkflowUnits(_database(), bus, _vault())
+    return WebhookService(workflow_units(), units_with_keys, trigger_service(), run_service(), StandardWebhooks(), now)
 
 
 @cache
@@ -177,5 +181,5 @@ def idempotency() -> PostgresIdempotency:
 
 
 @cache
-def gate() -> Gate:
-    return gate_of(_database())
+def gate() -> ManagerGate:
+    return manager_gate(_database())

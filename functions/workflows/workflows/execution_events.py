@@ -1,11 +1,11 @@
-"""The engine's own word on executions that ended: from the default bus, by way of a queue."""
+"""Record runs whose executions ended, from Step Functions events that a queue delivers."""
 
 from functools import cache
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
@@ -20,22 +20,22 @@ class _Detail(BaseModel):
 
 
 class StatusChanged(BaseModel):
-    """ "Step Functions Execution Status Change"."""
+    """The EventBridge event "Step Functions Execution Status Change"."""
 
     detail: _Detail
 
 
 @cache
-def _directory() -> Directory:
-    return Directory(platform_database())
+def _directory() -> TenantDirectory:
+    return TenantDirectory(platform_database())
 
 
 def record(event: StatusChanged) -> None:
-    """A run that said itself how it ended stays as it said."""
+    """Record the end of the execution's run. A run whose end is already recorded does not change."""
     try:
         run_id, status = UUID(event.detail.name), ExecutionStatus(event.detail.status.lower())
     except ValueError:
-        logger.info("an execution that is no run of ours", status=event.detail.status)
+        logger.info("The execution is not a workflow run", status=event.detail.status)
         return
     tenant_id = _directory().tenant_of_run(run_id)
     if tenant_id is not None:

@@ -1,6 +1,6 @@
-"""The function that reaches the world for http.request: outside the VPC, without the database, with tenants' secrets.
+"""The function that sends the requests of http.request: outside the VPC, with tenants' secrets, without the database.
 
-It is called by the action's handler (workflows.tasks), which knows the run and has checked the principal.
+The handler of the action (workflows.tasks) calls it; that handler knows the run and has checked the principal.
 """
 
 import base64
@@ -15,7 +15,7 @@ from email_sender.adapters.outbound_http import OutboundHttp, Request
 from email_sender.errors import DomainError, NotFound, Unavailable
 from email_sender.kit.clients import client
 from email_sender.kit.config import Settings
-from email_sender.kit.tasks import named_error
+from email_sender.kit.tasks import state_machine_error
 from email_sender.kit.telemetry import logger
 
 
@@ -23,8 +23,8 @@ class OutboundSettings(Settings):
     secrets_prefix: str
 
 
-class Ask(BaseModel):
-    """What workflows.tasks sends. `secret_headers` are names of the tenant's secrets."""
+class OutboundRequest(BaseModel):
+    """The request that workflows.tasks sends. `secret_headers` maps header names to names of the tenant's secrets."""
 
     tenant_id: UUID
     method: str
@@ -42,30 +42,35 @@ def _outbound() -> OutboundHttp:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    ask = Ask.model_validate(event)
+    outbound_request = OutboundRequest.model_validate(event)
     try:
         headers = {
-            **ask.headers,
-            **{name: _secret(ask.tenant_id, secret) for name, secret in ask.secret_headers.items()},
+            **outbound_request.headers,
+            **{
+                name: _secret(outbound_request.tenant_id, secret)
+                for name, secret in outbound_request.secret_headers.items()
+            },
         }
-        request = Request(ask.method, ask.url, headers, base64.b64decode(ask.body))
-        answer = _outbound().fetch(request, ask.seconds)
+        request = Request(
+            outbound_request.method, outbound_request.url, headers, base64.b64decode(outbound_request.body)
+        )
+        response = _outbound().fetch(request, outbound_request.seconds)
     except DomainError as error:
-        raise named_error(error) from error
-    return {"status": answer.status, "headers": dict(answer.headers), "body": answer.body}
+        raise state_machine_error(error) from error
+    return {"status": response.status, "headers": dict(response.headers), "body": response.body}
 
 
 def _secret(tenant_id: UUID, name: str) -> str:
-    """Of the tenant alone: its id is in the secret's name."""
+    """Return a secret of the tenant. The tenant id is in the secret's name, so other tenants cannot reach it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     prefix = OutboundSettings.from_environment().secrets_prefix
     try:
-        answer = client("secretsmanager").get_secret_value(SecretId=f"{prefix}/tenants/{tenant_id}/{name}")
+        response = client("secretsmanager").get_secret_value(SecretId=f"{prefix}/tenants/{tenant_id}/{name}")
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            raise NotFound(f"There is no secret {name}.") from None
-        raise Unavailable("The secret could not be read.") from None
+            raise NotFound(f"The secret {name} does not exist.") from None
+        raise Unavailable("The secret could not be read from AWS Secrets Manager.") from None
     except BotoCoreError:
-        raise Unavailable("The secret could not be read.") from None
-    return str(answer["SecretString"])
+        raise Unavailable("AWS Secrets Manager did not respond.") from None
+    return str(response["SecretString"])

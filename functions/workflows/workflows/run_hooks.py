@@ -1,4 +1,4 @@
-"""The end of a run, told by its machine; and by the engine, where the machine could not."""
+"""Record the end of a run. A run's state machine calls this function in its last states."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -7,14 +7,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
 from email_sender.errors import NotFound
-from email_sender.kit.tasks import words_of
+from email_sender.kit.tasks import readable_cause
 from email_sender.kit.telemetry import logger
 from email_sender.workflows.model import RunStatus, StepStatus
 from workflows.bootstrap import run_service
 
 
-class Ended(BaseModel):
-    """What the compiler's last states send."""
+class RunEnd(BaseModel):
+    """The payload of the state machine's last states (see workflows.compiler)."""
 
     tenant_id: UUID
     run_id: UUID
@@ -27,16 +27,16 @@ class Ended(BaseModel):
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    ended = Ended.model_validate(event)
-    logger.append_keys(run_id=str(ended.run_id))
+    run_end = RunEnd.model_validate(event)
+    logger.append_keys(run_id=str(run_end.run_id))
     error = None
-    if ended.status == "failed":
-        error = {"step": ended.step, "name": ended.error or "failed", "message": words_of(ended.cause)}
-    statuses: dict[str, str] = ended.result.get("steps", {})
+    if run_end.status == "failed":
+        error = {"step": run_end.step, "name": run_end.error or "failed", "message": readable_cause(run_end.cause)}
+    statuses: dict[str, str] = run_end.result.get("steps", {})
     inline = {step: StepStatus(status) for step, status in statuses.items() if status in set(StepStatus)}
     try:
-        run_service().end(ended.tenant_id, ended.run_id, RunStatus(ended.status), error, inline=inline)
+        run_service().end(run_end.tenant_id, run_end.run_id, RunStatus(run_end.status), error, inline=inline)
     except NotFound:
-        # Asking again would find it no more: the machine tries hard, and should try for something.
-        logger.warning("the run that ended is not there")
+        # A retry would not find the run either, so the hook succeeds and the state machine does not retry it.
+        logger.warning("The run that ended does not exist")
     return {}

@@ -1,4 +1,4 @@
-"""The HTTP contract of workflows."""
+"""HTTP schemas of workflows, runs and approvals."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,11 +11,11 @@ from email_sender.workflows.catalogue import Action
 from email_sender.workflows.comparing import Difference
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion
-from email_sender.workflows.n8n import Imported
+from email_sender.workflows.n8n import ImportResult
 
 
-class Body(BaseModel):
-    """An unknown key is a mistake to hear of, and a tenant id in a body is never used."""
+class RequestBody(BaseModel):
+    """A request body. Unknown keys are rejected, and a tenant id in a body is never used."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,8 +25,8 @@ class Listing[T](BaseModel):
     next_cursor: str | None = None
 
 
-class WorkflowIn(Body):
-    """`definition` as an object, or as YAML in a string."""
+class WorkflowIn(RequestBody):
+    """`definition` is an object, or YAML in a string."""
 
     definition: dict[str, Any] | str
 
@@ -70,7 +70,7 @@ class VersionOut(BaseModel):
 
 
 class DifferenceOut(BaseModel):
-    """Steps by id; of changed ones which fields. `text` is a unified diff of both definitions as JSON."""
+    """Changes by step id; `changed` lists a step's changed fields. `text` is a unified diff of both definitions."""
 
     added: Sequence[str]
     removed: Sequence[str]
@@ -79,15 +79,19 @@ class DifferenceOut(BaseModel):
     text: str
 
     @classmethod
-    def of(cls, found: Difference) -> Self:
+    def of(cls, difference: Difference) -> Self:
         return cls(
-            added=found.added, removed=found.removed, changed=found.changed, fields=found.fields, text=found.text
+            added=difference.added,
+            removed=difference.removed,
+            changed=difference.changed,
+            fields=difference.fields,
+            text=difference.text,
         )
 
 
-class RetryIn(Body):
-    """`same`: the version that the run had. `failed`: from what failed on; what succeeded is kept, and no mail is sent
-    again."""
+class RetryIn(RequestBody):
+    """`version`: the run's own version (same) or the newest (latest). `from`: the beginning (start) or the failed step
+    (failed); successful steps are then not repeated, and no mail is sent twice."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -95,15 +99,15 @@ class RetryIn(Body):
     beginning: Literal["start", "failed"] = Field(default="start", alias="from")
 
 
-class ImportIn(Body):
-    """`workflow` is what n8n exports: a JSON object with nodes and connections."""
+class ImportIn(RequestBody):
+    """`workflow` is an n8n export: a JSON object with nodes and connections."""
 
     format: Literal["n8n"] = "n8n"
     workflow: dict[str, Any]
 
 
 class ImportedNode(BaseModel):
-    """`how`: exact, approximated, unsupported (it fails by name where it is reached), or dropped (nothing to do)."""
+    """`how` is exact, approximated, unsupported (the step fails when it is reached) or dropped (nothing to do)."""
 
     node: str
     type: str
@@ -113,22 +117,22 @@ class ImportedNode(BaseModel):
 
 
 class ImportOut(BaseModel):
-    """`definition` is not stored: look at the report, change what it needs, and post it to /workflows."""
+    """`definition` is not stored. Review the report, edit the definition and post it to /workflows."""
 
     definition: Mapping[str, Any]
     report: Sequence[ImportedNode]
 
     @classmethod
-    def of(cls, imported: Imported) -> Self:
+    def of(cls, conversion: ImportResult) -> Self:
         report = [
-            ImportedNode(node=each.node, type=each.type, how=each.how, steps=each.steps, notes=each.notes)
-            for each in imported.report
+            ImportedNode(node=node.node, type=node.type, how=node.outcome, steps=node.steps, notes=node.notes)
+            for node in conversion.report
         ]
-        return cls(definition=imported.definition, report=report)
+        return cls(definition=conversion.definition, report=report)
 
 
 class ValidOut(BaseModel):
-    """`levels`: the steps that run side by side, in order."""
+    """`levels` are the groups of steps that run in parallel, in order."""
 
     name: str
     steps: int
@@ -140,7 +144,7 @@ class ValidOut(BaseModel):
 
 
 class ActionOut(BaseModel):
-    """`with` is the JSON Schema of a step's `with`, `result` of what it gives."""
+    """`with` is the JSON Schema of a step's `with`, and `result` that of its result."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -165,7 +169,7 @@ class ActionOut(BaseModel):
         )
 
 
-class ExecuteIn(Body):
+class ExecuteIn(RequestBody):
     inputs: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -185,7 +189,9 @@ class StepOut(BaseModel):
 
     @classmethod
     def of(cls, step: StepRecord) -> Self:
-        took = None if step.finished_at is None else int((step.finished_at - step.started_at).total_seconds() * 1000)
+        duration_ms = (
+            None if step.finished_at is None else int((step.finished_at - step.started_at).total_seconds() * 1000)
+        )
         return cls(
             step=step.step,
             item=None if step.item < 0 else step.item,
@@ -196,12 +202,12 @@ class StepOut(BaseModel):
             error=step.error,
             started_at=step.started_at,
             finished_at=step.finished_at,
-            took_ms=took,
+            took_ms=duration_ms,
         )
 
 
 class RunOut(BaseModel):
-    """`resumes` is the run it goes on from, `called_by` the one whose step called it."""
+    """`resumes` is the run that this run resumes, and `called_by` is the run whose step started this run."""
 
     id: UUID
     workflow_id: UUID
@@ -241,7 +247,7 @@ class RunDetailOut(RunOut):
 
     @classmethod
     def with_steps(cls, detail: RunDetail) -> Self:
-        return cls(**dict(RunOut.of(detail.run)), steps=[StepOut.of(each) for each in detail.steps])
+        return cls(**dict(RunOut.of(detail.run)), steps=[StepOut.of(step) for step in detail.steps])
 
 
 class ShownDraftOut(BaseModel):
@@ -250,7 +256,7 @@ class ShownDraftOut(BaseModel):
 
 
 class ApprovalOut(BaseModel):
-    """Read each draft at /drafts/{id}; what is sent is what has this hash."""
+    """An approval. Read each draft at /drafts/{id}; only a draft with the approved hash is sent."""
 
     id: UUID
     run_id: UUID
@@ -272,7 +278,7 @@ class ApprovalOut(BaseModel):
             step=approval.step,
             title=approval.title,
             status=approval.status,
-            drafts=[ShownDraftOut(draft_id=each.draft_id, sha256=each.sha256) for each in approval.drafts],
+            drafts=[ShownDraftOut(draft_id=draft.draft_id, sha256=draft.sha256) for draft in approval.drafts],
             requested_at=approval.requested_at,
             expires_at=approval.expires_at,
             decided_by=approval.decided_by,
@@ -281,6 +287,6 @@ class ApprovalOut(BaseModel):
         )
 
 
-class DecisionIn(Body):
+class DecisionIn(RequestBody):
     decision: Literal["approved", "denied"]
     comment: Annotated[str, Field(max_length=2_000)] | None = None

@@ -1,10 +1,10 @@
-"""Which function does which action."""
+"""Maps each action to the Lambda function that runs it."""
 
 import json
 from collections.abc import Mapping
 from typing import Final
 
-# The function of each action, by the name that the template gives it in WORKFLOW_FUNCTIONS.
+# Function names are the keys of the template's variable WORKFLOW_FUNCTIONS.
 FUNCTIONS: Final[Mapping[str, str]] = {
     "ai.generate": "workflows",
     "approval": "workflows",
@@ -23,6 +23,6 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 
 
 def targets(functions: str) -> Mapping[str, str]:
-    """Action to ARN, of `functions`: JSON of each function's alias. Empty where this function registers no machines."""
+    """Return the ARN of each action. `functions` is JSON with each function's alias ARN; `{}` gives no targets."""
     arns: dict[str, str] = json.loads(functions)
     return {action: arns[name] for action, name in FUNCTIONS.items()} if arns else {}

@@ -1,19 +1,19 @@
-"""Workflow actions that are about the run itself or the world."""
+"""The handler of the workflow actions that this package implements."""
 
 from email_sender.kit.live_settings import live_features
 from email_sender.kit.tasks import Action, task_handler
 from email_sender.security.features import Feature
 from email_sender.security.permissions import Permission
-from workflows.actions.ai_generate import write
-from workflows.actions.approval import ask
+from workflows.actions.ai_generate import generate_text
+from workflows.actions.approval import request_approval
 from workflows.actions.event_publish import publish
 from workflows.actions.http_request import fetch
 from workflows.actions.waiting import call_workflow, wait_for_reply
 from workflows.bootstrap import engine, gate, workflow_units
 
 ACTIONS = {
-    "ai.generate": Action(write, Permission.WORKFLOWS_EXECUTE, feature=Feature.AI_GENERATE),
-    "approval": Action(ask, None, waits=True),
+    "ai.generate": Action(generate_text, Permission.WORKFLOWS_EXECUTE, feature=Feature.AI_GENERATE),
+    "approval": Action(request_approval, None, waits=True),
     "email.wait_for_reply": Action(wait_for_reply, Permission.MESSAGING_READ, waits=True),
     "event.publish": Action(publish, Permission.EVENTS_PUBLISH),
     "http.request": Action(fetch, Permission.WORKFLOWS_EXECUTE, feature=Feature.HTTP_REQUEST),

@@ -1,4 +1,4 @@
-"""The HTTP contract of triggers and webhooks."""
+"""HTTP schemas of triggers and webhooks."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,15 +7,16 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from email_sender.workflows.hooks import NewSecret, write_token
+from email_sender.workflows.hooks import NewSecret, encode_token
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.trigger_model import StoredTrigger, TriggerKind
 
 
 class TriggerOut(BaseModel):
-    """`state`: pending (soon in place), active, or refused (`last_error` says why). `path` is a webhook's address.
+    """A trigger of a workflow.
 
-    `last_error` is of the last start; null where it went well.
+    `state` is pending (not created in AWS yet), active, or refused (AWS rejected it; `last_error` has the reason).
+    `path` is a webhook's URL path. `last_error` belongs to the last start and is null if it succeeded.
     """
 
     id: UUID
@@ -36,7 +37,7 @@ class TriggerOut(BaseModel):
             kind=trigger.kind,
             definition=trigger.definition,
             state=trigger.state,
-            path=f"/api/v1/hooks/{write_token(tenant_id, trigger.id)}" if is_webhook else None,
+            path=f"/api/v1/hooks/{encode_token(tenant_id, trigger.id)}" if is_webhook else None,
             acts_for=trigger.started_by,
             last_run_id=trigger.last_run_id,
             last_error=trigger.last_error,
@@ -45,18 +46,18 @@ class TriggerOut(BaseModel):
 
 
 class SecretOut(BaseModel):
-    """`previous_ends`: until then posts may still be signed with the secret before."""
+    """`previous_ends` is the time until which the previous secret stays valid."""
 
     secret: str
     previous_ends: datetime | None
 
     @classmethod
-    def of(cls, made: NewSecret) -> Self:
-        return cls(secret=made.secret, previous_ends=made.previous_ends)
+    def of(cls, new_secret: NewSecret) -> Self:
+        return cls(secret=new_secret.secret, previous_ends=new_secret.previous_ends)
 
 
 class HookRunOut(BaseModel):
-    """Ask `result_path` for what became of it."""
+    """The run that a webhook started. Read its result at `result_path`."""
 
     run_id: UUID
     status: str
@@ -68,7 +69,7 @@ class HookRunOut(BaseModel):
 
 
 class HookResultOut(HookRunOut):
-    """`steps`: the results of those that have one, of a for_each as a list in the order of its items."""
+    """`steps` maps step ids to results. A for_each step has a list of results in the order of its items."""
 
     error: Mapping[str, Any] | None
     steps: Mapping[str, Any]
@@ -77,7 +78,7 @@ class HookResultOut(HookRunOut):
     @classmethod
     def of_run(cls, detail: RunDetail, token: str) -> Self:
         steps: dict[str, Any] = {}
-        for record in sorted(detail.steps, key=lambda each: each.item):
+        for record in sorted(detail.steps, key=lambda step: step.item):
             if record.result is None:
                 continue
             if record.item < 0:

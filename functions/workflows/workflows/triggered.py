@@ -1,4 +1,4 @@
-"""Rings of triggers, by way of a queue: an event that a rule matched, or a schedule's time."""
+"""Start runs for trigger invocations from a queue: events that matched a rule, and schedules' times."""
 
 from datetime import datetime
 from functools import cache
@@ -7,21 +7,21 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
 
-from email_sender.adapters.postgres.directory import Directory
+from email_sender.adapters.postgres.directory import TenantDirectory
 from email_sender.adapters.postgres.events import PostgresEventLog
 from email_sender.coordination.events import StoredEvent
-from email_sender.coordination.recording import Owners
+from email_sender.coordination.recording import EventOwnership
 from email_sender.errors import NotFound
 from email_sender.kit.envelopes import Envelope
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.resources import platform_database
 from email_sender.kit.telemetry import logger
-from email_sender.workflows.triggering import Ring
+from email_sender.workflows.triggering import TriggerInvocation
 from workflows.bootstrap import trigger_service
 
 
-class Rung(BaseModel):
-    """What adapters.bells has rules and schedules send."""
+class TriggerMessage(BaseModel):
+    """The message that triggers' EventBridge rules and schedules send to the queue."""
 
     trigger_id: UUID
     event: Envelope | None = None
@@ -29,49 +29,49 @@ class Rung(BaseModel):
 
 
 @cache
-def _directory() -> Directory:
-    return Directory(platform_database())
+def _directory() -> TenantDirectory:
+    return TenantDirectory(platform_database())
 
 
 @cache
-def _owners() -> Owners:
-    return Owners(PostgresEventLog(platform_database()))
+def _owners() -> EventOwnership:
+    return EventOwnership(PostgresEventLog(platform_database()))
 
 
-def start(rung: Rung) -> None:
-    tenant_id = _directory().tenant_of_trigger(rung.trigger_id)
+def start(message: TriggerMessage) -> None:
+    tenant_id = _directory().tenant_of_trigger(message.trigger_id)
     if tenant_id is None:
-        logger.warning("a ring of no trigger", trigger_id=str(rung.trigger_id))
+        logger.warning("The trigger does not exist", trigger_id=str(message.trigger_id))
         return
-    if rung.event is None:
-        ring = _time(rung.scheduled_time)
+    if message.event is None:
+        invocation = _schedule_invocation(message.scheduled_time)
     else:
-        event, ours = _owners().of(rung.event.event())
+        event, is_platform_event = _owners().resolve(message.event.to_bus_event())
         if event.tenant_id != tenant_id:
-            # Its rule pins the tenant; an event may still say of itself what is not so.
-            logger.warning("an event that is not the tenant's", trigger_id=str(rung.trigger_id))
+            # The rule filters by tenant, but an event can carry a false tenant id.
+            logger.warning("The event belongs to another tenant than the trigger", trigger_id=str(message.trigger_id))
             return
-        ring = _heard(event, event.payload["data"] if ours else event.payload)
+        invocation = _event_invocation(event, event.payload["data"] if is_platform_event else event.payload)
     try:
-        trigger_service().fire(tenant_id, rung.trigger_id, ring)
+        trigger_service().fire(tenant_id, message.trigger_id, invocation)
     except NotFound:
-        logger.info("a trigger that is no more", trigger_id=str(rung.trigger_id))
+        logger.info("The trigger is no longer active", trigger_id=str(message.trigger_id))
 
 
-def _time(scheduled: datetime | None) -> Ring:
-    time = scheduled.isoformat() if scheduled else ""
-    return Ring(time, {"schedule": {"time": time}})
+def _schedule_invocation(scheduled_time: datetime | None) -> TriggerInvocation:
+    time = scheduled_time.isoformat() if scheduled_time else ""
+    return TriggerInvocation(time, {"schedule": {"time": time}})
 
 
-def _heard(event: StoredEvent, data: Any) -> Ring:
-    told = {
+def _event_invocation(event: StoredEvent, data: Any) -> TriggerInvocation:
+    event_inputs = {
         "id": str(event.id),
         "source": event.source,
         "type": event.type,
         "time": event.occurred_at.isoformat(),
         "data": data,
     }
-    return Ring(str(event.id), {"event": told}, event.correlation_id)
+    return TriggerInvocation(str(event.id), {"event": event_inputs}, event.correlation_id)
 
 
-handler = queue_handler(Rung, start)
+handler = queue_handler(TriggerMessage, start)

@@ -1,4 +1,4 @@
-"""A world that is made once, and backed up as it was made."""
+"""A backup scenario that is created once, and a backup of its initial state."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,22 +12,22 @@ from psycopg import sql
 from local.layout import Layout
 from local.restoring.files import fetch
 from tests.database import Cluster
-from tests.functional.backups.world import World
+from tests.functional.backups.world import BackupScenario
 
 type NewDatabase = Callable[[], str]
 
 
 @pytest.fixture(scope="package")
 def new_database(cluster: Cluster) -> NewDatabase:
-    """Empty ones. They go with the cluster: to drop one costs a checkpoint."""
+    """Return a function that creates an empty database. None is dropped, because a drop costs a checkpoint."""
 
-    def make() -> str:
+    def create_database() -> str:
         name = f"b{uuid4().hex}"
-        with cluster.owner() as conn:
+        with cluster.connect_as_owner() as conn:
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return name
 
-    return make
+    return create_database
 
 
 @pytest.fixture(scope="package")
@@ -38,26 +38,26 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def world(cluster: Cluster, new_database: NewDatabase, key_file: Path) -> Iterator[World]:
+def scenario(cluster: Cluster, new_database: NewDatabase, key_file: Path) -> Iterator[BackupScenario]:
     with mock_aws():
-        made = World(cluster, new_database(), key_file)
-        made.first = made.rows.get(made.back_up("whole")).location
-        yield made
-        made.memory.close()
-        for each in made.roles.values():
-            each.close()
+        backup_scenario = BackupScenario(cluster, new_database(), key_file)
+        backup_scenario.whole_location = backup_scenario.backups.get(backup_scenario.back_up("whole")).location
+        yield backup_scenario
+        backup_scenario.memory.close()
+        for role_database in backup_scenario.roles.values():
+            role_database.close()
 
 
 @pytest.fixture(scope="package")
-def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup of the world as it was made, copied: for tests that read it."""
-    return fetch(world.s3, world.first, tmp_path_factory.mktemp("whole"), print)
+def whole_backup(scenario: BackupScenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a local copy of the backup of the scenario's initial state, for tests that only read it."""
+    return fetch(scenario.s3, scenario.whole_location, tmp_path_factory.mktemp("whole"), print)
 
 
 @pytest.fixture
 def layout(tmp_path: Path, key_file: Path) -> Layout:
-    """Another local cloud, with the same wrapping key."""
-    made = Layout(tmp_path / "other")
-    made.key_file.parent.mkdir(parents=True)
-    made.key_file.write_bytes(key_file.read_bytes())
-    return made
+    """Return the layout of another local cloud with the same wrapping key."""
+    other_layout = Layout(tmp_path / "other")
+    other_layout.key_file.parent.mkdir(parents=True)
+    other_layout.key_file.write_bytes(key_file.read_bytes())
+    return other_layout

@@ -1,4 +1,4 @@
-"""A platform's database and engine, and what backs them up: a real PostgreSQL, S3 by moto, the engine in memory."""
+"""A scenario of backups: a real PostgreSQL, S3 by moto, Qdrant in memory, and the services that back them up."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -20,27 +20,27 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
 from email_sender.adapters.postgres.migrate import migrate
 from email_sender.adapters.qdrant.channel import Channel
-from email_sender.adapters.qdrant.copying import QdrantCopying
+from email_sender.adapters.qdrant.copying import QdrantCollections
 from email_sender.adapters.qdrant.settings import Placement
-from email_sender.backups.model import backup_of
+from email_sender.backups.model import backup_id_for
 from email_sender.backups.points import PointsBackup
 from email_sender.backups.steps import BackupSteps
 from email_sender.kit.ambient import new_id
-from email_sender.vectors.model import Distance, collections
-from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import Stored
+from email_sender.vectors.model import Distance, build_collections
+from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.transfer import StoredPoint
 from local.restoring.files import BackupFolder, fetch
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
 
 BUCKET = "backups"
 NASTY = "a\tb\nc\rd\\e\\N\\.\"'ü日本🙂\x01\x7f"
-SERVED = Served("document_vectors", "document_vectors-2", 8, Distance.EUCLID, None, lexical=False)
+SERVED = ServedCollection("document_vectors", "document_vectors-2", 8, Distance.EUCLID, None, lexical=False)
 SMALLEST_PART = 5 * 1024 * 1024
 
 
-class World:
-    """A platform's database and engine, and what backs them up."""
+class BackupScenario:
+    """A platform's database and vector engine, with the services that back them up."""
 
     def __init__(self, cluster: Cluster, name: str, key_file: Path) -> None:
         self.url = cluster.server.url(name)
@@ -52,23 +52,23 @@ class World:
         }
         self.tenant = new_id()
         self.memory = MemoryChannel()
-        self.engine = QdrantCopying(lambda: cast("Channel", self.memory), collections({}), Placement())
-        self.rows = PostgresBackups(self.roles["platform"])
+        self.engine = QdrantCollections(lambda: cast("Channel", self.memory), build_collections({}), Placement())
+        self.backups = PostgresBackups(self.roles["platform"])
         self.s3 = boto3.client("s3", region_name="us-east-1")
         self.s3.create_bucket(Bucket=BUCKET)
         self.store = S3Backups(lambda: self.s3, BUCKET, SMALLEST_PART)
         self.time = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
         dump = PostgresDump(self.roles["backup"])
-        keep = timedelta(days=35)
-        self.steps = BackupSteps(self.rows, dump, self.store, "1.2.3", keep, lambda: self.time, new_id)
+        retention = timedelta(days=35)
+        self.steps = BackupSteps(self.backups, dump, self.store, "1.2.3", retention, lambda: self.time, new_id)
         self.points_store = S3BackupPoints(self.store)
-        self.points = PointsBackup(self.rows, self.points_store, self.engine, page=3)
+        self.points = PointsBackup(self.backups, self.points_store, self.engine, page_size=3)
         self.wrapper = FileKeyWrapper(key_file)
-        self.first = ""
+        self.whole_location = ""
         self.fill()
 
     def fill(self) -> None:
-        run, workflow, other = new_id(), new_id(), new_id()
+        run, workflow, other_run = new_id(), new_id(), new_id()
         with psycopg.connect(self.url) as conn:
             conn.execute("set search_path to email_sender")
             for statement, values in (
@@ -105,9 +105,9 @@ class World:
                 (
                     "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, passed, "
                     "lineage, called_by) values (%s, %s, %s, 1, 'running', '{}', %s, 'user', %s, %s, %s)",
-                    [other, self.tenant, workflow, NASTY, [NASTY, "", "null", "{}"], [run, other], run],
+                    [other_run, self.tenant, workflow, NASTY, [NASTY, "", "null", "{}"], [run, other_run], run],
                 ),
-                # Behind what refers to it.
+                # The update moves this row behind the row that refers to it.
                 ("update runs set status = 'waiting' where id = %s", [run]),
                 (
                     "insert into triggers (id, tenant_id, workflow_id, kind, definition, state, started_by, role) "
@@ -131,55 +131,57 @@ class World:
                     "values (%s, 'x', %s, 's', %s, %s)",
                     [new_id(), Jsonb({"n": number}), self.tenant, at],
                 )
-                self.tell(conn)
-        self.engine.make(SERVED)
-        self.put(range(40))
+                self.add_outbox_row(conn)
+        self.engine.create_if_missing(SERVED)
+        self.put_points(range(40))
 
-    def tell(self, conn: psycopg.Connection[Any]) -> None:
+    def add_outbox_row(self, conn: psycopg.Connection[Any]) -> None:
         conn.execute(
             "insert into email_sender.outbox (id, tenant_id, source, type, detail) values (%s, %s, 's', 'x', '{}')",
             [new_id(), self.tenant],
         )
 
-    def add_large(self) -> None:
+    def add_large_contact(self) -> None:
         with psycopg.connect(self.url) as conn:
             conn.execute(
                 "insert into email_sender.contacts (id, tenant_id, address_hash, address_enc) values (%s, %s, %s, %s)",
                 [new_id(), self.tenant, os.urandom(32), os.urandom(6 * 1024 * 1024)],
             )
 
-    def wrap(self, wrapped: bytes) -> None:
+    def replace_wrapped_key(self, wrapped: bytes) -> None:
         with psycopg.connect(self.url) as conn:
             conn.execute("update email_sender.data_keys set wrapped = %s", [wrapped])
 
-    def put(self, numbers: range) -> None:
-        found = [
-            Stored(str(uuid4()), cast("Any", vector(each)), {"tenant_id": str(self.tenant), "text": NASTY, "n": each})
-            for each in numbers
+    def put_points(self, numbers: range) -> None:
+        points = [
+            StoredPoint(
+                str(uuid4()), cast("Any", vector(number)), {"tenant_id": str(self.tenant), "text": NASTY, "n": number}
+            )
+            for number in numbers
         ]
-        self.engine.points(SERVED.stored_as).put(found)
+        self.engine.points(SERVED.stored_as).put(points)
 
     def back_up(self, execution: str) -> UUID:
-        backup_id = backup_of(execution)
+        backup_id = backup_id_for(execution)
         self.steps.begin(backup_id)
         for lane in self.steps.dump(backup_id, lambda: True):
-            assert self.points.work(backup_id, lane.collection, lane.parts, lambda: True)
+            assert self.points.copy_parts(backup_id, lane.collection, lane.parts, lambda: True)
         self.steps.close(backup_id)
         return backup_id
 
-    def fetched(self, backup_id: UUID, into: Path) -> BackupFolder:
-        location = self.rows.get(backup_id).location
+    def fetch_backup(self, backup_id: UUID, into: Path) -> BackupFolder:
+        location = self.backups.get(backup_id).location
         return BackupFolder(fetch(self.s3, location, into, print))
 
-    def look(self, query: str) -> list[Any]:
-        return everything(self.url, query)
+    def query(self, query: str) -> list[Any]:
+        return fetch_all(self.url, query)
 
 
 def vector(number: int) -> list[float]:
-    return [float(number + each) for each in range(SERVED.size)]
+    return [float(number + offset) for offset in range(SERVED.size)]
 
 
-def everything(url: str, query: str) -> list[Any]:
+def fetch_all(url: str, query: str) -> list[Any]:
     with psycopg.connect(url) as conn:
         conn.execute("set search_path to email_sender")
         return conn.execute(query.encode()).fetchall()

@@ -1,4 +1,4 @@
-"""Who did what: a tenant's own entries; the platform's for operators."""
+"""Routes of the audit log: a tenant's own entries; for operators, the platform's entries."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from coordinator.bootstrap import audit
 from email_sender.adapters.postgres.audit import PostgresAudit
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.params import Cursor, Limit
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -19,7 +19,7 @@ Reader = Annotated[Principal, Depends(Requires(Permission.AUDIT_READ))]
 
 
 class AuditEntryOut(BaseModel):
-    """`hash` is over this entry and the hash of the one before it."""
+    """`hash` covers this entry and the hash of the previous entry."""
 
     sequence: int
     at: datetime
@@ -31,7 +31,7 @@ class AuditEntryOut(BaseModel):
 
 
 class AuditOut(BaseModel):
-    """`broken_at` names the first entry at which the chain of the last thousand is broken; null where it is whole."""
+    """`broken_at` is the first of the last thousand entries at which the hash chain is broken, or null."""
 
     items: Sequence[AuditEntryOut]
     next_cursor: str | None
@@ -40,12 +40,12 @@ class AuditOut(BaseModel):
 
 @router.get("")
 async def page(
-    caller: Reader, log: Annotated[PostgresAudit, provided(audit)], limit: Limit = 50, cursor: Cursor = None
+    caller: Reader, log: Annotated[PostgresAudit, depends_on(audit)], limit: Limit = 50, cursor: Cursor = None
 ) -> AuditOut:
-    """Newest first."""
-    found = log.page(caller.tenant_id, cursor, limit)
+    """List audit log entries, newest first."""
+    audit_page = log.page(caller.tenant_id, cursor, limit)
     return AuditOut(
-        items=[AuditEntryOut(**each) for each in found.items],
-        next_cursor=found.next_cursor,
+        items=[AuditEntryOut(**row) for row in audit_page.items],
+        next_cursor=audit_page.next_cursor,
         broken_at=log.broken_at(caller.tenant_id),
     )

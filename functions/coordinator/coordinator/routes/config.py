@@ -1,4 +1,4 @@
-"""Settings and feature flags: read, tried, changed, brought back."""
+"""Routes of the settings and feature flags: read, validate, change, list versions, and roll back."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.bootstrap import configuration
-from email_sender.coordination.configuring import Configuration, Current, Version
+from email_sender.coordination.configuring import Configuration, CurrentSettings, SettingsVersion
 from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.params import IfMatch, Limit, version_of
-from email_sender.kit.provided import provided
+from email_sender.kit.params import IfMatch, Limit, parse_if_match
+from email_sender.kit.provided import depends_on
 from email_sender.kit.settings import PlatformSettings
 from email_sender.security.permissions import Permission
 from email_sender.strict_json import AmbiguousJson, read_unambiguous_json
@@ -21,9 +21,9 @@ from email_sender.strict_json import AmbiguousJson, read_unambiguous_json
 router = APIRouter(prefix="/config", tags=["settings"])
 Reader = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
-Config = Annotated[Configuration, provided(configuration)]
+Config = Annotated[Configuration, depends_on(configuration)]
 _SCHEMA = {"$ref": "#/components/schemas/PlatformSettings"}
-# Read by hand, since a name that comes twice has no one value: so the document of the API is told what it is.
+# The body is parsed here, since a duplicate name has no single value. So the OpenAPI document needs its schema.
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
@@ -31,10 +31,10 @@ async def _document(request: Request) -> Any:
     try:
         return read_unambiguous_json(await request.body())
     except AmbiguousJson as error:
-        raise InvalidInput.at("", f"{error}: it has no one value.") from None
+        raise InvalidInput.at("", f"Use each name only once: {error}.") from None
     except ValueError:
-        # As FastAPI says of other bodies.
-        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "no JSON"}]) from None
+        # The same error as FastAPI's for other bodies.
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "invalid JSON"}]) from None
 
 
 Document = Annotated[Any, Depends(_document)]
@@ -46,10 +46,10 @@ class ProblemOut(BaseModel):
 
 
 class ConfigOut(BaseModel):
-    """`version` 0: nothing is stored, and everything has its default.
+    """`version` is 0 if nothing is stored and everything has its default.
 
-    `problems`: what is stored does not fit, so `settings` are the defaults; a function that runs goes on with what it
-    last read of good.
+    `problems` lists why the stored settings are invalid. In that case `settings` are the defaults, and a running
+    function continues with the last valid settings that it read.
     """
 
     version: int
@@ -58,25 +58,25 @@ class ConfigOut(BaseModel):
     problems: Sequence[ProblemOut]
 
     @classmethod
-    def of(cls, current: Current) -> Self:
+    def of(cls, current: CurrentSettings) -> Self:
         return cls(
             version=current.version,
             settings=PlatformSettings.model_validate(current.settings),
             changed_at=current.at,
-            problems=[ProblemOut(pointer=each.pointer, message=each.message) for each in current.problems],
+            problems=[ProblemOut(pointer=problem.pointer, message=problem.message) for problem in current.problems],
         )
 
 
 class ValidatedOut(BaseModel):
-    """`settings` as they would be stored."""
+    """`settings` are the settings as they would be stored."""
 
     settings: PlatformSettings
 
 
 class ConfigVersionOut(BaseModel):
-    """`changed` points to what is otherwise than in the version before, null where that is not kept any more.
+    """`changed` points to the values that differ from the previous version; null if that version is no longer stored.
 
-    `again` is the version that this one brought back; `valid` is meant by today's rules.
+    `again` is the version that this version restored. `valid` is true if today's rules accept the version.
     """
 
     version: int
@@ -87,9 +87,14 @@ class ConfigVersionOut(BaseModel):
     valid: bool
 
     @classmethod
-    def of(cls, found: Version) -> Self:
+    def of(cls, version: SettingsVersion) -> Self:
         return cls(
-            version=found.version, at=found.at, by=found.by, again=found.again, changed=found.changed, valid=found.valid
+            version=version.version,
+            at=version.at,
+            by=version.by,
+            again=version.restored_version,
+            changed=version.changed,
+            valid=version.valid,
         )
 
 
@@ -106,28 +111,28 @@ class RollbackIn(BaseModel):
 
 @router.get("")
 async def read(response: Response, _caller: Reader, config: Config) -> ConfigOut:
-    """The settings, with the version to give as If-Match."""
-    return _answer(response, config.current())
+    """Get the settings. Use the ETag of their version as `If-Match` to change them."""
+    return _respond(response, config.current())
 
 
 @router.put("", openapi_extra=_BODY)
 async def change(
     response: Response, document: Document, caller: Operator, config: Config, if_match: IfMatch = None
 ) -> ConfigOut:
-    """Make a new version of the whole document; functions have it within 15 seconds. What is left out has its default.
+    """Replace the settings. The document is stored as a new version, and functions use it within 15 seconds.
 
-    Every mistake is named by a pointer, and nothing is stored then. `If-Match` is needed: 409 where another version is
-    there by now.
+    Values that are left out get their defaults. If the document is invalid, nothing is stored, and a pointer names each
+    mistake. `If-Match` is required; 409 if it is not the latest version.
     """
-    expected = version_of(if_match)
+    expected = parse_if_match(if_match)
     if expected is None:
-        raise InvalidInput.at("header:if-match", "Say which version you change, as ETag gave it: If-Match is needed.")
-    return _answer(response, config.change(document, expected, caller.subject))
+        raise InvalidInput.at("header:if-match", "If-Match is required. Send the ETag of the version that you change.")
+    return _respond(response, config.change(document, expected, caller.subject))
 
 
 @router.post("/validate", openapi_extra=_BODY)
 async def validate(document: Document, _caller: Operator, config: Config) -> ValidatedOut:
-    """Check a document without storing it."""
+    """Validate settings without storing them."""
     return ValidatedOut(settings=PlatformSettings.model_validate(config.validate(document)))
 
 
@@ -136,19 +141,21 @@ async def history(
     _caller: Reader,
     config: Config,
     limit: Limit = 50,
-    cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the previous page")] = None,
 ) -> ConfigVersionsOut:
-    """The versions that are kept, at most a hundred, the newest first: who made them, when, and what they changed."""
-    found = config.history(cursor, limit)
-    return ConfigVersionsOut(items=[ConfigVersionOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List versions of the settings, newest first, with author, time and changes. At most 100 are retained."""
+    version_page = config.history(cursor, limit)
+    return ConfigVersionsOut(
+        items=[ConfigVersionOut.of(version) for version in version_page.items], next_cursor=version_page.next_cursor
+    )
 
 
 @router.post("/rollback")
 async def roll_back(response: Response, body: RollbackIn, caller: Operator, config: Config) -> ConfigOut:
-    """Make a new version of what an older one said. 409 where that does not fit today's rules any more."""
-    return _answer(response, config.roll_back(body.version, caller.subject))
+    """Roll back the settings. An older version is stored as a new version; 409 if today's rules do not accept it."""
+    return _respond(response, config.roll_back(body.version, caller.subject))
 
 
-def _answer(response: Response, current: Current) -> ConfigOut:
+def _respond(response: Response, current: CurrentSettings) -> ConfigOut:
     response.headers["etag"] = f'"{current.version}"'
     return ConfigOut.of(current)

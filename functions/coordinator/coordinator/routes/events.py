@@ -1,4 +1,4 @@
-"""Events: read the tenant's, publish its own."""
+"""Routes of events: list a tenant's events, publish an event, and replay events."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,14 +12,14 @@ from coordinator.bootstrap import events, replay, units
 from email_sender.adapters.postgres.events import EventQuery, PostgresEvents
 from email_sender.adapters.postgres.unit import Units
 from email_sender.coordination.events import StoredEvent
-from email_sender.coordination.publishing import own_event
-from email_sender.coordination.replaying import Asked, Range, Replay
+from email_sender.coordination.publishing import build_tenant_event
+from email_sender.coordination.replaying import EventRange, Replay, ReplayOptions
 from email_sender.kit import notify_request
 from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Cursor, Limit
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=IdempotentRoute)
@@ -72,7 +72,7 @@ class PublishedOut(BaseModel):
 
 
 class ReplayIn(BaseModel):
-    """`consumers` are named in docs/guides/operating.md. Some may send mail: they want `force`."""
+    """docs/guides/operating.md names the `consumers`. Consumers that may send mail require `force`."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -80,7 +80,7 @@ class ReplayIn(BaseModel):
     end: Annotated[AwareDatetime, Field(alias="to")]
     consumers: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10)]
     types: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=50)] = []
-    # Of the events, not of who asks: an operator's token names the platform's tenant.
+    # The tenant of the events, not of the caller: an operator's token names the platform's tenant.
     of_tenant: UUID | None = None
     cursor: Annotated[str | None, Field(max_length=200)] = None
     force: bool = False
@@ -88,7 +88,7 @@ class ReplayIn(BaseModel):
 
 
 class ReplayedOut(BaseModel):
-    """`messages`: by consumer, how many of these events its rules matched, and it was given."""
+    """`messages` counts for each consumer the messages that its rules matched and that were sent to it."""
 
     events: int
     messages: Mapping[str, int]
@@ -98,27 +98,27 @@ class ReplayedOut(BaseModel):
 @router.get("")
 async def page(
     caller: Reader,
-    log: Annotated[PostgresEvents, provided(events)],
+    log: Annotated[PostgresEvents, depends_on(events)],
     type_: Annotated[str | None, Query(alias="type", max_length=128)] = None,
     source: Annotated[str | None, Query(max_length=256)] = None,
-    correlation_id: Annotated[str | None, Query(max_length=128, description="A run's or an import's id")] = None,
+    correlation_id: Annotated[str | None, Query(max_length=128, description="Id of a run or an import")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> EventsOut:
-    """The tenant's events, newest first."""
-    found = log.page(caller.tenant_id, EventQuery(type_, source, correlation_id), cursor, limit)
-    return EventsOut(items=[EventOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List the tenant's events, newest first."""
+    event_page = log.page(caller.tenant_id, EventQuery(type_, source, correlation_id), cursor, limit)
+    return EventsOut(items=[EventOut.of(event) for event in event_page.items], next_cursor=event_page.next_cursor)
 
 
 @router.post("", status_code=202)
 async def publish(
-    request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, provided(units)]
+    request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, depends_on(units)]
 ) -> PublishedOut:
-    """Put an event of your own application on the bus, as the caller's tenant. Our sources and types are refused."""
+    """Publish an event of your own application. The platform's own sources and types are refused."""
     if body.type == notify_request.TYPE:
-        # Who asks hears of a mistake here, and not from a queue of failed events.
-        notify_request.notify_request(body.data)
-    event = own_event(operation_id(request), caller.tenant_id, body.source, body.type, body.data, now())
+        # The caller learns of a mistake here, instead of from a failed event.
+        notify_request.parse_notify_request(body.data)
+    event = build_tenant_event(operation_id(request), caller.tenant_id, body.source, body.type, body.data, now())
     with open_unit(caller.tenant_id) as unit:
         unit.emit(event)
         unit.commit()
@@ -126,12 +126,15 @@ async def publish(
 
 
 @router.post("/replay")
-async def tell_again(body: ReplayIn, caller: Operator, again: Annotated[Replay, provided(replay)]) -> ReplayedOut:
-    """Stored events, the oldest first, to chosen consumers and nobody else, with `"replayed": true`.
+async def tell_again(
+    body: ReplayIn, caller: Operator, replay_service: Annotated[Replay, depends_on(replay)]
+) -> ReplayedOut:
+    """Replay stored events. They go to the given consumers only, oldest first, with `"replayed": true`.
 
-    A page of a hundred a call: go on with `next_cursor`. What a consumer has done it does not do again.
+    A call replays a page of a hundred events; continue with `next_cursor`. Consumers skip events that they have
+    already processed.
     """
-    wanted = Range(body.start, body.end, body.types, body.of_tenant)
-    asked = Asked(caller.subject, now(), force=body.force, dry_run=body.dry_run)
-    told = again(wanted, body.consumers, body.cursor, asked)
-    return ReplayedOut(events=told.events, messages=told.messages, next_cursor=told.next_cursor)
+    event_range = EventRange(body.start, body.end, body.types, body.of_tenant)
+    options = ReplayOptions(caller.subject, now(), force=body.force, dry_run=body.dry_run)
+    result = replay_service(event_range, body.consumers, body.cursor, options)
+    return ReplayedOut(events=result.events, messages=result.messages, next_cursor=result.next_cursor)

@@ -1,4 +1,4 @@
-"""Events that failed for good: what, why, since when; and back into their queues."""
+"""Routes of failed events: list them, and send them back to their queues."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,11 +9,18 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coordinator.bootstrap import failed_events, redrive
-from email_sender.coordination.failing import FailedEvent, FailedEvents, FailedStatus, Redrive, Wanted, shown
+from email_sender.coordination.failing import (
+    FailedEvent,
+    FailedEvents,
+    FailedEventSelector,
+    FailedStatus,
+    Redrive,
+    redact_message,
+)
 from email_sender.kit.ambient import now
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.params import Cursor, Limit
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/events/failed", tags=["failed events"])
@@ -22,7 +29,7 @@ Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
 
 
 class FailedEventOut(BaseModel):
-    """`event` is what names it: a tenant's content is not shown."""
+    """`event` holds the fields that identify the event. A tenant's content is not shown."""
 
     id: UUID
     consumer: str
@@ -34,16 +41,16 @@ class FailedEventOut(BaseModel):
     event: Mapping[str, Any]
 
     @classmethod
-    def of(cls, failed: FailedEvent) -> Self:
+    def of(cls, failed_event: FailedEvent) -> Self:
         return cls(
-            id=failed.id,
-            consumer=failed.consumer,
-            reason=failed.reason,
-            status=failed.status,
-            times=failed.times,
-            first_seen=failed.first_seen,
-            last_seen=failed.last_seen,
-            event=shown(failed.body),
+            id=failed_event.id,
+            consumer=failed_event.consumer,
+            reason=failed_event.reason,
+            status=failed_event.status,
+            times=failed_event.times,
+            first_seen=failed_event.first_seen,
+            last_seen=failed_event.last_seen,
+            event=redact_message(failed_event.body),
         )
 
 
@@ -53,7 +60,7 @@ class FailedEventsOut(BaseModel):
 
 
 class RedriveIn(BaseModel):
-    """One of `ids`, `consumer` or `all`. What is parked comes back by its id alone."""
+    """Set one of `ids`, `consumer` or `all`. Parked events are sent back only by their ids."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,14 +70,14 @@ class RedriveIn(BaseModel):
     dry_run: bool = False
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _require_one_selection(self) -> Self:
         if sum((bool(self.ids), self.consumer is not None, self.all)) != 1:
-            raise ValueError("say which: ids, a consumer, or all")
+            raise ValueError("Set exactly one of ids, consumer and all.")
         return self
 
 
 class RedrivenOut(BaseModel):
-    """`matched` may be sent back; `redriven` were, by their ids. At most 500 a call: ask again for more."""
+    """`matched` events may be sent back; `redriven` are the ids of those that were. A call sends back at most 500."""
 
     matched: int
     redriven: Sequence[UUID]
@@ -79,19 +86,24 @@ class RedrivenOut(BaseModel):
 @router.get("")
 async def page(
     _caller: Reader,
-    failed: Annotated[FailedEvents, provided(failed_events)],
+    store: Annotated[FailedEvents, depends_on(failed_events)],
     consumer: Annotated[str | None, Query(max_length=64)] = None,
-    status: Annotated[FailedStatus | None, Query(description="Without it: what was not sent back")] = None,
+    status: Annotated[FailedStatus | None, Query(description="By default, events that were not sent back")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> FailedEventsOut:
-    """The latest first."""
-    found = failed.page(consumer, status, cursor, limit)
-    return FailedEventsOut(items=[FailedEventOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List failed events, latest first."""
+    failed_page = store.page(consumer, status, cursor, limit)
+    return FailedEventsOut(
+        items=[FailedEventOut.of(failed_event) for failed_event in failed_page.items],
+        next_cursor=failed_page.next_cursor,
+    )
 
 
 @router.post("/redrive")
-async def send_back(body: RedriveIn, caller: Operator, again: Annotated[Redrive, provided(redrive)]) -> RedrivenOut:
-    """Into the queues they came from, once more. Consumers do twice what they can do twice, so a repeat is safe."""
-    done = again(Wanted(body.ids, body.consumer), caller.subject, now(), dry_run=body.dry_run)
-    return RedrivenOut(matched=done.matched, redriven=[each.id for each in done.sent])
+async def send_back(
+    body: RedriveIn, caller: Operator, redrive_service: Annotated[Redrive, depends_on(redrive)]
+) -> RedrivenOut:
+    """Redrive failed events. They return to their queues; consumers skip work that they have done, so repeat safely."""
+    result = redrive_service(FailedEventSelector(body.ids, body.consumer), caller.subject, now(), dry_run=body.dry_run)
+    return RedrivenOut(matched=result.matched, redriven=[failed_event.id for failed_event in result.sent])

@@ -1,4 +1,4 @@
-"""Managers: what is known of them, and their lives."""
+"""Routes of managers: list them, and stop, start and restart them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,23 +10,23 @@ from pydantic import BaseModel
 from coordinator.bootstrap import graph, lifecycle, software_version, status_service
 from email_sender.coordination.managers import Desired, Lifecycle, State, Status
 from email_sender.coordination.observing import StatusService
-from email_sender.coordination.registry import Graph, Kind
+from email_sender.coordination.registry import Kind, ManagerGraph
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.kit.telemetry import MANAGER_STATUS
 from email_sender.security.permissions import Permission
 
 router = APIRouter(prefix="/managers", tags=["managers"])
 Reader = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
-Statuses = Annotated[StatusService, provided(status_service)]
-Known = Annotated[Graph, provided(graph)]
-Lives = Annotated[Lifecycle, provided(lifecycle)]
-Cascade = Annotated[bool, Query(description="Also those that need it, or that it needs")]
+Statuses = Annotated[StatusService, depends_on(status_service)]
+KnownManagers = Annotated[ManagerGraph, depends_on(graph)]
+ManagerLifecycle = Annotated[Lifecycle, depends_on(lifecycle)]
+Cascade = Annotated[bool, Query(description="Include the managers that depend on it, or that it depends on")]
 
 
 class ManagerOut(BaseModel):
-    """`desired` is what an operator asked for, `status` what is seen; `figures` are the manager's own."""
+    """`desired` is what an operator requested, `status` what was observed; `figures` are the manager's own."""
 
     name: str
     version: str
@@ -42,8 +42,8 @@ class ManagerOut(BaseModel):
     changed_by: str | None
 
     @classmethod
-    def of(cls, state: State, known: Graph) -> Self:
-        manager = known[state.name]
+    def of(cls, state: State, manager_graph: ManagerGraph) -> Self:
+        manager = manager_graph[state.name]
         return cls(
             name=state.name,
             version=software_version(),
@@ -61,13 +61,13 @@ class ManagerOut(BaseModel):
 
 
 class ManagersOut(BaseModel):
-    """In the order in which they start: each after what it needs."""
+    """Managers in the order in which they start: each after the managers it depends on."""
 
     items: Sequence[ManagerOut]
 
 
 class ManagerMetricsOut(BaseModel):
-    """`series` is what CloudWatch is told of it: 1 while it is running or degraded."""
+    """`series` holds the metric that is published to CloudWatch: 1 while the manager is running or degraded."""
 
     name: str
     figures: Mapping[str, Any]
@@ -75,58 +75,84 @@ class ManagerMetricsOut(BaseModel):
 
 
 @router.get("/status")
-async def all_of_them(_caller: Reader, statuses: Statuses, known: Known) -> ManagersOut:
-    """Every manager, looked at now (at most every three seconds)."""
-    return ManagersOut(items=[ManagerOut.of(each, known) for each in statuses.states()])
+async def all_of_them(_caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagersOut:
+    """List managers. Their status is checked now, but at most every three seconds."""
+    return ManagersOut(items=[ManagerOut.of(state, manager_graph) for state in statuses.states()])
 
 
 @router.get("/{name}/status")
-async def one(name: str, _caller: Reader, statuses: Statuses, known: Known) -> ManagerOut:
-    return _shown(name, statuses, known)
+async def one(name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagerOut:
+    """Get a manager."""
+    return _find_manager(name, statuses, manager_graph)
 
 
 @router.get("/{name}/metrics")
-async def metrics(name: str, _caller: Reader, statuses: Statuses, known: Known) -> ManagerMetricsOut:
-    """The manager's own figures, as last seen."""
-    found = _shown(name, statuses, known)
-    return ManagerMetricsOut(name=name, figures=found.figures, series={MANAGER_STATUS: int(found.status.active)})
+async def metrics(name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagerMetricsOut:
+    """Get a manager's figures as last observed."""
+    manager = _find_manager(name, statuses, manager_graph)
+    return ManagerMetricsOut(name=name, figures=manager.figures, series={MANAGER_STATUS: int(manager.status.is_active)})
 
 
 @router.post("/{name}/stop")
 async def stop(
-    name: str, caller: Operator, lives: Lives, statuses: Statuses, known: Known, cascade: Cascade = False
+    name: str,
+    caller: Operator,
+    manager_lifecycle: ManagerLifecycle,
+    statuses: Statuses,
+    manager_graph: KnownManagers,
+    cascade: Cascade = False,
 ) -> ManagerOut:
-    """Its routes answer 503 `manager_stopped` within five seconds, its queues keep what comes, its clocks do not ring.
+    """Stop a manager. Within five seconds, its routes respond with 503 `manager_stopped`.
 
-    409 where another that runs needs it, unless `cascade`: then that is stopped first. One that is stopped stays so.
+    Its queues retain their messages, and its schedules do not fire. 409 if a running manager depends on it; with
+    `cascade`, the dependents are stopped first. The manager stays stopped until it is started.
     """
-    return _changed(statuses, known, lambda: lives.stop(name, caller.subject, cascade=cascade))
+    return _change_manager(
+        statuses, manager_graph, lambda: manager_lifecycle.stop(name, caller.subject, cascade=cascade)
+    )
 
 
 @router.post("/{name}/start")
 async def start(
-    name: str, caller: Operator, lives: Lives, statuses: Statuses, known: Known, cascade: Cascade = False
+    name: str,
+    caller: Operator,
+    manager_lifecycle: ManagerLifecycle,
+    statuses: Statuses,
+    manager_graph: KnownManagers,
+    cascade: Cascade = False,
 ) -> ManagerOut:
-    """What its queues kept is done. 409 where what it needs is stopped, unless `cascade`: then that starts first."""
-    return _changed(statuses, known, lambda: lives.start(name, caller.subject, cascade=cascade))
+    """Start a manager. It processes what its queues retained.
+
+    409 if a manager that it depends on is stopped; with `cascade`, that manager is started first.
+    """
+    return _change_manager(
+        statuses, manager_graph, lambda: manager_lifecycle.start(name, caller.subject, cascade=cascade)
+    )
 
 
 @router.post("/{name}/restart")
 async def restart(
-    name: str, caller: Operator, lives: Lives, statuses: Statuses, known: Known, cascade: Cascade = False
+    name: str,
+    caller: Operator,
+    manager_lifecycle: ManagerLifecycle,
+    statuses: Statuses,
+    manager_graph: KnownManagers,
+    cascade: Cascade = False,
 ) -> ManagerOut:
-    """Stopped and started again; with `cascade` those that need it, too."""
-    return _changed(statuses, known, lambda: lives.restart(name, caller.subject, cascade=cascade))
+    """Restart a manager. With `cascade`, the managers that depend on it are restarted as well."""
+    return _change_manager(
+        statuses, manager_graph, lambda: manager_lifecycle.restart(name, caller.subject, cascade=cascade)
+    )
 
 
-def _changed(statuses: StatusService, known: Graph, change: Callable[[], State]) -> ManagerOut:
-    # Of a new deployment nothing may have been looked at: what is not there cannot be started.
-    statuses.look_once()
-    changed = change()
-    statuses.forget()
-    return ManagerOut.of(changed, known)
+def _change_manager(statuses: StatusService, manager_graph: ManagerGraph, change: Callable[[], State]) -> ManagerOut:
+    # A new deployment may not have been observed yet, and a manager that is not deployed cannot be started.
+    statuses.ensure_observed()
+    state = change()
+    statuses.invalidate()
+    return ManagerOut.of(state, manager_graph)
 
 
-def _shown(name: str, statuses: StatusService, known: Graph) -> ManagerOut:
-    manager = known[name]
-    return next(ManagerOut.of(each, known) for each in statuses.states() if each.name == manager.name)
+def _find_manager(name: str, statuses: StatusService, manager_graph: ManagerGraph) -> ManagerOut:
+    manager = manager_graph[name]
+    return next(ManagerOut.of(state, manager_graph) for state in statuses.states() if state.name == manager.name)

@@ -1,16 +1,16 @@
-"""Tokens: a thin wrap of the user pool."""
+"""Routes that sign in and refresh tokens with the user pool."""
 
 from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.sessions import TokenIssuer, Tokens
 from gateway.bootstrap import issuer
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-Issuer = Annotated[TokenIssuer, provided(issuer)]
+Issuer = Annotated[TokenIssuer, depends_on(issuer)]
 Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
 
 
@@ -40,11 +40,11 @@ class TokensOut(BaseModel):
 
 @router.post("/token")
 async def token(body: Credentials, tokens: Issuer) -> TokensOut:
-    """Sign in: an access token for an hour, and a refresh token."""
+    """Sign in. Returns an access token, which is valid for an hour, and a refresh token."""
     return TokensOut.of(tokens.sign_in(body.username, body.password))
 
 
 @router.post("/refresh")
 async def refresh(body: RefreshIn, tokens: Issuer) -> TokensOut:
-    """A new access token. The refresh token may be replaced: keep the one in the answer."""
+    """Refresh the access token. The response may have a new refresh token, which replaces the old one."""
     return TokensOut.of(tokens.refresh(body.refresh_token))

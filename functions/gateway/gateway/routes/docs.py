@@ -1,4 +1,4 @@
-"""The API's own description, merged from all areas, and a page to read and try it on."""
+"""The OpenAPI document, merged from all areas, and a page for reading it and trying requests."""
 
 from functools import cache
 from importlib import resources
@@ -29,7 +29,7 @@ _PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8">
 
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi() -> Response:
-    """Committed with the code; `make check` fails where it is not what the routes say."""
+    """Return the committed OpenAPI document. `make check` fails if it does not match the routes."""
     return Response(_document(), media_type="application/json")
 
 
@@ -41,9 +41,9 @@ async def page() -> HTMLResponse:
 @router.get("/docs/{asset}", include_in_schema=False)
 async def asset(asset: str) -> Response:
     if asset not in _ASSETS:
-        raise NotFound("There is no such file.")
-    found = resources.files("aws_lambda_powertools.event_handler.openapi.swagger_ui").joinpath(asset).read_bytes()
-    return Response(found, media_type=_ASSETS[asset], headers={"cache-control": "public, max-age=86400"})
+        raise NotFound("File not found.")
+    content = resources.files("aws_lambda_powertools.event_handler.openapi.swagger_ui").joinpath(asset).read_bytes()
+    return Response(content, media_type=_ASSETS[asset], headers={"cache-control": "public, max-age=86400"})
 
 
 @cache

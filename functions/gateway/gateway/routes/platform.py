@@ -1,4 +1,4 @@
-"""The platform itself: health, version, status, metrics."""
+"""Routes of the platform: health, version, status and metrics."""
 
 from typing import Annotated
 
@@ -9,19 +9,19 @@ from pydantic import BaseModel
 from email_sender.adapters.cloudwatch import CloudWatchMetrics
 from email_sender.coordination.health import HealthService, State
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 from gateway.bootstrap import Settings, health_service, metrics_reader, settings, verifier
 from gateway.exposition import SERIES, exposition
 
 router = APIRouter(tags=["platform"])
-Checks = Annotated[HealthService, provided(health_service)]
-Configuration = Annotated[Settings, provided(settings)]
+Checks = Annotated[HealthService, depends_on(health_service)]
+Configuration = Annotated[Settings, depends_on(settings)]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 
 
 class HealthOut(BaseModel):
-    """`dependencies` is there for who sends a valid token."""
+    """`dependencies` is returned only to callers with a valid token."""
 
     status: str
     dependencies: dict[str, State] | None = None
@@ -39,37 +39,37 @@ class StatusOut(HealthOut, VersionOut):
 
 @router.get("/health", response_model=HealthOut, response_model_exclude_none=True)
 async def health(request: Request, checks: Checks) -> JSONResponse:
-    """Is it up? 503 where a dependency is not. Each one's state is shown with a token alone."""
-    found = checks.check()
-    body: dict[str, object] = {"status": "ok" if found.ok else "degraded"}
+    """Check the health. Returns 503 if a dependency is down. `dependencies` is returned only with a valid token."""
+    report = checks.check()
+    body: dict[str, object] = {"status": "ok" if report.ok else "degraded"}
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         verifier().verify(token)
-        body["dependencies"] = found.dependencies
-    return JSONResponse(body, 200 if found.ok else 503)
+        body["dependencies"] = report.dependencies
+    return JSONResponse(body, 200 if report.ok else 503)
 
 
 @router.get("/version")
-async def version(known: Configuration) -> VersionOut:
-    """What is deployed: version, commit, build time."""
-    return VersionOut(version=known.version, commit=known.commit, built_at=known.built_at)
+async def version(config: Configuration) -> VersionOut:
+    """Get the deployed version. Returns version, commit and build time."""
+    return VersionOut(version=config.version, commit=config.commit, built_at=config.built_at)
 
 
 @router.get("/status")
-async def status(_caller: Operator, checks: Checks, known: Configuration) -> StatusOut:
-    """What runs, and whether its dependencies do."""
-    found = checks.check()
+async def status(_caller: Operator, checks: Checks, config: Configuration) -> StatusOut:
+    """Get the status. Returns the stage, the version and the state of each dependency."""
+    report = checks.check()
     return StatusOut(
-        status="ok" if found.ok else "degraded",
-        dependencies=dict(found.dependencies),
-        stage=known.stage,
-        version=known.version,
-        commit=known.commit,
-        built_at=known.built_at,
+        status="ok" if report.ok else "degraded",
+        dependencies=dict(report.dependencies),
+        stage=config.stage,
+        version=config.version,
+        commit=config.commit,
+        built_at=config.built_at,
     )
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(_caller: Operator, reader: Annotated[CloudWatchMetrics, provided(metrics_reader)]) -> Response:
-    """The last five minutes of the platform's series, as Prometheus text, read from CloudWatch."""
+async def metrics(_caller: Operator, reader: Annotated[CloudWatchMetrics, depends_on(metrics_reader)]) -> Response:
+    """Get metrics. Returns the last five minutes of the platform as Prometheus text, read from CloudWatch."""
     return PlainTextResponse(exposition(reader.samples(SERIES)), media_type="text/plain; version=0.0.4")

@@ -1,4 +1,4 @@
-"""Notifications: a tenant's channels, and what it was told."""
+"""Routes of a tenant's notifications and channels."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.params import Cursor, Limit, id_cursor
-from email_sender.kit.provided import provided
+from email_sender.kit.params import Cursor, Limit, parse_id_cursor
+from email_sender.kit.provided import depends_on
 from email_sender.messaging.addresses import normalise_address
 from email_sender.messaging.notifying import Channel, ChannelKind, ChannelService, Level, Notification
 from email_sender.security.permissions import Permission
@@ -19,12 +19,12 @@ from messaging.bootstrap import channel_service
 from messaging.schemas import Listing
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=IdempotentRoute)
-Service = Annotated[ChannelService, provided(channel_service)]
+Service = Annotated[ChannelService, depends_on(channel_service)]
 Manager = Annotated[Principal, Depends(Requires(Permission.NOTIFICATIONS_MANAGE))]
 
 
 class ChannelIn(BaseModel):
-    """`address` of a mail channel, `url` (https) of a webhook; a log has neither."""
+    """A mail channel requires `address`; a webhook requires `url` (https). A log channel has neither."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,9 +37,9 @@ class ChannelIn(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.kind is ChannelKind.MAIL) != (self.address is not None):
-            raise ValueError("a mail channel has an address, and no other has one")
+            raise ValueError("A mail channel requires an address; other channels must not have one.")
         if (self.kind is ChannelKind.WEBHOOK) != (self.url is not None):
-            raise ValueError("a webhook has a url, and no other channel has one")
+            raise ValueError("A webhook requires a URL; other channels must not have one.")
         return self
 
     def target(self) -> str | None:
@@ -61,7 +61,7 @@ class ChannelOut(BaseModel):
 
 
 class NewChannelOut(ChannelOut):
-    """`secret` signs a webhook's posts, and is shown this once."""
+    """`secret` signs the requests to a webhook. It is returned only this once."""
 
     secret: str | None
 
@@ -71,7 +71,10 @@ class ChannelsOut(BaseModel):
 
 
 class NotificationOut(BaseModel):
-    """`count` were asked for, `told` of them were passed on: the others are folded until the quiet time is over."""
+    """`count` is the number of requests; `told` is how many of them have been delivered.
+
+    The other requests are combined until the quiet time ends.
+    """
 
     id: UUID
     level: Level
@@ -83,35 +86,44 @@ class NotificationOut(BaseModel):
     last_at: datetime
 
     @classmethod
-    def of(cls, one: Notification) -> Self:
+    def of(cls, notification: Notification) -> Self:
         return cls(
-            id=one.id, level=one.level, title=one.title, text=one.text, count=one.count, told=one.told,
-            first_at=one.first_at, last_at=one.last_at,
-        )  # fmt: skip
+            id=notification.id,
+            level=notification.level,
+            title=notification.title,
+            text=notification.text,
+            count=notification.count,
+            told=notification.told,
+            first_at=notification.first_at,
+            last_at=notification.last_at,
+        )
 
 
 @router.get("")
 async def page(caller: Manager, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[NotificationOut]:
-    """The latest first."""
-    found = service.page(caller.tenant_id, id_cursor(cursor), limit)
-    return Listing(items=[NotificationOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List notifications. The newest come first."""
+    notification_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(
+        items=[NotificationOut.of(notification) for notification in notification_page.items],
+        next_cursor=notification_page.next_cursor,
+    )
 
 
 @router.get("/channels")
 async def channels(caller: Manager, service: Service) -> ChannelsOut:
-    """Where notifications go. Without any they go to the log."""
-    return ChannelsOut(items=[ChannelOut.of(each) for each in service.all(caller.tenant_id)])
+    """List channels. Without any channel, notifications go to the log."""
+    return ChannelsOut(items=[ChannelOut.of(channel) for channel in service.list_channels(caller.tenant_id)])
 
 
 @router.post("/channels", status_code=201)
 async def add(request: Request, body: ChannelIn, caller: Manager, service: Service) -> NewChannelOut:
-    """409 where the name is taken."""
+    """Create a channel. Returns 409 if the name is already used or there are too many channels."""
     channel = service.add(caller.tenant_id, operation_id(request), body.kind, body.name, body.min_level, body.target())
     return NewChannelOut(**ChannelOut.of(channel).model_dump(), secret=channel.secret)
 
 
 @router.delete("/channels/{channel_id}", status_code=204)
 async def delete(channel_id: UUID, caller: Manager, service: Service) -> Response:
-    """What was not passed on to it yet is not."""
+    """Delete a channel. Notifications that are not yet delivered to it are dropped."""
     service.delete(caller.tenant_id, channel_id)
     return Response(status_code=204)

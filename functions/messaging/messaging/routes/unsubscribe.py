@@ -1,4 +1,4 @@
-"""Unsubscribing: a link in a mail, without signing in. RFC 8058."""
+"""Unsubscribe with the link in a mail, without signing in (RFC 8058)."""
 
 from typing import Annotated
 
@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from email_sender.errors import Forbidden, NotFound
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.messaging.contacts import ContactService
 from messaging.bootstrap import contact_service
 
 router = APIRouter(prefix="/unsubscribe", tags=["unsubscribe"])
-Service = Annotated[ContactService, provided(contact_service)]
+Service = Annotated[ContactService, depends_on(contact_service)]
 
 _POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
@@ -24,25 +24,25 @@ _FORM = '<form method="post"><button>Unsubscribe</button></form>'
 
 @router.get("/{token}", response_class=HTMLResponse)
 async def ask(token: str, service: Service) -> HTMLResponse:
-    """A page with one button. It changes nothing: mail scanners open links."""
+    """Show the unsubscribe page. It changes nothing, since mail scanners open links."""
     try:
-        service.read_link(token)
+        service.verify_link(token)
     except NotFound:
-        return _page("This link does not work", "It may have been cut off. Please use the whole link.", status=404)
-    return _page("Unsubscribe", "Press the button, and this sender writes to you no more.", _FORM)
+        return _page("This link does not work", "It may be incomplete. Please use the whole link.", status=404)
+    return _page("Unsubscribe", "Press the button to stop receiving mail from this sender.", _FORM)
 
 
 @router.post("/{token}", response_class=HTMLResponse)
 async def unsubscribe(token: str, request: Request, service: Service) -> HTMLResponse:
-    """What the button and a mail client's one-click post do. A repeat changes nothing."""
+    """Unsubscribe a contact. For the page's button and a mail client's one-click request; repeating it is safe."""
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
-    # Mail clients send no Origin; a browser that does must come from our own page.
+    # Mail clients send no Origin. A browser sends one, which must be our own page.
     if origin not in (None, "null") and origin.partition("://")[2] != host:
-        raise Forbidden("This form was sent from another site.")
+        raise Forbidden("The form was submitted from another site.")
     try:
         service.unsubscribe(token)
     except NotFound:
-        return _page("This link does not work", "It may have been cut off. Please use the whole link.", status=404)
+        return _page("This link does not work", "It may be incomplete. Please use the whole link.", status=404)
     return _page("Done", "You are unsubscribed. No more mail will be sent to you.")
 
 

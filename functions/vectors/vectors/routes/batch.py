@@ -1,4 +1,4 @@
-"""Batches of operations."""
+"""Route of batches of operations."""
 
 import time
 from typing import Annotated
@@ -8,32 +8,33 @@ from fastapi import APIRouter, Depends, Request
 from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.provided import provided
-from email_sender.kit.telemetry import vector_operations
+from email_sender.kit.provided import depends_on
+from email_sender.kit.telemetry import count_vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.batch import BatchService
 from vectors.batch_schemas import BatchIn, BatchOut, OutcomeOut
 from vectors.bootstrap import batch_service
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[BatchService, provided(batch_service)]
+Service = Annotated[BatchService, depends_on(batch_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("/batch", response_model_exclude_none=True)
 async def batch(request: Request, body: BatchIn, caller: Writer, service: Service) -> BatchOut:
-    """Up to 1,000 operations in their order, each with its own result.
+    """Run a batch of operations.
 
-    A bad one does not stop the others, unless `atomic_validation` asks for all or none to be tried.
+    Runs up to 1,000 operations in order, each with its own result. An invalid operation does not stop the others,
+    unless `atomic_validation` is set: then no operation runs if any is invalid.
     """
-    started = time.perf_counter()
-    read = body.read(operation_id(request))
-    operations = [each if isinstance(each, InvalidInput) else each[1] for each in read]
+    start_time = time.perf_counter()
+    parsed = body.parse(operation_id(request))
+    operations = [entry if isinstance(entry, InvalidInput) else entry[1] for entry in parsed]
     outcomes = service.run(caller.tenant_id, operations, atomic_validation=body.atomic_validation)
-    failed = sum(each.error is not None for each in outcomes)
-    vector_operations("batch", "success", len(outcomes) - failed)
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    count_vector_operations("batch", "success", len(outcomes) - failed)
     if failed:
-        vector_operations("batch", "error", failed)
-    results = [OutcomeOut.of(*each) for each in zip(read, outcomes, strict=True)]
-    took = round((time.perf_counter() - started) * 1000, 3)
-    return BatchOut(results=results, failed=failed, took_ms=took)
+        count_vector_operations("batch", "error", failed)
+    results = [OutcomeOut.of(*pair) for pair in zip(parsed, outcomes, strict=True)]
+    took_ms = round((time.perf_counter() - start_time) * 1000, 3)
+    return BatchOut(results=results, failed=failed, took_ms=took_ms)

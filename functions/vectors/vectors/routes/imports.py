@@ -1,4 +1,4 @@
-"""Imports: announce an upload, follow it."""
+"""Routes of imports: create one, upload its file, and follow its progress."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,29 +9,30 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.params import Limit
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 from email_sender.vectors.imports import UPLOAD_SECONDS, ImportService
 from vectors.bootstrap import import_service
 from vectors.schemas import ImportCreated, ImportIn, ImportOut, UploadOut, VectorsImportIn
 
 router = APIRouter(prefix="/vectors/imports", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[ImportService, provided(import_service)]
+Service = Annotated[ImportService, depends_on(import_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("", status_code=202)
 async def create(request: Request, body: ImportIn, caller: Writer, service: Service) -> ImportCreated:
-    """Announce a mailbox (mbox) or a file of vectors; PUT the file to the address in the answer, and the import starts.
+    """Create an import.
 
-    With `payloads` there are two addresses; the import starts when both files are there.
+    Announces a mailbox (mbox) or a file of vectors. PUT the file to the returned URL to start the import. With
+    `payloads` there are two URLs, and the import starts when both files have been uploaded.
     """
-    announced = (caller.tenant_id, operation_id(request), body.file_name, body.size_bytes, caller.subject)
+    announcement = (caller.tenant_id, operation_id(request), body.file_name, body.size_bytes, caller.subject)
     payloads_url = None
     if isinstance(body, VectorsImportIn):
-        created, url, payloads_url = service.create_of_vectors(*announced, body.target())
+        created, url, payloads_url = service.create_vector_import(*announcement, body.target())
     else:
-        created, url = service.create(*announced)
+        created, url = service.create(*announcement)
     return ImportCreated(
         job_id=created.id,
         status_url=f"{BASE_PATH}/vectors/imports/{created.id}",
@@ -46,9 +47,12 @@ async def read(
     caller: Writer,
     service: Service,
     limit: Limit = 50,
-    cursor: Annotated[int, Query(ge=-1, description="`next_cursor` of the errors before")] = -1,
+    cursor: Annotated[int, Query(ge=-1, description="`next_cursor` of the previous page of errors")] = -1,
 ) -> ImportOut:
-    """How far it is, and which messages or rows could not be taken."""
-    found, progress = service.get(caller.tenant_id, import_id)
+    """Get an import.
+
+    Returns the progress, and the messages or rows that could not be imported.
+    """
+    import_record, progress = service.get(caller.tenant_id, import_id)
     errors = service.errors(caller.tenant_id, import_id, cursor, limit)
-    return ImportOut.of(found, progress, errors.items, errors.next_cursor)
+    return ImportOut.of(import_record, progress, errors.items, errors.next_cursor)

@@ -1,4 +1,4 @@
-"""Collections as configured, for operators: what would change, and changing it."""
+"""Routes of the collection settings, for operators: plan changes and apply them."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.kit.telemetry import logger
 from email_sender.security.permissions import Permission
 from email_sender.vectors.settings import SettingsService
@@ -14,12 +14,15 @@ from vectors.bootstrap import settings_service
 from vectors.settings_schemas import ApplyIn, PlanOut
 
 router = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=IdempotentRoute)
-Service = Annotated[SettingsService, provided(settings_service)]
+Service = Annotated[SettingsService, depends_on(settings_service)]
 
 
 @router.get("/plan")
 async def plan(_: Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))], service: Service) -> PlanOut:
-    """Where collections differ from what is configured. Changes nothing."""
+    """Plan changes of collection settings.
+
+    Lists where the collections differ from the configuration. Changes nothing.
+    """
     return PlanOut.of(service.plan())
 
 
@@ -27,7 +30,10 @@ async def plan(_: Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ
 async def apply(
     body: ApplyIn, caller: Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))], service: Service
 ) -> PlanOut:
-    """Make the live changes of a plan, if it is still the plan. Answers with what is left."""
-    left = service.apply(body.plan)
-    logger.info("collections changed", plan=body.plan, by=caller.subject)
-    return PlanOut.of(left)
+    """Apply a plan of collection settings.
+
+    Makes the live changes, if the plan is still current. Returns the remaining changes, which need a new collection.
+    """
+    remaining_plan = service.apply(body.plan)
+    logger.info("collection settings applied", plan=body.plan, by=caller.subject)
+    return PlanOut.of(remaining_plan)

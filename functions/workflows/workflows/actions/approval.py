@@ -1,4 +1,4 @@
-"""The action approval: a person decides."""
+"""The action approval: a person approves or denies."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.tasks import Listed, TaskCall
+from email_sender.kit.tasks import JsonataList, TaskCall
 from email_sender.workflows.durations import parse_duration
 from email_sender.workflows.model import ShownDraft
 from workflows.bootstrap import approval_service
@@ -23,22 +23,22 @@ class ApprovalIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
-    drafts: Annotated[list[_Draft], Listed] = Field(default_factory=list)
+    drafts: Annotated[list[_Draft], JsonataList] = Field(default_factory=list)
     timeout: str = "P3D"
     on_timeout: Literal["approved", "denied"] = "denied"
 
 
-def ask(call: TaskCall) -> Mapping[str, Any]:
-    asked = call.parse(ApprovalIn)
+def request_approval(call: TaskCall) -> Mapping[str, Any]:
+    arguments = call.parse(ApprovalIn)
     if call.task_token is None:
         raise InvalidInput("An approval needs a task token.")
     approval = approval_service().request(
         call.tenant_id,
         run_id=call.run_id,
         step=call.step,
-        title=asked.title,
-        drafts=[ShownDraft(each.draft_id, each.sha256) for each in asked.drafts],
+        title=arguments.title,
+        drafts=[ShownDraft(draft.draft_id, draft.sha256) for draft in arguments.drafts],
         task_token=call.task_token,
-        timeout=timedelta(seconds=parse_duration(asked.timeout)),
+        timeout=timedelta(seconds=parse_duration(arguments.timeout)),
     )
     return {"approval_id": str(approval.id)}

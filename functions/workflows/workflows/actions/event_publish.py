@@ -1,11 +1,11 @@
-"""The action event.publish: an event of the tenant's own on the bus."""
+"""The action event.publish: publish a custom event of the tenant."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from email_sender.coordination.publishing import own_event
+from email_sender.coordination.publishing import build_tenant_event
 from email_sender.kit.ambient import now
 from email_sender.kit.tasks import TaskCall
 from workflows.bootstrap import workflow_units
@@ -19,9 +19,15 @@ class PublishIn(BaseModel):
 
 
 def publish(call: TaskCall) -> Mapping[str, Any]:
-    asked = call.parse(PublishIn)
-    event = own_event(
-        call.key(), call.tenant_id, "workflow", asked.type, asked.data, now(), correlation_id=str(call.run_id)
+    arguments = call.parse(PublishIn)
+    event = build_tenant_event(
+        call.idempotency_key(),
+        call.tenant_id,
+        "workflow",
+        arguments.type,
+        arguments.data,
+        now(),
+        correlation_id=str(call.run_id),
     )
     with workflow_units()(call.tenant_id) as unit:
         unit.emit(event)

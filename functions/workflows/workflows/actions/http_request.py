@@ -1,4 +1,4 @@
-"""The action http.request, which a function outside our walls does."""
+"""The action http.request. A function outside the VPC sends the request."""
 
 import base64
 import json
@@ -31,46 +31,49 @@ class HttpRequestIn(BaseModel):
 
     @property
     def seconds(self) -> int:
-        """Raises InvalidInput for more than a minute, which no function waits."""
+        """Return the timeout in seconds. Raises InvalidInput unless it is 1 to 60."""
         seconds = parse_duration(self.timeout)
         if not 0 < seconds <= _MAX_SECONDS:
-            raise InvalidInput.at("/with/timeout", f"A request waits 1 to {_MAX_SECONDS} seconds.")
+            raise InvalidInput.at("/with/timeout", f"The timeout must be 1 to {_MAX_SECONDS} seconds.")
         return seconds
 
     @property
     def target(self) -> str:
         query = urlencode({name: _text(value) for name, value in self.query.items() if value is not None})
-        # What follows a # is the client's own.
+        # The fragment after # is not sent to the server.
         url = self.url.partition("#")[0]
         return url + (("&" if "?" in url else "?") + query if query else "")
 
     def content(self) -> tuple[dict[str, str], bytes]:
-        """Headers and body: text as it is, anything else as JSON."""
+        """Return headers and body. A string is sent unchanged, any other value as JSON."""
         if self.body is None:
             return self.headers, b""
         if isinstance(self.body, str):
             return self.headers, self.body.encode()
         names = {name.lower() for name in self.headers}
-        kind = {} if "content-type" in names else {"content-type": "application/json"}
-        return {**kind, **self.headers}, json.dumps(self.body).encode()
+        default_headers = {} if "content-type" in names else {"content-type": "application/json"}
+        return {**default_headers, **self.headers}, json.dumps(self.body).encode()
 
 
 def fetch(call: TaskCall) -> Mapping[str, Any]:
-    """By the function that reaches the world and nothing of ours. A retry of the step has the same Idempotency-Key."""
-    asked = call.parse(HttpRequestIn)
-    headers, body = asked.content()
-    key = str(call.key())
-    if "idempotency-key" not in {name.lower() for name in headers} and asked.method not in ("GET", "HEAD"):
+    """Send the request through the outbound function, which has no access to internal resources.
+
+    A retry of the step sends the same Idempotency-Key.
+    """
+    arguments = call.parse(HttpRequestIn)
+    headers, body = arguments.content()
+    key = str(call.idempotency_key())
+    if "idempotency-key" not in {name.lower() for name in headers} and arguments.method not in ("GET", "HEAD"):
         headers = {**headers, "idempotency-key": key}
-    return outbound().ask(
+    return outbound().send_request(
         {
             "tenant_id": str(call.tenant_id),
-            "method": asked.method,
-            "url": asked.target,
+            "method": arguments.method,
+            "url": arguments.target,
             "headers": headers,
-            "secret_headers": asked.secret_headers,
+            "secret_headers": arguments.secret_headers,
             "body": base64.b64encode(body).decode(),
-            "seconds": asked.seconds,
+            "seconds": arguments.seconds,
         }
     )
 

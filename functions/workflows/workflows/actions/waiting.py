@@ -1,4 +1,4 @@
-"""The actions email.wait_for_reply and workflow.call: something of ours comes to its end, and the step goes on."""
+"""The actions email.wait_for_reply and workflow.call: the step waits for a reply, or for the end of another run."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +22,7 @@ class ReplyIn(BaseModel):
 
 
 class CallIn(BaseModel):
-    """`workflow` is a name or an id."""
+    """`workflow` is the name or the id of a workflow."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,41 +33,41 @@ class CallIn(BaseModel):
 
 
 def wait_for_reply(call: TaskCall) -> Mapping[str, Any]:
-    """An email of another tenant is never answered, since nobody sees it: the wait ends with its time."""
-    asked = call.parse(ReplyIn)
-    _wait(call, WaitKind.REPLY, asked.email, asked.timeout)
-    wait_service().settle(call.tenant_id, asked.email)
-    return {"email": str(asked.email)}
+    """Wait for a reply. The email of another tenant is not visible to this one, so that wait can only time out."""
+    arguments = call.parse(ReplyIn)
+    _register_wait(call, WaitKind.REPLY, arguments.email, arguments.timeout)
+    wait_service().settle(call.tenant_id, arguments.email)
+    return {"email": str(arguments.email)}
 
 
 def call_workflow(call: TaskCall) -> Mapping[str, Any]:
-    """The wait is stored before the run begins: one that ends at once finds who waits for it."""
-    asked = call.parse(CallIn)
-    called = call.key()
-    if asked.wait:
-        _wait(call, WaitKind.RUN, called, asked.timeout)
-    run = run_service().call(call.tenant_id, called, asked.workflow, asked.inputs, call.run_id)
-    if asked.wait:
-        wait_service().settle(call.tenant_id, called)
+    """Call a workflow. The wait is stored before the run starts, so that even a run that ends at once is noticed."""
+    arguments = call.parse(CallIn)
+    called_run_id = call.idempotency_key()
+    if arguments.wait:
+        _register_wait(call, WaitKind.RUN, called_run_id, arguments.timeout)
+    run = run_service().call(call.tenant_id, called_run_id, arguments.workflow, arguments.inputs, call.run_id)
+    if arguments.wait:
+        wait_service().settle(call.tenant_id, called_run_id)
     else:
-        engine().answer(_token(call), {"run_id": str(run.id), "status": str(run.status)})
+        engine().send_task_success(_require_task_token(call), {"run_id": str(run.id), "status": str(run.status)})
     return {"run_id": str(run.id)}
 
 
-def _wait(call: TaskCall, kind: WaitKind, subject: UUID, timeout: str) -> None:
-    wait_service().ask(
+def _register_wait(call: TaskCall, kind: WaitKind, subject: UUID, timeout: str) -> None:
+    wait_service().register_wait(
         call.tenant_id,
         run_id=call.run_id,
         step=call.step,
         item=call.item,
         kind=kind,
         subject=subject,
-        task_token=_token(call),
+        task_token=_require_task_token(call),
         timeout=timedelta(seconds=parse_duration(timeout)),
     )
 
 
-def _token(call: TaskCall) -> str:
+def _require_task_token(call: TaskCall) -> str:
     if call.task_token is None:
         raise InvalidInput("A step that waits needs a task token.")
     return call.task_token

@@ -1,4 +1,4 @@
-"""Whatever takes long, by its id alone."""
+"""Read any long-running job by its id."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -7,21 +7,21 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from email_sender.adapters.postgres.jobs_index import AnyJob, PostgresJobsIndex
+from email_sender.adapters.postgres.jobs_index import JobSummary, PostgresJobsIndex
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.provided import provided
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 from workflows.bootstrap import jobs_index
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 Reader = Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))]
-Index = Annotated[PostgresJobsIndex, provided(jobs_index)]
+JobsIndex = Annotated[PostgresJobsIndex, depends_on(jobs_index)]
 
 _PATHS = {"run": "/runs", "mailbox import": "/vectors/imports", "vectors import": "/vectors/imports"}
 
 
 class AnyJobOut(BaseModel):
-    """`kind`: run, mailbox import, vectors import, vectors export or vectors migration. `path` has all there is."""
+    """`kind` is run, mailbox import, vectors import, vectors export or vectors migration. `path` has all details."""
 
     id: UUID
     kind: str
@@ -33,7 +33,7 @@ class AnyJobOut(BaseModel):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, job: AnyJob) -> Self:
+    def of(cls, job: JobSummary) -> Self:
         return cls(
             id=job.id,
             kind=job.kind,
@@ -47,6 +47,6 @@ class AnyJobOut(BaseModel):
 
 
 @router.get("/{job_id}")
-async def read(job_id: UUID, caller: Reader, index: Index) -> AnyJobOut:
-    """A run, an import, an export or a migration: how far it is, and where its own page is."""
+async def read(job_id: UUID, caller: Reader, index: JobsIndex) -> AnyJobOut:
+    """Get a job. A job is a run, an import, an export or a migration; `path` leads to its details."""
     return AnyJobOut.of(index.find(caller.tenant_id, job_id))

@@ -1,4 +1,4 @@
-"""Runs and approvals."""
+"""HTTP routes of runs and approvals."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.params import Cursor, Limit, id_cursor
-from email_sender.kit.provided import provided
+from email_sender.kit.params import Cursor, Limit, parse_id_cursor
+from email_sender.kit.provided import depends_on
 from email_sender.security.permissions import Permission
 from email_sender.workflows.approvals import ApprovalService
 from email_sender.workflows.definitions import Actor
@@ -18,8 +18,8 @@ from workflows.bootstrap import approval_service, run_service
 from workflows.schemas import ApprovalOut, DecisionIn, Listing, RetryIn, RunDetailOut, RunOut
 
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
-Runs = Annotated[RunService, provided(run_service)]
-Approvals = Annotated[ApprovalService, provided(approval_service)]
+Runs = Annotated[RunService, depends_on(run_service)]
+Approvals = Annotated[ApprovalService, depends_on(approval_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
@@ -27,13 +27,13 @@ Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
 
 @router.get("/runs/{run_id}")
 async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
-    """A run with its steps: attempts, times, results, and errors in words."""
+    """Get a run. The response has the attempts, times, results and errors of its steps."""
     return RunDetailOut.with_steps(service.get(caller.tenant_id, run_id))
 
 
 @router.post("/runs/{run_id}/cancel")
 async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
-    """Stop a run. What it did stays done."""
+    """Cancel a run. Finished steps are not undone."""
     return RunOut.of(service.cancel(caller.tenant_id, run_id, Actor(caller.subject, caller.role)))
 
 
@@ -41,8 +41,8 @@ async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
 async def retry(
     request: Request, response: Response, run_id: UUID, body: RetryIn, caller: Executor, service: Runs
 ) -> RunOut:
-    """Start another run with the inputs of one that has ended, for the caller: from the beginning, or from the step
-    that failed."""
+    """Retry a run. Starts another run with the inputs of an ended run, on behalf of the caller: from the beginning, or
+    from the failed step."""
     actor, new_id = Actor(caller.subject, caller.role), operation_id(request)
     newest, resume = body.version == "latest", body.beginning == "failed"
     run = service.retry(caller.tenant_id, new_id, run_id, actor, newest=newest, resume=resume)
@@ -58,15 +58,19 @@ async def page(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Listing[ApprovalOut]:
-    """Approvals that runs wait for, or waited for."""
-    found = service.page(caller.tenant_id, Decision(status) if status else None, id_cursor(cursor), limit)
-    return Listing(items=[ApprovalOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List approvals."""
+    approvals_page = service.page(
+        caller.tenant_id, Decision(status) if status else None, parse_id_cursor(cursor), limit
+    )
+    return Listing(
+        items=[ApprovalOut.of(approval) for approval in approvals_page.items], next_cursor=approvals_page.next_cursor
+    )
 
 
 @router.post("/approvals/{approval_id}")
 async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
-    """Approve or deny. The same answer twice is harmless; another one is a conflict."""
-    decided = service.decide(
+    """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict."""
+    approval = service.decide(
         caller.tenant_id, approval_id, Decision(body.decision), body.comment, Actor(caller.subject, caller.role)
     )
-    return ApprovalOut.of(decided)
+    return ApprovalOut.of(approval)

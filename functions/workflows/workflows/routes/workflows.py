@@ -1,4 +1,4 @@
-"""Workflows: store, version, validate, run."""
+"""HTTP routes of workflows."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,13 +9,13 @@ from email_sender.errors import NotFound
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.live_settings import live_features
-from email_sender.kit.params import Cursor, IfMatch, Limit, id_cursor, version_of
-from email_sender.kit.provided import provided
+from email_sender.kit.params import Cursor, IfMatch, Limit, parse_id_cursor, parse_if_match
+from email_sender.kit.provided import depends_on
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission
-from email_sender.workflows.catalogue import SPINE
+from email_sender.workflows.catalogue import ACTION_CATALOGUE
 from email_sender.workflows.definitions import Actor, WorkflowService
-from email_sender.workflows.drawing import mermaid, states, svg
+from email_sender.workflows.drawing import mermaid, step_statuses, svg
 from email_sender.workflows.runs import RunService
 from email_sender.workflows.triggering import TriggerService
 from workflows.bootstrap import run_service, trigger_service, workflow_service
@@ -35,9 +35,9 @@ from workflows.schemas import (
 )
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=IdempotentRoute)
-Service = Annotated[WorkflowService, provided(workflow_service)]
-Runs = Annotated[RunService, provided(run_service)]
-Triggers = Annotated[TriggerService, provided(trigger_service)]
+Service = Annotated[WorkflowService, depends_on(workflow_service)]
+Runs = Annotated[RunService, depends_on(run_service)]
+Triggers = Annotated[TriggerService, depends_on(trigger_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 _Version = Annotated[int, Query(ge=1)]
@@ -46,53 +46,53 @@ Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 
 @router.get("")
 async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[WorkflowOut]:
-    """Workflows, in the order they were made."""
-    found = service.page(caller.tenant_id, id_cursor(cursor), limit)
-    return Listing(items=[WorkflowOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List workflows. Oldest first."""
+    workflows = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(items=[WorkflowOut.of(workflow) for workflow in workflows.items], next_cursor=workflows.next_cursor)
 
 
 @router.get("/actions")
 async def actions(_caller: Reader) -> Listing[ActionOut]:
-    """What a step may use, with the schemas of its `with` and its result."""
-    return Listing(items=[ActionOut.of(action) for action in SPINE])
+    """List the actions of steps. Each action has the schemas of a step's `with` and of its result."""
+    return Listing(items=[ActionOut.of(action) for action in ACTION_CATALOGUE])
 
 
 @router.post("", status_code=201)
 async def create(
     request: Request, response: Response, body: WorkflowIn, caller: Writer, service: Service, triggers: Triggers
 ) -> WorkflowOut:
-    """Store a workflow and register it with the engine. Every mistake is named by a pointer; nothing is stored then."""
+    """Create a workflow. If the definition has problems, each is reported with a pointer, and nothing is stored."""
     raw = read_definition(body.definition)
-    created = service.create(caller.tenant_id, operation_id(request), raw, _actor(caller))
-    triggers.settle(caller.tenant_id)
-    response.headers["etag"] = f'"{created.version}"'
-    return WorkflowOut.of(created)
+    workflow = service.create(caller.tenant_id, operation_id(request), raw, _actor(caller))
+    triggers.apply_pending_changes(caller.tenant_id)
+    response.headers["etag"] = f'"{workflow.version}"'
+    return WorkflowOut.of(workflow)
 
 
 @router.post("/validate")
 async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidOut:
-    """Check a definition without storing it."""
+    """Validate a definition. Nothing is stored."""
     return ValidOut.of(service.validate(read_definition(body.definition), _actor(caller)))
 
 
 @router.post("/import")
 async def from_n8n(
-    body: ImportIn, caller: Writer, service: Service, features: Annotated[Features, provided(live_features)]
+    body: ImportIn, caller: Writer, service: Service, features: Annotated[Features, depends_on(live_features)]
 ) -> ImportOut:
-    """A workflow of n8n as a definition, with what each of its nodes became. Nothing is stored.
+    """Convert an n8n workflow to a definition. The report shows how each node was converted; nothing is stored.
 
-    403 where the feature `n8n_import` is not enabled for the tenant.
+    Returns 403 if the feature `n8n_import` is not enabled for the tenant.
     """
     require_feature(features, Feature.N8N_IMPORT, caller.tenant_id)
-    return ImportOut.of(service.imported(body.workflow, _actor(caller)))
+    return ImportOut.of(service.convert_n8n(body.workflow, _actor(caller)))
 
 
 @router.get("/{workflow_id}")
 async def read(workflow_id: UUID, response: Response, caller: Reader, service: Service) -> WorkflowOut:
-    """A workflow at its newest version."""
-    found = service.get(caller.tenant_id, workflow_id)
-    response.headers["etag"] = f'"{found.version}"'
-    return WorkflowOut.of(found)
+    """Get a workflow at its newest version."""
+    workflow = service.get(caller.tenant_id, workflow_id)
+    response.headers["etag"] = f'"{workflow.version}"'
+    return WorkflowOut.of(workflow)
 
 
 @router.put("/{workflow_id}")
@@ -105,19 +105,19 @@ async def change(
     triggers: Triggers,
     if_match: IfMatch = None,
 ) -> WorkflowOut:
-    """Make a new version; runs keep theirs."""
+    """Update a workflow. This creates a new version; existing runs keep theirs."""
     raw = read_definition(body.definition)
-    changed = service.update(caller.tenant_id, workflow_id, raw, version_of(if_match), _actor(caller))
-    triggers.settle(caller.tenant_id)
-    response.headers["etag"] = f'"{changed.version}"'
-    return WorkflowOut.of(changed)
+    workflow = service.update(caller.tenant_id, workflow_id, raw, parse_if_match(if_match), _actor(caller))
+    triggers.apply_pending_changes(caller.tenant_id)
+    response.headers["etag"] = f'"{workflow.version}"'
+    return WorkflowOut.of(workflow)
 
 
 @router.delete("/{workflow_id}", status_code=204)
 async def archive(workflow_id: UUID, caller: Writer, service: Service, triggers: Triggers) -> Response:
-    """Archive a workflow: no new runs, and its triggers retire. What runs goes on."""
+    """Archive a workflow. No new runs start, and its triggers retire. Open runs continue."""
     service.archive(caller.tenant_id, workflow_id)
-    triggers.settle(caller.tenant_id)
+    triggers.apply_pending_changes(caller.tenant_id)
     return Response(status_code=204)
 
 
@@ -125,7 +125,7 @@ async def archive(workflow_id: UUID, caller: Writer, service: Service, triggers:
 async def execute(
     request: Request, response: Response, workflow_id: UUID, body: ExecuteIn, caller: Executor, runs: Runs
 ) -> RunOut:
-    """Start a run of the newest version, for the caller. Follow it at /runs/{id}."""
+    """Start a run of a workflow. It runs the newest version on behalf of the caller; follow it at /runs/{id}."""
     run = runs.start(caller.tenant_id, operation_id(request), workflow_id, body.inputs, _actor(caller))
     response.headers["location"] = f"/api/v1/runs/{run.id}"
     return RunOut.of(run)
@@ -135,9 +135,9 @@ async def execute(
 async def runs_of(
     workflow_id: UUID, caller: Reader, runs: Runs, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[RunOut]:
-    """Runs, newest first."""
-    found = runs.page(caller.tenant_id, workflow_id, id_cursor(cursor), limit)
-    return Listing(items=[RunOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List the runs of a workflow. Newest first."""
+    runs_page = runs.page(caller.tenant_id, workflow_id, parse_id_cursor(cursor), limit)
+    return Listing(items=[RunOut.of(run) for run in runs_page.items], next_cursor=runs_page.next_cursor)
 
 
 @router.get("/{workflow_id}/versions")
@@ -146,17 +146,19 @@ async def versions(
     caller: Reader,
     service: Service,
     limit: Limit = 50,
-    cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the previous page")] = None,
 ) -> Listing[VersionOut]:
-    """Every version that was published, the newest first."""
-    found = service.versions(caller.tenant_id, workflow_id, cursor, limit)
-    return Listing(items=[VersionOut.of(each) for each in found.items], next_cursor=found.next_cursor)
+    """List the published versions of a workflow. Newest first."""
+    versions_page = service.versions(caller.tenant_id, workflow_id, cursor, limit)
+    return Listing(
+        items=[VersionOut.of(version) for version in versions_page.items], next_cursor=versions_page.next_cursor
+    )
 
 
 @router.get("/{workflow_id}/diff")
 async def diff(workflow_id: UUID, before: _Version, after: _Version, caller: Reader, service: Service) -> DifferenceOut:
-    """What changed from one version to another."""
-    return DifferenceOut.of(service.difference(caller.tenant_id, workflow_id, before, after))
+    """Compare two versions of a workflow."""
+    return DifferenceOut.of(service.compare_versions(caller.tenant_id, workflow_id, before, after))
 
 
 @router.get("/{workflow_id}/graph", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
@@ -166,21 +168,21 @@ async def graph(
     service: Service,
     runs: Runs,
     format: Annotated[Literal["svg", "mermaid"], Query()] = "svg",
-    run: Annotated[UUID | None, Query(description="Colour the steps by what this run made of them")] = None,
+    run: Annotated[UUID | None, Query(description="Colour the steps by their status in this run")] = None,
 ) -> Response:
-    """The workflow as a picture; of a run, the version that it runs."""
-    version, coloured = None, {}
+    """Get a picture of a workflow. With `run`, it shows that run's version."""
+    version, statuses = None, {}
     if run is not None:
         detail = runs.get(caller.tenant_id, run)
         if detail.run.workflow_id != workflow_id:
-            raise NotFound("There is no such run of this workflow.")
-        version, coloured = detail.run.version, states(detail.steps)
-    definition = service.drawn(caller.tenant_id, workflow_id, version)
+            raise NotFound("This workflow has no run with this id.")
+        version, statuses = detail.run.version, step_statuses(detail.steps)
+    definition = service.get_definition(caller.tenant_id, workflow_id, version)
     if format == "mermaid":
-        return Response(mermaid(definition, coloured), media_type="text/vnd.mermaid")
-    # As a document of its own it may run nothing.
+        return Response(mermaid(definition, statuses), media_type="text/vnd.mermaid")
+    # The SVG may be opened as a document of its own; this policy blocks scripts.
     headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return Response(svg(definition, coloured), media_type="image/svg+xml", headers=headers)
+    return Response(svg(definition, statuses), media_type="image/svg+xml", headers=headers)
 
 
 def _actor(caller: Principal) -> Actor:

@@ -1,11 +1,11 @@
-"""What the domain is handed instead of reaching for it: the time and new ids."""
+"""Types of the clock and the id factory that services receive, so that tests can control both."""
 
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-type Now = Callable[[], datetime]
-"""The present, aware, in UTC."""
+type Clock = Callable[[], datetime]
+"""Returns the current time as an aware datetime in UTC."""
 
-type NewId = Callable[[], UUID]
-"""A UUIDv7 (RFC 9562): ids sort by the time they were made."""
+type IdFactory = Callable[[], UUID]
+"""Returns a new UUIDv7 (RFC 9562). Ids sort by the time of their creation."""

@@ -1,7 +1,7 @@
-"""The one tree of errors.
+"""The error hierarchy of the domain.
 
     DomainError
-    ├── InvalidInput          422 (400 where the body is not JSON)
+    ├── InvalidInput          422 (400 if the body is not JSON)
     ├── Unauthenticated       401
     ├── Forbidden             403
     ├── NotFound              404
@@ -9,12 +9,13 @@
     ├── UnsupportedMediaType  415
     ├── PayloadTooLarge       413
     ├── RateLimited           429
-    ├── NotImplementedHere    501
+    ├── NotSupported          501
     └── Unavailable           503
         └── ManagerStopped    503
 
-The domain and the adapters raise these; HTTP statuses are given at the edge (kit/http.py), Step Functions names in
-kit/tasks.py. A message is written for the caller: it never holds SQL, a host, an address or another tenant's fact.
+The domain and the adapters raise these errors. kit/problems.py maps them to HTTP statuses, and kit/tasks.py maps them
+to error names of Step Functions. Messages are written for the caller: they never contain SQL, a host name, an address
+or data of another tenant.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with an input.
+    """One mistake in an input.
 
-    `pointer` is an RFC 6901 JSON pointer into the body ("" is the whole of it); `message` is a sentence.
+    `pointer` is an RFC 6901 JSON pointer into the body; "" is the whole body. For other parts of a request it is the
+    part and the name, such as `query:limit`. `message` is a complete sentence.
     """
 
     pointer: str
@@ -33,6 +35,11 @@ class Problem:
 
 
 class DomainError(Exception):
+    """Base class of all errors that callers may see.
+
+    `code` is the stable name for programs; `detail` is the sentence for people.
+    """
+
     code = "internal"
 
     def __init__(self, detail: str = "") -> None:
@@ -41,6 +48,8 @@ class DomainError(Exception):
 
 
 class InvalidInput(DomainError):
+    """The input is invalid. `problems` lists each mistake."""
+
     code = "invalid_input"
 
     def __init__(self, detail: str, problems: Sequence[Problem] = ()) -> None:
@@ -49,6 +58,7 @@ class InvalidInput(DomainError):
 
     @classmethod
     def at(cls, pointer: str, message: str) -> "InvalidInput":
+        """Return an error with a single problem, whose message is also the detail."""
         return cls(message, [Problem(pointer, message)])
 
 
@@ -61,12 +71,14 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """Also for what exists in another tenant."""
+    """Also raised for objects that belong to another tenant."""
 
     code = "not_found"
 
 
 class Conflict(DomainError):
+    """The request contradicts the current state."""
+
     code = "conflict"
 
 
@@ -79,6 +91,8 @@ class PayloadTooLarge(DomainError):
 
 
 class RateLimited(DomainError):
+    """Too many requests; the caller may try again after `retry_after` seconds."""
+
     code = "rate_limited"
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:
@@ -86,12 +100,12 @@ class RateLimited(DomainError):
         self.retry_after = retry_after
 
 
-class NotImplementedHere(DomainError):
+class NotSupported(DomainError):
     code = "not_implemented"
 
 
 class Unavailable(DomainError):
-    """A dependency did not answer; the same call may succeed after `retry_after` seconds."""
+    """A dependency did not respond. The same call may succeed after `retry_after` seconds."""
 
     code = "unavailable"
 
@@ -101,4 +115,6 @@ class Unavailable(DomainError):
 
 
 class ManagerStopped(Unavailable):
+    """An operator has stopped the manager that handles the request."""
+
     code = "manager_stopped"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Page[T]:
-    """`next_cursor` asks for the following page; None on the last."""
+    """One page of items. `next_cursor` requests the next page; it is None on the last page."""
 
     items: Sequence[T]
     next_cursor: str | None = None

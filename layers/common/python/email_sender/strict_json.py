@@ -1,37 +1,46 @@
-"""JSON from outside: what the standard library reads beyond JSON is refused."""
+"""Parse JSON from outside strictly: reject the extensions of JSON that the standard library accepts."""
 
 import json
 from typing import Any
 
 
 class AmbiguousJson(ValueError):
-    """A name comes twice in one object: readers disagree on which value it has."""
+    """An object contains the same name twice, so parsers disagree about its value."""
 
 
 def read_json(text: str | bytes) -> Any:
-    """Raises ValueError: it is no JSON, holds NaN or an infinity, or is nested deeper than can be read."""
+    """Parse JSON.
+
+    Raises:
+        ValueError: the text is not JSON, contains NaN or an infinity, or is nested too deeply.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise ValueError("The JSON is nested too deeply.") from None
 
 
 def read_unambiguous_json(text: str | bytes) -> Any:
-    """The same, in UTF-8 alone. Raises AmbiguousJson, too."""
+    """Parse JSON that is encoded in UTF-8 and has no duplicate names.
+
+    Raises:
+        AmbiguousJson: an object contains the same name twice.
+        ValueError: as for `read_json`, or the bytes are not UTF-8.
+    """
     decoded = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
-        return json.loads(decoded, parse_constant=_refuse, object_pairs_hook=_each_name_once)
+        return json.loads(decoded, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicate_names)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise ValueError("The JSON is nested too deeply.") from None
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not valid JSON.")
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
-        raise AmbiguousJson(f"{twice[:100]!r} comes twice")
-    return found
+def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        duplicate = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise AmbiguousJson(f"The name {duplicate[:100]!r} occurs twice")
+    return values

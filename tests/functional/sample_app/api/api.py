@@ -1,4 +1,4 @@
-"""Answers with what it was given, for the tests to look at."""
+"""Return the received request and the environment, for tests to inspect."""
 
 import json
 import os

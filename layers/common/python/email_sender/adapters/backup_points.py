@@ -1,6 +1,6 @@
-"""Points of a backup in its bucket. Implements backups.points.PointsStore.
+"""Stores the points of a backup in its bucket. Implements backups.points.PointsStore.
 
-Beside backup_store.py, since it loads the engine's protocol, which only the functions of vectors have.
+Apart from backup_store.py, since it loads the engine's protocol, which only the functions of vectors have.
 """
 
 import gzip
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from email_sender.adapters.backup_store import S3Backups
-from email_sender.adapters.exports import lines_of
+from email_sender.adapters.exports import encode_points
 from email_sender.backups.model import StoredObject
-from email_sender.vectors.transfer import Stored
+from email_sender.vectors.transfer import StoredPoint
 
 
 class S3BackupPoints:
     def __init__(self, store: S3Backups) -> None:
         self._store = store
 
-    def put(self, folder: str, prefix: str, points: Sequence[Stored]) -> StoredObject:
-        # No time in it: the same points give the same bytes.
-        content = gzip.compress(lines_of(points), compresslevel=1, mtime=0)
+    def put(self, folder: str, prefix: str, points: Sequence[StoredPoint]) -> StoredObject:
+        # Without a timestamp, so that the same points give the same bytes.
+        content = gzip.compress(encode_points(points), compresslevel=1, mtime=0)
         return self._store.put(folder, f"{prefix}-{sha256(content).hexdigest()[:16]}.ndjson.gz", content)

@@ -1,6 +1,6 @@
-"""Who listens to the bus, by its own rules. Implements coordination.replaying.Consumers.
+"""The consumers of the bus and their rules. Implements coordination.replaying.Consumers.
 
-Whether a rule matches is EventBridge's to say (TestEventPattern): its patterns are a language of their own.
+EventBridge itself decides whether a rule matches (TestEventPattern), since its patterns are a language of their own.
 """
 
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A consumer's queue and its rule: by name, or every rule whose name begins with `prefix` (tenants' triggers)."""
+    """A consumer's queue and its rule: by name, or all rules whose names begin with `prefix` (tenants' triggers)."""
 
     queue: str
     rule: str = ""
@@ -40,53 +40,53 @@ class BusConsumers:
         return sorted(self._listeners)
 
     def may_send_mail(self, name: str) -> bool:
-        """Triggers start whatever their tenant wrote."""
+        """Return whether the consumer may send mail. Triggers may: they start any workflow of their tenant."""
         return bool(self._listeners[name].prefix)
 
     def messages(self, name: str, envelopes: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-        with _translated():
+        with _translated_errors():
             rules = list(self._rules(self._listeners[name]))
             return [
-                _wrapped(rule, self._listeners[name], envelope)
+                _build_message(rule, self._listeners[name], envelope)
                 for envelope in envelopes
                 for rule in rules
                 if _may_match(rule["EventPattern"], envelope) and self._matches(rule["EventPattern"], envelope)
             ]
 
     def send(self, name: str, messages: Sequence[str]) -> None:
-        taken = self._queues.send(self._listeners[name].queue, messages)
-        if not all(taken):
-            raise Unavailable("The queue did not take all of them: ask again, with the same cursor.")
+        acceptances = self._queues.send(self._listeners[name].queue, messages)
+        if not all(acceptances):
+            raise Unavailable("The queue did not accept all messages. Repeat the request with the same cursor.")
 
     def _rules(self, listener: Listener) -> Iterator[dict[str, Any]]:
         if listener.rule:
             yield dict(self._events().describe_rule(Name=listener.rule, EventBusName=self._bus))
             return
-        asked: dict[str, Any] = {"EventBusName": self._bus, "NamePrefix": listener.prefix}
+        arguments: dict[str, Any] = {"EventBusName": self._bus, "NamePrefix": listener.prefix}
         while True:
-            answer = self._events().list_rules(**asked)
-            # Of triggers, names end in their ids; the platform's own rules do not.
-            yield from (dict(each) for each in answer["Rules"] if _trigger_of(each["Name"], listener.prefix))
-            if "NextToken" not in answer:
+            response = self._events().list_rules(**arguments)
+            # The names of tenants' rules end in the trigger's id; the names of the platform's own rules do not.
+            yield from (dict(rule) for rule in response["Rules"] if _trigger_id_of(rule["Name"], listener.prefix))
+            if "NextToken" not in response:
                 return
-            asked["NextToken"] = answer["NextToken"]
+            arguments["NextToken"] = response["NextToken"]
 
     def _matches(self, pattern: str, envelope: Mapping[str, Any]) -> bool:
         return self._events().test_event_pattern(EventPattern=pattern, Event=json.dumps(envelope))["Result"]
 
 
 def _may_match(pattern: str, envelope: Mapping[str, Any]) -> bool:
-    """Spares a call where the source alone says no."""
+    """Return False if the source alone excludes a match, which saves a call of TestEventPattern."""
     sources = json.loads(pattern).get("source", [])
-    return not all(isinstance(each, str) for each in sources) or not sources or envelope["source"] in sources
+    return not all(isinstance(source, str) for source in sources) or not sources or envelope["source"] in sources
 
 
-def _wrapped(rule: Mapping[str, Any], listener: Listener, envelope: Mapping[str, Any]) -> str:
-    trigger = _trigger_of(rule["Name"], listener.prefix) if listener.prefix else None
-    return json.dumps({"trigger_id": str(trigger), "event": envelope} if trigger else envelope)
+def _build_message(rule: Mapping[str, Any], listener: Listener, envelope: Mapping[str, Any]) -> str:
+    trigger_id = _trigger_id_of(rule["Name"], listener.prefix) if listener.prefix else None
+    return json.dumps({"trigger_id": str(trigger_id), "event": envelope} if trigger_id else envelope)
 
 
-def _trigger_of(rule: str, prefix: str) -> UUID | None:
+def _trigger_id_of(rule: str, prefix: str) -> UUID | None:
     try:
         return UUID(rule.removeprefix(prefix))
     except ValueError:
@@ -94,10 +94,10 @@ def _trigger_of(rule: str, prefix: str) -> UUID | None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise Unavailable("EventBridge did not say who listens.") from error
+        raise Unavailable("EventBridge did not respond.") from error

@@ -1,4 +1,4 @@
-"""Series as CloudWatch holds them, for GET /metrics."""
+"""Reads metrics from CloudWatch for GET /metrics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
 _WINDOW = timedelta(minutes=5)
-# GetMetricData takes 500 queries a call.
+# GetMetricData accepts 500 queries a call.
 _MAX_QUERIES = 500
 
 
@@ -29,15 +29,15 @@ class CloudWatchMetrics:
     def __init__(self, client: Callable[[], "CloudWatchClient"], namespace: str) -> None:
         self._client, self._namespace = client, namespace
 
-    def samples(self, wanted: dict[str, Sequence[str]]) -> list[Sample]:
-        """The statistics wanted of each series, for every combination of labels that was seen lately."""
+    def samples(self, statistics_by_metric: dict[str, Sequence[str]]) -> list[Sample]:
+        """Return the requested statistics of each metric, for every combination of labels that was seen recently."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             series = [
                 (metric["MetricName"], metric["Dimensions"], statistic)
-                for name, statistics in wanted.items()
-                for metric in self._listed(name)
+                for name, statistics in statistics_by_metric.items()
+                for metric in self._list_metrics(name)
                 for statistic in statistics
             ]
             return [
@@ -46,16 +46,16 @@ class CloudWatchMetrics:
                 for sample in self._read(series[start:][:_MAX_QUERIES])
             ]
         except (BotoCoreError, ClientError) as error:
-            raise Unavailable("CloudWatch did not answer.") from error
+            raise Unavailable("CloudWatch did not respond.") from error
 
-    def _listed(self, name: str) -> Iterator[Any]:
+    def _list_metrics(self, name: str) -> Iterator[Any]:
         pages = self._client().get_paginator("list_metrics").paginate(Namespace=self._namespace, MetricName=name)
         for page in pages:
             yield from page["Metrics"]
 
     def _read(self, series: list[tuple[str, Any, str]]) -> Iterator[Sample]:
         now = datetime.now(UTC)
-        answer = self._client().get_metric_data(
+        response = self._client().get_metric_data(
             StartTime=now - _WINDOW,
             EndTime=now,
             MetricDataQueries=[
@@ -70,9 +70,9 @@ class CloudWatchMetrics:
                 for number, (name, dimensions, statistic) in enumerate(series)
             ],
         )
-        for result in answer["MetricDataResults"]:
+        for result in response["MetricDataResults"]:
             if not result["Values"]:
                 continue
             name, dimensions, statistic = series[int(result["Id"][1:])]
-            labels = tuple((each["Name"], each["Value"]) for each in dimensions)
+            labels = tuple((dimension["Name"], dimension["Value"]) for dimension in dimensions)
             yield Sample(name, labels, statistic, sum(result["Values"]))

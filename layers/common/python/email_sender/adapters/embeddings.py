@@ -1,4 +1,4 @@
-"""Text to vectors. Implements vectors.ports.Embedder."""
+"""Convert texts to vectors with the bundled model or Amazon Bedrock. Implements vectors.ports.Embedder."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,23 +15,23 @@ _MAX_CHARACTERS = 20_000
 
 
 class WordLlamaEmbedder:
-    """The bundled model: static word embeddings on one core, no download. For development and small installations."""
+    """The bundled model: static word embeddings on one core, without a download. For small installations."""
 
     model = "wordllama-l2-supercat-256"
     size = 256
 
     @cached_property
-    def _loaded(self) -> Any:
+    def _word_llama(self) -> Any:
         import wordllama
 
-        # Weights and tokenizer are in the package, but 0.4.0 looks for the tokenizer in "tokenizer" and ships it in
-        # "tokenizers", where it looks as a cache. Without downloads a missing file is an error and no network call.
+        # The package has the weights and the tokenizer, but 0.4.0 looks for the tokenizer in "tokenizer" and ships it
+        # in "tokenizers", where it looks for cached files. Without downloads, a missing file causes no network call.
         package = Path(wordllama.__file__).parent
         return wordllama.WordLlama.load(dim=self.size, cache_dir=package, disable_download=True)
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        cut = [text[:_MAX_CHARACTERS] or " " for text in texts]
-        vectors: list[list[float]] = self._loaded.embed(cut, norm=True).tolist()
+        truncated_texts = [text[:_MAX_CHARACTERS] or " " for text in texts]
+        vectors: list[list[float]] = self._word_llama.embed(truncated_texts, norm=True).tolist()
         return vectors
 
 
@@ -44,17 +44,17 @@ class BedrockEmbedder:
         self.model = f"amazon.titan-embed-text-v2:0/{size}"
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        return [self._one(text) for text in texts]
+        return [self._embed_text(text) for text in texts]
 
-    def _one(self, text: str) -> Sequence[float]:
+    def _embed_text(self, text: str) -> Sequence[float]:
         from botocore.exceptions import ClientError
 
         body = json.dumps({"inputText": text[:_MAX_CHARACTERS] or " ", "dimensions": self.size, "normalize": True})
         try:
-            answer = self._client().invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)
+            response = self._client().invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ThrottlingException":
-                raise RateLimited("The embedding model takes no more for now.") from error
+                raise RateLimited("The embedding model is throttling requests. Try again later.") from error
             raise Unavailable("The embedding model failed.") from error
-        vector: list[float] = json.loads(answer["body"].read())["embedding"]
+        vector: list[float] = json.loads(response["body"].read())["embedding"]
         return vector

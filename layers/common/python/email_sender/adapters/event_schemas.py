@@ -1,4 +1,4 @@
-"""The JSON Schemas of our events (events/schemas/), checked by the publisher and by the consumer."""
+"""Validate events against their JSON Schemas (events/schemas/). Publisher and consumer both use it."""
 
 import json
 from functools import cache
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[1] / "event_schemas"
 
 
-def check(detail: dict[str, Any], schema: str) -> None:
-    """`schema` is the event's type, or "envelope" for a tenant's own events, whose types are theirs.
+def validate_event(detail: dict[str, Any], schema: str) -> None:
+    """Validate an event. `schema` is the event's type, or "envelope" for a tenant's custom events.
 
-    Raises InvalidInput where the event is not as its schema says, or has none.
+    Raises:
+        InvalidInput: the event does not match its schema, or the schema does not exist.
     """
     validator = _validator(schema)
     problems = [
@@ -24,7 +25,7 @@ def check(detail: dict[str, Any], schema: str) -> None:
         for error in validator.iter_errors(detail)
     ]
     if problems:
-        raise InvalidInput(f"The event {detail.get('type')} is not as its schema says.", problems)
+        raise InvalidInput(f"The event {detail.get('type')} does not match its schema.", problems)
 
 
 @cache
@@ -35,7 +36,7 @@ def _validator(event_type: str) -> "Validator":
     envelope = json.loads((FOLDER / "envelope.json").read_bytes())
     path = FOLDER / f"{event_type}.json"
     if not event_type.replace(".", "").replace("_", "").isalnum() or not path.is_file():
-        raise InvalidInput(f"There is no event type {event_type!r}.")
+        raise InvalidInput(f"The event type {event_type!r} does not exist.")
     registry: Registry[Any] = Registry().with_resource("envelope.json", Resource.from_contents(envelope))
     return Draft202012Validator(
         json.loads(path.read_bytes()), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER

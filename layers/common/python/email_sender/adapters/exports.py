@@ -1,10 +1,10 @@
-"""Exports in the bucket: objects of JSON lines, gzipped, and one that says that they are all.
+"""Exports in the bucket: gzipped objects of JSON lines, and a manifest that marks the export as complete.
 
-    exports/<job>/<part>/<position>.ndjson.gz    a point a line: id, tenant, payload, vector_b64, and its words' weights
-    exports/<job>/manifest.json                  what the collection was, how many points, their checksum
+    exports/<job>/<part>/<position>.ndjson.gz    one point per line: id, payload, vector_b64 and terms
+    exports/<job>/manifest.json                  the collection's settings, the number of points and their checksum
 
-A vector is base64 of little-endian float32, as the API takes it. An object's name is where its page began, so that a
-page that is written again replaces itself.
+A vector is base64 of little-endian float32, as in the API. An object is named after the position where its page begins,
+so writing a page again replaces the same object.
 """
 
 import base64
@@ -16,126 +16,126 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from email_sender.adapters.qdrant.packing import floats
-from email_sender.adapters.s3 import translated
+from email_sender.adapters.qdrant.packing import pack_floats
+from email_sender.adapters.s3 import translate_errors
 from email_sender.errors import Conflict, InvalidInput, NotFound
-from email_sender.vectors.job_model import Job, PartDone
+from email_sender.vectors.job_model import Job, PartProgress
 from email_sender.vectors.model import Terms
-from email_sender.vectors.transfer import PageOf, PointSource, Stored
+from email_sender.vectors.transfer import PointPage, PointSource, StoredPoint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Of 1,536 floats, an object has 10 MB.
+# Points per object. With 1,536 floats per point, an object has 10 MB.
 _POINTS = 1_000
 _FIRST = "0"
 
 
 class S3Exports:
-    """Implements vectors.job_steps.Exports."""
+    """Implements vectors.job_steps.ExportWriter, and reads exports."""
 
     def __init__(self, client: Callable[[], "S3Client"], bucket: str) -> None:
         self._client, self._bucket = client, bucket
 
-    def write(self, job: Job, done: PartDone, source: PointSource) -> PartDone:
-        page = source.page(done.ordinal, done.position, _POINTS)
+    def write_page(self, job: Job, progress: PartProgress, source: PointSource) -> PartProgress:
+        page = source.page(progress.ordinal, progress.position, _POINTS)
         if page is None:
-            return replace(done, done=True)
-        lines = lines_of(page.points)
-        key = f"{_part(job.id, done.ordinal)}{done.position or _FIRST}.ndjson.gz"
-        # No time in it: the same points give the same bytes.
+            return replace(progress, done=True)
+        lines = encode_points(page.points)
+        key = f"{_part_prefix(job.id, progress.ordinal)}{progress.position or _FIRST}.ndjson.gz"
+        # No timestamp in the gzip header: the same points must produce the same bytes.
         self._put(key, gzip.compress(lines, compresslevel=1, mtime=0))
         return replace(
-            done,
+            progress,
             position=page.position,
-            points=done.points + len(page.points),
-            checksum=(done.checksum + sum(each.digest for each in page.points)) % 2**64,
+            points=progress.points + len(page.points),
+            checksum=(progress.checksum + sum(point.digest for point in page.points)) % 2**64,
         )
 
-    def close(self, job: Job, whole: PartDone) -> str:
+    def write_manifest(self, job: Job, total: PartProgress) -> str:
         key = f"exports/{job.id}/manifest.json"
-        served = {name: value for name, value in asdict(job.served).items() if name not in ("stored_as", "noted")}
-        manifest = {**served, "points": whole.points, "checksum": f"{whole.checksum:016x}", "parts": whole.ordinal}
+        settings = {name: value for name, value in asdict(job.served).items() if name not in ("stored_as", "noted")}
+        manifest = {**settings, "points": total.points, "checksum": f"{total.checksum:016x}", "parts": total.ordinal}
         self._put(key, json.dumps(manifest, indent=2).encode())
         return f"s3://{self._bucket}/{key}"
 
     def manifest(self, export_id: UUID) -> Mapping[str, Any]:
-        """Raises NotFound where there is no such export, or one that was never ended."""
+        """Return the manifest. Raises NotFound if the export does not exist or is incomplete."""
         try:
             return dict(json.loads(self._get(f"exports/{export_id}/manifest.json")))
         except NotFound:
-            raise NotFound(f"There is no whole export {export_id}.") from None
+            raise NotFound(f"The export {export_id} does not exist or is incomplete.") from None
 
-    def check(self, export_id: UUID, points: int, checksum: int) -> None:
-        """Raises Conflict where what was read is not what was written."""
+    def verify(self, export_id: UUID, points: int, checksum: int) -> None:
+        """Raises Conflict if the points that were read do not match the manifest."""
         manifest = self.manifest(export_id)
         if (points, f"{checksum:016x}") != (manifest["points"], manifest["checksum"]):
             raise Conflict(
-                f"The export has {points} points with the checksum {checksum:016x}; its manifest says "
-                f"{manifest['points']} and {manifest['checksum']}."
+                f"The export has {points} points with the checksum {checksum:016x}, but its manifest says "
+                f"{manifest['points']} points and {manifest['checksum']}."
             )
 
     def next_object(self, export_id: UUID, part: int, after: str | None) -> tuple[str, bytes] | None:
-        """The name of the object that follows, and its lines."""
-        prefix = _part(export_id, part)
-        with translated("The export is gone."):
-            listed = self._client().list_objects_v2(
+        """Return the name and the lines of the object that follows `after`, or None at the end of the part."""
+        prefix = _part_prefix(export_id, part)
+        with translate_errors("The export no longer exists."):
+            listing = self._client().list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, MaxKeys=1, StartAfter=f"{prefix}{after}" if after else prefix
             )
-        for found in listed.get("Contents", []):
+        for stored_object in listing.get("Contents", []):
             try:
-                return found["Key"].removeprefix(prefix), gzip.decompress(self._get(found["Key"]))
+                return stored_object["Key"].removeprefix(prefix), gzip.decompress(self._get(stored_object["Key"]))
             except (OSError, EOFError) as error:
-                raise InvalidInput(f"The export's object {found['Key']} is damaged.") from error
+                raise InvalidInput(f"The export's object {stored_object['Key']} is damaged.") from error
         return None
 
     def _put(self, key: str, content: bytes) -> None:
-        with translated("The bucket is gone."):
+        with translate_errors("The bucket no longer exists."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def _get(self, key: str) -> bytes:
-        with translated("The export is gone."):
+        with translate_errors("The export no longer exists."):
             return self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
 
 class ExportedPoints:
-    """An export as vectors.transfer.PointSource. A page is an object, whatever limit is asked for."""
+    """An export as vectors.transfer.PointSource. A page is one object, whatever the limit is."""
 
     def __init__(self, exports: S3Exports, export_id: UUID) -> None:
         self._exports, self._export_id = exports, export_id
 
-    def page(self, part: int, after: str | None, limit: int, *, vectors: bool = True) -> PageOf | None:  # noqa: ARG002  # the port's
-        found = self._exports.next_object(self._export_id, part, after)
-        return PageOf(points_of(found[1]), found[0]) if found else None
+    def page(self, part: int, after: str | None, limit: int, *, vectors: bool = True) -> PointPage | None:  # noqa: ARG002  # the port's
+        exported_object = self._exports.next_object(self._export_id, part, after)
+        return PointPage(decode_points(exported_object[1]), exported_object[0]) if exported_object else None
 
 
-def lines_of(points: Sequence[Stored]) -> bytes:
-    """A point a line."""
-    return b"".join(map(_line, points))
+def encode_points(points: Sequence[StoredPoint]) -> bytes:
+    """Encode points as JSON lines, one point per line."""
+    return b"".join(map(_encode_point, points))
 
 
-def points_of(lines: bytes) -> list[Stored]:
-    """What `lines_of` was given."""
-    return list(_points(lines))
+def decode_points(lines: bytes) -> list[StoredPoint]:
+    """Decode the JSON lines of `encode_points`."""
+    return list(_decode_lines(lines))
 
 
-def _part(export_id: UUID, ordinal: int) -> str:
+def _part_prefix(export_id: UUID, ordinal: int) -> str:
     return f"exports/{export_id}/{ordinal:02}/"
 
 
-def _line(point: Stored) -> bytes:
-    said: dict[str, Any] = {
+def _encode_point(point: StoredPoint) -> bytes:
+    record: dict[str, Any] = {
         "id": point.id,
         "payload": point.payload,
-        "vector_b64": base64.b64encode(floats(point.vector)).decode(),
+        "vector_b64": base64.b64encode(pack_floats(point.vector)).decode(),
     }
     if point.terms is not None:
-        said["terms"] = {"indices": list(point.terms.indices), "values": list(point.terms.values)}
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        record["terms"] = {"indices": list(point.terms.indices), "values": list(point.terms.values)}
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
-def _points(lines: bytes) -> Iterator[Stored]:
+def _decode_lines(lines: bytes) -> Iterator[StoredPoint]:
     for line in lines.splitlines():
-        said = json.loads(line)
-        terms = Terms(said["terms"]["indices"], said["terms"]["values"]) if "terms" in said else None
-        yield Stored(said["id"], array("f", base64.b64decode(said["vector_b64"])), said["payload"], terms)
+        record = json.loads(line)
+        terms = Terms(record["terms"]["indices"], record["terms"]["values"]) if "terms" in record else None
+        yield StoredPoint(record["id"], array("f", base64.b64decode(record["vector_b64"])), record["payload"], terms)

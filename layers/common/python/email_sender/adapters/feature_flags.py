@@ -1,4 +1,4 @@
-"""Features, evaluated by AWS Lambda Powertools' rules. Implements security.features.Features."""
+"""Features, evaluated by the rules of AWS Lambda Powertools. Implements security.features.Features."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ _TENANT = "tenant_id"
 
 
 class PowertoolsFeatures:
-    """`flags` gives the same object as long as they are the same: they are translated and validated once."""
+    """`flags` returns the same object until the flags change, so that they are translated and validated only once."""
 
     def __init__(self, flags: Callable[[], Flags]) -> None:
         self._flags = flags
@@ -21,28 +21,28 @@ class PowertoolsFeatures:
 
     def enabled(self, feature: Feature, tenant_id: UUID) -> bool:
         if self._rules is None:
-            self._rules = _evaluated(self._flags)
-        # Of a feature that settings know nothing of, what its default says.
-        found = self._rules.evaluate(name=feature.value, context={_TENANT: str(tenant_id)}, default=Flag().default)
-        return bool(found)
+            self._rules = _load_feature_flags(self._flags)
+        # A feature that the settings do not mention has the default of `Flag`.
+        is_enabled = self._rules.evaluate(name=feature.value, context={_TENANT: str(tenant_id)}, default=Flag().default)
+        return bool(is_enabled)
 
 
-def _evaluated(flags: Callable[[], Flags]) -> "FeatureFlags":
-    # Late: it loads boto3, which is the heaviest import there is.
+def _load_feature_flags(flags: Callable[[], Flags]) -> "FeatureFlags":
+    # Imported here, since it loads boto3, the heaviest import of all.
     from aws_lambda_powertools.utilities.feature_flags import FeatureFlags, StoreProvider
 
     class Store(StoreProvider):
-        """The library asks at every evaluation and validates what is another object than before."""
+        """The library reads the store at every evaluation, and validates an object that it has not seen before."""
 
         def __init__(self) -> None:
-            self._known: tuple[Flags, dict[str, Any]] | None = None
+            self._cached: tuple[Flags, dict[str, Any]] | None = None
 
         @property
         def get_raw_configuration(self) -> dict[str, Any]:
-            now = flags()
-            if self._known is None or self._known[0] is not now:
-                self._known = (now, rules_of(now))
-            return self._known[1]
+            current_flags = flags()
+            if self._cached is None or self._cached[0] is not current_flags:
+                self._cached = (current_flags, rules_of(current_flags))
+            return self._cached[1]
 
         def get_configuration(self) -> dict[str, Any]:
             return self.get_raw_configuration
@@ -51,7 +51,7 @@ def _evaluated(flags: Callable[[], Flags]) -> "FeatureFlags":
 
 
 def rules_of(flags: Flags) -> dict[str, Any]:
-    """The library's schema: a default, and rules of which the first that matches decides."""
+    """Return the flags in the library's schema: a default, and rules of which the first match decides."""
     return {
         feature.value: {"default": flag.default, **({"rules": _rules(flag.tenants)} if flag.tenants else {})}
         for feature, flag in flags.items()
@@ -59,12 +59,14 @@ def rules_of(flags: Flags) -> dict[str, Any]:
 
 
 def _rules(tenants: Mapping[str, bool]) -> dict[str, Any]:
-    by_value = {on: sorted(tenant for tenant, wanted in tenants.items() if wanted is on) for on in (True, False)}
+    by_value = {
+        on: sorted(tenant for tenant, is_enabled in tenants.items() if is_enabled is on) for on in (True, False)
+    }
     return {
         f"{'on' if on else 'off'} for these tenants": {
             "when_match": on,
-            "conditions": [{"action": "KEY_IN_VALUE", "key": _TENANT, "value": named}],
+            "conditions": [{"action": "KEY_IN_VALUE", "key": _TENANT, "value": tenant_ids}],
         }
-        for on, named in by_value.items()
-        if named
+        for on, tenant_ids in by_value.items()
+        if tenant_ids
     }

@@ -1,4 +1,4 @@
-"""JSON Schema (draft 2020-12) for what users declare.
+"""Validate values and JSON Schemas (draft 2020-12) that users provide.
 
 Implements workflows.ports.InputChecker and workflows.parsing.SchemaChecker.
 """
@@ -16,16 +16,16 @@ _MAX_PROBLEMS = 20
 
 class JsonSchemaChecker:
     def problems(self, schema: Mapping[str, Any], value: Any) -> Sequence[Problem]:
-        """What is wrong with a value."""
+        """Return the problems of a value."""
         from jsonschema import Draft202012Validator
         from referencing import Registry
 
-        # An empty registry: without one, the library would fetch what a schema refers to from the network.
+        # The empty registry prevents the library from fetching referenced schemas from the network.
         validator = Draft202012Validator(dict(schema), registry=Registry())
         return [_problem(error) for error in validator.iter_errors(value)][:_MAX_PROBLEMS]
 
     def check(self, schema: Mapping[str, Any]) -> list[Problem]:
-        """What is wrong with a schema itself."""
+        """Return the problems of a schema."""
         from jsonschema import Draft202012Validator
 
         meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)

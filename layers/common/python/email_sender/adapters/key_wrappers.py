@@ -1,4 +1,4 @@
-"""Where data keys are wrapped: AWS KMS, or a key file for a machine without it."""
+"""Wrap data keys with AWS KMS, or with a key file where KMS is not available."""
 
 import os
 from functools import cached_property
@@ -18,32 +18,35 @@ _NONCE = 12
 
 
 class KmsKeyWrapper:
-    """The tenant is in the encryption context, so KMS itself refuses another tenant's key and CloudTrail names it."""
+    """Wraps keys with KMS. The tenant is in the encryption context.
+
+    KMS itself therefore rejects another tenant's key, and CloudTrail records the tenant.
+    """
 
     def __init__(self, client: "KMSClient", key_id: str) -> None:
         self._client = client
         self._key_id = key_id
 
     def wrap(self, tenant_id: UUID, key: bytes) -> bytes:
-        answer = self._client.encrypt(
+        response = self._client.encrypt(
             KeyId=self._key_id, Plaintext=key, EncryptionContext={"tenant_id": str(tenant_id)}
         )
-        return answer["CiphertextBlob"]
+        return response["CiphertextBlob"]
 
-    def unwrap(self, tenant_id: UUID, wrapped: bytes) -> bytes:
+    def unwrap(self, tenant_id: UUID, wrapped_key: bytes) -> bytes:
         try:
-            answer = self._client.decrypt(
-                KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext={"tenant_id": str(tenant_id)}
+            response = self._client.decrypt(
+                KeyId=self._key_id, CiphertextBlob=wrapped_key, EncryptionContext={"tenant_id": str(tenant_id)}
             )
         except self._client.exceptions.InvalidCiphertextException as error:
             raise Forbidden("The key belongs to another tenant.") from error
         except Exception as error:
             raise Unavailable("The key service did not answer.") from error
-        return answer["Plaintext"]
+        return response["Plaintext"]
 
 
 class FileKeyWrapper:
-    """A 32-byte key in a file. For development: the emulated KMS forgets its keys when it is killed."""
+    """Wraps keys with a 32-byte key in a file. For development, since the emulated KMS loses its keys when it stops."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,8 +59,8 @@ class FileKeyWrapper:
         nonce = os.urandom(_NONCE)
         return nonce + self._cipher.encrypt(nonce, key, tenant_id.bytes)
 
-    def unwrap(self, tenant_id: UUID, wrapped: bytes) -> bytes:
+    def unwrap(self, tenant_id: UUID, wrapped_key: bytes) -> bytes:
         try:
-            return self._cipher.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], tenant_id.bytes)
+            return self._cipher.decrypt(wrapped_key[:_NONCE], wrapped_key[_NONCE:], tenant_id.bytes)
         except InvalidTag as error:
             raise Forbidden("The key belongs to another tenant.") from error

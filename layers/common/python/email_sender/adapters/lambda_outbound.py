@@ -1,4 +1,4 @@
-"""The function that reaches the world, called from inside."""
+"""Call the function that sends requests to the internet. It runs outside the VPC."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# As kit.tasks names them.
+# The error names of kit.tasks.
 _ERRORS: Mapping[str, type[DomainError]] = {
     "throttled": RateLimited,
     "unavailable": Unavailable,
@@ -24,22 +24,23 @@ class LambdaOutbound:
     def __init__(self, client: Callable[[], "LambdaClient"], function: str) -> None:
         self._client, self._function = client, function
 
-    def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Its answer.
+    def send_request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call the function and return its response.
 
         Raises:
-            DomainError: as the function raised it; Unavailable where it could not be called, or died.
+            DomainError: the error that the function raised.
+            Unavailable: the function could not be called, or crashed.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            answer = self._client().invoke(FunctionName=self._function, Payload=json.dumps(request).encode())
-            said = json.loads(answer["Payload"].read())
+            response = self._client().invoke(FunctionName=self._function, Payload=json.dumps(request).encode())
+            payload = json.loads(response["Payload"].read())
         except (ClientError, BotoCoreError, ValueError):
-            raise Unavailable("The function that sends requests did not answer.") from None
-        if not answer.get("FunctionError"):
-            return dict(said)
-        kind = _ERRORS.get(str(said.get("errorType")))
-        if kind is None:
-            raise Unavailable("The function that sends requests failed.")
-        raise kind(str(said.get("errorMessage", "")))
+            raise Unavailable("The function that sends outbound requests did not respond.") from None
+        if not response.get("FunctionError"):
+            return dict(payload)
+        error_type = _ERRORS.get(str(payload.get("errorType")))
+        if error_type is None:
+            raise Unavailable("The function that sends outbound requests failed.")
+        raise error_type(str(payload.get("errorMessage", "")))

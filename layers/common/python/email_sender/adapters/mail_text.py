@@ -1,6 +1,6 @@
-"""What a person wrote: HTML to text by Beautiful Soup, replies and signatures by mail-parser-reply.
+"""Extract what a person wrote: HTML to text with Beautiful Soup, replies and signatures with mail-parser-reply.
 
-Both are imported when first used: only mailbox imports read mail.
+Both libraries are imported on first use, since few functions read mail.
 """
 
 import copy
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from bs4 import Tag
 
 _MAX_TEXT = 100_000
-# mail-parser-reply's patterns are quadratic in a line's length and in runs of newlines; within these it stays fast.
-_MAX_LIBRARY = 20_000
+# mail-parser-reply's patterns are quadratic in the length of lines and in runs of newlines. These limits keep it fast.
+_MAX_PARSER_TEXT = 20_000
 _LINE_HEAD, _LINE_TAIL = 140, 60
 _MAX_HTML = 500_000
 _MAX_TAGS = 20_000
-# English, and what else a text has words of: each language costs as much again.
+# English is always parsed; another language only if its words occur, since each language takes as much time again.
 _LANGUAGES = {
     "de": re.compile(r"schrieb|\bVon:|Gesendet|Gr(?:ü|ue|u)(?:ß|ss)|freundlichen"),
     "fr": re.compile(r"a écrit|Envoyé|[Cc]ordialement|Bien à vous|Bonne "),
@@ -28,20 +28,20 @@ _LANGUAGES = {
     "nl": re.compile(r"schreef|Verzonden|groet|Hoogachtend"),
 }
 
-_QUOTE = re.compile(r"\s{0,4}(?:>|\|\s(?!.*\|\s*$)|\|$)")
-_WROTE = re.compile(
+_QUOTED_LINE = re.compile(r"\s{0,4}(?:>|\|\s(?!.*\|\s*$)|\|$)")
+_ATTRIBUTION_END = re.compile(
     r"\b(?:wrote|writes|write|said|says|typed|spake|schrieb|écrit|écrivait|escribió|ha scritto|scrisse|schreef)\b"
     r"[^.!?]{0,80}[:;,.>-]?\s*$"
     r"|^\s*(?:>+ ?\"|quoting\s.{1,100}:\s*$|in article\s|in message\s)",
     re.IGNORECASE,
 )
-_DATED = re.compile(
+_ATTRIBUTION_START = re.compile(
     r"\s*(?:on|at|in|le|am|el|il|op|once upon)\s(?=.*(?:\d|\b(?:mon|tue|wed|thu|fri|sat|sun|today|yesterday|a time)))",
     re.IGNORECASE,
 )
 _HEADER_LINE = re.compile(r"\s*(?:from|to|cc|date|sent|subject|message-id)\s?:\s", re.IGNORECASE)
 _SUPERCITE = re.compile(r"^>{2,}\s\"([^\"\n]{1,20})\"\s==\s.{1,200}$", re.MULTILINE)
-# "MF> " before each line, as The Bat! does, on two lines; prompts look the same.
+# "MF> " before each line, as The Bat! writes it, on two lines. Command prompts look the same.
 _INITIALS = re.compile(
     r"^[ \t]{0,4}(?!SQL|FTP|DOS|CMD|PS)([A-Z][A-Za-z]{0,3})>+ .*\n(?:[ \t]*\n)?[ \t]{0,4}\1>", re.MULTILINE
 )
@@ -52,73 +52,77 @@ _FOOTER = re.compile(
 _FORWARD = re.compile(
     r"^-{2,} ?(?:begin )?(?:forwarded|original) (?:message|text).{0,200}\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL
 )
-_SNIP = re.compile(r"\s{0,8}[\[<(]?(?:\.{2,5}|snip(?:ped)?)[\])>]?\s{0,8}", re.IGNORECASE)
-_DASHES = re.compile(r"^--\s*$", re.MULTILINE)
+_OMISSION_MARK = re.compile(r"\s{0,8}[\[<(]?(?:\.{2,5}|snip(?:ped)?)[\])>]?\s{0,8}", re.IGNORECASE)
+_SIGNATURE_MARK = re.compile(r"^--\s*$", re.MULTILINE)
 
-_SKIPPED = frozenset(("head", "script", "style", "template", "title", "noscript", "svg", "object"))
+_SKIPPED_TAGS = frozenset(("head", "script", "style", "template", "title", "noscript", "svg", "object"))
 _DECLARATION = re.compile(r"<[!?][^<>]{0,1000}>?")
-_TAG = re.compile(r"/?[A-Za-z][^>]{0,20000}>")
-_BLOCKS = frozenset((
+_TAG_END = re.compile(r"/?[A-Za-z][^>]{0,20000}>")
+_BLOCK_TAGS = frozenset((
     "p", "div", "tr", "li", "ul", "ol", "dl", "dt", "dd", "table", "h1", "h2", "h3", "h4", "h5", "h6", "pre",
     "blockquote", "section", "article", "header", "footer", "hr", "center", "form", "address",
 ))  # fmt: skip
-_PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "table", "blockquote", "ul", "ol"))
-_HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
-# The wide space that HTML mail is padded with, and characters without width.
+_PARAGRAPH_TAGS = frozenset(("p", "h1", "h2", "h3", "h4", "table", "blockquote", "ul", "ol"))
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+# The non-breaking space that pads HTML mail, and characters without width.
 _INVISIBLE = str.maketrans({"\u00a0": " ", "\u200b": None, "\u200c": None, "\u200d": None, "\ufeff": None,
                             "\u00ad": None, "\u034f": None})  # fmt: skip
 
 
 class MailTextCleaner:
-    """Implements messaging.mail_message.TextCleaner. Inputs beyond a bound are cut to it first."""
+    """Implements messaging.mail_message.TextCleaner. Longer inputs are first cut to a maximum length."""
 
     def from_html(self, html: str) -> str:
-        """The visible text, blocks on lines of their own, quoted blocks with "> " before each line."""
+        """Return the visible text. Blocks start new lines, and quoted blocks have "> " before each line."""
         from bs4 import BeautifulSoup
         from bs4.exceptions import ParserRejectedMarkup
 
         try:
-            soup = BeautifulSoup(_bounded(html), "html.parser")
+            soup = BeautifulSoup(_limit_markup(html), "html.parser")
         except (ParserRejectedMarkup, AssertionError, ValueError, RecursionError):
             return re.sub(r"<[^<>]{0,2000}>", " ", html[:_MAX_HTML])
-        return "\n".join(_quoted_lines(_pieces(soup))).strip()
+        return "\n".join(_quote_lines(_text_pieces(soup))).strip()
 
     def new_text(self, text: str) -> str:
-        """What the sender added. Where that would be nothing, all lines that are not quoted with ">"."""
+        """Return what the sender added. If nothing remains, return all lines that are not quoted with ">"."""
         text = text[:_MAX_TEXT]
-        unquoted = _without_quotes(text)
+        unquoted = _remove_quotes(text)
         footer = _FOOTER.search(unquoted)
-        own = unquoted[: footer.start()] if footer else unquoted
-        signature = _signature(own)
-        own = own[:signature]
-        found = _latest(own)
-        if not found.strip():
-            found = own if own.strip() else "\n".join(x for x in text.split("\n") if not x.lstrip().startswith(">"))
-        return re.sub(r"\n{3,}", "\n\n", found).strip()
+        own_text = unquoted[: footer.start()] if footer else unquoted
+        signature_start = _find_signature(own_text)
+        own_text = own_text[:signature_start]
+        latest_text = _latest_reply(own_text)
+        if not latest_text.strip():
+            latest_text = (
+                own_text
+                if own_text.strip()
+                else "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">"))
+            )
+        return re.sub(r"\n{3,}", "\n\n", latest_text).strip()
 
 
-def _without_quotes(text: str) -> str:
-    """Drops quoted lines and the attribution above them, wherever they stand: replies are written between quotes."""
+def _remove_quotes(text: str) -> str:
+    """Remove quoted lines and the attribution above them, anywhere in the text: people also reply between quotes."""
     initials = {re.escape(match.group(1)) for match in _SUPERCITE.finditer(text)}
     initials.update(match.group(1) for match in _INITIALS.finditer(text))
-    cited = re.compile(rf"\s{{0,6}}(?:{'|'.join(sorted(initials))})>+") if initials else None
-    kept: list[str] = []
+    initials_quote = re.compile(rf"\s{{0,6}}(?:{'|'.join(sorted(initials))})>+") if initials else None
+    own_lines: list[str] = []
     in_quote = False
     for line in text.split("\n"):
-        if _QUOTE.match(line) or (cited and cited.match(line)):
+        if _QUOTED_LINE.match(line) or (initials_quote and initials_quote.match(line)):
             if not in_quote:
-                _drop_attribution(kept)
+                _drop_attribution(own_lines)
             in_quote = True
         else:
             in_quote = in_quote and not line.strip()
-            kept.append(line)
-    return "\n".join(kept)
+            own_lines.append(line)
+    return "\n".join(own_lines)
 
 
 def _drop_attribution(lines: list[str]) -> None:
-    """Takes "On Thursday, X wrote:" (over up to three lines) or a block of headers off the end of what was kept."""
+    """Remove a trailing attribution ("On Thursday, X wrote:", up to three lines) or block of headers from the lines."""
     end = len(lines)
-    while end and (not lines[end - 1].strip() or _SNIP.fullmatch(lines[end - 1])):
+    while end and (not lines[end - 1].strip() or _OMISSION_MARK.fullmatch(lines[end - 1])):
         end -= 1
     start = end
     while start and end - start < 8 and _HEADER_LINE.match(lines[start - 1]):
@@ -129,94 +133,101 @@ def _drop_attribution(lines: list[str]) -> None:
     paragraph = end
     while paragraph and end - paragraph < 3 and lines[paragraph - 1].strip():
         paragraph -= 1
-    # The longest that begins as attributions do; else the line itself.
-    starts = [start for start in range(paragraph, end) if _DATED.match(" ".join(lines[start:end]))]
+    # The longest end of the paragraph that begins like an attribution, else the last line.
+    starts = [start for start in range(paragraph, end) if _ATTRIBUTION_START.match(" ".join(lines[start:end]))]
     start = starts[0] if starts else end - 1
-    joined = " ".join(lines[start:end])
-    if start < end and len(joined) <= 400 and _WROTE.search(joined):
+    attribution = " ".join(lines[start:end])
+    if start < end and len(attribution) <= 400 and _ATTRIBUTION_END.search(attribution):
         del lines[start:]
 
 
-def _signature(text: str) -> int:
-    """Where "-- " begins, which is the signature's by convention; the end where there is none."""
-    found = None
-    for found in _DASHES.finditer(text):
-        if text[: found.start()].strip():
-            return found.start()
-    return len(text) if found is None else found.start()
+def _find_signature(text: str) -> int:
+    """Return the offset of "-- ", which starts a signature by convention, or the end of the text."""
+    mark = None
+    for mark in _SIGNATURE_MARK.finditer(text):
+        if text[: mark.start()].strip():
+            return mark.start()
+    return len(text) if mark is None else mark.start()
 
 
-def _latest(text: str) -> str:
-    """What precedes mail-parser-reply's first header, without its signature where that is short enough to be one.
+def _latest_reply(text: str) -> str:
+    """Return the text before mail-parser-reply's first header, without the signature if that is short enough to be one.
 
-    It is shown the lines stripped and cut, and only says how many of them to keep. Empty where all is below a header.
+    The parser gets stripped and shortened lines, and only determines how many lines to keep. The result is empty if all
+    text is below a header.
     """
     lines = re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", text.strip()).split("\n")
-    shown = "\n".join(_short(line.strip()) for line in lines)
-    found = tuple(language for language, words in _LANGUAGES.items() if words.search(shown))
-    reader = copy.copy(_reader(("en", *found)))
-    reader.text, reader.replies = shown[:_MAX_LIBRARY], []
-    reply = reader.read().replies[0]
+    shortened_text = "\n".join(_shorten(line.strip()) for line in lines)
+    languages = tuple(language for language, words in _LANGUAGES.items() if words.search(shortened_text))
+    parser = copy.copy(_reply_parser(("en", *languages)))
+    parser.text, parser.replies = shortened_text[:_MAX_PARSER_TEXT], []
+    reply = parser.read().replies[0]
     if reply.headers:
         return ""
     content: str = reply.content
-    if len(shown) > _MAX_LIBRARY and len(content) == len(reader.text.strip()):
+    if len(shortened_text) > _MAX_PARSER_TEXT and len(content) == len(parser.text.strip()):
         return text
-    tail: str = reply.signatures
-    if tail and content.endswith(tail) and len(tail) <= 400 and tail.count("\n") <= 10:
-        content = content[: -len(tail)].rstrip()
+    signature: str = reply.signatures
+    if signature and content.endswith(signature) and len(signature) <= 400 and signature.count("\n") <= 10:
+        content = content[: -len(signature)].rstrip()
     return _FORWARD.sub("", "\n".join(lines[: content.count("\n") + 1])) if content else ""
 
 
-def _short(line: str) -> str:
-    """Both ends of a long line: an attribution shows at either."""
+def _shorten(line: str) -> str:
+    """Return both ends of a long line, since an attribution can be recognised at either end."""
     return line if len(line) <= _LINE_HEAD + _LINE_TAIL else line[:_LINE_HEAD] + line[-_LINE_TAIL:]
 
 
 @functools.cache
-def _reader(languages: tuple[str, ...]) -> Any:
-    """A reader with its patterns compiled, to be copied. Its usual entry takes hyphened lists for signatures."""
+def _reply_parser(languages: tuple[str, ...]) -> Any:
+    """Return a parser with compiled patterns, to be copied.
+
+    The library's usual entry point mistakes hyphenated lists for signatures.
+    """
     from mailparser_reply.parser import EmailMessage
 
     with warnings.catch_warnings():
-        # It normalises with a deprecated call of re.sub; of an empty text here, and never again.
+        # The constructor normalises the text, here an empty one, with a deprecated call of re.sub.
         warnings.simplefilter("ignore", DeprecationWarning)
-        reader = EmailMessage(text="", languages=list(languages), keep_hyphen_lists=True)
-    # Compiles and keeps these. Disclaimers are not asked for, and looking for them is the slowest part.
-    _ = (reader.HEADER_REGEX, reader.SIGNATURE_REGEX)
-    reader._disclaimers_regex = re.compile(r"(?!)")
-    return reader
+        parser = EmailMessage(text="", languages=list(languages), keep_hyphen_lists=True)
+    # Reading these properties compiles and caches the patterns. Disclaimers are not needed and slow to find.
+    _ = (parser.HEADER_REGEX, parser.SIGNATURE_REGEX)
+    parser._disclaimers_regex = re.compile(r"(?!)")
+    return parser
 
 
-def _bounded(html: str) -> str:
-    """Without comments and declarations, unclosed tags as text, and a bounded number of tags.
+def _limit_markup(html: str) -> str:
+    """Remove comments and declarations, escape unclosed tags, and limit the number of tags.
 
-    html.parser needs a time that grows with the square of what is left open.
+    The time that html.parser takes is quadratic in the number of unclosed constructs.
     """
     first, *rest = html[:_MAX_HTML].split("<!--")
-    shown = first + "".join(part.partition("-->")[2] for part in rest)
-    text, *tags = _DECLARATION.sub("", shown).split("<", _MAX_TAGS)
-    return text + "".join(("<" if _TAG.match(tag) else "&lt;") + tag for tag in tags[: _MAX_TAGS - 1])
+    markup = first + "".join(part.partition("-->")[2] for part in rest)
+    text, *tags = _DECLARATION.sub("", markup).split("<", _MAX_TAGS)
+    return text + "".join(("<" if _TAG_END.match(tag) else "&lt;") + tag for tag in tags[: _MAX_TAGS - 1])
 
 
-def _pieces(soup: "Tag") -> Iterator[str]:
-    """Text in order, a newline at each edge of a block, "\\x01" and "\\x02" around a quoted one. Does not recurse."""
+def _text_pieces(soup: "Tag") -> Iterator[str]:
+    """Yield the text in order, with a newline at each edge of a block. Does not recurse.
+
+    A quoted block is enclosed in "\\x01" and "\\x02".
+    """
     from bs4 import Tag
     from bs4.element import NavigableString, PreformattedString
 
-    waiting: list[object] = [soup]
+    pending_nodes: list[object] = [soup]
     preformatted = 0
-    while waiting:
-        node = waiting.pop()
+    while pending_nodes:
+        node = pending_nodes.pop()
         if isinstance(node, Tag):
             name = node.name.lower()
-            if name in _SKIPPED or _HIDDEN.search(str(node.get("style") or "")):
+            if name in _SKIPPED_TAGS or _HIDDEN_STYLE.search(str(node.get("style") or "")):
                 continue
-            before, after = _edges(name)
+            before, after = _block_edges(name)
             yield before
             preformatted += name == "pre"
-            waiting.append(("end of", name, after))
-            waiting.extend(reversed(node.contents))
+            pending_nodes.append(("end of", name, after))
+            pending_nodes.extend(reversed(node.contents))
         elif isinstance(node, tuple):
             preformatted -= node[1] == "pre"
             yield node[2]
@@ -225,18 +236,18 @@ def _pieces(soup: "Tag") -> Iterator[str]:
             yield text if preformatted else re.sub(r"\s+", " ", text)
 
 
-def _edges(name: str) -> tuple[str, str]:
+def _block_edges(name: str) -> tuple[str, str]:
     if name == "blockquote":
         return "\n\x01", "\x02\n"
     if name in ("td", "th"):
         return "", " "
     if name == "br":
         return "\n", ""
-    edge = "\n\n" if name in _PARAGRAPHS else "\n" if name in _BLOCKS else ""
+    edge = "\n\n" if name in _PARAGRAPH_TAGS else "\n" if name in _BLOCK_TAGS else ""
     return edge, edge
 
 
-def _quoted_lines(pieces: Iterator[str]) -> Iterator[str]:
+def _quote_lines(pieces: Iterator[str]) -> Iterator[str]:
     depth = blank = 0
     for line in "".join(pieces).split("\n"):
         depth += line.count("\x01")

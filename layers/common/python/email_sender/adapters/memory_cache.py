@@ -1,4 +1,4 @@
-"""Caches of one sandbox, bounded by bytes and by time. Implements vectors.caching's Results and EmbeddingCache."""
+"""Caches of one execution environment, bounded by bytes and time. Implements vectors.caching's cache protocols."""
 
 import pickle
 from array import array
@@ -8,44 +8,44 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from email_sender.vectors.caching import Answer, Vector
+from email_sender.vectors.caching import CachedResult, Vector
 
-# A key and the cache's own books, for each entry.
+# The estimated overhead of an entry in bytes: its key and the cache's own structures.
 _OVERHEAD = 256
 
 
-class MemoryResults:
-    """Answers are kept pickled: their size is known then, and nobody holds a part of what is kept."""
+class MemoryResultCache:
+    """Results are stored pickled, so that their size is known and callers cannot modify a cached object."""
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
-        self._kept: TTLCache[bytes, bytes] = _bounded(max_bytes, seconds)
+        self._entries: TTLCache[bytes, bytes] = _build_cache(max_bytes, seconds)
 
-    def get(self, key: bytes) -> Answer[Any] | None:
-        found = self._kept.get(key)
-        # Written by `put` alone, in this process.
-        answer: Answer[Any] | None = pickle.loads(found) if found is not None else None  # noqa: S301
+    def get(self, key: bytes) -> CachedResult[Any] | None:
+        pickled = self._entries.get(key)
+        # Safe to unpickle: only `put` of this process writes entries.
+        answer: CachedResult[Any] | None = pickle.loads(pickled) if pickled is not None else None  # noqa: S301
         return answer
 
-    def put(self, key: bytes, answer: Answer[Any]) -> None:
-        _keep(self._kept, key, pickle.dumps(answer, protocol=5))
+    def put(self, key: bytes, answer: CachedResult[Any]) -> None:
+        _store(self._entries, key, pickle.dumps(answer, protocol=5))
 
 
-class MemoryEmbeddings:
-    """Vectors are kept as float32, which is how the engine stores them."""
+class MemoryEmbeddingCache:
+    """Vectors are stored as float32, as in the engine."""
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
-        self._kept: TTLCache[tuple[UUID, str, bytes], bytes] = _bounded(max_bytes, seconds)
+        self._entries: TTLCache[tuple[UUID, str, bytes], bytes] = _build_cache(max_bytes, seconds)
 
     def get(self, tenant_id: UUID, model: str, keys: Sequence[bytes]) -> Mapping[bytes, Vector]:
-        found = ((key, self._kept.get((tenant_id, model, key))) for key in keys)
-        return {key: array("f", kept) for key, kept in found if kept is not None}
+        lookups = ((key, self._entries.get((tenant_id, model, key))) for key in keys)
+        return {key: array("f", packed) for key, packed in lookups if packed is not None}
 
     def put(self, tenant_id: UUID, model: str, vectors: Mapping[bytes, Vector]) -> None:
         for key, vector in vectors.items():
-            _keep(self._kept, (tenant_id, model, key), array("f", vector).tobytes())
+            _store(self._entries, (tenant_id, model, key), array("f", vector).tobytes())
 
 
-def _bounded(max_bytes: int, seconds: float) -> TTLCache[Any, bytes]:
+def _build_cache(max_bytes: int, seconds: float) -> TTLCache[Any, bytes]:
     return TTLCache(max_bytes, seconds, getsizeof=_size)
 
 
@@ -53,7 +53,7 @@ def _size(value: bytes) -> int:
     return len(value) + _OVERHEAD
 
 
-def _keep(kept: TTLCache[Any, bytes], key: object, value: bytes) -> None:
-    """What would push out half of the others is not kept."""
-    if _size(value) <= kept.maxsize / 2:
-        kept[key] = value
+def _store(cache: TTLCache[Any, bytes], key: object, value: bytes) -> None:
+    """Store a value, unless it would evict half of the other entries."""
+    if _size(value) <= cache.maxsize / 2:
+        cache[key] = value

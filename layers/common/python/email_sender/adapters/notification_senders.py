@@ -1,4 +1,4 @@
-"""The ways a notification leaves: as a mail, as a signed post. Each is messaging.notifying.Send."""
+"""Send notifications as mail or as signed webhook requests. Each sender is a messaging.notifying.DeliverySender."""
 
 import base64
 import json
@@ -17,21 +17,23 @@ from email_sender.messaging.notifying import Delivery
 from email_sender.messaging.ports import MailProvider, SendRejected, SendThrottled
 
 _POLICY = SMTP.clone(max_line_length=998)
-_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
-class Outbound(Protocol):
-    """What reaches the world (adapters.lambda_outbound)."""
+class OutboundRequests(Protocol):
+    """Sends HTTP requests to the internet (adapters.lambda_outbound)."""
 
-    def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def send_request(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
 
 
-class Signs(Protocol):
+class WebhookSigner(Protocol):
+    """Returns the headers that sign a webhook's request."""
+
     def headers(self, secret: str, message_id: str, body: str, at: datetime) -> Mapping[str, str]: ...
 
 
 class MailSender:
-    """`sender_of` gives the tenant's address; raises Conflict where it has none."""
+    """`sender_of` returns the tenant's sender address. It raises Conflict if none is configured."""
 
     def __init__(self, provider: MailProvider, sender_of: Callable[[UUID], str], now: Callable[[], datetime]) -> None:
         self._provider, self._sender_of, self._now = provider, sender_of, now
@@ -41,25 +43,25 @@ class MailSender:
         if channel is None or channel.target is None:
             raise InvalidInput("The channel has no address.")
         sender = self._sender_of(tenant_id)
-        raw = self._built(sender, channel.target, delivery)
+        raw = self._build_mail(sender, channel.target, delivery)
         try:
             self._provider.send(raw, sender, channel.target)
         except SendRejected as error:
-            raise Conflict("The mail provider refused the mail.") from error
+            raise Conflict("The mail provider rejected the mail.") from error
         except SendThrottled as error:
-            raise RateLimited("The mail provider takes no more for now.") from error
+            raise RateLimited("The mail provider is throttling requests. Try again later.") from error
 
-    def _built(self, sender: str, recipient: str, delivery: Delivery) -> bytes:
+    def _build_mail(self, sender: str, recipient: str, delivery: Delivery) -> bytes:
         message = EmailMessage(policy=_POLICY)
         try:
             name, address = parseaddr(sender)
             message["From"] = Address(name, addr_spec=address)
             message["To"] = Address(addr_spec=recipient)
             message["Subject"] = f"[{delivery.notification.level}] {delivery.notification.title}"
-            # The same however often it is sent: mail programs show it once.
+            # The id is the same for every attempt, so that mail programs show the mail once.
             message["Message-ID"] = f"<{delivery.id}@{address.rpartition('@')[2]}>"
         except (ValueError, IndexError, MessageError) as error:
-            raise InvalidInput("A header of the mail cannot be written: a line break, or not an address.") from error
+            raise InvalidInput("The sender, recipient or subject has a line break or an invalid address.") from error
         message["Date"] = format_datetime(self._now())
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(_text(delivery))
@@ -67,19 +69,19 @@ class MailSender:
 
 
 class WebhookSender:
-    def __init__(self, outbound: Outbound, signs: Signs, now: Callable[[], datetime]) -> None:
-        self._outbound, self._signs, self._now = outbound, signs, now
+    def __init__(self, outbound: OutboundRequests, signer: WebhookSigner, now: Callable[[], datetime]) -> None:
+        self._outbound, self._signs, self._now = outbound, signer, now
 
     def __call__(self, tenant_id: UUID, delivery: Delivery) -> None:
         channel = delivery.channel
         if channel is None or channel.target is None or channel.secret is None:
-            raise InvalidInput("The channel has no address or no secret.")
+            raise InvalidInput("The channel has no URL or no secret.")
         body = json.dumps(payload(delivery), separators=(",", ":"))
         headers = {
             "content-type": "application/json",
             **self._signs.headers(channel.secret, str(delivery.id), body, self._now()),
         }
-        answer = self._outbound.ask(
+        response = self._outbound.send_request(
             {
                 "tenant_id": str(tenant_id),
                 "method": "POST",
@@ -87,33 +89,38 @@ class WebhookSender:
                 "headers": headers,
                 "secret_headers": {},
                 "body": base64.b64encode(body.encode()).decode(),
-                "seconds": _SECONDS,
+                "seconds": _TIMEOUT_SECONDS,
             }
         )
-        status = int(answer["status"])
+        status = int(response["status"])
         if status >= 500 or status in (408, 429):
-            raise Unavailable(f"It answered {status}.")
+            raise Unavailable(f"The webhook returned HTTP status {status}.")
         if status >= 300:
-            raise Conflict(f"It answered {status}.")
+            raise Conflict(f"The webhook returned HTTP status {status}.")
 
 
 def payload(delivery: Delivery) -> dict[str, Any]:
-    """What a webhook is posted (docs/guides/notifications.md)."""
-    one = delivery.notification
+    """Return the JSON object that is posted to a webhook (docs/guides/notifications.md)."""
+    notification = delivery.notification
     return {
         "type": "notification",
-        "id": str(one.id),
-        "level": one.level,
-        "title": one.title,
-        "text": one.text,
+        "id": str(notification.id),
+        "level": notification.level,
+        "title": notification.title,
+        "text": notification.text,
         "repeats": delivery.repeats,
-        "count": one.count,
-        "first_at": one.first_at.isoformat(),
-        "last_at": one.last_at.isoformat(),
+        "count": notification.count,
+        "first_at": notification.first_at.isoformat(),
+        "last_at": notification.last_at.isoformat(),
     }
 
 
 def _text(delivery: Delivery) -> str:
-    one = delivery.notification
-    again = f"{delivery.repeats} times more since the last mail, {one.count} in all.\n\n" if one.told > 1 else ""
-    return f"{again}{one.text or one.title}\n\nFirst: {one.first_at.isoformat()}\nLast: {one.last_at.isoformat()}\n"
+    notification = delivery.notification
+    repeats_text = (
+        f"Repeats since the last mail: {delivery.repeats}. Total: {notification.count}.\n\n"
+        if notification.told > 1
+        else ""
+    )
+    first, last = notification.first_at.isoformat(), notification.last_at.isoformat()
+    return f"{repeats_text}{notification.text or notification.title}\n\nFirst: {first}\nLast: {last}\n"

@@ -1,4 +1,4 @@
-"""Texts to vectors by an endpoint that speaks OpenAI's embeddings API. Implements vectors.ports.Embedder.
+"""Convert texts to vectors with an endpoint that has OpenAI's embeddings API. Implements vectors.ports.Embedder.
 
 Source: platform.openai.com/docs/api-reference/embeddings.
 """
@@ -13,46 +13,46 @@ from email_sender.errors import Unavailable
 
 _MAX_TEXTS = 256
 _MAX_CHARACTERS = 20_000
-_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
 class OpenAIEmbedder:
-    """`base` ends before `/embeddings`.
+    """`base` is the URL before `/embeddings`.
 
     Raises:
-        InvalidInput: `base` is no HTTPS address (HTTP is for this machine alone).
+        InvalidInput: `base` is not an HTTPS URL (HTTP is allowed only for localhost).
     """
 
     def __init__(self, base: str, model: str, size: int, key: Callable[[], str]) -> None:
-        self._endpoint = OpenAIEndpoint(base, key, "The embedding model", _SECONDS)
+        self._endpoint = OpenAIEndpoint(base, key, "The embedding model", _TIMEOUT_SECONDS)
         self._name = model
         self.size = size
-        # With the host: two endpoints may mean different things by one name.
+        # The host is part of the name, since two endpoints may use one name for different models.
         self.model = f"openai:{self._endpoint.host}/{model}/{size}"
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         vectors: list[Sequence[float]] = []
         for start in range(0, len(texts), _MAX_TEXTS):
-            vectors += self._batch([text[:_MAX_CHARACTERS] or " " for text in texts[start : start + _MAX_TEXTS]])
+            vectors += self._embed_batch([text[:_MAX_CHARACTERS] or " " for text in texts[start : start + _MAX_TEXTS]])
         return vectors
 
-    def _batch(self, texts: Sequence[str]) -> list[Sequence[float]]:
-        asked = {"model": self._name, "input": texts, "dimensions": self.size, "encoding_format": "base64"}
-        answer = self._endpoint.post("/embeddings", asked)
+    def _embed_batch(self, texts: Sequence[str]) -> list[Sequence[float]]:
+        request = {"model": self._name, "input": texts, "dimensions": self.size, "encoding_format": "base64"}
+        response = self._endpoint.post("/embeddings", request)
         try:
-            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
-            vectors: list[Sequence[float]] = [_vector(row["embedding"]) for row in rows]
+            rows = sorted(response["data"], key=lambda row: int(row["index"]))
+            vectors: list[Sequence[float]] = [_decode_vector(row["embedding"]) for row in rows]
         except (ValueError, TypeError, KeyError):
-            raise Unavailable("The embedding model's answer cannot be read.") from None
-        if len(vectors) != len(texts) or any(len(each) != self.size for each in vectors):
-            raise Unavailable(f"The embedding model did not give {len(texts)} vectors of {self.size}.")
-        if not all(math.isfinite(sum(each)) for each in vectors):
-            raise Unavailable("The embedding model gave a number that is not finite.")
+            raise Unavailable("The embedding model's response cannot be read.") from None
+        if len(vectors) != len(texts) or any(len(vector) != self.size for vector in vectors):
+            raise Unavailable(f"The embedding model did not return {len(texts)} vectors of {self.size} numbers.")
+        if not all(math.isfinite(sum(vector)) for vector in vectors):
+            raise Unavailable("The embedding model returned a number that is not finite.")
         return vectors
 
 
-def _vector(embedding: str | list[float]) -> array[float]:
-    """Base64 of float32 where the endpoint knows it, else a list."""
+def _decode_vector(embedding: str | list[float]) -> array[float]:
+    """Decode base64 of float32 if the endpoint supports it, else a list of numbers."""
     if isinstance(embedding, str):
         return array("f", b64decode(embedding, validate=True))
     return array("f", embedding)

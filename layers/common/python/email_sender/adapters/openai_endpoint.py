@@ -1,4 +1,4 @@
-"""An endpoint that speaks OpenAI's API: OpenAI's own, Azure's, and servers that copy it (vLLM, Ollama, llama.cpp).
+"""Call an endpoint that has OpenAI's API: OpenAI, Azure, or a compatible server (vLLM, Ollama, llama.cpp).
 
 Source: platform.openai.com/docs/api-reference.
 """
@@ -15,29 +15,32 @@ _MAX_RETRY_AFTER = 300
 
 
 class OpenAIEndpoint:
-    """`base` ends before `/embeddings` or `/chat/completions`; `key` is asked for on each call and sent as a bearer
-    token ("": none); `name` begins the errors' sentences.
+    """A client of one endpoint.
 
-    Neither what is sent nor the key are in any error: an endpoint's own words are not passed on.
+    `base` is the URL before `/embeddings` or `/chat/completions`. `key` is called for each request, and its result is
+    sent as a bearer token (none if it is ""). Error messages begin with `name`; they contain neither the request, nor
+    the key, nor the endpoint's own message.
 
     Raises:
-        InvalidInput: `base` is no HTTPS address (HTTP is for this machine alone).
+        InvalidInput: `base` is not an HTTPS URL (HTTP is allowed only for localhost).
     """
 
     def __init__(self, base: str, key: Callable[[], str], name: str, seconds: float) -> None:
         parts = urlsplit(base)
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
         if not parts.hostname or (parts.scheme != "https" and not local):
-            raise InvalidInput(f"{name}'s endpoint is an https:// address.")
+            raise InvalidInput(f"{name}'s endpoint must be an https:// URL.")
         self.host = parts.hostname
         self._base, self._key, self._name, self._seconds = base.rstrip("/"), key, name, seconds
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The answer's JSON. One retry of what failed on the way or at the other end: to ask twice changes nothing.
+        """Post `body` and return the JSON of the response.
+
+        A network error or a 5xx status is retried once, which is safe, since requests change nothing.
 
         Raises:
-            RateLimited: it takes no more for now.
-            Unavailable: it did not answer, refused, or gave no JSON.
+            RateLimited: the endpoint does not accept more requests at the moment.
+            Unavailable: the endpoint did not answer, refused the request, or did not return JSON.
         """
         import urllib3
 
@@ -45,27 +48,29 @@ class OpenAIEndpoint:
         if key := self._key():
             headers["authorization"] = f"Bearer {key}"
         raw = json.dumps(body).encode()
-        for last in (False, True):
+        for is_last in (False, True):
             try:
-                answer = self._pool.request("POST", self._base + path, body=raw, headers=headers)
+                response = self._pool.request("POST", self._base + path, body=raw, headers=headers)
             except urllib3.exceptions.HTTPError:
-                if last:
+                if is_last:
                     raise Unavailable(f"{self._name} did not answer.") from None
                 continue
-            if answer.status == 200:
-                return self._read(answer.data)
-            if answer.status == 429:
-                raise RateLimited(f"{self._name} takes no more for now.", _seconds(answer.headers))
-            if answer.status < 500 or last:
-                # Its words may repeat the texts: only the number is told.
-                raise Unavailable(f"{self._name} refused with {answer.status}.")
+            if response.status == 200:
+                return self._parse_json(response.data)
+            if response.status == 429:
+                raise RateLimited(
+                    f"{self._name} is throttling requests. Try again later.", _retry_after_seconds(response.headers)
+                )
+            if response.status < 500 or is_last:
+                # The response may repeat the request, so only its status is reported.
+                raise Unavailable(f"{self._name} returned HTTP status {response.status}.")
         raise AssertionError("the loop returns or raises")
 
-    def _read(self, data: bytes) -> Any:
+    def _parse_json(self, data: bytes) -> Any:
         try:
             return json.loads(data)
         except ValueError:
-            raise Unavailable(f"{self._name}'s answer cannot be read.") from None
+            raise Unavailable(f"{self._name}'s response cannot be read.") from None
 
     @cached_property
     def _pool(self) -> Any:
@@ -74,6 +79,6 @@ class OpenAIEndpoint:
         return urllib3.PoolManager(timeout=urllib3.Timeout(self._seconds), retries=False)
 
 
-def _seconds(headers: Any) -> int:
+def _retry_after_seconds(headers: Any) -> int:
     text = headers.get("retry-after", "")
     return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and int(text) > 0 else 1

@@ -1,8 +1,8 @@
-"""HTTP to addresses that users name: never to what lies inside our own walls.
+"""Send HTTP requests to addresses that users choose, but never to internal addresses.
 
-A name is resolved once, every address it has must be public, and the connection is made to one of those very addresses
-(OWASP, "Server Side Request Forgery Prevention"): a name that means something else a moment later changes nothing.
-Redirects are followed by the same rule, and without the caller's own headers once they leave its host.
+A host name is resolved once, all of its addresses must be public, and the connection goes to one of those addresses
+(OWASP, "Server Side Request Forgery Prevention"). A name that resolves differently a moment later has no effect.
+Redirects follow the same rule. A redirect to another host does not get the caller's headers.
 """
 
 import ipaddress
@@ -22,16 +22,18 @@ from email_sender.errors import Conflict, Forbidden, InvalidInput, RateLimited, 
 MAX_BODY_BYTES: Final = 48 * 1024
 MAX_REDIRECTS: Final = 3
 _PORTS = {"http": 80, "https": 443}
-_SAME_METHOD = (307, 308)
-_REDIRECTS = (301, 302, 303, *_SAME_METHOD)
-_MAX_RETRY_AFTER = 3600
-# Those of a connection are ours to write.
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"})
-# A few are enough to read an answer by; the rest may hold anything and is not kept.
-_TOLD = ("content-type", "location", "etag", "last-modified", "retry-after", "x-request-id")
+_METHOD_PRESERVING_REDIRECTS = (307, 308)
+_REDIRECTS = (301, 302, 303, *_METHOD_PRESERVING_REDIRECTS)
+_MAX_RETRY_AFTER_SECONDS = 3600
+# Headers of the connection, which callers cannot set.
+_RESERVED_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
+)
+# The response headers that callers get. The others can contain anything and are dropped.
+_RETURNED_HEADERS = ("content-type", "location", "etag", "last-modified", "retry-after", "x-request-id")
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-type Resolve = Callable[[str, int], Iterable[str]]
+type Resolver = Callable[[str, int], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`body` is JSON where the answer said so and is, else text; at most MAX_BODY_BYTES."""
+    """`body` is parsed JSON if the content type says so and parsing succeeds, else text; at most MAX_BODY_BYTES."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,58 +54,67 @@ class Response:
 
 
 def is_public(address: Address) -> bool:
-    """Neither private, loopback, link-local (where clouds keep their metadata), reserved, nor an IPv4 in disguise."""
+    """Return whether the address is public.
+
+    Private, loopback, link-local (cloud metadata) and reserved addresses are not public, nor are IPv6 addresses that
+    embed an IPv4 address.
+    """
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None:
+        embedded = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if embedded is not None:
             return False
         if address in ipaddress.ip_network("64:ff9b::/96") or address in ipaddress.ip_network("64:ff9b:1::/48"):
             return False
     return address.is_global and not address.is_multicast
 
 
-def resolved(host: str, port: int) -> list[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+def resolve_host(host: str, port: int) -> list[str]:
+    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class OutboundHttp:
-    """`allowed` decides over addresses; `resolve` gives those of a name; `tls` None: the system's authorities."""
+    """An HTTP client for public addresses.
+
+    `allowed` decides which addresses may be reached. `resolve` returns the addresses of a host name. `tls` None uses
+    the system's certificate authorities.
+    """
 
     def __init__(
         self,
         allowed: Callable[[Address], bool] = is_public,
-        resolve: Resolve = resolved,
+        resolve: Resolver = resolve_host,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed, self._resolve, self._tls = allowed, resolve, tls
 
-    def fetch(self, request: Request, seconds: float) -> Response:
-        """The answer, after at most three redirects.
+    def fetch(self, request: Request, timeout_seconds: float) -> Response:
+        """Send the request, follow at most three redirects and return the response.
 
         Raises:
-            InvalidInput: the URL or a header cannot be used, or the answer is too large.
+            InvalidInput: the URL or a header is invalid, or the response is too large.
             Forbidden: an address on the way is not public.
-            RateLimited, Unavailable: the other side says so (429; 5xx or no answer in time).
-            Conflict: it refuses (any other 4xx).
+            RateLimited: the server responded with 429.
+            Unavailable: the server responded with 5xx, or did not respond in time.
+            Conflict: the server responded with any other 4xx, or a redirect cannot be followed.
         """
-        ends = time.monotonic() + seconds
+        deadline = time.monotonic() + timeout_seconds
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._once(request, ends - time.monotonic())
-            location = answer.headers.get("location")
-            if answer.status not in _REDIRECTS or not location:
-                return _judged(answer)
-            request = _redirected(request, answer.status, urljoin(request.url, location))
-        raise Conflict(f"More than {MAX_REDIRECTS} redirects.")
+            response = self._send(request, deadline - time.monotonic())
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or not location:
+                return _raise_for_status(response)
+            request = _redirect_request(request, response.status, urljoin(request.url, location))
+        raise Conflict(f"The request was redirected more than {MAX_REDIRECTS} times.")
 
-    def _once(self, request: Request, seconds: float) -> Response:
-        scheme, host, port, target = _parts(request.url)
-        # The connection goes to the address; the name is only what is asked for there, and what its certificate says.
-        named = host if port == _PORTS[scheme] else f"{host}:{port}"
-        headers = {"user-agent": "email-sender", **_checked(request.headers), "host": named}
-        address = self._address(host, port)
-        if seconds <= 0:
-            raise Unavailable(f"{host} did not answer in time.")
-        ends, timeout = time.monotonic() + seconds, urllib3.Timeout(total=seconds)
+    def _send(self, request: Request, timeout_seconds: float) -> Response:
+        scheme, host, port, target = _split_url(request.url)
+        # The connection goes to the address. The name is used for the Host header and to verify the certificate.
+        host_header = host if port == _PORTS[scheme] else f"{host}:{port}"
+        headers = {"user-agent": "email-sender", **_check_headers(request.headers), "host": host_header}
+        address = self._public_address(host, port)
+        if timeout_seconds <= 0:
+            raise Unavailable(f"{host} did not respond in time.")
+        deadline, timeout = time.monotonic() + timeout_seconds, urllib3.Timeout(total=timeout_seconds)
         pool: urllib3.HTTPConnectionPool
         if scheme == "https":
             pool = urllib3.HTTPSConnectionPool(
@@ -114,99 +125,105 @@ class OutboundHttp:
             pool = urllib3.HTTPConnectionPool(address, port, timeout=timeout, retries=False)
         with pool:
             try:
-                answer = pool.urlopen(
+                response = pool.urlopen(
                     request.method, target, body=request.body or None, headers=headers, redirect=False,
                     preload_content=False,
                 )  # fmt: skip
-                body = _read(answer, ends)
+                body = _read(response, deadline)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise Unavailable(f"{host} did not answer: {_kind(error)}.") from None
+                raise Unavailable(f"{host} did not respond: {_describe_failure(error)}.") from None
             if len(body) > MAX_BODY_BYTES:
-                raise InvalidInput(f"The answer of {host} is larger than {MAX_BODY_BYTES} bytes.")
-            if time.monotonic() > ends:
-                raise Unavailable(f"{host} did not answer in time.")
-            told = {name: answer.headers[name] for name in _TOLD if name in answer.headers}
-            return Response(answer.status, told, _content(body, told.get("content-type", "")))
+                raise InvalidInput(f"The response of {host} is larger than {MAX_BODY_BYTES} bytes.")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{host} did not respond in time.")
+            response_headers = {name: response.headers[name] for name in _RETURNED_HEADERS if name in response.headers}
+            return Response(
+                response.status, response_headers, _parse_body(body, response_headers.get("content-type", ""))
+            )
 
-    def _address(self, host: str, port: int) -> str:
+    def _public_address(self, host: str, port: int) -> str:
         try:
-            found = [ipaddress.ip_address(each.partition("%")[0]) for each in self._resolve(host, port)]
+            addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in self._resolve(host, port)]
         except (OSError, UnicodeError, ValueError):
-            raise Unavailable(f"{host} is not known.") from None
-        if not found:
-            raise Unavailable(f"{host} is not known.")
-        # All of them: one that is public beside one that is not is how such a wall is climbed.
-        if not all(self._allowed(each) for each in found):
+            raise Unavailable(f"The host {host} could not be resolved.") from None
+        if not addresses:
+            raise Unavailable(f"The host {host} could not be resolved.")
+        # All addresses must be public: an attacker could publish a private address beside a public one.
+        if not all(self._allowed(address) for address in addresses):
             raise Forbidden(f"{host} is not a public address.")
-        return str(found[0])
+        return str(addresses[0])
 
 
-def _read(answer: urllib3.BaseHTTPResponse, ends: float) -> bytes:
-    """Little more than may be, and no longer than `ends`: who sends a byte a second is in time at each of them."""
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """Read until the body exceeds the limit or `deadline` passes: a slow server can stay below each read timeout."""
     body = bytearray()
-    while len(body) <= MAX_BODY_BYTES and time.monotonic() <= ends:
-        chunk = answer.read1(decode_content=True)
+    while len(body) <= MAX_BODY_BYTES and time.monotonic() <= deadline:
+        chunk = response.read1(decode_content=True)
         if not chunk:
             break
         body += chunk
     return bytes(body)
 
 
-def _parts(url: str) -> tuple[str, str, int, str]:
-    """Scheme, host, port, and what is asked for there."""
+def _split_url(url: str) -> tuple[str, str, int, str]:
+    """Return scheme, host, port and request target."""
     try:
         parts = urlsplit(url)
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
     except (ValueError, UnicodeError):
-        raise InvalidInput("The URL cannot be read.") from None
+        raise InvalidInput("The URL is invalid.") from None
     if parts.scheme not in _PORTS or not host:
-        raise InvalidInput("A URL begins with https:// or http:// and names a host.")
+        raise InvalidInput("The URL must begin with https:// or http:// and name a host.")
     if parts.username is not None or parts.password is not None:
-        raise InvalidInput("A URL has no name and password in it: use a secret header.")
-    if any(ord(each) <= 0x20 or ord(each) == 0x7F for each in url):
-        raise InvalidInput("A URL has no spaces and no control characters.")
+        raise InvalidInput("The URL must not contain a user name or a password. Use a secret header.")
+    if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        raise InvalidInput("The URL must not contain spaces or control characters.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, host, port or _PORTS[parts.scheme], target
 
 
-def _checked(headers: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    checked_headers = {}
     for name, value in headers.items():
-        if not name or not all(each.isascii() and (each.isalnum() or each in "-_") for each in name):
-            raise InvalidInput(f"{name[:100]!r} is no name of a header.")
-        if name.lower() in _OURS:
-            raise InvalidInput(f"The header {name} is written by us.")
-        if any(each in "\r\n\0" for each in value):
-            raise InvalidInput(f"The header {name} has a line break in it.")
-        found[name.lower()] = value
-    return found
+        if not name or not all(
+            character.isascii() and (character.isalnum() or character in "-_") for character in name
+        ):
+            raise InvalidInput(f"{name[:100]!r} is not a valid header name.")
+        if name.lower() in _RESERVED_HEADERS:
+            raise InvalidInput(f"The header {name} is set by the platform and cannot be changed.")
+        if any(character in "\r\n\0" for character in value):
+            raise InvalidInput(f"The value of the header {name} contains a line break.")
+        checked_headers[name.lower()] = value
+    return checked_headers
 
 
-def _redirected(request: Request, status: int, url: str) -> Request:
-    leaves = urlsplit(url).netloc != urlsplit(request.url).netloc
+def _redirect_request(request: Request, status: int, url: str) -> Request:
+    changes_host = urlsplit(url).netloc != urlsplit(request.url).netloc
     downgraded = urlsplit(request.url).scheme == "https" and urlsplit(url).scheme == "http"
     if downgraded:
-        raise Conflict("A redirect from https to http is not followed.")
-    headers = {} if leaves else request.headers
-    if status in _SAME_METHOD:
-        if leaves and request.body:
-            raise Conflict("A redirect to another host is not followed with a body.")
+        raise Conflict("The server redirected from https to http, which is not allowed.")
+    headers = {} if changes_host else request.headers
+    if status in _METHOD_PRESERVING_REDIRECTS:
+        if changes_host and request.body:
+            raise Conflict("The server redirected a request with a body to another host, which is not allowed.")
         return replace(request, url=url, headers=headers)
     return Request("GET" if request.method != "HEAD" else "HEAD", url, headers)
 
 
-def _judged(answer: Response) -> Response:
-    if answer.status == 429:
-        raise RateLimited("The other side takes no more for now.", _seconds(answer.headers.get("retry-after", "")))
-    if answer.status >= 500:
-        raise Unavailable(f"The other side answered {answer.status}.")
-    if answer.status >= 400:
-        raise Conflict(f"The other side refused with {answer.status}.")
-    return answer
+def _raise_for_status(response: Response) -> Response:
+    if response.status == 429:
+        raise RateLimited(
+            "The server responded with 429.", _retry_after_seconds(response.headers.get("retry-after", ""))
+        )
+    if response.status >= 500:
+        raise Unavailable(f"The server responded with {response.status}.")
+    if response.status >= 400:
+        raise Conflict(f"The server rejected the request with {response.status}.")
+    return response
 
 
-def _content(body: bytes, content_type: str) -> Any:
+def _parse_body(body: bytes, content_type: str) -> Any:
     kind, _, options = content_type.partition(";")
     charset = options.partition("charset=")[2].strip(' "') or "utf-8"
     try:
@@ -218,17 +235,17 @@ def _content(body: bytes, content_type: str) -> Any:
     try:
         return json.loads(text) if text else None
     except (ValueError, RecursionError):
-        # It said that it is JSON, and is not.
+        # The content type says JSON, but the body is not JSON.
         return text
 
 
-def _kind(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.SSLError):
         return "its certificate is not valid"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):  # a timeout too, by its bases
+    if isinstance(error, urllib3.exceptions.NewConnectionError):  # checked first: it is also a TimeoutError
         return "no connection"
     return "too slow" if isinstance(error, urllib3.exceptions.TimeoutError) else "no connection"
 
 
-def _seconds(text: str) -> int:
-    return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and int(text) > 0 else 1
+def _retry_after_seconds(text: str) -> int:
+    return min(int(text), _MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() and int(text) > 0 else 1

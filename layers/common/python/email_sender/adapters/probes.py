@@ -1,4 +1,4 @@
-"""Probes of the dependencies, each with a short deadline of its own."""
+"""Probes of dependencies, each with a short timeout of its own."""
 
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -9,15 +9,15 @@ from email_sender.errors import Unavailable
 _SECONDS = 2.0
 
 
-def postgres(database: Database) -> None:
+def probe_postgres(database: Database) -> None:
     with database.platform() as conn:
         conn.execute("select 1")
 
 
-def http(url: str) -> None:
-    """Any 2xx answer will do. `url` is from the settings, never from a request."""
+def probe_http(url: str) -> None:
+    """Return if `url` responds with a 2xx status. `url` comes from the settings, never from a request."""
     try:
         with urlopen(url, timeout=_SECONDS):  # noqa: S310  # see above
             return
     except (URLError, TimeoutError, OSError) as error:
-        raise Unavailable("It did not answer.") from error
+        raise Unavailable("The health endpoint did not respond.") from error

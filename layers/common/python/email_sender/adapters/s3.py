@@ -13,15 +13,15 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 @contextmanager
-def translated(gone: str) -> Iterator[None]:
-    """Nobody above knows botocore. Raises NotFound(gone) where the object is not there, else Unavailable."""
+def translate_errors(not_found_message: str) -> Iterator[None]:
+    """Translate botocore's errors: NotFound(not_found_message) if the object does not exist, else Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion", "404"):
-            raise NotFound(gone) from error
+            raise NotFound(not_found_message) from error
         raise Unavailable("The bucket did not answer.") from error
     except BotoCoreError as error:
         raise Unavailable("The bucket did not answer.") from error
@@ -32,7 +32,7 @@ class S3Uploads:
         self._client, self._bucket = client, bucket
 
     def upload_url(self, key: str, size_bytes: int, seconds: int) -> str:
-        # The length is signed: S3 refuses any other number of bytes.
+        # The content length is signed: S3 rejects any other number of bytes.
         return self._client().generate_presigned_url(
             "put_object",
             Params={"Bucket": self._bucket, "Key": key, "ContentLength": size_bytes},
@@ -40,21 +40,21 @@ class S3Uploads:
         )
 
     def write(self, key: str, content: bytes) -> None:
-        with translated("The bucket is gone."):
+        with translate_errors("The bucket no longer exists."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
         from botocore.exceptions import ClientError
 
-        wanted = {"VersionId": version} if version else {}
+        options = {"VersionId": version} if version else {}
         if length is not None:
-            wanted["Range"] = f"bytes={offset}-{offset + length - 1}"
-        with translated("The uploaded file is gone."):
+            options["Range"] = f"bytes={offset}-{offset + length - 1}"
+        with translate_errors("The uploaded file no longer exists."):
             try:
-                answer = self._client().get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]
+                response = self._client().get_object(Bucket=self._bucket, Key=key, **options)  # type: ignore[arg-type]
             except ClientError as error:
                 if error.response["Error"]["Code"] == "InvalidRange":
-                    # An empty object has no range to read.
+                    # An empty object has no range that can be read.
                     return
                 raise
-            yield from answer["Body"].iter_chunks(_CHUNK_BYTES)
+            yield from response["Body"].iter_chunks(_CHUNK_BYTES)

@@ -1,6 +1,6 @@
-"""Amazon SES, raw mail. Implements messaging.ports.MailProvider.
+"""Send raw mail with Amazon SES. Implements messaging.ports.MailProvider.
 
-SendRawEmail of the first API: List-Unsubscribe and threading headers are ours to write.
+Uses SendRawEmail of the SES API v1, which leaves List-Unsubscribe and threading headers to the platform.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from email_sender.messaging.ports import SendRejected, SendThrottled
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
 
-# What is wrong with this one mail (docs.aws.amazon.com/ses, "SendRawEmail"). Any other refusal, from throttling to a
-# paused account or a missing permission, says nothing of the mail: it was not taken, and may be later.
-_REJECTED = frozenset({"MessageRejected", "InvalidParameterValue", "MailFromDomainNotVerifiedException"})
+# Errors that concern this one mail (docs.aws.amazon.com/ses, "SendRawEmail"). Any other refusal, from throttling to a
+# paused account or a missing permission, does not concern the mail: it was not sent and can be sent later.
+_REJECTION_CODES = frozenset({"MessageRejected", "InvalidParameterValue", "MailFromDomainNotVerifiedException"})
 
 
-class SesProvider:
-    """`client` must not retry by itself: asked twice, SES sends twice."""
+class SesMailProvider:
+    """`client` must not retry, since SES would send the mail twice."""
 
     def __init__(self, client: Callable[[], "SESClient"]) -> None:
         self._client = client
@@ -27,15 +27,15 @@ class SesProvider:
         from botocore.exceptions import ClientError
 
         try:
-            answer = self._client().send_raw_email(Source=sender, Destinations=[recipient], RawMessage={"Data": raw})
+            response = self._client().send_raw_email(Source=sender, Destinations=[recipient], RawMessage={"Data": raw})
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if code in _REJECTED:
+            if code in _REJECTION_CODES:
                 raise SendRejected(code) from error
             if 400 <= status < 500:
                 raise SendThrottled(code) from error
             raise Unavailable("The mail provider failed.") from error
         except Exception as error:
             raise Unavailable("The mail provider did not answer.") from error
-        return answer["MessageId"]
+        return response["MessageId"]

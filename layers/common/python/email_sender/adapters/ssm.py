@@ -1,4 +1,4 @@
-"""The settings' versions: those of one parameter of SSM's. Implements coordination.configuring.SettingsStore."""
+"""Stores the versions of the settings in one SSM parameter. Implements coordination.configuring.SettingsStore."""
 
 import hashlib
 import json
@@ -6,53 +6,53 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from email_sender.coordination.configuring import Stored
+from email_sender.coordination.configuring import StoredVersion
 from email_sender.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-# A description has 1,024 characters at most.
+# A parameter's description has at most 1,024 characters.
 _MAX_SUBJECT = 500
 
 
 class SsmSettings:
-    """Who made a version stands in its description, written by the very call that makes it.
+    """The author of a version is part of the parameter's description, written by the call that makes the version.
 
-    A description stays until another is given, so it names its value by digest: it is not believed of a value that
-    somebody wrote past us.
+    A description stays until another one is set, so it also holds the digest of its value. It is ignored for a value
+    that was written directly to the parameter.
     """
 
     def __init__(self, client: Callable[[], "SSMClient"], name: str) -> None:
         self._client, self._name = client, name
 
-    def latest(self) -> Stored | None:
-        with _translated() as client_errors:
+    def latest(self) -> StoredVersion | None:
+        with _translated_errors() as client_errors:
             try:
-                found = self._client().get_parameter(Name=self._name)["Parameter"]
+                parameter = self._client().get_parameter(Name=self._name)["Parameter"]
             except client_errors as error:
                 if error.response["Error"]["Code"] == "ParameterNotFound":
                     return None
                 raise
-        return Stored(found["Version"], found["Value"], found["LastModifiedDate"])
+        return StoredVersion(parameter["Version"], parameter["Value"], parameter["LastModifiedDate"])
 
-    def history(self) -> Sequence[Stored]:
-        versions: list[Stored] = []
-        with _translated() as client_errors:
+    def history(self) -> Sequence[StoredVersion]:
+        versions: list[StoredVersion] = []
+        with _translated_errors() as client_errors:
             pages = self._client().get_paginator("get_parameter_history").paginate(Name=self._name)
             try:
                 for page in pages:
-                    versions += [_stored(each) for each in page["Parameters"]]
+                    versions += [_build_stored_version(entry) for entry in page["Parameters"]]
             except client_errors as error:
                 if error.response["Error"]["Code"] == "ParameterNotFound":
                     return []
                 raise
-        return sorted(versions, key=lambda each: each.version)
+        return sorted(versions, key=lambda stored_version: stored_version.version)
 
-    def put(self, text: str, by: str, again: int | None) -> None:
-        note = {"by": by[:_MAX_SUBJECT], "again": again, "of": _digest(text)}
-        with _translated():
-            # Free of charge up to 4 KB, 5 cents a month up to 8.
+    def put(self, text: str, by: str, restored_version: int | None) -> None:
+        note = {"by": by[:_MAX_SUBJECT], "again": restored_version, "of": _digest(text)}
+        with _translated_errors():
+            # Free up to 4 KB; 5 cents a month up to 8 KB.
             self._client().put_parameter(
                 Name=self._name,
                 Value=text,
@@ -63,14 +63,20 @@ class SsmSettings:
             )
 
 
-def _stored(found: Any) -> Stored:
+def _build_stored_version(parameter: Any) -> StoredVersion:
     try:
-        note = json.loads(found.get("Description", ""))
-        by, again = (str(note["by"]), note["again"]) if note["of"] == _digest(found["Value"]) else ("", None)
+        note = json.loads(parameter.get("Description", ""))
+        by, restored_version = (
+            (str(note["by"]), note["again"]) if note["of"] == _digest(parameter["Value"]) else ("", None)
+        )
     except (ValueError, KeyError, TypeError):
-        by, again = "", None
-    return Stored(
-        found["Version"], found["Value"], found["LastModifiedDate"], by or found.get("LastModifiedUser", ""), again
+        by, restored_version = "", None
+    return StoredVersion(
+        parameter["Version"],
+        parameter["Value"],
+        parameter["LastModifiedDate"],
+        by or parameter.get("LastModifiedUser", ""),
+        restored_version,
     )
 
 
@@ -79,11 +85,11 @@ def _digest(text: str) -> str:
 
 
 @contextmanager
-def _translated() -> Iterator[Any]:
-    """Nobody above knows botocore. Gives the class of the service's own errors."""
+def _translated_errors() -> Iterator[Any]:
+    """Translate botocore's errors. Yield the class of the service's own errors."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield ClientError
     except (BotoCoreError, ClientError) as error:
-        raise Unavailable("The store of settings did not answer.") from error
+        raise Unavailable("The settings store did not respond.") from error

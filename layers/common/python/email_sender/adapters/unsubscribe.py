@@ -1,7 +1,7 @@
-"""Unsubscribe links: `v1.<key id>.<payload>.<mac>`, without expiry, since mail is read years later.
+"""Unsubscribe links: `v1.<key id>.<payload>.<mac>`. They do not expire, since people read mail years later.
 
-The payload is tenant and contact, 16 bytes each; the mac is HMAC-SHA256 over everything before it. Keys that signed
-once are kept, so that their links keep working. Tokens are never logged.
+The payload is the tenant id and the contact id, 16 bytes each. The MAC is HMAC-SHA256 over everything before it. Old
+signing keys are kept, so that their links keep working. Tokens are never logged.
 """
 
 import hmac
@@ -25,30 +25,30 @@ class LinkKeys:
 
 
 class SignedUnsubscribeLinks:
-    """`keys` is called when a link is first needed, so that nothing secret is read on import."""
+    """`keys` is called when a link is first needed, so that an import reads no secret."""
 
     def __init__(self, keys: Callable[[], LinkKeys], base_url: str) -> None:
         self._keys, self._base_url = keys, base_url.rstrip("/")
 
     def url(self, tenant_id: UUID, contact_id: UUID) -> str:
         keys = self._keys()
-        signed = f"v1.{keys.current}.{_encode(tenant_id.bytes + contact_id.bytes)}"
-        return f"{self._base_url}/api/v1/unsubscribe/{signed}.{_mac(keys.by_id[keys.current], signed)}"
+        signed_part = f"v1.{keys.current}.{_encode(tenant_id.bytes + contact_id.bytes)}"
+        return f"{self._base_url}/api/v1/unsubscribe/{signed_part}.{_mac(keys.by_id[keys.current], signed_part)}"
 
     def read(self, token: str) -> tuple[UUID, UUID]:
-        signed, _, mac = token.rpartition(".")
-        version, _, rest = signed.partition(".")
+        signed_part, _, mac = token.rpartition(".")
+        version, _, rest = signed_part.partition(".")
         key_id, _, payload = rest.partition(".")
         key = self._keys().by_id.get(key_id)
-        known = version == "v1" and key is not None and len(token) <= _MAX_TOKEN and token.isascii()
-        if not known or key is None or not hmac.compare_digest(_mac(key, signed), mac):
-            raise NotFound("This link is not one of ours.")
+        has_known_key = version == "v1" and key is not None and len(token) <= _MAX_TOKEN and token.isascii()
+        if not has_known_key or key is None or not hmac.compare_digest(_mac(key, signed_part), mac):
+            raise NotFound("The unsubscribe link is not valid.")
         decoded = urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         return UUID(bytes=decoded[:16]), UUID(bytes=decoded[16:32])
 
 
-def _mac(key: bytes, signed: str) -> str:
-    return _encode(hmac.digest(key, signed.encode(), sha256))
+def _mac(key: bytes, signed_part: str) -> str:
+    return _encode(hmac.digest(key, signed_part.encode(), sha256))
 
 
 def _encode(data: bytes) -> str:

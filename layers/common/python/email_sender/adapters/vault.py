@@ -1,7 +1,7 @@
-"""Envelope encryption: AES-256-GCM under a key of the tenant's, itself wrapped by a KeyWrapper (NIST SP 800-38D).
+"""Envelope encryption with AES-256-GCM (NIST SP 800-38D). A KeyWrapper wraps the keys of a tenant.
 
-A ciphertext is 1 byte of format, 4 bytes of key version, 12 bytes of nonce, then the sealed text with its 16-byte tag.
-The tenant and the column are its associated data.
+A ciphertext is 1 byte of format, 4 bytes of key version, 12 bytes of nonce, then the encrypted text with its 16-byte
+tag. The tenant and the column are its associated data.
 """
 
 import hmac
@@ -22,12 +22,12 @@ from email_sender.security.ports import KeyWrapper
 _FORMAT = 1
 _HEADER = struct.Struct(">BI")
 _NONCE = 12
-# Long enough to spare KMS a call a request, short enough that a retired key leaves memory.
+# Long enough to save a call of KMS per request, short enough that a retired key leaves memory.
 _CACHE_SECONDS = 300.0
 
 
 class AesKeys:
-    """One tenant's unwrapped keys: `content` by version, and the index key that never rotates."""
+    """A tenant's unwrapped keys: `content` by version, and the index key, which never rotates."""
 
     def __init__(self, tenant_id: UUID, content: Mapping[int, bytes], index: bytes) -> None:
         self._tenant = tenant_id.bytes
@@ -37,15 +37,15 @@ class AesKeys:
 
     def encrypt(self, plaintext: str, context: str) -> bytes:
         nonce = os.urandom(_NONCE)
-        sealed = self._ciphers[self._newest].encrypt(nonce, plaintext.encode(), self._tenant + context.encode())
-        return _HEADER.pack(_FORMAT, self._newest) + nonce + sealed
+        sealed_text = self._ciphers[self._newest].encrypt(nonce, plaintext.encode(), self._tenant + context.encode())
+        return _HEADER.pack(_FORMAT, self._newest) + nonce + sealed_text
 
     def decrypt(self, ciphertext: bytes, context: str) -> str:
         _, version = _HEADER.unpack_from(ciphertext)
         nonce = ciphertext[_HEADER.size : _HEADER.size + _NONCE]
-        sealed = ciphertext[_HEADER.size + _NONCE :]
+        sealed_text = ciphertext[_HEADER.size + _NONCE :]
         try:
-            return self._ciphers[version].decrypt(nonce, sealed, self._tenant + context.encode()).decode()
+            return self._ciphers[version].decrypt(nonce, sealed_text, self._tenant + context.encode()).decode()
         except (InvalidTag, KeyError) as error:
             raise Unavailable("A stored value could not be decrypted.") from error
 
@@ -54,17 +54,17 @@ class AesKeys:
 
 
 class PostgresVault:
-    """Data keys kept wrapped in `data_keys`, made on a tenant's first use."""
+    """Stores the wrapped data keys in `data_keys`, and creates them on a tenant's first use."""
 
     def __init__(self, database: Database, wrapper: KeyWrapper) -> None:
         self._database = database
         self._wrapper = wrapper
         self._cache: dict[UUID, tuple[float, AesKeys]] = {}
 
-    def of(self, tenant_id: UUID) -> AesKeys:
-        cached = self._cache.get(tenant_id)
-        if cached is not None and time.monotonic() - cached[0] < _CACHE_SECONDS:
-            return cached[1]
+    def keys_for(self, tenant_id: UUID) -> AesKeys:
+        cache_entry = self._cache.get(tenant_id)
+        if cache_entry is not None and time.monotonic() - cache_entry[0] < _CACHE_SECONDS:
+            return cache_entry[1]
         keys = self._load(tenant_id)
         self._cache[tenant_id] = (time.monotonic(), keys)
         return keys
@@ -73,11 +73,11 @@ class PostgresVault:
         rows = self._read(tenant_id)
         if not rows:
             self._create(tenant_id)
-            # Read again: another sandbox may have been first, and its keys are the ones that count.
+            # Read again: another execution environment may have stored its keys first, and those are the keys in use.
             rows = self._read(tenant_id)
         content, index = {}, b""
-        for purpose, version, wrapped in rows:
-            key = self._wrapper.unwrap(tenant_id, wrapped)
+        for purpose, version, wrapped_key in rows:
+            key = self._wrapper.unwrap(tenant_id, wrapped_key)
             if purpose == "content":
                 content[version] = key
             else:
@@ -91,7 +91,7 @@ class PostgresVault:
 
     def _create(self, tenant_id: UUID) -> None:
         with self._database.tenant(tenant_id) as conn:
-            # Both or neither: the primary key makes the second of two creators change nothing.
+            # All or nothing: because of the primary key, the second of two concurrent creators changes nothing.
             for purpose in ("content", "index"):
                 conn.execute(
                     "insert into data_keys (tenant_id, purpose, version, wrapped) values (%s, %s, 1, %s) "

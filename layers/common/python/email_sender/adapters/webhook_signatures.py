@@ -1,4 +1,7 @@
-"""Standard Webhooks (standardwebhooks.com). Implements workflows.hooks.Signatures and notification_senders.Signs."""
+"""Standard Webhooks (standardwebhooks.com).
+
+Implements workflows.hooks.WebhookSignatures and notification_senders.WebhookSigner.
+"""
 
 import binascii
 import secrets
@@ -14,7 +17,7 @@ class StandardWebhooks:
         return f"whsec_{b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
 
     def headers(self, secret: str, message_id: str, body: str, at: datetime) -> Mapping[str, str]:
-        """Those that sign this body."""
+        """Return the headers that sign this body."""
         from standardwebhooks.webhooks import Webhook
 
         signature = Webhook(secret).sign(message_id, at, body)
@@ -24,12 +27,12 @@ class StandardWebhooks:
             "webhook-signature": signature,
         }
 
-    def verifies(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    def is_valid_signature(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
         from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
         try:
             Webhook(secret).verify(body, dict(headers), json_parse=False)
         except (WebhookVerificationError, binascii.Error, ValueError):
-            # The library lets through what splitting and decoding a header of nonsense raises.
+            # The library does not catch the errors of splitting and decoding a malformed header.
             return False
         return True

@@ -1,4 +1,4 @@
-"""A backup's manifest.json: written last, so that a backup without one is none."""
+"""A backup's manifest.json. It is written last: a backup without a manifest is incomplete."""
 
 import json
 from collections.abc import Mapping
@@ -18,14 +18,15 @@ from email_sender.backups.model import (
 )
 from email_sender.errors import InvalidInput
 from email_sender.vectors.model import Distance
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 NAME = "manifest.json"
-# Of this document: another shape gets another number.
+# Version of this document's format. A change of its structure needs a new number.
 FORMAT = 1
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
+    """Return the manifest as a JSON document."""
     database = manifest.database
     return {
         "format": FORMAT,
@@ -43,38 +44,41 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
                     "rows": table.rows,
                     "checksum": f"{table.checksum:016x}",
                     "columns": list(table.columns),
-                    **asdict(table.stored),
+                    **asdict(table.stored_object),
                 }
                 for name, table in database.tables.items()
             },
         },
-        "collections": {name: _collection(each) for name, each in manifest.collections.items()},
+        "collections": {name: _collection_to_json(collection) for name, collection in manifest.collections.items()},
     }
 
 
-def from_json(said: Mapping[str, Any]) -> Manifest:
-    """Raises InvalidInput where it is not a manifest, or one of another format."""
+def from_json(document: Mapping[str, Any]) -> Manifest:
+    """Parse a manifest. Raise InvalidInput if `document` is not a manifest or has another format."""
     try:
-        if said["format"] != FORMAT:
-            raise InvalidInput(f"The backup has the format {said['format']}; this version reads {FORMAT}.")
-        database, finished = said["database"], said["finished_at"]
+        if document["format"] != FORMAT:
+            raise InvalidInput(f"The backup has format {document['format']}, but this version reads format {FORMAT}.")
+        database, finished = document["database"], document["finished_at"]
         return Manifest(
-            UUID(said["backup_id"]),
-            str(said["version"]),
-            datetime.fromisoformat(said["started_at"]),
+            UUID(document["backup_id"]),
+            str(document["version"]),
+            datetime.fromisoformat(document["started_at"]),
             datetime.fromisoformat(finished) if finished else None,
             DatabaseDump(
                 datetime.fromisoformat(database["taken_at"]),
                 str(database["server"]),
-                # By name, whatever order the document was kept in.
+                # Sorted by name: PostgreSQL does not keep the order of a JSON document.
                 dict(sorted(database["migrations"].items())),
                 list(database["left_out"]),
-                {name: _table(table) for name, table in sorted(database["tables"].items())},
+                {name: _table_from_json(table) for name, table in sorted(database["tables"].items())},
             ),
-            {name: _collection_from(name, each) for name, each in sorted(said["collections"].items())},
+            {
+                name: _collection_from_json(name, collection)
+                for name, collection in sorted(document["collections"].items())
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{NAME} is not one of a backup: {type(error).__name__} at {error}.") from error
+        raise InvalidInput(f"{NAME} is not a backup manifest: {type(error).__name__} at {error}.") from error
 
 
 def to_bytes(manifest: Manifest) -> bytes:
@@ -82,83 +86,90 @@ def to_bytes(manifest: Manifest) -> bytes:
 
 
 def from_bytes(content: bytes) -> Manifest:
-    """Raises InvalidInput."""
+    """Parse the content of manifest.json. Raise InvalidInput if it is not a manifest."""
     try:
-        said = json.loads(content)
+        document = json.loads(content)
     except ValueError as error:
-        raise InvalidInput(f"{NAME} is not JSON.") from error
-    if not isinstance(said, dict):
-        raise InvalidInput(f"{NAME} is not one of a backup.")
-    return from_json(said)
+        raise InvalidInput(f"{NAME} is not valid JSON.") from error
+    if not isinstance(document, dict):
+        raise InvalidInput(f"{NAME} is not a backup manifest.")
+    return from_json(document)
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Without the list of objects of points, which may be long."""
-    said = to_json(manifest)
-    for each in said["collections"].values():
-        each["objects"] = []
-    return said
+    """Return the manifest as JSON without its points objects, which may be many."""
+    document = to_json(manifest)
+    for collection in document["collections"].values():
+        collection["objects"] = []
+    return document
 
 
-def _collection(dumped: CollectionDump) -> dict[str, Any]:
+def _collection_to_json(dump: CollectionDump) -> dict[str, Any]:
     return {
-        **{name: value for name, value in asdict(dumped.served).items() if name != "name"},
-        "points": dumped.points,
-        "checksum": f"{dumped.checksum:016x}",
+        **{name: value for name, value in asdict(dump.served).items() if name != "name"},
+        "points": dump.points,
+        "checksum": f"{dump.checksum:016x}",
         "objects": [
             {
-                "part": each.part,
-                "after": each.after,
-                "position": each.position,
-                "points": each.points,
-                "checksum": f"{each.checksum:016x}",
-                **asdict(each.stored),
+                "part": points_object.part,
+                "after": points_object.after,
+                "position": points_object.position,
+                "points": points_object.points,
+                "checksum": f"{points_object.checksum:016x}",
+                **asdict(points_object.stored_object),
             }
-            for each in dumped.objects
+            for points_object in dump.objects
         ],
     }
 
 
-def _collection_from(name: str, said: Mapping[str, Any]) -> CollectionDump:
-    served = Served(
+def _collection_from_json(name: str, document: Mapping[str, Any]) -> CollectionDump:
+    served = ServedCollection(
         name,
-        str(said["stored_as"]),
-        int(said["size"]),
-        Distance(said["distance"]),
-        said["model"],
-        bool(said["lexical"]),
-        bool(said["noted"]),
+        str(document["stored_as"]),
+        int(document["size"]),
+        Distance(document["distance"]),
+        document["model"],
+        bool(document["lexical"]),
+        bool(document["noted"]),
     )
     objects = [
         PointsObject(
-            int(each["part"]),
-            str(each["after"]),
-            str(each["position"]),
-            int(each["points"]),
-            int(each["checksum"], 16),
-            _stored(each),
+            int(entry["part"]),
+            str(entry["after"]),
+            str(entry["position"]),
+            int(entry["points"]),
+            int(entry["checksum"], 16),
+            _stored_object_from_json(entry),
         )
-        for each in said["objects"]
+        for entry in document["objects"]
     ]
-    dumped = CollectionDump(served, objects)
-    if objects and (dumped.points, dumped.checksum) != (said["points"], int(said["checksum"], 16)):
-        raise InvalidInput(f"{NAME}: the objects of {name} are not what it says of them together.")
-    return dumped
+    dump = CollectionDump(served, objects)
+    if objects and (dump.points, dump.checksum) != (document["points"], int(document["checksum"], 16)):
+        raise InvalidInput(f"{NAME}: the objects of {name} do not add up to the points and checksum of the collection.")
+    return dump
 
 
-def _table(said: Mapping[str, Any]) -> Table:
-    return Table(list(said["columns"]), int(said["rows"]), int(said["checksum"], 16), _stored(said))
+def _table_from_json(document: Mapping[str, Any]) -> Table:
+    return Table(
+        list(document["columns"]),
+        int(document["rows"]),
+        int(document["checksum"], 16),
+        _stored_object_from_json(document),
+    )
 
 
-def _stored(said: Mapping[str, Any]) -> StoredObject:
-    """A key leads below the backup and nowhere else."""
-    key = PurePosixPath(said["key"])
+def _stored_object_from_json(document: Mapping[str, Any]) -> StoredObject:
+    """Return the stored object. Raise InvalidInput if its key leads out of the backup's folder."""
+    key = PurePosixPath(document["key"])
     if key.is_absolute() or ".." in key.parts:
         raise InvalidInput(f"{NAME} names an object outside the backup: {key}.")
-    return StoredObject(str(key), int(said["bytes"]), str(said["sha256"]))
+    return StoredObject(str(key), int(document["bytes"]), str(document["sha256"]))
 
 
 def with_objects(manifest: Manifest, objects: Mapping[str, list[PointsObject]], finished_at: datetime) -> Manifest:
-    """The whole one."""
-    collections = {name: replace(each, objects=objects[name]) for name, each in manifest.collections.items()}
+    """Return the complete manifest."""
+    collections = {
+        name: replace(collection, objects=objects[name]) for name, collection in manifest.collections.items()
+    }
     return replace(manifest, collections=collections, finished_at=finished_at)

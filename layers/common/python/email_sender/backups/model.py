@@ -1,4 +1,4 @@
-"""What a backup is, and what making one needs of the world."""
+"""The data of backups, and the ports that making a backup needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 
 class BackupStatus(StrEnum):
@@ -19,7 +19,7 @@ class BackupStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it lies in the bucket. `key` is below the backup's folder; `sha256` is of its bytes there."""
+    """An object in the bucket. `key` is relative to the backup's folder; `sha256` is the digest of the stored bytes."""
 
     key: str
     bytes: int
@@ -28,20 +28,20 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the dump. `checksum` is the sum of its rows' digests, modulo 2^64: in any order the same."""
+    """One table of a dump. `checksum` is the sum of its rows' digests modulo 2^64, which ignores their order."""
 
     columns: Sequence[str]
     rows: int
     checksum: int
-    stored: StoredObject
+    stored_object: StoredObject
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseDump:
-    """PostgreSQL at one moment, `taken_at`.
+    """A dump of PostgreSQL as of one moment, `taken_at`.
 
-    `migrations`: the SHA-256 of each by its name. `left_out`: tables whose rows are not here, since they are caches or
-    say what this platform alone did (its migrations, its backups).
+    `migrations` holds the SHA-256 of each migration by its name. `left_out` names the tables whose rows are not dumped:
+    caches, and tables about this installation alone (its migrations, its backups).
     """
 
     taken_at: datetime
@@ -53,9 +53,9 @@ class DatabaseDump:
 
 @dataclass(frozen=True, slots=True)
 class PointsObject:
-    """A page of a collection's points, by the engine's ids.
+    """A page of a collection's points in the order of the engine's ids.
 
-    `position` is its last one, `after` the last of the page before.
+    `position` is the id of the page's last point, `after` that of the previous page ("" for the first page).
     """
 
     part: int
@@ -63,28 +63,28 @@ class PointsObject:
     position: str
     points: int
     checksum: int
-    stored: StoredObject
+    stored_object: StoredObject
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionDump:
-    """A collection as it was served when the database was dumped. `checksum`: of ids and payloads."""
+    """A collection as it was served at the moment of the database dump. `checksum` covers ids and payloads."""
 
-    served: Served
+    served: ServedCollection
     objects: Sequence[PointsObject] = ()
 
     @property
     def points(self) -> int:
-        return sum(each.points for each in self.objects)
+        return sum(points_object.points for points_object in self.objects)
 
     @property
     def checksum(self) -> int:
-        return sum(each.checksum for each in self.objects) % 2**64
+        return sum(points_object.checksum for points_object in self.objects) % 2**64
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is in a backup. `version` is the platform's that made it; `finished_at` None while it is being made."""
+    """The contents of a backup. `version` is the platform's; `finished_at` is None until the backup is complete."""
 
     backup_id: UUID
     version: str
@@ -96,7 +96,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """`manifest` is there once the database is dumped."""
+    """A backup and its status. `manifest` is None until the database is dumped."""
 
     id: UUID
     status: BackupStatus
@@ -107,84 +107,91 @@ class Backup:
 
     @property
     def folder(self) -> str:
-        return folder_of(self.id, self.started_at)
+        return folder_name(self.id, self.started_at)
 
 
-def backup_of(execution: str) -> UUID:
-    """The id of the backup that an execution of the machine makes: a step that is repeated is of the same one."""
+def backup_id_for(execution: str) -> UUID:
+    """Return the backup id of a state machine execution. A step that is repeated gets the same id."""
     return uuid5(NAMESPACE_URL, execution)
 
 
-def folder_of(backup_id: UUID, started_at: datetime) -> str:
-    """Where it lies in the bucket: listed in the order of time."""
+def folder_name(backup_id: UUID, started_at: datetime) -> str:
+    """Return the name of the backup's folder in the bucket. Names sort by time."""
     return f"{started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{backup_id}"
 
 
-class BackupRows(Protocol):
-    """What is known of backups. Each call is a transaction."""
+class BackupRecords(Protocol):
+    """The stored state of backups. Each call is a transaction of its own."""
 
     def begin(self, new: Backup) -> Backup:
-        """Add it, unless it is there; what is there."""
+        """Add the backup unless it exists. Return the stored backup."""
 
-    def forget(self, before: datetime) -> int:
-        """Take away those that were started before. Returns how many."""
+    def delete_before(self, before: datetime) -> int:
+        """Delete the backups that were started before `before`. Return how many."""
 
-    def give_up(self, before: datetime, reason: str) -> int:
-        """Those that were started before and still say that they run have failed."""
+    def fail_overdue(self, before: datetime, reason: str) -> int:
+        """Mark the running backups that were started before `before` as failed. Return how many."""
 
     def get(self, backup_id: UUID) -> Backup:
         """Raises NotFound."""
 
-    def note_dump(self, backup_id: UUID, manifest: Manifest) -> Manifest:
-        """The first that is noted stands: a step that was thought dead may come second. What stands."""
+    def record_dump(self, backup_id: UUID, manifest: Manifest) -> Manifest:
+        """Store the manifest of the dump unless one is stored: an attempt that seemed dead may still finish.
 
-    def last(self, backup_id: UUID, collection: str, part: int) -> PointsObject | None:
-        """The object of that part that was written last."""
+        Returns the stored manifest.
+        """
 
-    def add(self, backup_id: UUID, collection: str, page: PointsObject) -> PointsObject:
-        """The first that follows a page stands. What stands as the part's last."""
+    def last_object(self, backup_id: UUID, collection: str, part: int) -> PointsObject | None:
+        """Return the part's object that was written last, or None."""
+
+    def add_object(self, backup_id: UUID, collection: str, points_object: PointsObject) -> PointsObject:
+        """Add an object unless one with the same `after` exists. Return the part's last object."""
 
     def objects(self, backup_id: UUID, collection: str) -> Sequence[PointsObject]:
-        """By part and position."""
+        """Return the collection's objects by part and position."""
 
-    def end(self, backup_id: UUID, status: BackupStatus, at: datetime, *, reason: str | None = None) -> None:
-        """Once: one that has ended stays as it is."""
+    def finish(self, backup_id: UUID, status: BackupStatus, at: datetime, *, reason: str | None = None) -> None:
+        """Set the final status. A backup that has already ended does not change."""
 
     def complete(self, manifest: Manifest) -> None:
-        """Completed, with what the manifest says; its objects of points are forgotten."""
+        """Mark the backup as completed with its manifest, and delete the records of its points objects."""
 
 
 class ObjectWriter(Protocol):
-    """A file of bytes on its way into the bucket."""
+    """A file that is being written to the bucket."""
 
     def write(self, data: bytes, /) -> int: ...
 
     def flush(self) -> None: ...
 
     @property
-    def stored(self) -> StoredObject:
-        """Once it was closed."""
+    def stored_object(self) -> StoredObject:
+        """The stored object. Available only after the writer is closed."""
 
 
 class BackupStore(Protocol):
-    """The bucket."""
+    """The bucket of backups."""
 
     def location(self, folder: str) -> str: ...
 
     def put(self, folder: str, key: str, content: bytes) -> StoredObject: ...
 
-    def writing(self, folder: str, key: str) -> AbstractContextManager[ObjectWriter]:
-        """An object of a length that is not known yet. It is there once the block has ended well, else not at all."""
+    def open_writer(self, folder: str, key: str) -> AbstractContextManager[ObjectWriter]:
+        """Open an object of unknown length. It is stored only if the block ends without an exception."""
 
 
-# Opens an object of the dump by its key.
+# Opens an object of the dump for writing, by its key.
 type OpenObject = Callable[[str], AbstractContextManager[ObjectWriter]]
 
 
-class Database(Protocol):
-    def dump(self, write: OpenObject, prefix: str, more: Callable[[], bool]) -> tuple[DatabaseDump, Sequence[Served]]:
-        """Every table as of one moment, an object each below `prefix`, and what was served then.
+class DatabaseDumper(Protocol):
+    def dump(
+        self, write: OpenObject, prefix: str, has_time_left: Callable[[], bool]
+    ) -> tuple[DatabaseDump, Sequence[ServedCollection]]:
+        """Dump every table as of one moment, as one object each below `prefix`.
+
+        Returns the dump, and the collections that were served at that moment.
 
         Raises:
-            Conflict: there was no more time.
+            Conflict: `has_time_left` returned False before the dump was complete.
         """

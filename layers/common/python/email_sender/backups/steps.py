@@ -1,7 +1,8 @@
-"""The steps of statemachines/backup.asl.yaml, but for the points. Each may be repeated, or be killed and done again.
+"""The steps of statemachines/backup.asl.yaml, except for the points. Each step may be killed and repeated.
 
-The database comes first: what it says is done lies in the engine before it says so (an import's points are written
-before its part counts), so that points which are read afterwards hold at least what the database speaks of.
+The database is dumped first. The engine already holds everything that the database records as done (an import's points
+are written before its part is counted), so the points that are read afterwards include everything that the dump refers
+to.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,60 +10,61 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.backups import manifest as manifests
 from email_sender.backups.model import (
     Backup,
-    BackupRows,
+    BackupRecords,
     BackupStatus,
     BackupStore,
     CollectionDump,
-    Database,
+    DatabaseDumper,
     Manifest,
-    folder_of,
+    folder_name,
 )
 from email_sender.errors import Conflict
-from email_sender.vectors.transfer import PARTS
+from email_sender.vectors.transfer import PART_COUNT
 
-# So many functions read a collection side by side, beside the searches that the engine answers.
+# So many functions read a collection in parallel, while the engine also serves searches.
 LANES = 4
-# The machine itself ends before.
+# The state machine's own timeout is shorter.
 _OVERDUE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Parts of a collection that one function reads, one after the other."""
+    """Parts of a collection that one function reads one after the other."""
 
     collection: str
     parts: Sequence[int]
 
 
 class BackupSteps:
-    """`keep` is how long backups are kept; the bucket's lifecycle does the same with what is in it."""
+    """`retention` is how long backups are recorded. Their objects in the bucket expire after the same time."""
 
     def __init__(
         self,
-        rows: BackupRows,
-        database: Database,
+        rows: BackupRecords,
+        database: DatabaseDumper,
         store: BackupStore,
         version: str,
-        keep: timedelta,
-        now: Now,
-        new_id: NewId,
+        retention: timedelta,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
         self._rows, self._database, self._store = rows, database, store
-        self._version, self._keep, self._now, self._new_id = version, keep, now, new_id
+        self._version, self._retention, self._now, self._new_id = version, retention, now, new_id
 
     def begin(self, backup_id: UUID) -> Backup:
+        """Record a new backup. Delete expired backups and mark overdue ones as failed."""
         at = self._now()
-        self._rows.forget(at - self._keep)
-        self._rows.give_up(at - _OVERDUE, "It never ended.")
-        location = self._store.location(folder_of(backup_id, at))
+        self._rows.delete_before(at - self._retention)
+        self._rows.fail_overdue(at - _OVERDUE, "The backup did not finish within a day.")
+        location = self._store.location(folder_name(backup_id, at))
         return self._rows.begin(Backup(backup_id, BackupStatus.RUNNING, at, location))
 
-    def dump(self, backup_id: UUID, more: Callable[[], bool]) -> list[Lane]:
-        """The database, and what then is to be read of the engine.
+    def dump(self, backup_id: UUID, has_time_left: Callable[[], bool]) -> list[Lane]:
+        """Dump the database. Return the lanes in which the points are to be read.
 
         Raises:
             Conflict: the database is too large for the time that a function has.
@@ -70,34 +72,34 @@ class BackupSteps:
         backup = self._rows.get(backup_id)
         manifest = backup.manifest
         if manifest is None:
-            # A folder of its own: one that was thought dead and still writes cannot mix with this one.
+            # A folder of its own: an earlier attempt that still writes cannot mix its objects with these.
             prefix = f"database/{self._new_id()}"
-            dumped, served = self._database.dump(
-                lambda key: self._store.writing(backup.folder, key), prefix, more
+            database_dump, served_collections = self._database.dump(
+                lambda key: self._store.open_writer(backup.folder, key), prefix, has_time_left
             )  # fmt: skip
-            collections = {each.name: CollectionDump(each) for each in served}
-            made = Manifest(backup_id, self._version, backup.started_at, None, dumped, collections)
-            manifest = self._rows.note_dump(backup_id, made)
+            collections = {served.name: CollectionDump(served) for served in served_collections}
+            new_manifest = Manifest(backup_id, self._version, backup.started_at, None, database_dump, collections)
+            manifest = self._rows.record_dump(backup_id, new_manifest)
         return [
-            Lane(name, range(first, PARTS, LANES)) for name in manifest.collections for first in range(LANES)
+            Lane(name, range(first, PART_COUNT, LANES)) for name in manifest.collections for first in range(LANES)
         ]  # fmt: skip
 
     def location(self, backup_id: UUID) -> str:
         return self._rows.get(backup_id).location
 
     def close(self, backup_id: UUID) -> Manifest:
-        """Write manifest.json, and then say that the backup is completed."""
+        """Write manifest.json, then mark the backup as completed."""
         backup = self._rows.get(backup_id)
         if backup.manifest is None:
-            raise Conflict("The database of this backup was not dumped.")
+            raise Conflict("The database of this backup has not been dumped.")
         if backup.status is BackupStatus.COMPLETED:
             return backup.manifest
         objects = {name: list(self._rows.objects(backup_id, name)) for name in backup.manifest.collections}
-        whole = manifests.with_objects(backup.manifest, objects, self._now())
-        self._store.put(backup.folder, manifests.NAME, manifests.to_bytes(whole))
-        self._rows.complete(whole)
-        return whole
+        complete_manifest = manifests.with_objects(backup.manifest, objects, self._now())
+        self._store.put(backup.folder, manifests.NAME, manifests.to_bytes(complete_manifest))
+        self._rows.complete(complete_manifest)
+        return complete_manifest
 
     def fail(self, backup_id: UUID, reason: str) -> None:
-        """What was written stays until its time is over; without a manifest it is nobody's backup."""
-        self._rows.end(backup_id, BackupStatus.FAILED, self._now(), reason=reason[:1000])
+        """Mark the backup as failed. Its objects stay until they expire; without a manifest, they are not a backup."""
+        self._rows.finish(backup_id, BackupStatus.FAILED, self._now(), reason=reason[:1000])

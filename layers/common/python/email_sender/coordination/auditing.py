@@ -1,4 +1,7 @@
-"""Who did what. An entry is written in the transaction of what it tells of, or before what is in none."""
+"""Audit log entries: who did what. An entry is written in the transaction of the change that it describes.
+
+If the change is not made in a transaction, the entry is written before it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`subject` did `action` to `object`. `details` hold no content and no secret."""
+    """`subject` did `action` to `object`. `details` never contain content or secrets."""
 
     at: datetime
     subject: str

@@ -1,9 +1,10 @@
-"""The platform's settings: validated, then stored as a new version; told in the audit log; brought back.
+"""The platform's settings: validate them, store each change as a new version, audit it, and restore an older version.
 
-Two side effects make a change: the store's new version, and the audit log's entry. The version comes first and carries
-who made it, so that it alone is the truth; entries are written from the versions by `_tell`, under one lock with every
-change. A process that dies in between leaves a version that is not told, and the next change, or the observer's next
-minute, tells it. What was written past us is told the same way, under the name that the store knows.
+A change has two side effects: a new version in the store, and an entry in the audit log. The version is written first
+and names its author, so the store alone is the source of truth. `_audit_versions` writes the audit entries from the
+stored versions, under the same lock as every change. If a process dies between the two, the next change or the next
+minute of the observer writes the missing entry. A version that was written directly to the store is audited in the
+same way, under the author that the store names.
 """
 
 import json
@@ -18,31 +19,33 @@ from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
 from email_sender.paging import Page
 from email_sender.strict_json import read_unambiguous_json
 
-OBJECT = "settings"
-# What Parameter Store keeps of one parameter.
+AUDIT_OBJECT = "settings"
+# Parameter Store's limit for the value of a parameter.
 MAX_BYTES = 8_192
 _MAX_PATHS = 50
 _MAX_DEPTH = 8
 
-type Check = Callable[[Any], Mapping[str, Any]]
-"""The document with its defaults filled in. Raises InvalidInput with pointers."""
+type SettingsCheck = Callable[[Any], Mapping[str, Any]]
+"""Returns the document with its defaults filled in. Raises InvalidInput with pointers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A version as it is stored. `by` is who made it; `again`: which version it brought back. Both are known in the
-    history alone."""
+class StoredVersion:
+    """A version as it is stored. `by` is its author, `restored_version` the version that it restored, if any.
+
+    Both are known only for versions from `SettingsStore.history`.
+    """
 
     version: int
     text: str
     at: datetime
     by: str = ""
-    again: int | None = None
+    restored_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
-    """`settings` are those of `version`, or the defaults where there is none (0) or it has `problems`."""
+class CurrentSettings:
+    """The settings in effect: those of `version`, or the defaults if none is stored (0) or if it has `problems`."""
 
     version: int
     settings: Mapping[str, Any]
@@ -51,36 +54,40 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """`changed` points to what is otherwise than in the version before (for the first: than the defaults); None where
-    that is not kept any more. `valid`: by today's rules."""
+class SettingsVersion:
+    """A version as the history shows it.
+
+    `changed` holds JSON pointers to the values that differ from the previous version (for version 1, from the
+    defaults), or None if the previous version is no longer stored. `valid` is true if today's rules accept the version.
+    """
 
     version: int
     at: datetime
     by: str
-    again: int | None
+    restored_version: int | None
     changed: Sequence[str] | None
     valid: bool
 
 
 class SettingsStore(Protocol):
-    """Numbers its versions from 1 and keeps the last hundred. Every call raises Unavailable."""
+    """Numbers its versions from 1 and retains the last hundred. Every method raises Unavailable."""
 
-    def latest(self) -> Stored | None: ...
+    def latest(self) -> StoredVersion | None:
+        """Return the newest version without its author, or None if no version is stored."""
 
-    def history(self) -> Sequence[Stored]:
-        """The oldest first."""
+    def history(self) -> Sequence[StoredVersion]:
+        """Return the retained versions, oldest first."""
 
-    def put(self, text: str, by: str, again: int | None) -> None: ...
+    def put(self, text: str, by: str, restored_version: int | None) -> None: ...
 
 
 class SettingsUnit(Protocol):
-    """A transaction that nobody else has at the same time."""
+    """A transaction that holds the settings lock. Only one exists at a time."""
 
-    def last_told(self) -> tuple[datetime, int] | None:
-        """When the version that was told last was stored, and its number."""
+    def last_audited_version(self) -> tuple[datetime, int] | None:
+        """Return when the last audited version was stored, and its number. Return None if no version was audited."""
 
-    def tell(self, entry: AuditEntry) -> None: ...
+    def audit(self, entry: AuditEntry) -> None: ...
 
     def commit(self) -> None: ...
 
@@ -89,129 +96,154 @@ type SettingsUnits = Callable[[], AbstractContextManager[SettingsUnit]]
 
 
 class Configuration:
-    def __init__(self, store: SettingsStore, units: SettingsUnits, check: Check) -> None:
+    def __init__(self, store: SettingsStore, units: SettingsUnits, check: SettingsCheck) -> None:
         self._store, self._units, self._check = store, units, check
 
-    def current(self) -> Current:
-        """Raises Unavailable."""
-        return self._seen(self._store.latest())
+    def current(self) -> CurrentSettings:
+        """Return the settings in effect. Raises Unavailable."""
+        return self._interpret(self._store.latest())
 
     def validate(self, document: Any) -> Mapping[str, Any]:
-        """As it would be stored. Raises InvalidInput with pointers."""
-        found = self._check(document)
-        _encoded(found)
-        return found
+        """Return the document as it would be stored. Raises InvalidInput with pointers."""
+        settings = self._check(document)
+        _encode(settings)
+        return settings
 
-    def change(self, document: Any, expected: int, subject: str) -> Current:
-        """Store it as a new version; what is stored already makes none. `expected` is the version last seen.
+    def change(self, document: Any, expected: int, subject: str) -> CurrentSettings:
+        """Store the document as a new version, unless the latest version is the same.
+
+        `expected` is the number of the version that the caller last read.
 
         Raises:
-            InvalidInput: with pointers; nothing is stored.
-            Conflict: another version is there by now.
-            Unavailable: the store or the database did not answer. Asked again it does what was left, once.
+            InvalidInput: the document is invalid; nothing is stored.
+            Conflict: the latest version is not `expected`.
+            Unavailable: the store or the database did not respond. A repeated call completes the change once.
         """
-        text = _encoded(self._check(document))
+        text = _encode(self._check(document))
         with self._units() as unit:
-            latest = _last(self._store.history())
+            latest = _latest(self._store.history())
             number = latest.version if latest else 0
-            # The answer to the same change got lost.
-            repeated = latest is not None and (latest.text, latest.by, number) == (text, subject, expected + 1)
-            if number != expected and not repeated:
-                raise Conflict(f"The settings are at version {number}, not {expected}: read them again.")
-            return self._put(unit, latest, text, subject, None)
+            # The caller repeats a change because its response was lost.
+            is_repeat = latest is not None and (latest.text, latest.by, number) == (text, subject, expected + 1)
+            if number != expected and not is_repeat:
+                raise Conflict(f"The settings are at version {number}, not {expected}. Read them again.")
+            return self._store_version(unit, latest, text, subject, None)
 
-    def roll_back(self, version: int, subject: str) -> Current:
-        """Make a new version of what an older one said, by today's rules.
+    def roll_back(self, version: int, subject: str) -> CurrentSettings:
+        """Store the settings of an older version as a new version.
 
         Raises:
-            NotFound: there is no such version, or it is not kept any more.
-            Conflict: it does not fit any more.
-            Unavailable.
+            NotFound: the version does not exist or is no longer stored.
+            Conflict: today's rules do not accept the version.
+            Unavailable: the store or the database did not respond.
         """
         with self._units() as unit:
             history = self._store.history()
-            wanted = next((each for each in history if each.version == version), None)
-            if wanted is None:
-                raise NotFound(f"There is no version {version} of the settings, or it is not kept any more.")
-            seen = self._seen(wanted)
-            if seen.problems:
-                words = "; ".join(f"{each.pointer}: {each.message}" for each in seen.problems)
-                raise Conflict(f"Version {version} does not fit any more: {words}")
-            return self._put(unit, _last(history), _encoded(seen.settings), subject, version)
+            target = next((candidate for candidate in history if candidate.version == version), None)
+            if target is None:
+                raise NotFound(f"Version {version} of the settings does not exist or is no longer stored.")
+            restored_settings = self._interpret(target)
+            if restored_settings.problems:
+                problem_texts = "; ".join(
+                    f"{problem.pointer}: {problem.message}" for problem in restored_settings.problems
+                )
+                raise Conflict(f"Version {version} of the settings is no longer valid: {problem_texts}")
+            return self._store_version(unit, _latest(history), _encode(restored_settings.settings), subject, version)
 
-    def history(self, before: int | None, limit: int) -> Page[Version]:
-        """The newest first, of those below `before`. Raises Unavailable."""
-        versions = self._shown(self._store.history())
-        chosen = [each for each in reversed(versions) if before is None or each.version < before]
-        return Page(chosen[:limit], str(chosen[limit - 1].version) if len(chosen) > limit else None)
+    def history(self, before: int | None, limit: int) -> Page[SettingsVersion]:
+        """Return a page of the versions below `before`, newest first. Raises Unavailable."""
+        versions = self._describe(self._store.history())
+        matching_versions = [version for version in reversed(versions) if before is None or version.version < before]
+        return Page(
+            matching_versions[:limit],
+            str(matching_versions[limit - 1].version) if len(matching_versions) > limit else None,
+        )
 
-    def settle(self) -> int:
-        """Tell what is stored and not told. Returns how many versions. Raises Unavailable."""
+    def audit_pending_versions(self) -> int:
+        """Write the audit entries that stored versions lack. Return how many were written. Raises Unavailable."""
         with self._units() as unit:
-            told = self._tell(unit)
+            count = self._audit_versions(unit)
             unit.commit()
-        return told
+        return count
 
-    def _put(self, unit: SettingsUnit, latest: Stored | None, text: str, subject: str, again: int | None) -> Current:
+    def _store_version(
+        self, unit: SettingsUnit, latest: StoredVersion | None, text: str, subject: str, restored_version: int | None
+    ) -> CurrentSettings:
         if latest is None or latest.text != text:
-            self._store.put(text, subject, again)
-        self._tell(unit)
+            self._store.put(text, subject, restored_version)
+        self._audit_versions(unit)
         current = self.current()
         unit.commit()
         return current
 
-    def _tell(self, unit: SettingsUnit) -> int:
-        last = unit.last_told()
-        # By time first: a parameter that was deleted begins anew at version 1.
+    def _audit_versions(self, unit: SettingsUnit) -> int:
+        last = unit.last_audited_version()
+        # By time first: a parameter that was deleted starts again at version 1.
         history = self._store.history()
-        left = [
-            (each, stored)
-            for each, stored in zip(self._shown(history), history, strict=True)
-            if last is None or (each.at, each.version) > last
+        pending = [
+            (version, stored_version)
+            for version, stored_version in zip(self._describe(history), history, strict=True)
+            if last is None or (version.at, version.version) > last
         ]
-        for each, stored in left:
+        for pending_version, pending_stored in pending:
             details: dict[str, Any] = {
-                "version": each.version, "stored_at": each.at.isoformat(), "changed": each.changed, "valid": each.valid,
-            }  # fmt: skip
-            if each.valid:
-                # Of one that is not, nobody knows what it holds.
-                details["settings"] = self._seen(stored).settings
-            if each.again is not None:
-                details["again"] = each.again
-            action = "config.change" if each.again is None else "config.rollback"
-            unit.tell(AuditEntry(each.at, each.by, action, OBJECT, details))
-        return len(left)
+                "version": pending_version.version,
+                "stored_at": pending_version.at.isoformat(),
+                "changed": pending_version.changed,
+                "valid": pending_version.valid,
+            }
+            if pending_version.valid:
+                # An invalid version may contain anything, so its content is not audited.
+                details["settings"] = self._interpret(pending_stored).settings
+            if pending_version.restored_version is not None:
+                details["again"] = pending_version.restored_version
+            action = "config.change" if pending_version.restored_version is None else "config.rollback"
+            unit.audit(AuditEntry(pending_version.at, pending_version.by, action, AUDIT_OBJECT, details))
+        return len(pending)
 
-    def _shown(self, stored: Sequence[Stored]) -> Sequence[Version]:
+    def _describe(self, stored_versions: Sequence[StoredVersion]) -> Sequence[SettingsVersion]:
         versions = []
-        before: Any = self._check({}) if stored and stored[0].version == 1 else None
-        for each in stored:
-            after, valid = _read(each.text), not self._seen(each).problems
-            changed = None if before is None else changed_paths(before, after)
-            versions.append(Version(each.version, each.at, each.by, each.again, changed, valid))
+        before: Any = self._check({}) if stored_versions and stored_versions[0].version == 1 else None
+        for stored_version in stored_versions:
+            after, is_valid = _parse_leniently(stored_version.text), not self._interpret(stored_version).problems
+            paths = None if before is None else changed_paths(before, after)
+            versions.append(
+                SettingsVersion(
+                    stored_version.version,
+                    stored_version.at,
+                    stored_version.by,
+                    stored_version.restored_version,
+                    paths,
+                    is_valid,
+                )
+            )
             before = after
         return versions
 
-    def _seen(self, stored: Stored | None) -> Current:
-        if stored is None:
-            return Current(0, self._check({}))
+    def _interpret(self, stored_version: StoredVersion | None) -> CurrentSettings:
+        if stored_version is None:
+            return CurrentSettings(0, self._check({}))
         try:
-            return Current(stored.version, self._check(read_unambiguous_json(stored.text)), stored.at)
+            return CurrentSettings(
+                stored_version.version, self._check(read_unambiguous_json(stored_version.text)), stored_version.at
+            )
         except InvalidInput as error:
-            return Current(stored.version, self._check({}), stored.at, error.problems)
+            return CurrentSettings(stored_version.version, self._check({}), stored_version.at, error.problems)
         except ValueError:
-            problems = [Problem("", "What is stored is no JSON.")]
-            return Current(stored.version, self._check({}), stored.at, problems)
+            problems = [Problem("", "The stored settings are not valid JSON.")]
+            return CurrentSettings(stored_version.version, self._check({}), stored_version.at, problems)
 
 
 def changed_paths(before: Any, after: Any) -> Sequence[str]:
-    """JSON pointers to what is otherwise, 50 at most."""
+    """Return JSON pointers to the values that differ, sorted, at most 50."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     paths = {path for path in old.keys() | new.keys() if old.get(path, _leaves) != new.get(path, _leaves)}
-    # What was empty and is not any more is told by what is in it now.
-    emptied = {path for path in paths if old.get(path) == {} or new.get(path) == {}}
-    told = (paths - emptied) | {path for path in emptied if not any(each.startswith(f"{path}/") for each in paths)}
-    return sorted(told)[:_MAX_PATHS]
+    # An object that was or became empty is reported only if none of its members is reported.
+    empty_paths = {path for path in paths if old.get(path) == {} or new.get(path) == {}}
+    reported_paths = (paths - empty_paths) | {
+        path for path in empty_paths if not any(candidate.startswith(f"{path}/") for candidate in paths)
+    }
+    return sorted(reported_paths)[:_MAX_PATHS]
 
 
 def _leaves(value: Any, path: str = "", depth: int = 0) -> Sequence[tuple[str, Any]]:
@@ -224,20 +256,20 @@ def _leaves(value: Any, path: str = "", depth: int = 0) -> Sequence[tuple[str, A
     ]
 
 
-def _last(history: Sequence[Stored]) -> Stored | None:
+def _latest(history: Sequence[StoredVersion]) -> StoredVersion | None:
     return history[-1] if history else None
 
 
-def _read(text: str) -> Any:
+def _parse_leniently(text: str) -> Any:
     try:
         return read_unambiguous_json(text)
     except ValueError:
         return text
 
 
-def _encoded(settings: Mapping[str, Any]) -> str:
-    """Always the same of the same settings."""
+def _encode(settings: Mapping[str, Any]) -> str:
+    """Encode settings as JSON. Equal settings give equal texts. Raise InvalidInput if they are too large."""
     text = json.dumps(settings, separators=(",", ":"), sort_keys=True)
     if len(text.encode()) > MAX_BYTES:
-        raise InvalidInput.at("", f"The settings have {len(text.encode())} bytes; they are at most {MAX_BYTES}.")
+        raise InvalidInput.at("", f"The settings have {len(text.encode())} bytes. At most {MAX_BYTES} are allowed.")
     return text

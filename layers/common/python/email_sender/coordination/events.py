@@ -1,4 +1,4 @@
-"""Events: what happened, told once. Contract: docs/reference/events.md."""
+"""Events, the event bus, and stored events. Contract: docs/reference/events.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,19 +6,21 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-# What no tenant is told to be: platform events and events of unregistered sources belong to it.
+# The tenant of platform events and of events from unregistered sources. No customer has this id.
 PLATFORM_TENANT = UUID("00000000-0000-7000-8000-000000000000")
 SOURCE_PREFIX = "email_sender."
-# Of an event's detail as JSON in UTF-8: the bus takes 256 KB with the envelope. What it would not take is not written.
+# Limit of an event's detail, as JSON in UTF-8. The bus accepts 256 KB with the envelope; larger events are not written.
 MAX_EVENT_BYTES = 240_000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`area` is who says it ("vectors"); `aggregate_id` is what it is about, whose events `sequence` orders.
+    """A fact that the platform or a tenant's application publishes.
 
-    `correlation_id` is the same for all that one request or run brought about; `causation_id` is the event or request
-    just before this one. `priority` is 0 (highest) to 3.
+    `area` is the part of the platform that publishes the event ("vectors"). `aggregate_id` names the object that the
+    event is about; `sequence` orders the events of one object. `correlation_id` is the same for everything that one
+    request or run caused; `causation_id` is the event or request that directly caused this event. `priority` is 0
+    (highest) to 3.
     """
 
     id: UUID
@@ -31,7 +33,7 @@ class Event:
     correlation_id: str | None = None
     causation_id: str | None = None
     priority: int = 2
-    # Set on what a tenant's own application says through us.
+    # Set if a tenant's own application publishes the event.
     application: str | None = None
 
     @property
@@ -43,7 +45,7 @@ class Event:
         return self.application is None
 
     def detail(self) -> dict[str, Any]:
-        """What goes on the bus; `sequence` is added by the outbox."""
+        """Return the event's detail on the bus. The outbox adds `sequence`."""
         return {
             "id": str(self.id),
             "type": self.type,
@@ -60,7 +62,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class BusEntry:
-    """One entry of PutEvents. `detail` is JSON."""
+    """An entry of a PutEvents call. `detail` is JSON."""
 
     source: str
     type: str
@@ -69,11 +71,17 @@ class BusEntry:
 
 class Bus(Protocol):
     def put(self, entries: list[BusEntry]) -> list[bool]:
-        """Whether each was taken, in order. Never raises for one entry; raises Unavailable where none could be put."""
+        """Put entries on the bus. Return for each entry, in order, whether the bus accepted it.
+
+        Raises:
+            Unavailable: no entry could be put.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
+    """An event as the outbox or the recorder stores it. `payload` is its detail."""
+
     id: UUID
     type: str
     source: str

@@ -1,4 +1,4 @@
-"""What consumers could not do: kept with its reason, shown without its content, and sent back when asked."""
+"""Failed events: stores them with a reason, shows them without their content, and sends them back on request."""
 
 import json
 from collections import Counter
@@ -15,12 +15,12 @@ from email_sender.coordination.events import PLATFORM_TENANT, SOURCE_PREFIX
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
-# What has failed for good so often is not sent back with the others: somebody has to look at it and name it. Unless
-# the settings say otherwise.
+# An event that failed this many times is parked: it is sent back only if it is selected by its id, after somebody has
+# looked at it. The settings may set another number.
 PARKED_AFTER = 3
 MAX_REDRIVEN = 500
-# Of an event's detail these name it; the rest may be a tenant's content.
-_NAMING = frozenset(
+# The fields of an event's detail that identify it. Other fields may contain a tenant's content.
+_IDENTIFYING_FIELDS = frozenset(
     {"id", "type", "version", "tenant_id", "aggregate_id", "sequence", "occurred_at", "correlation_id", "causation_id"}
 )
 
@@ -33,7 +33,7 @@ class FailedStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A message that came out of a dead-letter queue."""
+    """A message from a dead-letter queue."""
 
     consumer: str
     body: str
@@ -43,7 +43,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """`times` counts how often it failed for good, `body` is what the queue held."""
+    """`times` is 1 plus the number of redrives after which it failed again; `body` is the queue's message."""
 
     id: UUID
     consumer: str
@@ -56,20 +56,20 @@ class FailedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which to send back: by id, or all of a consumer, or all. What is parked comes only by id."""
+class FailedEventSelector:
+    """Selects failed events by id, all of a consumer, or all. Parked events are selected only by id."""
 
     ids: Sequence[UUID] = ()
     consumer: str | None = None
 
 
 class FailedUnit(Protocol):
-    """A transaction that holds the rows it found: two operators send each back once."""
+    """A transaction that locks the rows it finds, so that two concurrent redrives send each message once."""
 
-    def find(self, wanted: Wanted, consumers: Sequence[str], limit: int) -> Sequence[FailedEvent]:
-        """Of these consumers alone."""
+    def find(self, selector: FailedEventSelector, consumers: Sequence[str], limit: int) -> Sequence[FailedEvent]:
+        """Return and lock the selected failed events of these consumers, at most `limit`."""
 
-    def redriven(self, ids: Sequence[UUID], subject: str, at: datetime) -> None: ...
+    def mark_redriven(self, ids: Sequence[UUID], subject: str, at: datetime) -> None: ...
 
     def audit(self, entry: AuditEntry) -> None: ...
 
@@ -77,8 +77,12 @@ class FailedUnit(Protocol):
 
 
 class FailedEvents(Protocol):
-    def keep(self, failures: Sequence[Failure], parked_after: int = PARKED_AFTER) -> None:
-        """Each once by consumer and body; one that is there has failed once more, and is parked at `parked_after`."""
+    def store(self, failures: Sequence[Failure], parked_after: int = PARKED_AFTER) -> None:
+        """Store each failure once per consumer and body.
+
+        If the failure is stored already and was redriven since, it counts as one more failure. The event is parked at
+        its `parked_after`-th failure.
+        """
 
     def page(
         self, consumer: str | None, status: FailedStatus | None, cursor: str | None, limit: int
@@ -88,16 +92,18 @@ class FailedEvents(Protocol):
 
 
 class ConsumerQueues(Protocol):
-    """The queues that failed messages came from."""
+    """The consumers' queues, from which the failed messages came."""
 
     def names(self) -> Sequence[str]: ...
 
     def send(self, consumer: str, bodies: Sequence[str]) -> Sequence[bool]:
-        """Whether each was taken. Raises Unavailable where none could be sent."""
+        """Send messages. Return for each whether it was accepted. Raises Unavailable if none could be sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Redriven:
+class RedriveResult:
+    """`matched` counts the events that may be redriven; `sent` are those that were."""
+
     matched: int
     sent: Sequence[FailedEvent]
 
@@ -106,57 +112,77 @@ class Redrive:
     def __init__(self, failed: FailedEvents, queues: ConsumerQueues) -> None:
         self._failed, self._queues = failed, queues
 
-    def __call__(self, wanted: Wanted, subject: str, at: datetime, *, dry_run: bool) -> Redriven:
-        """Send back at most MAX_REDRIVEN. Sent first and noted then: a death in between sends one twice, loses none.
+    def __call__(self, selector: FailedEventSelector, subject: str, at: datetime, *, dry_run: bool) -> RedriveResult:
+        """Send the selected events back to their queues, at most MAX_REDRIVEN.
+
+        Events are marked after they are sent. If the process dies in between, an event is sent twice but never lost.
 
         Raises:
-            InvalidInput: a consumer that has no queue.
-            Unavailable: the queue did not answer; what was not noted is sent again when asked again.
+            InvalidInput: the consumer has no queue.
+            Unavailable: the queue did not respond. A repeated call sends the events that were not marked.
         """
-        if wanted.consumer is not None and wanted.consumer not in self._queues.names():
+        if selector.consumer is not None and selector.consumer not in self._queues.names():
             names = ", ".join(self._queues.names())
-            raise InvalidInput.at("/consumer", f"There is no such consumer. There are: {names}.")
+            raise InvalidInput.at("/consumer", f"The consumer does not exist. Known consumers: {names}.")
         with self._failed.open() as unit:
-            found = unit.find(wanted, self._queues.names(), MAX_REDRIVEN)
+            matching_events = unit.find(selector, self._queues.names(), MAX_REDRIVEN)
             if dry_run:
-                return Redriven(len(found), [])
-            sent: list[FailedEvent] = []
-            for consumer in sorted({each.consumer for each in found}):
-                mine = [each for each in found if each.consumer == consumer]
-                taken = self._queues.send(consumer, [each.body for each in mine])
-                sent += [
-                    replace(each, status=FailedStatus.REDRIVEN) for each, ok in zip(mine, taken, strict=True) if ok
+                return RedriveResult(len(matching_events), [])
+            sent_events: list[FailedEvent] = []
+            for consumer in sorted({failed_event.consumer for failed_event in matching_events}):
+                consumer_events = [
+                    failed_event for failed_event in matching_events if failed_event.consumer == consumer
                 ]
-            if sent:
-                unit.redriven([each.id for each in sent], subject, at)
-                unit.audit(_told(wanted, found, sent, subject, at))
+                acceptances = self._queues.send(consumer, [failed_event.body for failed_event in consumer_events])
+                sent_events += [
+                    replace(failed_event, status=FailedStatus.REDRIVEN)
+                    for failed_event, accepted in zip(consumer_events, acceptances, strict=True)
+                    if accepted
+                ]
+            if sent_events:
+                unit.mark_redriven([failed_event.id for failed_event in sent_events], subject, at)
+                unit.audit(_build_audit_entry(selector, matching_events, sent_events, subject, at))
             unit.commit()
-        return Redriven(len(found), sent)
+        return RedriveResult(len(matching_events), sent_events)
 
 
-def _told(
-    wanted: Wanted, found: Sequence[FailedEvent], sent: Sequence[FailedEvent], subject: str, at: datetime
+def _build_audit_entry(
+    selector: FailedEventSelector,
+    matching_events: Sequence[FailedEvent],
+    sent_events: Sequence[FailedEvent],
+    subject: str,
+    at: datetime,
 ) -> AuditEntry:
-    by_consumer = dict(sorted(Counter(each.consumer for each in sent).items()))
-    which = "ids" if wanted.ids else wanted.consumer or "all"
-    details = {"which": which, "matched": len(found), "sent": by_consumer, "ids": [str(each.id) for each in sent]}
+    by_consumer = dict(sorted(Counter(failed_event.consumer for failed_event in sent_events).items()))
+    selection = "ids" if selector.ids else selector.consumer or "all"
+    details = {
+        "which": selection,
+        "matched": len(matching_events),
+        "sent": by_consumer,
+        "ids": [str(failed_event.id) for failed_event in sent_events],
+    }
     return AuditEntry(at, subject, "events.redrive", "failed events", details)
 
 
-def shown(body: str) -> Mapping[str, Any]:
-    """What an operator may see of a message: what names it, and of the platform's own events everything."""
+def redact_message(body: str) -> Mapping[str, Any]:
+    """Return what operators may see of a message: its identifying fields, and platform events in full."""
     try:
         envelope = json.loads(body)
     except ValueError:
         return {"unreadable": True, "characters": len(body)}
     if not isinstance(envelope, dict):
         return {"unreadable": True, "characters": len(body)}
-    known = {name: envelope[name] for name in ("id", "source", "detail-type", "time", "account") if name in envelope}
+    description = {
+        name: envelope[name] for name in ("id", "source", "detail-type", "time", "account") if name in envelope
+    }
     detail = envelope.get("detail")
     if not isinstance(detail, dict):
-        return known
-    ours = str(envelope.get("source", "")).startswith(SOURCE_PREFIX)
-    if ours and detail.get("tenant_id") == str(PLATFORM_TENANT):
-        return known | {"detail": detail}
-    named = {name: detail[name] for name in sorted(_NAMING & detail.keys())} if ours else {}
-    return known | {"detail": named, "hidden": sorted(str(name) for name in detail.keys() - named.keys())}
+        return description
+    is_ours = str(envelope.get("source", "")).startswith(SOURCE_PREFIX)
+    if is_ours and detail.get("tenant_id") == str(PLATFORM_TENANT):
+        return description | {"detail": detail}
+    visible_detail = {name: detail[name] for name in sorted(_IDENTIFYING_FIELDS & detail.keys())} if is_ours else {}
+    return description | {
+        "detail": visible_detail,
+        "hidden": sorted(str(name) for name in detail.keys() - visible_detail.keys()),
+    }

@@ -1,4 +1,4 @@
-"""Is each dependency there? Asked at most every few seconds, however often the question comes."""
+"""Health of the dependencies. Each is probed at most once in five seconds, however often its health is requested."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from enum import StrEnum
 from email_sender.errors import DomainError
 
 type Probe = Callable[[], None]
-"""Returns where the dependency answers; raises DomainError where it does not."""
+"""Returns if the dependency responds; raises DomainError if it does not."""
 
 _CACHE_SECONDS = 5.0
 
@@ -33,14 +33,15 @@ class HealthService:
         self._last: tuple[float, Health] | None = None
 
     def check(self) -> Health:
+        """Return the health of all dependencies, at most five seconds old."""
         if self._last is not None and self._clock() - self._last[0] < _CACHE_SECONDS:
             return self._last[1]
-        health = Health({name: _state(probe) for name, probe in self._probes.items()})
+        health = Health({name: _probe_state(probe) for name, probe in self._probes.items()})
         self._last = (self._clock(), health)
         return health
 
 
-def _state(probe: Probe) -> State:
+def _probe_state(probe: Probe) -> State:
     try:
         probe()
     except DomainError:

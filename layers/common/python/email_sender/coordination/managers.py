@@ -1,4 +1,4 @@
-"""Managers' lives: what is wanted of each, what is seen of it, and the way from one to the other."""
+"""The lifecycle of managers: their desired state, their observed state, and the transitions between states."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Event
-from email_sender.coordination.registry import Graph
+from email_sender.coordination.registry import ManagerGraph
 from email_sender.errors import Conflict
 
 
@@ -24,17 +24,17 @@ class Status(StrEnum):
     STOPPED = "stopped"
 
     @property
-    def active(self) -> bool:
+    def is_active(self) -> bool:
         return self in (Status.RUNNING, Status.DEGRADED)
 
 
-_SEEN = frozenset({Status.RUNNING, Status.DEGRADED, Status.FAILED, Status.NOT_CONFIGURED})
-MOVES: Mapping[Status, frozenset[Status]] = {
+_OBSERVABLE = frozenset({Status.RUNNING, Status.DEGRADED, Status.FAILED, Status.NOT_CONFIGURED})
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.NOT_CONFIGURED: frozenset({Status.INITIALIZING}),
-    Status.INITIALIZING: _SEEN | {Status.STOPPING},
-    Status.RUNNING: _SEEN | {Status.STOPPING},
-    Status.DEGRADED: _SEEN | {Status.STOPPING},
-    Status.FAILED: _SEEN | {Status.STOPPING, Status.INITIALIZING},
+    Status.INITIALIZING: _OBSERVABLE | {Status.STOPPING},
+    Status.RUNNING: _OBSERVABLE | {Status.STOPPING},
+    Status.DEGRADED: _OBSERVABLE | {Status.STOPPING},
+    Status.FAILED: _OBSERVABLE | {Status.STOPPING, Status.INITIALIZING},
     Status.STOPPING: frozenset({Status.STOPPED}),
     Status.STOPPED: frozenset({Status.INITIALIZING}),
 }
@@ -48,7 +48,7 @@ class Desired(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A manager's row. `revision` counts the moves; `figures` are its own, as last seen."""
+    """A manager's row. `revision` counts its transitions; `figures` are its own figures as last observed."""
 
     name: str
     status: Status = Status.INITIALIZING
@@ -60,19 +60,20 @@ class State:
     changed_by: str | None = None
     revision: int = 0
 
-    def moved(self, to: Status, at: datetime, reason: str | None = None) -> "State":
-        """Raises Conflict for a move that there is not."""
-        if to is self.status:
+    def transition_to(self, new_status: Status, at: datetime, reason: str | None = None) -> "State":
+        """Return the state after a transition. Raises Conflict if the transition is not allowed."""
+        if new_status is self.status:
             return replace(self, reason=reason)
-        if to not in MOVES[self.status]:
-            raise Conflict(f"The {self.name} is {self.status} and cannot become {to}.")
-        return replace(self, status=to, reason=reason, changed_at=at, revision=self.revision + 1)
+        if new_status not in TRANSITIONS[self.status]:
+            raise Conflict(f"The {self.name} is {self.status} and cannot become {new_status}.")
+        return replace(self, status=new_status, reason=reason, changed_at=at, revision=self.revision + 1)
 
 
 class ManagerUnit(Protocol):
-    """A transaction that holds every manager's row: two operators, or two sandboxes, take turns."""
+    """A transaction that locks every manager's row, so that concurrent changes run one after the other."""
 
-    def states(self) -> Mapping[str, State]: ...
+    def states(self) -> Mapping[str, State]:
+        """Lock and return the state of every manager by name. Missing rows are created."""
 
     def save(self, states: Sequence[State]) -> None: ...
 
@@ -86,131 +87,162 @@ class ManagerUnit(Protocol):
 type ManagerUnits = Callable[[], AbstractContextManager[ManagerUnit]]
 
 
-class Parts(Protocol):
-    """What of a manager is deployed: its functions, the queues they read, their clocks."""
+class ManagerResources(Protocol):
+    """The deployed resources of managers: functions, the queues they read, and the schedules that invoke them."""
 
-    def close(self, manager: str) -> None:
-        """Its queues keep what comes, its clocks do not ring. Doing it again changes nothing. Raises Unavailable."""
+    def disable(self, manager: str) -> None:
+        """Disable the manager's queues and schedules: its queues retain messages. Idempotent. Raises Unavailable."""
 
-    def open(self, manager: str) -> None:
-        """The reverse."""
+    def enable(self, manager: str) -> None:
+        """Enable the manager's queues and schedules. Idempotent. Raises Unavailable."""
 
-    def switched(self) -> Mapping[str, tuple[int, int]]:
-        """How many queues and clocks of each manager are on, and how many off."""
+    def source_counts(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many queues and schedules of each manager are enabled, and how many are disabled."""
 
 
 class Lifecycle:
-    """Stop, start, restart: first what is wanted is written, then it is done, by whoever comes by.
+    """Stops, starts and restarts managers. A call first stores the desired state, then applies it.
 
-    A process that dies between the two leaves a manager `stopping` or `initializing`, and the next settle goes on.
+    If a process dies between the two, the manager stays `stopping` or `initializing`, and the next call of
+    `apply_desired_states` continues.
     """
 
-    def __init__(self, graph: Graph, units: ManagerUnits, parts: Parts, now: Callable[[], datetime]) -> None:
-        self._graph, self._units, self._parts, self._now = graph, units, parts, now
+    def __init__(
+        self, graph: ManagerGraph, units: ManagerUnits, resources: ManagerResources, now: Callable[[], datetime]
+    ) -> None:
+        self._graph, self._units, self._resources, self._now = graph, units, resources, now
 
     def stop(self, name: str, subject: str, *, cascade: bool = False) -> State:
-        """Raises NotFound, Conflict where another that runs needs it, Unavailable."""
-        self._ask_to_stop(name, subject, Desired.STOPPED, "manager.stop", cascade=cascade)
-        return self.settle()[name]
+        """Stop a manager; with `cascade`, first stop the running managers that depend on it.
+
+        Raises:
+            NotFound: the manager does not exist.
+            Conflict: the manager is not deployed, or without `cascade` a running manager depends on it.
+            Unavailable: the database or AWS did not respond.
+        """
+        self._request_stop(name, subject, Desired.STOPPED, "manager.stop", cascade=cascade)
+        return self.apply_desired_states()[name]
 
     def restart(self, name: str, subject: str, *, cascade: bool = False) -> State:
-        """The same, and those that were stopped for it come back with it."""
-        self._ask_to_stop(name, subject, Desired.RESTARTED, "manager.restart", cascade=cascade)
-        return self.settle()[name]
+        """Stop a manager, and start it again with all managers that were stopped for it. Raises as `stop` does."""
+        self._request_stop(name, subject, Desired.RESTARTED, "manager.restart", cascade=cascade)
+        return self.apply_desired_states()[name]
 
     def start(self, name: str, subject: str, *, cascade: bool = False) -> State:
-        """Raises NotFound, Conflict where what it needs is stopped or none of it is deployed, Unavailable."""
+        """Start a manager; with `cascade`, first start the stopped managers that it depends on.
+
+        Raises:
+            NotFound: the manager does not exist.
+            Conflict: the manager is not deployed, or without `cascade` a manager that it depends on is stopped.
+            Unavailable: the database or AWS did not respond.
+        """
         manager = self._graph[name]
         with self._units() as unit:
             states = unit.states()
-            _refuse_absent(states[name])
-            stopped = [each for each in self._graph.needs(name) if states[each].desired is Desired.STOPPED]
-            if stopped and not cascade:
+            _require_deployed(states[name])
+            stopped_dependencies = [
+                dependency
+                for dependency in self._graph.dependencies(name)
+                if states[dependency].desired is Desired.STOPPED
+            ]
+            if stopped_dependencies and not cascade:
                 raise Conflict(
-                    f"The {manager.name} needs {', '.join(stopped)}, which is stopped: start that first, or ask with "
-                    "cascade=true."
+                    f"The {manager.name} depends on stopped managers: {', '.join(stopped_dependencies)}. "
+                    "Start them first, "
+                    "or use cascade=true."
                 )
-            wanted = [each for each in [*stopped, name] if states[each].desired is Desired.STOPPED]
-            for each in wanted:
-                # One that is still stopping goes on to its stop and comes back from there.
-                soon = Desired.RESTARTED if states[each].status is Status.STOPPING else Desired.RUNNING
-                self._want(unit, states[each], soon, subject, "manager.start")
+            managers_to_start = [
+                candidate for candidate in [*stopped_dependencies, name] if states[candidate].desired is Desired.STOPPED
+            ]
+            for manager_name in managers_to_start:
+                # A manager that is still stopping first completes its stop and is then started again.
+                desired = Desired.RESTARTED if states[manager_name].status is Status.STOPPING else Desired.RUNNING
+                self._set_desired(unit, states[manager_name], desired, subject, "manager.start")
             unit.commit()
-        return self.settle()[name]
+        return self.apply_desired_states()[name]
 
-    def settle(self) -> Mapping[str, State]:
-        """Do what is wanted and not done: stops in reverse order of need, then starts in order."""
+    def apply_desired_states(self) -> Mapping[str, State]:
+        """Apply the desired states: first stop managers, dependents first, then start managers, dependencies first.
+
+        Returns the state of every manager by name. Raises Unavailable.
+        """
         with self._units() as unit:
             states = dict(unit.states())
             for name in reversed(self._graph.order):
                 if states[name].status is Status.STOPPING:
-                    self._parts.close(name)
-                    states[name] = self._move(unit, states[name], Status.STOPPED)
+                    self._resources.disable(name)
+                    states[name] = self._transition(unit, states[name], Status.STOPPED)
                     if states[name].desired is Desired.RESTARTED:
                         states[name] = replace(states[name], desired=Desired.RUNNING)
             for name in self._graph.order:
                 state = states[name]
                 if state.status is Status.STOPPED and state.desired is Desired.RUNNING:
-                    self._parts.open(name)
-                    begun = state.moved(Status.INITIALIZING, self._now())
-                    states[name] = self._move(unit, begun, Status.RUNNING)
+                    self._resources.enable(name)
+                    initializing_state = state.transition_to(Status.INITIALIZING, self._now())
+                    states[name] = self._transition(unit, initializing_state, Status.RUNNING)
             unit.save(list(states.values()))
             unit.commit()
         return states
 
     def reconcile(self) -> Sequence[str]:
-        """Switch what a deployment, or somebody by hand, has switched otherwise than it is wanted. Returns whose.
+        """Correct queues and schedules that a deployment or a person has switched against the desired state.
 
-        Looked at first and without holding anything; decided on what is wanted now.
+        They are read first, without a lock; the decision uses the desired state at the time of the correction. Returns
+        the names of the corrected managers.
         """
-        switched = self._parts.switched()
-        corrected = []
+        source_counts = self._resources.source_counts()
+        corrected_managers = []
         with self._units() as unit:
             for name, state in unit.states().items():
-                on, off = switched.get(name, (0, 0))
-                if state.status is Status.STOPPED and on:
-                    self._parts.close(name)
-                elif (state.status.active or state.status is Status.FAILED) and off:
-                    self._parts.open(name)
+                enabled_count, disabled_count = source_counts.get(name, (0, 0))
+                if state.status is Status.STOPPED and enabled_count:
+                    self._resources.disable(name)
+                elif (state.status.is_active or state.status is Status.FAILED) and disabled_count:
+                    self._resources.enable(name)
                 else:
                     continue
-                corrected.append(name)
-        return corrected
+                corrected_managers.append(name)
+        return corrected_managers
 
-    def _ask_to_stop(self, name: str, subject: str, desired: Desired, action: str, *, cascade: bool) -> None:
+    def _request_stop(self, name: str, subject: str, desired: Desired, action: str, *, cascade: bool) -> None:
         manager = self._graph[name]
         with self._units() as unit:
             states = unit.states()
-            _refuse_absent(states[name])
-            others = [each for each in self._graph.dependents(name) if _is_up(states[each])]
-            if others and not cascade:
+            _require_deployed(states[name])
+            running_dependents = [dependent for dependent in self._graph.dependents(name) if _is_up(states[dependent])]
+            if running_dependents and not cascade:
                 raise Conflict(
-                    f"The {manager.name} is needed by {', '.join(others)}: stop these first, or ask with cascade=true."
+                    f"Running managers depend on the {manager.name}: {', '.join(running_dependents)}. Stop them first, "
+                    "or use cascade=true."
                 )
-            for each in [*others, name]:
-                if _is_up(states[each]):
-                    self._want(unit, states[each], desired, subject, action)
+            for manager_name in [*running_dependents, name]:
+                if _is_up(states[manager_name]):
+                    self._set_desired(unit, states[manager_name], desired, subject, action)
             unit.commit()
 
-    def _want(self, unit: ManagerUnit, state: State, desired: Desired, subject: str, action: str) -> None:
+    def _set_desired(self, unit: ManagerUnit, state: State, desired: Desired, subject: str, action: str) -> None:
         now = self._now()
-        wanted = replace(state, desired=desired, changed_by=subject)
+        new_state = replace(state, desired=desired, changed_by=subject)
         if desired is not Desired.RUNNING and state.status is not Status.STOPPING:
-            wanted = wanted.moved(Status.STOPPING, now)
-        unit.save([wanted])
+            new_state = new_state.transition_to(Status.STOPPING, now)
+        unit.save([new_state])
         unit.audit(AuditEntry(now, subject, action, state.name, {"was": state.status, "wanted": desired}))
 
-    def _move(self, unit: ManagerUnit, state: State, to: Status) -> State:
-        moved = state.moved(to, self._now())
-        unit.emit(told(moved, "manager.stopped" if to is Status.STOPPED else "manager.started", self._now()))
-        return moved
+    def _transition(self, unit: ManagerUnit, state: State, new_status: Status) -> State:
+        new_state = state.transition_to(new_status, self._now())
+        unit.emit(
+            build_event(
+                new_state, "manager.stopped" if new_status is Status.STOPPED else "manager.started", self._now()
+            )
+        )
+        return new_state
 
 
-def told(state: State, kind: str, at: datetime) -> Event:
-    """The event of a move. One move has one id, so that it is told once."""
+def build_event(state: State, event_type: str, at: datetime) -> Event:
+    """Return the event of a transition. A transition has a fixed event id, so it is published once."""
     return Event(
-        id=uuid5(PLATFORM_TENANT, f"{state.name}/{state.revision}/{kind}"),
-        type=kind,
+        id=uuid5(PLATFORM_TENANT, f"{state.name}/{state.revision}/{event_type}"),
+        type=event_type,
         area="coordinator",
         tenant_id=PLATFORM_TENANT,
         aggregate_id=state.name,
@@ -220,7 +252,7 @@ def told(state: State, kind: str, at: datetime) -> Event:
     )
 
 
-def state_id(name: str) -> UUID:
+def manager_id(name: str) -> UUID:
     return uuid5(PLATFORM_TENANT, f"manager/{name}")
 
 
@@ -228,6 +260,6 @@ def _is_up(state: State) -> bool:
     return state.desired is not Desired.STOPPED and state.status not in (Status.NOT_CONFIGURED, Status.STOPPED)
 
 
-def _refuse_absent(state: State) -> None:
+def _require_deployed(state: State) -> None:
     if state.status is Status.NOT_CONFIGURED:
-        raise Conflict(f"Nothing of the {state.name} is deployed here: there is nothing to start or stop.")
+        raise Conflict(f"The {state.name} is not deployed and cannot be started or stopped.")

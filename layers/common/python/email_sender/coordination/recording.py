@@ -1,4 +1,4 @@
-"""What came over the bus, kept once: ours as we wrote it, others' as it came."""
+"""Records events from the bus, each once: our own as the outbox holds them, other systems' as they arrived."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from email_sender.coordination.events import PLATFORM_TENANT, SOURCE_PREFIX, Sto
 
 @dataclass(frozen=True, slots=True)
 class BusEvent:
-    """An event in EventBridge's envelope: `id`, `account` and `time` are the bus's own word, `detail` is anybody's."""
+    """An event in EventBridge's envelope. EventBridge sets `id`, `account` and `time`; the sender sets the rest."""
 
     id: UUID
     account: str
@@ -22,25 +22,25 @@ class BusEvent:
 
 
 class EventLog(Protocol):
-    """Of the platform's role."""
+    """The outbox and the recorded events, for the database role of the platform."""
 
-    def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
-        """What the outbox holds under these ids, as it was written with the change it tells of."""
+    def outbox_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        """Return the outbox's events with these ids, as they were written together with their change."""
 
-    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
-        """Those that are stored."""
+    def recorded_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+        """Return the recorded events with these ids."""
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
-        """The tenant of each registered (account, source)."""
+        """Return the tenant of each registered (account, source)."""
 
-    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
-        """Store what the outbox holds under these ids, as it was written, and take it from there, in one transaction.
+    def move_from_outbox(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+        """Move the outbox's events with these ids to the recorded events, unchanged, in one transaction.
 
-        Returns which it held, and how many were new.
+        Returns the ids that the outbox held, and how many of the events were not recorded before.
         """
 
     def store(self, events: Sequence[StoredEvent]) -> int:
-        """Store what is not there. Returns how many were new."""
+        """Store the events that are not stored yet. Return how many were new."""
 
 
 class Recorder:
@@ -48,36 +48,45 @@ class Recorder:
         self._log = log
 
     def record(self, batch: Sequence[BusEvent]) -> int:
-        """Store each event once. Returns how many were new.
+        """Store each event once. Return how many were new.
 
-        An event is ours because the outbox holds it, and not because it says so: what claims our source, or a tenant,
-        without that is another system's, and belongs to whom its account and source are registered for.
+        An event is ours because the outbox holds it, not because it claims to be. An event that claims our source or a
+        tenant without being in the outbox comes from another system. It belongs to the tenant for which its account
+        and source are registered.
         """
-        claimed = {event.id: own for event in batch if (own := _claimed_id(event)) is not None}
-        moved, new = self._log.move(list(claimed.values()))
-        # After the move, and not with it: what another recorder moved meanwhile is recorded by now.
-        recorded = self._log.recorded([own for own in claimed.values() if own not in moved])
-        foreign = [event for event in batch if (own := claimed.get(event.id)) not in moved and own not in recorded]
-        if not foreign:
-            return new
-        tenants = self._log.tenants_of([(event.account, event.source) for event in foreign])
-        return new + self._log.store([_foreign(event, tenants) for event in foreign])
+        claimed_ids = {event.id: claimed_id for event in batch if (claimed_id := _claimed_id(event)) is not None}
+        moved_ids, new_count = self._log.move_from_outbox(list(claimed_ids.values()))
+        # Read after the move, so that events which another recorder moved in between are found as recorded.
+        recorded_events = self._log.recorded_events(
+            [event_id for event_id in claimed_ids.values() if event_id not in moved_ids]
+        )
+        foreign_events = [
+            event
+            for event in batch
+            if (claimed_id := claimed_ids.get(event.id)) not in moved_ids and claimed_id not in recorded_events
+        ]
+        if not foreign_events:
+            return new_count
+        tenants = self._log.tenants_of([(event.account, event.source) for event in foreign_events])
+        return new_count + self._log.store([_build_foreign_event(event, tenants) for event in foreign_events])
 
 
-class Owners:
-    """Whose an event is that came over the bus, by the same rule."""
+class EventOwnership:
+    """Decides to whom an event from the bus belongs, by the same rules as the recorder."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
-    def of(self, event: BusEvent) -> tuple[StoredEvent, bool]:
-        """The event as we wrote it, and True; another system's as it came, and False."""
-        claimed = _claimed_id(event)
-        if claimed is not None:
-            known = self._log.announced([claimed]).get(claimed) or self._log.recorded([claimed]).get(claimed)
-            if known is not None and "data" in known.payload:
-                return known, True
-        return _foreign(event, self._log.tenants_of([(event.account, event.source)])), False
+    def resolve(self, event: BusEvent) -> tuple[StoredEvent, bool]:
+        """Return the event and whether it is ours: ours as the outbox holds it, another system's as it arrived."""
+        claimed_id = _claimed_id(event)
+        if claimed_id is not None:
+            stored_event = self._log.outbox_events([claimed_id]).get(claimed_id) or self._log.recorded_events(
+                [claimed_id]
+            ).get(claimed_id)
+            if stored_event is not None and "data" in stored_event.payload:
+                return stored_event, True
+        return _build_foreign_event(event, self._log.tenants_of([(event.account, event.source)])), False
 
 
 def _claimed_id(event: BusEvent) -> UUID | None:
@@ -89,7 +98,7 @@ def _claimed_id(event: BusEvent) -> UUID | None:
         return None
 
 
-def _foreign(event: BusEvent, tenants: Mapping[tuple[str, str], UUID]) -> StoredEvent:
+def _build_foreign_event(event: BusEvent, tenants: Mapping[tuple[str, str], UUID]) -> StoredEvent:
     tenant = tenants.get((event.account, event.source), PLATFORM_TENANT)
     if event.source.startswith(SOURCE_PREFIX):
         tenant = PLATFORM_TENANT

@@ -1,7 +1,7 @@
-"""The managers there are, what each needs, and which routes are whose.
+"""The managers, their dependencies, and the routes that each serves.
 
-A manager is a capability that can be stopped, seen to fail, measured and started again. What it is made of (functions,
-the queues they read, their clocks) is found by the tags of what is deployed, not written here.
+A manager is a capability that can be stopped, observed, measured and started again. Its resources (functions, the
+queues they read, their schedules) are found by the tags of the deployment and are not listed here.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """`routes` are prefixes of paths under the API's base path that this manager answers for."""
+    """`routes` are the prefixes of the paths that the manager serves, without the API's base path."""
 
     name: str
     kind: Kind
@@ -31,117 +31,128 @@ class Manager:
 _COORDINATOR = "central-coordinator"
 
 MANAGERS: Sequence[Manager] = (
-    Manager(_COORDINATOR, Kind.CORE, "The bus: events told, kept and read", (), ("/events", "/jobs")),
-    Manager("dependency-manager", Kind.CORE, "What needs what, and whether one version is deployed", (_COORDINATOR,)),
+    Manager(_COORDINATOR, Kind.CORE, "The bus: publishes, records and lists events", (), ("/events", "/jobs")),
+    Manager("dependency-manager", Kind.CORE, "Dependencies of managers, and the deployed versions", (_COORDINATOR,)),
     Manager("api-gateway", Kind.CORE, "The HTTP API of every area", (_COORDINATOR, "security-manager"), ("",)),
-    Manager("vectorization", Kind.CORE, "Vectors, imports and mail that comes in", (_COORDINATOR,), ("/vectors",)),
+    Manager("vectorization", Kind.CORE, "Vectors, imports and incoming mail", (_COORDINATOR,), ("/vectors",)),
     Manager(
         "workflow-manager", Kind.SPECIALISED, "Workflows, their triggers and their steps", ("orchestrator",),
         ("/workflows", "/hooks"),
     ),
     Manager("ai-template-manager", Kind.SPECIALISED, "Templates and drafts", (_COORDINATOR,), ("/templates",)),
     Manager(
-        "notification-manager", Kind.SPECIALISED, "Mail, what becomes of it, and notifications",
+        "notification-manager", Kind.SPECIALISED, "Outgoing mail, its delivery, and notifications",
         ("ai-template-manager",), ("/contacts", "/emails", "/suppressions", "/notifications"),
     ),
     Manager(
-        "security-manager", Kind.SPECIALISED, "Signing in, and the audit trail", (_COORDINATOR,), ("/auth", "/audit")
+        "security-manager", Kind.SPECIALISED, "Sign-in and the audit log", (_COORDINATOR,), ("/auth", "/audit")
     ),
-    Manager("tenant-manager", Kind.SPECIALISED, "Tenants, sealed off from each other", (_COORDINATOR,)),
+    Manager("tenant-manager", Kind.SPECIALISED, "Tenants and their isolation", (_COORDINATOR,)),
     Manager(
-        "orchestrator", Kind.SPECIALISED, "Runs: followed, ended, begun again", (_COORDINATOR,), ("/runs", "/approvals")
+        "orchestrator", Kind.SPECIALISED, "Runs: tracked, cancelled, resumed", (_COORDINATOR,), ("/runs", "/approvals")
     ),
     Manager("config-manager", Kind.INFRASTRUCTURE, "Settings and feature flags", (_COORDINATOR,), ("/config",)),
     Manager(
-        "error-manager", Kind.INFRASTRUCTURE, "What failed for good, and its way back", (_COORDINATOR,),
+        "error-manager", Kind.INFRASTRUCTURE, "Failed events and their redrive", (_COORDINATOR,),
         ("/events/failed",),
     ),
     Manager(
-        "monitoring-manager", Kind.INFRASTRUCTURE, "Looks at every manager, every minute", (_COORDINATOR,), ("/status",)
+        "monitoring-manager", Kind.INFRASTRUCTURE, "Checks every manager each minute", (_COORDINATOR,), ("/status",)
     ),
-    Manager("metrics-manager", Kind.INFRASTRUCTURE, "The platform's series", ("monitoring-manager",), ("/metrics",)),
-    Manager("logging-manager", Kind.INFRASTRUCTURE, "Logs, kept for a time", (_COORDINATOR,)),
-    Manager("backup-manager", Kind.INFRASTRUCTURE, "Backups of what is stored", ("vectorization",)),
+    Manager("metrics-manager", Kind.INFRASTRUCTURE, "The platform's metrics", ("monitoring-manager",), ("/metrics",)),
+    Manager("logging-manager", Kind.INFRASTRUCTURE, "Logs and their retention", (_COORDINATOR,)),
+    Manager("backup-manager", Kind.INFRASTRUCTURE, "Backups of the database and the vectors", ("vectorization",)),
     Manager("tracing-manager", Kind.INFRASTRUCTURE, "Traces through functions and events", ("logging-manager",)),
-    Manager("alerting-manager", Kind.INFRASTRUCTURE, "Alarms on series", ("metrics-manager",)),
-    Manager("dashboard-manager", Kind.INFRASTRUCTURE, "Dashboards of series", ("metrics-manager",)),
+    Manager("alerting-manager", Kind.INFRASTRUCTURE, "Alarms on metrics", ("metrics-manager",)),
+    Manager("dashboard-manager", Kind.INFRASTRUCTURE, "Dashboards of metrics", ("metrics-manager",)),
     Manager("replication-manager", Kind.INFRASTRUCTURE, "Replicas of the stores", ("vectorization",)),
-    Manager("load-balancer", Kind.INFRASTRUCTURE, "Traffic shared between versions and regions", ("api-gateway",)),
+    Manager("load-balancer", Kind.INFRASTRUCTURE, "Distribution of traffic to versions and regions", ("api-gateway",)),
 )  # fmt: skip
 
-# Open whoever is stopped: what starts managers again, what tells whether we are up, and a recipient's right to be left
-# alone.
+# Open even if their manager is stopped: starting managers, health information, and a recipient's right to unsubscribe.
 _ALWAYS_OPEN = ("/managers", "/health", "/version", "/docs", "/openapi.json", "/unsubscribe")
 
 
-class Graph:
-    """Who needs whom."""
+class ManagerGraph:
+    """The dependencies of managers. `order` names each manager after the managers it depends on."""
 
     def __init__(self, managers: Iterable[Manager] = MANAGERS) -> None:
-        """Raises InvalidInput for a cycle, a name that comes twice, or a need of one that is not there."""
+        """Raise InvalidInput for a cycle, for a duplicate name, or for a dependency that does not exist."""
         self._managers: dict[str, Manager] = {}
-        for each in managers:
-            if each.name in self._managers:
-                raise InvalidInput(f"There are two managers called {each.name}.")
-            self._managers[each.name] = each
-        self.order: Sequence[str] = self._sorted()
+        for manager in managers:
+            if manager.name in self._managers:
+                raise InvalidInput(f"Two managers are named {manager.name}.")
+            self._managers[manager.name] = manager
+        self.order: Sequence[str] = self._start_order()
 
     def __iter__(self) -> Iterable[Manager]:
         return iter(self._managers[name] for name in self.order)
 
     def __getitem__(self, name: str) -> Manager:
         if name not in self._managers:
-            raise NotFound(f"There is no manager {name}. There are: {', '.join(self.order)}.")
+            raise NotFound(f"The manager {name} does not exist. Known managers: {', '.join(self.order)}.")
         return self._managers[name]
 
-    def needs(self, name: str) -> Sequence[str]:
-        """All that must run for it, each after what it needs itself; without it."""
-        wanted = _closure(name, {each.name: each.depends_on for each in self._managers.values()})
-        return [each for each in self.order if each in wanted]
+    def dependencies(self, name: str) -> Sequence[str]:
+        """Return all managers that must run for this one, each after its own dependencies."""
+        required_names = _closure(name, {manager.name: manager.depends_on for manager in self._managers.values()})
+        return [candidate for candidate in self.order if candidate in required_names]
 
     def dependents(self, name: str) -> Sequence[str]:
-        """All that cannot run without it, each before what it needs itself; without it."""
-        needed_by: dict[str, list[str]] = {each: [] for each in self._managers}
-        for each in self._managers.values():
-            for need in each.depends_on:
-                needed_by[need].append(each.name)
-        found = _closure(name, needed_by)
-        return [each for each in reversed(self.order) if each in found]
+        """Return all managers that cannot run without this one, each before its own dependencies."""
+        needed_by: dict[str, list[str]] = {manager_name: [] for manager_name in self._managers}
+        for manager in self._managers.values():
+            for dependency in manager.depends_on:
+                needed_by[dependency].append(manager.name)
+        dependent_names = _closure(name, needed_by)
+        return [candidate for candidate in reversed(self.order) if candidate in dependent_names]
 
-    def _sorted(self) -> list[str]:
-        done: list[str] = []
-        left = dict(self._managers)
-        while left:
-            ready = [name for name, each in left.items() if all(need in done for need in each.depends_on)]
+    def _start_order(self) -> list[str]:
+        ordered_names: list[str] = []
+        remaining = dict(self._managers)
+        while remaining:
+            ready = [
+                name
+                for name, manager in remaining.items()
+                if all(dependency in ordered_names for dependency in manager.depends_on)
+            ]
             if not ready:
-                unknown = sorted({need for each in left.values() for need in each.depends_on} - self._managers.keys())
+                unknown = sorted(
+                    {dependency for manager in remaining.values() for dependency in manager.depends_on}
+                    - self._managers.keys()
+                )
                 if unknown:
-                    raise InvalidInput(f"There is no manager {', '.join(unknown)} to depend on.")
-                raise InvalidInput(f"These managers need each other in a circle: {', '.join(sorted(left))}.")
-            done += ready
+                    raise InvalidInput(f"A manager depends on managers that do not exist: {', '.join(unknown)}.")
+                raise InvalidInput(f"These managers depend on each other in a cycle: {', '.join(sorted(remaining))}.")
+            ordered_names += ready
             for name in ready:
-                del left[name]
-        return done
+                del remaining[name]
+        return ordered_names
 
 
 def _closure(name: str, edges: Mapping[str, Collection[str]]) -> set[str]:
-    found: set[str] = set()
-    ahead = list(edges[name])
-    while ahead:
-        each = ahead.pop()
-        if each not in found:
-            found.add(each)
-            ahead += edges[each]
-    return found
+    reachable_names: set[str] = set()
+    pending_names = list(edges[name])
+    while pending_names:
+        current_name = pending_names.pop()
+        if current_name not in reachable_names:
+            reachable_names.add(current_name)
+            pending_names += edges[current_name]
+    return reachable_names
 
 
-def manager_of(path: str) -> str | None:
-    """Whose a path is, without the base path: the longest prefix's. None for what is always open."""
-    if _begins(path, _ALWAYS_OPEN):
+def manager_for_path(path: str) -> str | None:
+    """Return the manager that serves a path (without the base path): the one with the longest matching prefix.
+
+    Return None for a path that is always open.
+    """
+    if _has_prefix(path, _ALWAYS_OPEN):
         return None
-    owners = [(len(prefix), each.name) for each in MANAGERS for prefix in each.routes if _begins(path, (prefix,))]
+    owners = [
+        (len(prefix), manager.name) for manager in MANAGERS for prefix in manager.routes if _has_prefix(path, (prefix,))
+    ]
     return max(owners)[1]
 
 
-def _begins(path: str, prefixes: Iterable[str]) -> bool:
+def _has_prefix(path: str, prefixes: Iterable[str]) -> bool:
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)

@@ -1,6 +1,6 @@
-"""Events told again, to chosen consumers alone: from what is stored, by the rules that first told them.
+"""Replays stored events to selected consumers, and only to them, by the consumers' own event rules.
 
-Every consumer does once what an event asks for, by the event's id: told again, it does what it missed and nothing else.
+Consumers recognise an event by its id: a replay makes them do only the work that they missed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +14,13 @@ from email_sender.coordination.events import StoredEvent
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.paging import Page
 
-# Of events; each may match several rules, and the caller waits.
+# Events in a page. Each event may match several rules, and the caller waits for the response.
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Events of `start` ≤ occurred_at < `end`, of these types and this tenant where they are given."""
+class EventRange:
+    """Events with `start` ≤ occurred_at < `end`; `types` and `tenant_id` restrict them further if they are set."""
 
     start: datetime
     end: datetime
@@ -29,8 +29,8 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """By whom, and how. `force` lets consumers have it that may send mail."""
+class ReplayOptions:
+    """Who requests the replay, and how. `force` allows consumers that may send mail."""
 
     subject: str
     at: datetime
@@ -39,8 +39,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """`messages`: by consumer, how many it was (or would be) given."""
+class ReplayResult:
+    """`messages` counts by consumer the messages that were sent or, in a dry run, would be sent."""
 
     events: int
     messages: Mapping[str, int] = field(default_factory=dict)
@@ -48,11 +48,11 @@ class Told:
 
 
 class EventHistory(Protocol):
-    def between(self, wanted: Range, cursor: str | None, limit: int) -> Page[StoredEvent]:
-        """The oldest first."""
+    def page(self, event_range: EventRange, cursor: str | None, limit: int) -> Page[StoredEvent]:
+        """Return a page of the events in the range, oldest first."""
 
     def accounts_of(self, events: Sequence[StoredEvent]) -> Mapping[UUID, str]:
-        """From which account other systems' events came, where their source is registered."""
+        """Return the AWS account of each event that comes from another system's registered source."""
 
 
 class Consumers(Protocol):
@@ -61,10 +61,10 @@ class Consumers(Protocol):
     def may_send_mail(self, name: str) -> bool: ...
 
     def messages(self, name: str, envelopes: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-        """What its queue would hold of these events, by its own rules. Raises Unavailable."""
+        """Return the messages that the consumer's queue gets for these events by its rules. Raises Unavailable."""
 
     def send(self, name: str, messages: Sequence[str]) -> None:
-        """Raises Unavailable."""
+        """Send the messages to the consumer's queue. Raises Unavailable."""
 
 
 class Replay:
@@ -76,39 +76,43 @@ class Replay:
         account: str,
         region: str,
     ) -> None:
-        """`account` and `region` are our own bus's."""
+        """`account` and `region` are those of the platform's bus."""
         self._history, self._consumers, self._audit = history, consumers, audit
         self._account, self._region = account, region
 
-    def __call__(self, wanted: Range, names: Sequence[str], cursor: str | None, asked: Asked) -> Told:
-        """One page. A cursor that is used again tells the same again.
+    def __call__(
+        self, event_range: EventRange, consumer_names: Sequence[str], cursor: str | None, options: ReplayOptions
+    ) -> ReplayResult:
+        """Replay one page. The same cursor replays the same page again.
 
         Raises:
-            InvalidInput: a range that is none, a consumer that is none.
-            Conflict: one that may send mail, without `force`.
-            Unavailable: some may have been told; the audit log says that it was asked for.
+            InvalidInput: the range is empty, or a consumer does not exist.
+            Conflict: a consumer may send mail, and `force` is not set.
+            Unavailable: some messages may have been sent; the audit log has the request.
         """
-        self._check(wanted, names, force=asked.force)
-        page = self._history.between(wanted, cursor, PAGE)
+        self._validate(event_range, consumer_names, force=options.force)
+        page = self._history.page(event_range, cursor, PAGE)
         accounts = self._history.accounts_of(page.items)
-        envelopes = [self._envelope(each, accounts.get(each.id, self._account)) for each in page.items]
-        told = {name: self._consumers.messages(name, envelopes) for name in names}
-        counts = {name: len(each) for name, each in told.items()}
-        if not asked.dry_run:
-            self._audit(_entry(wanted, cursor, asked, len(page.items), counts))
-            for name, messages in told.items():
+        envelopes = [self._envelope(event, accounts.get(event.id, self._account)) for event in page.items]
+        messages_by_consumer = {name: self._consumers.messages(name, envelopes) for name in consumer_names}
+        counts = {name: len(consumer_messages) for name, consumer_messages in messages_by_consumer.items()}
+        if not options.dry_run:
+            self._audit(_build_audit_entry(event_range, cursor, options, len(page.items), counts))
+            for name, messages in messages_by_consumer.items():
                 self._consumers.send(name, messages)
-        return Told(len(page.items), counts, page.next_cursor)
+        return ReplayResult(len(page.items), counts, page.next_cursor)
 
-    def _check(self, wanted: Range, names: Sequence[str], *, force: bool) -> None:
-        if wanted.start >= wanted.end:
-            raise InvalidInput.at("/from", "The range ends before it begins.")
-        known = self._consumers.names()
-        if unknown := sorted(set(names) - set(known)):
-            named = ", ".join(unknown)
-            raise InvalidInput.at("/consumers", f"There is no consumer {named}. There are: {', '.join(known)}.")
-        if (senders := sorted(name for name in names if self._consumers.may_send_mail(name))) and not force:
-            raise Conflict(f"{', '.join(senders)} may send mail: ask with force=true if that is meant.")
+    def _validate(self, event_range: EventRange, consumer_names: Sequence[str], *, force: bool) -> None:
+        if event_range.start >= event_range.end:
+            raise InvalidInput.at("/from", "The range must start before it ends.")
+        known_consumers = self._consumers.names()
+        if unknown := sorted(set(consumer_names) - set(known_consumers)):
+            unknown_names = ", ".join(unknown)
+            raise InvalidInput.at(
+                "/consumers", f"Unknown consumers: {unknown_names}. Known consumers: {', '.join(known_consumers)}."
+            )
+        if (senders := sorted(name for name in consumer_names if self._consumers.may_send_mail(name))) and not force:
+            raise Conflict(f"{', '.join(senders)} may send mail. Use force=true if that is intended.")
 
     def _envelope(self, event: StoredEvent, account: str) -> dict[str, Any]:
         return {
@@ -124,15 +128,17 @@ class Replay:
         }
 
 
-def _entry(wanted: Range, cursor: str | None, asked: Asked, events: int, messages: Mapping[str, int]) -> AuditEntry:
+def _build_audit_entry(
+    event_range: EventRange, cursor: str | None, options: ReplayOptions, events: int, messages: Mapping[str, int]
+) -> AuditEntry:
     details = {
-        "from": wanted.start.isoformat(),
-        "to": wanted.end.isoformat(),
-        "types": list(wanted.types),
-        "of_tenant": str(wanted.tenant_id) if wanted.tenant_id else None,
+        "from": event_range.start.isoformat(),
+        "to": event_range.end.isoformat(),
+        "types": list(event_range.types),
+        "of_tenant": str(event_range.tenant_id) if event_range.tenant_id else None,
         "cursor": cursor,
-        "force": asked.force,
+        "force": options.force,
         "events": events,
         "messages": dict(messages),
     }
-    return AuditEntry(asked.at, asked.subject, "events.replay", "events", details)
+    return AuditEntry(options.at, options.subject, "events.replay", "events", details)

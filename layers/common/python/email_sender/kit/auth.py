@@ -1,7 +1,7 @@
-"""Who is asking: from claims that API Gateway's authorizer verified, and from nothing else.
+"""The caller's identity, read only from claims that API Gateway's authorizer has verified.
 
-The authorizer checks signature, issuer, audience and expiry. It lets an ID token pass, and one without `exp` on some
-issuers, so both are refused here again.
+The authorizer checks signature, issuer, audience and expiry. It accepts ID tokens, however, and for some issuers tokens
+without `exp`. This module rejects both.
 """
 
 import time
@@ -24,24 +24,28 @@ class Principal:
 
 
 def principal_from(claims: Mapping[str, Any]) -> Principal:
-    """Raises Unauthenticated for a token that is not a current access token of ours."""
+    """Return the caller that the claims describe.
+
+    Raises:
+        Unauthenticated: the token is not a valid access token of this platform.
+    """
     if claims.get("token_use") != "access":
-        raise Unauthenticated("This is not an access token.")
+        raise Unauthenticated("The token is not an access token.")
     try:
-        expires = int(claims["exp"])
+        expires_at = int(claims["exp"])
         principal = Principal(str(claims["sub"]), UUID(str(claims["tenant_id"])), Role(str(claims["role"])))
     except (KeyError, ValueError, TypeError, OverflowError):
-        raise Unauthenticated("The token lacks a claim this API needs: sub, tenant_id, role or exp.") from None
-    if expires <= time.time():
+        raise Unauthenticated("The token needs valid claims sub, tenant_id, role and exp.") from None
+    if expires_at <= time.time():
         raise Unauthenticated("The token has expired.")
     return principal
 
 
 class Requires:
-    """A dependency that answers with the caller, or refuses.
+    """A FastAPI dependency that returns the caller if the caller's role has the permission.
 
-    A tenant named by header or query is never used, and refused where it differs: a client that sends one believes it
-    chooses.
+    The tenant always comes from the token. A request that names a different tenant in a header or in the query is
+    rejected instead of ignored, because its client believes that it can choose the tenant.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -49,16 +53,21 @@ class Requires:
 
     async def __call__(self, request: Request) -> Principal:
         principal = caller_of(request)
-        for named in (request.headers.get("x-tenant-id"), request.query_params.get("tenant_id")):
-            if named is not None and named != str(principal.tenant_id):
-                raise Forbidden("The token belongs to another tenant than the one named.")
+        for requested_tenant in (request.headers.get("x-tenant-id"), request.query_params.get("tenant_id")):
+            if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
+                raise Forbidden("The token belongs to a different tenant than the one that the request names.")
         require(principal.role, self.permission)
         return principal
 
 
 def caller_of(request: Request) -> Principal:
+    """Return the caller of the request.
+
+    Raises:
+        Unauthenticated: there is no token, or it is not a valid access token.
+    """
     event = request.scope.get("aws.event", {})
     claims = event.get("requestContext", {}).get("authorizer", {}).get("jwt", {}).get("claims")
     if not claims:
-        raise Unauthenticated("A bearer access token is needed.")
+        raise Unauthenticated("Send an access token as a bearer token in the Authorization header.")
     return principal_from(claims)

@@ -1,7 +1,7 @@
-"""Settings: one validated model a function, read from the environment once a sandbox.
+"""Settings of functions: one validated model per function, read from the environment once per execution environment.
 
-Every field is the environment variable of the same name in capitals. A value that is missing or wrong stops the start
-with its name; a secret is never a variable, only the ARN it is read from.
+Each field is read from the environment variable with the same name in upper case. If a value is missing or invalid, the
+function does not start and the error names the variable. Secrets are never variables; only their ARNs are.
 """
 
 import os
@@ -23,18 +23,25 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from `environment`, by default from the process.
+
+        Raises:
+            InvalidInput: variables are missing or invalid; pointers are the variables' names.
+        """
         environment = os.environ if environment is None else environment
         values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = [Problem(str(item["loc"][0]).upper(), item["msg"]) for item in error.errors(include_input=False)]
-            named = "; ".join(f"{problem.pointer}: {problem.message}" for problem in problems)
-            raise InvalidInput(f"The environment is not as this function needs it: {named}", problems) from None
+            problems = [
+                Problem(str(detail["loc"][0]).upper(), detail["msg"]) for detail in error.errors(include_input=False)
+            ]
+            summary = "; ".join(f"{problem.pointer}: {problem.message}" for problem in problems)
+            raise InvalidInput(f"Environment variables are missing or invalid: {summary}", problems) from None
 
 
 class DatabaseSettings(Settings):
-    """`database_secret_arn` empty: sign in with an IAM token, over TLS."""
+    """Without `database_secret_arn`, the function signs in with an IAM token over TLS."""
 
     database_host: NonEmpty
     database_port: int = 5432
@@ -45,20 +52,20 @@ class DatabaseSettings(Settings):
 
 
 class PlatformDatabaseSettings(Settings):
-    """The platform's role, for what is asked before a tenant is known. Same server, its own secret."""
+    """The platform role, for queries that run before the tenant is known. Same server, separate secret."""
 
     platform_user: NonEmpty = "platform"
     platform_secret_arn: str = ""
 
 
 class VaultSettings(Settings):
-    """`kms:<key id or ARN>`, or `file:<path>` where the stage is local."""
+    """`key_wrapper` is `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
 
     key_wrapper: Annotated[str, Field(pattern=r"^(kms:.+|file:.+)$")]
 
 
 class BackupSettings(Settings):
-    """The role that reads everything is signed in as where there is something to dump: nowhere else."""
+    """The role that reads every table. Only functions that dump the database sign in with it."""
 
     backups_bucket: NonEmpty
     backup_retention_days: Annotated[int, Field(ge=1)] = 35

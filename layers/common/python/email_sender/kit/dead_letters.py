@@ -1,7 +1,7 @@
-"""The last try of a queue's message: into the dead-letter queue by our own hand, with the reason.
+"""Move a queue message to the dead-letter queue after its last attempt, together with the reason.
 
-SQS moves what was received too often by itself, and without a word why. A process that dies on its last try leaves it
-to SQS, so nothing depends on this.
+SQS moves messages that were received too often, but does not say why they failed. If the process dies during the last
+attempt, SQS still moves the message, so nothing depends on this module.
 """
 
 import os
@@ -16,29 +16,29 @@ REASON = "reason"
 _MAX_CHARACTERS = 1_000
 
 
-def buried(record: Mapping[str, Any], error: Exception) -> bool:
-    """Whether this was the last try and the record lies, with its reason, where failed ones lie.
+def send_to_dead_letters(record: Mapping[str, Any], error: Exception) -> bool:
+    """Send the record to the dead-letter queue if this was its last attempt. Return whether it was sent.
 
-    `record` is SQS's, as Lambda hands it over; the environment names the queue (DEAD_LETTERS) and how often a message
-    is received at most (MAX_RECEIVES).
+    `record` is the SQS record that Lambda passes to the handler. The environment names the queue (DEAD_LETTERS, a URL)
+    and how often a message is received at most (MAX_RECEIVES). If the result is False, report the record as failed.
     """
-    queue, most = os.environ.get("DEAD_LETTERS"), int(os.environ.get("MAX_RECEIVES", "0"))
-    if not queue or int(record["attributes"]["ApproximateReceiveCount"]) < most:
+    queue_url, max_receives = os.environ.get("DEAD_LETTERS"), int(os.environ.get("MAX_RECEIVES", "0"))
+    if not queue_url or int(record["attributes"]["ApproximateReceiveCount"]) < max_receives:
         return False
     try:
         client("sqs").send_message(
-            QueueUrl=queue,
+            QueueUrl=queue_url,
             MessageBody=record["body"],
-            MessageAttributes={REASON: {"DataType": "String", "StringValue": reason_of(error)}},
+            MessageAttributes={REASON: {"DataType": "String", "StringValue": failure_reason(error)}},
         )
     except Exception:
-        logger.exception("a failed message was left to SQS", message_id=record["messageId"])
+        logger.exception("could not send a message to the dead-letter queue", message_id=record["messageId"])
         return False
     return True
 
 
-def reason_of(error: Exception) -> str:
-    """In words that hold nothing of the message."""
+def failure_reason(error: Exception) -> str:
+    """Return the reason of a failure as text that contains nothing of the message."""
     if isinstance(error, DomainError):
         return f"{error.code}: {error.detail}"[:_MAX_CHARACTERS]
-    return f"A fault of ours ({type(error).__name__}), whose details are in the logs."
+    return f"Internal error ({type(error).__name__}). See the logs for details."

@@ -1,4 +1,4 @@
-"""Steps of a deployment: functions that CloudFormation calls as custom resources, before new code takes traffic."""
+"""Custom resources: functions that CloudFormation calls during a deployment, before new code receives traffic."""
 
 import json
 from collections.abc import Callable
@@ -16,30 +16,33 @@ _TIMEOUT_SECONDS = 10
 def deployment_step(
     event: dict[str, Any], context: LambdaContext, step: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Run the step; where CloudFormation asked, tell it the outcome, so that a failure rolls the deployment back.
+    """Run `step`, and report the outcome if CloudFormation called, so that a failure rolls the deployment back.
 
-    A deletion does nothing: data outlives the stack that used it.
+    Without CloudFormation (a manual invocation), errors are raised. When the resource is deleted, nothing happens,
+    because the data outlives the stack.
     """
-    asked_by_stack = "ResponseURL" in event
-    if asked_by_stack and event.get("RequestType") == "Delete":
-        _answer(event, context, "SUCCESS", {}, "")
+    is_called_by_cloudformation = "ResponseURL" in event
+    if is_called_by_cloudformation and event.get("RequestType") == "Delete":
+        _send_response(event, context, "SUCCESS", {}, "")
         return {}
     try:
         result = step()
     except Exception as error:
         logger.exception("a deployment step failed")
-        if not asked_by_stack:
+        if not is_called_by_cloudformation:
             raise
         reason = error.detail if isinstance(error, DomainError) else type(error).__name__
-        _answer(event, context, "FAILED", {}, reason)
+        _send_response(event, context, "FAILED", {}, reason)
         return {}
-    if asked_by_stack:
-        _answer(event, context, "SUCCESS", result, "")
+    if is_called_by_cloudformation:
+        _send_response(event, context, "SUCCESS", result, "")
     return result
 
 
-def _answer(event: dict[str, Any], context: LambdaContext, status: str, data: dict[str, Any], reason: str) -> None:
-    """The protocol of custom resources: a PUT to a presigned address, within the stack's hour."""
+def _send_response(
+    event: dict[str, Any], context: LambdaContext, status: str, data: dict[str, Any], reason: str
+) -> None:
+    """Send the response of a custom resource: a PUT request to a presigned URL, within one hour of the event."""
     body = {
         "Status": status,
         "Reason": reason or "See the function's log.",
@@ -49,7 +52,7 @@ def _answer(event: dict[str, Any], context: LambdaContext, status: str, data: di
         "LogicalResourceId": event["LogicalResourceId"],
         "Data": {name: json.dumps(value) for name, value in data.items()},
     }
-    logger.info("answering the stack", status=status, log_stream=context.log_stream_name)
+    logger.info("sending the outcome to CloudFormation", status=status, log_stream=context.log_stream_name)
     request = Request(event["ResponseURL"], json.dumps(body).encode(), {"content-type": ""}, method="PUT")  # noqa: S310
-    with urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310  # the address is CloudFormation's own
+    with urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310  # the URL comes from CloudFormation
         pass

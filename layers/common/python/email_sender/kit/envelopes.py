@@ -1,4 +1,4 @@
-"""EventBridge's envelope, as queues hand it on."""
+"""Envelopes of EventBridge, as they arrive in SQS queues."""
 
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from email_sender.coordination.recording import BusEvent
 
 
 class Envelope(BaseModel):
+    """Any event, as EventBridge delivers it."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: UUID
@@ -19,7 +21,7 @@ class Envelope(BaseModel):
     type: str = Field(alias="detail-type")
     detail: Any
 
-    def event(self) -> BusEvent:
+    def to_bus_event(self) -> BusEvent:
         return BusEvent(self.id, self.account, self.source, self.type, self.time, self.detail)
 
 
@@ -36,6 +38,6 @@ class _Detail(BaseModel):
 
 
 class ObjectCreated(BaseModel):
-    """S3's "Object Created" on EventBridge."""
+    """The "Object Created" event of S3, as EventBridge delivers it."""
 
     detail: _Detail

@@ -1,9 +1,9 @@
-"""The gate of a sandbox, on the sandbox's own pool."""
+"""The manager gate of an execution environment, on its own connection pool."""
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.managers import StoppedManagers
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 
 
-def gate_of(database: Database) -> Gate:
-    return Gate(StoppedManagers(database))
+def manager_gate(database: Database) -> ManagerGate:
+    return ManagerGate(StoppedManagers(database))

@@ -1,4 +1,4 @@
-"""The app of an API area: FastAPI with what every answer of ours has."""
+"""The FastAPI application of an API area, with the middleware, headers and limits that all areas share."""
 
 import os
 import time
@@ -12,24 +12,24 @@ from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
 from email_sender.kit.auth import Requires
-from email_sender.kit.telemetry import logger, request_took
+from email_sender.kit.telemetry import logger, record_request_duration
 from email_sender.security.permissions import Permission
 
 BASE_PATH = "/api/v1"
 MAX_BODY_BYTES = 5 * 1024 * 1024
-# Lambda gives back 6,291,556 bytes of JSON, in which the body is a text: its quotes and backslashes count twice.
-MAX_ANSWER_BYTES = 6_200_000
+# Lambda returns at most 6,291,556 bytes of JSON. In it the body is a string: quotes and backslashes take two bytes.
+MAX_RESPONSE_BYTES = 6_200_000
 
-_ANSWER_TOO_LARGE = (
-    f"The answer would have more than {MAX_ANSWER_BYTES} bytes: ask for fewer at a time, by a smaller limit or in more "
-    "calls, or for less of each, without vectors."
+_RESPONSE_TOO_LARGE = (
+    f"The response would be larger than {MAX_RESPONSE_BYTES} bytes. Use a smaller limit, send several smaller "
+    "requests, or leave out the vectors."
 )
 
-# Everything we answer is text; what is not named here would travel as base64.
+# All responses are text. Mangum would encode other types as base64.
 _TEXT_TYPES = ["text/", "application/json", "application/problem+json", "application/javascript"]
 
 _SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
@@ -38,7 +38,7 @@ _SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
-# Pages bring their own stricter or wider policy; everything else is data and may load nothing.
+# Pages set their own policy. All other responses are data and may load nothing.
 _DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -46,11 +46,12 @@ _DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
 
 
 def create_app(
-    title: str, routers: Sequence[APIRouter], gate: Callable[[], Gate], *, form_paths: Sequence[str] = ()
+    title: str, routers: Sequence[APIRouter], gate: Callable[[], ManagerGate], *, form_paths: Sequence[str] = ()
 ) -> FastAPI:
-    """`gate` keeps the routes of stopped managers closed.
+    """Create the application of an API area.
 
-    `form_paths` are prefixes where a standard has a client post a form (RFC 8058) instead of JSON.
+    `gate` rejects requests to stopped managers. `form_paths` are path prefixes where a standard requires clients to
+    post a form (RFC 8058) instead of JSON.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.routers = routers
@@ -67,13 +68,13 @@ def create_app(
             expose_headers=["x-request-id", "etag", "retry-after", "location"],
             max_age=600,
         )
-    app.add_middleware(Edge, gate=gate, form_paths=tuple(form_paths))
+    app.add_middleware(EdgeMiddleware, gate=gate, form_paths=tuple(form_paths))
     return app
 
 
 @dataclass(frozen=True, slots=True)
 class RouteInfo:
-    """`permission` None: public."""
+    """A documented route. `permission` is None for public routes."""
 
     method: str
     path: str
@@ -81,20 +82,24 @@ class RouteInfo:
 
 
 def routes_of(app: FastAPI) -> list[RouteInfo]:
-    """Every documented route with the permission it asks for: what the OpenAPI document and the tests walk."""
-    found = []
+    """Return every documented route with its permission, for the OpenAPI document and the tests."""
+    routes = []
     for router in app.state.routers:
         for route in router.routes:
             if not isinstance(route, APIRoute) or not route.include_in_schema:
                 continue
-            asked = [each.call.permission for each in route.dependant.dependencies if isinstance(each.call, Requires)]
-            permission = asked[0] if asked else None
-            found += [RouteInfo(method, BASE_PATH + route.path, permission) for method in sorted(route.methods or ())]
-    return found
+            permissions = [
+                dependency.call.permission
+                for dependency in route.dependant.dependencies
+                if isinstance(dependency.call, Requires)
+            ]
+            permission = permissions[0] if permissions else None
+            routes += [RouteInfo(method, BASE_PATH + route.path, permission) for method in sorted(route.methods or ())]
+    return routes
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """What Lambda calls: one HTTP API event in, one answer out."""
+    """Return the handler for Lambda: it receives one event of an HTTP API and returns one response."""
     asgi = Mangum(app, lifespan="off", text_mime_types=_TEXT_TYPES)
 
     @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
@@ -104,10 +109,13 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
     return handler
 
 
-class Edge:
-    """The outermost layer: request id, headers, limits, the gate, the time taken. Plain ASGI: it costs microseconds."""
+class EdgeMiddleware:
+    """The outermost middleware: request id, headers, limits, manager gate and request duration.
 
-    def __init__(self, app: ASGIApp, gate: Callable[[], Gate], form_paths: tuple[str, ...] = ()) -> None:
+    It is plain ASGI, which adds only microseconds to a request.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Callable[[], ManagerGate], form_paths: tuple[str, ...] = ()) -> None:
         self._app = app
         self._gate = gate
         self._form_paths = form_paths
@@ -116,72 +124,73 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started_at = time.perf_counter()
         event = scope.get("aws.event", {})
         request_id = str(event.get("requestContext", {}).get("requestId", ""))
         scope["request_id"] = request_id
         status = 500
-        held: Message | None = None
+        pending_start: Message | None = None
 
         async def send_with_headers(message: Message) -> None:
-            """The start waits for the body: of one that Lambda would not hand on, another is sent."""
-            nonlocal status, held
+            """Hold the start back until the body arrives, to replace a response that is too large for Lambda."""
+            nonlocal status, pending_start
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _completed(message.get("headers", []), request_id)
-                held = message
+                message["headers"] = _add_headers(message.get("headers", []), request_id)
+                pending_start = message
                 return
-            start, held = held, None
-            if start is not None and _answer_bytes(message.get("body", b"")) > MAX_ANSWER_BYTES:
-                answer = await problems.domain_error(Request(scope), PayloadTooLarge(_ANSWER_TOO_LARGE))
-                await answer(scope, receive, send_with_headers)
+            response_start, pending_start = pending_start, None
+            if response_start is not None and _size_in_json(message.get("body", b"")) > MAX_RESPONSE_BYTES:
+                response = await problems.domain_error_response(Request(scope), PayloadTooLarge(_RESPONSE_TOO_LARGE))
+                await response(scope, receive, send_with_headers)
                 return
-            if start is not None:
-                await send(start)
+            if response_start is not None:
+                await send(response_start)
             await send(message)
 
         try:
-            _refuse_early(scope, self._form_paths)
+            _check_body(scope, self._form_paths)
             self._gate().check_path(scope["path"].removeprefix(BASE_PATH))
         except DomainError as error:
-            # Before the app: what is too large or not JSON is not parsed.
-            answer = await problems.domain_error(Request(scope), error)
-            await answer(scope, receive, send_with_headers)
+            # Reject before the application runs, which would parse the body.
+            response = await problems.domain_error_response(Request(scope), error)
+            await response(scope, receive, send_with_headers)
         else:
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception as error:
-                # Here and not as the framework's handler: that one answers outside of this layer, without its headers.
-                answer = await problems.unexpected(Request(scope), error)
-                await answer(scope, receive, send_with_headers)
-        request_took(scope["method"], _template(scope), status, time.perf_counter() - started)
+                # FastAPI's own handler would run outside this middleware, and its response would lack the headers.
+                response = await problems.unexpected_error_response(Request(scope), error)
+                await response(scope, receive, send_with_headers)
+        record_request_duration(scope["method"], _route_template(scope), status, time.perf_counter() - started_at)
 
 
-def _answer_bytes(body: bytes) -> int:
-    """As a text in Lambda's JSON."""
-    return len(body) + body.count(b'"') + body.count(b"\\") if len(body) > MAX_ANSWER_BYTES // 2 else len(body)
+def _size_in_json(body: bytes) -> int:
+    """Return the size of the body as a string in Lambda's JSON."""
+    return len(body) + body.count(b'"') + body.count(b"\\") if len(body) > MAX_RESPONSE_BYTES // 2 else len(body)
 
 
-def _template(scope: Scope) -> str:
+def _route_template(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if path is None:
         return "unmatched"
-    # The framework's template may lack the prefix its router was included with.
+    # FastAPI's template may lack the prefix with which its router was included.
     prefixed = scope["path"].startswith(BASE_PATH) and not path.startswith(BASE_PATH)
     return BASE_PATH + path if prefixed else str(path)
 
 
-def _refuse_early(scope: Scope, form_paths: tuple[str, ...]) -> None:
+def _check_body(scope: Scope, form_paths: tuple[str, ...]) -> None:
     if scope["method"] not in ("POST", "PUT", "PATCH"):
         return
     headers = dict(scope["headers"])
     body = scope.get("aws.event", {}).get("body") or ""
-    # A base64 body is a third longer than its bytes; the limit is on the bytes.
-    encoded = scope.get("aws.event", {}).get("isBase64Encoded", False)
-    size = len(body) * 3 // 4 if encoded else len(body.encode())
+    # The limit is on the decoded bytes; base64 is one third longer.
+    is_base64 = scope.get("aws.event", {}).get("isBase64Encoded", False)
+    size = len(body) * 3 // 4 if is_base64 else len(body.encode())
     if size > MAX_BODY_BYTES:
         raise PayloadTooLarge(
-            f"A body is at most {MAX_BODY_BYTES} bytes. For more, use {BASE_PATH}/vectors/imports: it takes a file."
+            f"The body is larger than {MAX_BODY_BYTES} bytes. Upload larger inputs as a file: POST "
+            f"{BASE_PATH}/vectors/imports."
         )
     if not body or scope["path"].startswith(form_paths or ("\0",)):
         return
@@ -190,7 +199,7 @@ def _refuse_early(scope: Scope, form_paths: tuple[str, ...]) -> None:
         raise UnsupportedMediaType("Send the body as application/json.")
 
 
-def _completed(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-    present = {name for name, _ in headers}
-    added = [pair for pair in _DEFAULT_HEADERS if pair[0] not in present]
-    return [*headers, *_SECURITY_HEADERS, *added, (b"x-request-id", request_id.encode())]
+def _add_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    present_names = {name for name, _ in headers}
+    default_headers = [pair for pair in _DEFAULT_HEADERS if pair[0] not in present_names]
+    return [*headers, *_SECURITY_HEADERS, *default_headers, (b"x-request-id", request_id.encode())]

@@ -1,8 +1,8 @@
-"""Idempotency-Key on writes: the first answer, again.
+"""Idempotency-Key for writes: a repeated request receives the first response again.
 
-A key belongs to (tenant, subject, route). It is leased before the work and answered after it; a lease that ran out
-(the sandbox died) is taken over with the same `operation_id`, which services give to what they create, so that the
-repeat finds the thing made instead of making a second one.
+A key belongs to (tenant, subject, route). It is leased before the work, and the response is stored with it after the
+work. If a lease expires because the execution environment died, the next attempt takes it over with the same
+`operation_id`. Services use that id for what they create, so a repeat finds the object instead of making a new one.
 """
 
 from collections.abc import Callable, Coroutine
@@ -19,7 +19,7 @@ from email_sender.errors import DomainError, InvalidInput, Unavailable
 from email_sender.kit.auth import Principal, caller_of
 from email_sender.kit.json_body import JsonRequest
 
-_MAX_KEY = 255
+_MAX_KEY_LENGTH = 255
 
 
 class IdempotencyStore(Protocol):
@@ -28,25 +28,26 @@ class IdempotencyStore(Protocol):
     ) -> tuple[UUID, tuple[int, bytes] | None]:
         """Lease the key.
 
-        Returns the operation's id (the given one, or what a dead lease left behind) and the answer given before,
-        if any: status and body.
+        Returns the operation id (the given one, or the one of an expired lease) and, if the request was already
+        answered, the status and the body of its response.
 
         Raises:
-            InvalidInput: the key was used with another body.
-            Conflict: the first request is still being worked on.
+            InvalidInput: the key was used with a different request.
+            Conflict: the first request is still in progress.
         """
 
-    def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None: ...
+    def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None:
+        """Store the response of the request."""
 
     def forget(self, tenant_id: UUID, subject: str, route: str, key: str) -> None:
-        """The request was refused and left nothing: the key is free for a corrected one."""
+        """Delete the key: the request was rejected without effects, and a corrected request may use the key."""
 
     def expire(self, tenant_id: UUID, subject: str, route: str, key: str) -> None:
-        """The work broke off and may have left something: the next try takes over, with the same operation id."""
+        """End the lease: the work failed and may have had effects. The next attempt keeps the operation id."""
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose writes honour Idempotency-Key. The app's state holds the store as `idempotency`."""
+    """A route whose writes honour Idempotency-Key. `app.state.idempotency` returns the store."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -57,38 +58,38 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if key is None or request.method == "GET":
                 return await handle(request)
-            if not key or len(key) > _MAX_KEY or not key.isprintable():
-                raise InvalidInput(f"Idempotency-Key is 1 to {_MAX_KEY} printable characters.")
+            if not key or len(key) > _MAX_KEY_LENGTH or not key.isprintable():
+                raise InvalidInput(f"The Idempotency-Key header must have 1 to {_MAX_KEY_LENGTH} printable characters.")
             caller = caller_of(request)
-            return await _once(request, caller, key, handle)
+            return await _handle_once(request, caller, key, handle)
 
         return handler
 
 
-async def _once(
+async def _handle_once(
     request: Request, caller: Principal, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]
 ) -> Response:
     store: IdempotencyStore = request.app.state.idempotency()
     route = f"{request.method} {request.url.path}"
     body_hash = sha256(request.url.query.encode() + b"\n" + await request.body()).digest()
-    name = (caller.tenant_id, caller.subject, route, key)
-    operation_id, earlier = store.begin(*name, body_hash, request.state.operation_id)
-    if earlier is not None:
-        return Response(earlier[1], earlier[0], {"idempotent-replayed": "true"}, "application/json")
+    key_scope = (caller.tenant_id, caller.subject, route, key)
+    operation_id, stored_response = store.begin(*key_scope, body_hash, request.state.operation_id)
+    if stored_response is not None:
+        return Response(stored_response[1], stored_response[0], {"idempotent-replayed": "true"}, "application/json")
     request.state.operation_id = operation_id
     try:
         response = await handle(request)
     except Unavailable:
-        store.expire(*name)
+        store.expire(*key_scope)
         raise
     except (DomainError, RequestValidationError):
-        store.forget(*name)
+        store.forget(*key_scope)
         raise
-    store.finish(*name, response.status_code, bytes(response.body))
+    store.finish(*key_scope, response.status_code, bytes(response.body))
     return response
 
 
 def operation_id(request: Request) -> UUID:
-    """The id for what this request creates."""
+    """Return the id to use for the object that this request creates."""
     value: UUID = request.state.operation_id
     return value

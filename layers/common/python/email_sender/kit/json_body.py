@@ -1,4 +1,4 @@
-"""A request whose JSON body is read by orjson: six times as fast as the standard library where it is all numbers."""
+"""A request whose JSON body is parsed by orjson: six times as fast as the standard library for arrays of numbers."""
 
 import json
 from typing import Any
@@ -9,10 +9,14 @@ from fastapi import Request
 
 class JsonRequest(Request):
     async def json(self) -> Any:
-        """Raises json.JSONDecodeError, as FastAPI expects it."""
+        """Parse the body.
+
+        Raises:
+            json.JSONDecodeError: the body is not JSON. FastAPI expects this error.
+        """
         body = await self.body()
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
-            # NaN and Infinity are no JSON, but who sends them is better told where they stand (422, with a pointer).
+            # The standard library accepts NaN and Infinity. Validation then rejects them with a pointer (422).
             return json.loads(body)

@@ -1,4 +1,4 @@
-"""The keys of unsubscribe links, from their secret: {"current": "k1", "k1": "…", …}."""
+"""The keys that sign unsubscribe links. Their secret has the form {"current": "k1", "k1": "…", …}."""
 
 import json
 from functools import cache
@@ -13,7 +13,7 @@ from email_sender.kit.config import NonEmpty, Settings
 
 
 class LinkSettings(Settings):
-    """`public_url` is where recipients reach the API, without the base path."""
+    """`public_url` is the URL at which recipients reach the API, without the base path."""
 
     public_url: Annotated[str, Field(pattern=r"^https?://[^/]+")]
     link_secret_arn: NonEmpty
@@ -31,5 +31,5 @@ def _keys() -> LinkKeys:
     secret: dict[str, str] = json.loads(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
     current = secret.pop("current", "")
     if current not in secret:
-        raise Unavailable("The secret of unsubscribe links names no current key.")
+        raise Unavailable("The secret for unsubscribe links does not name its current key.")
     return LinkKeys(current, {key_id: key.encode() for key_id, key in secret.items()})

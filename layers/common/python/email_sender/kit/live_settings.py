@@ -1,4 +1,4 @@
-"""Settings as a sandbox sees them: read when first asked for, again after some seconds, and never a bad one."""
+"""The platform settings of an execution environment: read at first use, then refreshed; never an invalid version."""
 
 import time
 from collections.abc import Callable
@@ -6,74 +6,74 @@ from functools import cache
 
 from email_sender.adapters.feature_flags import PowertoolsFeatures
 from email_sender.adapters.ssm import SsmSettings
-from email_sender.coordination.configuring import Stored
+from email_sender.coordination.configuring import StoredVersion
 from email_sender.errors import DomainError
 from email_sender.kit.clients import client
 from email_sender.kit.config import Settings
-from email_sender.kit.settings import PlatformSettings, settings_of
+from email_sender.kit.settings import PlatformSettings, parse_settings
 from email_sender.kit.telemetry import logger
 from email_sender.strict_json import read_unambiguous_json
 
-KEPT_SECONDS = 15.0
+MAX_AGE_SECONDS = 15.0
 
 
 class SettingsReader:
-    """What is stored, where it is valid; else what was last read of good; else the defaults."""
+    """Returns the stored settings if they are valid, else the last valid ones it has read, else the defaults."""
 
     def __init__(
         self,
-        read: Callable[[], Stored | None],
-        taken: Callable[[PlatformSettings], None] = lambda _: None,
+        read: Callable[[], StoredVersion | None],
+        on_change: Callable[[PlatformSettings], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`taken` is called with each that replaces another."""
-        self._read, self._taken, self._clock = read, taken, clock
+        """`on_change` is called with the new settings whenever they replace others."""
+        self._read, self._on_change, self._clock = read, on_change, clock
         self._settings = PlatformSettings()
         self._version = 0
-        self._asked_at: float | None = None
-        self._said: object = None
+        self._read_at: float | None = None
+        self._reported: object = None
 
     def __call__(self) -> PlatformSettings:
         now = self._clock()
-        if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:
-            # Before it is asked: what does not answer is not waited for by every invocation.
-            self._asked_at = now
+        if self._read_at is None or now - self._read_at >= MAX_AGE_SECONDS:
+            # Set before reading: if the store does not respond, not every invocation waits for it.
+            self._read_at = now
             self._refresh()
         return self._settings
 
     def _refresh(self) -> None:
-        stored: Stored | None = None
+        stored_settings: StoredVersion | None = None
         try:
-            stored = self._read()
-            if stored is None:
+            stored_settings = self._read()
+            if stored_settings is None:
                 if self._version:
-                    self._say("there are none any more", None)
+                    self._report("The stored settings were deleted.", None)
                 return
-            if stored.version == self._version:
-                self._said = None
+            if stored_settings.version == self._version:
+                self._reported = None
                 return
-            found = settings_of(read_unambiguous_json(stored.text))
+            settings = parse_settings(read_unambiguous_json(stored_settings.text))
         except DomainError as error:
-            self._say(error.detail, stored)
+            self._report(error.detail, stored_settings)
             return
         except ValueError:
-            self._say("it is no JSON", stored)
+            self._report("The stored settings are not valid JSON.", stored_settings)
             return
-        self._settings, self._version, self._said = found, stored.version, None
-        self._taken(found)
+        self._settings, self._version, self._reported = settings, stored_settings.version, None
+        self._on_change(settings)
 
-    def _say(self, why: str, stored: Stored | None) -> None:
-        """Once, and not each time that it is still so."""
-        said = (why, stored.version if stored else None)
-        if said != self._said:
-            self._said = said
+    def _report(self, reason: str, stored_settings: StoredVersion | None) -> None:
+        """Log a problem once, not at every refresh."""
+        report = (reason, stored_settings.version if stored_settings else None)
+        if report != self._reported:
+            self._reported = report
             logger.error(
-                "settings are not taken", reason=why, version=said[1], used=self._version or "the built-in defaults"
+                "settings not applied", reason=reason, version=report[1], used=self._version or "the built-in defaults"
             )
 
 
 def settings_store() -> SsmSettings:
-    # One attempt: who asks goes on with what is known, and asks again soon.
+    # One attempt: the caller continues with the settings it has and tries again soon.
     return SsmSettings(lambda: client("ssm", retries=1), parameter_name(Settings.from_environment().stage))
 
 
@@ -84,11 +84,11 @@ def parameter_name(stage: str) -> str:
 @cache
 def _reader() -> SettingsReader:
     store = settings_store()
-    return SettingsReader(store.latest, lambda found: logger.setLevel(found.logging.level))
+    return SettingsReader(store.latest, lambda settings: logger.setLevel(settings.logging.level))
 
 
 def live_settings() -> PlatformSettings:
-    """Of this sandbox, at most KEPT_SECONDS old where Parameter Store answers."""
+    """Return the settings, at most MAX_AGE_SECONDS old while Parameter Store responds."""
     return _reader()()
 
 

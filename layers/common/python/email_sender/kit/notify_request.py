@@ -1,19 +1,19 @@
-"""What may be asked of notifications, as events of the type `notify` say it."""
+"""The data of events of the type `notify`: requests to send a notification."""
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from email_sender.errors import InvalidInput, Problem
-from email_sender.messaging.notifying import Level, Request
+from email_sender.messaging.notifying import Level, NotificationRequest
 
 TYPE = "notify"
 
 
 class NotifyRequest(BaseModel):
-    """`key` says what is the same, and is the title unless given: repeats are folded."""
+    """A request to send a notification. Requests with the same `key` (default: the title) are grouped."""
 
-    # A replayed event says so.
+    # Replayed events have an additional field, `replayed`.
     model_config = ConfigDict(extra="ignore")
 
     title: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]*$")]
@@ -21,17 +21,21 @@ class NotifyRequest(BaseModel):
     level: Level = Level.INFO
     key: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
-    def request(self) -> Request:
-        return Request(self.title, self.text, self.level, self.key or self.title)
+    def to_request(self) -> NotificationRequest:
+        return NotificationRequest(self.title, self.text, self.level, self.key or self.title)
 
 
-def notify_request(data: Any, pointer: str = "/data") -> Request:
-    """Raises InvalidInput with pointers."""
+def parse_notify_request(data: Any, pointer: str = "/data") -> NotificationRequest:
+    """Return the validated request.
+
+    Raises:
+        InvalidInput: with pointers that begin with `pointer`.
+    """
     try:
-        return NotifyRequest.model_validate(data).request()
+        return NotifyRequest.model_validate(data).to_request()
     except ValidationError as error:
         problems = [
-            Problem(pointer + "".join(f"/{part}" for part in each["loc"]), each["msg"])
-            for each in error.errors(include_input=False, include_url=False)
+            Problem(pointer + "".join(f"/{part}" for part in detail["loc"]), detail["msg"])
+            for detail in error.errors(include_input=False, include_url=False)
         ]
-        raise InvalidInput("Not a request of a notification.", problems) from None
+        raise InvalidInput("The notification request is invalid.", problems) from None

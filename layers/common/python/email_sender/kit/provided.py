@@ -1,4 +1,4 @@
-"""What a route is given of the sandbox's services."""
+"""FastAPI dependencies on services of the execution environment."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import Depends
 
 
-def provided(build: Callable[[], Any]) -> Any:
-    """A dependency on what `build` gives.
+def depends_on(build: Callable[[], Any]) -> Any:
+    """Return a dependency on the result of `build`.
 
-    Asynchronous, although it waits for nothing: FastAPI calls a plain function in a thread of its own pool, which costs
-    a request half a millisecond, and takes what it makes out of the main thread.
+    The dependency is asynchronous although it awaits nothing. FastAPI runs plain functions in a thread pool, which adds
+    half a millisecond to a request and creates the service outside the main thread.
     """
 
     async def dependency() -> Any:

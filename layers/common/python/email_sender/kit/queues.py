@@ -1,4 +1,4 @@
-"""Queue consumers: each record by itself, and only the failed ones again."""
+"""Consumers of SQS queues: each record is processed separately, and only failed records are tried again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,38 +9,40 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.dead_letters import buried
+from email_sender.kit.dead_letters import send_to_dead_letters
 from email_sender.kit.telemetry import logger
 
 
 def queue_handler[M: BaseModel](
     model: type[M], consume: Callable[[M], None]
 ) -> Callable[[dict[str, Any], LambdaContext], Any]:
-    """A handler of SQS batches whose bodies are events of `model`.
+    """Return a handler of SQS batches whose message bodies are events of `model`.
 
-    A body that is not as the model says fails like any other record: its queue keeps it, then its dead-letter queue,
-    with the reason of its last failure.
+    A body that does not match the model fails like any other record: it stays in its queue and, after the last attempt,
+    moves to the dead-letter queue with the reason of the last failure.
     """
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
-    def one(record: SQSRecord) -> None:
+    def process_record(record: SQSRecord) -> None:
         try:
-            parsed = model.model_validate_json(record.body)
+            message = model.model_validate_json(record.body)
         except ValidationError as error:
-            logger.error("not an event this queue is for", message_id=record.message_id, problems=error.error_count())
-            refusal = InvalidInput("Not an event this queue is for.")
-            if buried(record.raw_event, refusal):
+            logger.error("a message has the wrong form", message_id=record.message_id, problems=error.error_count())
+            invalid_message = InvalidInput("The message is not an event that this queue accepts.")
+            if send_to_dead_letters(record.raw_event, invalid_message):
                 return
-            raise refusal from None
+            raise invalid_message from None
         try:
-            consume(parsed)
+            consume(message)
         except Exception as error:
-            logger.exception("a record failed", message_id=record.message_id)
-            if not buried(record.raw_event, error):
+            logger.exception("could not process a message", message_id=record.message_id)
+            if not send_to_dead_letters(record.raw_event, error):
                 raise
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-        return process_partial_response(event=event, record_handler=one, processor=processor, context=context)
+        return process_partial_response(
+            event=event, record_handler=process_record, processor=processor, context=context
+        )
 
     return handler

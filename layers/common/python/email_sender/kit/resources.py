@@ -1,4 +1,4 @@
-"""The parts most functions are built of, from their settings."""
+"""Databases, key wrappers and secrets, built from the settings of a function."""
 
 import json
 from functools import partial
@@ -14,12 +14,12 @@ from email_sender.security.ports import KeyWrapper
 
 
 def database(settings: DatabaseSettings, timeout: float = 5.0) -> Database:
-    """Nothing is connected before the first query, so that no connection is kept in a snapshot."""
+    """Return a database that connects at the first query, so that no snapshot contains a connection."""
     return Database(partial(conninfo, settings), timeout=timeout)
 
 
 def platform_database(timeout: float = 5.0) -> Database:
-    """As the platform's role."""
+    """Return a database for the platform role."""
     settings, platform = DatabaseSettings.from_environment(), PlatformDatabaseSettings.from_environment()
     return database(
         settings.model_copy(
@@ -30,7 +30,7 @@ def platform_database(timeout: float = 5.0) -> Database:
 
 
 def backup_database() -> Database:
-    """As the role that reads everything and writes nothing."""
+    """Return a database for the backup role, which reads every table and writes none."""
     settings, backup = DatabaseSettings.from_environment(), BackupSettings.from_environment()
     return database(
         settings.model_copy(
@@ -42,24 +42,25 @@ def backup_database() -> Database:
 def key_wrapper(settings: VaultSettings) -> KeyWrapper:
     from email_sender.adapters.key_wrappers import FileKeyWrapper, KmsKeyWrapper
 
-    kind, _, where = settings.key_wrapper.partition(":")
+    kind, _, location = settings.key_wrapper.partition(":")
     if kind == "kms":
-        return KmsKeyWrapper(client("kms"), where)
+        return KmsKeyWrapper(client("kms"), location)
     if settings.stage != "local":
-        raise InvalidInput("KEY_WRAPPER: a key file is for the stage local alone")
-    return FileKeyWrapper(Path(where))
+        raise InvalidInput("KEY_WRAPPER: A key file is allowed in the stage local only.")
+    return FileKeyWrapper(Path(location))
 
 
 def secret_text(arn: str) -> str:
-    """A secret that is a text alone; "" where none is named."""
+    """Return the value of a secret that is plain text; "" without an ARN."""
     return str(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) if arn else ""
 
 
 def conninfo(settings: DatabaseSettings) -> str:
+    """Return a connection string with the stored password, or with a new IAM token."""
     user, password = settings.database_user, ""
     if settings.database_secret_arn:
-        answer = client("secretsmanager").get_secret_value(SecretId=settings.database_secret_arn)
-        secret = json.loads(answer["SecretString"])
+        response = client("secretsmanager").get_secret_value(SecretId=settings.database_secret_arn)
+        secret = json.loads(response["SecretString"])
         user, password = secret["username"], secret["password"]
     else:
         password = client("rds").generate_db_auth_token(settings.database_host, settings.database_port, user)

@@ -1,7 +1,8 @@
-"""The platform's settings: what an operator may change while it runs, each with its bounds.
+"""The platform settings: what an operator may change while the platform runs, with bounds.
 
-One document a stage, in SSM's Parameter Store. A field that is left out has its default, so `{}` is a document. Nothing
-here is a secret, and nothing that looks like one is taken: those are in Secrets Manager, and functions know their ARNs.
+Each stage has one document in SSM Parameter Store. Omitted fields have their defaults, so `{}` is a valid document. The
+settings contain no secrets, and fields that look like secrets are rejected: secrets are stored in Secrets Manager, and
+functions receive their ARNs.
 """
 
 import re
@@ -18,11 +19,11 @@ _SECRET_NAMES = re.compile(
     r"pass(word|wd|phrase)|secret|token|credential|(api|access|private)[-_]?key|(^|[-_])key$", re.I
 )
 _NO_SECRETS = (
-    "Settings hold no secrets, and none of them needs one: put it into Secrets Manager and name its ARN in the "
-    "deployment's parameters."
+    "Settings must not contain secrets. Store the secret in Secrets Manager and pass its ARN as a parameter of the "
+    "deployment."
 )
-_TENANT = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-# Of one flag: the whole document has to stay within Parameter Store's 8 KB.
+_TENANT_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+# For one flag: the whole document must fit into Parameter Store's 8 KB.
 _MAX_TENANTS = 150
 
 type Days = Annotated[int, Field(strict=True, ge=1, le=3_650)]
@@ -33,13 +34,16 @@ class _Section(BaseModel):
 
 
 class Logging(_Section):
-    """Of the functions that read settings, from their next reading on; others have what they were deployed with."""
+    """The log level of functions that read the settings. Other functions keep the level of their deployment."""
 
     level: Literal["INFO", "WARNING", "ERROR"] = "INFO"
 
 
 class Notifications(_Section):
-    """`quiet_minutes`: repeats within it are told together at its end. `max_an_hour`: of one channel; more waits."""
+    """`quiet_minutes`: repeats within this time are reported together at its end.
+
+    `max_an_hour`: deliveries per channel and hour; further deliveries wait. `kept_days`: retention in days.
+    """
 
     quiet_minutes: Annotated[int, Field(strict=True, ge=1, le=1_440)] = 15
     max_an_hour: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 30
@@ -47,14 +51,17 @@ class Notifications(_Section):
 
 
 class Events(_Section):
-    """`kept_months`: whole months of stored events, beside the one that is."""
+    """`kept_months`: retention of stored events in whole months, in addition to the current month."""
 
     kept_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 13
 
 
 class FailedEvents(_Section):
-    """`parked_after`: what failed for good so often is sent back by its id alone. `redriven_kept_days`: what was sent
-    back and did not fail again."""
+    """`parked_after`: an event that has failed this often is parked and can be redriven only by its id.
+
+    `kept_days` and `redriven_kept_days`: retention in days; the latter for events that were redriven and did not fail
+    again.
+    """
 
     parked_after: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
     kept_days: Days = 90
@@ -62,9 +69,10 @@ class FailedEvents(_Section):
 
 
 class Health(_Section):
-    """After how many seconds a manager is degraded: an event the recorder does not have, a clock that did not ring.
+    """The age in seconds from which a manager is degraded.
 
-    Below a minute the one would be what a busy bus looks like, and the other what a clock of a minute does.
+    `outbox_late_seconds`: of an event that the recorder has not stored yet. `clock_late_seconds`: of the last scheduled
+    check. Lower bounds would raise false alarms: a busy bus delays events, and the schedule runs once a minute.
     """
 
     outbox_late_seconds: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 120
@@ -72,17 +80,17 @@ class Health(_Section):
 
 
 class FeatureFlag(_Section):
-    """`tenants`, by id in lower case, have what is said here in place of `default`."""
+    """`tenants` overrides `default` for single tenants. Keys are tenant ids in lower case."""
 
     default: Annotated[bool, Field(strict=True)] = True
     tenants: Annotated[
-        dict[Annotated[str, Field(pattern=_TENANT)], Annotated[bool, Field(strict=True)]],
+        dict[Annotated[str, Field(pattern=_TENANT_ID_PATTERN)], Annotated[bool, Field(strict=True)]],
         Field(max_length=_MAX_TENANTS),
     ] = Field(default_factory=dict)
 
 
 class Features(_Section):
-    """The workflow actions ai.generate and http.request, and POST /workflows/import."""
+    """Feature flags of the workflow actions ai.generate and http.request, and of POST /workflows/import."""
 
     ai_generate: FeatureFlag = FeatureFlag()
     http_request: FeatureFlag = FeatureFlag()
@@ -90,7 +98,7 @@ class Features(_Section):
 
 
 class PlatformSettings(_Section):
-    """All of them. What is left out has its default."""
+    """The complete settings. Omitted fields have their defaults."""
 
     logging: Logging = Logging()
     notifications: Notifications = Notifications()
@@ -101,29 +109,40 @@ class PlatformSettings(_Section):
 
     @cached_property
     def flags(self) -> Flags:
-        """The same object each time, by which the adapter sees that nothing changed."""
-        said: dict[str, FeatureFlag] = {each.value: getattr(self.features, each.value) for each in Feature}
-        return {each: Flag(said[each.value].default, said[each.value].tenants) for each in Feature}
+        """The feature flags. The object stays the same, which shows the adapter that nothing changed."""
+        flag_settings: dict[str, FeatureFlag] = {
+            feature.value: getattr(self.features, feature.value) for feature in Feature
+        }
+        return {
+            feature: Flag(flag_settings[feature.value].default, flag_settings[feature.value].tenants)
+            for feature in Feature
+        }
 
 
-def settings_of(document: Any) -> PlatformSettings:
-    """Raises InvalidInput with pointers into the document. No message holds a value."""
+def parse_settings(document: Any) -> PlatformSettings:
+    """Return the validated settings.
+
+    Raises:
+        InvalidInput: with pointers into the document. No message contains a value.
+    """
     try:
         return PlatformSettings.model_validate(document)
     except ValidationError as error:
-        problems = [_problem(each["loc"], each["type"], each["msg"]) for each in error.errors(include_input=False)]
+        problems = [
+            _build_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors(include_input=False)
+        ]
         raise InvalidInput(f"{problems[0].pointer or 'The document'}: {problems[0].message}", problems) from None
 
 
-def complete(document: Any) -> Mapping[str, Any]:
-    """The document with every default filled in. Raises InvalidInput."""
-    return settings_of(document).model_dump(mode="json")
+def with_defaults(document: Any) -> Mapping[str, Any]:
+    """Return the document with all defaults filled in. Raises InvalidInput."""
+    return parse_settings(document).model_dump(mode="json")
 
 
-def _problem(location: tuple[int | str, ...], kind: str, message: str) -> Problem:
-    # A key that is refused has pydantic's own "[key]" behind it.
+def _build_problem(location: tuple[int | str, ...], kind: str, message: str) -> Problem:
+    # For an invalid key, pydantic adds "[key]" to the location.
     path = [str(part) for part in location if part != "[key]"]
     pointer = "".join("/" + part[:100].replace("~", "~0").replace("/", "~1") for part in path)
     if kind == "extra_forbidden":
-        message = _NO_SECRETS if _SECRET_NAMES.search(path[-1]) else "There is no such setting."
+        message = _NO_SECRETS if _SECRET_NAMES.search(path[-1]) else "This setting does not exist."
     return Problem(pointer, message)

@@ -1,8 +1,8 @@
-"""Handlers of workflow steps: one action in, a small result out.
+"""Lambda handlers of workflow steps: each call runs one action and returns a small result.
 
-A machine calls a task with what its compiler wrote (tenant, run, step, action) and what the user's expressions gave
-(`with`). The run is read again under the tenant's row-level security, so a run id of another tenant is not found, and
-the permission of the principal it acts for is checked here once more.
+A state machine passes what its compiler wrote (tenant, run, step, action) and the values of the user's expressions
+(`with`). The handler reads the run again under the tenant's row-level security, so that the run id of another tenant is
+not found, and checks the permission of the run's principal again.
 """
 
 import json
@@ -19,24 +19,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from email_sender import errors
 from email_sender.coordination.events import Event
-from email_sender.coordination.gate import Gate
+from email_sender.coordination.gate import ManagerGate
 from email_sender.errors import Conflict, DomainError, InvalidInput, ManagerStopped, NotFound
 from email_sender.kit.ambient import new_id
 from email_sender.kit.telemetry import logger
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission, Role, require
-from email_sender.workflows.model import OPEN, Run, StepRecord, StepStatus
+from email_sender.workflows.model import OPEN_STATUSES, Run, StepRecord, StepStatus
 from email_sender.workflows.ports import WorkflowUnits
 
-# Step Functions stops a run at 256 KiB of state; a for_each of 200 items of this size still fits.
+# Step Functions limits the state of an execution to 256 KiB; a for_each of 200 items of this size still fits.
 MAX_RESULT_BYTES = 1_200
 _MAX_SINGLE_RESULT_BYTES = 64 * 1024
-_MAX_WORDS = 1_000
+_MAX_MESSAGE_CHARACTERS = 1_000
 
-# What Retry and Catch match: Lambda reports an exception's class name as the error's name.
-_NAMES: Mapping[type[DomainError], str] = {
+# The names that Retry and Catch match: Lambda reports the class name of an exception as the name of the error.
+_ERROR_NAMES: Mapping[type[DomainError], str] = {
     errors.RateLimited: "throttled",
-    # Machines wait for it a day, where they wait for what is unavailable some minutes.
+    # State machines retry a stopped manager for a day, and an unavailable dependency for some minutes.
     errors.ManagerStopped: "stopped",
     errors.Unavailable: "unavailable",
     errors.InvalidInput: "invalid",
@@ -47,7 +47,7 @@ _NAMES: Mapping[type[DomainError], str] = {
 }
 
 
-class _Envelope(BaseModel):
+class _TaskInput(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     tenant_id: UUID
@@ -61,7 +61,11 @@ class _Envelope(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TaskCall:
-    """`item` is -1 outside a for_each. `arguments` is the step's `with`, evaluated."""
+    """One call of an action.
+
+    `item` is the index in a for_each, and -1 outside of one. `arguments` is the step's `with` after evaluation.
+    `lineage` lists the runs that this run continues, the first run first.
+    """
 
     tenant_id: UUID
     run_id: UUID
@@ -75,43 +79,51 @@ class TaskCall:
 
     @property
     def origin(self) -> UUID:
-        """The run whose work this one continues: what may happen once happens once for all of them."""
+        """The first run of the lineage. Work that may happen only once happens once for the whole lineage."""
         return self.lineage[0] if self.lineage else self.run_id
 
-    def key(self) -> UUID:
-        """One for this step and item, in this run and in those that go on from it."""
+    def idempotency_key(self) -> UUID:
+        """Return a key that is the same for this step and item in all runs of the lineage."""
         return uuid5(self.origin, f"{self.step}/{self.item}")
 
     def parse[M: BaseModel](self, model: type[M]) -> M:
-        """Raises InvalidInput with pointers into `with`."""
+        """Return the validated arguments.
+
+        Raises:
+            InvalidInput: with pointers that begin with `/with`.
+        """
         try:
             return model.model_validate(self.arguments)
         except ValidationError as error:
             problems = [
-                errors.Problem("/with" + "".join(f"/{part}" for part in each["loc"]), each["msg"])
-                for each in error.errors(include_input=False, include_url=False)
+                errors.Problem("/with" + "".join(f"/{part}" for part in detail["loc"]), detail["msg"])
+                for detail in error.errors(include_input=False, include_url=False)
             ]
-            words = "; ".join(f"{each.pointer}: {each.message}" for each in problems)
-            raise InvalidInput(f"Step {self.step}: {words}", problems) from None
+            summary = "; ".join(f"{problem.pointer}: {problem.message}" for problem in problems)
+            raise InvalidInput(f"Step {self.step}: {summary}", problems) from None
 
 
 def as_list(value: object) -> list[object]:
-    """JSONata makes a single thing of a list of one, nothing of an empty one, and null of what a skipped step gives."""
-    listed = value if isinstance(value, list) else [value]
-    return [each for each in listed if each is not None]
+    """Return `value` as a list without nulls.
+
+    JSONata turns a list of one into its element and an empty list into nothing. A skipped step returns null.
+    """
+    elements = value if isinstance(value, list) else [value]
+    return [element for element in elements if element is not None]
 
 
-# For the lists in a step's `with`.
-Listed = BeforeValidator(as_list)
+# Annotates the list fields of a step's `with`.
+JsonataList = BeforeValidator(as_list)
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`permission` None: the action checks by itself. `waits`: it answers later, by the task token.
+    """What a task handler runs for an action.
 
-    `feature` may be off, for everybody or for some tenants.
+    `permission` None: the action checks permissions itself. `waits`: the action responds later, through the task token.
+    `feature`: the flag that can turn the action off, for everybody or for some tenants.
 
-    What a step once succeeded in is its answer for ever: it is not run again, whoever asks again.
+    The result of a step that has succeeded is final: later calls return it and do not run the action again.
     """
 
     run: Callable[[TaskCall], Mapping[str, Any]]
@@ -120,52 +132,53 @@ class Action:
     feature: Feature | None = None
 
 
-class Answers(Protocol):
-    """What of the engine a task needs (workflows.ports.Engine)."""
+class TaskCallbacks(Protocol):
+    """The part of workflows.ports.Engine that a task uses."""
 
-    def answer(self, task_token: str, result: Mapping[str, Any]) -> None: ...
+    def send_task_success(self, task_token: str, result: Mapping[str, Any]) -> None: ...
 
-    def refuse(self, task_token: str, error: str, message: str) -> None: ...
+    def send_task_failure(self, task_token: str, error: str, message: str) -> None: ...
 
 
 def task_handler(
     actions: Mapping[str, Action],
     units: Callable[[], WorkflowUnits],
-    gate: Callable[[], Gate],
-    engine: Callable[[], Answers] | None = None,
+    gate: Callable[[], ManagerGate],
+    engine: Callable[[], TaskCallbacks] | None = None,
     features: Callable[[], Features] | None = None,
 ) -> Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]:
-    """The Lambda handler for these actions, by name. While its manager is stopped none is done, and none is lost.
+    """Return the Lambda handler of these actions, by name. While its manager is stopped it runs none and loses none.
 
-    `engine` tells a waiting step that its action failed after taking the token (not every engine takes the function's
-    own error for that), or what it gave before. `features` is asked by actions that have one.
+    `engine` passes the stored result of an earlier call, or an error that occurs after the action accepted the task
+    token, to the waiting step; not every engine accepts the function's own error for that. `features` decides whether
+    actions with a feature are enabled.
 
     Raises:
-        ValueError: an action may be off, and nobody is there to say so.
+        ValueError: an action has a feature, but `features` is None.
     """
-    if features is None and any(each.feature for each in actions.values()):
-        raise ValueError("an action has a feature, and this handler knows none")
+    if features is None and any(action.feature for action in actions.values()):
+        raise ValueError("An action has a feature, but the handler has no features.")
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
-        started, clock = datetime.now(UTC), time.perf_counter()
+        started_at, timer_start = datetime.now(UTC), time.perf_counter()
         try:
-            envelope = _Envelope.model_validate(event)
+            task_input = _TaskInput.model_validate(event)
         except ValidationError as error:
-            raise named_error(InvalidInput(f"Not a task of ours: {error.error_count()} problems.")) from None
-        item = -1 if envelope.item is None else envelope.item
-        logger.append_keys(run_id=str(envelope.run_id), step=envelope.step, item=item)
+            raise state_machine_error(InvalidInput(f"The task input has {error.error_count()} problems.")) from None
+        item = -1 if task_input.item is None else task_input.item
+        logger.append_keys(run_id=str(task_input.run_id), step=task_input.step, item=item)
         try:
-            action = actions.get(envelope.action)
+            action = actions.get(task_input.action)
             if action is None:
-                raise InvalidInput(f"This function has no action {envelope.action!r}.")
+                raise InvalidInput(f"This function has no action {task_input.action!r}.")
             gate().check(own_manager())
-            run, before = _open_run(units(), envelope, item)
-            if before is not None:
-                if envelope.task_token is not None and engine is not None:
-                    engine().answer(envelope.task_token, before)
-                return before
-            call = _call(envelope, item, run)
+            run, stored_result = _open_run(units(), task_input, item)
+            if stored_result is not None:
+                if task_input.task_token is not None and engine is not None:
+                    engine().send_task_success(task_input.task_token, stored_result)
+                return stored_result
+            call = _build_call(task_input, item, run)
             if action.permission is not None:
                 require(call.role, action.permission)
             if action.feature is not None and features is not None:
@@ -173,92 +186,98 @@ def task_handler(
             result = action.run(call)
             _check_size(result, item)
         except DomainError as error:
-            failure = named_error(error)
+            failure = state_machine_error(error)
             record = StepRecord(
-                envelope.step,
+                task_input.step,
                 item,
-                envelope.action,
+                task_input.action,
                 StepStatus.FAILED,
-                started,
-                error={"name": type(failure).__name__, "message": str(failure)[:_MAX_WORDS]},
+                started_at,
+                error={"name": type(failure).__name__, "message": str(failure)[:_MAX_MESSAGE_CHARACTERS]},
                 finished_at=datetime.now(UTC),
             )
             if not isinstance(error, ManagerStopped):
-                _record(units(), envelope, record, None)
-            if envelope.task_token is not None and engine is not None:
-                engine().refuse(envelope.task_token, type(failure).__name__, str(failure))
+                _record_step(units(), task_input, record, None)
+            if task_input.task_token is not None and engine is not None:
+                engine().send_task_failure(task_input.task_token, type(failure).__name__, str(failure))
             raise failure from error
         if not action.waits:
             record = StepRecord(
-                envelope.step,
+                task_input.step,
                 item,
-                envelope.action,
+                task_input.action,
                 StepStatus.SUCCEEDED,
-                started,
+                started_at,
                 result=result,
                 finished_at=datetime.now(UTC),
             )
-            _record(units(), envelope, record, int((time.perf_counter() - clock) * 1000))
+            _record_step(units(), task_input, record, int((time.perf_counter() - timer_start) * 1000))
         return result
 
     return handler
 
 
 def own_manager() -> str:
-    """Whose this function is: the environment says it, as its tag does."""
+    """Return the name of the manager that this function belongs to, from the environment."""
     return os.environ["MANAGER"]
 
 
-def named_error(error: DomainError) -> Exception:
-    """The error under the name that definitions use."""
-    name = next((_NAMES[kind] for kind in type(error).__mro__ if kind in _NAMES), "internal")
+def state_machine_error(error: DomainError) -> Exception:
+    """Return an exception whose class has the name under which state machines match the error."""
+    name = next((_ERROR_NAMES[kind] for kind in type(error).__mro__ if kind in _ERROR_NAMES), "internal")
     kind: type[Exception] = type(name, (Exception,), {})
     return kind(error.detail)
 
 
-def words_of(cause: str | None) -> str:
-    """What a person may read of a state's Cause.
+def readable_cause(cause: str | None) -> str:
+    """Return the part of a state's Cause that users may read.
 
-    Lambda makes it a JSON with the error's type, message and stack. A message of ours was written to be read; any other
-    error's may hold anything, and stays in the logs.
+    Lambda reports the error's type, message and stack as JSON. Messages of domain errors are written for users. The
+    message of any other error may contain anything, and stays in the logs.
     """
     if not cause:
         return ""
     try:
-        found = json.loads(cause)
+        details = json.loads(cause)
     except ValueError:
-        return cause[:_MAX_WORDS]
-    if not isinstance(found, dict):
-        return cause[:_MAX_WORDS]
-    if found.get("errorType") in _NAMES.values():
-        return str(found.get("errorMessage", ""))[:_MAX_WORDS]
-    return "A fault of ours, whose details are in the logs."
+        return cause[:_MAX_MESSAGE_CHARACTERS]
+    if not isinstance(details, dict):
+        return cause[:_MAX_MESSAGE_CHARACTERS]
+    if details.get("errorType") in _ERROR_NAMES.values():
+        return str(details.get("errorMessage", ""))[:_MAX_MESSAGE_CHARACTERS]
+    return "An internal error occurred. See the logs for details."
 
 
-def _open_run(units: WorkflowUnits, envelope: _Envelope, item: int) -> tuple[Run, Mapping[str, Any] | None]:
-    """The run, and what this step of it gave already: its function died before it could answer, or an earlier run had
-    come as far."""
-    with units(envelope.tenant_id) as unit:
-        run = unit.runs.get(envelope.run_id)
-        before = unit.runs.step(envelope.run_id, envelope.step, item) if run else None
+def _open_run(units: WorkflowUnits, task_input: _TaskInput, item: int) -> tuple[Run, Mapping[str, Any] | None]:
+    """Return the run, and the stored result if the step has already succeeded.
+
+    That is the case if the function died before it could respond, or if an earlier run of the lineage completed it.
+    """
+    with units(task_input.tenant_id) as unit:
+        run = unit.runs.get(task_input.run_id)
+        stored_step = unit.runs.step(task_input.run_id, task_input.step, item) if run else None
     if run is None:
-        raise NotFound("There is no such run.")
-    if run.status not in OPEN:
-        raise Conflict(f"The run has {run.status}.")
-    done = before is not None and before.status is StepStatus.SUCCEEDED and before.action == envelope.action
-    return run, before.result or {} if before is not None and done else None
+        raise NotFound("Run not found.")
+    if run.status not in OPEN_STATUSES:
+        raise Conflict(f"The run has already ended with the status {run.status}.")
+    has_result = (
+        stored_step is not None
+        and stored_step.status is StepStatus.SUCCEEDED
+        and stored_step.action == task_input.action
+    )
+    return run, stored_step.result or {} if stored_step is not None and has_result else None
 
 
-def _call(envelope: _Envelope, item: int, run: Run) -> TaskCall:
+def _build_call(task_input: _TaskInput, item: int, run: Run) -> TaskCall:
     return TaskCall(
-        tenant_id=envelope.tenant_id,
-        run_id=envelope.run_id,
-        step=envelope.step,
+        tenant_id=task_input.tenant_id,
+        run_id=task_input.run_id,
+        step=task_input.step,
         item=item,
-        arguments=envelope.arguments,
+        arguments=task_input.arguments,
         started_by=run.started_by,
         role=run.role,
-        task_token=envelope.task_token,
+        task_token=task_input.task_token,
         lineage=run.lineage,
     )
 
@@ -267,28 +286,28 @@ def _check_size(result: Mapping[str, Any], item: int) -> None:
     size = len(json.dumps(result).encode())
     limit = _MAX_SINGLE_RESULT_BYTES if item < 0 else MAX_RESULT_BYTES
     if size > limit:
-        raise InvalidInput(f"The result has {size} bytes; a step's result is at most {limit}.")
+        raise InvalidInput(f"The result has {size} bytes. The result of a step may have at most {limit} bytes.")
 
 
-def _record(units: WorkflowUnits, envelope: _Envelope, record: StepRecord, took_ms: int | None) -> None:
-    with units(envelope.tenant_id) as unit:
-        run = unit.runs.get(envelope.run_id)
-        # What a step did is told even where its run has ended meanwhile; that it was refused for that is not its story.
-        if run is None or (record.status is StepStatus.FAILED and run.status not in OPEN):
+def _record_step(units: WorkflowUnits, task_input: _TaskInput, record: StepRecord, took_ms: int | None) -> None:
+    with units(task_input.tenant_id) as unit:
+        run = unit.runs.get(task_input.run_id)
+        # Record a success even if the run has ended. A failure is not recorded then: its cause is that the run ended.
+        if run is None or (record.status is StepStatus.FAILED and run.status not in OPEN_STATUSES):
             return
-        unit.runs.record(envelope.run_id, record)
+        unit.runs.record(task_input.run_id, record)
         if took_ms is not None:
             unit.emit(
                 Event(
                     id=new_id(),
                     type="run.step.completed",
                     area="workflows",
-                    tenant_id=envelope.tenant_id,
-                    aggregate_id=str(envelope.run_id),
+                    tenant_id=task_input.tenant_id,
+                    aggregate_id=str(task_input.run_id),
                     occurred_at=datetime.now(UTC),
-                    correlation_id=str(envelope.run_id),
+                    correlation_id=str(task_input.run_id),
                     data={
-                        "run_id": str(envelope.run_id),
+                        "run_id": str(task_input.run_id),
                         "step": record.step,
                         "item": None if record.item < 0 else record.item,
                         "action": record.action,

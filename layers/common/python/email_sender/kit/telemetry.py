@@ -1,7 +1,7 @@
-"""Logs, metrics and traces, built once a sandbox.
+"""Logs, metrics and traces, created once per execution environment.
 
-Logs hold ids, never payloads, addresses, vectors or the environment. Tracing is OpenTelemetry's API: spans are no-ops
-until an exporter is configured, and its SDK is not imported before that.
+Logs contain ids, never payloads, addresses, vectors or environment variables. Tracing uses the API of OpenTelemetry:
+spans do nothing until an exporter is configured, and the SDK is not imported before that.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ NAMESPACE = "EmailSender"
 
 logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
 
-# The specification's series, by name: what is emitted here is what dashboards, alarms and GET /metrics may name.
+# Metric names of the specification. Dashboards, alarms and GET /metrics may use these names only.
 MANAGER_STATUS = "email_sender_manager_status"
 VECTOR_OPERATIONS = "email_sender_vector_operations_total"
 CACHE_LOOKUPS = "email_sender_cache_lookups_total"
@@ -22,8 +22,11 @@ API_DURATION = "email_sender_api_request_duration_seconds"
 HTTP_DURATION = "http_request_duration_seconds"
 
 
-def request_took(method: str, endpoint: str, status: int, seconds: float) -> None:
-    """`endpoint` is the route's template, never the path: a path would make a series of every id."""
+def record_request_duration(method: str, endpoint: str, status: int, seconds: float) -> None:
+    """Record the duration of a request.
+
+    `endpoint` is the route's template, not the path: a path would create a series for every id.
+    """
     series = EphemeralMetrics(namespace=NAMESPACE)
     for label, value in (("method", method), ("endpoint", endpoint), ("status", str(status))):
         series.add_dimension(label, value)
@@ -32,19 +35,21 @@ def request_took(method: str, endpoint: str, status: int, seconds: float) -> Non
     series.flush_metrics()
 
 
-def manager_status(manager_name: str, *, active: bool) -> None:
+def record_manager_status(manager_name: str, *, active: bool) -> None:
+    """Record whether a manager is active."""
     with single_metric(name=MANAGER_STATUS, unit=MetricUnit.Count, value=int(active), namespace=NAMESPACE) as metric:
         metric.add_dimension("manager_name", manager_name)
 
 
-def vector_operations(operation: str, status: str, count: int = 1) -> None:
+def count_vector_operations(operation: str, status: str, count: int = 1) -> None:
+    """Count vector operations by their outcome."""
     with single_metric(name=VECTOR_OPERATIONS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
         metric.add_dimension("operation", operation)
         metric.add_dimension("status", status)
 
 
-def cache_lookups(cache: str, hits: int, misses: int) -> None:
-    """A cache's hit rate is the sum of `result=hit` over the sum of both."""
+def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
+    """Count hits and misses of a cache. Its hit rate is the sum of `result=hit` divided by the sum of both."""
     for result, count in (("hit", hits), ("miss", misses)):
         if count:
             with single_metric(name=CACHE_LOOKUPS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
@@ -54,6 +59,7 @@ def cache_lookups(cache: str, hits: int, misses: int) -> None:
 
 @contextmanager
 def span(name: str, **attributes: str | int) -> Iterator[None]:
+    """Trace the block as a span."""
     from opentelemetry import trace
 
     with trace.get_tracer("email_sender").start_as_current_span(name, attributes=attributes):

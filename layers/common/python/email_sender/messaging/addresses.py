@@ -1,4 +1,4 @@
-"""Addresses as people write them, made comparable."""
+"""Parse and normalise email addresses."""
 
 import re
 import unicodedata
@@ -8,72 +8,76 @@ from email.utils import getaddresses
 from email_sender.errors import InvalidInput
 
 _MAX_NAME = 320
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_LITERAL = re.compile(r"\[[0-9a-z:.]{2,60}\]")
-_ATOMS = re.compile(r"[^\s\"(),:;<>@\[\\\]\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_QUOTED = re.compile(r"\"[^\"\\\r\n\x00-\x1f\x7f-\x9f\ud800-\udfff]+\"")
-_LOOSE = re.compile(r"[^\s<>\"(),:;@]{1,64}@[^\s<>\"(),:;@]{1,255}")
+_DOMAIN_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_ADDRESS_LITERAL = re.compile(r"\[[0-9a-z:.]{2,60}\]")
+_UNQUOTED_LOCAL_PART = re.compile(r"[^\s\"(),:;<>@\[\\\]\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_QUOTED_LOCAL_PART = re.compile(r"\"[^\"\\\r\n\x00-\x1f\x7f-\x9f\ud800-\udfff]+\"")
+_LOOSE_ADDRESS = re.compile(r"[^\s<>\"(),:;@]{1,64}@[^\s<>\"(),:;@]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`email` is normalised; `name` is for people to read and may be empty."""
+    """An email address. `email` is normalised; `name` is the display name and may be empty."""
 
     name: str
     email: str
 
 
 def normalise_address(email: str) -> str:
-    """The one form of an address, for equality: trimmed, NFC, IDNA (2003, the standard library's), lower case.
+    """Return the canonical form of an address, for comparison.
 
-    A local part that needs no quotes loses them. Domains of one label are allowed (`root@localhost`). Applied to its
-    own answer it changes nothing. Raises InvalidInput, without the address in it, for what is not one address.
+    The address is trimmed, NFC-normalised, IDNA-encoded (IDNA 2003, as in the standard library) and lower-cased.
+    Quotes around a local part that needs none are removed. Domains of one label are allowed (`root@localhost`).
+    Normalising the result again returns the same address.
+
+    Raises:
+        InvalidInput: the text is not one address. The error does not contain the address.
     """
     text = unicodedata.normalize("NFC", email.strip())
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain or len(text) > 320:
-        raise InvalidInput("An address is a local part, @ and a domain, at most 320 characters long")
-    # Lower-casing can undo NFC, and once normalised a letter may have a lower case of its own.
+        raise InvalidInput("An address needs a local part, an @ and a domain, and has at most 320 characters.")
+    # Lower-casing can undo NFC, and normalising again can produce a letter that has a lower case of its own.
     local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local.lower()).lower())
-    if _QUOTED.fullmatch(local) and _ATOMS.fullmatch(local[1:-1]):
+    if _QUOTED_LOCAL_PART.fullmatch(local) and _UNQUOTED_LOCAL_PART.fullmatch(local[1:-1]):
         local = local[1:-1]
-    if not (_ATOMS.fullmatch(local) or _QUOTED.fullmatch(local)) or len(local.encode()) > 64:
-        raise InvalidInput("The part of an address before @ has characters that do not belong there, or is too long")
-    return f"{local}@{_domain(domain)}"
+    if not (_UNQUOTED_LOCAL_PART.fullmatch(local) or _QUOTED_LOCAL_PART.fullmatch(local)) or len(local.encode()) > 64:
+        raise InvalidInput("The part of the address before @ contains invalid characters or is too long.")
+    return f"{local}@{_normalise_domain(domain)}"
 
 
 def read_addresses(header: str) -> list[Address]:
-    """The addresses of a From, To or Cc header, each once, names as they stand; what is no address is left out."""
+    """Return the valid addresses of a From, To or Cc header, each once. Names are not decoded."""
     try:
         pairs = getaddresses([header])
         if not any(email for _, email in pairs):
-            # Strict reading refuses a whole header for one odd name; a lenient one finds the others.
+            # Strict parsing rejects a whole header because of one odd name; lenient parsing finds the other addresses.
             pairs = getaddresses([header], strict=False)
     except (RecursionError, ValueError, IndexError, TypeError):
         pairs = []
-    found = _valid(pairs)
-    return found or _valid([("", match.group()) for match in _LOOSE.finditer(header)])
+    addresses = _valid_addresses(pairs)
+    return addresses or _valid_addresses([("", match.group()) for match in _LOOSE_ADDRESS.finditer(header)])
 
 
-def _valid(pairs: list[tuple[str, str]]) -> list[Address]:
-    found: dict[str, Address] = {}
+def _valid_addresses(pairs: list[tuple[str, str]]) -> list[Address]:
+    addresses: dict[str, Address] = {}
     for name, email in pairs:
         try:
-            normal = normalise_address(email)
+            normalised_email = normalise_address(email)
         except InvalidInput:
             continue
-        found.setdefault(normal, Address(name[:_MAX_NAME], normal))
-    return list(found.values())
+        addresses.setdefault(normalised_email, Address(name[:_MAX_NAME], normalised_email))
+    return list(addresses.values())
 
 
-def _domain(domain: str) -> str:
+def _normalise_domain(domain: str) -> str:
     domain = domain.lower().rstrip(".")
-    if _LITERAL.fullmatch(domain):
+    if _ADDRESS_LITERAL.fullmatch(domain):
         return domain
     try:
         domain = domain if domain.isascii() else domain.encode("idna").decode("ascii").lower()
     except (UnicodeError, IndexError):
         domain = ""
-    if len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
-        raise InvalidInput("The part of an address after @ is not a domain name")
+    if len(domain) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in domain.split(".")):
+        raise InvalidInput("The part of the address after @ is not a domain name.")
     return domain

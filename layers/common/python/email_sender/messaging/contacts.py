@@ -1,11 +1,11 @@
-"""Contacts, what they wrote, and whom we must not write to."""
+"""Contacts, their messages and the list of suppressed addresses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.messaging.mail_message import normalise_address
@@ -18,7 +18,7 @@ MAX_ATTRIBUTES, MAX_TAGS = 50, 100
 
 @dataclass(frozen=True, slots=True)
 class ContactChange:
-    """An attribute of None goes away. Tags are the attribute `tags`, a list of texts."""
+    """A partial update of a contact. An attribute set to None is removed. Tags are stored in the attribute `tags`."""
 
     name: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -27,25 +27,32 @@ class ContactChange:
 
 
 class ContactService:
-    def __init__(self, units: MessagingUnits, links: UnsubscribeLinks, now: Now, new_id: NewId) -> None:
+    """Manages the contacts and suppressions of a tenant."""
+
+    def __init__(self, units: MessagingUnits, links: UnsubscribeLinks, now: Clock, new_id: IdFactory) -> None:
         self._units, self._links, self._now, self._new_id = units, links, now, new_id
 
     def add(
         self, tenant_id: UUID, contact_id: UUID, address: str, name: str | None, attributes: Mapping[str, Any]
     ) -> Contact:
-        """Raises Conflict where the tenant has the address already, InvalidInput where it is not one."""
+        """Add a contact. If the contact id is already stored, return the stored contact.
+
+        Raises:
+            Conflict: the tenant already has the address.
+            InvalidInput: the address is not valid.
+        """
         contact = Contact(contact_id, normalise_address(address), name, attributes, created_at=self._now())
         with self._units(tenant_id) as unit:
-            repeated = unit.contacts.get(contact_id)
-            if repeated is not None:
-                return repeated
-            stored = unit.contacts.add(contact)
+            existing_contact = unit.contacts.get(contact_id)
+            if existing_contact is not None:
+                return existing_contact
+            stored_contact = unit.contacts.add(contact)
             unit.commit()
-        return stored
+        return stored_contact
 
     def get(self, tenant_id: UUID, contact_id: UUID) -> Contact:
         with self._units(tenant_id) as unit:
-            return _existing(unit, contact_id)
+            return _get_contact(unit, contact_id)
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Contact]:
         with self._units(tenant_id) as unit:
@@ -54,50 +61,50 @@ class ContactService:
 
     def update(self, tenant_id: UUID, contact_id: UUID, name: str | None, attributes: Mapping[str, Any]) -> Contact:
         with self._units(tenant_id) as unit:
-            changed = replace(_existing(unit, contact_id), name=name, attributes=attributes)
-            unit.contacts.update(changed)
+            updated_contact = replace(_get_contact(unit, contact_id), name=name, attributes=attributes)
+            unit.contacts.update(updated_contact)
             unit.commit()
-        return changed
+        return updated_contact
 
     def select(
         self, tenant_id: UUID, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool = False
     ) -> Sequence[UUID]:
-        """At most `limit` contacts' ids; see ports.ContactStore."""
+        """Return the ids of at most `limit` contacts. See `ports.ContactStore.select`."""
         with self._units(tenant_id) as unit:
             return unit.contacts.select(ids, tags, limit, suppressed=suppressed)
 
     def change(self, tenant_id: UUID, contact_id: UUID, change: ContactChange) -> Contact:
-        """Change what is named and leave the rest. The same change again changes nothing.
+        """Apply a partial update. Fields that it does not name stay unchanged, and repeating it changes nothing.
 
         Raises:
-            InvalidInput: it would have more attributes or tags than one may.
+            InvalidInput: the contact would have too many attributes or tags.
         """
         with self._units(tenant_id) as unit:
-            contact = _existing(unit, contact_id)
-            merged = {**contact.attributes, **change.attributes}
-            attributes = {key: value for key, value in merged.items() if value is not None}
+            contact = _get_contact(unit, contact_id)
+            merged_attributes = {**contact.attributes, **change.attributes}
+            attributes = {key: value for key, value in merged_attributes.items() if value is not None}
             tags = attributes.get("tags")
-            kept = [tag for tag in tags if tag not in change.remove_tags] if isinstance(tags, list) else []
-            kept += [tag for tag in dict.fromkeys(change.add_tags) if tag not in kept]
-            if kept or "tags" in attributes:
-                attributes["tags"] = kept
-            if len(attributes) > MAX_ATTRIBUTES or len(kept) > MAX_TAGS:
+            new_tags = [tag for tag in tags if tag not in change.remove_tags] if isinstance(tags, list) else []
+            new_tags += [tag for tag in dict.fromkeys(change.add_tags) if tag not in new_tags]
+            if new_tags or "tags" in attributes:
+                attributes["tags"] = new_tags
+            if len(attributes) > MAX_ATTRIBUTES or len(new_tags) > MAX_TAGS:
                 raise InvalidInput(f"A contact has at most {MAX_ATTRIBUTES} attributes and {MAX_TAGS} tags.")
-            changed = replace(contact, name=change.name or contact.name, attributes=attributes)
-            if changed != contact:
-                unit.contacts.update(changed)
+            updated_contact = replace(contact, name=change.name or contact.name, attributes=attributes)
+            if updated_contact != contact:
+                unit.contacts.update(updated_contact)
                 unit.commit()
-        return changed
+        return updated_contact
 
     def delete(self, tenant_id: UUID, contact_id: UUID) -> None:
         with self._units(tenant_id) as unit:
             if not unit.contacts.delete(contact_id):
-                raise NotFound("There is no such contact.")
+                raise NotFound("Contact not found.")
             unit.commit()
 
     def messages(self, tenant_id: UUID, contact_id: UUID, before: UUID | None, limit: int) -> Page[Message]:
         with self._units(tenant_id) as unit:
-            _existing(unit, contact_id)
+            _get_contact(unit, contact_id)
             rows = unit.messages.of_contact(contact_id, before, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
@@ -105,12 +112,16 @@ class ContactService:
         with self._units(tenant_id) as unit:
             return unit.messages.get_many(ids)
 
-    def read_link(self, token: str) -> None:
-        """Raises NotFound for a token that is not ours."""
+    def verify_link(self, token: str) -> None:
+        """Check the token of an unsubscribe link. Raises NotFound if the token is not valid."""
         self._links.read(token)
 
     def unsubscribe(self, token: str) -> None:
-        """Suppress the contact of a link. Repeats change nothing. Raises NotFound for a token that is not ours."""
+        """Suppress the contact of an unsubscribe link. Repeating it changes nothing.
+
+        Raises:
+            NotFound: the token is not valid.
+        """
         tenant_id, contact_id = self._links.read(token)
         with self._units(tenant_id) as unit:
             contact = unit.contacts.get(contact_id)
@@ -131,11 +142,11 @@ class ContactService:
             unit.commit()
 
     def suppress(self, tenant_id: UUID, address: str, reason: SuppressionReason) -> Suppression:
-        normalised = normalise_address(address)
+        normalised_address = normalise_address(address)
         with self._units(tenant_id) as unit:
-            unit.suppressions.add(normalised, reason)
+            unit.suppressions.add(normalised_address, reason)
             unit.commit()
-        return Suppression(normalised, reason, self._now())
+        return Suppression(normalised_address, reason, self._now())
 
     def suppressions(self, tenant_id: UUID, after: str | None, limit: int) -> Page[Suppression]:
         with self._units(tenant_id) as unit:
@@ -149,8 +160,8 @@ class ContactService:
             unit.commit()
 
 
-def _existing(unit: MessagingUnit, contact_id: UUID) -> Contact:
+def _get_contact(unit: MessagingUnit, contact_id: UUID) -> Contact:
     contact = unit.contacts.get(contact_id)
     if contact is None:
-        raise NotFound("There is no such contact.")
+        raise NotFound("Contact not found.")
     return contact

@@ -1,8 +1,8 @@
-"""Reading mbox files of any size, in constant memory.
+"""Read mbox files of any size in constant memory.
 
-A message begins with a separator line, `From <sender> <date>`, at the start of the file or after an empty line.
-Writers do not all quote "From " in bodies, so the line must also look like a separator: a sender without spaces (or as
-pipermail and Thunderbird write it) and a date with a time and a year. Quoting is undone as mboxrd does it.
+A message begins with a separator line, `From <sender> <date>`, at the start of the file or after an empty line. Some
+writers do not quote "From " in bodies, so a separator must also have a sender without spaces (or in the form of
+pipermail or Thunderbird) and a date with a time and a year. Quoting is undone as in mboxrd.
 https://www.rfc-editor.org/rfc/rfc4155, https://www.loc.gov/preservation/digital/formats/fdd/fdd000385.shtml
 """
 
@@ -14,9 +14,9 @@ from email_sender.errors import InvalidInput
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-# Small network chunks are gathered to this much before they are searched.
+# Small network chunks are collected into blocks of at least this size before they are searched.
 _BLOCK = 256 * 1024
-# No separator is longer (the pattern's repetitions are bounded), so a line cut by a block's end is in this tail.
+# No separator is longer (the pattern's repetitions are bounded), so a line cut by a block's end begins in the tail.
 _TAIL = 1024
 
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -31,17 +31,17 @@ _SEPARATOR = re.compile(
     + rb"|(?:" + _DAY + rb",?[ \t]{1,4})?\d{1,2}[ \t]{1,4}" + _MONTH + rb"[ \t]{1,4}\d{4}[ \t]{1,4}" + _TIME + _ZONE
     + rb")(?:[ \t]{1,4}remote from [^\s]{1,100})?[ \t]{0,8}\r?(?:\n|\Z)"
 )  # fmt: skip
-_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*\r?\n)*")
-_QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
-_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_LEADING_BYTES = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*\r?\n)*")
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+_COMPRESSION_MAGIC = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole messages that lie together in the file.
+    """A run of whole messages in the file.
 
-    `offset` and `length` are bytes; the first chunk begins at 0, each next one where the last ended, and the last one
-    ends with the file. `ordinal_first` is the position of the first message in the file, from 0.
+    `offset` and `length` are bytes. The first chunk begins at 0, each later chunk where the previous one ended, and the
+    last chunk ends with the file. `ordinal_first` is the position of the first message in the file, counted from 0.
     """
 
     ordinal_first: int
@@ -51,65 +51,69 @@ class Chunk:
 
 
 def scan(stream: Iterable[bytes], *, target_bytes: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> Iterator[Chunk]:
-    """Cuts an mbox into chunks of at most `target_bytes`, or of one message where that is larger.
+    """Split an mbox into chunks of at most `target_bytes`. A larger message is a chunk of its own.
 
-    `stream` gives the file's bytes in pieces of any size. A message over `max_message_bytes` is always a chunk of its
-    own, whatever the target, so that a reader may pass over it. Raises InvalidInput, at the first step of the
-    iteration, for what is not an mbox.
+    `stream` yields the bytes of the file in pieces of any size. A message over `max_message_bytes` is always a chunk of
+    its own, whatever the target, so that a reader can skip it.
+
+    Raises:
+        InvalidInput: the file is not an mbox. Raised at the first step of the iteration.
     """
     if target_bytes < 1:
         raise ValueError("target_bytes must be positive")
-    first = offset = length = messages = 0
-    for size in _sizes(stream):
+    first_ordinal = offset = length = messages = 0
+    for size in _message_sizes(stream):
         too_large = size > max_message_bytes
         if messages and (too_large or length + size > target_bytes):
-            yield Chunk(first, offset, length, messages)
-            first, offset, length, messages = first + messages, offset + length, 0, 0
+            yield Chunk(first_ordinal, offset, length, messages)
+            first_ordinal, offset, length, messages = first_ordinal + messages, offset + length, 0, 0
         length += size
         messages += 1
         if too_large:
-            yield Chunk(first, offset, length, messages)
-            first, offset, length, messages = first + messages, offset + length, 0, 0
+            yield Chunk(first_ordinal, offset, length, messages)
+            first_ordinal, offset, length, messages = first_ordinal + messages, offset + length, 0, 0
     if messages:
-        yield Chunk(first, offset, length, messages)
+        yield Chunk(first_ordinal, offset, length, messages)
 
 
 def split(data: bytes) -> list[bytes]:
-    """The raw messages (RFC 5322) of a chunk's bytes, in order.
+    """Return the raw messages (RFC 5322) of a chunk, in order.
 
-    Without separator lines, the empty line before each of them, and one level of ">" before quoted "From " lines.
-    Raises InvalidInput where `data` does not begin with a separator.
+    Separator lines, the empty line before each of them and one level of ">" before quoted "From " lines are removed.
+
+    Raises:
+        InvalidInput: `data` does not begin with a separator line.
     """
-    starts = [_head(data)]
+    starts = [_find_first_separator(data)]
     starts.extend(_boundaries(data, starts[0], len(data)))
-    return [_message(data[start:end]) for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    return [_extract_message(data[start:end]) for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
 
 
-def _sizes(stream: Iterable[bytes]) -> Iterator[int]:
-    """The length in bytes of each message with its separator; what precedes the first counts with it."""
+def _message_sizes(stream: Iterable[bytes]) -> Iterator[int]:
+    """Yield the length in bytes of each message with its separator. Bytes before the first message count with it."""
     buffer = b""
     base = position = last = 0
     for block, at_end in _blocks(stream):
         buffer += block
         if base == 0 and position == 0:
-            position = _head(buffer)
-        # A line that begins in the tail may be cut: it waits for the next block.
+            position = _find_first_separator(buffer)
+        # A line that begins in the tail may be cut: it is checked with the next block.
         until = len(buffer) if at_end else max(position, len(buffer) - _TAIL)
         for start in _boundaries(buffer, position, until):
             yield base + start - last
             last = base + start
-        # Two bytes of context say whether the line before was empty.
-        kept = max(0, until - 2)
-        buffer, base, position = buffer[kept:], base + kept, until - kept
+        # Two bytes of context show whether the previous line was empty.
+        context_start = max(0, until - 2)
+        buffer, base, position = buffer[context_start:], base + context_start, until - context_start
     yield base + len(buffer) - last
 
 
 def _blocks(stream: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Blocks of at least _BLOCK bytes and, marked, the last one of any size."""
+    """Yield (block, is_last) pairs. Each block has at least _BLOCK bytes, except the last one."""
     pending = bytearray()
     for piece in stream:
         pending += piece
-        # One byte stays behind, so that what is left at the end is never nothing unless the file is.
+        # Hold back one byte, so that the last block is empty only if the file is empty.
         if len(pending) > _BLOCK:
             block = bytes(pending[:-1])
             del pending[:-1]
@@ -118,9 +122,9 @@ def _blocks(stream: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _boundaries(data: bytes, start: int, until: int) -> Iterator[int]:
-    """Offsets of separators after an empty line, where the newline before them is in [start, until)."""
+    """Yield the offsets of separators after an empty line, where the newline before them is in [start, until)."""
     position = start
-    # Five more bytes than `until`: the newline itself must be before it.
+    # Search five more bytes than `until`: only the newline itself must be before it.
     while (position := data.find(b"\nFrom ", position, until + 5)) != -1:
         after_empty = data[position - 1 : position] == b"\n" or data[max(0, position - 2) : position] == b"\n\r"
         if after_empty and _SEPARATOR.match(data, position + 1):
@@ -128,23 +132,23 @@ def _boundaries(data: bytes, start: int, until: int) -> Iterator[int]:
         position += 1
 
 
-def _head(data: bytes) -> int:
-    """The offset of the first separator, after a byte order mark and empty lines."""
-    found = _HEAD.match(data)
-    start = found.end() if found else 0
+def _find_first_separator(data: bytes) -> int:
+    """Return the offset of the first separator, after a byte order mark and empty lines."""
+    head_match = _LEADING_BYTES.match(data)
+    start = head_match.end() if head_match else 0
     if not data[start:].strip():
-        raise InvalidInput("The file is empty")
-    if data.startswith(_COMPRESSED):
-        raise InvalidInput("The file is compressed: send the mbox itself")
+        raise InvalidInput("The file is empty.")
+    if data.startswith(_COMPRESSION_MAGIC):
+        raise InvalidInput("The file is compressed. Upload the uncompressed mbox.")
     if not _SEPARATOR.match(data, start):
         raise InvalidInput(
-            'The file is not an mbox: its first line should be "From ", a sender and a date with a time and a year'
+            'The file is not an mbox: its first line should be "From ", a sender and a date with a time and a year.'
         )
     return start
 
 
-def _message(data: bytes) -> bytes:
+def _extract_message(data: bytes) -> bytes:
     raw = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
     if raw.endswith((b"\n\n", b"\n\r\n")) or raw in (b"\n", b"\r\n"):
         raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-    return _QUOTED.sub(rb"\1", raw) if b">From " in raw else raw
+    return _QUOTED_FROM.sub(rb"\1", raw) if b">From " in raw else raw

@@ -1,4 +1,4 @@
-"""A draft as the raw mail that leaves. RFC 5322, RFC 8058."""
+"""Build the raw mail of a draft (RFC 5322, RFC 8058)."""
 
 from datetime import datetime
 from email.errors import MessageError
@@ -11,10 +11,10 @@ from uuid import UUID
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import Contact, Content
 
-TAG = "email_id"
+EMAIL_ID_TAG = "email_id"
 
-# RFC 5322 allows 998 characters a line. Folded at 78, a long link in a header would be encoded word by word, and no
-# mail client would know it for one.
+# RFC 5322 allows 998 characters per line. Folded at 78, a long link in a header would be split into encoded words, and
+# no mail client would recognise it.
 _POLICY = SMTP.clone(max_line_length=998)
 
 
@@ -22,10 +22,10 @@ def build(
     *, sender: str, contact: Contact, content: Content, unsubscribe_url: str, email_id: UUID, tenant_id: UUID,
     configuration_set: str, at: datetime,
 ) -> bytes:  # fmt: skip
-    """The provider takes the X-SES-* headers for itself: they do not reach the recipient.
+    """Return the raw mail. SES reads the X-SES-* headers and does not pass them on to the recipient.
 
     Raises:
-        InvalidInput: a header would hold a line break, or the address cannot be written in a header.
+        InvalidInput: a header would contain a line break, or an address cannot be written in a header.
     """
     message = EmailMessage(policy=_POLICY)
     try:
@@ -34,13 +34,13 @@ def build(
         message["To"] = Address(contact.name or "", addr_spec=contact.address)
         message["Subject"] = content.subject
     except (ValueError, IndexError, MessageError) as error:
-        # The standard library refuses CR and LF in a header by itself.
-        raise InvalidInput("A header of the mail cannot be written: a line break, or not an address.") from error
+        # The standard library rejects CR and LF in headers.
+        raise InvalidInput("The sender, recipient or subject has a line break or an invalid address.") from error
     message["Date"] = format_datetime(at)
     message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["X-SES-CONFIGURATION-SET"] = configuration_set
-    message["X-SES-MESSAGE-TAGS"] = f"{TAG}={email_id}, tenant_id={tenant_id}"
+    message["X-SES-MESSAGE-TAGS"] = f"{EMAIL_ID_TAG}={email_id}, tenant_id={tenant_id}"
     message.set_content(content.text)
     if content.html is not None:
         message.add_alternative(content.html, subtype="html")

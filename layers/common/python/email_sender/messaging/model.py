@@ -1,4 +1,4 @@
-"""The words of mail: contacts, messages, templates, drafts, emails, suppressions."""
+"""The data model of messaging: contacts, messages, templates, drafts, emails and suppressions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person we may write to. `address` is normalised (mail_message.normalise_address)."""
+    """A person whom the tenant may write to. `address` is normalised (addresses.normalise_address)."""
 
     id: UUID
     address: str
@@ -22,7 +22,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A mail that a contact wrote, as imported: `text` is what is new in it, without quotes."""
+    """An archived mail that a contact wrote. `text` is its new text, without quotes."""
 
     id: UUID
     contact_id: UUID | None
@@ -47,6 +47,8 @@ VARIABLE_TYPES = ("string", "number", "boolean", "date", "list")
 
 @dataclass(frozen=True, slots=True)
 class Template:
+    """One version of a template. The subject and the bodies are Jinja2 sources."""
+
     id: UUID
     name: str
     version: int
@@ -59,7 +61,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a person reads: the part of a draft that is approved and hashed."""
+    """The text that the recipient reads. Approvals refer to its hash."""
 
     subject: str
     text: str
@@ -68,7 +70,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Immutable. `sha256` is of the content and the contact (drafting.content_hash)."""
+    """An immutable draft. `sha256` covers the contact and the content (templates.content_hash)."""
 
     id: UUID
     run_id: UUID
@@ -84,8 +86,12 @@ class Draft:
 
 
 class EmailStatus(StrEnum):
-    """`queued` was refused for now, and not sent; `sending` is under way; `unknown` may have been sent, and is never
-    sent again by us; `rejected` was refused for good."""
+    """The status of an email.
+
+    `queued`: the provider refused the email temporarily; it was not sent. `sending`: an attempt is in progress.
+    `unknown`: the email may have been sent, and the platform never sends it again. `rejected`: the provider refused the
+    email permanently.
+    """
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -100,6 +106,8 @@ class EmailStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Email:
+    """An email of a run's step. After `lease_until`, an attempt that is still `sending` counts as lost."""
+
     id: UUID
     run_id: UUID
     step: str
@@ -123,14 +131,16 @@ class SuppressionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
+    """An address that receives no mail."""
+
     address: str
     reason: SuppressionReason
     created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """An approval of a run that listed a draft: its hash then, what came of it, and the role of who decided."""
+class DraftApproval:
+    """An approval that listed the draft: the draft's hash then, the approval's status and the approver's role."""
 
     sha256: str
     status: str

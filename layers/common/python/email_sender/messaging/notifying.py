@@ -1,4 +1,4 @@
-"""Notifications: asked for over the bus, passed on to a tenant's channels, repeats folded into one."""
+"""Notifications: requested by events, delivered to a tenant's channels, with repeats combined."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,23 +11,23 @@ from uuid import UUID, uuid5
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound
 from email_sender.paging import Page
 
-# Repeats within it are counted and told together at its end, unless the settings say otherwise.
-QUIET: timedelta = timedelta(minutes=15)
+# Repeats within this time are counted and delivered together at its end. The settings can change it.
+QUIET_PERIOD: timedelta = timedelta(minutes=15)
 MAX_CHANNELS = 20
-# Of a channel, an hour, unless the settings say otherwise: more waits.
-MAX_AN_HOUR = 30
+# Deliveries per channel and hour; further deliveries wait. The settings can change it.
+MAX_PER_HOUR = 30
 MAX_ATTEMPTS = 8
 _LEASE = timedelta(minutes=2)
-_THROTTLED = timedelta(minutes=5)
-_BATCH = 20
+_THROTTLE_DELAY = timedelta(minutes=5)
+_BATCH_SIZE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """`quiet`: how long repeats are folded. `max_an_hour`: of one channel."""
+class NotificationLimits:
+    """`quiet_period` is how long repeats are combined. `max_per_hour` limits the deliveries of one channel."""
 
-    quiet: timedelta = QUIET
-    max_an_hour: int = MAX_AN_HOUR
+    quiet_period: timedelta = QUIET_PERIOD
+    max_per_hour: int = MAX_PER_HOUR
 
 
 class Level(StrEnum):
@@ -47,7 +47,7 @@ class ChannelKind(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """`sending` beyond its lease: whoever sent it died, and it is sent again under the same id."""
+    """A delivery that is `sending` beyond its lease has lost its sender, and is sent again under the same id."""
 
     DUE = "due"
     SENDING = "sending"
@@ -56,8 +56,8 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """`key` says what is the same: repeats of it are folded."""
+class NotificationRequest:
+    """A request to notify a tenant. Requests with the same `key` are repeats, and repeats are combined."""
 
     title: str
     text: str
@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`target` is an address or a URL; `secret` signs a webhook's posts."""
+    """A destination of notifications. `target` is an address or a URL; `secret` signs the requests to a webhook."""
 
     id: UUID
     kind: ChannelKind
@@ -79,7 +79,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """`key` is the fingerprint of what says that two are the same."""
+    """A notification. `key` is the fingerprint of the key of its requests.
+
+    `count` is the number of requests; `told` is how many of them have been passed on to the channels.
+    """
 
     id: UUID
     key: bytes
@@ -95,7 +98,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`repeats` of the notification are told with it. `channel` None: the log."""
+    """A notification for one channel; without a channel, for the log. `repeats` is the number of repeats it reports."""
 
     id: UUID
     notification: Notification
@@ -105,151 +108,174 @@ class Delivery:
 
 
 class NotificationUnit(Protocol):
-    """A transaction of one tenant."""
+    """One transaction of a tenant."""
 
     def channels(self) -> Sequence[Channel]: ...
 
     def add_channel(self, channel: Channel) -> None:
-        """Raises Conflict where the name is taken."""
+        """Store the channel. Raises Conflict if the name is already used."""
 
     def delete_channel(self, channel_id: UUID) -> bool: ...
 
-    def asked_before(self, event_id: UUID) -> bool: ...
+    def has_request(self, event_id: UUID) -> bool:
+        """Return whether the request of this event was already accepted."""
 
     def fingerprint(self, key: str) -> bytes: ...
 
-    def open_one(self, key: bytes) -> Notification | None:
-        """Held until the transaction ends; where there is none, nobody else makes one meanwhile."""
+    def find_open_for_update(self, key: bytes) -> Notification | None:
+        """Return the open notification with this key, locked until the transaction ends.
+
+        If there is none, no other transaction can create one until this transaction ends.
+        """
 
     def save(self, notification: Notification) -> None: ...
 
     def close(self, notification_id: UUID) -> None: ...
 
-    def note_request(self, event_id: UUID, notification_id: UUID, at: datetime) -> None: ...
+    def record_request(self, event_id: UUID, notification_id: UUID, at: datetime) -> None:
+        """Store that the event's request was accepted."""
 
-    def ended_windows(self, now: datetime) -> Sequence[Notification]:
-        """Open ones whose window is over; held."""
+    def list_expired_for_update(self, now: datetime) -> Sequence[Notification]:
+        """Return the open notifications whose window has ended, locked until the transaction ends."""
 
     def add_deliveries(self, deliveries: Iterable[Delivery], at: datetime) -> None:
-        """Those that are there stay as they are."""
+        """Add the deliveries. Deliveries that are already stored stay unchanged."""
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Delivery]:
-        """Due ones, the most urgent first, marked as being sent."""
+        """Mark due deliveries as being sent, and return them with the most urgent first."""
 
     def delivered_since(self, channel_id: UUID, since: datetime) -> int: ...
 
     def settle(self, delivery_id: UUID, state: DeliveryState, at: datetime, error: str | None) -> None:
-        """`at` is when it was delivered, or when it is tried next."""
+        """Store the outcome. `at` is the time of the delivery, or of the next attempt."""
 
     def postpone(self, delivery_id: UUID, until: datetime) -> None:
-        """It was not tried."""
+        """Postpone a delivery that was not attempted."""
 
     def page(self, after: UUID | None, limit: int) -> Page[Notification]: ...
 
-    def forget(self, before: datetime) -> int: ...
+    def delete_older_than(self, before: datetime) -> int:
+        """Delete closed notifications that were last requested before this time. Return how many."""
 
     def commit(self) -> None: ...
 
 
 type NotificationUnits = Callable[[UUID], AbstractContextManager[NotificationUnit]]
-type Send = Callable[[UUID, Delivery], None]
-"""Of a tenant's delivery. Raises DomainError; of these, those that a repeat does not mend are not repeated."""
+type DeliverySender = Callable[[UUID, Delivery], None]
+"""Sends one delivery of a tenant. Raises DomainError; an error in `_PERMANENT_ERRORS` is not retried."""
 
-_FINAL = (InvalidInput, Forbidden, NotFound, Conflict)
+_PERMANENT_ERRORS = (InvalidInput, Forbidden, NotFound, Conflict)
 
 
 class NotificationService:
     def __init__(
         self,
         units: NotificationUnits,
-        senders: Mapping[ChannelKind, Send],
+        senders: Mapping[ChannelKind, DeliverySender],
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
-        limits: Callable[[], Limits] = Limits,
+        limits: Callable[[], NotificationLimits] = NotificationLimits,
     ) -> None:
-        """`limits` are asked for anew each time."""
+        """`limits` is called for each use, so that changed settings apply."""
         self._units, self._senders, self._now, self._new_id = units, senders, now, new_id
         self._limits = limits
 
-    def ask(self, tenant_id: UUID, event_id: UUID, request: Request) -> None:
-        """Tell it, or count it with the one it repeats. The same event asks once."""
+    def notify(self, tenant_id: UUID, event_id: UUID, request: NotificationRequest) -> None:
+        """Create a notification for the request, or count it as a repeat. Each event counts once."""
         now = self._now()
         with self._units(tenant_id) as unit:
-            if unit.asked_before(event_id):
+            if unit.has_request(event_id):
                 return
             key = unit.fingerprint(request.key)
-            one = unit.open_one(key)
-            if one is not None and request.level.rank > one.level.rank:
-                # What has become worse is not a repeat.
-                unit.close(one.id)
-                one = None
-            if one is None:
-                first = (request.level, request.title, request.text)
-                one = Notification(self._new_id(), key, *first, 1, 1, now, now, now + self._limits().quiet)
-                unit.save(one)
-                self._pass_on(unit, one, 1, now)
+            notification = unit.find_open_for_update(key)
+            if notification is not None and request.level.rank > notification.level.rank:
+                # A request with a higher level is not a repeat.
+                unit.close(notification.id)
+                notification = None
+            if notification is None:
+                content = (request.level, request.title, request.text)
+                notification = Notification(
+                    self._new_id(), key, *content, 1, 1, now, now, now + self._limits().quiet_period
+                )
+                unit.save(notification)
+                self._create_deliveries(unit, notification, 1, now)
             else:
-                unit.save(replace(one, count=one.count + 1, last_at=now))
-            unit.note_request(event_id, one.id, now)
+                unit.save(replace(notification, count=notification.count + 1, last_at=now))
+            unit.record_request(event_id, notification.id, now)
             unit.commit()
 
     def sweep(self, tenant_id: UUID) -> int:
-        """Tell of folded repeats whose window is over, and send what is due. Returns how many were sent."""
+        """Report combined repeats whose window has ended, and send due deliveries. Return how many were sent."""
         now = self._now()
         with self._units(tenant_id) as unit:
-            for one in unit.ended_windows(now):
-                repeats = one.count - one.told
+            for notification in unit.list_expired_for_update(now):
+                repeats = notification.count - notification.told
                 if repeats == 0:
-                    unit.close(one.id)
+                    unit.close(notification.id)
                     continue
-                told = replace(one, told=one.count, window_ends=now + self._limits().quiet)
-                unit.save(told)
-                self._pass_on(unit, told, repeats, now)
+                updated_notification = replace(
+                    notification, told=notification.count, window_ends=now + self._limits().quiet_period
+                )
+                unit.save(updated_notification)
+                self._create_deliveries(unit, updated_notification, repeats, now)
             unit.commit()
         return self.deliver(tenant_id)
 
     def deliver(self, tenant_id: UUID) -> int:
-        """Claimed, sent, noted: a death between the last two sends one again, under the same id."""
+        """Send the due deliveries. Return the number of sent deliveries.
+
+        If the process dies between sending and storing the outcome, the delivery is sent again under the same id.
+        """
         with self._units(tenant_id) as unit:
             now = self._now()
-            claimed = unit.claim(now, now + _LEASE, _BATCH)
+            deliveries = unit.claim(now, now + _LEASE, _BATCH_SIZE)
             unit.commit()
-        return sum(self._send(tenant_id, each) for each in claimed)
+        return sum(self._send(tenant_id, delivery) for delivery in deliveries)
 
-    def _pass_on(self, unit: NotificationUnit, one: Notification, repeats: int, now: datetime) -> None:
+    def _create_deliveries(
+        self, unit: NotificationUnit, notification: Notification, repeats: int, now: datetime
+    ) -> None:
         channels = unit.channels()
-        chosen: list[Channel | None] = [each for each in channels if one.level.rank >= each.min_level.rank]
+        target_channels: list[Channel | None] = [
+            channel for channel in channels if notification.level.rank >= channel.min_level.rank
+        ]
         if not channels:
-            chosen = [None]
+            target_channels = [None]
         unit.add_deliveries(
             [
-                Delivery(uuid5(one.id, f"{each.id if each else 'log'}/{one.told}"), one, each, repeats, 0)
-                for each in chosen
+                Delivery(
+                    uuid5(notification.id, f"{channel.id if channel else 'log'}/{notification.told}"),
+                    notification,
+                    channel,
+                    repeats,
+                    0,
+                )
+                for channel in target_channels
             ],
             now,
         )
 
     def _send(self, tenant_id: UUID, delivery: Delivery) -> int:
         channel = delivery.channel
-        if channel is not None and self._postponed(tenant_id, delivery, channel):
+        if channel is not None and self._postpone_if_throttled(tenant_id, delivery, channel):
             return 0
         try:
             self._senders[channel.kind if channel else ChannelKind.LOG](tenant_id, delivery)
         except DomainError as error:
-            last = isinstance(error, _FINAL) or delivery.attempts >= MAX_ATTEMPTS
-            again = self._now() + timedelta(seconds=30 * 2**delivery.attempts)
-            state = DeliveryState.FAILED if last else DeliveryState.DUE
-            self._settle(tenant_id, delivery, state, again, f"{error.code}: {error.detail}"[:500])
+            is_final = isinstance(error, _PERMANENT_ERRORS) or delivery.attempts >= MAX_ATTEMPTS
+            retry_at = self._now() + timedelta(seconds=30 * 2**delivery.attempts)
+            state = DeliveryState.FAILED if is_final else DeliveryState.DUE
+            self._settle(tenant_id, delivery, state, retry_at, f"{error.code}: {error.detail}"[:500])
             return 0
         self._settle(tenant_id, delivery, DeliveryState.DELIVERED, self._now(), None)
         return 1
 
-    def _postponed(self, tenant_id: UUID, delivery: Delivery, channel: Channel) -> bool:
+    def _postpone_if_throttled(self, tenant_id: UUID, delivery: Delivery, channel: Channel) -> bool:
         now = self._now()
         with self._units(tenant_id) as unit:
-            if unit.delivered_since(channel.id, now - timedelta(hours=1)) < self._limits().max_an_hour:
+            if unit.delivered_since(channel.id, now - timedelta(hours=1)) < self._limits().max_per_hour:
                 return False
-            unit.postpone(delivery.id, now + _THROTTLED)
+            unit.postpone(delivery.id, now + _THROTTLE_DELAY)
             unit.commit()
         return True
 
@@ -262,7 +288,7 @@ class NotificationService:
 
 
 class ChannelService:
-    """A tenant's channels."""
+    """Manages a tenant's channels."""
 
     def __init__(self, units: NotificationUnits, new_secret: Callable[[], str]) -> None:
         self._units, self._new_secret = units, new_secret
@@ -270,7 +296,11 @@ class ChannelService:
     def add(
         self, tenant_id: UUID, channel_id: UUID, kind: ChannelKind, name: str, min_level: Level, target: str | None
     ) -> Channel:
-        """A webhook's secret is made here, and shown this once. Raises Conflict: the name is taken, or too many."""
+        """Add a channel. The secret of a webhook is created here and returned only this once.
+
+        Raises:
+            Conflict: the name is already used, or the tenant has too many channels.
+        """
         secret = self._new_secret() if kind is ChannelKind.WEBHOOK else None
         channel = Channel(channel_id, kind, name, min_level, target, secret)
         with self._units(tenant_id) as unit:
@@ -280,14 +310,14 @@ class ChannelService:
             unit.commit()
         return channel
 
-    def all(self, tenant_id: UUID) -> Sequence[Channel]:
+    def list_channels(self, tenant_id: UUID) -> Sequence[Channel]:
         with self._units(tenant_id) as unit:
             return unit.channels()
 
     def delete(self, tenant_id: UUID, channel_id: UUID) -> None:
         with self._units(tenant_id) as unit:
             if not unit.delete_channel(channel_id):
-                raise NotFound("There is no such channel.")
+                raise NotFound("Channel not found.")
             unit.commit()
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Notification]:

@@ -1,4 +1,4 @@
-"""What mail needs of the world."""
+"""The ports of messaging: storage, template rendering, the mail provider and unsubscribe links."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -8,10 +8,10 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.messaging.model import (
-    Approved,
     Contact,
     Content,
     Draft,
+    DraftApproval,
     Email,
     EmailStatus,
     Message,
@@ -23,7 +23,7 @@ from email_sender.messaging.model import (
 
 class ContactStore(Protocol):
     def add(self, contact: Contact) -> Contact:
-        """Store it; where the address is known already, raise Conflict."""
+        """Store the contact. Raises Conflict if the tenant already has the address."""
 
     def get(self, contact_id: UUID) -> Contact | None: ...
 
@@ -34,8 +34,10 @@ class ContactStore(Protocol):
     def select(
         self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool
     ) -> Sequence[UUID]:
-        """Ids, in the order they were made: of those named (None: of all) that have all the tags. Suppressed ones are
-        left out unless asked for."""
+        """Return the ids of at most `limit` contacts that have all the tags, in the order of creation.
+
+        `ids` restricts the selection (None: all contacts). `suppressed` includes suppressed contacts.
+        """
 
     def update(self, contact: Contact) -> None: ...
 
@@ -50,7 +52,7 @@ class MessageStore(Protocol):
 
 class TemplateStore(Protocol):
     def add(self, template: Template, created_by: str) -> None:
-        """Store version 1. Raises Conflict where the name is taken."""
+        """Store version 1. Raises Conflict if the name is already used."""
 
     def add_version(self, template: Template, created_by: str) -> None: ...
 
@@ -65,22 +67,22 @@ class TemplateStore(Protocol):
 
 class DraftStore(Protocol):
     def add(self, draft: Draft) -> Draft:
-        """Store it; where (run, step, item) has one, return that one."""
+        """Store the draft. If (run, step, item) already has a draft, return that draft."""
 
     def get(self, draft_id: UUID) -> Draft | None: ...
 
-    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[Approved]: ...
+    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]: ...
 
 
 class EmailStore(Protocol):
     def claim(self, email: Email) -> tuple[Email, bool]:
-        """Insert it as `sending`, or take over one that is `queued`.
+        """Insert the email as `sending`, or take over an email that is `queued`.
 
-        Returns the stored email, locked until the transaction ends, and whether it is ours to send.
+        Returns the stored email, locked until the transaction ends, and whether the caller may send it.
         """
 
     def get(self, email_id: UUID) -> Email | None:
-        """Locked until the transaction ends."""
+        """Return the email, locked until the transaction ends."""
 
     def page(self, before: UUID | None, limit: int) -> Sequence[Email]: ...
 
@@ -91,7 +93,7 @@ class EmailStore(Protocol):
 
 class SuppressionStore(Protocol):
     def add(self, address: str, reason: SuppressionReason) -> None:
-        """The first reason stays."""
+        """Suppress the address. If it is already suppressed, its first reason stays."""
 
     def has(self, address: str) -> bool: ...
 
@@ -119,7 +121,7 @@ class MessagingUnit(Protocol):
     def suppressions(self) -> SuppressionStore: ...
 
     def mail_from(self) -> str:
-        """The tenant's sender, as "Name <address>". Raises Conflict where none is set."""
+        """Return the tenant's sender as "Name <address>". Raises Conflict if none is configured."""
 
     def emit(self, event: Event) -> None: ...
 
@@ -134,27 +136,32 @@ class Renderer(Protocol):
     """A sandboxed template engine."""
 
     def used_names(self, source: str) -> frozenset[str]:
-        """The top-level names a template reads. Raises InvalidInput for a template that cannot be read."""
+        """Return the top-level names that a template reads. Raises InvalidInput if the template cannot be parsed."""
 
     def render(self, template: Template, values: Mapping[str, Any]) -> Content:
-        """Raises InvalidInput for what is missing, too large or too slow, and for a line break in the subject."""
+        """Render the template with these values.
+
+        Raises:
+            InvalidInput: a value is missing, the result is too large, rendering takes too long, or the subject has a
+                line break.
+        """
 
 
 class SendRejected(Exception):  # an outcome, not a fault
-    """The provider refused this mail for good, and did not take it."""
+    """The provider refused the mail permanently and did not send it."""
 
 
 class SendThrottled(Exception):
-    """The provider refused it for now, and did not take it."""
+    """The provider refused the mail temporarily and did not send it."""
 
 
 class MailProvider(Protocol):
     def send(self, raw: bytes, sender: str, recipient: str) -> str:
-        """Hand over one raw mail and return the provider's id. Never asks twice.
+        """Send one raw mail and return the provider's id. The implementation never retries.
 
         Raises:
-            SendRejected, SendThrottled: it was not taken.
-            Unavailable: nobody knows.
+            SendRejected, SendThrottled: the provider did not accept the mail.
+            Unavailable: it is unknown whether the provider accepted the mail.
         """
 
 
@@ -162,4 +169,4 @@ class UnsubscribeLinks(Protocol):
     def url(self, tenant_id: UUID, contact_id: UUID) -> str: ...
 
     def read(self, token: str) -> tuple[UUID, UUID]:
-        """(tenant, contact). Raises NotFound for a token that is not ours."""
+        """Return the tenant id and the contact id. Raises NotFound for an invalid token."""

@@ -1,12 +1,13 @@
-"""Sending, exactly once.
+"""Send each email exactly once.
 
 The provider has no idempotency key, so the row is committed as `sending` before the call and settled after it:
 
     claim (commit) ── provider ── settle (commit)
                    A           B
 
-Killed at A or at B the row is `sending` and its lease runs out; the next attempt cannot tell the two apart, calls it
-`unknown` and never sends it again. The provider's own Send event, which carries our id, settles it; so can a person.
+If the process dies at A or at B, the row stays `sending` until its lease expires. The next attempt cannot tell the two
+apart, marks the email `unknown` and never sends it again. The provider's own Send event, which carries the email's id,
+settles it; a person can also settle it.
 """
 
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.messaging import mime
@@ -32,15 +33,19 @@ from email_sender.messaging.templates import content_hash
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
 
-# Longer than one call of the provider can take with its timeouts; a live sender settles well before.
+# Longer than one call to the provider can take with its timeouts; a live sender settles well before.
 LEASE = timedelta(seconds=20)
 
-_NOT_SETTLED = (EmailStatus.SENDING, EmailStatus.UNKNOWN)
+_UNSETTLED_STATUSES = (EmailStatus.SENDING, EmailStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class SendOrder:
-    """`role` is of the principal the run acts for; `lineage` are the runs it goes on from, the first of them first."""
+    """A request of a run to send a draft.
+
+    `role` is the role of the principal that the run acts for. `lineage` lists the runs that it continues, oldest
+    first.
+    """
 
     tenant_id: UUID
     run_id: UUID
@@ -51,70 +56,72 @@ class SendOrder:
 
     @property
     def runs(self) -> Sequence[UUID]:
-        """The newest first."""
+        """This run and its lineage, newest first."""
         return (self.run_id, *reversed(self.lineage))
 
 
 class SendService:
+    """Sends drafts and settles emails."""
+
     def __init__(
         self,
         units: MessagingUnits,
         provider: MailProvider,
         links: UnsubscribeLinks,
         configuration_set: str,
-        now: Now,
-        new_id: NewId,
+        now: Clock,
+        new_id: IdFactory,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._units, self._provider, self._links = units, provider, links
         self._configuration_set, self._now, self._new_id, self._sleep = configuration_set, now, new_id, sleep
 
     def send(self, order: SendOrder) -> Email:
-        """Send the draft, or say what became of it.
+        """Send the draft, or return the email of an earlier attempt.
 
         Raises:
-            Forbidden: the run's principal may not send, and nobody who may approved this draft as it is.
-            RateLimited: the provider refused for now; nothing was sent.
-            InvalidInput: the provider refused for good.
+            Forbidden: the run's principal may not send, and nobody who may send approved this draft as it is.
+            RateLimited: the provider refused the email temporarily; nothing was sent.
+            InvalidInput: the provider refused the email permanently.
         """
-        claimed, ours, raw, sender, recipient = self._claim(order)
-        while not ours and claimed.status is EmailStatus.SENDING:
-            # Another attempt is between claim and settlement, or died there: its lease tells which.
-            remaining = (claimed.lease_until - self._now()).total_seconds()
+        email, may_send, raw, sender, recipient = self._claim(order)
+        while not may_send and email.status is EmailStatus.SENDING:
+            # Another attempt is between claim and settlement, or died there. Its lease tells which.
+            remaining = (email.lease_until - self._now()).total_seconds()
             if remaining <= 0:
-                return self._lost(order.tenant_id, claimed.id)
+                return self._mark_unknown(order.tenant_id, email.id)
             self._sleep(min(remaining, 1.0))
-            claimed, ours, raw, sender, recipient = self._claim(order)
-        if not ours:
-            return claimed
+            email, may_send, raw, sender, recipient = self._claim(order)
+        if not may_send:
+            return email
         try:
             provider_id = self._provider.send(raw, sender, recipient)
         except SendThrottled:
-            self._settle(order.tenant_id, claimed.id, EmailStatus.QUEUED, error="throttled")
-            raise RateLimited("The mail provider takes no more for now.") from None
+            self._settle(order.tenant_id, email.id, EmailStatus.QUEUED, error="throttled")
+            raise RateLimited("The mail provider is throttling requests. Try again later.") from None
         except SendRejected as error:
-            self._settle(order.tenant_id, claimed.id, EmailStatus.REJECTED, error=str(error))
-            raise InvalidInput(f"The mail provider refused the mail: {error}") from None
+            self._settle(order.tenant_id, email.id, EmailStatus.REJECTED, error=str(error))
+            raise InvalidInput(f"The mail provider rejected the mail: {error}.") from None
         except Unavailable:
-            return self._settle(order.tenant_id, claimed.id, EmailStatus.UNKNOWN, error="no answer")
-        return self._settle(order.tenant_id, claimed.id, EmailStatus.SENT, provider_id)
+            return self._settle(order.tenant_id, email.id, EmailStatus.UNKNOWN, error="the provider did not answer")
+        return self._settle(order.tenant_id, email.id, EmailStatus.SENT, provider_id)
 
-    def provider_said(
+    def apply_provider_event(
         self, tenant_id: UUID, email_id: UUID, status: EmailStatus, provider_id: str | None, detail: str | None
     ) -> None:
-        """What the provider's own events say. Repeats and late ones change nothing."""
+        """Apply the provider's own event. Repeated and late events change nothing."""
         self._settle(tenant_id, email_id, status, provider_id, detail)
 
-    def decide(self, tenant_id: UUID, email_id: UUID, *, sent: bool) -> Email:
-        """A person settles what nobody knows."""
+    def settle_unknown(self, tenant_id: UUID, email_id: UUID, *, was_sent: bool) -> Email:
+        """Settle an email that is `unknown`, as a person decided."""
         with self._units(tenant_id) as unit:
             email = unit.emails.get(email_id)
         if email is None:
-            raise NotFound("There is no such email.")
+            raise NotFound("Email not found.")
         if email.status is not EmailStatus.UNKNOWN:
-            raise Conflict(f"The email is {email.status}: only an unknown one is to be decided.")
-        status = EmailStatus.SENT if sent else EmailStatus.REJECTED
-        return self._settle(tenant_id, email_id, status, error=None if sent else "decided by a person: not sent")
+            raise Conflict(f"The email is {email.status}. Only an unknown email can be settled.")
+        status = EmailStatus.SENT if was_sent else EmailStatus.REJECTED
+        return self._settle(tenant_id, email_id, status, error=None if was_sent else "settled by a person: not sent")
 
     def page(self, tenant_id: UUID, before: UUID | None, limit: int) -> Page[Email]:
         with self._units(tenant_id) as unit:
@@ -123,24 +130,24 @@ class SendService:
 
     def get(self, tenant_id: UUID, email_id: UUID) -> Email:
         with self._units(tenant_id) as unit:
-            found = unit.emails.get(email_id)
-        if found is None:
-            raise NotFound("There is no such email.")
-        return found
+            email = unit.emails.get(email_id)
+        if email is None:
+            raise NotFound("Email not found.")
+        return email
 
     def _claim(self, order: SendOrder) -> tuple[Email, bool, bytes, str, str]:
         now = self._now()
         with self._units(order.tenant_id) as unit:
             draft = unit.drafts.get(order.draft_id)
             if draft is None or draft.run_id not in order.runs:
-                raise NotFound("There is no such draft in this run.")
+                raise NotFound("Draft not found in this run.")
             _authorise(unit, order, draft)
             contact = unit.contacts.get(draft.contact_id)
             if contact is None:
-                raise NotFound("The contact is gone.")
-            wanted = Email(
+                raise NotFound("The contact no longer exists.")
+            new_email = Email(
                 id=self._new_id(),
-                # A step sends to a contact once, in all of the runs.
+                # A step sends to a contact once across all runs of the lineage.
                 run_id=order.runs[-1],
                 step=order.step,
                 contact_id=contact.id,
@@ -150,21 +157,23 @@ class SendService:
                 lease_until=now + LEASE,
                 created_at=now,
             )
-            email, ours = unit.emails.claim(wanted)
-            if not ours:
+            email, may_send = unit.emails.claim(new_email)
+            if not may_send:
                 return email, False, b"", "", ""
             if unit.suppressions.has(contact.address):
                 unit.emails.settle(email.id, EmailStatus.SUPPRESSED, now, None, None)
-                unit.emit(self._told(order.tenant_id, email, EmailStatus.SUPPRESSED))
+                unit.emit(self._build_event(order.tenant_id, email, EmailStatus.SUPPRESSED))
                 unit.commit()
                 return replace(email, status=EmailStatus.SUPPRESSED), False, b"", "", ""
             sender = unit.mail_from()
-            raw = self._raw(order.tenant_id, email, contact, draft, sender, now)
-            unit.emit(self._told(order.tenant_id, email, EmailStatus.QUEUED))
+            raw = self._build_raw_mail(order.tenant_id, email, contact, draft, sender, now)
+            unit.emit(self._build_event(order.tenant_id, email, EmailStatus.QUEUED))
             unit.commit()
         return email, True, raw, sender, contact.address
 
-    def _raw(self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime) -> bytes:
+    def _build_raw_mail(
+        self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime
+    ) -> bytes:
         return mime.build(
             sender=sender,
             contact=contact,
@@ -176,8 +185,8 @@ class SendService:
             at=at,
         )
 
-    def _lost(self, tenant_id: UUID, email_id: UUID) -> Email:
-        return self._settle(tenant_id, email_id, EmailStatus.UNKNOWN, error="the sender died before it could say")
+    def _mark_unknown(self, tenant_id: UUID, email_id: UUID) -> Email:
+        return self._settle(tenant_id, email_id, EmailStatus.UNKNOWN, error="the sender stopped unexpectedly")
 
     def _settle(
         self,
@@ -190,17 +199,17 @@ class SendService:
         with self._units(tenant_id) as unit:
             email = unit.emails.get(email_id)
             if email is None:
-                raise NotFound("There is no such email.")
-            if not _may_become(email.status, status):
+                raise NotFound("Email not found.")
+            if not _can_change(email.status, status):
                 return email
             now = self._now()
             unit.emails.settle(email.id, status, now, provider_id, error)
             if status is not EmailStatus.QUEUED:
-                unit.emit(self._told(tenant_id, email, status))
+                unit.emit(self._build_event(tenant_id, email, status))
             unit.commit()
         return replace(email, status=status, provider_message_id=provider_id or email.provider_message_id, error=error)
 
-    def _told(self, tenant_id: UUID, email: Email, status: EmailStatus) -> Event:
+    def _build_event(self, tenant_id: UUID, email: Email, status: EmailStatus) -> Event:
         return Event(
             id=self._new_id(),
             type=f"email.{status}",
@@ -213,29 +222,35 @@ class SendService:
         )
 
 
-def _may_become(status: EmailStatus, wanted: EmailStatus) -> bool:
-    """Settlement only moves forward: a late Send event does not take back a delivery."""
-    if wanted in (EmailStatus.SENT, EmailStatus.UNKNOWN, EmailStatus.REJECTED, EmailStatus.QUEUED):
-        return status in _NOT_SETTLED and wanted is not status
-    if wanted is EmailStatus.DELIVERED:
-        return status in (*_NOT_SETTLED, EmailStatus.SENT)
-    if wanted is EmailStatus.BOUNCED:
-        return status in (*_NOT_SETTLED, EmailStatus.SENT, EmailStatus.DELIVERED)
-    return status not in (EmailStatus.COMPLAINED, EmailStatus.SUPPRESSED, EmailStatus.REJECTED)
+def _can_change(current: EmailStatus, new_status: EmailStatus) -> bool:
+    """Return whether an email may change from `current` to `new_status`.
+
+    Settlement only moves forward: a late Send event does not undo a delivery.
+    """
+    if new_status in (EmailStatus.SENT, EmailStatus.UNKNOWN, EmailStatus.REJECTED, EmailStatus.QUEUED):
+        return current in _UNSETTLED_STATUSES and new_status is not current
+    if new_status is EmailStatus.DELIVERED:
+        return current in (*_UNSETTLED_STATUSES, EmailStatus.SENT)
+    if new_status is EmailStatus.BOUNCED:
+        return current in (*_UNSETTLED_STATUSES, EmailStatus.SENT, EmailStatus.DELIVERED)
+    return current not in (EmailStatus.COMPLAINED, EmailStatus.SUPPRESSED, EmailStatus.REJECTED)
 
 
 def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:
     if content_hash(draft.contact_id, draft.content) != draft.sha256:
-        raise Forbidden("The draft is not what was stored.")
-    # The last run that asked is who was answered.
-    asked = (unit.drafts.approvals_of(run, draft.id) for run in order.runs)
-    approvals = next((found for found in asked if found), ())
-    if any(each.status != "approved" for each in approvals):
-        raise Forbidden("The draft was shown for approval and not approved.")
-    if any(each.sha256 != draft.sha256 for each in approvals):
-        raise Forbidden("The draft is not what was approved.")
-    approved = any(each.role and allows(Role(each.role), Permission.MESSAGING_SEND) for each in approvals)
-    if not approved and not allows(order.role, Permission.MESSAGING_SEND):
+        raise Forbidden("The draft does not match its stored hash.")
+    # The approvals of the newest run that has any are decisive.
+    approvals_by_run = (unit.drafts.approvals_of(run, draft.id) for run in order.runs)
+    approvals = next((run_approvals for run_approvals in approvals_by_run if run_approvals), ())
+    if any(approval.status != "approved" for approval in approvals):
+        raise Forbidden("The draft was submitted for approval and is not approved.")
+    if any(approval.sha256 != draft.sha256 for approval in approvals):
+        raise Forbidden("The draft has changed since it was approved.")
+    has_sender_approval = any(
+        approval.role and allows(Role(approval.role), Permission.MESSAGING_SEND) for approval in approvals
+    )
+    if not has_sender_approval and not allows(order.role, Permission.MESSAGING_SEND):
         raise Forbidden(
-            "The run acts for somebody without messaging:send, and nobody who has it approved this draft in this run."
+            "The run's principal does not have the permission messaging:send, and no approver with this permission "
+            "approved this draft in this run."
         )

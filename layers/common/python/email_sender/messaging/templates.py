@@ -1,4 +1,4 @@
-"""Templates with typed variables: store, preview, draft."""
+"""Templates with typed variables: storage, preview and drafts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
 from email_sender.messaging.model import (
     VARIABLE_TYPES,
@@ -21,16 +21,16 @@ from email_sender.messaging.model import (
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, Renderer, UnsubscribeLinks
 from email_sender.paging import Page
 
-# What every template can read without declaring it.
-BUILT_IN = frozenset({"contact", "evidence", "unsubscribe_url"})
+# Names that every template can read without declaring them.
+BUILT_IN_NAMES = frozenset({"contact", "evidence", "unsubscribe_url"})
 
 _MAX_EVIDENCE = 20
-_EXCERPT = 400
+_MAX_EXCERPT = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`content` is None where something required is missing."""
+    """The result of a preview. `content` is None if a required variable is missing."""
 
     content: Content | None
     missing: Sequence[str]
@@ -38,8 +38,10 @@ class Preview:
 
 
 class TemplateService:
+    """Stores templates, and renders previews and drafts."""
+
     def __init__(
-        self, units: MessagingUnits, renderer: Renderer, links: UnsubscribeLinks, now: Now, new_id: NewId
+        self, units: MessagingUnits, renderer: Renderer, links: UnsubscribeLinks, now: Clock, new_id: IdFactory
     ) -> None:
         self._units, self._renderer, self._links = units, renderer, links
         self._now, self._new_id = now, new_id
@@ -54,26 +56,26 @@ class TemplateService:
             unit.commit()
         return template
 
-    def update(self, tenant_id: UUID, template: Template, expected: int | None, created_by: str) -> Template:
-        """Store a new version. `expected` is the version the client last saw (If-Match)."""
+    def update(self, tenant_id: UUID, template: Template, expected_version: int | None, created_by: str) -> Template:
+        """Store a new version. `expected_version` is the version that the client last saw (If-Match)."""
         self._check(template)
         with self._units(tenant_id) as unit:
             current = unit.templates.get(template.id)
             if current is None:
-                raise NotFound("There is no such template.")
-            if expected is not None and expected != current.version:
-                raise Conflict(f"The template is at version {current.version}, not {expected}: read it again.")
-            changed = replace(template, version=current.version + 1)
-            unit.templates.add_version(changed, created_by)
+                raise NotFound("Template not found.")
+            if expected_version is not None and expected_version != current.version:
+                raise Conflict(f"The template is at version {current.version}, not {expected_version}. Read it again.")
+            new_version = replace(template, version=current.version + 1)
+            unit.templates.add_version(new_version, created_by)
             unit.commit()
-        return changed
+        return new_version
 
     def get(self, tenant_id: UUID, template_id: UUID) -> Template:
         with self._units(tenant_id) as unit:
-            found = unit.templates.get(template_id)
-        if found is None:
-            raise NotFound("There is no such template.")
-        return found
+            template = unit.templates.get(template_id)
+        if template is None:
+            raise NotFound("Template not found.")
+        return template
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Template]:
         with self._units(tenant_id) as unit:
@@ -83,31 +85,38 @@ class TemplateService:
     def delete(self, tenant_id: UUID, template_id: UUID) -> None:
         with self._units(tenant_id) as unit:
             if not unit.templates.delete(template_id):
-                raise NotFound("There is no such template.")
+                raise NotFound("Template not found.")
             unit.commit()
 
     def preview(
         self, tenant_id: UUID, template_id: UUID, variables: Mapping[str, Any], contact_id: UUID | None
     ) -> Preview:
-        """Render for one contact, or for a made-up one; nothing is stored."""
+        """Render the template for a contact, or for an example contact. Nothing is stored."""
         template = self.get(tenant_id, template_id)
         contact = Contact(UUID(int=0), "ada@example.org", "Ada Example")
         if contact_id is not None:
             with self._units(tenant_id) as unit:
-                contact = _existing(unit, contact_id)
-        used = self._used(template)
-        missing = [
-            each.name
-            for each in template.variables
-            if each.name in used and each.required and each.default is None and each.name not in variables
+                contact = _get_contact(unit, contact_id)
+        used_names = self._used_names(template)
+        missing_names = [
+            variable.name
+            for variable in template.variables
+            if variable.name in used_names
+            and variable.required
+            and variable.default is None
+            and variable.name not in variables
         ]
-        unused = [name for name in variables if name not in used]
-        unused += [each.name for each in template.variables if each.name not in used and each.name not in unused]
-        if missing:
-            return Preview(None, missing, unused)
+        unused_names = [name for name in variables if name not in used_names]
+        unused_names += [
+            variable.name
+            for variable in template.variables
+            if variable.name not in used_names and variable.name not in unused_names
+        ]
+        if missing_names:
+            return Preview(None, missing_names, unused_names)
         link = self._links.url(tenant_id, contact.id)
-        values = _values(template, contact, [], variables, link)
-        return Preview(self._renderer.render(template, values), missing, unused)
+        values = _template_values(template, contact, [], variables, link)
+        return Preview(self._renderer.render(template, values), missing_names, unused_names)
 
     def draft(
         self,
@@ -121,13 +130,15 @@ class TemplateService:
         evidence: Sequence[UUID],
         variables: Mapping[str, Any],
     ) -> Draft:
-        """Render and store a draft, once for (run, step, item). `template` is a name or an id."""
+        """Render and store a draft, once for each (run, step, item). `template` is a name or an id."""
         with self._units(tenant_id) as unit:
-            found = _named(unit, template)
-            contact = _existing(unit, contact_id)
+            stored_template = _find_template(unit, template)
+            contact = _get_contact(unit, contact_id)
             messages = unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
             link = self._links.url(tenant_id, contact.id)
-            content = self._renderer.render(found, _values(found, contact, messages, variables, link))
+            content = self._renderer.render(
+                stored_template, _template_values(stored_template, contact, messages, variables, link)
+            )
             draft = unit.drafts.add(
                 Draft(
                     id=self._new_id(),
@@ -135,8 +146,8 @@ class TemplateService:
                     step=step,
                     item=item,
                     contact_id=contact.id,
-                    template_id=found.id,
-                    template_version=found.version,
+                    template_id=stored_template.id,
+                    template_version=stored_template.version,
                     content=content,
                     sha256=content_hash(contact.id, content),
                     evidence=[message.id for message in messages],
@@ -148,46 +159,55 @@ class TemplateService:
 
     def read_draft(self, tenant_id: UUID, draft_id: UUID) -> Draft:
         with self._units(tenant_id) as unit:
-            found = unit.drafts.get(draft_id)
-        if found is None:
-            raise NotFound("There is no such draft.")
-        return found
+            draft = unit.drafts.get(draft_id)
+        if draft is None:
+            raise NotFound("Draft not found.")
+        return draft
 
     def _check(self, template: Template) -> None:
         problems = []
-        declared = [each.name for each in template.variables]
-        for number, each in enumerate(template.variables):
-            if not each.name.isidentifier() or each.name in BUILT_IN:
-                problems.append(Problem(f"/variables/{number}/name", "A variable's name is an identifier of its own."))
-            if declared.count(each.name) > 1:
+        declared_names = [variable.name for variable in template.variables]
+        for number, variable in enumerate(template.variables):
+            if not variable.name.isidentifier() or variable.name in BUILT_IN_NAMES:
+                problems.append(
+                    Problem(f"/variables/{number}/name", "A variable's name must be an identifier and not built in.")
+                )
+            if declared_names.count(variable.name) > 1:
                 problems.append(Problem(f"/variables/{number}/name", "The variable is declared twice."))
-            if each.default is not None and not _is_of_type(each.default, each.type):
-                problems.append(Problem(f"/variables/{number}/default", f"The default is not a {each.type}."))
+            if variable.default is not None and not _is_of_type(variable.default, variable.type):
+                problems.append(
+                    Problem(f"/variables/{number}/default", f"The default must be of type {variable.type}.")
+                )
         for part in ("subject", "body_text", "body_html"):
             source = getattr(template, part)
             try:
-                used = self._renderer.used_names(source or "")
+                used_names = self._renderer.used_names(source or "")
             except InvalidInput as error:
                 problems.append(Problem(f"/{part}", error.detail))
                 continue
-            unknown = sorted(used - BUILT_IN - set(declared))
-            if unknown:
-                problems.append(Problem(f"/{part}", f"It reads {', '.join(unknown)}: declare it under variables."))
+            undeclared_names = sorted(used_names - BUILT_IN_NAMES - set(declared_names))
+            if undeclared_names:
+                problems.append(
+                    Problem(
+                        f"/{part}",
+                        f"The template reads {', '.join(undeclared_names)}: declare every name under variables.",
+                    )
+                )
         if problems:
             raise InvalidInput(problems[0].message, problems)
 
-    def _used(self, template: Template) -> frozenset[str]:
+    def _used_names(self, template: Template) -> frozenset[str]:
         parts = (template.subject, template.body_text, template.body_html or "")
         return frozenset().union(*(self._renderer.used_names(part) for part in parts))
 
 
 def content_hash(contact_id: UUID, content: Content) -> str:
-    """SHA-256 of whom it goes to and all they will read, in a canonical JSON."""
+    """Return the SHA-256 (hex) of the contact and all text that the contact will read, as canonical JSON."""
     parts = [str(contact_id), content.subject, content.text, content.html]
     return sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _values(
+def _template_values(
     template: Template, contact: Contact, messages: Sequence[Message], variables: Mapping[str, Any], link: str
 ) -> dict[str, Any]:
     name = (contact.name or "").strip() or contact.address.partition("@")[0]
@@ -202,24 +222,24 @@ def _values(
             {
                 "subject": message.subject,
                 "sent_at": message.sent_at.date().isoformat() if message.sent_at else "",
-                "excerpt": message.text[:_EXCERPT],
+                "excerpt": message.text[:_MAX_EXCERPT],
             }
             for message in messages
         ],
         "unsubscribe_url": link,
     }
     problems = []
-    for each in template.variables:
-        given = variables.get(each.name, each.default)
-        if given is None:
-            if each.required:
-                problems.append(Problem(f"/variables/{each.name}", "The template needs this variable."))
+    for variable in template.variables:
+        variable_value = variables.get(variable.name, variable.default)
+        if variable_value is None:
+            if variable.required:
+                problems.append(Problem(f"/variables/{variable.name}", "The template requires this variable."))
             continue
-        if not _is_of_type(given, each.type):
-            problems.append(Problem(f"/variables/{each.name}", f"This is not a {each.type}."))
-        values[each.name] = given
+        if not _is_of_type(variable_value, variable.type):
+            problems.append(Problem(f"/variables/{variable.name}", f"The value must be of type {variable.type}."))
+        values[variable.name] = variable_value
     if problems:
-        raise InvalidInput(f"The template {template.name} cannot be filled in.", problems)
+        raise InvalidInput(f"The template {template.name} cannot be rendered with these variables.", problems)
     return values
 
 
@@ -235,7 +255,7 @@ def _is_of_type(value: Any, kind: str) -> bool:
             return isinstance(value, list)
         case "date":
             return isinstance(value, str) and _is_date(value)
-    raise InvalidInput(f"A variable's type is one of {', '.join(VARIABLE_TYPES)}.")
+    raise InvalidInput(f"A variable's type must be one of {', '.join(VARIABLE_TYPES)}.")
 
 
 def _is_date(value: str) -> bool:
@@ -246,18 +266,18 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _existing(unit: MessagingUnit, contact_id: UUID) -> Contact:
+def _get_contact(unit: MessagingUnit, contact_id: UUID) -> Contact:
     contact = unit.contacts.get(contact_id)
     if contact is None:
-        raise NotFound("There is no such contact.")
+        raise NotFound("Contact not found.")
     return contact
 
 
-def _named(unit: MessagingUnit, template: str) -> Template:
+def _find_template(unit: MessagingUnit, template: str) -> Template:
     try:
-        found = unit.templates.get(UUID(template))
+        stored_template = unit.templates.get(UUID(template))
     except ValueError:
-        found = unit.templates.by_name(template)
-    if found is None:
-        raise NotFound(f"There is no template {template!r}.")
-    return found
+        stored_template = unit.templates.by_name(template)
+    if stored_template is None:
+        raise NotFound(f"Template {template!r} not found.")
+    return stored_template

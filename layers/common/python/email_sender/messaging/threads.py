@@ -1,17 +1,17 @@
-"""Which messages belong to one conversation, from what they reference alone (subjects lie)."""
+"""Group messages into conversations by their references alone, since subjects are unreliable."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 
 def thread_roots(links: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
-    """The root of each message's thread: message id to root id.
+    """Return the root of each message's thread, as a mapping from message id to root id.
 
-    `links` gives each message's id and the ids it references (In-Reply-To and References, in any order). Two messages
-    are of one thread when a chain of references joins them, also through messages that are not there; so the root may
-    be a message nobody has. It is, among a thread's ids that reference nothing, the most referenced, and of equals the
-    first in text order: the answer does not depend on the order of `links`. Self references and cycles are harmless.
-    Time and memory grow with the number of references.
+    `links` yields each message's id and the ids it references (In-Reply-To and References, in any order). Two messages
+    belong to one thread if a chain of references joins them, also through messages that are missing, so the root may be
+    a missing message. The root is an id that references nothing, if there is one; among several, the most referenced,
+    then the first in text order. The result does not depend on the order of `links`. Self references and cycles are
+    harmless. Time and memory grow with the number of references.
     """
     sets = _DisjointSets()
     replies: set[str] = set()
@@ -28,7 +28,7 @@ def thread_roots(links: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
 
     roots: dict[str, tuple[bool, int, str]] = {}
     for identifier in sets:
-        # Smallest first: references nothing, then most referenced, then text order.
+        # The smallest rank wins: ids that reference nothing, then the most referenced, then text order.
         rank = (identifier in replies, -referenced[identifier], identifier)
         leader = sets.find(identifier)
         roots[leader] = min(roots.get(leader, rank), rank)
@@ -36,7 +36,7 @@ def thread_roots(links: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
 
 
 class _DisjointSets:
-    """Union by size with path halving; no recursion, so a chain of any length is safe."""
+    """Union-find by size with path halving. It does not recurse, so a chain of any length is safe."""
 
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
@@ -57,10 +57,10 @@ class _DisjointSets:
             item = parents[item]
         return item
 
-    def union(self, one: str, other: str) -> None:
-        self.add(one)
-        self.add(other)
-        large, small = self.find(one), self.find(other)
+    def union(self, first: str, second: str) -> None:
+        self.add(first)
+        self.add(second)
+        large, small = self.find(first), self.find(second)
         if large == small:
             return
         if self._sizes[large] < self._sizes[small]:

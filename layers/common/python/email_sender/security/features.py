@@ -1,4 +1,4 @@
-"""Features that may be off, for everybody or for some tenants. The one list: settings, routes and actions read it."""
+"""Features that can be disabled, globally or per tenant. Settings, routes and actions read this list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """`tenants`, by id in lower case, are those for whom it is otherwise than `default`, or said to be the same."""
+    """Whether a feature is enabled. `tenants` maps tenant ids in lower case to values that override `default`."""
 
     default: bool = True
     tenants: Mapping[str, bool] = field(default_factory=dict)
@@ -31,6 +31,6 @@ class Features(Protocol):
 
 
 def require_feature(features: Features, feature: Feature, tenant_id: UUID) -> None:
-    """Raises Forbidden, naming the feature."""
+    """Raise Forbidden, naming the feature, if it is not enabled for the tenant."""
     if not features.enabled(feature, tenant_id):
         raise Forbidden(f"The feature {feature} is not enabled for this tenant.")

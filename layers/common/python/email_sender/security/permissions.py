@@ -1,4 +1,4 @@
-"""Roles and what each may do. The one table: routes, workflow actions and tests read it."""
+"""Roles and their permissions. Routes, workflow actions and tests read this table."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -49,7 +49,7 @@ _ADMIN = _USER | {
     Permission.AUDIT_READ,
     Permission.NOTIFICATIONS_MANAGE,
 }
-# The operator's own tenant is the platform's: events:read shows its events, and no tenant's content.
+# The operator belongs to the platform's tenant: events:read shows the platform's events, not a tenant's content.
 _OPERATOR = frozenset(
     {
         Permission.PLATFORM_READ,
@@ -73,6 +73,6 @@ def allows(role: Role, permission: Permission) -> bool:
 
 
 def require(role: Role, permission: Permission) -> None:
-    """Raises Forbidden, naming the permission and not what it would have shown."""
+    """Raise Forbidden if the role does not have the permission. The error names only the permission and the role."""
     if not allows(role, permission):
-        raise Forbidden(f"This needs the permission {permission}, which the role {role} does not have.")
+        raise Forbidden(f"This requires the permission {permission}, which the role {role} does not have.")

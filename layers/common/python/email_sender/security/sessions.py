@@ -1,4 +1,4 @@
-"""Signing in."""
+"""Sign-in and token refresh."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """`expires_in` is the access token's life in seconds."""
+    """`expires_in` is the lifetime of the access token in seconds."""
 
     access_token: str
     refresh_token: str
@@ -15,7 +15,7 @@ class Tokens:
 
 class TokenIssuer(Protocol):
     def sign_in(self, username: str, password: str) -> Tokens:
-        """Raises Unauthenticated for wrong credentials, without saying which part is wrong."""
+        """Return new tokens. Raises Unauthenticated for wrong credentials, without saying which part is wrong."""
 
     def refresh(self, refresh_token: str) -> Tokens:
-        """Raises Unauthenticated for a token that is spent, revoked or none of ours."""
+        """Return new tokens. Raises Unauthenticated if the refresh token is expired, revoked or unknown."""

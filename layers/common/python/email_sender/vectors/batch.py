@@ -1,7 +1,7 @@
-"""A batch: up to a thousand operations, each with its own result.
+"""Batches of up to a thousand operations, each with its own result.
 
-Operations are done in their order. Writes that follow each other in one collection go to the engine in one call, and
-so do searches; a change is seen by the searches behind it.
+Operations run in order. Consecutive writes to one collection are sent to the engine in one call, and so are consecutive
+searches. A search sees the writes that precede it.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from email_sender.vectors.model import (
     Collection,
     Delete,
     DeletePayload,
-    Found,
-    Question,
+    QueryInput,
     Search,
+    SearchResult,
     SetPayload,
     Upsert,
     Write,
@@ -26,10 +26,10 @@ from email_sender.vectors.ports import VectorIndex
 from email_sender.vectors.service import VectorService
 from email_sender.vectors.validation import (
     NewPoint,
-    chosen_problems,
     payload_problems,
     point_problems,
     search_problems,
+    selector_problems,
 )
 
 
@@ -38,7 +38,7 @@ class NewPoints:
     points: Sequence[NewPoint]
 
 
-type Action = NewPoints | Delete | SetPayload | DeletePayload | Search[Question]
+type Action = NewPoints | Delete | SetPayload | DeletePayload | Search[QueryInput]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +49,24 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`count` is of the points written, or of those that a filter chose; `found` is a search's."""
+    """What an operation did. `count` is the number of points written or selected; `result` is set for a search."""
 
     count: int | None = None
-    found: Found | None = None
+    result: SearchResult | None = None
     error: DomainError | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """An operation that has been checked, and its words embedded."""
+class _PreparedOperation:
+    """A validated operation whose texts are embedded."""
 
     number: int
     collection: Collection
     action: Write | Search
 
     @property
-    def batched(self) -> tuple[str, str]:
-        """Neighbours that are alike in this go to the engine together."""
+    def batch_key(self) -> tuple[str, str]:
+        """Consecutive operations with equal keys are sent to the engine together."""
         if isinstance(self.action, Search):
             return self.collection.name, "search"
         return self.collection.name, "write"
@@ -79,32 +79,36 @@ class BatchService:
     def run(
         self, tenant_id: UUID, operations: Sequence[Operation | InvalidInput], *, atomic_validation: bool
     ) -> list[Outcome]:
-        """Outcomes in the order of the operations. An operation may come as the error that reading it gave.
+        """Run the operations, and return their outcomes in the same order.
+
+        An operation that could not be parsed is passed as its InvalidInput error.
 
         Raises:
-            InvalidInput: with `atomic_validation`, where any operation is wrong; nothing was done.
-            Unavailable: the engine did not answer. What was done may be done again.
+            InvalidInput: `atomic_validation` is set and at least one operation is invalid; none was run.
+            Unavailable: the engine did not respond. Some operations may have run; all can be repeated safely.
         """
-        errors = {number: error for number, each in enumerate(operations) if (error := self._error(each))}
+        errors = {
+            number: error for number, operation in enumerate(operations) if (error := self._validation_error(operation))
+        }
         if atomic_validation and errors:
             raise InvalidInput(
-                f"{len(errors)} of {len(operations)} operations are wrong, and nothing was done.",
-                [problem for number, error in errors.items() for problem in _placed(number, error)],
+                f"{len(errors)} of {len(operations)} operations are invalid. No operation was run.",
+                [problem for number, error in errors.items() for problem in _prefix_problems(number, error)],
             )
         outcomes: dict[int, Outcome] = {number: Outcome(error=error) for number, error in errors.items()}
-        good = [
-            (number, each)
-            for number, each in enumerate(operations)
-            if isinstance(each, Operation) and number not in errors
+        valid_operations = [
+            (number, operation)
+            for number, operation in enumerate(operations)
+            if isinstance(operation, Operation) and number not in errors
         ]
-        for _, run in groupby(self._ready(tenant_id, good), key=lambda each: each.batched):
-            alike = list(run)
-            work = self._searches if isinstance(alike[0].action, Search) else self._writes
-            outcomes.update(work(tenant_id, alike))
-        self._tell(tenant_id, good, outcomes)
+        for _, group in groupby(self._prepare(tenant_id, valid_operations), key=lambda prepared: prepared.batch_key):
+            batch = list(group)
+            execute = self._run_searches if isinstance(batch[0].action, Search) else self._run_writes
+            outcomes.update(execute(tenant_id, batch))
+        self._publish_events(tenant_id, valid_operations, outcomes)
         return [outcomes[number] for number in range(len(operations))]
 
-    def _error(self, operation: Operation | InvalidInput) -> InvalidInput | None:
+    def _validation_error(self, operation: Operation | InvalidInput) -> InvalidInput | None:
         if isinstance(operation, InvalidInput):
             return operation
         try:
@@ -113,69 +117,82 @@ class BatchService:
             return error
         return InvalidInput(problems[0].message, problems) if problems else None
 
-    def _ready(self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]]) -> list[_Ready]:
-        """With every text embedded: a collection's searches in one call of its model, and its points in another."""
-        made: dict[int, Write | Search] = {}
-        for name in dict.fromkeys(each.collection for _, each in operations):
-            target = self._vectors.collection(name)
-            mine = [(number, each.action) for number, each in operations if each.collection == name]
-            searches = [(number, action) for number, action in mine if isinstance(action, Search)]
-            resolved = self._vectors.resolved(tenant_id, target, [action for _, action in searches])
-            made |= zip((number for number, _ in searches), resolved, strict=True)
-            points = [point for _, action in mine if isinstance(action, NewPoints) for point in action.points]
-            vectors = iter(self._vectors.vectors_of(tenant_id, target, points))
-            for number, action in mine:
+    def _prepare(self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]]) -> list[_PreparedOperation]:
+        """Embed all texts: one model call for a collection's searches, and one for its points."""
+        actions: dict[int, Write | Search] = {}
+        for name in dict.fromkeys(operation.collection for _, operation in operations):
+            collection = self._vectors.collection(name)
+            collection_actions = [
+                (number, operation.action) for number, operation in operations if operation.collection == name
+            ]
+            searches = [(number, action) for number, action in collection_actions if isinstance(action, Search)]
+            prepared_searches = self._vectors.embed_queries(tenant_id, collection, [action for _, action in searches])
+            actions |= zip((number for number, _ in searches), prepared_searches, strict=True)
+            points = [
+                point for _, action in collection_actions if isinstance(action, NewPoints) for point in action.points
+            ]
+            vectors = iter(self._vectors.embed_points(tenant_id, collection, points))
+            for number, action in collection_actions:
                 if isinstance(action, NewPoints):
-                    made[number] = Upsert([self._vectors.point(target, each, next(vectors)) for each in action.points])
+                    actions[number] = Upsert(
+                        [self._vectors.build_point(collection, point, next(vectors)) for point in action.points]
+                    )
                 elif not isinstance(action, Search):
-                    made[number] = action
-        return [_Ready(number, self._vectors.collection(each.collection), made[number]) for number, each in operations]
+                    actions[number] = action
+        return [
+            _PreparedOperation(number, self._vectors.collection(operation.collection), actions[number])
+            for number, operation in operations
+        ]
 
-    def _writes(self, tenant_id: UUID, run: Sequence[_Ready]) -> dict[int, Outcome]:
-        collection = run[0].collection.name
-        writes = [each.action for each in run if not isinstance(each.action, Search)]
+    def _run_writes(self, tenant_id: UUID, batch: Sequence[_PreparedOperation]) -> dict[int, Outcome]:
+        collection = batch[0].collection.name
+        writes = [prepared.action for prepared in batch if not isinstance(prepared.action, Search)]
         outcomes = {
-            ready.number: Outcome(count=self._count(tenant_id, collection, write))
-            for ready, write in zip(run, writes, strict=True)
+            prepared.number: Outcome(count=self._count_points(tenant_id, collection, write))
+            for prepared, write in zip(batch, writes, strict=True)
         }
 
-        def all_of(chosen: Sequence[int]) -> None:
-            self._index.write(tenant_id, collection, [writes[each] for each in chosen])
+        def write_all(positions: Sequence[int]) -> None:
+            self._index.write(tenant_id, collection, [writes[position] for position in positions])
 
-        refused = _refused(len(writes), all_of)
-        return outcomes | {run[place].number: Outcome(error=error) for place, error in refused}
+        refusals = _find_refusals(len(writes), write_all)
+        return outcomes | {batch[position].number: Outcome(error=error) for position, error in refusals}
 
-    def _searches(self, tenant_id: UUID, run: Sequence[_Ready]) -> dict[int, Outcome]:
-        searches = [each.action for each in run if isinstance(each.action, Search)]
-        found: dict[int, Outcome] = {}
+    def _run_searches(self, tenant_id: UUID, batch: Sequence[_PreparedOperation]) -> dict[int, Outcome]:
+        searches = [prepared.action for prepared in batch if isinstance(prepared.action, Search)]
+        outcomes: dict[int, Outcome] = {}
 
-        def all_of(chosen: Sequence[int]) -> None:
-            answers = self._vectors.found_many(tenant_id, run[0].collection, [searches[each] for each in chosen])
-            for place, answer in zip(chosen, answers, strict=True):
-                found[run[place].number] = Outcome(found=answer)
+        def search_all(positions: Sequence[int]) -> None:
+            results = self._vectors.run_searches(
+                tenant_id, batch[0].collection, [searches[number] for number in positions]
+            )
+            for position, result in zip(positions, results, strict=True):
+                outcomes[batch[position].number] = Outcome(result=result)
 
-        refused = _refused(len(searches), all_of)
-        return found | {run[place].number: Outcome(error=error) for place, error in refused}
+        refusals = _find_refusals(len(searches), search_all)
+        return outcomes | {batch[position].number: Outcome(error=error) for position, error in refusals}
 
-    def _count(self, tenant_id: UUID, collection: str, write: Write) -> int:
-        """By a filter, of those there are now: the engine does not tell how many it changed."""
+    def _count_points(self, tenant_id: UUID, collection: str, write: Write) -> int:
+        """Return how many points a write affects. For a filter they are counted now, as the engine returns no count."""
         if isinstance(write, Upsert):
             return len(write.points)
-        if write.chosen.ids is not None:
-            return len(write.chosen.ids)
-        return self._index.count(tenant_id, collection, write.chosen)
+        if write.selector.ids is not None:
+            return len(write.selector.ids)
+        return self._index.count(tenant_id, collection, write.selector)
 
-    def _tell(self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]], outcomes: dict[int, Outcome]) -> None:
+    def _publish_events(
+        self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]], outcomes: dict[int, Outcome]
+    ) -> None:
         counts: Counter[tuple[str, str]] = Counter()
         for number, operation in operations:
             if isinstance(operation.action, Search) or outcomes[number].error is not None:
                 continue
-            counts[_TOLD[type(operation.action)], operation.collection] += outcomes[number].count or 0
+            counts[_EVENT_TYPES[type(operation.action)], operation.collection] += outcomes[number].count or 0
         if counts:
-            self._vectors.tell(tenant_id, counts)
+            self._vectors.publish_counts(tenant_id, counts)
 
 
-_TOLD: Mapping[type[object], str] = {
+_EVENT_TYPES: Mapping[type[object], str] = {
     NewPoints: "vectors.inserted",
     Delete: "vectors.deleted",
     SetPayload: "vectors.updated",
@@ -189,35 +206,38 @@ def _problems(action: Action, collection: Collection) -> list[Problem]:
             return point_problems(points, collection)
         case Search():
             return search_problems(action, collection)
-        case Delete(chosen):
-            return chosen_problems(chosen, "")
-        case SetPayload(chosen, payload):
-            return chosen_problems(chosen, "") + payload_problems(payload, "/payload")
-        case DeletePayload(chosen, keys):
-            return chosen_problems(chosen, "") + payload_problems(keys, "/keys")
+        case Delete(selector):
+            return selector_problems(selector, "")
+        case SetPayload(selector, payload):
+            return selector_problems(selector, "") + payload_problems(payload, "/payload")
+        case DeletePayload(selector, keys):
+            return selector_problems(selector, "") + payload_problems(keys, "/keys")
 
 
-def _placed(number: int, error: InvalidInput) -> Iterator[Problem]:
-    at = f"/operations/{number}"
+def _prefix_problems(number: int, error: InvalidInput) -> Iterator[Problem]:
+    prefix = f"/operations/{number}"
     if not error.problems:
-        yield Problem(at, error.detail)
+        yield Problem(prefix, error.detail)
     for problem in error.problems:
-        yield Problem(at + problem.pointer, problem.message)
+        yield Problem(prefix + problem.pointer, problem.message)
 
 
-def _refused(count: int, work: Callable[[Sequence[int]], None]) -> list[tuple[int, DomainError]]:
-    """Do all at once; where the engine refuses one of them, one by one, to find which. Doing it again is harmless."""
+def _find_refusals(count: int, execute: Callable[[Sequence[int]], None]) -> list[tuple[int, DomainError]]:
+    """Run all operations at once. If the engine rejects one, run each alone. Return (position, error) of the rejected.
+
+    Running an operation twice is harmless.
+    """
     try:
-        work(range(count))
+        execute(range(count))
     except (InvalidInput, NotFound) as error:
         if count == 1:
             return [(0, error)]
     else:
         return []
-    refused: list[tuple[int, DomainError]] = []
-    for place in range(count):
+    refusals: list[tuple[int, DomainError]] = []
+    for position in range(count):
         try:
-            work([place])
+            execute([position])
         except (InvalidInput, NotFound) as error:
-            refused.append((place, error))
-    return refused
+            refusals.append((position, error))
+    return refusals

@@ -1,4 +1,4 @@
-"""Bulk imports of vectors: what a file of embeddings is made of, and what reads it."""
+"""Bulk imports of vectors: the model of an uploaded file of embeddings, and the port of its readers."""
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ from email_sender.vectors.import_model import Import, ImportUnit, Progress, Uplo
 from email_sender.vectors.model import ClientId, Collection
 from email_sender.vectors.validation import is_reserved
 
-# A part is read into memory whole: this, a row beyond it, and the points of one batch are what a worker holds.
+# A worker reads a part into memory at once. It also holds the row that ends beyond the part, and one batch of points.
 PART_BYTES = 16 * 1024 * 1024
-# A distributed Map of Step Functions takes 10,000 items without a special word.
+# The default limit of items in a distributed Map of Step Functions.
 MAX_PARTS = 10_000
-# A line of JSON with its payload. 4,096 floats in words have 90 KB.
+# One JSON line with its payload. 4,096 floats as text take about 90 KB.
 MAX_LINE_BYTES = 1024 * 1024
-# What is listed of an import's bad rows, shared evenly by its parts; all of them are counted.
+# How many bad rows of an import are listed, shared equally among its parts. All bad rows are counted.
 MAX_LISTED_ERRORS = 10_000
 
 _MAX_ID = 2**64 - 1
@@ -26,11 +26,11 @@ _MAX_ID = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one worker does at a time.
+    """The unit of work of one worker.
 
-    `offset` and `length` are bytes; of Parquet, `offset` is the row group. `first` is the number of its first row in
-    the file (unknown and 0 in NDJSON, which is cut unread), `rows` how many there are. `payloads_offset` and
-    `payloads_length` are the bytes of the same rows in the second file.
+    `offset` and `length` are bytes; for Parquet, `offset` is the number of the row group. `first` is the number of the
+    part's first row in the file, and `rows` the number of its rows; both are unknown and 0 for NDJSON.
+    `payloads_offset` and `payloads_length` are the bytes of the same rows in the payloads file.
     """
 
     ordinal: int
@@ -44,10 +44,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`number` counts the part's rows from 0; `place` is what a missing id is made of: the same at every reading."""
+    """A valid row. `number` counts the rows of the part from 0. A missing id is derived from `position`.
+
+    `position` is the same each time the file is read.
+    """
 
     number: int
-    place: int
+    position: int
     id: ClientId | None
     vector: "array[float]"
     payload: Mapping[str, Any] = field(default_factory=dict)
@@ -55,24 +58,32 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
+    """A row that cannot be imported. `number` counts the rows of the part from 0."""
+
     number: int
     reason: str
 
 
 class RangedFile:
-    """An uploaded file of `size` bytes, pinned to one version, read in ranges."""
+    """An uploaded file of `size` bytes, pinned to one object version and read in ranges."""
 
     def __init__(self, uploads: Uploads, key: str, version: str | None, size: int) -> None:
         self._uploads, self._key, self._version, self.size = uploads, key, version, size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes [offset, offset + length), less where the file ends before."""
+        """Return the bytes [offset, offset + length), or fewer at the end of the file.
+
+        Raises:
+            InvalidInput: the object is shorter than `size`.
+        """
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
         data = b"".join(self._uploads.read(self._key, self._version, offset, length))
         if len(data) != length:
-            raise InvalidInput(f"The file ends at byte {offset + len(data)}; {self.size} were announced.")
+            raise InvalidInput(
+                f"The file ends at byte {offset + len(data)}, but {self.size} bytes were announced. Upload it again."
+            )
         return data
 
     def stream(self) -> Iterable[bytes]:
@@ -81,38 +92,45 @@ class RangedFile:
 
 @dataclass(frozen=True, slots=True)
 class PointFile:
+    """The file of vectors, and the payloads file if the import has one."""
+
     vectors: RangedFile
     payloads: RangedFile | None = None
 
     @classmethod
-    def of(cls, known: Import, uploads: Uploads) -> "PointFile":
-        vectors = RangedFile(uploads, known.object_key, known.object_version, known.size_bytes)
-        if known.payloads_bytes is None:
+    def for_import(cls, import_record: Import, uploads: Uploads) -> "PointFile":
+        vectors = RangedFile(uploads, import_record.object_key, import_record.object_version, import_record.size_bytes)
+        if import_record.payloads_bytes is None:
             return cls(vectors)
-        return cls(vectors, RangedFile(uploads, known.payloads_key, known.payloads_version, known.payloads_bytes))
+        return cls(
+            vectors,
+            RangedFile(
+                uploads, import_record.payloads_key, import_record.payloads_version, import_record.payloads_bytes
+            ),
+        )
 
 
 class PointReader(Protocol):
-    """One format."""
+    """Reads one file format."""
 
     def plan(self, file: PointFile, collection: Collection) -> Sequence[Part]:
-        """Cut the file, reading as little of it as its format allows.
+        """Split the file into parts, reading as little of it as the format allows.
 
         Raises:
-            InvalidInput: a sentence that says why nothing of the file can be taken.
+            InvalidInput: the file cannot be imported. The message says why.
         """
 
     def rows(self, file: PointFile, part: Part, collection: Collection) -> Iterable[Row | BadRow]:
-        """Every row of the part once, in order, with a vector of the collection's size whose numbers are finite.
+        """Yield each row of the part once, in order. Vectors have the collection's size and only finite numbers.
 
         Raises:
-            InvalidInput: the part cannot be read on.
+            InvalidInput: the rest of the part cannot be read.
         """
 
 
 class BulkUnit(ImportUnit, Protocol):
     def chunk(self, import_id: UUID, ordinal: int) -> Progress | None:
-        """What a chunk that is done has done."""
+        """Return the progress of a finished part, or None if the part is not finished."""
 
 
 class BulkUnits(Protocol):
@@ -123,21 +141,21 @@ class PlanStore(Protocol):
     def write(self, key: str, content: bytes) -> None: ...
 
 
-def checked_row(number: int, place: int, client_id: object, vector: "array[float]", payload: object) -> Row | BadRow:
-    """A row whose vector is right; its id and payload are looked at here, alike for every format."""
+def build_row(number: int, position: int, client_id: object, vector: "array[float]", payload: object) -> Row | BadRow:
+    """Return a row for a valid vector, or a BadRow if the id or the payload is invalid. Used by all formats."""
     if client_id is not None:
-        made = _client_id(client_id)
-        if made is None:
-            return BadRow(number, "An id is a UUID or an integer from 0 to 2^64 - 1.")
-        client_id = made
+        parsed_id = _client_id(client_id)
+        if parsed_id is None:
+            return BadRow(number, "An id must be a UUID or an integer from 0 to 2^64 - 1.")
+        client_id = parsed_id
     if payload is None:
         payload = {}
     if not isinstance(payload, dict):
-        return BadRow(number, "A payload is a JSON object.")
+        return BadRow(number, "A payload must be a JSON object.")
     for key in payload:
         if is_reserved(key):
-            return BadRow(number, f"The payload's key {key[:100]} is reserved.")
-    return Row(number, place, client_id, vector, payload)
+            return BadRow(number, f"The payload key {key[:100]} is reserved.")
+    return Row(number, position, client_id, vector, payload)
 
 
 def _client_id(value: object) -> ClientId | None:

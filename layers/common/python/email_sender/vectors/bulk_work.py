@@ -1,4 +1,4 @@
-"""The steps of a bulk import: cut the file, and write one part's points."""
+"""The steps of a bulk import of vectors: split the file into parts, and write the points of a part."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from email_sender.vectors.import_model import (
     ImportStatus,
     ImportUnits,
     Progress,
-    Refused,
+    RejectedRecord,
     Uploads,
     existing_import,
 )
@@ -33,10 +33,10 @@ from email_sender.vectors.import_work import ImportSteps
 from email_sender.vectors.model import ClientId, Collection, Point
 from email_sender.vectors.ports import VectorIndex
 
-# One call of the engine: below the 4 MB that gRPC takes by default, with room for payloads.
+# The size of one engine call: below gRPC's default limit of 4 MB, with space for payloads.
 _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_POINTS = 1_000
-# An error's place: its part, and its row there.
+# An error's ordinal is (part ordinal << 32) + row number within the part.
 _PART_SHIFT = 32
 
 type Readers = Mapping[Format, PointReader]
@@ -55,21 +55,23 @@ class BulkPlan:
         self._collections, self._readers = collections, readers
 
     def plan(self, tenant_id: UUID, import_id: UUID) -> str:
-        """Cut the file, and store the list of its parts where the machine reads it. Returns the list's key.
+        """Split the file, store the list of its parts for the state machine, and return the list's key.
 
-        Twice gives the same list: a pinned version of a file is cut one way.
+        Repeatable: the same version of a file is always split in the same way.
 
         Raises:
-            InvalidInput: nothing of the file can be taken, and why.
+            InvalidInput: the file cannot be imported. The message says why.
         """
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id)
-        collection, reader = _target(known, self._collections, self._readers)
-        parts = reader.plan(PointFile.of(known, self._uploads), collection)
+            import_record = existing_import(unit, import_id)
+        collection, reader = _target(import_record, self._collections, self._readers)
+        parts = reader.plan(PointFile.for_import(import_record, self._uploads), collection)
         if not parts:
             raise InvalidInput("The file is empty.")
         if len(parts) > MAX_PARTS:
-            raise InvalidInput(f"The file has {len(parts)} parts, at most {MAX_PARTS} are taken: cut it into several.")
+            raise InvalidInput(
+                f"The file has {len(parts)} parts, but an import has at most {MAX_PARTS} parts. Split the file."
+            )
         key = f"plans/{import_id}.json"
         self._plans.write(key, json.dumps([asdict(part) for part in parts]).encode())
         with self._units(tenant_id) as unit:
@@ -92,59 +94,59 @@ class BulkWork:
         self._collections, self._readers, self._steps = collections, readers, steps
 
     def work(self, tenant_id: UUID, import_id: UUID, part: Part) -> Progress:
-        """Write a part's points. A bad row is listed and stops none of the others.
+        """Write the points of a part. Bad rows are listed as errors; the other rows are still written.
 
-        The points are written before the part is marked done: killed in between, the part is read again and gives the
-        same points under the same ids. A part that is done, or whose import has ended, is not read again.
+        The points are written before the part is marked as done. If this is killed in between, the part is read again
+        and produces the same points with the same ids. A finished part, or a part of an ended import, is skipped.
 
         Raises:
-            InvalidInput: the part cannot be read; the import has failed with that reason.
+            InvalidInput: the part cannot be read. The import has been marked as failed with the same reason.
         """
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id)
-            done = unit.chunk(import_id, part.ordinal)
-        if done is not None or known.status is not ImportStatus.PROCESSING:
-            return done or Progress()
+            import_record = existing_import(unit, import_id)
+            earlier_progress = unit.chunk(import_id, part.ordinal)
+        if earlier_progress is not None or import_record.status is not ImportStatus.PROCESSING:
+            return earlier_progress or Progress()
         try:
-            progress, errors = self._write(tenant_id, known, part)
+            progress, errors = self._write(tenant_id, import_record, part)
         except InvalidInput as error:
-            # Here, since a distributed Map tells only that something failed in it.
+            # Record the reason here: a distributed Map reports only that an item failed.
             self._steps.fail(tenant_id, import_id, error.detail)
             raise
         with self._units(tenant_id) as unit:
-            unit.chunk_done(import_id, part.ordinal, progress, errors)
+            unit.record_chunk(import_id, part.ordinal, progress, errors)
             unit.commit()
         return progress
 
-    def _write(self, tenant_id: UUID, known: Import, part: Part) -> tuple[Progress, list[Refused]]:
-        collection, reader = _target(known, self._collections, self._readers)
-        a_batch = max(1, min(_BATCH_POINTS, _BATCH_BYTES // (4 * collection.size)))
-        listed = max(1, MAX_LISTED_ERRORS // max(1, known.chunks or 1))
-        errors: list[Refused] = []
+    def _write(self, tenant_id: UUID, import_record: Import, part: Part) -> tuple[Progress, list[RejectedRecord]]:
+        collection, reader = _target(import_record, self._collections, self._readers)
+        batch_size = max(1, min(_BATCH_POINTS, _BATCH_BYTES // (4 * collection.size)))
+        max_listed = max(1, MAX_LISTED_ERRORS // max(1, import_record.chunks or 1))
+        errors: list[RejectedRecord] = []
         rows = failed = 0
-        with _Writer(self._index, tenant_id, collection.name, a_batch) as writer:
-            for row in reader.rows(PointFile.of(known, self._uploads), part, collection):
+        with _Writer(self._index, tenant_id, collection.name, batch_size) as writer:
+            for row in reader.rows(PointFile.for_import(import_record, self._uploads), part, collection):
                 rows += 1
                 if isinstance(row, BadRow):
                     failed += 1
-                    if len(errors) < listed:
-                        errors.append(Refused((part.ordinal << _PART_SHIFT) + row.number, row.reason))
+                    if len(errors) < max_listed:
+                        errors.append(RejectedRecord((part.ordinal << _PART_SHIFT) + row.number, row.reason))
                 else:
-                    writer.add(_point(known.id, row))
+                    writer.add(_build_point(import_record.id, row))
         return Progress(1, rows, rows - failed, 0, failed), errors
 
 
 class _Writer:
-    """Writes in batches, one of them on its way while the next is read: the engine and we wait for each other less.
+    """Writes points in batches. One batch is sent while the next is read, so that reading and writing overlap.
 
-    By id: of a batch's points with one id, the last is written, and batches are written in their order.
+    If several points of a batch have the same id, the last one is written. Batches are written in order.
     """
 
-    def __init__(self, index: VectorIndex, tenant_id: UUID, collection: str, batch: int) -> None:
-        self._index, self._tenant_id, self._collection, self._size = index, tenant_id, collection, batch
+    def __init__(self, index: VectorIndex, tenant_id: UUID, collection: str, batch_size: int) -> None:
+        self._index, self._tenant_id, self._collection, self._size = index, tenant_id, collection, batch_size
         self._batch: dict[ClientId, Point] = {}
         self._thread = ThreadPoolExecutor(1)
-        self._on_its_way: Future[None] | None = None
+        self._pending_write: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +155,7 @@ class _Writer:
         try:
             if kind is None:
                 self._send()
-                self._arrived()
+                self._wait_for_pending()
         finally:
             self._thread.shutdown()
 
@@ -163,24 +165,26 @@ class _Writer:
             self._send()
 
     def _send(self) -> None:
-        self._arrived()
+        self._wait_for_pending()
         if self._batch:
             points, self._batch = list(self._batch.values()), {}
-            self._on_its_way = self._thread.submit(self._index.upsert, self._tenant_id, self._collection, points)
+            self._pending_write = self._thread.submit(self._index.upsert, self._tenant_id, self._collection, points)
 
-    def _arrived(self) -> None:
-        sent, self._on_its_way = self._on_its_way, None
-        if sent is not None:
-            sent.result()
-
-
-def _target(known: Import, collections: Mapping[str, Collection], readers: Readers) -> tuple[Collection, PointReader]:
-    collection = collections.get(known.collection or "")
-    if collection is None or known.format is None:
-        raise InvalidInput(f"There is no collection {known.collection} any more.")
-    return collection, readers[known.format]
+    def _wait_for_pending(self) -> None:
+        pending, self._pending_write = self._pending_write, None
+        if pending is not None:
+            pending.result()
 
 
-def _point(import_id: UUID, row: Row) -> Point:
-    """A row without an id gets one made of the import and its place, so that a repeat is the same write."""
-    return Point(row.id if row.id is not None else uuid5(import_id, str(row.place)), row.vector, row.payload)
+def _target(
+    import_record: Import, collections: Mapping[str, Collection], readers: Readers
+) -> tuple[Collection, PointReader]:
+    collection = collections.get(import_record.collection or "")
+    if collection is None or import_record.format is None:
+        raise InvalidInput(f"The collection {import_record.collection} no longer exists.")
+    return collection, readers[import_record.format]
+
+
+def _build_point(import_id: UUID, row: Row) -> Point:
+    """Return the row as a point. A missing id is derived from the import and the row's position, so repeats match."""
+    return Point(row.id if row.id is not None else uuid5(import_id, str(row.position)), row.vector, row.payload)

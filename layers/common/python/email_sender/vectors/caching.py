@@ -1,7 +1,8 @@
-"""What was answered before: searches in the sandbox, embeddings of texts there and in a level that sandboxes share.
+"""Caches of search results and text embeddings.
 
-A tenant reads its own writes: an answer is kept with the collection's write version, which every write changes before
-it is acknowledged, and is given again only while that version stands.
+Search results are cached in the execution environment. Embeddings are also cached in a store that environments share.
+A tenant always reads its own writes: a result is stored with the write version of the collection, which each write
+changes before it is acknowledged, and is returned only while that version is current.
 """
 
 import hashlib
@@ -12,74 +13,77 @@ from typing import Protocol
 from uuid import UUID
 
 from email_sender.errors import Unavailable
-from email_sender.vectors.model import Chosen, ClientId, Collection, Group, Hit, Point, Search, Write
+from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, PointSelector, Search, Write
 from email_sender.vectors.ports import Embedder, VectorIndex
 
 type Vector = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer[F]:
-    """`version` is the collection's when it was asked; None where a search was only seen, and not yet kept."""
+class CachedResult[F]:
+    """A cached search result with the write version of its collection. Both are None if only the search was seen."""
 
     version: UUID | None
-    found: F | None = None
+    result: F | None = None
 
 
-class Results(Protocol):
-    """Answers of this sandbox, bounded by bytes and by time. What comes out is nobody else's to change."""
+class ResultCache(Protocol):
+    """Search results of this execution environment, bounded by bytes and time. `get` returns a copy."""
 
-    def get[F](self, key: bytes) -> Answer[F] | None: ...
+    def get[F](self, key: bytes) -> CachedResult[F] | None: ...
 
-    def put[F](self, key: bytes, answer: Answer[F]) -> None: ...
+    def put[F](self, key: bytes, answer: CachedResult[F]) -> None: ...
 
 
-class Versions(Protocol):
-    """When a tenant last wrote to a collection, as an id that no two writes share (vectors.serving's gate makes it)."""
+class WriteVersions(Protocol):
+    """The write version of a tenant's collection: an id that every write replaces (see vectors.serving.WriteLock)."""
 
-    def read(self, tenant_id: UUID, collection: str) -> UUID: ...
+    def read(self, tenant_id: UUID, collection: str) -> UUID:
+        """Return the current write version. Raises Unavailable."""
 
 
 class EmbeddingCache(Protocol):
-    """Vectors of texts, by the texts' SHA-256. A cache that cannot be reached knows nothing and keeps nothing."""
+    """Vectors of texts by the SHA-256 of the text. If the cache is unreachable, it returns and stores nothing."""
 
     def get(self, tenant_id: UUID, model: str, keys: Sequence[bytes]) -> Mapping[bytes, Vector]: ...
 
     def put(self, tenant_id: UUID, model: str, vectors: Mapping[bytes, Vector]) -> None: ...
 
 
-# (cache, how many were found, how many were not)
-type Record = Callable[[str, int, int], None]
+# Called with (cache name, number of hits, number of misses).
+type RecordLookups = Callable[[str, int, int], None]
 
 
 class Embeddings:
-    """The embedding models of each collection, by their ids, asked once for a text.
+    """The embedding models of each collection, by model id, behind caches.
 
-    The caches are asked in their order, nearest first. They are a tenant's own: that another tenant embedded the same
-    words is not to be told by how long an answer takes.
+    Caches are queried in order, nearest first. Each tenant has its own entries: otherwise the response time would
+    reveal that another tenant has embedded the same text.
     """
 
     def __init__(
         self,
         models: Mapping[str, Mapping[str, Embedder]],
         caches: Mapping[str, Sequence[EmbeddingCache]] | None = None,
-        record: Record = lambda _cache, _hits, _misses: None,
+        record: RecordLookups = lambda _cache, _hits, _misses: None,
     ) -> None:
         self._models, self._caches, self._record = models, caches or {}, record
 
     def model(self, collection: Collection) -> Embedder:
-        """The one that its vectors are of.
+        """Return the model that embedded the collection's vectors.
 
         Raises:
-            Unavailable: this deployment does not have it.
+            Unavailable: this deployment does not have the model.
         """
-        found = self._models.get(collection.name, {}).get(collection.model or "")
-        if found is None:
-            raise Unavailable(f"{collection.name} was embedded by {collection.model}, which is not configured here.")
-        return found
+        embedder = self._models.get(collection.name, {}).get(collection.model or "")
+        if embedder is None:
+            raise Unavailable(
+                f"{collection.name} was embedded by {collection.model}, which is not configured in this deployment."
+            )
+        return embedder
 
     def embed(self, tenant_id: UUID, collection: Collection, texts: Sequence[str]) -> Sequence[Vector]:
-        """The vector of each text, in their order."""
+        """Return the vector of each text, in order."""
         if not texts:
             return []
         model, caches = self.model(collection), self._caches.get(collection.name, ())
@@ -87,23 +91,23 @@ class Embeddings:
             return model.embed(texts)
         name = f"{model.model}/{model.size}"
         keys = [hashlib.sha256(text.encode()).digest() for text in texts]
-        wanted = dict(zip(keys, texts, strict=True))
-        known: dict[bytes, Vector] = {}
-        for place, cache in enumerate(caches):
-            missing = [key for key in wanted if key not in known]
-            if not missing:
+        texts_by_key = dict(zip(keys, texts, strict=True))
+        vectors_by_key: dict[bytes, Vector] = {}
+        for level, cache in enumerate(caches):
+            missing_keys = [key for key in texts_by_key if key not in vectors_by_key]
+            if not missing_keys:
                 break
-            found = cache.get(tenant_id, name, missing)
-            known |= found
-            if found:
-                _put(caches[:place], tenant_id, name, found)
-        self._record("embeddings", len(known), len(wanted) - len(known))
-        new = {key: text for key, text in wanted.items() if key not in known}
-        if new:
-            made = dict(zip(new, model.embed(list(new.values())), strict=True))
-            _put(caches, tenant_id, name, made)
-            known |= made
-        return [known[key] for key in keys]
+            hits = cache.get(tenant_id, name, missing_keys)
+            vectors_by_key |= hits
+            if hits:
+                _put(caches[:level], tenant_id, name, hits)
+        self._record("embeddings", len(vectors_by_key), len(texts_by_key) - len(vectors_by_key))
+        uncached_texts = {key: text for key, text in texts_by_key.items() if key not in vectors_by_key}
+        if uncached_texts:
+            new_vectors = dict(zip(uncached_texts, model.embed(list(uncached_texts.values())), strict=True))
+            _put(caches, tenant_id, name, new_vectors)
+            vectors_by_key |= new_vectors
+        return [vectors_by_key[key] for key in keys]
 
 
 def _put(caches: Sequence[EmbeddingCache], tenant_id: UUID, model: str, vectors: Mapping[bytes, Vector]) -> None:
@@ -112,13 +116,15 @@ def _put(caches: Sequence[EmbeddingCache], tenant_id: UUID, model: str, vectors:
 
 
 class CachedIndex:
-    """A VectorIndex that remembers the answers of searches that come again.
+    """A VectorIndex that caches the results of repeated searches.
 
-    What is asked once costs nothing but its fingerprint: only the second time is the version read and the answer kept,
-    so that searches which never repeat pay no round trip.
+    The first search stores only its fingerprint. From the second search on, the write version is read and the result is
+    cached. Searches that never repeat need no extra round trip.
     """
 
-    def __init__(self, index: VectorIndex, results: Results, versions: Versions, record: Record) -> None:
+    def __init__(
+        self, index: VectorIndex, results: ResultCache, versions: WriteVersions, record: RecordLookups
+    ) -> None:
         self._index, self._results, self._versions, self._record = index, results, versions, record
 
     def prepare(self, collection: Collection) -> bool:
@@ -136,55 +142,57 @@ class CachedIndex:
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
         return self._index.has(tenant_id, collection, point_id)
 
-    def count(self, tenant_id: UUID, collection: str, chosen: Chosen | None = None) -> int:
-        return self._index.count(tenant_id, collection, chosen)
+    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
+        return self._index.count(tenant_id, collection, selector)
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
-        def ask(searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-            return [self._index.search(tenant_id, collection, each) for each in searches]
+        def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Hit]]:
+            return [self._index.search(tenant_id, collection, miss) for miss in misses]
 
-        return self._answers(tenant_id, collection, [search], ask)[0]
+        return self._search_cached(tenant_id, collection, [search], run_searches)[0]
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        def ask(rest: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-            return self._index.search_many(tenant_id, collection, rest)
+        def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Hit]]:
+            return self._index.search_many(tenant_id, collection, misses)
 
-        return self._answers(tenant_id, collection, searches, ask)
+        return self._search_cached(tenant_id, collection, searches, run_searches)
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
-        def ask(searches: Sequence[Search]) -> Sequence[Sequence[Group]]:
-            return [self._index.search_groups(tenant_id, collection, each) for each in searches]
+        def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Group]]:
+            return [self._index.search_groups(tenant_id, collection, miss) for miss in misses]
 
-        return self._answers(tenant_id, collection, [search], ask)[0]
+        return self._search_cached(tenant_id, collection, [search], run_searches)[0]
 
-    def _answers[F](
+    def _search_cached[F](
         self,
         tenant_id: UUID,
         collection: str,
         searches: Sequence[Search],
-        ask: Callable[[Sequence[Search]], Sequence[F]],
+        run_searches: Callable[[Sequence[Search]], Sequence[F]],
     ) -> Sequence[F]:
-        keys = [_fingerprint(tenant_id, collection, each) for each in searches]
-        before: list[Answer[F] | None] = [self._results.get(key) for key in keys]
-        # Read before the engine is asked: an answer may be newer than the version it is kept under, never older.
-        version = self._version(tenant_id, collection) if any(before) else None
-        known = {
-            place: answer.found
-            for place, answer in enumerate(before)
-            if answer is not None and answer.found is not None and answer.version == version
+        keys = [_fingerprint(tenant_id, collection, search) for search in searches]
+        cached_results: list[CachedResult[F] | None] = [self._results.get(key) for key in keys]
+        # Read before the engine is queried: a result may be newer than the version it is stored under, never older.
+        version = self._version(tenant_id, collection) if any(cached_results) else None
+        results = {
+            position: cached.result
+            for position, cached in enumerate(cached_results)
+            if cached is not None and cached.result is not None and cached.version == version
         }
-        rest = [place for place in range(len(searches)) if place not in known]
-        self._record("searches", len(known), len(rest))
-        for place, found in zip(rest, ask([searches[each] for each in rest]) if rest else (), strict=True):
-            known[place] = found
-            if before[place] is None:
-                self._results.put(keys[place], Answer[F](None))
+        misses = [position for position in range(len(searches)) if position not in results]
+        self._record("searches", len(results), len(misses))
+        for position, result in zip(
+            misses, run_searches([searches[number] for number in misses]) if misses else (), strict=True
+        ):
+            results[position] = result
+            if cached_results[position] is None:
+                self._results.put(keys[position], CachedResult[F](None))
             elif version is not None:
-                self._results.put(keys[place], Answer(version, found))
-        return [known[place] for place in range(len(searches))]
+                self._results.put(keys[position], CachedResult(version, result))
+        return [results[position] for position in range(len(searches))]
 
     def _version(self, tenant_id: UUID, collection: str) -> UUID | None:
-        """None where it cannot be read: the engine is asked then, and nothing is kept."""
+        """Return the write version, or None if it cannot be read. Then the cache is not used for results."""
         try:
             return self._versions.read(tenant_id, collection)
         except Unavailable:
@@ -192,5 +200,5 @@ class CachedIndex:
 
 
 def _fingerprint(tenant_id: UUID, collection: str, search: Search) -> bytes:
-    # Equal searches may be pickled differently, which asks the engine once more; different ones never alike.
+    # Equal searches may pickle differently, which costs one more query. Different searches never pickle alike.
     return hashlib.blake2b(pickle.dumps((tenant_id, collection, search), protocol=5), digest_size=32).digest()

@@ -1,4 +1,4 @@
-"""What an import is, and what importing needs of the world."""
+"""The data model and the ports of imports."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ class ImportKind(StrEnum):
 
 
 class Format(StrEnum):
-    """What a file of vectors is."""
+    """The format of a file of vectors."""
 
     NDJSON = "ndjson"
     NPY = "npy"
@@ -35,7 +35,11 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """`collection` and `format` are of vectors' imports alone, as is a second file with their ids and payloads."""
+    """An import of a mailbox or of vectors.
+
+    `collection`, `format` and the `payloads_*` fields are set only for imports of vectors. `payloads_bytes` is the
+    size of a second file with ids and payloads.
+    """
 
     id: UUID
     status: ImportStatus
@@ -63,7 +67,10 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`messages` = stored + duplicates + failed, over `chunks_done` chunks. Of vectors, a message is a row."""
+    """The progress of an import over `chunks_done` chunks.
+
+    `messages` is the sum of `stored`, `duplicates` and `failed`. In an import of vectors, a message is a row.
+    """
 
     chunks_done: int = 0
     messages: int = 0
@@ -73,10 +80,11 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """`ordinal` counts a mailbox's messages from 0; of vectors it orders the rows, and `row` counts them from 0.
+class RejectedRecord:
+    """A message or a row that could not be imported.
 
-    A row's number is known when the chunks before its own are done.
+    `ordinal` is the position of a message in its mailbox, counted from 0. For vectors, `ordinal` only orders the rows;
+    `row` is the position of the row, counted from 0. It is known once all earlier chunks are done.
     """
 
     ordinal: int
@@ -86,7 +94,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRange:
-    """Bytes [offset, offset + length) of the object; its first message is number `first`."""
+    """The bytes [offset, offset + length) of the uploaded file. `first` is the ordinal of the first message."""
 
     ordinal: int
     offset: int
@@ -95,25 +103,25 @@ class ChunkRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
-    """A message on its way into the archive; `ordinal` is its place in the file."""
+class IncomingMessage:
+    """A parsed message that is to be archived. `ordinal` is its position in the file."""
 
     ordinal: int
     parsed: ParsedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """`contact_id` is None for mail that no person wrote."""
+class ArchivedMessage:
+    """An archived message. `contact_id` is None if no person wrote it; `is_new` is false if it was already archived."""
 
     message_id: UUID
     contact_id: UUID | None
-    new: bool
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """An email of ours, and the message that answers it."""
+class AnsweredEmail:
+    """An email of the tenant, and the message that answers it."""
 
     email_id: UUID
     run_id: UUID
@@ -122,7 +130,7 @@ class Answered:
 
 
 class ImportUnit(Protocol):
-    """One transaction over imports."""
+    """One transaction on imports."""
 
     @property
     def tenant_id(self) -> UUID: ...
@@ -137,15 +145,22 @@ class ImportUnit(Protocol):
 
     def progress(self, import_id: UUID) -> Progress: ...
 
-    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]: ...
+    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[RejectedRecord]: ...
 
-    def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None: ...
+    def record_chunk(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[RejectedRecord]) -> None:
+        """Store the progress and the errors of a chunk. A chunk that is already stored stays unchanged."""
 
     def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
-        """(message key, keys it refers to, its thread so far) of the import's messages and of those they touch."""
+        """Return (message key, referenced keys, current thread) for each message of the import.
+
+        Includes the messages that these are connected to.
+        """
 
     def set_threads(self, threads: Mapping[str, UUID], merged: Mapping[UUID, UUID]) -> None:
-        """Message key → thread; thread that is no more → the one it became part of."""
+        """Store threads. `threads` maps a message key to its thread.
+
+        `merged` maps a thread that is deleted to the thread that replaces it.
+        """
 
     def emit(self, event: Event) -> None: ...
 
@@ -153,11 +168,14 @@ class ImportUnit(Protocol):
 
 
 class ArchiveUnit(ImportUnit, Protocol):
-    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
-        """Store messages and their senders. What is there already is found, not written."""
+    def archive(self, import_id: UUID, messages: Sequence[IncomingMessage]) -> Sequence[ArchivedMessage]:
+        """Store messages and their senders. Messages that are already archived stay unchanged."""
 
-    def answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[Answered]:
-        """Note the message that answers each email, by the provider's id; those that were answered stay as they are."""
+    def mark_answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[AnsweredEmail]:
+        """Record which message answers each email, and return the emails that were not answered before.
+
+        `answers` maps a provider's message id to the id of the answering message.
+        """
 
 
 class ImportUnits(Protocol):
@@ -169,23 +187,29 @@ class ArchiveUnits(Protocol):
 
 
 class Uploads(Protocol):
-    """The bucket."""
+    """The bucket of uploaded files."""
 
-    def upload_url(self, key: str, size_bytes: int, seconds: int) -> str: ...
+    def upload_url(self, key: str, size_bytes: int, seconds: int) -> str:
+        """Return a URL that accepts a PUT of exactly `size_bytes` bytes for `seconds` seconds."""
+        ...
 
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
-        """Raises NotFound where the object or that version of it is gone."""
+        """Yield the bytes of the object. Raises NotFound if the object or this version of it does not exist."""
 
 
 class ImportEngine(Protocol):
     def start_import(self, kind: ImportKind, import_id: UUID, tenant_id: UUID) -> str:
-        """Start the machine of that kind of import and return the execution's id. The same import again is a no-op."""
+        """Start the state machine for this kind of import and return the id of the execution.
+
+        Starting the same import again changes nothing.
+        """
 
     def is_running(self, execution: str) -> bool: ...
 
 
 def existing_import(unit: ImportUnit, import_id: UUID, *, lock: bool = False) -> Import:
-    found = unit.get(import_id, lock=lock)
-    if found is None:
-        raise NotFound("There is no such import.")
-    return found
+    """Return the import. Raises NotFound if it does not exist."""
+    record = unit.get(import_id, lock=lock)
+    if record is None:
+        raise NotFound("Import not found.")
+    return record

@@ -1,52 +1,53 @@
-"""The steps of an import's state machine."""
+"""The steps of a mailbox import's state machine. Imports of vectors use the final steps too."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput
 from email_sender.messaging.mail_message import TextCleaner, parse
 from email_sender.messaging.mbox import scan, split
 from email_sender.messaging.threads import thread_roots
 from email_sender.vectors.import_model import (
-    Archived,
     ArchiveUnits,
     ChunkRange,
     ImportStatus,
     ImportUnits,
+    IncomingMessage,
     Progress,
-    Refused,
+    RejectedRecord,
     Uploads,
     existing_import,
 )
-from email_sender.vectors.messages import MessageWriter, note_replies
+from email_sender.vectors.messages import MessageWriter, record_replies
 
-# A state machine's run has 25,000 events of history, about ten a chunk.
+# An execution of a state machine has at most 25,000 history events; a chunk needs about ten.
 _MAX_CHUNKS = 2_000
 _MIN_CHUNK_BYTES = 2 * 1024 * 1024
 
 
 class ImportSteps:
-    """The beginning and the end."""
+    """Plans a mailbox import, and completes or fails any import."""
 
-    def __init__(self, units: ImportUnits, uploads: Uploads, now: Now, new_id: NewId) -> None:
+    def __init__(self, units: ImportUnits, uploads: Uploads, now: Clock, new_id: IdFactory) -> None:
         self._units, self._uploads, self._now, self._new_id = units, uploads, now, new_id
 
     def plan(self, tenant_id: UUID, import_id: UUID) -> Sequence[ChunkRange]:
-        """Cut the file into chunks at message boundaries, reading it once in constant memory.
+        """Split the file into chunks at message boundaries. Reads the file once, in constant memory.
 
         Raises:
-            InvalidInput: it is empty, or not an mbox.
+            InvalidInput: the file is empty, or not an mbox.
         """
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id)
-        target = max(_MIN_CHUNK_BYTES, known.size_bytes // _MAX_CHUNKS + 1)
-        found = scan(self._uploads.read(known.object_key, known.object_version), target_bytes=target)
+            record = existing_import(unit, import_id)
+        target = max(_MIN_CHUNK_BYTES, record.size_bytes // _MAX_CHUNKS + 1)
+        mbox_chunks = scan(self._uploads.read(record.object_key, record.object_version), target_bytes=target)
         chunks = [
-            ChunkRange(number, chunk.offset, chunk.length, chunk.ordinal_first) for number, chunk in enumerate(found)
+            ChunkRange(number, chunk.offset, chunk.length, chunk.ordinal_first)
+            for number, chunk in enumerate(mbox_chunks)
         ]
         with self._units(tenant_id) as unit:
             unit.save(replace(existing_import(unit, import_id, lock=True), chunks=len(chunks)))
@@ -54,16 +55,16 @@ class ImportSteps:
         return chunks
 
     def finish(self, tenant_id: UUID, import_id: UUID) -> Progress:
-        """Join threads, and say that it is done."""
+        """Join threads and mark the import as completed. A finished import stays unchanged."""
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id, lock=True)
+            record = existing_import(unit, import_id, lock=True)
             progress: Progress = unit.progress(import_id)
-            if known.status is not ImportStatus.PROCESSING:
+            if record.status is not ImportStatus.PROCESSING:
                 return progress
             unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
-            unit.save(replace(known, status=ImportStatus.COMPLETED, finished_at=self._now()))
+            unit.save(replace(record, status=ImportStatus.COMPLETED, finished_at=self._now()))
             unit.emit(
-                self._told(
+                self._build_event(
                     "vectors.import.completed",
                     tenant_id,
                     import_id,
@@ -77,18 +78,19 @@ class ImportSteps:
         return progress
 
     def fail(self, tenant_id: UUID, import_id: UUID, reason: str) -> None:
+        """Mark the import as failed. A finished import stays unchanged."""
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id, lock=True)
-            if known.status is not ImportStatus.PROCESSING:
+            record = existing_import(unit, import_id, lock=True)
+            if record.status is not ImportStatus.PROCESSING:
                 return
-            unit.save(replace(known, status=ImportStatus.FAILED, error=reason[:1000], finished_at=self._now()))
-            unit.emit(self._told("vectors.import.failed", tenant_id, import_id, reason=reason[:1000]))
+            unit.save(replace(record, status=ImportStatus.FAILED, error=reason[:1000], finished_at=self._now()))
+            unit.emit(self._build_event("vectors.import.failed", tenant_id, import_id, reason=reason[:1000]))
             unit.commit()
 
-    def _told(self, kind: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
+    def _build_event(self, event_type: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
         return Event(
             id=self._new_id(),
-            type=kind,
+            type=event_type,
             area="vectors",
             tenant_id=tenant_id,
             aggregate_id=str(import_id),
@@ -98,8 +100,8 @@ class ImportSteps:
         )
 
 
-class ChunkWork:
-    """One chunk: read, store, embed, write its points."""
+class MailboxChunkImporter:
+    """Imports one chunk of a mailbox: archives its messages, embeds them and writes their points."""
 
     def __init__(
         self,
@@ -107,55 +109,60 @@ class ChunkWork:
         uploads: Uploads,
         cleaner: TextCleaner,
         writer: MessageWriter,
-        now: Now,
+        now: Clock,
     ) -> None:
         self._units, self._uploads, self._cleaner = units, uploads, cleaner
         self._writer, self._now = writer, now
 
-    def work(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
-        """Read one chunk. A broken message is listed as an error and stops none of the others.
+    def import_chunk(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
+        """Import one chunk. A message that cannot be parsed is recorded as an error; the others are imported.
 
-        The archive is committed before the points are written: killed in between, the same chunk is done again, finds
-        its messages stored, and writes the same points.
+        The archive is committed before the points are written. If the worker dies in between, the chunk is repeated:
+        its messages are already archived, and the same points are written.
         """
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id)
-        data = b"".join(self._uploads.read(known.object_key, known.object_version, chunk.offset, chunk.length))
-        messages: list[Archived] = []
-        errors: list[Refused] = []
+            record = existing_import(unit, import_id)
+        data = b"".join(self._uploads.read(record.object_key, record.object_version, chunk.offset, chunk.length))
+        messages: list[IncomingMessage] = []
+        errors: list[RejectedRecord] = []
         for ordinal, raw in enumerate(split(data), chunk.first):
             try:
-                messages.append(Archived(ordinal, parse(raw, self._cleaner)))
+                messages.append(IncomingMessage(ordinal, parse(raw, self._cleaner)))
             except InvalidInput as error:
-                errors.append(Refused(ordinal, error.detail))
+                errors.append(RejectedRecord(ordinal, error.detail))
         with self._units(tenant_id) as unit:
-            stored = unit.archive(import_id, messages)
-            note_replies(unit, tenant_id, messages, stored, self._now())
-            new = sum(each.new for each in stored)
-            progress = Progress(1, len(messages) + len(errors), new, len(messages) - new, len(errors))
-            unit.chunk_done(import_id, chunk.ordinal, progress, errors)
+            archived_messages = unit.archive(import_id, messages)
+            record_replies(unit, tenant_id, messages, archived_messages, self._now())
+            new_count = sum(archived_message.is_new for archived_message in archived_messages)
+            progress = Progress(1, len(messages) + len(errors), new_count, len(messages) - new_count, len(errors))
+            unit.record_chunk(import_id, chunk.ordinal, progress, errors)
             unit.commit()
-        self._writer.write(tenant_id, import_id, messages, stored)
+        self._writer.write(tenant_id, import_id, messages, archived_messages)
         return progress
 
 
 def join_threads(
     tenant_id: UUID, links: Sequence[tuple[str, Sequence[str], UUID | None]]
 ) -> tuple[dict[str, UUID], dict[UUID, UUID]]:
-    """The thread of each message, and the threads that turn out to be part of another.
+    """Return the thread of each message, and the threads that became part of another thread.
 
-    A thread that is there keeps its id; of several that are joined, the smallest stays.
+    `links` holds each message's key, the keys it references and its current thread. An existing thread keeps its id; of
+    several joined threads, the smallest id stays.
     """
     roots = thread_roots((key, references) for key, references, _ in links)
-    before: dict[str, set[UUID]] = {}
+    thread_ids_by_root: dict[str, set[UUID]] = {}
     for key, _, thread in links:
         if thread is not None:
-            before.setdefault(roots[key], set()).add(thread)
-    chosen = {
-        root: min(before[root]) if root in before else uuid5(tenant_id, f"thread/{root}") for root in roots.values()
+            thread_ids_by_root.setdefault(roots[key], set()).add(thread)
+    thread_by_root = {
+        root: min(thread_ids_by_root[root]) if root in thread_ids_by_root else uuid5(tenant_id, f"thread/{root}")
+        for root in roots.values()
     }
-    threads = {key: chosen[roots[key]] for key, _, _ in links}
+    threads = {key: thread_by_root[roots[key]] for key, _, _ in links}
     merged = {
-        old: chosen[root] for root, threads_before in before.items() for old in threads_before if old != chosen[root]
+        old_thread: thread_by_root[root]
+        for root, root_thread_ids in thread_ids_by_root.items()
+        for old_thread in root_thread_ids
+        if old_thread != thread_by_root[root]
     }
     return threads, merged

@@ -1,9 +1,9 @@
-"""Imports of mailboxes and of vectors: upload, split, read, store. Importing twice changes nothing.
+"""Imports of mailboxes and of vectors: upload, split, read, store. Importing a file twice changes nothing.
 
     awaiting_upload ── object created ──> processing ── every chunk done ──> completed
-                                              └──────── nothing to take ─────> failed
+                                              └──── file not importable ────> failed
 
-Every id is made from what it names, so each part may be done twice, by two workers, or again after it was killed.
+Every id is derived from the thing it identifies, so each part may run twice, in two workers, or again after a crash.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 from email_sender.vectors.import_model import (
@@ -22,7 +22,7 @@ from email_sender.vectors.import_model import (
     ImportStatus,
     ImportUnits,
     Progress,
-    Refused,
+    RejectedRecord,
     Uploads,
     existing_import,
 )
@@ -31,13 +31,16 @@ logger = logging.getLogger(__name__)
 
 UPLOAD_SECONDS = 900
 MAX_FILE_BYTES = 5 * 1024**3
-# What S3 calls the one version of an object in a bucket that keeps none.
+# The version id of an object in a bucket without versioning (S3).
 _UNVERSIONED = "null"
 
 
 @dataclass(frozen=True, slots=True)
 class VectorFile:
-    """Where a file's vectors go and what it is; `payloads_bytes` is of a second file, with their ids and payloads."""
+    """The target collection and the format of a file of vectors.
+
+    `payloads_bytes` is the size of a second file with ids and payloads.
+    """
 
     collection: str
     format: Format
@@ -45,7 +48,7 @@ class VectorFile:
 
 
 class ImportService:
-    """What the API and the upload's event need."""
+    """Creates imports, and starts them when their files have been uploaded."""
 
     def __init__(
         self,
@@ -53,8 +56,8 @@ class ImportService:
         uploads: Uploads,
         engine: Callable[[], ImportEngine],
         collections: Callable[[], Collection[str]],
-        now: Now,
-        new_id: NewId,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
         self._units, self._uploads, self._engine, self._collections = units, uploads, engine, collections
         self._now, self._new_id = now, new_id
@@ -62,12 +65,12 @@ class ImportService:
     def create(
         self, tenant_id: UUID, import_id: UUID, file_name: str, size_bytes: int, created_by: str
     ) -> tuple[Import, str]:
-        """Announce an upload: the import, and where to PUT exactly that many bytes within 15 minutes."""
-        known = self._announced(import_id, file_name, size_bytes, created_by)
-        known = self._added(tenant_id, known)
-        return known, self._uploads.upload_url(known.object_key, known.size_bytes, UPLOAD_SECONDS)
+        """Create an import. Returns it with a URL for uploading exactly that many bytes within 15 minutes (PUT)."""
+        record = self._new_import(import_id, file_name, size_bytes, created_by)
+        record = self._add_once(tenant_id, record)
+        return record, self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS)
 
-    def create_of_vectors(
+    def create_vector_import(
         self,
         tenant_id: UUID,
         import_id: UUID,
@@ -76,119 +79,121 @@ class ImportService:
         created_by: str,
         target: VectorFile,
     ) -> tuple[Import, str, str | None]:
-        """The same for a file of vectors; the second address takes its ids and payloads, where they are announced.
+        """Create an import of vectors. Returns it with the upload URLs of the file and of the optional second file.
 
         Raises:
-            InvalidInput: there is no such collection, or the format takes no second file.
+            InvalidInput: the collection does not exist, or the format has no second file.
         """
         if target.collection not in self._collections():
             raise InvalidInput.at("/collection", f"The collections are {', '.join(self._collections())}.")
         if target.payloads_bytes is not None:
             if target.format is not Format.NPY:
-                raise InvalidInput.at("/payloads", "Only an npy array has its payloads in a second file.")
-            _checked_size(target.payloads_bytes, "/payloads/size_bytes")
-        known = replace(
-            self._announced(import_id, file_name, size_bytes, created_by),
+                raise InvalidInput.at("/payloads", "Only the format npy has its payloads in a second file.")
+            _check_size(target.payloads_bytes, "/payloads/size_bytes")
+        record = replace(
+            self._new_import(import_id, file_name, size_bytes, created_by),
             kind=ImportKind.VECTORS,
             collection=target.collection,
             format=target.format,
             payloads_bytes=target.payloads_bytes,
         )
-        known = self._added(tenant_id, known)
-        second = None
-        if known.payloads_bytes is not None:
-            second = self._uploads.upload_url(known.payloads_key, known.payloads_bytes, UPLOAD_SECONDS)
-        return known, self._uploads.upload_url(known.object_key, known.size_bytes, UPLOAD_SECONDS), second
+        record = self._add_once(tenant_id, record)
+        payloads_url = None
+        if record.payloads_bytes is not None:
+            payloads_url = self._uploads.upload_url(record.payloads_key, record.payloads_bytes, UPLOAD_SECONDS)
+        return record, self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS), payloads_url
 
     def get(self, tenant_id: UUID, import_id: UUID) -> tuple[Import, Progress]:
         with self._units(tenant_id) as unit:
             return existing_import(unit, import_id), unit.progress(import_id)
 
-    def errors(self, tenant_id: UUID, import_id: UUID, after: int, limit: int) -> Page[Refused]:
+    def errors(self, tenant_id: UUID, import_id: UUID, after: int, limit: int) -> Page[RejectedRecord]:
         with self._units(tenant_id) as unit:
             existing_import(unit, import_id)
             rows = unit.errors(import_id, after, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].ordinal) if len(rows) > limit else None)
 
-    def uploaded(self, tenant_id: UUID, import_id: UUID, version: str | None, size_bytes: int) -> None:
-        """The object is there: pin its version and start. A repeat changes nothing.
+    def record_upload(self, tenant_id: UUID, import_id: UUID, version: str | None, size_bytes: int) -> None:
+        """Record the uploaded version of the file and start the import. Repeating it changes nothing.
 
-        An object of another size than announced is not the file that was meant; S3 refuses it by the signature.
+        A file of another size than announced is ignored. S3 already rejects it, since the size is signed.
 
-        The row is committed before the machine is started; killed in between, the sweep starts it.
+        The row is committed before the state machine starts. If the process dies in between, the sweep starts it.
         """
-        self._arrived(
+        self._pin_upload(
             tenant_id,
             import_id,
-            lambda each: (
-                replace(each, object_version=version or _UNVERSIONED) if each.size_bytes == size_bytes else None
+            lambda record: (
+                replace(record, object_version=version or _UNVERSIONED) if record.size_bytes == size_bytes else None
             ),
         )
 
-    def payloads_uploaded(self, tenant_id: UUID, import_id: UUID, version: str | None, size_bytes: int) -> None:
-        """The same of the second file. Whichever comes last starts the import."""
-        self._arrived(
+    def record_payloads_upload(self, tenant_id: UUID, import_id: UUID, version: str | None, size_bytes: int) -> None:
+        """Do the same for the second file. The file that is uploaded last starts the import."""
+        self._pin_upload(
             tenant_id,
             import_id,
-            lambda each: (
-                replace(each, payloads_version=version or _UNVERSIONED) if each.payloads_bytes == size_bytes else None
+            lambda record: (
+                replace(record, payloads_version=version or _UNVERSIONED)
+                if record.payloads_bytes == size_bytes
+                else None
             ),
         )
 
-    def _arrived(self, tenant_id: UUID, import_id: UUID, pin: Callable[[Import], Import | None]) -> None:
-        """`pin` gives None for an object that is not what was announced."""
+    def _pin_upload(self, tenant_id: UUID, import_id: UUID, pin: Callable[[Import], Import | None]) -> None:
+        """`pin` returns the changed import, or None if the object does not have the announced size."""
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, import_id, lock=True)
-            if known.status is ImportStatus.AWAITING_UPLOAD:
-                pinned = pin(known)
-                if pinned is None:
-                    logger.warning("an upload of another size than announced", extra={"import_id": str(import_id)})
+            record = existing_import(unit, import_id, lock=True)
+            if record.status is ImportStatus.AWAITING_UPLOAD:
+                pinned_record = pin(record)
+                if pinned_record is None:
+                    logger.warning("upload of an unexpected size ignored", extra={"import_id": str(import_id)})
                     return
-                known = pinned
-                if known.object_version and (known.payloads_bytes is None or known.payloads_version):
-                    known = replace(known, status=ImportStatus.PROCESSING, started_at=self._now())
-                unit.save(known)
+                record = pinned_record
+                if record.object_version and (record.payloads_bytes is None or record.payloads_version):
+                    record = replace(record, status=ImportStatus.PROCESSING, started_at=self._now())
+                unit.save(record)
                 unit.commit()
-        if known.status is ImportStatus.PROCESSING and known.execution_arn is None:
-            self._engage(tenant_id, known)
+        if record.status is ImportStatus.PROCESSING and record.execution_arn is None:
+            self._start_execution(tenant_id, record)
 
     def sweep(self, tenant_id: UUID) -> int:
-        """Start again what the engine lost. Returns how many."""
+        """Restart imports that have no running execution. Returns how many."""
         with self._units(tenant_id) as unit:
             unfinished = unit.unfinished()
-        started = 0
-        for each in unfinished:
-            if each.status is not ImportStatus.PROCESSING:
+        started_count = 0
+        for record in unfinished:
+            if record.status is not ImportStatus.PROCESSING:
                 continue
-            if each.execution_arn is not None and self._engine().is_running(each.execution_arn):
+            if record.execution_arn is not None and self._engine().is_running(record.execution_arn):
                 continue
-            self._engage(tenant_id, each)
-            started += 1
-        return started
+            self._start_execution(tenant_id, record)
+            started_count += 1
+        return started_count
 
-    def _announced(self, import_id: UUID, file_name: str, size_bytes: int, created_by: str) -> Import:
-        size = _checked_size(size_bytes, "/size_bytes")
+    def _new_import(self, import_id: UUID, file_name: str, size_bytes: int, created_by: str) -> Import:
+        size = _check_size(size_bytes, "/size_bytes")
         status, key = ImportStatus.AWAITING_UPLOAD, f"imports/{import_id}"
         return Import(import_id, status, file_name, size, key, created_by, self._now())
 
-    def _added(self, tenant_id: UUID, new: Import) -> Import:
-        """As it was announced first: a repeat of the request finds its import."""
+    def _add_once(self, tenant_id: UUID, new_import: Import) -> Import:
+        """Store the import, or return the import that an earlier identical request stored."""
         with self._units(tenant_id) as unit:
-            known = unit.get(new.id)
-            if known is None:
-                unit.add(new)
+            existing_record = unit.get(new_import.id)
+            if existing_record is None:
+                unit.add(new_import)
                 unit.commit()
-        return known or new
+        return existing_record or new_import
 
-    def _engage(self, tenant_id: UUID, started: Import) -> None:
-        execution = self._engine().start_import(started.kind, started.id, tenant_id)
+    def _start_execution(self, tenant_id: UUID, record: Import) -> None:
+        execution = self._engine().start_import(record.kind, record.id, tenant_id)
         with self._units(tenant_id) as unit:
-            known = existing_import(unit, started.id, lock=True)
-            unit.save(replace(known, execution_arn=execution))
+            stored_record = existing_import(unit, record.id, lock=True)
+            unit.save(replace(stored_record, execution_arn=execution))
             unit.commit()
 
 
-def _checked_size(size_bytes: int, pointer: str) -> int:
+def _check_size(size_bytes: int, pointer: str) -> int:
     if not 0 < size_bytes <= MAX_FILE_BYTES:
-        raise InvalidInput.at(pointer, f"A file has 1 to {MAX_FILE_BYTES} bytes.")
+        raise InvalidInput.at(pointer, f"The size of a file must be 1 to {MAX_FILE_BYTES} bytes.")
     return size_bytes

@@ -1,4 +1,4 @@
-"""Exports and migrations: what a job is, and what it needs of the world."""
+"""Exports and migrations: the model of a job, and the ports that jobs need."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.errors import NotFound
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 
 class JobKind(StrEnum):
@@ -35,12 +35,12 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
-# In these the state machine is at work.
-WORKING = frozenset({JobStatus.RUNNING, JobStatus.ROLLING_BACK, JobStatus.FINISHING})
+# In these statuses a state machine works on the job.
+ACTIVE_STATUSES = frozenset({JobStatus.RUNNING, JobStatus.ROLLING_BACK, JobStatus.FINISHING})
 
 
 class SourceKind(StrEnum):
-    """`current` is what is served now, `qdrant` a collection of another engine, `export` an export of ours."""
+    """`current`: the served collection. `qdrant`: a collection of another Qdrant. `export`: an export in our bucket."""
 
     CURRENT = "current"
     QDRANT = "qdrant"
@@ -49,10 +49,11 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where points come from.
+    """The source of a migration's points.
 
-    `text_key` names the payload's key that holds a point's text, to be embedded anew. Of `qdrant`: `tenant_id` set
-    means that all its points become that tenant's, under their own ids; else they must be ours, with their tenants.
+    `text_key` is the payload key that holds a point's text, which is then embedded again. For `qdrant`: if `tenant_id`
+    is set, all points become that tenant's, under their own ids. Otherwise the points must come from another deployment
+    of this platform and keep their tenants.
     """
 
     kind: SourceKind = SourceKind.CURRENT
@@ -68,9 +69,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`served` is what was served when it began, `target` what a migration makes; an export's target is the same.
+    """An export or migration. `served` is the collection served when the job was created.
 
-    `discard`: a rollback leaves behind what was written since the switch. `report` tells what was counted and compared.
+    `target` is the collection that a migration creates; for an export it equals `served`. `discard`: a rollback drops
+    the changes since the switch. `report` holds the counts, checksums and names that the steps found.
     """
 
     id: UUID
@@ -78,8 +80,8 @@ class Job:
     status: JobStatus
     collection: str
     source: Source
-    served: Served
-    target: Served
+    served: ServedCollection
+    target: ServedCollection
     created_by: str
     created_at: datetime
     discard: bool = False
@@ -96,8 +98,8 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PartDone:
-    """How far one part of a job is. `position` is the last point that was done, by the engine's id."""
+class PartProgress:
+    """The progress of one part of a job. `position` is the engine's id of the last processed point."""
 
     ordinal: int
     position: str | None = None
@@ -113,23 +115,23 @@ class JobUnit(Protocol):
     """One transaction over jobs."""
 
     def add(self, new: Job) -> None:
-        """Raises Conflict where a migration of the collection is not over."""
+        """Store a new job. Raises Conflict if the collection has an unfinished migration."""
 
     def get(self, job_id: UUID, *, lock: bool = False) -> Job | None: ...
 
     def save(self, changed: Job) -> None: ...
 
     def list(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[Job]:
-        """The newest first."""
+        """Return jobs older than `before` (created_at, id), newest first."""
 
-    def working(self) -> Sequence[Job]:
-        """Those that a machine should be at for half a minute now."""
+    def list_active(self) -> Sequence[Job]:
+        """Return the active jobs created more than 30 seconds ago. Each should have a running state machine."""
 
-    def part(self, job_id: UUID, phase: Phase, ordinal: int) -> PartDone: ...
+    def part(self, job_id: UUID, phase: Phase, ordinal: int) -> PartProgress: ...
 
-    def save_part(self, job_id: UUID, phase: Phase, part: PartDone) -> None: ...
+    def save_part(self, job_id: UUID, phase: Phase, part: PartProgress) -> None: ...
 
-    def parts(self, job_id: UUID, phase: Phase) -> Sequence[PartDone]: ...
+    def parts(self, job_id: UUID, phase: Phase) -> Sequence[PartProgress]: ...
 
     def emit(self, event: Event) -> None: ...
 
@@ -142,13 +144,16 @@ class JobUnits(Protocol):
 
 class JobMachine(Protocol):
     def start_job(self, job: Job, tenant_id: UUID) -> str:
-        """Start the machine for what the job's status asks for; its execution. Started already: the same."""
+        """Start the state machine for the job's status, and return the execution's ARN.
+
+        If the execution exists already, return its ARN.
+        """
 
     def is_running(self, execution: str) -> bool: ...
 
 
 def existing_job(unit: JobUnit, job_id: UUID, *, lock: bool = False) -> Job:
-    found = unit.get(job_id, lock=lock)
-    if found is None:
-        raise NotFound("There is no such job.")
-    return found
+    job = unit.get(job_id, lock=lock)
+    if job is None:
+        raise NotFound("Job not found.")
+    return job

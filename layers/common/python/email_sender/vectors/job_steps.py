@@ -1,7 +1,7 @@
-"""The steps of a job's state machine. Each may be done twice, or be killed anywhere and done again.
+"""The steps of a job's state machine. Each step is idempotent: it can be killed at any point and run again.
 
-A migration: begin, copy, compare, catch up, switch. What is written meanwhile is noted (vectors.serving) and copied
-again; the last notes, the last count and the switch are made while no write is under way.
+A migration begins, copies, compares, catches up and switches. Writes that happen during the migration are recorded as
+changes (vectors.serving) and copied again. Writes are locked during the last changes, the final count and the switch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.vectors.job_model import (
@@ -19,237 +19,258 @@ from email_sender.vectors.job_model import (
     JobStatus,
     JobUnit,
     JobUnits,
-    PartDone,
+    PartProgress,
     Phase,
     SourceKind,
     existing_job,
 )
-from email_sender.vectors.jobs import total
-from email_sender.vectors.serving import Served
-from email_sender.vectors.transfer import PAGE, PARTS, Convert, PointSource, PointStore, Stored, Transfer, sync
+from email_sender.vectors.jobs import total_progress
+from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.transfer import (
+    PAGE_SIZE,
+    PART_COUNT,
+    Converter,
+    PointSource,
+    PointStore,
+    StoredPoint,
+    Transfer,
+    sync_points,
+)
 
-# So many notes may be left when writers are held up for the rest.
-_LAST_NOTES = 1_000
-_NOTES = 5_000
+# The switch blocks writers while it copies the remaining changes, so at most this many changes may remain.
+_MAX_CHANGES_AT_SWITCH = 1_000
+_CHANGES_PER_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """A point that was written; `point` None: any of the tenant's."""
+class ChangedPoint:
+    """A point that was written during a migration. `point` is None if any point of the tenant may have changed."""
 
     tenant_id: UUID
     point: UUID | None
 
 
-class Alone(Protocol):
-    """What may be done of a collection while nobody writes to it."""
+class ExclusiveAccess(Protocol):
+    """The operations on a collection that need writers to be locked out."""
 
-    def claim(self, limit: int) -> Sequence[Note]:
-        """Notes for a copy to look at, those first that a copy claimed before and did not end."""
+    def claim(self, limit: int) -> Sequence[ChangedPoint]:
+        """Claim and return at most `limit` changes to copy. Changes of an unfinished claim come first."""
 
-    def serve(self, served: Served) -> None:
-        """From the end of this transaction on; every kept answer is old then."""
-
-
-class Registry(Protocol):
-    """What is served, and the notes."""
-
-    def alone(self, collection: str) -> AbstractContextManager[Alone]:
-        """Once every write under way is done; new ones wait. What is done is kept where the block ends well."""
-
-    def get(self, collection: str) -> Served: ...
-
-    def forget(self, collection: str, notes: Sequence[Note] | None) -> None:
-        """Claimed notes that nobody wrote anew since; None: all notes there are."""
-
-    def noted(self, collection: str, points: Sequence[tuple[UUID, UUID]]) -> frozenset[UUID]:
-        """Which of these (tenant, point) have been written since."""
-
-    def waiting(self, collection: str) -> int:
-        """How many notes there are."""
+    def serve(self, served: ServedCollection) -> None:
+        """Serve this collection when the transaction commits. This also invalidates all cached results."""
 
 
-class Engine(Protocol):
-    def make(self, served: Served) -> bool:
-        """With its indexes, where it is missing; whether it was."""
+class ServingRegistry(Protocol):
+    """The collections that are served, and the changes recorded during migrations."""
+
+    def exclusive_access(self, collection: str) -> AbstractContextManager[ExclusiveAccess]:
+        """Wait for running writes to end, and block new writes. Commit when the block ends without an error."""
+
+    def get(self, collection: str) -> ServedCollection:
+        """Return what is served under a name. Raises NotFound if the collection was never prepared."""
+
+    def forget_changes(self, collection: str, changes: Sequence[ChangedPoint] | None) -> None:
+        """Delete claimed changes that were not written again since. None deletes all changes of the collection."""
+
+    def changed_points(self, collection: str, points: Sequence[tuple[UUID, UUID]]) -> frozenset[UUID]:
+        """Return the ids of these (tenant id, point id) pairs that have been written since the migration began."""
+
+    def count_changes(self, collection: str) -> int:
+        """Return how many recorded changes remain."""
+
+
+class CollectionEngine(Protocol):
+    def create_if_missing(self, served: ServedCollection) -> bool:
+        """Create the collection with its indexes if it is missing. Return whether it was created."""
 
     def drop(self, stored_as: str) -> None:
-        """What is not there stays so."""
+        """Delete the collection. Do nothing if it does not exist."""
 
-    def alias(self, served: Served) -> None: ...
+    def alias(self, served: ServedCollection) -> None:
+        """Point the alias `served.name` at the collection `served.stored_as`."""
 
     def snapshot(self, stored_as: str) -> str | None:
-        """Its name; None where the engine makes none."""
+        """Create a snapshot and return its name, or None if the engine does not support snapshots."""
 
     def points(self, stored_as: str) -> PointStore: ...
 
 
-class Sources(Protocol):
-    """What a job's points come from and how they are made into its target's."""
+class MigrationSources(Protocol):
+    """The source of a job's points, and their conversion for the target collection."""
 
-    def parts(self, job: Job) -> int:
-        """Raises InvalidInput or Conflict where the source is none for the target."""
+    def count_parts(self, job: Job) -> int:
+        """Return the number of parts. Raises InvalidInput or Conflict if the source does not fit the target."""
 
-    def of(self, job: Job) -> PointSource: ...
+    def source_for(self, job: Job) -> PointSource:
+        """Return the source that the job reads its points from."""
 
-    def convert(self, job: Job) -> Convert: ...
+    def converter_for(self, job: Job) -> Converter:
+        """Return the converter from the source's points to the target's."""
 
-    def convert_served(self, job: Job, *, back: bool) -> Convert:
-        """Of what is written while the job is at work, from what is served to the other."""
+    def change_converter_for(self, job: Job, *, reverse: bool) -> Converter:
+        """Return the converter for points written while the job runs.
 
-    def check(self, job: Job, points: int, checksum: int) -> None:
-        """Raises Conflict where the source said that it holds other points."""
+        It converts from the served collection to the target, or from the target back if `reverse`.
+        """
+
+    def verify(self, job: Job, points: int, checksum: int) -> None:
+        """Raises Conflict if the points that were read do not match the count and checksum recorded in the source."""
 
 
-class Exports(Protocol):
-    def write(self, job: Job, done: PartDone, source: PointSource) -> PartDone:
-        """The part's next object."""
+class ExportWriter(Protocol):
+    def write_page(self, job: Job, progress: PartProgress, source: PointSource) -> PartProgress:
+        """Write the next page of a part as an object. Return the new progress."""
 
-    def close(self, job: Job, whole: PartDone) -> str:
-        """Write what says that it is whole. Returns where."""
+    def write_manifest(self, job: Job, total: PartProgress) -> str:
+        """Write the manifest, which marks the export as complete. Return its URI."""
 
 
 class JobSteps:
     def __init__(
         self,
         units: JobUnits,
-        registry: Registry,
-        engine: Engine,
-        sources: Sources,
-        exports: Exports,
-        now: Now,
-        new_id: NewId,
+        registry: ServingRegistry,
+        engine: CollectionEngine,
+        sources: MigrationSources,
+        exports: ExportWriter,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
         self._units, self._registry, self._engine = units, registry, engine
         self._sources, self._exports = sources, exports
         self._now, self._new_id = now, new_id
 
     def begin(self, tenant_id: UUID, job_id: UUID) -> tuple[Phase, int]:
-        """The first phase, and in how many parts it is done."""
+        """Prepare the job. Return its first phase and the number of parts of that phase."""
         job = self._job(tenant_id, job_id)
         if job.kind is JobKind.EXPORT:
-            return Phase.EXPORT, PARTS
-        parts = self._sources.parts(job)
-        fresh = not self._is_begun(tenant_id, job)
-        served = self._registry.get(job.collection).stored_as
-        if served == job.served.stored_as:
-            if fresh:
-                # Left by a migration that was killed while it failed.
+            return Phase.EXPORT, PART_COUNT
+        parts = self._sources.count_parts(job)
+        is_fresh = not self._has_begun(tenant_id, job)
+        stored_as = self._registry.get(job.collection).stored_as
+        if stored_as == job.served.stored_as:
+            if is_fresh:
+                # A failed migration that was killed during its cleanup may have left this collection.
                 self._engine.drop(job.target.stored_as)
-            self._engine.make(job.target)
-            with self._registry.alone(job.collection) as alone:
-                alone.serve(replace(job.served, noted=True))
-        elif fresh or served != job.target.stored_as:  # else it was killed just after its switch
-            raise Conflict(f"Another collection is served by now: {served}.")
-        snapshot = self._engine.snapshot(job.served.stored_as) if fresh else job.report.get("snapshot")
+            self._engine.create_if_missing(job.target)
+            with self._registry.exclusive_access(job.collection) as access:
+                access.serve(replace(job.served, noted=True))
+        elif is_fresh or stored_as != job.target.stored_as:  # else this step was killed just after the switch
+            raise Conflict(f"The collection {stored_as} is served now instead of {job.served.stored_as}.")
+        snapshot = self._engine.snapshot(job.served.stored_as) if is_fresh else job.report.get("snapshot")
         self._report(tenant_id, job_id, snapshot=snapshot)
-        return (Phase.COPY, parts) if snapshot else (Phase.EXPORT, PARTS)
+        return (Phase.COPY, parts) if snapshot else (Phase.EXPORT, PART_COUNT)
 
-    def work(self, tenant_id: UUID, job_id: UUID, phase: Phase, ordinal: int, more: Callable[[], bool]) -> bool:
-        """Pages of a part while there is time for `more`. Whether the part is done."""
+    def work(self, tenant_id: UUID, job_id: UUID, phase: Phase, ordinal: int, has_time: Callable[[], bool]) -> bool:
+        """Process pages of a part while `has_time()` is true. Return whether the part is done."""
         job = self._job(tenant_id, job_id)
         with self._units(tenant_id) as unit:
-            done = unit.part(job_id, phase, ordinal)
-        work = self._worker(job, phase)
-        while not done.done and more():
-            done = work(done)
+            progress = unit.part(job_id, phase, ordinal)
+        process_page = self._page_processor(job, phase)
+        while not progress.done and has_time():
+            progress = process_page(progress)
             with self._units(tenant_id) as unit:
-                unit.save_part(job_id, phase, done)
+                unit.save_part(job_id, phase, progress)
                 unit.commit()
-        return done.done
+        return progress.done
 
     def follow(self, tenant_id: UUID, job_id: UUID, phase: Phase) -> tuple[Phase | None, int]:
-        """What comes after a phase: the next, or None; an export ends here.
+        """Return the next phase and its number of parts. The phase is None after the last phase; an export ends here.
 
         Raises:
-            Conflict: what the phase found is wrong.
+            Conflict: the finished phase found points that could not be converted or that differ.
         """
         job = self._job(tenant_id, job_id)
         with self._units(tenant_id) as unit:
-            whole = total(unit.parts(job_id, phase))
+            phase_total = total_progress(unit.parts(job_id, phase))
         if phase is Phase.EXPORT:
-            where = self._exports.close(job, whole)
+            export_uri = self._exports.write_manifest(job, phase_total)
             if job.kind is JobKind.EXPORT:
-                self._end(tenant_id, job_id, JobStatus.COMPLETED, export=where, points=whole.points)
+                self._end(tenant_id, job_id, JobStatus.COMPLETED, export=export_uri, points=phase_total.points)
                 return None, 0
-            self._report(tenant_id, job_id, export=where)
-            return Phase.COPY, self._sources.parts(job)
-        if whole.failed:
-            verb = "could not be made" if phase is Phase.COPY else "differ"
-            raise Conflict(f"{whole.failed} points {verb}; the first: {whole.reason}")
+            self._report(tenant_id, job_id, export=export_uri)
+            return Phase.COPY, self._sources.count_parts(job)
+        if phase_total.failed:
+            verb = "could not be converted" if phase is Phase.COPY else "differ"
+            raise Conflict(f"{phase_total.failed} points {verb}. The first failure: {phase_total.reason}.")
         if phase is Phase.COPY:
-            return Phase.COMPARE, self._sources.parts(job)
+            return Phase.COMPARE, self._sources.count_parts(job)
         if job.source.kind is not SourceKind.CURRENT:
-            # Nobody has written to it yet: it holds what the source has, and nothing else.
-            self._sources.check(job, whole.points, whole.checksum)
-            _same_count(self._engine.points(job.target.stored_as).count(), whole.points)
+            # The target has not been served yet, so it must hold exactly the points of the source.
+            self._sources.verify(job, phase_total.points, phase_total.checksum)
+            _check_count(self._engine.points(job.target.stored_as).count(), phase_total.points)
         self._report(
-            tenant_id, job_id, points=whole.points, checksum=f"{whole.checksum:016x}", vectors_compared=whole.sampled
+            tenant_id,
+            job_id,
+            points=phase_total.points,
+            checksum=f"{phase_total.checksum:016x}",
+            vectors_compared=phase_total.sampled,
         )
         return None, 0
 
     def catch_up(self, tenant_id: UUID, job_id: UUID) -> bool:
-        """Some of what was written meanwhile. Whether so little is left that the switch may come."""
+        """Copy one batch of changed points. Return whether few enough changes remain for the switch."""
         job = self._job(tenant_id, job_id)
-        if job.discard or self._registry.waiting(job.collection) <= _LAST_NOTES:
+        if job.discard or self._registry.count_changes(job.collection) <= _MAX_CHANGES_AT_SWITCH:
             return True
-        with self._registry.alone(job.collection) as alone:
-            notes = alone.claim(_NOTES)
-        self._sync(job, notes)
-        self._registry.forget(job.collection, notes)
+        with self._registry.exclusive_access(job.collection) as access:
+            changes = access.claim(_CHANGES_PER_BATCH)
+        self._sync(job, changes)
+        self._registry.forget_changes(job.collection, changes)
         return False
 
     def switch(self, tenant_id: UUID, job_id: UUID) -> bool:
-        """The rest of what was written, a last count, and the switch, while no write is under way.
+        """Lock out writers, copy the remaining changes, compare the counts, and switch to the other collection.
 
-        False where too much was written since: catch up once more.
+        Return False if too many changes remain: catch up once more.
         """
         job = self._job(tenant_id, job_id)
-        back = job.status is JobStatus.ROLLING_BACK
-        to = job.served if back else job.target
-        if self._registry.get(job.collection).stored_as != to.stored_as:
-            with self._registry.alone(job.collection) as alone:
-                notes = [] if job.discard else alone.claim(_NOTES)
-                if len(notes) == _NOTES:
+        rolling_back = job.status is JobStatus.ROLLING_BACK
+        destination = job.served if rolling_back else job.target
+        if self._registry.get(job.collection).stored_as != destination.stored_as:
+            with self._registry.exclusive_access(job.collection) as access:
+                changes = [] if job.discard else access.claim(_CHANGES_PER_BATCH)
+                if len(changes) == _CHANGES_PER_BATCH:
                     return False
-                self._sync(job, notes)
+                self._sync(job, changes)
                 if job.source.kind is SourceKind.CURRENT and not job.discard:
-                    _same_count(*(self._engine.points(each.stored_as).count() for each in (job.target, job.served)))
-                # Noted after a switch too: what is written from here on is what a rollback would bring back.
-                alone.serve(replace(to, noted=not back))
-            self._registry.forget(job.collection, notes)
-        self._engine.alias(to)
+                    _check_count(*(self._engine.points(side.stored_as).count() for side in (job.target, job.served)))
+                # Changes are also recorded after a switch, so that a rollback can copy them back.
+                access.serve(replace(destination, noted=not rolling_back))
+            self._registry.forget_changes(job.collection, changes)
+        self._engine.alias(destination)
         return True
 
     def settle(self, tenant_id: UUID, job_id: UUID) -> None:
-        """Say that it is switched, once every sandbox has had the time to learn of it (serving.SECONDS).
+        """Mark the job as switched or rolled back, once every execution environment has seen the switch.
 
-        What a rollback leaves behind is dropped only then: until then it may be searched.
+        The state machine waits serving.MAX_STALE_SECONDS before this step. A rollback drops the new collection only
+        here, because execution environments may search it until then.
         """
         job = self._job(tenant_id, job_id)
         if job.status is JobStatus.ROLLING_BACK:
-            self._registry.forget(job.collection, None)
+            self._registry.forget_changes(job.collection, None)
             self._engine.drop(job.target.stored_as)
             self._end(tenant_id, job_id, JobStatus.ROLLED_BACK)
         elif job.status is JobStatus.RUNNING:
             self._end(tenant_id, job_id, JobStatus.SWITCHED)
 
     def finish(self, tenant_id: UUID, job_id: UUID) -> None:
-        """Nothing is noted any more, and the old collection is no more."""
+        """Stop recording changes, and drop the old collection."""
         job = self._job(tenant_id, job_id)
         if job.status is not JobStatus.FINISHING:
             return
-        with self._registry.alone(job.collection) as alone:
-            alone.serve(replace(job.target, noted=False))
-        self._registry.forget(job.collection, None)
+        with self._registry.exclusive_access(job.collection) as access:
+            access.serve(replace(job.target, noted=False))
+        self._registry.forget_changes(job.collection, None)
         self._engine.drop(job.served.stored_as)
         self._end(tenant_id, job_id, JobStatus.COMPLETED)
 
     def fail(self, tenant_id: UUID, job_id: UUID, reason: str) -> None:
-        """What was made is dropped, unless it is served by now.
+        """Record the failure, and drop the new collection unless it is already served.
 
-        A rollback that failed leaves the migration switched, and may be asked for again; an end goes on with the sweep,
-        since there is no way back from its middle.
+        A failed rollback leaves the migration switched, and can be requested again. A job that is finishing cannot be
+        reverted, so the sweep restarts it.
         """
         job = self._job(tenant_id, job_id)
         if job.status is JobStatus.FINISHING:
@@ -261,58 +282,63 @@ class JobSteps:
             else:
                 self._end(tenant_id, job_id, JobStatus.SWITCHED, error=reason)
         elif job.status is JobStatus.RUNNING:
-            self._give_up(tenant_id, job, reason)
+            self._fail_running_job(tenant_id, job, reason)
 
-    def _give_up(self, tenant_id: UUID, job: Job, reason: str) -> None:
+    def _fail_running_job(self, tenant_id: UUID, job: Job, reason: str) -> None:
         if job.kind is JobKind.MIGRATION:
-            served = self._registry.get(job.collection).stored_as
-            if served == job.target.stored_as and self._is_begun(tenant_id, job):
-                # What failed came after the switch.
+            stored_as = self._registry.get(job.collection).stored_as
+            if stored_as == job.target.stored_as and self._has_begun(tenant_id, job):
+                # The step failed after the switch, so the switch stands.
                 self.switch(tenant_id, job.id)
                 self.settle(tenant_id, job.id)
                 return
-            if served == job.served.stored_as:
-                with self._registry.alone(job.collection) as alone:
-                    alone.serve(replace(job.served, noted=False))
-                self._registry.forget(job.collection, None)
+            if stored_as == job.served.stored_as:
+                with self._registry.exclusive_access(job.collection) as access:
+                    access.serve(replace(job.served, noted=False))
+                self._registry.forget_changes(job.collection, None)
                 self._engine.drop(job.target.stored_as)
         self._end(tenant_id, job.id, JobStatus.FAILED, error=reason)
 
-    # ---- What steps are made of ------------------------------------------------------------------------------------
+    # ---- Helpers of the steps --------------------------------------------------------------------------------------
 
-    def _worker(self, job: Job, phase: Phase) -> Callable[[PartDone], PartDone]:
+    def _page_processor(self, job: Job, phase: Phase) -> Callable[[PartProgress], PartProgress]:
         if phase is Phase.EXPORT:
             source = self._engine.points(job.served.stored_as)
-            return lambda done: self._exports.write(job, done, source)
+            return lambda progress: self._exports.write_page(job, progress, source)
         target = self._engine.points(job.target.stored_as)
-        transfer = Transfer(self._sources.of(job), target, self._sources.convert(job), job.target)
+        transfer = Transfer(self._sources.source_for(job), target, self._sources.converter_for(job), job.target)
         if phase is Phase.COPY:
             return transfer.copy
-        return lambda done: transfer.compare(done, lambda points: self._changed(job, points))
+        return lambda progress: transfer.compare(progress, lambda points: self._changed_point_ids(job, points))
 
-    def _changed(self, job: Job, points: Sequence[Stored]) -> frozenset[str]:
-        """Only what is served is written to; another source stands still."""
+    def _changed_point_ids(self, job: Job, points: Sequence[StoredPoint]) -> frozenset[str]:
+        """Return the ids of these points that were written since the copy. Only the served collection is written to."""
         if job.source.kind is not SourceKind.CURRENT:
             return frozenset()
-        noted = self._registry.noted(job.collection, [(each.tenant_id, UUID(each.id)) for each in points])
-        return frozenset(str(each) for each in noted)
+        changed_ids = self._registry.changed_points(
+            job.collection, [(point.tenant_id, UUID(point.id)) for point in points]
+        )
+        return frozenset(str(point_id) for point_id in changed_ids)
 
-    def _sync(self, job: Job, notes: Sequence[Note]) -> None:
-        """From what is served to the other, whatever the migration's own source is."""
-        back = job.status is JobStatus.ROLLING_BACK
-        source, target = (self._engine.points(each.stored_as) for each in _ways(job, back=back))
-        convert = self._sources.convert_served(job, back=back)
-        ids = [str(each.point) for each in notes if each.point is not None]
-        for first in range(0, len(ids), PAGE):
-            _whole(sync(source, target, convert, ids[first : first + PAGE]).failed)
-        for tenant_id in {each.tenant_id for each in notes if each.point is None}:
+    def _sync(self, job: Job, changes: Sequence[ChangedPoint]) -> None:
+        """Copy changed points from the served collection to the other, whatever the source of the migration is."""
+        rolling_back = job.status is JobStatus.ROLLING_BACK
+        source, target = (
+            self._engine.points(collection.stored_as)
+            for collection in _source_and_target(job, rolling_back=rolling_back)
+        )
+        convert = self._sources.change_converter_for(job, reverse=rolling_back)
+        ids = [str(change.point) for change in changes if change.point is not None]
+        for start in range(0, len(ids), PAGE_SIZE):
+            _raise_for_failures(sync_points(source, target, convert, ids[start : start + PAGE_SIZE]).failed)
+        for tenant_id in {change.tenant_id for change in changes if change.point is None}:
             for side in (source, target):
                 after: str | None = None
-                while page := side.ids_of_tenant(tenant_id, after, PAGE):
-                    _whole(sync(source, target, convert, page).failed)
+                while page := side.ids_of_tenant(tenant_id, after, PAGE_SIZE):
+                    _raise_for_failures(sync_points(source, target, convert, page).failed)
                     after = page[-1]
 
-    def _is_begun(self, tenant_id: UUID, job: Job) -> bool:
+    def _has_begun(self, tenant_id: UUID, job: Job) -> bool:
         with self._units(tenant_id) as unit:
             return any(unit.parts(job.id, phase) for phase in Phase)
 
@@ -320,51 +346,51 @@ class JobSteps:
         with self._units(tenant_id) as unit:
             return existing_job(unit, job_id)
 
-    def _report(self, tenant_id: UUID, job_id: UUID, **found: Any) -> None:
+    def _report(self, tenant_id: UUID, job_id: UUID, **entries: Any) -> None:
         with self._units(tenant_id) as unit:
             job = existing_job(unit, job_id, lock=True)
-            unit.save(replace(job, report={**job.report, **found}))
+            unit.save(replace(job, report={**job.report, **entries}))
             unit.commit()
 
-    def _end(self, tenant_id: UUID, job_id: UUID, status: JobStatus, error: str | None = None, **found: Any) -> None:
+    def _end(self, tenant_id: UUID, job_id: UUID, status: JobStatus, error: str | None = None, **entries: Any) -> None:
         with self._units(tenant_id) as unit:
             job = existing_job(unit, job_id, lock=True)
             if job.status is status:
                 return
             error = error[:1000] if error else None
-            over = None if status is JobStatus.SWITCHED else self._now()
-            job = replace(job, status=status, error=error, finished_at=over, report={**job.report, **found})
+            finished_at = None if status is JobStatus.SWITCHED else self._now()
+            job = replace(job, status=status, error=error, finished_at=finished_at, report={**job.report, **entries})
             unit.save(job)
-            self._tell(unit, tenant_id, job)
+            self._emit_event(unit, tenant_id, job)
             unit.commit()
 
-    def _tell(self, unit: JobUnit, tenant_id: UUID, job: Job) -> None:
+    def _emit_event(self, unit: JobUnit, tenant_id: UUID, job: Job) -> None:
         data: Mapping[str, Any] = {"job_id": str(job.id), "kind": str(job.kind), "collection": job.collection}
-        kind = "vectors.job.failed" if job.error else "vectors.job.done"
-        told = {"reason": job.error} if job.error else {"status": str(job.status)}
+        event_type = "vectors.job.failed" if job.error else "vectors.job.done"
+        outcome = {"reason": job.error} if job.error else {"status": str(job.status)}
         unit.emit(
             Event(
                 id=self._new_id(),
-                type=kind,
+                type=event_type,
                 area="vectors",
                 tenant_id=tenant_id,
                 aggregate_id=str(job.id),
                 occurred_at=self._now(),
                 correlation_id=str(job.id),
-                data={**data, **told},
+                data={**data, **outcome},
             )
         )
 
 
-def _ways(job: Job, *, back: bool) -> tuple[Served, Served]:
-    return (job.target, job.served) if back else (job.served, job.target)
+def _source_and_target(job: Job, *, rolling_back: bool) -> tuple[ServedCollection, ServedCollection]:
+    return (job.target, job.served) if rolling_back else (job.served, job.target)
 
 
-def _whole(failed: Mapping[str, str]) -> None:
-    for name, why in failed.items():
-        raise Conflict(f"Point {name}, written meanwhile, could not be made: {why}")
+def _raise_for_failures(failed: Mapping[str, str]) -> None:
+    for point_id, reason in failed.items():
+        raise Conflict(f"Point {point_id}, written during the migration, could not be converted: {reason}.")
 
 
-def _same_count(target: int, source: int) -> None:
+def _check_count(target: int, source: int) -> None:
     if target != source:
-        raise Conflict(f"The new collection holds {target} points, {source} are wanted.")
+        raise Conflict(f"The new collection holds {target} points instead of {source}.")

@@ -1,4 +1,4 @@
-"""Collections, points and searches."""
+"""Collections, points, searches and writes of the vector store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,39 +22,39 @@ class Distance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`model` is the embedding model whose vectors it holds; None where clients bring their own."""
+    """A collection of vectors. `model` is the id of its embedding model, or None if clients send their own vectors."""
 
     name: str
     size: int
     distance: Distance
     quantized: bool
     segments: int | None = None
-    # Vectors lie on disk and are mapped into memory; else they are in memory altogether.
+    # True: vectors are stored on disk and memory-mapped. False: all vectors are held in memory.
     on_disk: bool = True
-    # None: as all collections of the environment.
+    # None: use the default of the environment.
     shards: int | None = None
     replicas: int | None = None
     model: str | None = None
-    # Whether the words of texts are kept beside their vectors, for hybrid search.
+    # Whether the terms of texts are stored beside their vectors, for hybrid search.
     lexical: bool = False
-    # Keys beside tenant_id that filters and groups go by: indexed before there is data.
-    indexed: Mapping[str, str] = field(default_factory=dict)
+    # Payload keys other than tenant_id to filter and group by, with their index types. Indexes are created before data.
+    payload_indexes: Mapping[str, str] = field(default_factory=dict)
 
 
-def collections(
+def build_collections(
     models: Mapping[str, tuple[str, int]], settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Mapping[str, Collection]:
-    """The collections of the platform.
+    """Return the collections of the platform by name.
 
-    `models` names the embedding model and its size for those that have one; `settings` the fields of a collection
-    that this environment has otherwise.
+    `models` maps a collection to (embedding model id, vector size). The size of the model replaces the default size.
+    `settings` maps a collection to the fields that this environment overrides.
 
-    A model's size is its collection's; one that is there already is served as it is (vectors.serving).
+    A collection that exists already keeps the size and model that it is served with (see vectors.serving).
 
     Raises:
-        InvalidInput: a collection that is none of ours.
+        InvalidInput: `models` or `settings` names an unknown collection.
     """
-    found = (
+    defaults = (
         Collection("task_vectors", 1536, Distance.COSINE, quantized=False, segments=2),
         Collection("document_vectors", 768, Distance.EUCLID, quantized=True),
         Collection(
@@ -62,16 +62,19 @@ def collections(
             256,
             Distance.COSINE,
             quantized=True,
-            indexed={"contact": "keyword", "sent_at": "datetime"},
+            payload_indexes={"contact": "keyword", "sent_at": "datetime"},
         ),
     )
     settings = settings or {}
     for variable, names in (("EMBEDDING_MODELS", models), ("COLLECTIONS", settings)):
         for name in names:
-            if name not in {each.name for each in found}:
-                raise InvalidInput(f"{variable}: there is no collection {name}.")
+            if name not in {collection.name for collection in defaults}:
+                raise InvalidInput(f"{variable} names the unknown collection {name}.")
     return {
-        each.name: replace(_with_model(each, models.get(each.name)), **settings.get(each.name, {})) for each in found
+        collection.name: replace(
+            _with_model(collection, models.get(collection.name)), **settings.get(collection.name, {})
+        )
+        for collection in defaults
     }
 
 
@@ -82,19 +85,23 @@ def _with_model(collection: Collection, model: tuple[str, int] | None) -> Collec
     return replace(collection, model=name, size=size, lexical=True)
 
 
-# A point's id as the client gave it: any UUID, or an unsigned 64-bit integer.
+# The id that a client gives to a point: any UUID, or an unsigned 64-bit integer.
 type ClientId = UUID | int
 
 
 def engine_id(tenant_id: UUID, collection: str, client_id: ClientId) -> UUID:
-    """Where a client's point lies: two tenants' equal ids never meet, and a retry is the same write."""
+    """Return the engine's id of a client's point.
+
+    The id is a hash of the tenant, collection and client id: equal ids of two tenants never collide, and a retry writes
+    the same point.
+    """
     kind = "n" if isinstance(client_id, int) else "u"
     return uuid5(tenant_id, f"{collection}/{kind}/{client_id}")
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The words of a text by their hashes, with their weights: `indices` are unsigned 32-bit, each once."""
+    """The terms of a text as a sparse vector. `indices` are unsigned 32-bit hashes without duplicates."""
 
     indices: Sequence[int]
     values: Sequence[float]
@@ -102,7 +109,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`vector` holds as many floats as its collection's size, all finite; an array("f") is stored as it is."""
+    """A point to store. `vector` has as many finite floats as the collection's size; an array("f") is not copied."""
 
     id: ClientId
     vector: Sequence[float]
@@ -112,9 +119,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition on a payload key; exactly one of the others is set.
+    """A condition on a payload key. Exactly one kind of test is set: `any_of`, a range, or `exists`.
 
-    `any_of` matches one of the values; a range's bounds are numbers or times; `exists` asks for the key itself.
+    `any_of` matches any of its values. The bounds of a range are all numbers or all times. `exists` tests for the key.
     """
 
     key: str
@@ -128,6 +135,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
+    """`must`: all conditions hold. `should`: at least one condition holds. `must_not`: no condition holds."""
+
     must: Sequence[Condition] = ()
     should: Sequence[Condition] = ()
     must_not: Sequence[Condition] = ()
@@ -138,14 +147,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The points nearest to a vector."""
+    """Find the points nearest to a vector."""
 
     vector: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """By a vector and by words, each ranked by itself and the ranks fused (reciprocal rank fusion)."""
+    """Search by vector and by terms, and fuse the two rankings (reciprocal rank fusion)."""
 
     vector: Sequence[float]
     terms: Terms
@@ -155,7 +164,7 @@ type Example = ClientId | Sequence[float]
 
 
 class Strategy(StrEnum):
-    """How examples make a score: one average of them, or the best of each by itself."""
+    """How examples produce a score: against the average of the examples, or the best score of any single example."""
 
     AVERAGE = "average_vector"
     BEST = "best_score"
@@ -163,7 +172,7 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recommend:
-    """Points like the positive examples and unlike the negative ones. Points that are examples are not hits."""
+    """Find points like the positive and unlike the negative examples. Points used as examples are not returned."""
 
     positive: Sequence[Example]
     negative: Sequence[Example] = ()
@@ -171,21 +180,21 @@ class Recommend:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A text to be embedded; with `hybrid`, searched by its words too."""
+class TextQuery:
+    """Search by a text, which is embedded first. `hybrid` also searches by the terms of the text."""
 
     text: str
     hybrid: bool = False
 
 
 type Query = Nearest | Hybrid | Recommend
-# As it is asked, before words were embedded.
-type Question = Nearest | Words | Recommend
+# A query as the client sends it, before its text is embedded.
+type QueryInput = Nearest | TextQuery | Recommend
 
 
 @dataclass(frozen=True, slots=True)
 class Search[Q = Query]:
-    """`group_by` groups hits by a payload key: `limit` groups of at most `group_size` hits."""
+    """A search. `group_by` groups hits by a payload key, into `limit` groups of at most `group_size` hits."""
 
     query: Q
     limit: int = 10
@@ -198,14 +207,14 @@ class Search[Q = Query]:
     exact: bool = False
     hnsw_ef: int | None = None
 
-    def by[R](self, query: R) -> "Search[R]":
-        """The same search with another query."""
+    def replace_query[R](self, query: R) -> "Search[R]":
+        """Return the same search with another query."""
         return replace(self, query=query)  # type: ignore[arg-type, return-value]  # replace() keeps the type it got
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Points that a change is for: exactly one of the two is set."""
+class PointSelector:
+    """The points that a write applies to: exactly one of `ids` and `filter` is set."""
 
     ids: Sequence[ClientId] | None = None
     filter: Filter | None = None
@@ -218,20 +227,20 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    chosen: Chosen
+    selector: PointSelector
 
 
 @dataclass(frozen=True, slots=True)
 class SetPayload:
-    """Keys of `payload` replace those of the points; other keys stay."""
+    """Set the keys of `payload` on the selected points. Their other keys are unchanged."""
 
-    chosen: Chosen
+    selector: PointSelector
     payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePayload:
-    chosen: Chosen
+    selector: PointSelector
     keys: Sequence[str]
 
 
@@ -248,11 +257,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`score` is of its best hit."""
+    """Hits that share a payload value. `score` is the score of the best hit."""
 
     key: str | int
     score: float
     hits: Sequence[Hit]
 
 
-type Found = Sequence[Hit] | Sequence[Group]
+type SearchResult = Sequence[Hit] | Sequence[Group]

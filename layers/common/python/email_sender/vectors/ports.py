@@ -1,4 +1,4 @@
-"""What vectors need of the world."""
+"""The ports of the vectors domain: the vector index, embedding models, and the event outbox."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -6,49 +6,50 @@ from typing import Protocol
 from uuid import UUID
 
 from email_sender.coordination.events import Event
-from email_sender.vectors.model import Chosen, ClientId, Collection, Group, Hit, Point, Search, Write
+from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, PointSelector, Search, Write
 
 
 class VectorIndex(Protocol):
-    """Every call is of one tenant; the index adds the tenant itself, to what it writes and to every condition."""
+    """Points of the vector engine. Each call is for one tenant: the index adds the tenant to all points and filters."""
 
     def prepare(self, collection: Collection) -> bool:
-        """Make the collection with its indexes where it is missing. Whether it was.
+        """Create the collection with its indexes if it is missing. Return whether it was created.
 
         Raises:
-            Conflict: it is there with another size, distance or embedding model.
+            Conflict: the collection exists with another size, distance or embedding model.
         """
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None: ...
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
-        """In their order, in one round trip. Repeatable; where it fails, some of them may be done."""
+        """Apply the writes in order, in one round trip. Repeatable; after a failure some may have been applied."""
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None: ...
 
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool: ...
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
-        """Raises NotFound where an example of a recommendation is no point of the tenant's."""
+        """Return the best hits. Raises NotFound if an example of a recommendation is not a point of the tenant."""
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        """The hits of each, in one round trip. None of them groups."""
+        """Return the hits of each search, in one round trip. Searches with `group_by` are not allowed."""
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]: ...
 
-    def count(self, tenant_id: UUID, collection: str, chosen: Chosen | None = None) -> int:
-        """Of all the tenant's points, or of those chosen."""
+    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
+        """Return the number of selected points, or of all points of the tenant."""
 
 
 class Embedder(Protocol):
     @property
     def model(self) -> str:
-        """Its id, stored with what it embedded: vectors of two models cannot be compared."""
+        """The id of the model, stored with its vectors: vectors of two models cannot be compared."""
 
     @property
     def size(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Return the vector of each text, in order."""
 
 
 class EventUnit(Protocol):

@@ -1,34 +1,36 @@
-"""Points of one tenant: insert, search, delete, count."""
+"""Points of one tenant: insert, search, delete and count."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.vectors.caching import Embeddings
-from email_sender.vectors.lexical import query_terms, terms_of
+from email_sender.vectors.lexical import document_terms, query_terms
 from email_sender.vectors.model import (
     MAX_POINTS,
     MAX_SEARCHES,
     ClientId,
     Collection,
-    Found,
     Hybrid,
     Nearest,
     Point,
     Query,
-    Question,
+    QueryInput,
     Search,
-    Words,
+    SearchResult,
+    TextQuery,
 )
 from email_sender.vectors.ports import EventUnits, VectorIndex
-from email_sender.vectors.validation import NewPoint, point_problems, refuse, search_problems
+from email_sender.vectors.validation import NewPoint, point_problems, raise_for_problems, search_problems
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
+    """A collection and the number of the tenant's points in it."""
+
     collection: Collection
     count: int
 
@@ -40,106 +42,125 @@ class VectorService:
         embeddings: Embeddings,
         collections: Mapping[str, Collection],
         units: EventUnits,
-        now: Now,
-        new_id: NewId,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
         self._index, self._embeddings, self._collections, self._units = index, embeddings, collections, units
         self._now, self._new_id = now, new_id
 
     def insert(self, tenant_id: UUID, collection: str, points: Sequence[NewPoint]) -> int:
-        """Write all of them, or none where one is wrong. Returns how many.
+        """Write all points, or none if one is invalid. Return the number of points.
 
-        The points are written before the event that tells of them; both are repeatable.
+        The points are written before the event is published. Both are repeatable.
+
+        Raises:
+            InvalidInput: the collection is unknown, there are no or too many points, or a point is invalid.
         """
         target = self.collection(collection)
         if not points:
-            raise InvalidInput.at("/points", "There are no points.")
+            raise InvalidInput.at("/points", "Send at least one point.")
         if len(points) > MAX_POINTS:
-            raise InvalidInput.at("/points", f"At most {MAX_POINTS} points a call; an import takes more.")
-        refuse(point_problems(points, target))
-        vectors = self.vectors_of(tenant_id, target, points)
-        made = [self.point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
-        self._index.upsert(tenant_id, collection, made)
-        self.tell(tenant_id, {("vectors.inserted", collection): len(points)})
+            raise InvalidInput.at("/points", f"Send at most {MAX_POINTS} points per call, or use an import.")
+        raise_for_problems(point_problems(points, target))
+        vectors = self.embed_points(tenant_id, target, points)
+        new_points = [self.build_point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
+        self._index.upsert(tenant_id, collection, new_points)
+        self.publish_counts(tenant_id, {("vectors.inserted", collection): len(points)})
         return len(points)
 
-    def search(self, tenant_id: UUID, collection: str, search: Search[Question]) -> Found:
-        """Hits, or groups where `group_by` is set."""
+    def search(self, tenant_id: UUID, collection: str, search: Search[QueryInput]) -> SearchResult:
+        """Return the hits, or the groups if `group_by` is set."""
         target = self.collection(collection)
-        refuse(search_problems(search, target))
-        return self.found(tenant_id, target, self.resolved(tenant_id, target, [search])[0])
+        raise_for_problems(search_problems(search, target))
+        return self.run_search(tenant_id, target, self.embed_queries(tenant_id, target, [search])[0])
 
-    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[Question]]) -> Sequence[Found]:
-        """The answers to several questions: one call of the embedding model, and one of the engine for all hits.
+    def search_many(
+        self, tenant_id: UUID, collection: str, searches: Sequence[Search[QueryInput]]
+    ) -> Sequence[SearchResult]:
+        """Return the result of each search. All texts are embedded in one call, and all hits are fetched in one call.
 
-        Groups are asked for one by one, since the engine has no call for several.
+        Grouped searches are run one by one, since the engine cannot batch them.
         """
         target = self.collection(collection)
         if not 0 < len(searches) <= MAX_SEARCHES:
-            raise InvalidInput.at("/searches", f"1 to {MAX_SEARCHES} searches a call.")
-        refuse(
-            [each for n, search in enumerate(searches) for each in search_problems(search, target, f"/searches/{n}")]
+            raise InvalidInput.at("/searches", f"Send 1 to {MAX_SEARCHES} searches per call.")
+        raise_for_problems(
+            [
+                problem
+                for n, search in enumerate(searches)
+                for problem in search_problems(search, target, f"/searches/{n}")
+            ]
         )
-        return self.found_many(tenant_id, target, self.resolved(tenant_id, target, searches))
+        return self.run_searches(tenant_id, target, self.embed_queries(tenant_id, target, searches))
 
     def delete(self, tenant_id: UUID, collection: str, point_id: ClientId) -> None:
         self.collection(collection)
         if not self._index.has(tenant_id, collection, point_id):
-            raise NotFound("There is no such point.")
+            raise NotFound("Point not found.")
         self._index.delete(tenant_id, collection, [point_id])
-        self.tell(tenant_id, {("vectors.deleted", collection): 1})
+        self.publish_counts(tenant_id, {("vectors.deleted", collection): 1})
 
     def collections(self, tenant_id: UUID) -> Sequence[CollectionInfo]:
-        return [CollectionInfo(each, self._index.count(tenant_id, each.name)) for each in self._collections.values()]
+        """Return all collections, with the number of the tenant's points in each."""
+        return [
+            CollectionInfo(collection, self._index.count(tenant_id, collection.name))
+            for collection in self._collections.values()
+        ]
 
-    # ---- what batches are made of, too ----------------------------------------------------------------------------
+    # ---- Also used by batches --------------------------------------------------------------------------------------
 
     def collection(self, name: str) -> Collection:
-        """Raises InvalidInput for an unknown one."""
-        found = self._collections.get(name)
-        if found is None:
-            raise InvalidInput.at("/collection", f"The collections are {', '.join(self._collections)}.")
-        return found
+        """Return a collection by name. Raises InvalidInput if it is unknown."""
+        collection = self._collections.get(name)
+        if collection is None:
+            message = f"Unknown collection. The collections are {', '.join(self._collections)}."
+            raise InvalidInput.at("/collection", message)
+        return collection
 
-    def vectors_of(
+    def embed_points(
         self, tenant_id: UUID, collection: Collection, points: Sequence[NewPoint]
     ) -> Sequence[Sequence[float]]:
-        """The vector of each: its own, or its text's by one call of the model."""
+        """Return the vector of each point. All texts are embedded in one model call."""
         texts = [point.text for point in points if point.text is not None]
         embedded = iter(self._embeddings.embed(tenant_id, collection, texts))
         return [point.vector if point.vector is not None else next(embedded) for point in points]
 
-    def point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
-        terms = terms_of(point.text) if point.text is not None and collection.lexical else None
+    def build_point(self, collection: Collection, point: NewPoint, vector: Sequence[float]) -> Point:
+        """Return the point to store, with the terms of its text if the collection is lexical."""
+        terms = document_terms(point.text) if point.text is not None and collection.lexical else None
         return Point(point.id, vector, point.payload, terms)
 
-    def resolved(self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[Question]]) -> list[Search]:
-        """The searches with their words embedded, in one call of the model."""
-        texts = [each.query.text for each in searches if isinstance(each.query, Words)]
+    def embed_queries(
+        self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[QueryInput]]
+    ) -> list[Search]:
+        """Return the searches with their texts embedded, in one model call."""
+        texts = [search.query.text for search in searches if isinstance(search.query, TextQuery)]
         vectors = iter(self._embeddings.embed(tenant_id, collection, texts))
-        return [each.by(_resolved(each.query, vectors)) for each in searches]
+        return [search.replace_query(_embed_query(search.query, vectors)) for search in searches]
 
-    def found(self, tenant_id: UUID, collection: Collection, search: Search) -> Found:
+    def run_search(self, tenant_id: UUID, collection: Collection, search: Search) -> SearchResult:
         if search.group_by is not None:
             return self._index.search_groups(tenant_id, collection.name, search)
         return self._index.search(tenant_id, collection.name, search)
 
-    def found_many(self, tenant_id: UUID, collection: Collection, searches: Sequence[Search]) -> Sequence[Found]:
-        plain = [each for each in searches if each.group_by is None]
+    def run_searches(
+        self, tenant_id: UUID, collection: Collection, searches: Sequence[Search]
+    ) -> Sequence[SearchResult]:
+        plain = [search for search in searches if search.group_by is None]
         hits = iter(self._index.search_many(tenant_id, collection.name, plain) if plain else ())
         return [
-            next(hits) if each.group_by is None else self._index.search_groups(tenant_id, collection.name, each)
-            for each in searches
+            next(hits) if search.group_by is None else self._index.search_groups(tenant_id, collection.name, search)
+            for search in searches
         ]
 
-    def tell(self, tenant_id: UUID, counts: Mapping[tuple[str, str], int]) -> None:
-        """One event for each (type, collection), in one transaction."""
+    def publish_counts(self, tenant_id: UUID, counts: Mapping[tuple[str, str], int]) -> None:
+        """Publish one event for each (event type, collection), in one transaction."""
         with self._units(tenant_id) as unit:
-            for (kind, collection), count in counts.items():
+            for (event_type, collection), count in counts.items():
                 unit.emit(
                     Event(
                         id=self._new_id(),
-                        type=kind,
+                        type=event_type,
                         area="vectors",
                         tenant_id=tenant_id,
                         aggregate_id=collection,
@@ -150,8 +171,8 @@ class VectorService:
             unit.commit()
 
 
-def _resolved(question: Question, vectors: Iterator[Sequence[float]]) -> Query:
-    if not isinstance(question, Words):
-        return question
+def _embed_query(query: QueryInput, vectors: Iterator[Sequence[float]]) -> Query:
+    if not isinstance(query, TextQuery):
+        return query
     vector = next(vectors)
-    return Hybrid(vector, query_terms(question.text)) if question.hybrid else Nearest(vector)
+    return Hybrid(vector, query_terms(query.text)) if query.hybrid else Nearest(vector)

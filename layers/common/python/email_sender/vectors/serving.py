@@ -1,7 +1,8 @@
-"""Which collection of the engine is served under a name, and the gate that every write goes through.
+"""Which engine collection is served under a name, and the lock that every write holds.
 
-A migration changes what is behind a name while writers are at work. A writer knows what it validated and embedded for
-(`ServedCollections`, read once an invocation); the gate lets it write only while that is still what is served.
+A migration changes the collection behind a name while clients write to it. `CollectionCatalogue`, read once per
+invocation, says which collection a write was validated and embedded for. The write lock permits the write only while
+that collection is still served.
 """
 
 import time
@@ -13,7 +14,6 @@ from uuid import UUID
 
 from email_sender.errors import Unavailable
 from email_sender.vectors.model import (
-    Chosen,
     ClientId,
     Collection,
     Delete,
@@ -22,6 +22,7 @@ from email_sender.vectors.model import (
     Group,
     Hit,
     Point,
+    PointSelector,
     Search,
     SetPayload,
     Upsert,
@@ -30,16 +31,20 @@ from email_sender.vectors.model import (
 )
 from email_sender.vectors.ports import VectorIndex
 
-# How long a sandbox may search what was served before a switch (statemachines/vectors_job.asl.yaml waits for it).
-SECONDS = 5.0
+# How long an execution environment may search the old collection after a switch. The state machine waits this long
+# (statemachines/vectors_job.asl.yaml).
+MAX_STALE_SECONDS = 5.0
 
-# The engine's ids of the points that a write is for; None where a filter chooses them.
-type Ids = Callable[[], Sequence[UUID] | None]
+# Returns the engine's ids of the points that a write affects, or None if a filter selects them.
+type LazyPointIds = Callable[[], Sequence[UUID] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """`stored_as` is the engine's collection behind `name`. `noted`: a migration follows what is written."""
+class ServedCollection:
+    """A served collection. `stored_as` is the engine's collection behind `name`.
+
+    `noted`: writes are recorded as changes, since a migration copies them.
+    """
 
     name: str
     stored_as: str
@@ -49,57 +54,64 @@ class Served:
     lexical: bool
     noted: bool = False
 
-    def of(self, configured: Collection) -> Collection:
+    def apply_to(self, collection: Collection) -> Collection:
+        """Return `collection` with the size, distance and model that are served."""
         return replace(
-            configured, size=self.size, distance=self.distance, model=self.model, lexical=self.lexical
+            collection, size=self.size, distance=self.distance, model=self.model, lexical=self.lexical
         )  # fmt: skip
 
 
-class ServedStore(Protocol):
-    def all(self) -> Sequence[Served]: ...
+class ServedCollectionStore(Protocol):
+    def all(self) -> Sequence[ServedCollection]: ...
 
 
-class ServedCollections(Mapping[str, Collection]):
-    """The configured collections, as they are served. What was never prepared is taken as configured.
+class CollectionCatalogue(Mapping[str, Collection]):
+    """The configured collections as they are served. A collection that was never prepared is returned as configured.
 
-    It changes in `refresh` alone, which is called where an invocation begins: within one, what a point was checked
-    and embedded for is what it is written to.
+    The contents change only in `refresh`, which is called at the start of an invocation. Within an invocation, a point
+    is written to the collection that it was validated and embedded for.
     """
 
     def __init__(
         self,
         configured: Mapping[str, Collection],
-        store: ServedStore,
+        store: ServedCollectionStore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configured, self._store, self._clock = configured, store, clock
-        self._served: Mapping[str, Served] = {}
+        self._served_by_name: Mapping[str, ServedCollection] = {}
         self._read_at: float | None = None
 
     def refresh(self) -> None:
-        """Raises Unavailable where it was never read and cannot be; else what is known is good enough to search."""
-        if self._read_at is not None and self._clock() - self._read_at < SECONDS:
+        """Read the served collections if the last read is too old.
+
+        A failed read keeps the known collections, which are good enough for searches.
+
+        Raises:
+            Unavailable: the collections were never read and cannot be read now.
+        """
+        if self._read_at is not None and self._clock() - self._read_at < MAX_STALE_SECONDS:
             return
         try:
-            self._served = {each.name: each for each in self._store.all()}
+            self._served_by_name = {collection.name: collection for collection in self._store.all()}
         except Unavailable:
             if self._read_at is None:
                 raise
         self._read_at = self._clock()
 
-    def forget(self) -> None:
-        """It turned out to be old: read at the next `refresh`."""
+    def invalidate(self) -> None:
+        """Discard what is known to be outdated: the next `refresh` reads it again."""
         self._read_at = None
 
     def stored_as(self, name: str) -> str:
-        """The engine's name of it."""
-        served = self._served.get(name)
-        return served.stored_as if served else name
+        """Return the engine's name of a collection."""
+        served_collection = self._served_by_name.get(name)
+        return served_collection.stored_as if served_collection else name
 
     def __getitem__(self, name: str) -> Collection:
-        configured = self._configured[name]
-        served = self._served.get(name)
-        return served.of(configured) if served else configured
+        collection = self._configured[name]
+        served_collection = self._served_by_name.get(name)
+        return served_collection.apply_to(collection) if served_collection else collection
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._configured)
@@ -108,34 +120,36 @@ class ServedCollections(Mapping[str, Collection]):
         return len(self._configured)
 
 
-class Gate(Protocol):
-    def open(self, tenant_id: UUID, collection: str, stored_as: str, ids: Ids) -> AbstractContextManager[None]:
-        """While a write is made. Afterwards the collection has another write version, also where the write failed.
+class WriteLock(Protocol):
+    def hold(self, tenant_id: UUID, collection: str, stored_as: str, ids: LazyPointIds) -> AbstractContextManager[None]:
+        """Hold a shared lock during a write. Afterwards the collection has a new write version, even after a failure.
 
         Raises:
-            Unavailable: something else than `stored_as` is served by now, or the gate is closed for a switch.
+            Unavailable: a collection other than `stored_as` is served now, or a switch holds the lock.
         """
 
 
-class GatedIndex:
-    """A VectorIndex whose writes go through the gate."""
+class LockingIndex:
+    """A VectorIndex whose writes hold the write lock."""
 
-    def __init__(self, index: VectorIndex, gate: Gate, served: ServedCollections) -> None:
-        self._index, self._gate, self._served = index, gate, served
+    def __init__(self, index: VectorIndex, write_lock: WriteLock, catalogue: CollectionCatalogue) -> None:
+        self._index, self._write_lock, self._catalogue = index, write_lock, catalogue
 
     def prepare(self, collection: Collection) -> bool:
         return self._index.prepare(collection)
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
-        with self._open(tenant_id, collection, lambda: _ids_of(tenant_id, collection, points)):
+        with self._hold_lock(tenant_id, collection, lambda: _point_ids(tenant_id, collection, points)):
             self._index.upsert(tenant_id, collection, points)
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
-        with self._open(tenant_id, collection, lambda: _ids_of_writes(tenant_id, collection, writes)):
+        with self._hold_lock(tenant_id, collection, lambda: _write_point_ids(tenant_id, collection, writes)):
             self._index.write(tenant_id, collection, writes)
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
-        with self._open(tenant_id, collection, lambda: [engine_id(tenant_id, collection, each) for each in ids]):
+        with self._hold_lock(
+            tenant_id, collection, lambda: [engine_id(tenant_id, collection, point_id) for point_id in ids]
+        ):
             self._index.delete(tenant_id, collection, ids)
 
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
@@ -150,25 +164,25 @@ class GatedIndex:
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
         return self._index.search_groups(tenant_id, collection, search)
 
-    def count(self, tenant_id: UUID, collection: str, chosen: Chosen | None = None) -> int:
-        return self._index.count(tenant_id, collection, chosen)
+    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
+        return self._index.count(tenant_id, collection, selector)
 
-    def _open(self, tenant_id: UUID, collection: str, ids: Ids) -> AbstractContextManager[None]:
-        return self._gate.open(tenant_id, collection, self._served.stored_as(collection), ids)
-
-
-def _ids_of(tenant_id: UUID, collection: str, points: Sequence[Point]) -> list[UUID]:
-    return [engine_id(tenant_id, collection, each.id) for each in points]
+    def _hold_lock(self, tenant_id: UUID, collection: str, ids: LazyPointIds) -> AbstractContextManager[None]:
+        return self._write_lock.hold(tenant_id, collection, self._catalogue.stored_as(collection), ids)
 
 
-def _ids_of_writes(tenant_id: UUID, collection: str, writes: Sequence[Write]) -> list[UUID] | None:
-    found: list[UUID] = []
+def _point_ids(tenant_id: UUID, collection: str, points: Sequence[Point]) -> list[UUID]:
+    return [engine_id(tenant_id, collection, point.id) for point in points]
+
+
+def _write_point_ids(tenant_id: UUID, collection: str, writes: Sequence[Write]) -> list[UUID] | None:
+    ids: list[UUID] = []
     for write in writes:
         match write:
             case Upsert(points):
-                found += _ids_of(tenant_id, collection, points)
-            case Delete(chosen) | SetPayload(chosen, _) | DeletePayload(chosen, _):
-                if chosen.ids is None:
+                ids += _point_ids(tenant_id, collection, points)
+            case Delete(selector) | SetPayload(selector, _) | DeletePayload(selector, _):
+                if selector.ids is None:
                     return None
-                found += [engine_id(tenant_id, collection, each) for each in chosen.ids]
-    return found
+                ids += [engine_id(tenant_id, collection, client_id) for client_id in selector.ids]
+    return ids

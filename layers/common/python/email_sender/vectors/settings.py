@@ -1,4 +1,4 @@
-"""Collections as configured: a plan shows what would change, and only what was shown is changed."""
+"""Settings of collections: a plan lists the differences from the configuration, and applying it makes only those."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from email_sender.vectors.model import Collection
 
 type Setting = str | int | bool | None
 
-# What the engine changes in a collection that is in use. The rest is decided when a collection is made.
-LIVE: Final = frozenset({"quantized", "segments", "on_disk", "replicas"})
+# The settings that the engine can change in place. All others are fixed when a collection is created.
+LIVE_SETTINGS: Final = frozenset({"quantized", "segments", "on_disk", "replicas"})
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """`stored` is what the collection has, `wanted` what is configured; `live`: the engine changes it in place."""
+class SettingChange:
+    """A difference: `stored` is the collection's value, `wanted` the configured one. `live`: can change in place."""
 
     setting: str
     stored: Setting
@@ -26,45 +26,49 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """`id` names exactly these changes."""
+class SettingsPlan:
+    """The differences of all collections. `id` is a hash of exactly these changes."""
 
-    changes: Mapping[str, Sequence[Change]]
+    changes: Mapping[str, Sequence[SettingChange]]
 
     @property
     def id(self) -> str:
-        listed = [
-            [name, each.setting, each.stored, each.wanted]
+        rows = [
+            [name, change.setting, change.stored, change.wanted]
             for name, changes in sorted(self.changes.items())
-            for each in changes
+            for change in changes
         ]
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 class CollectionAdmin(Protocol):
-    def changes(self, collection: Collection) -> Sequence[Change]: ...
+    def plan_changes(self, collection: Collection) -> Sequence[SettingChange]:
+        """Return the differences between the stored and the configured settings."""
 
-    def change(self, collection: Collection, chosen: Sequence[Change]) -> None: ...
+    def apply_changes(self, collection: Collection, changes: Sequence[SettingChange]) -> None:
+        """Apply changes that the engine can make in place."""
 
 
 class SettingsService:
     def __init__(self, admin: CollectionAdmin, collections: Mapping[str, Collection]) -> None:
         self._admin, self._collections = admin, collections
 
-    def plan(self) -> Plan:
-        found = {name: self._admin.changes(each) for name, each in self._collections.items()}
-        return Plan({name: changes for name, changes in found.items() if changes})
+    def plan(self) -> SettingsPlan:
+        changes_by_collection = {
+            name: self._admin.plan_changes(collection) for name, collection in self._collections.items()
+        }
+        return SettingsPlan({name: changes for name, changes in changes_by_collection.items() if changes})
 
-    def apply(self, plan_id: str) -> Plan:
-        """Make the plan's live changes. Returns what is left: nothing, or what only a new collection can have.
+    def apply(self, plan_id: str) -> SettingsPlan:
+        """Make the live changes of a plan. Return the remaining plan, whose changes need a new collection.
 
         Raises:
-            Conflict: the plan is not that of now.
+            Conflict: the differences are no longer those of the plan.
         """
         plan = self.plan()
         if plan.id != plan_id:
-            raise Conflict(f"What would change is not what plan {plan_id[:100]} showed: look at the plan again.")
+            raise Conflict(f"The changes no longer match plan {plan_id[:100]}. Get the plan again and review it.")
         for name, changes in plan.changes.items():
-            if live := [each for each in changes if each.live]:
-                self._admin.change(self._collections[name], live)
+            if live_changes := [change for change in changes if change.live]:
+                self._admin.apply_changes(self._collections[name], live_changes)
         return self.plan()

@@ -1,4 +1,4 @@
-"""Points on their way from one collection into another: copied, made anew where they must be, and compared."""
+"""Transfer of points between collections: copy them, embed them again where necessary, and compare both sides."""
 
 import hashlib
 import json
@@ -9,26 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from email_sender.vectors.job_model import PartDone
-from email_sender.vectors.lexical import terms_of
+from email_sender.vectors.job_model import PartProgress
+from email_sender.vectors.lexical import document_terms
 from email_sender.vectors.model import Distance, Terms
 from email_sender.vectors.ports import Embedder
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 TENANT_KEY: Final = "tenant_id"
-# By an id's first digit: ids are hashes, so the parts are of one size.
-PARTS: Final = 16
-# One page of the engine: of 1,536 floats, 3 MB.
-PAGE: Final = 500
-# Of a page's points, so many have their vectors looked at.
-SAMPLE: Final = 10
-# float32 and the engine's own normalising differ in the seventh digit.
+# Points are split into parts by the first digit of their ids. Ids are hashes, so the parts have about the same size.
+PART_COUNT: Final = 16
+# Points per page. With 1,536 floats per point, a page has 3 MB.
+PAGE_SIZE: Final = 500
+# How many points of a page have their vectors compared.
+SAMPLE_SIZE: Final = 10
+# Normalising a float32 vector here and in the engine differs in the seventh digit.
 _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A point as the engine has it. `id` is the engine's; the tenant and the client's id are in `payload`."""
+class StoredPoint:
+    """A point as the engine stores it. `id` is the engine's id. `payload` includes the tenant and the client's id."""
 
     id: str
     vector: "array[float]"
@@ -41,193 +41,212 @@ class Stored:
 
     @property
     def digest(self) -> int:
-        """64 bits of its id and payload."""
+        """64-bit hash of the id and the payload."""
         text = json.dumps([self.id, self.payload], sort_keys=True, default=str, separators=(",", ":"))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 @dataclass(frozen=True, slots=True)
-class PageOf:
-    """`position` is where the next page goes on from."""
+class PointPage:
+    """A page of points. Pass `position` as `after` to read the next page."""
 
-    points: Sequence[Stored]
+    points: Sequence[StoredPoint]
     position: str
 
 
 class PointSource(Protocol):
-    def page(self, part: int, after: str | None, limit: int, *, vectors: bool = True) -> PageOf | None:
-        """About `limit` points of a part that follow `after`; None at its end. Without vectors they have empty ones."""
+    def page(self, part: int, after: str | None, limit: int, *, vectors: bool = True) -> PointPage | None:
+        """Return about `limit` points of a part that follow `after`, or None at the end of the part.
+
+        With `vectors=False`, the vectors of the points are empty.
+        """
 
 
 class PointStore(PointSource, Protocol):
     """One collection of the engine, with the points of all tenants."""
 
-    def get(self, ids: Sequence[str], *, vectors: bool = True) -> Mapping[str, Stored]: ...
+    def get(self, ids: Sequence[str], *, vectors: bool = True) -> Mapping[str, StoredPoint]:
+        """Return the points with these ids, by id. Missing points are left out."""
 
-    def put(self, points: Sequence[Stored]) -> None: ...
+    def put(self, points: Sequence[StoredPoint]) -> None: ...
 
     def remove(self, ids: Sequence[str]) -> None: ...
 
     def count(self) -> int: ...
 
-    def ids_of_tenant(self, tenant_id: UUID, after: str | None, limit: int) -> Sequence[str]: ...
+    def ids_of_tenant(self, tenant_id: UUID, after: str | None, limit: int) -> Sequence[str]:
+        """Return at most `limit` ids of the tenant's points that follow `after`, in order."""
 
 
-class Texts(Protocol):
-    def of(self, points: Sequence[Stored]) -> Mapping[str, str]:
-        """The stored text of each point that has one, by the point's id."""
+class PointTexts(Protocol):
+    def texts_of(self, points: Sequence[StoredPoint]) -> Mapping[str, str]:
+        """Return the stored text of each point that has one, by the point's id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """`failed` names the points that cannot be made, with why."""
+class ConvertedPoints:
+    """The result of a conversion. `failed` maps the id of each point that could not be converted to the reason."""
 
-    points: Sequence[Stored]
+    points: Sequence[StoredPoint]
     failed: Mapping[str, str]
 
 
-type Convert = Callable[[Sequence[Stored]], Converted]
+type Converter = Callable[[Sequence[StoredPoint]], ConvertedPoints]
 
 
-def keep_vectors(target: Served) -> Convert:
-    """Vectors as they are, where they fit."""
+def keep_vectors(target: ServedCollection) -> Converter:
+    """Return a converter that keeps vectors, and fails points whose vector does not have the target's size."""
 
-    def convert(points: Sequence[Stored]) -> Converted:
+    def convert(points: Sequence[StoredPoint]) -> ConvertedPoints:
         failed = {
-            each.id: f"its vector has {len(each.vector)} numbers, {target.size} are wanted, and there is no text of it"
-            for each in points
-            if len(each.vector) != target.size
+            point.id: f"its vector has {len(point.vector)} dimensions instead of {target.size}, "
+            "and it has no stored text"
+            for point in points
+            if len(point.vector) != target.size
         }
-        made = [each if target.lexical else replace(each, terms=None) for each in points if each.id not in failed]
-        return Converted(made, failed)
+        converted_points = [
+            point if target.lexical else replace(point, terms=None) for point in points if point.id not in failed
+        ]
+        return ConvertedPoints(converted_points, failed)
 
     return convert
 
 
-def embed_again(target: Served, embedder: Embedder, texts: Texts) -> Convert:
-    """Vectors made anew of the points' texts, by the target's model."""
+def embed_again(target: ServedCollection, embedder: Embedder, texts: PointTexts) -> Converter:
+    """Return a converter that embeds the stored text of each point with the target's model."""
 
-    def convert(points: Sequence[Stored]) -> Converted:
-        known = texts.of(points)
-        with_text = [each for each in points if each.id in known]
-        vectors = embedder.embed([known[each.id] for each in with_text]) if with_text else []
-        made = [
+    def convert(points: Sequence[StoredPoint]) -> ConvertedPoints:
+        texts_by_id = texts.texts_of(points)
+        with_text = [point for point in points if point.id in texts_by_id]
+        vectors = embedder.embed([texts_by_id[point.id] for point in with_text]) if with_text else []
+        converted_points = [
             replace(
-                each,
+                point,
                 vector=array("f", vector),
-                terms=terms_of(known[each.id]) if target.lexical else None,
+                terms=document_terms(texts_by_id[point.id]) if target.lexical else None,
             )
-            for each, vector in zip(with_text, vectors, strict=True)
+            for point, vector in zip(with_text, vectors, strict=True)
         ]
-        return Converted(made, {each.id: "no text of it is stored" for each in points if each.id not in known})
+        return ConvertedPoints(
+            converted_points, {point.id: "it has no stored text" for point in points if point.id not in texts_by_id}
+        )
 
     return convert
 
 
 class PayloadTexts:
-    """Texts that lie in the payload under a key."""
+    """Texts stored under a payload key."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
-    def of(self, points: Sequence[Stored]) -> Mapping[str, str]:
-        return {each.id: text for each in points if isinstance(text := each.payload.get(self._key), str) and text}
+    def texts_of(self, points: Sequence[StoredPoint]) -> Mapping[str, str]:
+        return {point.id: text for point in points if isinstance(text := point.payload.get(self._key), str) and text}
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
     source: PointSource
     target: PointStore
-    convert: Convert
-    served: Served
+    convert: Converter
+    target_collection: ServedCollection
 
-    def copy(self, done: PartDone) -> PartDone:
-        """One page of a part: its points made and stored. Doing it again stores the same."""
-        page = self.source.page(done.ordinal, done.position, PAGE)
+    def copy(self, progress: PartProgress) -> PartProgress:
+        """Copy one page of a part to the target, and return the new progress. Repeatable."""
+        page = self.source.page(progress.ordinal, progress.position, PAGE_SIZE)
         if page is None:
-            return replace(done, done=True)
-        made = self.convert(page.points)
-        self.target.put(made.points)
+            return replace(progress, done=True)
+        conversion = self.convert(page.points)
+        self.target.put(conversion.points)
         return replace(
-            done,
+            progress,
             position=page.position,
-            points=done.points + len(made.points),
-            failed=done.failed + len(made.failed),
-            reason=done.reason or _first(made.failed),
+            points=progress.points + len(conversion.points),
+            failed=progress.failed + len(conversion.failed),
+            reason=progress.reason or _first_failure(conversion.failed),
         )
 
-    def compare(self, done: PartDone, changed: Callable[[Sequence[Stored]], frozenset[str]]) -> PartDone:
-        """One page: every point's id and payload, and the vectors of some.
+    def compare(
+        self, progress: PartProgress, find_changed: Callable[[Sequence[StoredPoint]], frozenset[str]]
+    ) -> PartProgress:
+        """Compare one page: the id and payload of each point, and the vectors of a sample. Return the new progress.
 
-        `changed` tells which of these points were written since the copy began: they are copied again, and compared
-        then.
+        `find_changed` returns the ids of points that were written since the copy began. They are not failures: they are
+        copied and compared again later.
         """
-        page = self.source.page(done.ordinal, done.position, PAGE, vectors=False)
+        page = self.source.page(progress.ordinal, progress.position, PAGE_SIZE, vectors=False)
         if page is None:
-            return replace(done, done=True)
+            return replace(progress, done=True)
         points = page.points
-        found = self.target.get([each.id for each in points], vectors=False)
-        wrong = {
-            each.id: "it is not there" if each.id not in found else "its payload is another"
-            for each in points
-            if each.id not in found or found[each.id].digest != each.digest
+        target_points = self.target.get([point.id for point in points], vectors=False)
+        mismatches = {
+            point.id: "it is missing" if point.id not in target_points else "its payload differs"
+            for point in points
+            if point.id not in target_points or target_points[point.id].digest != point.digest
         }
-        sample = self._sample(done, points)
-        wrong |= self._compare_vectors(sample)
-        if wrong:
-            since = changed([each for each in points if each.id in wrong])
-            wrong = {name: why for name, why in wrong.items() if name not in since}
+        sample = self._sample(progress, points)
+        mismatches |= self._compare_vectors(sample)
+        if mismatches:
+            changed_ids = find_changed([point for point in points if point.id in mismatches])
+            mismatches = {point_id: reason for point_id, reason in mismatches.items() if point_id not in changed_ids}
         return replace(
-            done,
+            progress,
             position=page.position,
-            points=done.points + len(points),
-            checksum=(done.checksum + sum(found[each.id].digest for each in points if each.id in found)) % 2**64,
-            sampled=done.sampled + len(sample),
-            failed=done.failed + len(wrong),
-            reason=done.reason or _first(wrong),
+            points=progress.points + len(points),
+            checksum=(
+                progress.checksum + sum(target_points[point.id].digest for point in points if point.id in target_points)
+            )
+            % 2**64,
+            sampled=progress.sampled + len(sample),
+            failed=progress.failed + len(mismatches),
+            reason=progress.reason or _first_failure(mismatches),
         )
 
-    def _sample(self, done: PartDone, points: Sequence[Stored]) -> Sequence[Stored]:
-        """The page's first, read once more with their vectors."""
-        wanted = {each.id for each in points[:SAMPLE]}
-        page = self.source.page(done.ordinal, done.position, SAMPLE)
-        return [each for each in page.points if each.id in wanted] if page else []
+    def _sample(self, progress: PartProgress, points: Sequence[StoredPoint]) -> Sequence[StoredPoint]:
+        """Read the first points of the page again, with their vectors."""
+        wanted_ids = {point.id for point in points[:SAMPLE_SIZE]}
+        page = self.source.page(progress.ordinal, progress.position, SAMPLE_SIZE)
+        return [point for point in page.points if point.id in wanted_ids] if page else []
 
-    def _compare_vectors(self, sample: Sequence[Stored]) -> dict[str, str]:
-        expected = self.convert(sample).points
-        found = self.target.get([each.id for each in expected])
+    def _compare_vectors(self, sample: Sequence[StoredPoint]) -> dict[str, str]:
+        expected_points = self.convert(sample).points
+        target_points = self.target.get([point.id for point in expected_points])
         return {
-            each.id: "its vector is another"
-            for each in expected
-            if each.id in found and not same_vector(each.vector, found[each.id].vector, self.served.distance)
+            point.id: "its vector differs"
+            for point in expected_points
+            if point.id in target_points
+            and not vectors_match(point.vector, target_points[point.id].vector, self.target_collection.distance)
         }
 
 
-def sync(source: PointStore, target: PointStore, convert: Convert, ids: Sequence[str]) -> Converted:
-    """Make these points in the target as they are in the source now: there, or gone."""
-    there = source.get(ids)
-    made = convert(list(there.values()))
-    if made.points:
-        target.put(made.points)
-    if gone := [each for each in ids if each not in there]:
-        target.remove(gone)
-    return made
+def sync_points(source: PointStore, target: PointStore, convert: Converter, ids: Sequence[str]) -> ConvertedPoints:
+    """Copy these points to the target as they are in the source now, and delete those that the source no longer has."""
+    source_points = source.get(ids)
+    conversion = convert(list(source_points.values()))
+    if conversion.points:
+        target.put(conversion.points)
+    if missing_ids := [point_id for point_id in ids if point_id not in source_points]:
+        target.remove(missing_ids)
+    return conversion
 
 
-def same_vector(one: Sequence[float], other: Sequence[float], distance: Distance) -> bool:
-    """By cosine the engine keeps directions alone, each of length 1."""
-    if len(one) != len(other):
+def vectors_match(first: Sequence[float], second: Sequence[float], distance: Distance) -> bool:
+    """Compare two vectors with a tolerance. With cosine distance only their directions count.
+
+    The engine stores normalised vectors for cosine distance.
+    """
+    if len(first) != len(second):
         return False
     if distance is Distance.COSINE:
-        one, other = _direction(one), _direction(other)
-    scale = max(1.0, max(map(abs, one), default=1.0))
-    return all(abs(a - b) <= _TOLERANCE * scale for a, b in zip(one, other, strict=True))
+        first, second = _normalise(first), _normalise(second)
+    scale = max(1.0, max(map(abs, first), default=1.0))
+    return all(abs(a - b) <= _TOLERANCE * scale for a, b in zip(first, second, strict=True))
 
 
-def _direction(vector: Sequence[float]) -> list[float]:
-    length = math.sqrt(math.fsum(each * each for each in vector)) or 1.0
-    return [each / length for each in vector]
+def _normalise(vector: Sequence[float]) -> list[float]:
+    length = math.sqrt(math.fsum(number * number for number in vector)) or 1.0
+    return [number / length for number in vector]
 
 
-def _first(wrong: Mapping[str, str]) -> str | None:
-    return next((f"point {name}: {why}" for name, why in wrong.items()), None)
+def _first_failure(failures: Mapping[str, str]) -> str | None:
+    return next((f"point {point_id}: {reason}" for point_id, reason in failures.items()), None)

@@ -1,13 +1,13 @@
-"""Small parts of Amazon States Language in JSONata mode, as plain values. compiler.py puts them together.
+"""Build the parts of an Amazon States Language definition in JSONata mode. compiler.py combines them.
 
-How the values that expressions see are kept (the same on Step Functions, MiniStack and moto):
+Where the values that expressions read are stored (the same on Step Functions, MiniStack and moto):
 
-- `$inputs`, `$run` and `$errors` are variables of the machine, assigned by its first state;
-- each step has two variables of its own, `$step_<id>` (its result) and `$status_<id>`; an expression that reads
-  `$steps` is wrapped so that it sees the ones it names: `( $steps := {'a': $step_a}; … )`. One variable for all results
-  would have to fit, whole, in the 256 KiB of a single Assign;
-- `$item` is taken from the state's input, which in a Map is `{"index", "item"}`. Not a variable: assigning it would
-  cost each item two events of the history.
+- `$inputs`, `$run` and `$errors` are variables of the state machine, assigned by its first state;
+- each step has two variables of its own, `$step_<id>` (its result) and `$status_<id>`. An expression that reads
+  `$steps` is wrapped so that it sees the steps that it names: `( $steps := {'a': $step_a}; … )`. A single variable for
+  all results would have to fit in the 256 KiB of one Assign;
+- `$item` is read from the state's input, which in a Map is `{"index", "item"}`. It is not a variable, because assigning
+  it would add two history events per item.
 """
 
 import json
@@ -22,13 +22,14 @@ type States = dict[str, State]
 
 INVOKE: Final = "arn:aws:states:::lambda:invoke"
 WAIT_FOR_TOKEN: Final = "arn:aws:states:::lambda:invoke.waitForTaskToken"  # noqa: S105 - a resource, not a secret
-TOO_MANY: Final = "too_many_items"
-FAILED: Final = "run.failed"  # no id of a step has a dot
+TOO_MANY_ITEMS: Final = "too_many_items"
+RUN_FAILED: Final = "run.failed"  # no id of a step has a dot
 _CONTEXT: Final = "$states.context"
 
-# What the Lambda service itself answers when it is busy or broken. Nothing says whether the function ran, so every
-# handler is idempotent by (run, step, item), email.send above all; then all of these are safe to try again.
-# A stopped manager's steps wait for it: for about a day, and seconds after its start where the stop was short.
+# Errors that the Lambda service returns when it is busy or broken. They do not show whether the function ran. Every
+# handler is idempotent by (run, step, item), email.send above all, so all of these errors are safe to retry.
+# Steps of a stopped manager wait about a day for its start. The first retries are a few seconds apart, so that a short
+# stop costs only seconds.
 _STOPPED_RETRY: Final = {
     "ErrorEquals": ["stopped"],
     "IntervalSeconds": 2,
@@ -44,7 +45,7 @@ _PLATFORM_RETRY: Final = {
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
         "Lambda.Unknown",
-        # The function's process died; what it does is repeatable.
+        # The function's process died. Its work can be repeated.
         "Runtime.ExitError",
     ],
     "IntervalSeconds": 1,
@@ -53,11 +54,11 @@ _PLATFORM_RETRY: Final = {
     "MaxDelaySeconds": 30,
     "JitterStrategy": "FULL",
 }
-# A run whose end nobody hears of looks stuck: the hook is tried for about an hour.
+# A run looks stuck until its end is recorded, so the hook is retried for about an hour.
 HOOK_RETRY: Final = [
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2, "MaxAttempts": 12, "MaxDelaySeconds": 600}
 ]
-# What the engine's own names are for people; the machine's `$errors`.
+# The engine's error names and the names that users see; this is the state machine's `$errors`.
 ENGINE_ERRORS: Final = {
     "States.Timeout": "timeout",
     "Sandbox.Timedout": "timeout",
@@ -69,18 +70,18 @@ ENGINE_ERRORS: Final = {
     "Runtime.ExitError": "failed",
 }
 _ERROR_NAMES: Final = {name: [name] for name in ERRORS} | {
-    # A task that took too long: by its state's clock, or by its function's.
+    # A task ran too long: its state's timeout or its function's timeout ended it.
     "timeout": ["timeout", "States.Timeout", "Sandbox.Timedout"],
 }
 
 
-def quoted(text: str) -> str:
-    """`text` as a literal: what looks like an expression becomes an expression that gives it."""
-    return f"{{% {_string(text)} %}}" if text.startswith("{%") else text
+def literal(text: str) -> str:
+    """Return `text` as a literal: text that looks like an expression becomes an expression that returns the text."""
+    return f"{{% {_string_literal(text)} %}}" if text.startswith("{%") else text
 
 
-def _string(text: str) -> str:
-    """A JSONata string; JSON's own escapes are all JSONata's."""
+def _string_literal(text: str) -> str:
+    """Return `text` as a JSONata string literal. Every JSON escape is also a JSONata escape."""
     return json.dumps(text)
 
 
@@ -88,51 +89,52 @@ def expression(source: str) -> str:
     return f"{{% {source} %}}"
 
 
-def variable(kind: str, step: str) -> str:
-    """`step_<id>` or `status_<id>`; ids that differ only in - and _ were refused."""
+def variable_name(kind: str, step: str) -> str:
+    """Return the variable's name, `step_<id>` or `status_<id>`. The parser rejects ids that differ only in - and _."""
     return f"{kind}_{step.replace('-', '_')}"
 
 
-def source_of(value: Expression) -> str:
-    """JSONata that gives the expression its `$steps` and `$item`."""
-    given = ""
+def source_with_bindings(value: Expression) -> str:
+    """Return the expression's JSONata with `$steps` and `$item` bound where it reads them."""
+    bindings = ""
     if "steps" in value.roots:
-        pairs = ", ".join(f"{_string(step)}: ${variable('step', step)}" for step in sorted(value.steps))
-        given += f"$steps := {{{pairs}}}; "
+        pairs = ", ".join(f"{_string_literal(step)}: ${variable_name('step', step)}" for step in sorted(value.steps))
+        bindings += f"$steps := {{{pairs}}}; "
     if "item" in value.roots:
-        given += "$item := $states.input.item; "
-    return f"( {given}{value.source} )" if given else value.source
+        bindings += "$item := $states.input.item; "
+    return f"( {bindings}{value.source} )" if bindings else value.source
 
 
-def list_of(source: str, most: int = 0) -> str:
-    """JSONata that gives a list: one value alone is a list of one, nothing and null are an empty list.
+def list_source(source: str, max_items: int = 0) -> str:
+    """Return JSONata for a list: a single value becomes a list of one; nothing and null become an empty list.
 
-    JSONata itself turns a list of one hit into the hit. With `most`, a longer list is an error.
+    JSONata itself turns a list of one hit into the hit. With `max_items`, a longer list is an error at run time.
     """
     limit = ""
-    if most:
-        limit = f"$count($list) > {most} ? $error('{TOO_MANY}: ' & $count($list) & ' items, at most {most}') : "
+    if max_items:
+        message = f"'{TOO_MANY_ITEMS}: ' & $count($list) & ' items, at most {max_items}'"
+        limit = f"$count($list) > {max_items} ? $error({message}) : "
     return f"( $list := ({source}); $list := $type($list) = 'null' ? [] : [$list]; {limit}$list )"
 
 
-def unless_passed(step: str, seconds: int | str) -> str:
-    """The seconds to wait; none where the run goes on from one that waited already."""
-    return expression(f"{_string(step)} in {_CONTEXT}.Execution.Input.passed ? 0 : ({seconds})")
+def wait_seconds(step: str, seconds: int | str) -> str:
+    """Return JSONata for the seconds to wait: 0 if the run resumes an earlier run that already waited at this step."""
+    return expression(f"{_string_literal(step)} in {_CONTEXT}.Execution.Input.passed ? 0 : ({seconds})")
 
 
-def template(value: Template, schema: Schema | None = None) -> Any:
-    """The value as ASL. Where `schema` wants a list, an expression is made to give one."""
+def compile_template(value: Template, schema: Schema | None = None) -> Any:
+    """Return the value as ASL. Where `schema` expects a list, an expression is wrapped so that it returns a list."""
     schema = schema or {}
     if isinstance(value, Expression):
-        source = source_of(value)
-        return expression(list_of(source) if schema.get("type") == "array" else source)
+        source = source_with_bindings(value)
+        return expression(list_source(source) if schema.get("type") == "array" else source)
     if isinstance(value, str):
-        return quoted(value)
+        return literal(value)
     if isinstance(value, list):
-        return [template(item, schema.get("items")) for item in value]
+        return [compile_template(item, schema.get("items")) for item in value]
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        return {key: template(inner, properties.get(key)) for key, inner in value.items()}
+        return {key: compile_template(inner, properties.get(key)) for key, inner in value.items()}
     return value
 
 
@@ -141,10 +143,10 @@ def context(path: str) -> str:
 
 
 def retriers(retry: Retry | None) -> list[State]:
-    """The definition's own first: the first that matches an error decides."""
-    mine: list[State] = []
+    """Return the Retry list. The definition's own rule comes first, because the first matching rule decides."""
+    own_retriers: list[State] = []
     if retry and retry.max_attempts > 1:
-        mine.append(
+        own_retriers.append(
             {
                 "ErrorEquals": [error for name in retry.on for error in _ERROR_NAMES[name]],
                 "IntervalSeconds": retry.interval_seconds,
@@ -152,27 +154,27 @@ def retriers(retry: Retry | None) -> list[State]:
                 "MaxAttempts": retry.max_attempts - 1,
             }
         )
-    return [*mine, dict(_STOPPED_RETRY), dict(_PLATFORM_RETRY)]
+    return [*own_retriers, dict(_STOPPED_RETRY), dict(_PLATFORM_RETRY)]
 
 
 _CAUSE: Final = "$states.errorOutput.Cause"
-# A failed function's cause is JSON of its error; a failed token's cause is our own sentence.
+# The cause of a failed function is JSON with its error; the cause of a failed task token is our own message.
 MESSAGE: Final = (
     f"( $cause := $string({_CAUSE}); $exists({_CAUSE}) ? ($substring($cause, 0, 16) = '{{\"errorMessage\":' and "
     "$substring($cause, -1) = '}' ? $string($parse($cause).errorMessage) : $cause) : '' )"
 )
 
 
-def failure(step: Step) -> State:
-    """The result of a step that failed and was let go on."""
-    return {"error": _error_of(step), "message": expression(MESSAGE)}
+def failure_result(step: Step) -> State:
+    """Return the result of a failed step after which the run continues."""
+    return {"error": _error_name(step), "message": expression(MESSAGE)}
 
 
-def blame(step: Step) -> State:
-    """What a Catch hands to FAILED."""
+def run_failure(step: Step) -> State:
+    """Return the output of a Catch that leads to the `run.failed` state."""
     return {
         "step": step.id,
-        "error": _error_of(step),
+        "error": _error_name(step),
         "cause": expression(f"$exists({_CAUSE}) ? {_CAUSE} : ''"),
     }
 
@@ -180,33 +182,34 @@ def blame(step: Step) -> State:
 _ERROR: Final = "$states.errorOutput.Error"
 
 
-# The error's name in our words: a Fail state may not say States.… again, and people should not have to.
-_NAMED: Final = f"( $name := $lookup($errors, {_ERROR}); $exists($name) ? $name : {_ERROR} )"
+# The error's readable name. A Fail state may not use names that begin with States., and users should not see them.
+_READABLE_ERROR: Final = f"( $name := $lookup($errors, {_ERROR}); $exists($name) ? $name : {_ERROR} )"
 
 
-def _error_of(step: Step) -> str:
+def _error_name(step: Step) -> str:
     if not step.for_each:
-        return expression(_NAMED)
-    # $error() in the Map's items cannot choose the error's name, so it is told by its text.
-    return expression(f"$contains($string({_CAUSE}), '{TOO_MANY}: ') ? '{TOO_MANY}' : {_NAMED}")
+        return expression(_READABLE_ERROR)
+    # $error() in the Map's Items cannot set the error's name, so the error is recognised by its text.
+    return expression(f"$contains($string({_CAUSE}), '{TOO_MANY_ITEMS}: ') ? '{TOO_MANY_ITEMS}' : {_READABLE_ERROR}")
 
 
-def blame_branch(steps: list[str]) -> State:
-    """The same for a Parallel: the branch that failed has put its step before the cause (see fail_state)."""
-    known = json.dumps(steps)
-    before = f"$substringBefore($string({_CAUSE}), ': ')"
+def branch_failure(steps: list[str]) -> State:
+    """Return `run_failure` for a Parallel: the failed branch put its step's id before the cause (see fail_state)."""
+    known_steps = json.dumps(steps)
+    step_prefix = f"$substringBefore($string({_CAUSE}), ': ')"
     return {
-        "step": expression(f"( $step := {before}; $step in {known} ? $step : null )"),
-        "error": expression(_NAMED),
+        "step": expression(f"( $step := {step_prefix}; $step in {known_steps} ? $step : null )"),
+        "error": expression(_READABLE_ERROR),
         "cause": expression(
-            f"$exists({_CAUSE}) ? ({before} in {known} ? $substringAfter($string({_CAUSE}), ': ') : {_CAUSE}) : ''"
+            f"$exists({_CAUSE}) ? "
+            f"({step_prefix} in {known_steps} ? $substringAfter($string({_CAUSE}), ': ') : {_CAUSE}) : ''"
         ),
     }
 
 
 def fail_state(*, prefixed: bool) -> State:
     cause = "$states.input.step & ': ' & $states.input.cause" if prefixed else "$states.input.cause"
-    # AWS ends an execution whose cause has more than 32,768 characters with another error.
+    # A cause longer than 32,768 characters makes AWS end the execution with another error.
     return {
         "Type": "Fail",
         "Error": "{% $states.input.error %}",
@@ -214,5 +217,5 @@ def fail_state(*, prefixed: bool) -> State:
     }
 
 
-def catch(output: Any, following: str) -> State:
-    return {"ErrorEquals": ["States.ALL"], "Output": output, "Next": following}
+def catch(output: Any, next_state: str) -> State:
+    return {"ErrorEquals": ["States.ALL"], "Output": output, "Next": next_state}

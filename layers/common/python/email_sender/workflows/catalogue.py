@@ -1,6 +1,6 @@
-"""The actions a step may use. Data: a new action is a new entry here, and a handler under the same name.
+"""The actions that a step can use. To add an action, add an entry here and a handler with the same name.
 
-Schemas are a subset of JSON Schema (see schemas.py) plus `format: duration`. They are kept small and flat, since people
+Schemas use a subset of JSON Schema (see schemas.py) plus `format: duration`. They stay small and flat, because users
 read them in `GET /workflows/actions`.
 """
 
@@ -12,19 +12,20 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     TASK = "task"  # a Lambda function
-    WAIT = "wait"  # the engine's own clock
-    TRANSFORM = "transform"  # expressions alone
+    WAIT = "wait"  # a Wait state of the engine
+    TRANSFORM = "transform"  # only expressions
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`permission` is what a run's principal needs ("" for none).
+    """An action and its contract.
 
-    `errors` are the names that its failing may have beside those of any (`invalid`, `forbidden`, `timeout`).
-    A `callback` action answers by task token. `timeout_results`, where there are any, are the results of a step whose
-    time is over, by the value of `with.on_timeout`; the first is the default.
+    `permission` is the permission that the run's principal needs ("" for none). `errors` are the error names that the
+    action can fail with, besides those of every task (`invalid`, `forbidden`, `timeout`). A `callback` action completes
+    by task token. `timeout_results` maps each value of `with.on_timeout` to the result of a step that timed out; the
+    first entry is the default. Without entries, a timeout is an error.
     """
 
     name: str
@@ -34,16 +35,16 @@ class Action:
     callback: bool = False
     default_timeout_seconds: int = 60
     description: str = ""
-    kind: Kind = Kind.TASK
+    kind: ActionKind = ActionKind.TASK
     timeout_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
-    # Whether a step of it may have a for_each.
-    by_item: bool = True
+    # Whether a step with this action may have for_each.
+    allows_for_each: bool = True
 
     @property
     def all_errors(self) -> tuple[str, ...]:
-        """What `retry.on` may match, and a failed step's result says."""
-        return (*self.errors, "invalid", "forbidden", "timeout") if self.kind is Kind.TASK else ()
+        """Every error name of the action: the names that `retry.on` can match and that a failed step's result shows."""
+        return (*self.errors, "invalid", "forbidden", "timeout") if self.kind is ActionKind.TASK else ()
 
 
 class Catalogue:
@@ -69,8 +70,8 @@ def _object(*required: str, any_of: Iterable[str] = (), **properties: Schema) ->
     return schema
 
 
-def _list(items: Schema, most: int) -> Schema:
-    return {"type": "array", "items": items, "maxItems": most}
+def _list(items: Schema, max_items: int) -> Schema:
+    return {"type": "array", "items": items, "maxItems": max_items}
 
 
 _TEXT: Schema = {"type": "string"}
@@ -78,12 +79,12 @@ _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 _NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
 _NUMBER: Schema = {"type": "number"}
 _ANY: Schema = {}
-_FREE: Schema = {"type": "object"}
+_ANY_OBJECT: Schema = {"type": "object"}
 _DURATION: Schema = {"type": "string", "format": "duration"}
 _POINT_ID: Schema = {"type": ["string", "integer"]}
-_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, payload=_FREE), 100)
+_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, payload=_ANY_OBJECT), 100)
 
-SPINE = Catalogue(
+ACTION_CATALOGUE = Catalogue(
     (
         Action(
             "vectors.search",
@@ -96,7 +97,7 @@ SPINE = Catalogue(
                 vector=_list(_NUMBER, 4_096),
                 limit={"type": "integer", "minimum": 1, "maximum": 100},
                 group_by=_NAME,
-                filter=_FREE,
+                filter=_ANY_OBJECT,
                 score_threshold=_NUMBER,
             ),
             _object(
@@ -104,7 +105,10 @@ SPINE = Catalogue(
                 results=_HITS,
             ),
             default_timeout_seconds=30,
-            description="Find the points nearest to a text or a vector, grouped by a payload key if one is given.",
+            description=(
+                "Find the points nearest to a text or a vector. With `group_by`, results are grouped by that payload "
+                "key."
+            ),
             errors=("throttled", "unavailable"),
         ),
         Action(
@@ -120,13 +124,16 @@ SPINE = Catalogue(
                         id=_POINT_ID,
                         text={"type": "string", "minLength": 1, "maxLength": 100_000},
                         vector=_list(_NUMBER, 65_536),
-                        payload=_FREE,
+                        payload=_ANY_OBJECT,
                     ),
                     1_000,
                 ),
             ),
             _object("inserted", "ids", inserted={"type": "integer"}, ids=_list(_POINT_ID, 20)),
-            description="Write points, each of a text that is embedded or of a vector. The first 20 ids come back.",
+            description=(
+                "Store points. Each point has a text, which is embedded, or a vector. The result lists the first 20 "
+                "ids."
+            ),
             errors=("throttled", "unavailable"),
         ),
         Action(
@@ -140,7 +147,10 @@ SPINE = Catalogue(
             ),
             _object("contacts", "count", contacts=_list(_ID, 1_000), count={"type": "integer"}),
             default_timeout_seconds=30,
-            description="Choose contacts by id or by tags; suppressed ones are left out unless asked for.",
+            description=(
+                "Select contacts by id or by tag. Suppressed contacts are left out unless `exclude_suppressed` is "
+                "false."
+            ),
             errors=("unavailable",),
         ),
         Action(
@@ -150,13 +160,13 @@ SPINE = Catalogue(
                 "contact",
                 contact=_ID,
                 name={"type": "string", "minLength": 1, "maxLength": 255},
-                attributes=_FREE,
+                attributes=_ANY_OBJECT,
                 add_tags=_list(_NAME, 20),
                 remove_tags=_list(_NAME, 20),
             ),
             _object("contact", "tags", contact=_ID, tags=_list(_NAME, 100)),
             default_timeout_seconds=30,
-            description="Change a contact: attributes are merged (null takes one away), tags added and taken away.",
+            description="Update a contact. Attributes are merged, and null removes one. Tags are added and removed.",
             errors=("not_found", "unavailable"),
         ),
         Action(
@@ -168,11 +178,11 @@ SPINE = Catalogue(
                 template=_NAME,
                 contact=_ID,
                 evidence=_list(_POINT_ID, 100),
-                variables=_FREE,
+                variables=_ANY_OBJECT,
             ),
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
-            description="Render a template for one contact. The body is stored; its id and hash come back.",
+            description="Render a template for one contact and store the draft. The result has its id and hash.",
             errors=("not_found", "unavailable"),
         ),
         Action(
@@ -183,7 +193,7 @@ SPINE = Catalogue(
                 prompt={"type": "string", "minLength": 1, "maxLength": 100_000},
                 system={"type": "string", "maxLength": 20_000},
                 messages=_list(_ID, 50),
-                schema=_FREE,
+                schema=_ANY_OBJECT,
                 max_tokens={"type": "integer", "minimum": 1, "maximum": 4_096},
                 temperature={"type": "number", "minimum": 0, "maximum": 1},
             ),
@@ -197,9 +207,9 @@ SPINE = Catalogue(
             ),
             default_timeout_seconds=180,
             description=(
-                "Have the deployment's text model write `text`, or with `schema` (a JSON Schema) `data`. It reads the "
-                "prompt and the archive's `messages` of these ids. What it writes is a value and nothing else: it "
-                "starts no step and sends no mail by itself."
+                "Generate `text` with the deployment's text model, or `data` that matches `schema` (a JSON Schema). "
+                "The model reads the prompt and the archived messages whose ids are in `messages`. Its output is only "
+                "a value: the model starts no step and sends no mail."
             ),
             errors=("throttled", "unavailable", "rejected"),
         ),
@@ -209,7 +219,7 @@ SPINE = Catalogue(
             _object("draft", draft=_ID),
             _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT),
             default_timeout_seconds=60,
-            description="Send one draft, once.",
+            description="Send one draft. A draft is sent only once, even if the step is retried.",
             errors=("throttled", "unavailable", "not_found"),
         ),
         Action(
@@ -227,8 +237,8 @@ SPINE = Catalogue(
             callback=True,
             default_timeout_seconds=3 * 86_400,
             description=(
-                "Wait until a person answers an email, at most for `timeout`. An automatic answer is none; one that "
-                "cannot arrive any more ends the wait with its reason."
+                "Wait until a person replies to an email, for at most `timeout`. Automatic replies do not count. If "
+                "the email can no longer get a reply (for example, it bounced), the wait ends with a `reason`."
             ),
             timeout_results={"": {"replied": False, "reason": "timeout"}},
             errors=("unavailable",),
@@ -252,21 +262,21 @@ SPINE = Catalogue(
             ),
             callback=True,
             default_timeout_seconds=3 * 86_400,
-            description="Wait for a person to approve or deny. After `timeout` the answer is `on_timeout`.",
+            description="Wait until a person approves or denies. After `timeout`, the decision is `on_timeout`.",
             timeout_results={
                 "denied": {"decision": "denied", "reason": "timeout"},
                 "approved": {"decision": "approved", "reason": "timeout"},
             },
             errors=("unavailable",),
-            by_item=False,
+            allows_for_each=False,
         ),
         Action(
             "event.publish",
             "events:publish",
-            _object("type", type=_NAME, data=_FREE),
+            _object("type", type=_NAME, data=_ANY_OBJECT),
             _object("event_id", event_id=_ID),
             default_timeout_seconds=30,
-            description="Put an event of the tenant's own on the bus.",
+            description="Publish a custom event of the tenant to the event bus.",
             errors=("unavailable",),
         ),
         Action(
@@ -276,30 +286,32 @@ SPINE = Catalogue(
                 "url",
                 method={"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]},
                 url={"type": "string", "minLength": 1, "maxLength": 4_096},
-                query=_FREE,
+                query=_ANY_OBJECT,
                 headers={"type": "object", "additionalProperties": _TEXT, "maxProperties": 50},
                 secret_headers={"type": "object", "additionalProperties": _NAME, "maxProperties": 10},
                 body=_ANY,
                 timeout=_DURATION,
             ),
-            _object("status", "headers", status={"type": "integer"}, headers=_FREE, body=_ANY),
+            _object("status", "headers", status={"type": "integer"}, headers=_ANY_OBJECT, body=_ANY),
             default_timeout_seconds=90,
             description=(
-                "Ask a public address over HTTP. `secret_headers` name secrets of the tenant. 429 is throttled, 5xx or "
-                "no answer is unavailable, any other 4xx rejected."
+                "Send an HTTP request to a public address. `secret_headers` maps header names to names of the tenant's "
+                "secrets. Status 429 fails with `throttled`, 5xx or no response with `unavailable`, and any other 4xx "
+                "with `rejected`."
             ),
             errors=("throttled", "unavailable", "rejected", "not_found"),
         ),
         Action(
             "workflow.call",
             "workflows:execute",
-            _object("workflow", workflow=_ID, inputs=_FREE, wait={"type": "boolean"}, timeout=_DURATION),
+            _object("workflow", workflow=_ID, inputs=_ANY_OBJECT, wait={"type": "boolean"}, timeout=_DURATION),
             _object("run_id", "status", run_id=_ID, status=_TEXT),
             callback=True,
             default_timeout_seconds=7 * 86_400,
             description=(
-                "Run another workflow of yours, by name or id, as the same principal, and wait for its end (`wait: "
-                "false` does not). One that does not succeed is rejected."
+                "Run another workflow of the tenant, by name or id, for the same principal, and wait until that run "
+                "ends. With `wait: false`, the step does not wait. If the run does not succeed, the step fails with "
+                "`rejected`."
             ),
             errors=("unavailable", "rejected", "not_found"),
         ),
@@ -314,16 +326,16 @@ SPINE = Catalogue(
             )
             | {"maxProperties": 1},
             _object(),
-            description="Wait for a duration, a number of seconds, or until an instant.",
-            kind=Kind.WAIT,
+            description="Wait for a duration, for a number of seconds, or until a point in time.",
+            kind=ActionKind.WAIT,
         ),
         Action(
             "transform",
             "",
-            _FREE,
-            _FREE,
-            description="Compute values: the result is `with`, its expressions evaluated.",
-            kind=Kind.TRANSFORM,
+            _ANY_OBJECT,
+            _ANY_OBJECT,
+            description="Evaluate the expressions in `with` and return the result.",
+            kind=ActionKind.TRANSFORM,
         ),
     )
 )

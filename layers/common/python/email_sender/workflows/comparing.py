@@ -1,4 +1,4 @@
-"""What is different between two versions of a definition."""
+"""Compare two versions of a workflow definition."""
 
 import difflib
 import json
@@ -9,9 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Steps by id; of a changed one, which of its fields. `fields` are those of the definition itself.
+    """The differences between two versions of a definition.
 
-    `text` is a unified diff (three lines of context) of both as JSON.
+    `added` and `removed` are step ids. `changed` maps step ids to the names of their changed fields. `fields` are the
+    changed fields of the definition itself. `text` is a unified diff of both versions as JSON, with three lines of
+    context.
     """
 
     added: Sequence[str]
@@ -21,16 +23,16 @@ class Difference:
     text: str = ""
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any], names: tuple[str, str]) -> Difference:
-    """`names` head the text: which version is which."""
+def compare_definitions(before: Mapping[str, Any], after: Mapping[str, Any], labels: tuple[str, str]) -> Difference:
+    """Compare two definitions. `labels` name the two versions in the unified diff."""
     old, new = _steps(before), _steps(after)
     changed = {step: _fields(old[step], new[step]) for step in new if step in old}
-    lines = difflib.unified_diff(_lines(before), _lines(after), *names, lineterm="")
+    lines = difflib.unified_diff(_lines(before), _lines(after), *labels, lineterm="")
     return Difference(
         added=[step for step in new if step not in old],
         removed=[step for step in old if step not in new],
         changed={step: fields for step, fields in changed.items() if fields},
-        fields=[each for each in _fields(before, after) if each != "steps"],
+        fields=[field_name for field_name in _fields(before, after) if field_name != "steps"],
         text="\n".join(lines),
     )
 

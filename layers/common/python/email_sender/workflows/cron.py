@@ -1,4 +1,4 @@
-"""Cron expressions as EventBridge Scheduler reads them: six fields, one of the two days a question mark.
+"""Validate cron expressions of EventBridge Scheduler: six fields, with ? as day of month or as day of week.
 
 Source: docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html, "Cron-based schedules".
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-# Name, least, most, names of the numbers from the least on.
+# Name, minimum, maximum, and the names of the values from the minimum on.
 _FIELDS: Final = (
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
@@ -23,38 +23,38 @@ _DAY_OF_WEEK = re.compile(r"L|([1-7]|[A-Z]{3})L|([1-7]|[A-Z]{3})#[1-5]", re.ASCI
 
 
 def cron_problems(cron: str) -> list[str]:
-    """A sentence for each thing wrong with it."""
+    """Return one message for each problem of the expression."""
     fields = cron.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, *_ in _FIELDS)
         return [f"must have six fields ({names}), not {len(fields)}"]
     problems = [
-        f"{text!r} is not a {name} ({least} to {most}{f', or {names[0]} to {names[-1]}' if names else ''})"
-        for text, (name, least, most, names) in zip(fields, _FIELDS, strict=True)
-        if not _is_field(text.upper(), name, least, most, names)
+        f"{text!r} is not a {name} ({minimum} to {maximum}{f', or {names[0]} to {names[-1]}' if names else ''})"
+        for text, (name, minimum, maximum, names) in zip(fields, _FIELDS, strict=True)
+        if not _is_field(text.upper(), name, minimum, maximum, names)
     ]
     if (fields[2] == "?") == (fields[4] == "?"):
-        problems.append("one of day of month and day of week must be ?, and not both")
+        problems.append("exactly one of day of month and day of week must be ?")
     return problems
 
 
-def _is_field(text: str, name: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+def _is_field(text: str, name: str, minimum: int, maximum: int, names: tuple[str, ...]) -> bool:
     if name == "day of month" and (text == "?" or _DAY_OF_MONTH.fullmatch(text)):
         return True
     if name == "day of week" and (text == "?" or _DAY_OF_WEEK.fullmatch(text)):
         return True
-    return all(_is_part(part, least, most, names) for part in text.split(","))
+    return all(_is_part(part, minimum, maximum, names) for part in text.split(","))
 
 
-def _is_part(part: str, least: int, most: int, names: tuple[str, ...]) -> bool:
-    found = _PART.fullmatch(part)
-    if found is None or (found["first"] == "*" and found["last"]) or found["step"] == "0":
+def _is_part(part: str, minimum: int, maximum: int, names: tuple[str, ...]) -> bool:
+    match = _PART.fullmatch(part)
+    if match is None or (match["first"] == "*" and match["last"]) or match["step"] == "0":
         return False
-    values = [_number(each, names, least) for each in (found["first"], found["last"]) if each and each != "*"]
-    return all(value is not None and least <= value <= most for value in values)
+    values = [_number(text, names, minimum) for text in (match["first"], match["last"]) if text and text != "*"]
+    return all(value is not None and minimum <= value <= maximum for value in values)
 
 
-def _number(text: str, names: tuple[str, ...], least: int) -> int | None:
+def _number(text: str, names: tuple[str, ...], minimum: int) -> int | None:
     if text in names:
-        return names.index(text) + least
+        return names.index(text) + minimum
     return int(text) if text.isdigit() and len(text) <= 4 else None

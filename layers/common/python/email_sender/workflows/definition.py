@@ -1,7 +1,6 @@
-"""A workflow definition: what people write, read into values that cannot be wrong.
+"""The model of a validated workflow definition.
 
-Definitions are made by parsing.parse_definition, which reports every rule that is broken, with a pointer and a
-sentence.
+parsing.parse_definition builds definitions and reports every broken rule with a pointer and a message.
 """
 
 from collections.abc import Mapping
@@ -12,18 +11,19 @@ from typing import Any
 from email_sender.workflows.catalogue import Action
 from email_sender.workflows.expressions import Expression
 
-# The compiled machine must stay under 1 MB and a run under 25,000 history events (both are Step Functions' limits). A
-# step is 1 to 2 KB and about 5 events, 13 with a condition: 400 of them leave room for retries and for_each.
+# The compiled state machine must stay under 1 MB and a run under 25,000 history events (both are Step Functions'
+# limits). A step takes 1 to 2 KB and about 5 events, or 13 with a condition, so 400 steps leave enough for retries and
+# for_each.
 MAX_STEPS = 400
-# An inline Map writes at least 7 events an item, so 2,000 items leave room for one retry of most. More is for a
-# Distributed Map, which keeps a history of its own for each item.
+# An inline Map writes at least 7 events per item, so 2,000 items leave enough for one retry of most items. More items
+# need a Distributed Map, which has a separate history for each item.
 MAX_ITEMS = 2_000
 MAX_BYTES = 256 * 1024
-MAX_CONCURRENCY = 40  # above it an inline Map is throttled by Step Functions
+MAX_CONCURRENCY = 40  # above this, Step Functions throttles an inline Map
 DEFAULT_CONCURRENCY = 10
 
 ERRORS = ("throttled", "unavailable", "rejected", "invalid", "forbidden", "not_found", "timeout")
-"""The names a task's error may have: what `retry.on` may list, and what a failed step's result says."""
+"""The error names of a task: `retry.on` can list them, and a failed step's result has one of them."""
 RETRY_ON = ("throttled", "unavailable")
 
 # JSON with Expressions as leaves.
@@ -38,7 +38,7 @@ class OnError(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`max_attempts` counts the first try."""
+    """The retry policy of a step. `max_attempts` includes the first attempt."""
 
     max_attempts: int = 3
     interval_seconds: int = 1
@@ -48,9 +48,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`handler` is the step that `on_error: {run: …}` names, else None.
+    """A step of a workflow.
 
-    `handles` are the steps that name this one: it runs only if one of them failed, and comes after all of them.
+    `handler` is the id of the step named by `on_error: {run: …}`, or None. `handles` are the ids of the steps that name
+    this step as their handler: it runs after all of them, and only if one of them failed.
     """
 
     id: str
@@ -72,7 +73,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """`inputs` are given to each run, beside `event`."""
+    """Start a run for each event that matches `pattern`. A run gets `inputs` and the event as the input `event`."""
 
     pattern: Mapping[str, Any]
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTrigger:
-    """`inputs` are given to each run, beside `schedule`."""
+    """Start a run at each time of `cron`. A run gets `inputs` and the time as the input `schedule`."""
 
     cron: str
     timezone: str
@@ -89,7 +90,7 @@ class ScheduleTrigger:
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrigger:
-    """What is posted is a run's inputs; `inputs` are there where it does not name them."""
+    """Start a run for each post to a webhook. The posted body is the run's inputs; `inputs` are their defaults."""
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -99,7 +100,7 @@ type Trigger = EventTrigger | ScheduleTrigger | WebhookTrigger
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`levels` are step ids: a level starts when every step of the one before has ended."""
+    """A validated workflow. `levels` are step ids: a level starts when every step of the previous level has ended."""
 
     name: str
     steps: Mapping[str, Step]
@@ -111,5 +112,5 @@ class Definition:
 
     @property
     def permissions(self) -> frozenset[str]:
-        """What the principal of a run needs."""
+        """Return the permissions that the principal of a run needs."""
         return frozenset(step.action.permission for step in self.steps.values() if step.action.permission)

@@ -1,40 +1,40 @@
-"""Workflows as users own them: store a definition, make versions of it, register each as a machine."""
+"""Store users' workflow definitions as versions and register each version as a state machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, Forbidden, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
-from email_sender.workflows.catalogue import SPINE
-from email_sender.workflows.comparing import Difference, difference
+from email_sender.workflows.catalogue import ACTION_CATALOGUE
+from email_sender.workflows.comparing import Difference, compare_definitions
 from email_sender.workflows.compiler import compile_definition
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.expressions import ExpressionChecker
 from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
-from email_sender.workflows.n8n import Imported, import_n8n
+from email_sender.workflows.n8n import ImportResult, import_n8n
 from email_sender.workflows.parsing import SchemaChecker, parse_definition
-from email_sender.workflows.ports import Engine, WorkflowUnit, WorkflowUnits
-from email_sender.workflows.trigger_model import TriggerKind, stored
+from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.trigger_model import TriggerKind, build_triggers
 
-# A bus has 300 rules unless AWS raises it.
+# An event bus has 300 rules unless AWS raises the quota.
 MAX_RULES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks."""
+    """The principal that makes a request."""
 
     subject: str
     role: Role
 
 
 class Compiler:
-    """Definition in, machine out, with this deployment's functions."""
+    """Parse definitions and compile them for this deployment's functions."""
 
     def __init__(
         self, expressions: ExpressionChecker, schemas: SchemaChecker, targets: Mapping[str, str], prefix: str
@@ -42,22 +42,26 @@ class Compiler:
         self._expressions, self._schemas, self._targets, self._prefix = expressions, schemas, targets, prefix
 
     def parse(self, raw: Mapping[str, Any]) -> Definition:
-        """Raises InvalidInput with every problem found."""
-        return parse_definition(raw, SPINE, self._expressions, self._schemas)
+        """Parse and validate a definition.
 
-    def imported(self, raw: Mapping[str, Any]) -> Imported:
+        Raises:
+            InvalidInput: with every problem of the definition.
+        """
+        return parse_definition(raw, ACTION_CATALOGUE, self._expressions, self._schemas)
+
+    def convert_n8n(self, raw: Mapping[str, Any]) -> ImportResult:
         return import_n8n(raw, self._expressions)
 
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int
     ) -> tuple[str, dict[str, Any]]:
-        """The machine's name and its ASL.
+        """Return the state machine's name and its ASL.
 
         Raises:
-            Unavailable: this function registers no machines.
+            Unavailable: this function has no target ARNs and cannot register state machines.
         """
         if not self._targets:
-            raise Unavailable("The engine does not know the machine yet, and this function may not tell it.")
+            raise Unavailable("The state machine is not registered yet, and this function cannot register it.")
         asl = compile_definition(
             definition,
             tenant_id=str(tenant_id),
@@ -65,61 +69,81 @@ class Compiler:
             version=version,
             targets=self._targets,
         )
-        return self.machine(workflow_id, version), asl
+        return self.machine_name(workflow_id, version), asl
 
-    def machine(self, workflow_id: UUID, version: int) -> str:
+    def machine_name(self, workflow_id: UUID, version: int) -> str:
         return f"{self._prefix}-{workflow_id}-v{version}"
 
 
 class WorkflowService:
-    def __init__(self, units: WorkflowUnits, engine: Engine, compiler: Compiler, now: Now, new_id: NewId) -> None:
+    def __init__(
+        self, units: WorkflowUnits, engine: WorkflowEngine, compiler: Compiler, now: Clock, new_id: IdFactory
+    ) -> None:
         self._units, self._engine, self._compiler = units, engine, compiler
         self._now, self._new_id = now, new_id
 
     def validate(self, raw: Mapping[str, Any], actor: Actor) -> Definition:
+        """Parse a definition and check that the actor's role has the permissions that its steps need."""
         definition = self._compiler.parse(raw)
         authorise(definition, actor.role)
         return definition
 
-    def imported(self, raw: Mapping[str, Any], actor: Actor) -> Imported:
-        """A workflow of n8n as a definition that can be stored, and what each node became.
+    def convert_n8n(self, raw: Mapping[str, Any], actor: Actor) -> ImportResult:
+        """Convert an n8n workflow to a definition that can be stored, with a report on each node.
 
         Raises:
-            InvalidInput: it is no export of n8n.
+            InvalidInput: `raw` is not an n8n export.
+            Forbidden: the actor's role lacks a permission that the definition needs.
         """
-        found = self._compiler.imported(raw)
-        self.validate(found.definition, actor)
-        return found
+        conversion = self._compiler.convert_n8n(raw)
+        self.validate(conversion.definition, actor)
+        return conversion
 
     def create(self, tenant_id: UUID, workflow_id: UUID, raw: Mapping[str, Any], actor: Actor) -> Workflow:
+        """Store a workflow and register its state machine. Repeating the call with the same id returns the workflow.
+
+        Raises:
+            InvalidInput: the definition has problems.
+            Forbidden: the actor's role lacks a permission that a step needs.
+            Conflict: the name is taken, or the tenant would have too many event triggers.
+        """
         definition = self.validate(raw, actor)
         workflow = Workflow(workflow_id, definition.name, raw, 1, created_at=self._now(), updated_at=self._now())
         with self._units(tenant_id) as unit:
-            repeated = unit.workflows.get(workflow_id)
-            if repeated is not None:
-                return repeated
+            existing = unit.workflows.get(workflow_id)
+            if existing is not None:
+                return existing
             unit.workflows.add(workflow, actor.subject)
-            _publish(unit, workflow_id, definition, actor)
-            # Before the commit: a version that is stored can run. The machine of a commit that fails is never started.
+            _publish_triggers(unit, workflow_id, definition, actor)
+            # Before the commit, because a stored version can run. If the commit fails, the state machine never runs.
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, 1))
-            unit.emit(self._told("workflow.created", tenant_id, workflow))
+            unit.emit(self._build_event("workflow.created", tenant_id, workflow))
             unit.commit()
         return workflow
 
     def update(
-        self, tenant_id: UUID, workflow_id: UUID, raw: Mapping[str, Any], expected: int | None, actor: Actor
+        self, tenant_id: UUID, workflow_id: UUID, raw: Mapping[str, Any], expected_version: int | None, actor: Actor
     ) -> Workflow:
-        """Make a version; runs keep theirs. `expected` is the version the client last saw (If-Match)."""
+        """Store a new version of a workflow. Existing runs keep their version.
+
+        `expected_version` is the version that the client last saw (If-Match); None skips the check.
+
+        Raises:
+            NotFound: the workflow does not exist.
+            Conflict: the workflow is archived, or has another version than expected.
+        """
         definition = self.validate(raw, actor)
         with self._units(tenant_id) as unit:
             current = unit.workflows.get(workflow_id)
             if current is None:
-                raise NotFound("There is no such workflow.")
+                raise NotFound("Workflow not found.")
             if current.status is WorkflowStatus.ARCHIVED:
-                raise Conflict("The workflow is archived.")
-            if expected is not None and expected != current.version:
-                raise Conflict(f"The workflow is at version {current.version}, not {expected}: read it again.")
-            changed = Workflow(
+                raise Conflict("The workflow is archived and cannot be changed.")
+            if expected_version is not None and expected_version != current.version:
+                raise Conflict(
+                    f"The workflow is at version {current.version}, not {expected_version}. Read it again and retry."
+                )
+            updated_workflow = Workflow(
                 workflow_id,
                 definition.name,
                 raw,
@@ -127,43 +151,43 @@ class WorkflowService:
                 created_at=current.created_at,
                 updated_at=self._now(),
             )
-            unit.workflows.add_version(changed, actor.subject)
-            _publish(unit, workflow_id, definition, actor)
-            self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, changed.version))
-            unit.emit(self._told("workflow.updated", tenant_id, changed))
+            unit.workflows.add_version(updated_workflow, actor.subject)
+            _publish_triggers(unit, workflow_id, definition, actor)
+            self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, updated_workflow.version))
+            unit.emit(self._build_event("workflow.updated", tenant_id, updated_workflow))
             unit.commit()
-        return changed
+        return updated_workflow
 
     def get(self, tenant_id: UUID, workflow_id: UUID) -> Workflow:
         with self._units(tenant_id) as unit:
-            found = unit.workflows.get(workflow_id)
-        if found is None:
-            raise NotFound("There is no such workflow.")
-        return found
+            workflow = unit.workflows.get(workflow_id)
+        if workflow is None:
+            raise NotFound("Workflow not found.")
+        return workflow
 
     def versions(self, tenant_id: UUID, workflow_id: UUID, before: int | None, limit: int) -> Page[WorkflowVersion]:
-        """The newest first."""
+        """Return a page of the workflow's versions, newest first."""
         self.get(tenant_id, workflow_id)
         with self._units(tenant_id) as unit:
             rows = unit.workflows.versions(workflow_id, before, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].version) if len(rows) > limit else None)
 
-    def difference(self, tenant_id: UUID, workflow_id: UUID, before: int, after: int) -> Difference:
-        one, other = (self._version(tenant_id, workflow_id, each) for each in (before, after))
-        return difference(one, other, (f"version {before}", f"version {after}"))
+    def compare_versions(self, tenant_id: UUID, workflow_id: UUID, before: int, after: int) -> Difference:
+        old, new = (self._get_version(tenant_id, workflow_id, version) for version in (before, after))
+        return compare_definitions(old, new, (f"version {before}", f"version {after}"))
 
-    def drawn(self, tenant_id: UUID, workflow_id: UUID, version: int | None = None) -> Definition:
-        """A version's definition, or the newest's, to be drawn."""
+    def get_definition(self, tenant_id: UUID, workflow_id: UUID, version: int | None = None) -> Definition:
+        """Return the parsed definition of a version, or of the newest version."""
         if version is None:
             return self._compiler.parse(self.get(tenant_id, workflow_id).definition)
-        return self._compiler.parse(self._version(tenant_id, workflow_id, version))
+        return self._compiler.parse(self._get_version(tenant_id, workflow_id, version))
 
-    def _version(self, tenant_id: UUID, workflow_id: UUID, version: int) -> Mapping[str, Any]:
+    def _get_version(self, tenant_id: UUID, workflow_id: UUID, version: int) -> Mapping[str, Any]:
         with self._units(tenant_id) as unit:
-            found = unit.workflows.version(workflow_id, version)
-        if found is None:
+            definition = unit.workflows.version(workflow_id, version)
+        if definition is None:
             raise NotFound(f"The workflow has no version {version}.")
-        return found
+        return definition
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Workflow]:
         with self._units(tenant_id) as unit:
@@ -171,19 +195,20 @@ class WorkflowService:
         return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
     def archive(self, tenant_id: UUID, workflow_id: UUID) -> None:
+        """Archive a workflow and retire its triggers. Open runs continue. Archiving again has no effect."""
         with self._units(tenant_id) as unit:
             workflow = unit.workflows.get(workflow_id)
             if workflow is None:
-                raise NotFound("There is no such workflow.")
+                raise NotFound("Workflow not found.")
             if unit.workflows.archive(workflow_id):
                 unit.triggers.publish(workflow_id, [])
-                unit.emit(self._told("workflow.deleted", tenant_id, workflow))
+                unit.emit(self._build_event("workflow.deleted", tenant_id, workflow))
                 unit.commit()
 
-    def _told(self, kind: str, tenant_id: UUID, workflow: Workflow) -> Event:
+    def _build_event(self, event_type: str, tenant_id: UUID, workflow: Workflow) -> Event:
         return Event(
             id=self._new_id(),
-            type=kind,
+            type=event_type,
             area="workflows",
             tenant_id=tenant_id,
             aggregate_id=str(workflow.id),
@@ -192,44 +217,46 @@ class WorkflowService:
         )
 
 
-def _publish(unit: WorkflowUnit, workflow_id: UUID, definition: Definition, actor: Actor) -> None:
-    """The triggers of a version, in its transaction; triggering.TriggerService makes their rules after it.
+def _publish_triggers(unit: WorkflowUnit, workflow_id: UUID, definition: Definition, actor: Actor) -> None:
+    """Store the triggers of a version in its transaction. TriggerService creates their rules and schedules afterwards.
 
     Raises:
-        Conflict: the tenant would have more rules than one may.
+        Conflict: the tenant would have too many event triggers.
     """
-    triggers = stored(workflow_id, definition.triggers, actor.subject, actor.role)
+    triggers = build_triggers(workflow_id, definition.triggers, actor.subject, actor.role)
     unit.triggers.publish(workflow_id, triggers)
-    if triggers and (count := unit.triggers.counted(TriggerKind.EVENT)) > MAX_RULES:
-        raise Conflict(f"A tenant has at most {MAX_RULES} triggers on events, and this would make {count}.")
+    if triggers and (count := unit.triggers.count(TriggerKind.EVENT)) > MAX_RULES:
+        raise Conflict(f"A tenant can have at most {MAX_RULES} event triggers; this workflow would make it {count}.")
 
 
 def authorise(definition: Definition, role: Role) -> None:
-    """May this principal's runs do what the definition says?
+    """Check that the role has every permission that the definition's steps need.
 
-    `email.send` without messaging:send is allowed where an approval stands upstream of it; whether somebody who may
-    send did approve is checked again, by hash, at the moment of sending.
+    `email.send` without messaging:send is allowed if the step comes after an approval. At the moment of sending, the
+    sender checks again, by hash, that somebody with that permission approved the draft.
 
     Raises:
-        Forbidden: naming the step and the permission.
+        Forbidden: a permission is missing; the message names the step and the permission.
     """
     for step in definition.steps.values():
-        wanted = step.action.permission
-        if not wanted or allows(role, Permission(wanted)):
+        permission = step.action.permission
+        if not permission or allows(role, Permission(permission)):
             continue
-        sends = wanted == Permission.MESSAGING_SEND
-        if sends and any(definition.steps[each].action.name == "approval" for each in _upstream(step.id, definition)):
+        sends = permission == Permission.MESSAGING_SEND
+        if sends and any(
+            definition.steps[upstream_id].action.name == "approval" for upstream_id in _upstream(step.id, definition)
+        ):
             continue
-        advice = ": put an approval before it" if sends else ""
-        raise Forbidden(f"Step {step.id} needs {wanted}, which the role {role} does not have{advice}.")
+        advice = " Put an approval before it." if sends else ""
+        raise Forbidden(f"Step {step.id} needs {permission}, which the role {role} does not have.{advice}")
 
 
 def _upstream(step: str, definition: Definition) -> set[str]:
-    found: set[str] = set()
-    waiting = list(definition.steps[step].needs)
-    while waiting:
-        each = waiting.pop()
-        if each not in found:
-            found.add(each)
-            waiting.extend(definition.steps[each].needs)
-    return found
+    upstream: set[str] = set()
+    pending = list(definition.steps[step].needs)
+    while pending:
+        step_id = pending.pop()
+        if step_id not in upstream:
+            upstream.add(step_id)
+            pending.extend(definition.steps[step_id].needs)
+    return upstream

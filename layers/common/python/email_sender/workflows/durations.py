@@ -1,6 +1,6 @@
-"""ISO 8601 durations of fixed length: P1W, P3D, PT2S, P1DT12H.
+"""Parse ISO 8601 durations of fixed length: P1W, P3D, PT2S, P1DT12H.
 
-Months and years are refused: a timeout of a month would be 28 to 31 days.
+Months and years are not supported, because their length varies: a timeout of one month would be 28 to 31 days.
 """
 
 import re
@@ -16,7 +16,11 @@ _SECONDS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "se
 
 
 def parse_duration(text: str) -> int:
-    """Return seconds, or raise ValueError with a sentence for the person who wrote it."""
+    """Return the duration in seconds.
+
+    Raises:
+        ValueError: `text` is not a supported duration; the message is written for the user.
+    """
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         raise ValueError(f"{text!r} is not a duration such as PT30S, PT15M, P3D or P1W (no months or years)")

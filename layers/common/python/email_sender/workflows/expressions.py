@@ -1,7 +1,7 @@
-"""What the domain needs to know of an expression: that it is sound, and what it reads.
+"""The domain's view of expressions: whether an expression is valid, and which values it reads.
 
-Between `{%` and `%}` stands JSONata over four variables: `$inputs`, `$steps`, `$item` and `$run`. An id with a hyphen
-is quoted in JSONata: ``$steps.`first-mail`.draft_id``.
+The text between `{%` and `%}` is JSONata over four variables: `$inputs`, `$steps`, `$item` and `$run`. A step id with a
+hyphen is quoted in JSONata: ``$steps.`first-mail`.draft_id``.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ VARIABLES = frozenset({"inputs", "steps", "item", "run"})
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What an expression reads: `roots` of VARIABLES, and of `$steps` the ids it names.
+    """The values that an expression reads: `roots` from VARIABLES, and `steps` with the ids of the steps it names.
 
-    `whole_steps` is true where `$steps` is used without naming a step, as in `$keys($steps)`.
+    `whole_steps` is true if the expression uses `$steps` without naming a step, as in `$keys($steps)`.
     """
 
     roots: frozenset[str] = frozenset()
@@ -23,7 +23,7 @@ class References:
 
 
 class BadExpression(ValueError):
-    """A sentence about what is wrong; `position` counts characters from the start of the expression's source."""
+    """An invalid expression. `position` counts characters from the start of the expression's source."""
 
     def __init__(self, message: str, position: int | None = None) -> None:
         super().__init__(message if position is None else f"{message} (at character {position})")
@@ -32,12 +32,16 @@ class BadExpression(ValueError):
 
 class ExpressionChecker(Protocol):
     def check(self, source: str) -> References:
-        """Parse `source` (without its `{% %}`); raise BadExpression where it can never work."""
+        """Parse `source` (without its `{% %}`) and return what it reads.
+
+        Raises:
+            BadExpression: the expression cannot work in any run.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression. `steps` is every step whose result it may see."""
+    """A checked expression. `steps` are the ids of all steps whose results it may read."""
 
     source: str
     roots: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Text, or values of a schema, written by a model."""
+"""Generate text, or data that matches a JSON Schema, with a text model."""
 
 import json
 import re
@@ -10,9 +10,9 @@ from email_sender.errors import Conflict
 from email_sender.strict_json import read_json
 from email_sender.workflows.ports import InputChecker
 
-# Some models put JSON in a block of Markdown, whatever they are told.
+# Some models wrap JSON in a Markdown code block, even when told not to.
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
-_MAX_WORDS = 500
+_MAX_MISMATCH_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
+class GeneratedText:
     text: str
     input_tokens: int
     output_tokens: int
@@ -34,13 +34,18 @@ class TextModel(Protocol):
     @property
     def model(self) -> str: ...
 
-    def write(self, prompt: Prompt) -> Generated:
-        """Raises RateLimited, Unavailable."""
+    def write(self, prompt: Prompt) -> GeneratedText:
+        """Generate text for the prompt.
+
+        Raises:
+            RateLimited: the model is throttled.
+            Unavailable: the model did not respond.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`data` is the text read as JSON where a schema was given. Tokens are of all that was asked."""
+class GenerationResult:
+    """The generated text. With a schema, `data` is the text parsed as JSON. Token counts include repeated requests."""
 
     text: str
     data: Any
@@ -48,33 +53,39 @@ class Answer:
     output_tokens: int
 
 
-def generate(model: TextModel, prompt: Prompt, schema: Mapping[str, Any] | None, checker: InputChecker) -> Answer:
-    """Ask once; where the answer is not as the schema says, say so and ask once more.
+def generate(
+    model: TextModel, prompt: Prompt, schema: Mapping[str, Any] | None, checker: InputChecker
+) -> GenerationResult:
+    """Generate text. If the text does not match `schema`, repeat the request once with a description of the mismatch.
 
     Raises:
-        Conflict: it is not as the schema says the second time either.
+        Conflict: the second text does not match the schema either.
     """
     if schema is None:
-        made = model.write(prompt)
-        return Answer(made.text, None, made.input_tokens, made.output_tokens)
-    asked = replace(prompt, text=f"{prompt.text}\n\nAnswer with JSON alone, as this JSON Schema says:\n{_json(schema)}")
-    used_in = used_out = 0
-    wrong = ""
+        completion = model.write(prompt)
+        return GenerationResult(completion.text, None, completion.input_tokens, completion.output_tokens)
+    schema_prompt = replace(
+        prompt, text=f"{prompt.text}\n\nAnswer only with JSON that matches this JSON Schema:\n{_to_json(schema)}"
+    )
+    input_tokens = output_tokens = 0
+    mismatch = ""
     for _ in range(2):
-        again = f"\n\nYour last answer was not so: {wrong}" if wrong else ""
-        made = model.write(replace(asked, text=asked.text + again))
-        used_in, used_out = used_in + made.input_tokens, used_out + made.output_tokens
+        correction = f"\n\nYour last answer did not match the schema: {mismatch}" if mismatch else ""
+        completion = model.write(replace(schema_prompt, text=schema_prompt.text + correction))
+        input_tokens, output_tokens = input_tokens + completion.input_tokens, output_tokens + completion.output_tokens
         try:
-            data = read_json(fenced[1] if (fenced := _FENCE.match(made.text)) else made.text)
+            data = read_json(fenced[1] if (fenced := _FENCE.match(completion.text)) else completion.text)
         except ValueError:
-            wrong = "it is no JSON."
+            mismatch = "it is not JSON."
             continue
         problems = checker.problems(schema, data)
         if not problems:
-            return Answer(made.text, data, used_in, used_out)
-        wrong = "; ".join(f"{each.pointer or '/'}: {each.message}" for each in problems)[:_MAX_WORDS]
-    raise Conflict(f"The text model did not keep to the schema: {wrong}")
+            return GenerationResult(completion.text, data, input_tokens, output_tokens)
+        mismatch = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)[
+            :_MAX_MISMATCH_CHARACTERS
+        ]
+    raise Conflict(f"The text model's answer does not match the schema: {mismatch}")
 
 
-def _json(schema: Mapping[str, Any]) -> str:
+def _to_json(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Inbound webhooks: a signed post starts a run, a signed question reads its result."""
+"""Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -8,26 +8,26 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from email_sender.ambient import Now
+from email_sender.ambient import Clock
 from email_sender.errors import InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
 from email_sender.strict_json import read_json
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.runs import RunService
 from email_sender.workflows.trigger_model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
-from email_sender.workflows.triggering import Ring, TriggerService
+from email_sender.workflows.triggering import TriggerInvocation, TriggerService
 
-# With the run's other state this stays under Step Functions' 256 KiB.
+# Together with the run's other state, this stays under Step Functions' limit of 256 KiB.
 MAX_BODY_BYTES = 128 * 1024
-# How long the secret before still signs: time to put the new one where the posts come from.
-OVERLAP = timedelta(days=1)
-_REFUSED = "The signature is not right for this address, or its time is more than 5 minutes from now."
+# How long the previous secret stays valid, so that the sender has time to change to the new secret.
+SECRET_OVERLAP = timedelta(days=1)
+_SIGNATURE_REJECTED = "The webhook does not exist, the signature is wrong, or its timestamp is more than 5 minutes off."
 
 
-class Signatures(Protocol):
+class WebhookSignatures(Protocol):
     def new_secret(self) -> str: ...
 
-    def verifies(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the headers sign this body, now. Never raises for what a client sends."""
+    def is_valid_signature(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Return whether the headers sign this body at the current time. Never raises for a client's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,101 +36,114 @@ class NewSecret:
     previous_ends: datetime | None
 
 
-class HookService:
-    """`opened` are units with the tenant's keys, for secrets; a stranger's word of a tenant reaches `units` alone."""
+class WebhookService:
+    """Receive webhook requests and manage their secrets.
+
+    `units_with_keys` opens units with the tenant's encryption keys, which secrets need. The first lookup uses `units`,
+    because the tenant id of an unverified token may be false.
+    """
 
     def __init__(
         self,
         units: TriggerUnits,
-        opened: TriggerUnits,
+        units_with_keys: TriggerUnits,
         triggers: TriggerService,
         runs: RunService,
-        signatures: Signatures,
-        now: Now,
+        signatures: WebhookSignatures,
+        now: Clock,
     ) -> None:
-        self._units, self._opened, self._triggers, self._runs = units, opened, triggers, runs
+        self._units, self._units_with_keys, self._triggers, self._runs = units, units_with_keys, triggers, runs
         self._signatures, self._now = signatures, now
 
-    def renew(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID) -> NewSecret:
-        """Another secret, told this once. The one before signs for another day; the one before that, no more.
+    def renew_secret(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID) -> NewSecret:
+        """Create a new secret and return it; it cannot be read again. The previous secret stays valid for one day.
 
         Raises:
-            NotFound: the workflow has no such webhook.
+            NotFound: the workflow has no active webhook with this id.
         """
-        with self._opened(tenant_id) as unit:
+        with self._units_with_keys(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
-            if trigger is None or trigger.workflow_id != workflow_id or not _is_open(trigger):
-                raise NotFound("The workflow has no such webhook.")
-            before = unit.triggers.secrets(trigger_id)
-            ends = self._now() + OVERLAP if before.current else None
-            made = Secrets(self._signatures.new_secret(), before.current, ends)
-            unit.triggers.save_secrets(trigger_id, made)
+            if trigger is None or trigger.workflow_id != workflow_id or not _is_active_webhook(trigger):
+                raise NotFound("The workflow has no active webhook with this id.")
+            old_secrets = unit.triggers.secrets(trigger_id)
+            previous_ends = self._now() + SECRET_OVERLAP if old_secrets.current else None
+            new_secrets = Secrets(self._signatures.new_secret(), old_secrets.current, previous_ends)
+            unit.triggers.save_secrets(trigger_id, new_secrets)
             unit.commit()
-        return NewSecret(made.current or "", ends)
+        return NewSecret(new_secrets.current or "", previous_ends)
 
     def receive(self, token: str, headers: Mapping[str, str], body: bytes) -> Run:
-        """Start a run with the body as its inputs. The same webhook-id again is the same run.
+        """Start a run with the body as its inputs. Repeating a webhook-id returns the same run.
 
         Raises:
-            Unauthenticated: no such address, or a wrong, old or future signature; nothing tells which.
-            PayloadTooLarge, InvalidInput: it is signed, and cannot be a run's inputs.
+            Unauthenticated: the webhook does not exist, or the signature or its timestamp is wrong. The message does
+                not say which.
+            PayloadTooLarge, InvalidInput: the request is signed, but its body cannot be a run's inputs.
         """
-        tenant_id, trigger = self._verified(token, headers, body)
+        tenant_id, trigger = self._verify(token, headers, body)
         if len(body) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"A webhook's body has at most {MAX_BODY_BYTES} bytes.")
-        started = self._triggers.fire(tenant_id, trigger.id, Ring(headers["webhook-id"], _inputs(body)))
-        if started is None:
-            raise NotFound("There is no such webhook.")
-        return started
+            raise PayloadTooLarge(f"The body of a webhook request can have at most {MAX_BODY_BYTES} bytes.")
+        run = self._triggers.fire(tenant_id, trigger.id, TriggerInvocation(headers["webhook-id"], _parse_inputs(body)))
+        if run is None:
+            raise NotFound("Webhook not found.")
+        return run
 
     def result(self, token: str, headers: Mapping[str, str], run_id: UUID) -> RunDetail:
-        """A run that this webhook started. Raises NotFound for any other."""
-        tenant_id, trigger = self._verified(token, headers, b"")
+        """Return a run that this webhook started.
+
+        Raises:
+            Unauthenticated: as in `receive`.
+            NotFound: the webhook did not start a run with this id.
+        """
+        tenant_id, trigger = self._verify(token, headers, b"")
         detail = self._runs.get(tenant_id, run_id)
         if detail.run.trigger_id != trigger.id:
-            raise NotFound("There is no such run of this webhook.")
+            raise NotFound("This webhook has no run with this id.")
         return detail
 
-    def _verified(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[UUID, StoredTrigger]:
-        """The tenant is the token's word until the signature is found right, by that tenant's own row."""
-        tenant_id, trigger_id = read_token(token)
+    def _verify(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[UUID, StoredTrigger]:
+        """Return the tenant and the trigger.
+
+        The tenant id from the token is not trusted until the signature matches the secret in that tenant's own row.
+        """
+        tenant_id, trigger_id = decode_token(token)
         with self._units(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
-        if trigger is None or not _is_open(trigger):
-            raise Unauthenticated(_REFUSED)
-        with self._opened(tenant_id) as unit:
-            known = unit.triggers.secrets(trigger_id)
-        previous = known.previous if known.previous_ends and known.previous_ends > self._now() else None
-        for secret in (known.current, previous):
-            if secret and self._signatures.verifies(secret, headers, body):
+        if trigger is None or not _is_active_webhook(trigger):
+            raise Unauthenticated(_SIGNATURE_REJECTED)
+        with self._units_with_keys(tenant_id) as unit:
+            secrets = unit.triggers.secrets(trigger_id)
+        previous = secrets.previous if secrets.previous_ends and secrets.previous_ends > self._now() else None
+        for secret in (secrets.current, previous):
+            if secret and self._signatures.is_valid_signature(secret, headers, body):
                 return tenant_id, trigger
-        raise Unauthenticated(_REFUSED)
+        raise Unauthenticated(_SIGNATURE_REJECTED)
 
 
-def write_token(tenant_id: UUID, trigger_id: UUID) -> str:
-    """The last part of a webhook's address. No secret: what signs a post is."""
+def encode_token(tenant_id: UUID, trigger_id: UUID) -> str:
+    """Return the last part of a webhook's URL. It is not secret: the signature authenticates a request."""
     return urlsafe_b64encode(tenant_id.bytes + trigger_id.bytes).decode().rstrip("=")
 
 
-def read_token(token: str) -> tuple[UUID, UUID]:
+def decode_token(token: str) -> tuple[UUID, UUID]:
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != 32:
-        raise Unauthenticated(_REFUSED)
+        raise Unauthenticated(_SIGNATURE_REJECTED)
     return UUID(bytes=raw[:16]), UUID(bytes=raw[16:])
 
 
-def _is_open(trigger: StoredTrigger) -> bool:
+def _is_active_webhook(trigger: StoredTrigger) -> bool:
     return trigger.kind is TriggerKind.WEBHOOK and trigger.state is TriggerState.ACTIVE
 
 
-def _inputs(body: bytes) -> Mapping[str, Any]:
+def _parse_inputs(body: bytes) -> Mapping[str, Any]:
     try:
-        found = read_json(body or b"{}")
+        inputs = read_json(body or b"{}")
     except ValueError:
-        raise InvalidInput.at("", "The body is no JSON.") from None
-    if not isinstance(found, dict):
-        raise InvalidInput.at("", "The body is a JSON object: the run's inputs.")
-    return found
+        raise InvalidInput.at("", "The body is not valid JSON.") from None
+    if not isinstance(inputs, dict):
+        raise InvalidInput.at("", "The body must be a JSON object with the run's inputs.")
+    return inputs

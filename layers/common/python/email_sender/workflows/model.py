@@ -25,7 +25,7 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-OPEN = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING)
+OPEN_STATUSES = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING)
 
 
 class StepStatus(StrEnum):
@@ -44,7 +44,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """`definition` is as the user wrote it; `version` counts from 1."""
+    """A workflow at one version. `definition` is as the user wrote it; `version` counts from 1."""
 
     id: UUID
     name: str
@@ -57,7 +57,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowVersion:
-    """One version, as it was published."""
+    """A published version of a workflow."""
 
     version: int
     definition: Mapping[str, Any]
@@ -67,10 +67,11 @@ class WorkflowVersion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`started_by` and `role` are the principal it acts for.
+    """An execution of a workflow.
 
-    `lineage` are the runs it goes on from, the first of them first; `passed` the ids of waits that are over since then.
-    `called_by` is the run one of whose steps started it, `depth` how many calls stand above it.
+    `started_by` and `role` are the principal that the run acts for. `lineage` are the runs that it resumes, the
+    earliest first; `passed` are the ids of `wait` steps that ended in those runs. `called_by` is the run whose step
+    started this run, and `depth` is the number of calls above it.
     """
 
     id: UUID
@@ -93,7 +94,7 @@ class Run:
 
 
 class WaitKind(StrEnum):
-    """What `Wait.subject` is: an email, whose reply is awaited, or a run, whose end is."""
+    """What `Wait.subject` identifies: an email whose reply is awaited, or a run whose end is awaited."""
 
     REPLY = "reply"
     RUN = "run"
@@ -101,7 +102,7 @@ class WaitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A step that waits by task token; the token never leaves the platform."""
+    """A step that waits by task token. The token never leaves the platform."""
 
     run_id: UUID
     step: str
@@ -114,8 +115,8 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A wait whose subject has come to its end: an answer for the step, or an error by name and in words."""
+class SettledWait:
+    """A wait whose subject has ended: the step's result, or an error as (name, message)."""
 
     wait: Wait
     result: Mapping[str, Any] | None = None
@@ -124,7 +125,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """`item` counts the items of a for_each from 0; -1 is the step itself."""
+    """The record of a step. `item` counts the items of a for_each from 0; -1 is the step itself."""
 
     step: str
     item: int
@@ -145,7 +146,7 @@ class ShownDraft:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`delivered_at` is when the engine was told the decision; `task_token` never leaves the platform."""
+    """An approval. `delivered_at` is when the engine received the decision. `task_token` never leaves the platform."""
 
     id: UUID
     run_id: UUID

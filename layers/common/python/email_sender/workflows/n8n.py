@@ -1,4 +1,4 @@
-"""A workflow of n8n as a definition, with a report of what each of its nodes became."""
+"""Converts an n8n workflow export into a workflow definition, with a report on every node."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,27 +6,27 @@ from typing import Any
 
 from email_sender.workflows.expressions import BadExpression, ExpressionChecker
 from email_sender.workflows.n8n_expressions import Untranslatable
-from email_sender.workflows.n8n_model import Edge, Entry, Export, How, Node, read_export
-from email_sender.workflows.n8n_nodes import become, is_trigger
-from email_sender.workflows.n8n_place import Became, Place
-from email_sender.workflows.triggers import MAX_TRIGGERS, is_zone
+from email_sender.workflows.n8n_model import ConversionOutcome, Edge, N8nExport, Node, ReportEntry, read_export
+from email_sender.workflows.n8n_nodes import convert_node, is_trigger
+from email_sender.workflows.n8n_place import Conversion, NodeContext
+from email_sender.workflows.triggers import MAX_TRIGGERS, is_time_zone
 
 _LOOP = "splitInBatches"
-# Where many lists come together, a step of its own joins them, so that expressions do not grow from node to node.
-_LONG = 500
+# A longer input gets a transform step of its own, so that expressions do not grow from node to node.
+_MAX_INPUT_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """`report` has an entry for every node of the export, in its order."""
+class ImportResult:
+    """A converted workflow. `report` has one entry for each node of the export, in the export's order."""
 
     definition: Mapping[str, Any]
-    report: Sequence[Entry]
+    report: Sequence[ReportEntry]
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """`outputs` are the items at each output; `needs` the steps that must have ended for them."""
+class _NodeResult:
+    """Result of a converted node: the JSONata of the items at each output, and the steps that produce them."""
 
     outputs: Sequence[str]
     needs: Sequence[str]
@@ -35,31 +35,33 @@ class _Done:
         return self.outputs[output] if output < len(self.outputs) else "[]"
 
 
-def import_n8n(raw: Mapping[str, Any], expressions: ExpressionChecker) -> Imported:
-    """The definition is whole: a node that has no counterpart becomes a step that fails by name if it is reached.
+def import_n8n(raw: Mapping[str, Any], expressions: ExpressionChecker) -> ImportResult:
+    """Convert an n8n export into a complete definition.
+
+    A node without a counterpart becomes a step that fails with the node's name if it is reached.
 
     Raises:
-        InvalidInput: it is no export of n8n.
+        InvalidInput: `raw` is not an n8n workflow export.
     """
     export = read_export(raw)
-    return _Import(export, expressions).made()
+    return _Importer(export, expressions).convert()
 
 
-class _Import:
-    def __init__(self, export: Export, expressions: ExpressionChecker) -> None:
+class _Importer:
+    def __init__(self, export: N8nExport, expressions: ExpressionChecker) -> None:
         self._export, self._expressions = export, expressions
-        self._done: dict[str, _Done] = {}
-        self._taken = {node.step for node in export.nodes.values()}
+        self._results: dict[str, _NodeResult] = {}
+        self._step_ids = {node.step for node in export.nodes.values()}
         self._steps: list[dict[str, Any]] = []
         self._triggers: list[Mapping[str, Any]] = []
-        self._entries: dict[str, Entry] = {}
-        self._edges, self._loops = _without_cycles(export)
-        # "DEFAULT" is the time zone of the installation, which an export does not tell.
-        self._zone = export.timezone if is_zone(export.timezone) else "UTC"
+        self._entries: dict[str, ReportEntry] = {}
+        self._edges, self._loops = _remove_cycles(export)
+        # "DEFAULT" is the time zone of the n8n installation, which an export does not contain.
+        self._zone = export.timezone if is_time_zone(export.timezone) else "UTC"
 
-    def made(self) -> Imported:
-        for name in _ordered(self._export.nodes, self._edges):
-            self._entries[name] = self._node(self._export.nodes[name])
+    def convert(self) -> ImportResult:
+        for name in _topological_order(self._export.nodes, self._edges):
+            self._entries[name] = self._convert_node(self._export.nodes[name])
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
@@ -68,82 +70,96 @@ class _Import:
             **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
             "steps": steps,
         }
-        return Imported(definition, [self._entries[name] for name in self._export.nodes])
+        return ImportResult(definition, [self._entries[name] for name in self._export.nodes])
 
-    def _node(self, node: Node) -> Entry:
+    def _convert_node(self, node: Node) -> ReportEntry:
         if node.type == "stickyNote":
-            return Entry(node.name, node.type, How.DROPPED, notes=["a note of the canvas"])
-        if node.name in self._export.parts:
-            served = self._export.parts[node.name]
-            return Entry(node.name, node.type, How.DROPPED, notes=[f"it is a part of {served!r}"])
-        into = [edge for edge in self._edges if edge.target == node.name and edge.source in self._done]
-        if not into and not is_trigger(node):
-            return Entry(node.name, node.type, How.DROPPED, notes=["no trigger leads to it"])
-        needs = list(dict.fromkeys(step for edge in into for step in self._done[edge.source].needs))
-        inputs, gathered = self._gathered(node, self._inputs(into), needs)
-        needs = [*needs, *gathered]
-        place = Place(node, inputs, self._items_of, timezone=self._zone)
+            return ReportEntry(node.name, node.type, ConversionOutcome.DROPPED, notes=["a sticky note has no step"])
+        if node.name in self._export.sub_nodes:
+            parent = self._export.sub_nodes[node.name]
+            return ReportEntry(
+                node.name, node.type, ConversionOutcome.DROPPED, notes=[f"it is a sub-node of {parent!r}"]
+            )
+        incoming = [edge for edge in self._edges if edge.target == node.name and edge.source in self._results]
+        if not incoming and not is_trigger(node):
+            return ReportEntry(
+                node.name, node.type, ConversionOutcome.DROPPED, notes=["it cannot be reached from a trigger"]
+            )
+        needs = list(dict.fromkeys(step for edge in incoming for step in self._results[edge.source].needs))
+        inputs, joining_steps = self._join_long_inputs(node, self._inputs(incoming), needs)
+        needs = [*needs, *joining_steps]
+        context = NodeContext(node, inputs, self._items_of, timezone=self._zone)
         try:
-            made = Became(How.EXACT, None, [place.items]) if node.disabled else become(place)
-            self._check(made)
+            conversion = (
+                Conversion(ConversionOutcome.EXACT, None, [context.items]) if node.disabled else convert_node(context)
+            )
+            self._check(conversion)
         except Untranslatable as reason:
-            place.notes.append(str(reason))
-            made = _failing(node, place.items, str(reason))
-        notes = [*place.notes, *(["it is disabled and hands its items on"] if node.disabled else [])]
+            context.notes.append(str(reason))
+            conversion = _failing_conversion(node, context.items, str(reason))
+        notes = [*context.notes, *(["it is disabled and passes its items through"] if node.disabled else [])]
         if node.name in self._loops:
-            notes.append("what it loops over is done for each item; its body ends before what is done after it")
-            made = replace(made, how=How.APPROXIMATED, outputs=[made.outputs[0], made.outputs[0]])
-        return self._placed(node, made, needs, notes)
+            notes.append("the loop body runs for all items, not in batches; the steps after the loop start later")
+            conversion = replace(
+                conversion,
+                outcome=ConversionOutcome.APPROXIMATED,
+                outputs=[conversion.outputs[0], conversion.outputs[0]],
+            )
+        return self._add_result(node, conversion, needs, notes)
 
-    def _check(self, made: Became) -> None:
-        """Raises Untranslatable where what was made is none of our expressions: too long, as a rule."""
-        for source in _expressions(made.step):
+    def _check(self, conversion: Conversion) -> None:
+        """Raise Untranslatable if a generated expression is invalid, usually because it is too long."""
+        for source in _expressions(conversion.step):
             try:
                 self._expressions.check(source)
             except BadExpression as error:
-                raise Untranslatable(f"its expression {error}") from None
+                raise Untranslatable(f"the generated expression {error}") from None
 
-    def _placed(self, node: Node, made: Became, needs: Sequence[str], notes: Sequence[str]) -> Entry:
-        if made.step is None:
-            self._done[node.name] = _Done(made.outputs, needs)
-            return Entry(node.name, node.type, made.how, notes=notes)
-        if made.trigger is not None:
-            self._triggers.append(made.trigger)
-        step = {"id": node.step, **made.step, "needs": list(needs)}
-        if node.continues and made.how is not How.UNSUPPORTED:
+    def _add_result(
+        self, node: Node, conversion: Conversion, needs: Sequence[str], notes: Sequence[str]
+    ) -> ReportEntry:
+        if conversion.step is None:
+            self._results[node.name] = _NodeResult(conversion.outputs, needs)
+            return ReportEntry(node.name, node.type, conversion.outcome, notes=notes)
+        if conversion.trigger is not None:
+            self._triggers.append(conversion.trigger)
+        step = {"id": node.step, **conversion.step, "needs": list(needs)}
+        if node.continues_on_error and conversion.outcome is not ConversionOutcome.UNSUPPORTED:
             step["on_error"] = "continue"
         self._steps.append(step)
-        own = f"$steps.`{node.step}`"
-        # In brackets: one item is a list here, too, and a step that was skipped gave none.
-        outputs = [f"[{each.replace('$self', own)}]" for each in made.outputs]
-        self._done[node.name] = _Done(outputs, [node.step])
-        return Entry(node.name, node.type, made.how, [node.step], notes)
+        step_result = f"$steps.`{node.step}`"
+        # In brackets: a single item must stay a list, and a skipped step has no result.
+        outputs = [f"[{output.replace('$self', step_result)}]" for output in conversion.outputs]
+        self._results[node.name] = _NodeResult(outputs, [node.step])
+        return ReportEntry(node.name, node.type, conversion.outcome, [node.step], notes)
 
-    def _inputs(self, into: Sequence[Edge]) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for edge in into:
-            items = self._done[edge.source].items(edge.output)
-            found[edge.input] = f"$append({found[edge.input]}, {items})" if edge.input in found else items
-        return found
+    def _inputs(self, incoming: Sequence[Edge]) -> dict[int, str]:
+        inputs: dict[int, str] = {}
+        for edge in incoming:
+            items = self._results[edge.source].items(edge.output)
+            inputs[edge.input] = f"$append({inputs[edge.input]}, {items})" if edge.input in inputs else items
+        return inputs
 
-    def _gathered(self, node: Node, inputs: dict[int, str], needs: Sequence[str]) -> tuple[dict[int, str], list[str]]:
-        """The inputs, those that are long by way of a step; and these steps."""
-        added = []
+    def _join_long_inputs(
+        self, node: Node, inputs: dict[int, str], needs: Sequence[str]
+    ) -> tuple[dict[int, str], list[str]]:
+        """Return the inputs, with the long ones read from an added step each, and the ids of the added steps."""
+        joining_steps = []
         for number, items in inputs.items():
-            if len(items) > _LONG:
+            if len(items) > _MAX_INPUT_CHARACTERS:
                 name = f"{node.step}-in{number}"
-                while name in self._taken:
+                while name in self._step_ids:
                     name += "x"
-                self._taken.add(name)
-                made = {"items": f"{{% [$append({items}, [])] %}}"}
-                self._steps.append({"id": name, "uses": "transform", "needs": list(needs), "with": made})
+                self._step_ids.add(name)
+                arguments = {"items": f"{{% [$append({items}, [])] %}}"}
+                self._steps.append({"id": name, "uses": "transform", "needs": list(needs), "with": arguments})
                 inputs[number] = f"[$steps.`{name}`.items]"
-                added.append(name)
-        return inputs, added
+                joining_steps.append(name)
+        return inputs, joining_steps
 
     def _items_of(self, name: str) -> str | None:
-        done = self._done.get(name)
-        return done.items(0) if done else None
+        result = self._results.get(name)
+        return result.items(0) if result else None
 
 
 def _expressions(value: object) -> Iterator[str]:
@@ -151,79 +167,80 @@ def _expressions(value: object) -> Iterator[str]:
         if value.startswith("{%"):
             yield value.removeprefix("{%").removesuffix("%}").strip()
     elif isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _expressions(each)
+        for nested in value.values() if isinstance(value, Mapping) else value:
+            yield from _expressions(nested)
 
 
-def _failing(node: Node, items: str, reason: str) -> Became:
-    """Fails by the node's name, where n8n would have reached it."""
-    words = f"The node {node.name} ({node.type}) was not imported: {reason}."[:500]
-    quoted = "".join(each if each.isalnum() or each in " .,:;()_-/" else " " for each in words)
+def _failing_conversion(node: Node, items: str, reason: str) -> Conversion:
+    """Return a step that fails with the node's name if n8n would have reached the node."""
+    message = f"The node {node.name} ({node.type}) was not imported: {reason}."[:500]
+    quoted = "".join(character if character.isalnum() or character in " .,:;()_-/" else " " for character in message)
     step = {
         "uses": "transform",
         "when": f"{{% $count({items}) > 0 %}}",
         "with": {"items": f'{{% $error("{quoted}") %}}'},
     }
-    return Became(How.UNSUPPORTED, step, ["$self.items"])
+    return Conversion(ConversionOutcome.UNSUPPORTED, step, ["$self.items"])
 
 
-def _without_cycles(export: Export) -> tuple[list[Edge], frozenset[str]]:
-    """The edges but those that lead back, and the nodes that began a loop.
+def _remove_cycles(export: N8nExport) -> tuple[list[Edge], frozenset[str]]:
+    """Return the edges that do not close a cycle, and the names of the nodes where a loop starts.
 
-    A loop node's body comes back to it; what follows the loop follows the body's end instead.
+    The body of a loop node leads back to the loop node. The nodes after the loop are connected to the end of the body
+    instead.
     """
-    feeds: dict[str, list[Edge]] = {name: [] for name in export.nodes}
+    outgoing: dict[str, list[Edge]] = {name: [] for name in export.nodes}
     for edge in export.edges:
-        feeds[edge.source].append(edge)
-    back: set[Edge] = set()
+        outgoing[edge.source].append(edge)
+    back_edges: set[Edge] = set()
     state: dict[str, int] = {}
     for start in export.nodes:
         if start in state:
             continue
-        stack = [(start, iter(feeds[start]))]
+        stack = [(start, iter(outgoing[start]))]
         state[start] = 1
         while stack:
             name, edges = stack[-1]
             for edge in edges:
                 if state.get(edge.target) == 1:
-                    back.add(edge)
+                    back_edges.add(edge)
                 elif edge.target not in state:
                     state[edge.target] = 1
-                    stack.append((edge.target, iter(feeds[edge.target])))
+                    stack.append((edge.target, iter(outgoing[edge.target])))
                     break
             else:
                 state[name] = 2
                 stack.pop()
-    kept = [edge for edge in export.edges if edge not in back]
-    loops = frozenset(edge.target for edge in back)
-    for edge in sorted(back, key=lambda each: (each.target, each.source)):
+    forward_edges = [edge for edge in export.edges if edge not in back_edges]
+    loops = frozenset(edge.target for edge in back_edges)
+    for edge in sorted(back_edges, key=lambda back_edge: (back_edge.target, back_edge.source)):
         if export.nodes[edge.target].type == _LOOP:
-            # The body hangs on the second output since version 3, on the first before.
+            # The loop body is connected to the second output since version 3, and to the first output before that.
             body = 1 if export.nodes[edge.target].version >= 3 else 0
-            kept = _after_the_body(kept, edge, body)
-    return kept, loops
+            forward_edges = _reconnect_after_body(forward_edges, edge, body)
+    return forward_edges, loops
 
 
-def _after_the_body(edges: Sequence[Edge], back: Edge, body: int) -> list[Edge]:
-    """What hangs on a loop's "done" output hangs on the end of its body."""
-    moved = []
+def _reconnect_after_body(edges: Sequence[Edge], back_edge: Edge, body: int) -> list[Edge]:
+    """Connect the nodes at the loop's "done" output to the end of the loop body instead."""
+    reconnected_edges = []
     for edge in edges:
-        if edge.source == back.target and edge.output != body and edge.target != back.source:
-            moved.append(Edge(back.source, back.output, edge.target, edge.input))
+        if edge.source == back_edge.target and edge.output != body and edge.target != back_edge.source:
+            reconnected_edges.append(Edge(back_edge.source, back_edge.output, edge.target, edge.input))
         else:
-            moved.append(edge)
-    return list(dict.fromkeys(moved))
+            reconnected_edges.append(edge)
+    return list(dict.fromkeys(reconnected_edges))
 
 
-def _ordered(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[str]:
-    """Every node after those that lead to it, and else in the export's order."""
-    waits = {name: {edge.source for edge in edges if edge.target == name} for name in nodes}
-    found: list[str] = []
-    left = list(nodes)
-    while left:
-        placed = set(found)
-        # Where moving a loop's end made a circle after all, the first goes first.
-        ready = next((name for name in left if waits[name] <= placed), left[0])
-        found.append(ready)
-        left.remove(ready)
-    return found
+def _topological_order(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[str]:
+    """Return the node names with each node after its sources, and otherwise in the export's order."""
+    sources = {name: {edge.source for edge in edges if edge.target == name} for name in nodes}
+    order: list[str] = []
+    remaining = list(nodes)
+    while remaining:
+        ordered_nodes = set(order)
+        # Reconnecting the end of a loop can create a new cycle: then the first remaining node comes next.
+        next_node = next((name for name in remaining if sources[name] <= ordered_nodes), remaining[0])
+        order.append(next_node)
+        remaining.remove(next_node)
+    return order

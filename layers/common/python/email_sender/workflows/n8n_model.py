@@ -1,4 +1,4 @@
-"""An export of n8n, read: its nodes, and who leads to whom (docs.n8n.io, "Export and import workflows")."""
+"""The nodes and connections of an n8n workflow export (docs.n8n.io, "Export and import workflows")."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,8 @@ MAX_NODES = 400
 _MAX_NAME = 200
 
 
-class How(StrEnum):
-    """What became of a node."""
+class ConversionOutcome(StrEnum):
+    """How closely a node was converted."""
 
     EXACT = "exact"
     APPROXIMATED = "approximated"
@@ -22,19 +22,19 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One node of the report. `steps` are the ids of what it became."""
+class ReportEntry:
+    """The report on one node. `steps` are the ids of the steps that the node was converted to."""
 
     node: str
     type: str
-    how: How
+    outcome: ConversionOutcome
     steps: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From an output of a node to an input of another; both count from 0."""
+    """A connection from an output of one node to an input of another. Both are counted from 0."""
 
     source: str
     output: int
@@ -44,112 +44,120 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`step` is the id that it would have here. `type` is n8n's without its package."""
+    """One node. `step` is the id of the node's step in the definition. `type` is n8n's type without its package."""
 
     name: str
     step: str
     type: str
     parameters: Mapping[str, Any]
     disabled: bool = False
-    continues: bool = False
-    tries: int = 1
+    continues_on_error: bool = False
+    max_attempts: int = 1
     credentials: Sequence[str] = ()
     version: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class N8nExport:
     name: str
     nodes: Mapping[str, Node]
     edges: Sequence[Edge]
-    # Nodes that serve another (models, memories, tools), by whom they serve.
-    parts: Mapping[str, str] = field(default_factory=dict)
+    # Sub-nodes (models, memories, tools) with the name of the node that uses each.
+    sub_nodes: Mapping[str, str] = field(default_factory=dict)
     timezone: str = ""
 
-    def into(self, name: str) -> list[Edge]:
+    def incoming_edges(self, name: str) -> list[Edge]:
         return [edge for edge in self.edges if edge.target == name]
 
 
-def read_export(raw: Mapping[str, Any]) -> Export:
-    """Raises InvalidInput where it is no export of a workflow."""
+def read_export(raw: Mapping[str, Any]) -> N8nExport:
+    """Parse a workflow export.
+
+    Raises:
+        InvalidInput: `raw` is not a workflow export; the problems name the places.
+    """
     nodes, problems = raw.get("nodes"), list[Problem]()
     if not isinstance(nodes, list) or not nodes:
-        raise InvalidInput.at("/workflow/nodes", "An export of n8n has a list of nodes.")
+        raise InvalidInput.at("/workflow/nodes", "The n8n export has no list of nodes.")
     if len(nodes) > MAX_NODES:
-        raise InvalidInput.at("/workflow/nodes", f"At most {MAX_NODES} nodes.")
-    found: dict[str, Node] = {}
-    steps: set[str] = set()
-    for place, each in enumerate(nodes):
-        name = each.get("name") if isinstance(each, dict) else None
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not isinstance(each.get("type"), str):
-            problems.append(Problem(f"/workflow/nodes/{place}", "A node has a name and a type."))
-        elif name in found:
-            problems.append(Problem(f"/workflow/nodes/{place}/name", f"There are two nodes {name!r}."))
+        raise InvalidInput.at("/workflow/nodes", f"The workflow has more than {MAX_NODES} nodes.")
+    nodes_by_name: dict[str, Node] = {}
+    step_ids: set[str] = set()
+    for index, raw_node in enumerate(nodes):
+        name = raw_node.get("name") if isinstance(raw_node, dict) else None
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not isinstance(raw_node.get("type"), str):
+            problems.append(
+                Problem(f"/workflow/nodes/{index}", f"A node needs a type and a name of 1 to {_MAX_NAME} characters.")
+            )
+        elif name in nodes_by_name:
+            problems.append(Problem(f"/workflow/nodes/{index}/name", f"Two nodes are named {name!r}."))
         else:
-            found[name] = _node(each, _step_id(name, steps))
+            nodes_by_name[name] = _parse_node(raw_node, _step_id(name, step_ids))
     if problems:
-        raise InvalidInput("It is no export of n8n that can be read.", problems)
-    edges, parts = _connections(raw.get("connections"), found)
+        raise InvalidInput("The n8n export has invalid nodes.", problems)
+    edges, sub_nodes = _parse_connections(raw.get("connections"), nodes_by_name)
     title = raw.get("name")
     settings = raw.get("settings")
     zone = settings.get("timezone") if isinstance(settings, dict) else None
     name = title[:100] if isinstance(title, str) and title.strip() else "n8n"
-    return Export(name, found, edges, parts, zone if isinstance(zone, str) else "")
+    return N8nExport(name, nodes_by_name, edges, sub_nodes, zone if isinstance(zone, str) else "")
 
 
-def _node(raw: Mapping[str, Any], step: str) -> Node:
+def _parse_node(raw: Mapping[str, Any], step: str) -> Node:
     parameters, credentials = raw.get("parameters"), raw.get("credentials")
-    tries, version = raw.get("maxTries", 3), raw.get("typeVersion", 1.0)
+    max_tries, version = raw.get("maxTries", 3), raw.get("typeVersion", 1.0)
     return Node(
         name=raw["name"],
         step=step,
         type=raw["type"].rpartition(".")[2],
         parameters=parameters if isinstance(parameters, dict) else {},
         disabled=raw.get("disabled") is True,
-        continues=raw.get("continueOnFail") is True or raw.get("onError") == "continueRegularOutput",
-        tries=min(max(tries, 2), 10) if raw.get("retryOnFail") is True and type(tries) is int else 1,
-        credentials=[_plain(str(each)) for each in sorted(credentials)] if isinstance(credentials, dict) else (),
+        continues_on_error=raw.get("continueOnFail") is True or raw.get("onError") == "continueRegularOutput",
+        max_attempts=min(max(max_tries, 2), 10) if raw.get("retryOnFail") is True and type(max_tries) is int else 1,
+        credentials=[_slug(str(credential)) for credential in sorted(credentials)]
+        if isinstance(credentials, dict)
+        else (),
         version=version if type(version) in (int, float) else 1.0,
     )
 
 
-def _step_id(name: str, taken: set[str]) -> str:
-    """Of the name, in the letters that ids have; the same name gives the same."""
-    plain = _plain(name)
-    made = plain if plain[:1].isalpha() else f"node-{plain}".rstrip("-")
-    number, unique = 2, made
-    while unique in taken:
-        unique, number = f"{made}-{number}", number + 1
-    taken.add(unique)
+def _step_id(name: str, used_ids: set[str]) -> str:
+    """Return a unique step id derived from the node's name. The same names always give the same ids."""
+    slug = _slug(name)
+    base_id = slug if slug[:1].isalpha() else f"node-{slug}".rstrip("-")
+    number, unique = 2, base_id
+    while unique in used_ids:
+        unique, number = f"{base_id}-{number}", number + 1
+    used_ids.add(unique)
     return unique
 
 
-def _plain(name: str) -> str:
+def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
 
 
-def _connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, str]]:
-    """What names a node that is not there is left out, as n8n does."""
+def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, str]]:
+    """Return the edges and the sub-nodes. Connections to nodes that do not exist are ignored, as in n8n."""
     edges: list[Edge] = []
-    parts: dict[str, str] = {}
+    sub_nodes: dict[str, str] = {}
     for source, kinds in raw.items() if isinstance(raw, dict) else ():
         if source not in nodes or not isinstance(kinds, dict):
             continue
         for kind, outputs in kinds.items():
-            for output, target, place in _targets(outputs):
+            for output, target, input_index in _targets(outputs):
                 if target not in nodes:
                     continue
                 if kind == "main":
-                    edges.append(Edge(source, output, target, place))
+                    edges.append(Edge(source, output, target, input_index))
                 else:
-                    parts[source] = target
-    return list(dict.fromkeys(edges)), parts
+                    sub_nodes[source] = target
+    return list(dict.fromkeys(edges)), sub_nodes
 
 
 def _targets(outputs: object) -> Iterator[tuple[int, str, int]]:
-    """(output, node, input) of a connection's lists, whatever else is in them."""
+    """Yield (output, node name, input) of each valid target in a connection's lists."""
     for output, targets in enumerate(outputs if isinstance(outputs, list) else ()):
         for target in targets if isinstance(targets, list) else ():
             if isinstance(target, dict) and isinstance(target.get("node"), str):
-                place = target.get("index", 0)
-                yield output, target["node"], place if type(place) is int and 0 <= place < 100 else 0
+                input_index = target.get("index", 0)
+                yield output, target["node"], input_index if type(input_index) is int and 0 <= input_index < 100 else 0

@@ -1,7 +1,7 @@
-"""What each kind of node becomes. A step's result holds the items that the node gives, under `items`.
+"""Converts each type of n8n node. A step's result holds the node's items under `items`.
 
-n8n hands lists of items from node to node, and a node works on each; so a node becomes one expression over the list
-before it. `$json` is the item at hand, there as here.
+n8n passes lists of items from node to node, and a node works on each item. A node therefore becomes one expression over
+the list of the node before it. `$json` is the current item, as in n8n.
 """
 
 import json
@@ -9,304 +9,374 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from email_sender.workflows.n8n_actions import called, chain, message, vector_store
-from email_sender.workflows.n8n_conditions import condition
+from email_sender.workflows.n8n_actions import (
+    convert_chain,
+    convert_openai,
+    convert_vector_store,
+    convert_workflow_call,
+)
+from email_sender.workflows.n8n_conditions import translate_conditions
 from email_sender.workflows.n8n_expressions import Untranslatable
-from email_sender.workflows.n8n_model import How, Node
-from email_sender.workflows.n8n_place import Became, Place, computed, each_item, item
-from email_sender.workflows.n8n_starts import manual, scheduled, started, webhook
+from email_sender.workflows.n8n_model import ConversionOutcome, Node
+from email_sender.workflows.n8n_place import (
+    Conversion,
+    NodeContext,
+    for_each_conversion,
+    item_expression,
+    transform_conversion,
+)
+from email_sender.workflows.n8n_starts import (
+    convert_manual_trigger,
+    convert_other_trigger,
+    convert_schedule_trigger,
+    convert_webhook,
+)
 
-_WAITS: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+_SECONDS_PER_UNIT: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def is_trigger(node: Node) -> bool:
-    """Whether a workflow begins there; those of other systems end in the word."""
-    return node.type in _BEGINNINGS or node.type.lower().endswith("trigger")
+    """Return whether a workflow starts at the node. The types of triggers of other systems end in "Trigger"."""
+    return node.type in _TRIGGER_TYPES or node.type.lower().endswith("trigger")
 
 
-def become(place: Place) -> Became:
-    """Raises Untranslatable where nothing here does what the node does."""
-    kind = _KINDS.get(place.node.type, started if is_trigger(place.node) else _unknown)
-    made = kind(place)
-    if made.how is How.EXACT and place.notes:
-        return replace(made, how=How.APPROXIMATED)
-    return made
+def convert_node(context: NodeContext) -> Conversion:
+    """Convert a node.
+
+    Raises:
+        Untranslatable: no step does what the node does.
+    """
+    convert = _CONVERTERS.get(context.node.type, convert_other_trigger if is_trigger(context.node) else _unsupported)
+    conversion = convert(context)
+    if conversion.outcome is ConversionOutcome.EXACT and context.notes:
+        return replace(conversion, outcome=ConversionOutcome.APPROXIMATED)
+    return conversion
 
 
 # ---- Items -------------------------------------------------------------------------------------------------------
 
 
-def _pass(place: Place) -> Became:
-    if place.node.type == "respondToWebhook":
-        place.notes.append(
-            "nobody waits for the answer: the webhook's result_path, or GET /runs/{id}, has the steps' results"
+def _pass_through(context: NodeContext) -> Conversion:
+    if context.node.type == "respondToWebhook":
+        context.notes.append(
+            "the caller gets no response from this node: read the steps' results at the webhook's result_path or with "
+            "GET /runs/{id}"
         )
-    return Became(How.EXACT, None, [place.items])
+    return Conversion(ConversionOutcome.EXACT, None, [context.items])
 
 
-def _set(place: Place) -> Became:
-    if place.get("mode") == "raw":
-        raw = place.get("jsonOutput", "{}")
+def _set(context: NodeContext) -> Conversion:
+    if context.get("mode") == "raw":
+        raw = context.get("jsonOutput", "{}")
         if not isinstance(raw, str) or raw.startswith("="):
-            raise Untranslatable("JSON that is put together by expressions")
+            raise Untranslatable("JSON that is built from expressions is not supported")
         try:
-            fields, base = place.value(json.loads(raw)), "{}"
+            fields, base = context.expression(json.loads(raw)), "{}"
         except ValueError:
-            raise Untranslatable("its JSON cannot be read") from None
+            raise Untranslatable("its JSON is invalid") from None
     else:
-        entries, keeps = _assignments(place)
-        base = "$json" if keeps else "{}"
+        entries, keeps_other_fields = _assignments(context)
+        base = "$json" if keeps_other_fields else "{}"
         fields = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in entries.items()) + "}"
-    return computed(items=place.each(f"$merge([{base}, {fields}])"))
+    return transform_conversion(items=context.map_items(f"$merge([{base}, {fields}])"))
 
 
-def _assignments(place: Place) -> tuple[dict[str, str], bool]:
-    """Names with their values as JSONata, and whether other fields stay."""
-    found: dict[str, str] = {}
-    newer = place.get("assignments")
-    if isinstance(newer, dict):
-        for each in _listed(newer.get("assignments")):
-            found[_name(each.get("name"))] = _typed(place, str(each.get("type", "string")), each.get("value"))
-        return found, place.get("includeOtherFields") is True
-    values = place.get("values")
+def _assignments(context: NodeContext) -> tuple[dict[str, str], bool]:
+    """Return the JSONata of each assigned field, and whether the item's other fields are kept."""
+    assignments: dict[str, str] = {}
+    current_format = context.get("assignments")
+    if isinstance(current_format, dict):
+        for entry in _mappings_in(current_format.get("assignments")):
+            assignments[_field_name(entry.get("name"))] = _typed_value(
+                context, str(entry.get("type", "string")), entry.get("value")
+            )
+        return assignments, context.get("includeOtherFields") is True
+    values = context.get("values")
     for kind, entries in values.items() if isinstance(values, dict) else ():
-        for each in _listed(entries):
-            found[_name(each.get("name"))] = _typed(place, str(kind), each.get("value"))
-    if not found and place.get("fields") is not None:
-        raise Untranslatable("fields as version 3.0 to 3.2 writes them")
-    return found, place.get("keepOnlySet") is not True
+        for entry in _mappings_in(entries):
+            assignments[_field_name(entry.get("name"))] = _typed_value(context, str(kind), entry.get("value"))
+    if not assignments and context.get("fields") is not None:
+        raise Untranslatable("the format of fields in versions 3.0 to 3.2 is not supported")
+    return assignments, context.get("keepOnlySet") is not True
 
 
-def _name(name: object) -> str:
+def _field_name(name: object) -> str:
     if not isinstance(name, str) or not name or "." in name or "[" in name:
-        raise Untranslatable(f"the field {str(name)[:40]!r}, which is a path")
+        raise Untranslatable(f"the field {str(name)[:40]!r} is a path; only plain names are supported")
     return name
 
 
-def _typed(place: Place, kind: str, value: object) -> str:
+def _typed_value(context: NodeContext, kind: str, value: object) -> str:
     if isinstance(value, str) and not value.startswith("="):
         if kind == "boolean":
             return "true" if value.lower() == "true" else "false"
         if kind in ("number", "array", "object"):
             try:
-                return place.value(json.loads(value))
+                return context.expression(json.loads(value))
             except ValueError:
-                raise Untranslatable(f"the value of a {kind} cannot be read") from None
-    return place.value(value)
+                raise Untranslatable(f"a value of type {kind} is not valid JSON") from None
+    return context.expression(value)
 
 
-def _if(place: Place) -> Became:
-    test = condition(place.get("conditions"), place.get("combineOperation"), place.value)
-    return computed(yes=place.only(test), no=place.only(f"$not({test})"))
+def _if(context: NodeContext) -> Conversion:
+    test = translate_conditions(context.get("conditions"), context.get("combineOperation"), context.expression)
+    return transform_conversion(yes=context.filter_items(test), no=context.filter_items(f"$not({test})"))
 
 
-def _filter(place: Place) -> Became:
-    test = condition(place.get("conditions"), place.get("combineConditions"), place.value)
-    return computed(items=place.only(test))
+def _filter(context: NodeContext) -> Conversion:
+    test = translate_conditions(context.get("conditions"), context.get("combineConditions"), context.expression)
+    return transform_conversion(items=context.filter_items(test))
 
 
-def _switch(place: Place) -> Became:
-    rules, options = place.get("rules"), place.get("options")
-    listed = _listed(rules.get("values")) if isinstance(rules, dict) else []
-    if place.get("mode", "rules") != "rules" or not listed:
-        raise Untranslatable("a switch without rules, or as older versions write them")
+def _switch(context: NodeContext) -> Conversion:
+    rules, options = context.get("rules"), context.get("options")
+    rule_entries = _mappings_in(rules.get("values")) if isinstance(rules, dict) else []
+    if context.get("mode", "rules") != "rules" or not rule_entries:
+        raise Untranslatable("a switch needs rules in the current format")
     options = options if isinstance(options, dict) else {}
-    tests = [condition(each.get("conditions"), None, place.value) for each in listed]
-    outputs, before = {}, ""
+    tests = [translate_conditions(rule.get("conditions"), None, context.expression) for rule in rule_entries]
+    outputs, earlier_tests = {}, ""
     for number, test in enumerate(tests):
-        alone = options.get("allMatchingOutputs") is True or not before
-        outputs[f"output{number}"] = place.only(test if alone else f"{test} and $not({before})")
-        before = f"{before} or {test}" if before else test
+        ignores_earlier_tests = options.get("allMatchingOutputs") is True or not earlier_tests
+        outputs[f"output{number}"] = context.filter_items(
+            test if ignores_earlier_tests else f"{test} and $not({earlier_tests})"
+        )
+        earlier_tests = f"{earlier_tests} or {test}" if earlier_tests else test
     if options.get("fallbackOutput") == "extra":
-        outputs["fallback"] = place.only(f"$not({before})")
-    return computed(**outputs)
+        outputs["fallback"] = context.filter_items(f"$not({earlier_tests})")
+    return transform_conversion(**outputs)
 
 
-def _merge(place: Place) -> Became:
-    one, other, mode = place.inputs.get(0, "[]"), place.inputs.get(1, "[]"), place.get("mode", "append")
+def _merge(context: NodeContext) -> Conversion:
+    first_input, second_input, mode = (
+        context.inputs.get(0, "[]"),
+        context.inputs.get(1, "[]"),
+        context.get("mode", "append"),
+    )
     if mode == "append":
-        joined = one
-        for each in sorted(place.inputs)[1:] if 0 in place.inputs else ():
-            joined = f"$append({joined}, {place.inputs[each]})"
-        return computed(items=f"[$append({joined}, [])]")
-    by = place.get("combineBy") or place.get("combinationMode")
-    if mode == "mergeByPosition" or by in ("combineByPosition", "mergeByPosition"):
-        return computed(items=f"[$map($zip({one}, {other}), function($pair) {{ $merge($pair) }})]")
+        joined_items = first_input
+        for input_number in sorted(context.inputs)[1:] if 0 in context.inputs else ():
+            joined_items = f"$append({joined_items}, {context.inputs[input_number]})"
+        return transform_conversion(items=f"[$append({joined_items}, [])]")
+    combine_by = context.get("combineBy") or context.get("combinationMode")
+    if mode == "mergeByPosition" or combine_by in ("combineByPosition", "mergeByPosition"):
+        return transform_conversion(
+            items=f"[$map($zip({first_input}, {second_input}), function($pair) {{ $merge($pair) }})]"
+        )
     if mode == "chooseBranch":
-        place.notes.append("the first input is handed on")
-        return Became(How.APPROXIMATED, None, [one])
-    raise Untranslatable(f"merging by {str(by or mode)[:40]!r}")
+        context.notes.append("it passes its first input through")
+        return Conversion(ConversionOutcome.APPROXIMATED, None, [first_input])
+    raise Untranslatable(f"merging by {str(combine_by or mode)[:40]!r} is not supported")
 
 
-def _split_out(place: Place) -> Became:
-    name = _name(place.get("fieldToSplitOut"))
-    if place.get("include") not in (None, "noOtherFields"):
-        raise Untranslatable("splitting out with other fields")
-    one = f'$type($one) = "object" ? $one : {{{json.dumps(name)}: $one}}'
-    inner = f"$map([$json.`{name}`], function($one) {{ {one} }})"
-    return computed(items=f"[$reduce({place.items}, function($all, $json) {{ $append($all, {inner}) }}, [])]")
+def _split_out(context: NodeContext) -> Conversion:
+    name = _field_name(context.get("fieldToSplitOut"))
+    if context.get("include") not in (None, "noOtherFields"):
+        raise Untranslatable("splitting out with other fields is not supported")
+    element_expression = f'$type($one) = "object" ? $one : {{{json.dumps(name)}: $one}}'
+    inner = f"$map([$json.`{name}`], function($one) {{ {element_expression} }})"
+    return transform_conversion(
+        items=f"[$reduce({context.items}, function($all, $json) {{ $append($all, {inner}) }}, [])]"
+    )
 
 
-def _aggregate(place: Place) -> Became:
-    if place.get("aggregate") == "aggregateAllItemData":
-        name = place.get("destinationFieldName") or "data"
-        return computed(items=f"[{{{json.dumps(_name(name))}: {place.items}}}]")
-    fields = place.get("fieldsToAggregate")
+def _aggregate(context: NodeContext) -> Conversion:
+    if context.get("aggregate") == "aggregateAllItemData":
+        name = context.get("destinationFieldName") or "data"
+        return transform_conversion(items=f"[{{{json.dumps(_field_name(name))}: {context.items}}}]")
+    fields = context.get("fieldsToAggregate")
     names = [
-        _name(each.get("fieldToAggregate"))
-        for each in _listed(fields.get("fieldToAggregate") if isinstance(fields, dict) else None)
+        _field_name(entry.get("fieldToAggregate"))
+        for entry in _mappings_in(fields.get("fieldToAggregate") if isinstance(fields, dict) else None)
     ]
     if not names:
-        raise Untranslatable("it names no field")
-    made = ", ".join(f"{json.dumps(name)}: [{place.items}.`{name}`]" for name in names)
-    return computed(items=f"[{{{made}}}]")
+        raise Untranslatable("it has no field to aggregate")
+    fields_expression = ", ".join(f"{json.dumps(name)}: [{context.items}.`{name}`]" for name in names)
+    return transform_conversion(items=f"[{{{fields_expression}}}]")
 
 
-def _limit(place: Place) -> Became:
-    most = place.get("maxItems", 1)
-    if type(most) is not int or most < 1:
-        raise Untranslatable("a limit that is computed")
-    first = "$count($all) - " + str(most) + " <= $i" if place.get("keep") == "lastItems" else f"$i < {most}"
-    return computed(items=f"($all := {place.items}; [$filter($all, function($one, $i) {{ {first} }})])")
+def _limit(context: NodeContext) -> Conversion:
+    max_items = context.get("maxItems", 1)
+    if type(max_items) is not int or max_items < 1:
+        raise Untranslatable("the limit must be a fixed number of at least 1")
+    position_test = (
+        "$count($all) - " + str(max_items) + " <= $i" if context.get("keep") == "lastItems" else f"$i < {max_items}"
+    )
+    return transform_conversion(
+        items=f"($all := {context.items}; [$filter($all, function($one, $i) {{ {position_test} }})])"
+    )
 
 
-def _distinct(place: Place) -> Became:
-    if place.get("compare", "allFields") != "allFields":
-        raise Untranslatable("comparing by some fields")
-    return computed(items=f"[$distinct({place.items})]")
+def _distinct(context: NodeContext) -> Conversion:
+    if context.get("compare", "allFields") != "allFields":
+        raise Untranslatable("comparing only some fields is not supported")
+    return transform_conversion(items=f"[$distinct({context.items})]")
 
 
-def _sort(place: Place) -> Became:
-    raw = place.get("sortFieldsUi")
-    fields = _listed(raw.get("sortField") if isinstance(raw, dict) else None)
+def _sort(context: NodeContext) -> Conversion:
+    raw = context.get("sortFieldsUi")
+    fields = _mappings_in(raw.get("sortField") if isinstance(raw, dict) else None)
     if len(fields) != 1:
-        raise Untranslatable("sorting by other than one field")
+        raise Untranslatable("sorting needs exactly one field")
     sign = "<" if fields[0].get("order") == "descending" else ">"
-    name = _name(fields[0].get("fieldName"))
-    place.notes.append("texts are sorted by code points, and values of two types stop the run")
-    return computed(items=f"[$sort({place.items}, function($a, $b) {{ $a.`{name}` {sign} $b.`{name}` }})]")
+    name = _field_name(fields[0].get("fieldName"))
+    context.notes.append("texts are sorted by code point, and values of different types stop the run")
+    return transform_conversion(
+        items=f"[$sort({context.items}, function($a, $b) {{ $a.`{name}` {sign} $b.`{name}` }})]"
+    )
 
 
-def _code(place: Place) -> Became:
-    source = str(place.get("jsCode") or place.get("functionCode") or "").strip().rstrip(";")
+def _code(context: NodeContext) -> Conversion:
+    source = str(context.get("jsCode") or context.get("functionCode") or "").strip().rstrip(";")
     if source in ("return items", "return $input.all()"):
-        return Became(How.EXACT, None, [place.items])
-    raise Untranslatable("code: write its step as a transform in JSONata")
+        return Conversion(ConversionOutcome.EXACT, None, [context.items])
+    raise Untranslatable("code is not supported: write a transform step in JSONata")
 
 
-# ---- The world ---------------------------------------------------------------------------------------------------
+# ---- Side effects -------------------------------------------------------------------------------------------------
 
 
-def _wait(place: Place) -> Became:
-    unit, amount = place.get("unit", "hours"), place.get("amount", 1)
-    if place.get("resume", "timeInterval") != "timeInterval" or type(amount) not in (int, float) or unit not in _WAITS:
-        raise Untranslatable("waiting for anything but a time that is written down")
-    seconds = min(max(int(amount * _WAITS[unit]), 0), 31_536_000)
-    step = {"uses": "wait", "when": f"{{% $count({place.items}) > 0 %}}", "with": {"seconds": seconds}}
-    return Became(How.EXACT, step, [place.items])
+def _wait(context: NodeContext) -> Conversion:
+    unit, amount = context.get("unit", "hours"), context.get("amount", 1)
+    if (
+        context.get("resume", "timeInterval") != "timeInterval"
+        or type(amount) not in (int, float)
+        or unit not in _SECONDS_PER_UNIT
+    ):
+        raise Untranslatable("only waiting for a fixed duration is supported")
+    seconds = min(max(int(amount * _SECONDS_PER_UNIT[unit]), 0), 31_536_000)
+    step = {"uses": "wait", "when": f"{{% $count({context.items}) > 0 %}}", "with": {"seconds": seconds}}
+    return Conversion(ConversionOutcome.EXACT, step, [context.items])
 
 
-def _http(place: Place) -> Became:
-    method = str(place.get("method") or place.get("requestMethod") or "GET").upper()
+def _http(context: NodeContext) -> Conversion:
+    method = str(context.get("method") or context.get("requestMethod") or "GET").upper()
     if method not in _METHODS:
-        raise Untranslatable(f"the method {method[:20]}")
-    kind = place.get("contentType") or place.get("bodyContentType") or "json"
-    if place.get("sendBody") is True and (kind not in ("json", "raw") or place.get("sendMultipartFile") is True):
-        raise Untranslatable(f"a body of the kind {str(kind)[:40]!r}: JSON or text is sent here")
-    if "json" in (place.get("specifyQuery"), place.get("specifyHeaders")):
-        raise Untranslatable("a query or headers as JSON")
-    if place.get("options"):
-        place.notes.append("its options are left out")
-    arguments: dict[str, Any] = {"url": item(place, place.get("url", "")), "method": method}
-    for switch, name, key in (
+        raise Untranslatable(f"the method {method[:20]} is not supported")
+    kind = context.get("contentType") or context.get("bodyContentType") or "json"
+    if context.get("sendBody") is True and (kind not in ("json", "raw") or context.get("sendMultipartFile") is True):
+        raise Untranslatable(f"a body of type {str(kind)[:40]!r} is not supported: use JSON or text")
+    if "json" in (context.get("specifyQuery"), context.get("specifyHeaders")):
+        raise Untranslatable("a query or headers as JSON are not supported")
+    if context.get("options"):
+        context.notes.append("its options are not imported")
+    arguments: dict[str, Any] = {"url": item_expression(context, context.get("url", "")), "method": method}
+    for flag, name, key in (
         ("sendQuery", "queryParameters", "query"),
         ("sendHeaders", "headerParameters", "headers"),
     ):
-        if place.get(switch) is True:
-            arguments[key] = _pairs(place, name)
-    if place.get("sendBody") is True and kind == "raw":
-        arguments["body"] = item(place, str(place.get("body", "")))
-        headers = {"content-type": str(place.get("rawContentType") or "text/plain")}
+        if context.get(flag) is True:
+            arguments[key] = _name_value_pairs(context, name)
+    if context.get("sendBody") is True and kind == "raw":
+        arguments["body"] = item_expression(context, str(context.get("body", "")))
+        headers = {"content-type": str(context.get("rawContentType") or "text/plain")}
         arguments["headers"] = headers | {name.lower(): value for name, value in arguments.get("headers", {}).items()}
-    elif place.get("sendBody") is True:
-        arguments["body"] = _body(place)
-    if place.node.credentials:
-        arguments["secret_headers"] = {"authorization": place.node.credentials[0]}
-        place.notes.append(
-            f"its credentials are the tenant's secret {place.node.credentials[0]!r}: store the header there"
+    elif context.get("sendBody") is True:
+        arguments["body"] = _body(context)
+    if context.node.credentials:
+        arguments["secret_headers"] = {"authorization": context.node.credentials[0]}
+        context.notes.append(
+            f"its credentials become the tenant's secret {context.node.credentials[0]!r}: store the header there"
         )
-    place.notes.append("an answer of more than 1,200 bytes fails its item")
-    return each_item(place, arguments)
+    context.notes.append("an item fails if its response has more than 1,200 bytes")
+    return for_each_conversion(context, arguments)
 
 
-def _slack(place: Place) -> Became:
-    channel, text = place.get("channelId") or place.get("channel"), place.get("text")
+def _slack(context: NodeContext) -> Conversion:
+    channel, text = context.get("channelId") or context.get("channel"), context.get("text")
     channel = channel.get("value") if isinstance(channel, dict) else channel
-    if place.get("resource", "message") != "message" or place.get("operation", "post") != "post" or not text:
-        raise Untranslatable("anything of Slack but posting a text")
-    place.notes.append("as a request with the tenant's secret 'slack', which holds 'Bearer <token>'")
-    body = {"channel": item(place, channel or ""), "text": item(place, text)}
+    if context.get("resource", "message") != "message" or context.get("operation", "post") != "post" or not text:
+        raise Untranslatable("of Slack, only posting a text is supported")
+    context.notes.append("sent as a request with the tenant's secret 'slack', which must hold 'Bearer <token>'")
+    body = {"channel": item_expression(context, channel or ""), "text": item_expression(context, text)}
     arguments = {"url": "https://slack.com/api/chat.postMessage", "method": "POST", "body": body}
-    return each_item(place, {**arguments, "secret_headers": {"authorization": "slack"}})
+    return for_each_conversion(context, {**arguments, "secret_headers": {"authorization": "slack"}})
 
 
-def _stop(place: Place) -> Became:
-    message = place.get("errorMessage")
-    source = place.value(message if isinstance(message, str) else "The workflow stopped itself.")
+def _stop(context: NodeContext) -> Conversion:
+    message = context.get("errorMessage")
+    source = context.expression(message if isinstance(message, str) else "The workflow stopped itself.")
     step = {
         "uses": "transform",
-        "when": f"{{% $count({place.items}) > 0 %}}",
-        "with": {"items": f"{{% ($all := {place.items}; $json := $all[0]; $error({source})) %}}"},
+        "when": f"{{% $count({context.items}) > 0 %}}",
+        "with": {"items": f"{{% ($all := {context.items}; $json := $all[0]; $error({source})) %}}"},
     }
-    return Became(How.EXACT, step, ["[]"])
+    return Conversion(ConversionOutcome.EXACT, step, ["[]"])
 
 
-def _pairs(place: Place, name: str) -> dict[str, object]:
-    raw = place.get(name)
+def _name_value_pairs(context: NodeContext, name: str) -> dict[str, object]:
+    raw = context.get(name)
     return {
-        str(each.get("name", ""))[:200]: item(place, each.get("value", ""))
-        for each in _listed(raw.get("parameters") if isinstance(raw, dict) else None)
+        str(entry.get("name", ""))[:200]: item_expression(context, entry.get("value", ""))
+        for entry in _mappings_in(raw.get("parameters") if isinstance(raw, dict) else None)
     }
 
 
-def _body(place: Place) -> object:
-    if place.get("specifyBody") == "json" or "jsonBody" in place.node.parameters:
-        raw = place.get("jsonBody", "")
+def _body(context: NodeContext) -> object:
+    if context.get("specifyBody") == "json" or "jsonBody" in context.node.parameters:
+        raw = context.get("jsonBody", "")
         if isinstance(raw, str) and not raw.startswith("="):
             try:
-                return item(place, json.loads(raw))
+                return item_expression(context, json.loads(raw))
             except ValueError:
-                raise Untranslatable("its JSON body cannot be read") from None
+                raise Untranslatable("its JSON body is invalid") from None
         if isinstance(raw, str) and "{{" in raw and not raw[1:].strip().startswith("{{"):
-            raise Untranslatable("a JSON body that is put together by expressions")
-        return item(place, raw)
-    return _pairs(place, "bodyParameters")
+            raise Untranslatable("a JSON body that is built from expressions is not supported")
+        return item_expression(context, raw)
+    return _name_value_pairs(context, "bodyParameters")
 
 
-def _unknown(place: Place) -> Became:
-    raise Untranslatable(_ADVICE.get(place.node.type, "there is no such step here"))
+def _unsupported(context: NodeContext) -> Conversion:
+    raise Untranslatable(_ADVICE.get(context.node.type, "no step does what this node does"))
 
 
-def _listed(raw: object) -> list[Mapping[str, Any]]:
-    return [each for each in raw if isinstance(each, dict)] if isinstance(raw, list) else []
+def _mappings_in(raw: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in raw if isinstance(entry, dict)] if isinstance(raw, list) else []
 
 
 _ADVICE: Final[Mapping[str, str]] = {
-    "gmail": "mail is sent once and after an approval here: use template.render, approval and email.send",
-    "emailSend": "mail is sent once and after an approval here: use template.render, approval and email.send",
-    "telegram": "its token is part of the address, where no secret may stand",
+    "gmail": "mail is sent only once and after an approval: use template.render, approval and email.send",
+    "emailSend": "mail is sent only once and after an approval: use template.render, approval and email.send",
+    "telegram": "its token is part of the URL, which must not contain a secret",
 }
-_BEGINNINGS: Final = frozenset({"start", "cron", "interval", "webhook"})
-_KINDS: Final[Mapping[str, Callable[[Place], Became]]] = {
-    "manualTrigger": manual, "start": manual, "executeWorkflowTrigger": manual,
-    "scheduleTrigger": scheduled, "cron": started, "interval": started, "formTrigger": started,
-    "chatTrigger": started, "webhook": webhook,
-    "noOp": _pass, "respondToWebhook": _pass, "splitInBatches": _pass,
-    "set": _set, "if": _if, "filter": _filter, "switch": _switch, "merge": _merge, "splitOut": _split_out,
-    "itemLists": _split_out, "aggregate": _aggregate, "limit": _limit, "removeDuplicates": _distinct, "sort": _sort,
-    "code": _code, "function": _code, "wait": _wait, "httpRequest": _http, "slack": _slack, "stopAndError": _stop,
-    "agent": chain, "chainLlm": chain, "openAi": message, "executeWorkflow": called,
-    "vectorStoreQdrant": vector_store, "vectorStorePinecone": vector_store,
-    "vectorStoreInMemory": vector_store, "vectorStoreSupabase": vector_store,
-}  # fmt: skip
+_TRIGGER_TYPES: Final = frozenset({"start", "cron", "interval", "webhook"})
+_CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
+    "manualTrigger": convert_manual_trigger,
+    "start": convert_manual_trigger,
+    "executeWorkflowTrigger": convert_manual_trigger,
+    "scheduleTrigger": convert_schedule_trigger,
+    "cron": convert_other_trigger,
+    "interval": convert_other_trigger,
+    "formTrigger": convert_other_trigger,
+    "chatTrigger": convert_other_trigger,
+    "webhook": convert_webhook,
+    "noOp": _pass_through,
+    "respondToWebhook": _pass_through,
+    "splitInBatches": _pass_through,
+    "set": _set,
+    "if": _if,
+    "filter": _filter,
+    "switch": _switch,
+    "merge": _merge,
+    "splitOut": _split_out,
+    "itemLists": _split_out,
+    "aggregate": _aggregate,
+    "limit": _limit,
+    "removeDuplicates": _distinct,
+    "sort": _sort,
+    "code": _code,
+    "function": _code,
+    "wait": _wait,
+    "httpRequest": _http,
+    "slack": _slack,
+    "stopAndError": _stop,
+    "agent": convert_chain,
+    "chainLlm": convert_chain,
+    "openAi": convert_openai,
+    "executeWorkflow": convert_workflow_call,
+    "vectorStoreQdrant": convert_vector_store,
+    "vectorStorePinecone": convert_vector_store,
+    "vectorStoreInMemory": convert_vector_store,
+    "vectorStoreSupabase": convert_vector_store,
+}

@@ -1,4 +1,4 @@
-"""Where a node of n8n stands, and what it becomes there."""
+"""The context of the n8n node that is being converted, and the resulting conversion."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from email_sender.workflows.n8n_expressions import Untranslatable, translate
-from email_sender.workflows.n8n_model import How, Node
+from email_sender.workflows.n8n_model import ConversionOutcome, Node
 
 
 @dataclass
-class Place:
-    """Where a node stands. `inputs` is the JSONata of the items at each of its inputs.
+class NodeContext:
+    """What a converter knows about its node.
 
-    `items_of` gives those of a node before it, by name. `notes` collects what is only nearly the same.
+    `inputs` holds the JSONata of the items at each input. `items_of` returns the JSONata of an earlier node's items by
+    that node's name, or None if no such node precedes this one. `notes` collects differences from n8n's behaviour.
     """
 
     node: Node
@@ -29,59 +30,66 @@ class Place:
     def get(self, name: str, default: Any = None) -> Any:
         return self.node.parameters.get(name, default)
 
-    def value(self, given: object) -> str:
-        """A parameter as JSONata over $json. Raises Untranslatable."""
-        if isinstance(given, str):
-            translated = translate(given, self.items_of)
+    def expression(self, parameter: object) -> str:
+        """Translate a parameter into JSONata over $json. Raises Untranslatable."""
+        if isinstance(parameter, str):
+            translated = translate(parameter, self.items_of)
             self.notes += translated.notes
             return translated.source
-        if isinstance(given, list):
-            return "[" + ", ".join(self.value(each) for each in given) + "]"
-        if isinstance(given, dict):
-            fields = (f"{json.dumps(str(key))}: {self.value(each)}" for key, each in given.items())
+        if isinstance(parameter, list):
+            return "[" + ", ".join(self.expression(element) for element in parameter) + "]"
+        if isinstance(parameter, dict):
+            fields = (f"{json.dumps(str(key))}: {self.expression(element)}" for key, element in parameter.items())
             return "{" + ", ".join(fields) + "}"
-        if (isinstance(given, float) and given != given) or given in (float("inf"), float("-inf")):
-            raise Untranslatable("a number that is not finite")
-        return json.dumps(given)
+        if (isinstance(parameter, float) and parameter != parameter) or parameter in (float("inf"), float("-inf")):
+            raise Untranslatable("numbers must be finite")
+        return json.dumps(parameter)
 
-    def each(self, body: str) -> str:
-        """A list made of each item."""
+    def map_items(self, body: str) -> str:
+        """Return JSONata for the list of the results of `body` for each item."""
         return f"[$map({self.items}, function($json) {{ {body} }})]"
 
-    def only(self, test: str) -> str:
+    def filter_items(self, test: str) -> str:
+        """Return JSONata for the items for which `test` is true."""
         return f"[$filter({self.items}, function($json) {{ {test} }})]"
 
 
 @dataclass(frozen=True, slots=True)
-class Became:
-    """`step` lacks `id` and `needs`, which its place gives; None: the node only hands on its items.
+class Conversion:
+    """What a node is converted to.
 
-    `outputs` are the items at each output as JSONata, with `$self` for the step's result. `trigger` starts runs.
+    `step` has no `id` and no `needs`: the importer adds both. A `step` of None means that the node only passes its
+    items through. `outputs` is the JSONata of the items at each output, with `$self` for the step's result. `trigger`
+    is the definition of the trigger that starts runs.
     """
 
-    how: How
+    outcome: ConversionOutcome
     step: Mapping[str, Any] | None = None
     outputs: Sequence[str] = ("$self.items",)
     trigger: Mapping[str, Any] | None = None
 
 
-def computed(**values: str) -> Became:
-    """A transform whose values are the node's outputs."""
+def transform_conversion(**values: str) -> Conversion:
+    """Return a transform step. `values` is the JSONata of each output, by the output's name."""
     step = {"uses": "transform", "with": {name: f"{{% {value} %}}" for name, value in values.items()}}
-    return Became(How.EXACT, step, [f"$self.{name}" for name in values])
+    return Conversion(ConversionOutcome.EXACT, step, [f"$self.{name}" for name in values])
 
 
-def each_item(place: Place, arguments: Mapping[str, Any], uses: str = "http.request", gives: str = "body") -> Became:
-    """An action for each item; `gives` is the item that its result becomes."""
-    step: dict[str, Any] = {"uses": uses, "for_each": f"{{% {place.items} %}}", "with": arguments}
-    if place.node.tries > 1:
-        step["retry"] = {"max_attempts": place.node.tries}
-    return Became(How.APPROXIMATED, step, ["$self" if gives == "$" else f"$self.{gives}"])
+def for_each_conversion(
+    context: NodeContext, arguments: Mapping[str, Any], uses: str = "http.request", result_field: str = "body"
+) -> Conversion:
+    """Return an action that runs for each item. `result_field` of its result is the new item; "$" is the result."""
+    step: dict[str, Any] = {"uses": uses, "for_each": f"{{% {context.items} %}}", "with": arguments}
+    if context.node.max_attempts > 1:
+        step["retry"] = {"max_attempts": context.node.max_attempts}
+    return Conversion(
+        ConversionOutcome.APPROXIMATED, step, ["$self" if result_field == "$" else f"$self.{result_field}"]
+    )
 
 
-def item(place: Place, given: object) -> object:
-    """A parameter inside a for_each, whose item is $json there."""
-    if isinstance(given, str) and not given.startswith("="):
-        # What looks like an expression of ours is quoted.
-        return f"{{% {json.dumps(given)} %}}" if given.lstrip().startswith("{%") else given
-    return f"{{% ($json := $item; {place.value(given)}) %}}"
+def item_expression(context: NodeContext, parameter: object) -> object:
+    """Return a parameter for use in a for_each, where $json is the current item."""
+    if isinstance(parameter, str) and not parameter.startswith("="):
+        # A text that looks like one of the platform's expressions is quoted.
+        return f"{{% {json.dumps(parameter)} %}}" if parameter.lstrip().startswith("{%") else parameter
+    return f"{{% ($json := $item; {context.expression(parameter)}) %}}"

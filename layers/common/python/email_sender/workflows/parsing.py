@@ -1,4 +1,4 @@
-"""Read a definition: the whole document, its name, inputs and settings. Steps are read in steps.py."""
+"""Parse a workflow definition: the document, its name, inputs and settings. steps.py reads the steps."""
 
 import json
 import math
@@ -10,20 +10,20 @@ from email_sender.workflows.catalogue import Catalogue
 from email_sender.workflows.definition import MAX_BYTES, Definition
 from email_sender.workflows.durations import YEAR
 from email_sender.workflows.expressions import ExpressionChecker
-from email_sender.workflows.graph import levels
-from email_sender.workflows.reading import Findings, join
+from email_sender.workflows.graph import compute_levels
+from email_sender.workflows.reading import DocumentReader, join_pointer
 from email_sender.workflows.steps import read_steps
 from email_sender.workflows.triggers import missing_inputs, read_triggers
 
 _KEYS = frozenset({"name", "description", "inputs", "triggers", "settings", "steps"})
-_DEPTH = 24
-_NODES = 50_000
-_WEEK = 7 * 86_400
+_MAX_DEPTH = 24
+_MAX_NODES = 50_000
+_DEFAULT_TIMEOUT_SECONDS = 7 * 86_400
 
 
 class SchemaChecker(Protocol):
     def check(self, schema: Mapping[str, Any]) -> list[Problem]:
-        """What is wrong with a JSON Schema, pointers relative to it."""
+        """Return the problems of a JSON Schema, with pointers relative to it."""
 
 
 def parse_definition(
@@ -32,30 +32,36 @@ def parse_definition(
     expressions: ExpressionChecker,
     schemas: SchemaChecker | None = None,
 ) -> Definition:
-    """Return the definition, or raise InvalidInput with every problem found.
+    """Parse and validate a definition.
 
-    `raw` is parsed JSON or YAML; it is not changed. Without `schemas` the `inputs` are kept as they are, but for
-    references that lead outside the document.
+    `raw` is parsed JSON or YAML; it is not changed. Without `schemas`, the JSON Schema in `inputs` is checked only for
+    references outside the document.
+
+    Raises:
+        InvalidInput: with every problem of the definition.
     """
-    found = Findings()
-    _refuse_bombs(raw, found)
-    if found.problems:
-        raise _refused(found)
-    found.keys(raw, "", _KEYS, ("name", "steps"))
-    name = found.text(raw["name"], "/name", 100) if "name" in raw else None
-    description = found.text(raw["description"], "/description", 2_000) if raw.get("description") else ""
-    inputs = _inputs(raw.get("inputs", {}), schemas, found)
-    triggers = read_triggers(raw.get("triggers", []), found)
-    timeout = _timeout(raw.get("settings", {}), found)
-    steps = read_steps(raw["steps"], catalogue, expressions, found) if "steps" in raw else {}
-    if found.problems:
-        raise _refused(found)
+    reader = DocumentReader()
+    _reject_oversized(raw, reader)
+    if reader.problems:
+        raise _invalid_workflow(reader)
+    reader.check_keys(raw, "", _KEYS, ("name", "steps"))
+    name = reader.read_text(raw["name"], "/name", 100) if "name" in raw else None
+    description = reader.read_text(raw["description"], "/description", 2_000) if raw.get("description") else ""
+    inputs = _inputs(raw.get("inputs", {}), schemas, reader)
+    triggers = read_triggers(raw.get("triggers", []), reader)
+    timeout = _timeout(raw.get("settings", {}), reader)
+    steps = read_steps(raw["steps"], catalogue, expressions, reader) if "steps" in raw else {}
+    if reader.problems:
+        raise _invalid_workflow(reader)
     for number, trigger in enumerate(triggers):
-        for each in missing_inputs(trigger, inputs):
-            found.add(f"/triggers/{number}", f"its runs would have no {each!r}: give it in this trigger's inputs")
-    if found.problems:
-        raise _refused(found)
-    rows = levels({step.id: step.after for step in steps.values()})
+        for input_name in missing_inputs(trigger, inputs):
+            reader.report(
+                f"/triggers/{number}",
+                f"its runs would lack the required input {input_name!r}; add it to this trigger's inputs",
+            )
+    if reader.problems:
+        raise _invalid_workflow(reader)
+    rows = compute_levels({step.id: step.after for step in steps.values()})
     return Definition(
         name=name or "",
         description=description or "",
@@ -67,69 +73,76 @@ def parse_definition(
     )
 
 
-def _refused(found: Findings) -> InvalidInput:
-    count = len(found.problems)
-    return InvalidInput(f"the workflow has {'a problem' if count == 1 else f'{count} problems'}", found.problems)
+def _invalid_workflow(reader: DocumentReader) -> InvalidInput:
+    count = len(reader.problems)
+    return InvalidInput(f"The workflow has {'a problem' if count == 1 else f'{count} problems'}.", reader.problems)
 
 
-def _timeout(settings: object, found: Findings) -> int:
-    known = found.mapping(settings, "/settings")
-    if known is None:
-        return _WEEK
-    found.keys(known, "/settings", {"timeout"}, ())
-    return found.duration(known.get("timeout", "P7D"), "/settings/timeout", 1, YEAR, default=_WEEK)
+def _timeout(settings: object, reader: DocumentReader) -> int:
+    values = reader.read_mapping(settings, "/settings")
+    if values is None:
+        return _DEFAULT_TIMEOUT_SECONDS
+    reader.check_keys(values, "/settings", {"timeout"}, ())
+    return reader.read_duration(
+        values.get("timeout", "P7D"), "/settings/timeout", 1, YEAR, default=_DEFAULT_TIMEOUT_SECONDS
+    )
 
 
-def _inputs(value: object, schemas: SchemaChecker | None, found: Findings) -> Mapping[str, Any]:
-    schema = found.mapping(value, "/inputs")
+def _inputs(value: object, schemas: SchemaChecker | None, reader: DocumentReader) -> Mapping[str, Any]:
+    schema = reader.read_mapping(value, "/inputs")
     if schema is None:
         return {}
     if schema.get("type", "object") != "object":
-        found.add("/inputs/type", "must be 'object': a run's inputs are named values")
-    _refuse_outside_references(schema, "/inputs", found)
+        reader.report("/inputs/type", "must be 'object', because a run's inputs are named values")
+    _reject_external_references(schema, "/inputs", reader)
     for problem in schemas.check(schema) if schemas else ():
-        found.add(f"/inputs{problem.pointer}", problem.message)
+        reader.report(f"/inputs{problem.pointer}", problem.message)
     return schema
 
 
-def _refuse_outside_references(value: object, pointer: str, found: Findings) -> None:
+def _reject_external_references(value: object, pointer: str, reader: DocumentReader) -> None:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in ("$ref", "$dynamicRef") and isinstance(inner, str) and not inner.startswith("#"):
-                found.add(join(pointer, key), "must stay inside this schema and begin with '#'")
-            _refuse_outside_references(inner, join(pointer, key), found)
+                reader.report(
+                    join_pointer(pointer, key), "must begin with '#': references outside this schema are not allowed"
+                )
+            _reject_external_references(inner, join_pointer(pointer, key), reader)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            _refuse_outside_references(inner, join(pointer, index), found)
+            _reject_external_references(inner, join_pointer(pointer, index), reader)
 
 
-def _refuse_bombs(raw: object, found: Findings) -> None:
-    """First, so that nothing after it can recurse too deep or expand YAML's shared nodes without end."""
+def _reject_oversized(raw: object, reader: DocumentReader) -> None:
+    """Reject oversized documents first, so that later code cannot recurse too deeply or expand shared YAML nodes."""
     if not isinstance(raw, Mapping):
-        found.add("", "a workflow must be an object with name and steps")
+        reader.report("", "a workflow must be an object with name and steps")
         return
     nodes = 0
     stack: list[tuple[object, str, int]] = [(raw, "", 0)]
     while stack:
         value, pointer, depth = stack.pop()
         nodes += 1
-        if depth > _DEPTH:
-            found.add("", f"is nested deeper than {_DEPTH} levels")
+        if depth > _MAX_DEPTH:
+            reader.report("", f"is nested deeper than {_MAX_DEPTH} levels")
             return
-        if nodes > _NODES:
-            found.add("", f"has more than {_NODES} values")
+        if nodes > _MAX_NODES:
+            reader.report("", f"has more than {_MAX_NODES} values")
             return
         if isinstance(value, Mapping):
             for key, inner in value.items():
                 if not isinstance(key, str):
-                    found.add(pointer, f"the key {key!r} must be a text: put it in quotes")
+                    reader.report(pointer, f"the key {key!r} must be a string: put it in quotes")
                 else:
-                    stack.append((inner, join(pointer, key), depth + 1))
+                    stack.append((inner, join_pointer(pointer, key), depth + 1))
         elif isinstance(value, list | tuple):
-            stack.extend((inner, join(pointer, index), depth + 1) for index, inner in enumerate(value))
+            stack.extend((inner, join_pointer(pointer, index), depth + 1) for index, inner in enumerate(value))
         elif isinstance(value, float) and not math.isfinite(value):
-            found.add(pointer, "must be a finite number")
+            reader.report(pointer, "must be a finite number")
         elif value is not None and not isinstance(value, str | int | float):
-            found.add(pointer, f"a {type(value).__name__} is not a JSON value: put it in quotes")
-    if not found.problems and (size := len(json.dumps(raw, ensure_ascii=False).encode("utf-8", "replace"))) > MAX_BYTES:
-        found.add("", f"has {size} bytes, and a workflow may have {MAX_BYTES}")
+            reader.report(pointer, f"a {type(value).__name__} is not a JSON value: put it in quotes")
+    if (
+        not reader.problems
+        and (size := len(json.dumps(raw, ensure_ascii=False).encode("utf-8", "replace"))) > MAX_BYTES
+    ):
+        reader.report("", f"has {size} bytes; the maximum is {MAX_BYTES} bytes")

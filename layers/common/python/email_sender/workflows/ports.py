@@ -1,4 +1,4 @@
-"""What workflows need of the world."""
+"""The ports of the workflows package: stores, units of work and the workflow engine."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from email_sender.workflows.model import (
     Approval,
     Run,
     RunStatus,
-    Settled,
+    SettledWait,
     StepRecord,
     Wait,
     Workflow,
@@ -24,21 +24,21 @@ from email_sender.workflows.trigger_model import TriggerStore
 
 class WorkflowStore(Protocol):
     def add(self, workflow: Workflow, published_by: str) -> None:
-        """Raises Conflict where the name is taken."""
+        """Store a workflow with its first version. Raises Conflict if the name is taken."""
 
     def add_version(self, workflow: Workflow, published_by: str) -> None:
-        """Raises Conflict where another version was stored meanwhile."""
+        """Store the next version. Raises Conflict if that version has already been stored."""
 
     def get(self, workflow_id: UUID) -> Workflow | None: ...
 
-    def named(self, name: str) -> Workflow | None:
-        """By its name or its id."""
+    def find_by_name_or_id(self, name: str) -> Workflow | None:
+        """Return the workflow with this name or id."""
 
     def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
-        """The definition of one version."""
+        """Return the definition of one version."""
 
     def versions(self, workflow_id: UUID, before: int | None, limit: int) -> Sequence[WorkflowVersion]:
-        """The newest first."""
+        """Return versions, newest first."""
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Workflow]: ...
 
@@ -47,14 +47,14 @@ class WorkflowStore(Protocol):
 
 class RunStore(Protocol):
     def add(self, run: Run) -> bool:
-        """Whether it was new."""
+        """Store a run. Return whether it was new."""
 
     def get(self, run_id: UUID, *, lock: bool = False) -> Run | None: ...
 
     def page(self, workflow_id: UUID, before: UUID | None, limit: int) -> Sequence[Run]: ...
 
-    def open_since(self, before: datetime) -> Sequence[Run]:
-        """Runs not ended, made before that time."""
+    def list_open_before(self, before: datetime) -> Sequence[Run]:
+        """Return the runs that have not ended and were created before that time."""
 
     def set_status(
         self, run_id: UUID, status: RunStatus, at: datetime, *, execution_arn: str | None = None,
@@ -62,56 +62,57 @@ class RunStore(Protocol):
     ) -> None: ...  # fmt: skip
 
     def record(self, run_id: UUID, step: StepRecord) -> None:
-        """Insert or replace what is known of (step, item); a repeat counts as another attempt."""
+        """Insert or replace the record of (step, item). A repeated record counts as another attempt."""
 
     def step(self, run_id: UUID, step: str, item: int) -> StepRecord | None: ...
 
     def steps(self, run_id: UUID) -> Sequence[StepRecord]: ...
 
-    def keep(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
-        """Take over what these steps of an earlier run succeeded in."""
+    def copy_step_results(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
+        """Copy the successful results of these steps from an earlier run."""
 
-    def called(self, run_id: UUID) -> Sequence[UUID]:
-        """The runs that its steps started and that have not ended."""
+    def list_open_called_runs(self, run_id: UUID) -> Sequence[UUID]:
+        """Return the runs that this run's steps started and that have not ended."""
 
 
 class ApprovalStore(Protocol):
     def add(self, approval: Approval) -> Approval:
-        """Store it; where (run, step) has one, give that one the new task token and return it."""
+        """Store an approval. If (run, step) already has one, give it the new task token and return it."""
 
     def get(self, approval_id: UUID) -> Approval | None:
-        """Locked until the transaction ends."""
+        """Return an approval, locked until the transaction ends."""
 
     def page(self, status: str | None, after: UUID | None, limit: int) -> Sequence[Approval]: ...
 
     def save(self, approval: Approval) -> None: ...
 
-    def undelivered(self, before: datetime) -> Sequence[Approval]:
-        """Decided before that time, and the engine was not told."""
+    def list_undelivered(self, before: datetime) -> Sequence[Approval]:
+        """Return approvals that were decided before that time and not delivered to the engine."""
 
-    def overdue(self, now: datetime) -> Sequence[Approval]: ...
+    def list_overdue(self, now: datetime) -> Sequence[Approval]: ...
 
     def close(self, run_id: UUID, at: datetime) -> None:
-        """The run ended: what is pending of it expires."""
+        """Expire the pending approvals of a run that ended."""
 
-    def known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
-        """How many of (id, sha256) are drafts of the tenant."""
+    def count_known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
+        """Return how many of the (id, sha256) pairs are drafts of the tenant."""
 
 
 class WaitStore(Protocol):
     def add(self, wait: Wait) -> None:
-        """Store it; where (run, step, item) has one, that one gets the new token."""
+        """Store a wait. If (run, step, item) already has one, give it the new task token."""
 
-    def settled(self, now: datetime, subject: UUID | None = None) -> Sequence[Settled]:
-        """Those whose subject came to its end, or whose time is over, and whose step was not told. Locked.
+    def list_settled(self, now: datetime, subject: UUID | None = None) -> Sequence[SettledWait]:
+        """Return waits that have ended and whose steps have not been resumed, locked until the transaction ends.
 
-        One whose time is over has neither result nor error: the engine's own clock tells the step.
+        A wait ends when its subject ends or its time runs out. A wait whose time ran out has neither a result nor an
+        error, because the engine's own timeout ends the step.
         """
 
-    def told(self, wait: Wait, at: datetime) -> None: ...
+    def mark_delivered(self, wait: Wait, at: datetime) -> None: ...
 
     def close(self, run_id: UUID, at: datetime) -> None:
-        """The run ended: nothing of it waits any more."""
+        """Close the waits of a run that ended."""
 
 
 class WorkflowUnit(Protocol):
@@ -148,30 +149,32 @@ class ExecutionStatus(StrEnum):
     FORGOTTEN = "forgotten"
 
 
-class Engine(Protocol):
-    """What runs compiled machines."""
+class WorkflowEngine(Protocol):
+    """The engine that runs compiled state machines."""
 
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
-        """Register a machine under that name; the same one again is a no-op."""
+        """Register a state machine under this name, or replace its definition. Repeating the call has no effect."""
 
     def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
-        """Start a run and return the execution's id. The same run again is a no-op. `passed`: waits that are over.
+        """Start an execution and return its id. Repeating the call for the same run has no effect.
+
+        `passed` are the ids of `wait` steps that ended in an earlier run.
 
         Raises:
-            NotFound: there is no such machine.
+            NotFound: the state machine is not registered.
         """
 
     def status(self, execution: str) -> ExecutionStatus: ...
 
     def stop(self, execution: str) -> None: ...
 
-    def answer(self, task_token: str, result: Mapping[str, Any]) -> None:
-        """Tell a waiting step its result; one that waits no longer is left alone."""
+    def send_task_success(self, task_token: str, result: Mapping[str, Any]) -> None:
+        """Complete a waiting step with its result. A step that no longer waits is ignored."""
 
-    def refuse(self, task_token: str, error: str, message: str) -> None:
-        """Tell a waiting step that it failed; one that waits no longer is left alone."""
+    def send_task_failure(self, task_token: str, error: str, message: str) -> None:
+        """Fail a waiting step. A step that no longer waits is ignored."""
 
 
 class InputChecker(Protocol):
     def problems(self, schema: Mapping[str, Any], value: Any) -> Sequence[Problem]:
-        """What is wrong with a value, by its JSON Schema."""
+        """Return the problems of a value according to a JSON Schema."""

@@ -1,7 +1,4 @@
-"""Read a document key by key and collect everything that is wrong with it.
-
-A person who wrote ten mistakes gets ten sentences, not the first one ten times.
-"""
+"""Read a document key by key and collect every problem, so that the author sees all mistakes at once."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -13,17 +10,18 @@ from email_sender.workflows.durations import parse_duration
 
 MAX_PROBLEMS = 100
 _KINDS: Final = {
-    "object": "an object", "array": "a list", "string": "a text", "integer": "a whole number", "number": "a number",
+    "object": "an object", "array": "a list", "string": "a string", "integer": "an integer", "number": "a number",
     "boolean": "true or false", "null": "null",
 }  # fmt: skip
 
 
-def join(pointer: str, *keys: str | int) -> str:
+def join_pointer(pointer: str, *keys: str | int) -> str:
     """Extend an RFC 6901 JSON pointer."""
     return pointer + "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in keys)
 
 
-def kind_of(value: object) -> str:
+def json_type_of(value: object) -> str:
+    """Return the JSON Schema type of a value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -37,88 +35,91 @@ def kind_of(value: object) -> str:
     return "object" if isinstance(value, Mapping) else "array"
 
 
-def words(kind: str) -> str:
+def describe_type(kind: str) -> str:
     return _KINDS[kind]
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """ "; did you mean 'needs'?" or nothing."""
-    close = get_close_matches(word[:80], list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def did_you_mean(word: str, known_words: Collection[str]) -> str:
+    """Return a hint such as "; did you mean 'needs'?", or an empty string."""
+    matches = get_close_matches(word[:80], list(known_words), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
-class Findings:
-    """The problems found so far."""
+class DocumentReader:
+    """Read values of expected types and collect the problems found on the way."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def add(self, pointer: str, message: str) -> None:
-        # A made-up document must not turn into a megabyte of answer.
+    def report(self, pointer: str, message: str) -> None:
+        # A hostile document must not produce a response of several megabytes.
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem(pointer, message))
 
-    def keys(self, value: Mapping[str, Any], pointer: str, known: Collection[str], required: Collection[str]) -> None:
+    def check_keys(
+        self, value: Mapping[str, Any], pointer: str, known_keys: Collection[str], required: Collection[str]
+    ) -> None:
+        """Report unknown and missing keys of an object."""
         for key in value:
-            if key not in known:
-                hint = did_you_mean(key, known) or f"; known are {', '.join(sorted(known))}"
-                self.add(join(pointer, key), f"{key!r} is not a key here{hint}")
+            if key not in known_keys:
+                hint = did_you_mean(key, known_keys) or f"; known keys: {', '.join(sorted(known_keys))}"
+                self.report(join_pointer(pointer, key), f"{key!r} is not a key here{hint}")
         for key in required:
             if key not in value:
-                self.add(pointer, f"{key!r} is missing")
+                self.report(pointer, f"{key!r} is missing")
 
-    def mapping(self, value: object, pointer: str) -> Mapping[str, Any] | None:
+    def read_mapping(self, value: object, pointer: str) -> Mapping[str, Any] | None:
         if isinstance(value, Mapping):
             return value
-        self.add(pointer, f"must be an object, not {words(kind_of(value))}")
+        self.report(pointer, f"must be an object, not {describe_type(json_type_of(value))}")
         return None
 
-    def items(self, value: object, pointer: str) -> list[Any]:
+    def read_list(self, value: object, pointer: str) -> list[Any]:
         if isinstance(value, list | tuple):
             return list(value)
-        self.add(pointer, f"must be a list, not {words(kind_of(value))}")
+        self.report(pointer, f"must be a list, not {describe_type(json_type_of(value))}")
         return []
 
-    def text(self, value: object, pointer: str, most: int) -> str | None:
+    def read_text(self, value: object, pointer: str, maximum: int) -> str | None:
         if not isinstance(value, str):
-            self.add(pointer, f"must be a text, not {words(kind_of(value))}")
+            self.report(pointer, f"must be a string, not {describe_type(json_type_of(value))}")
         elif not value.strip():
-            self.add(pointer, "must not be empty")
-        elif len(value) > most:
-            self.add(pointer, f"must have at most {most} characters, not {len(value)}")
+            self.report(pointer, "must not be empty")
+        elif len(value) > maximum:
+            self.report(pointer, f"must have at most {maximum} characters, not {len(value)}")
         else:
             return value
         return None
 
-    def number(self, value: object, pointer: str, least: float, most: float, *, default: float) -> float:
+    def read_number(self, value: object, pointer: str, minimum: float, maximum: float, *, default: float) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.add(pointer, f"must be a number, not {words(kind_of(value))}")
-        elif not least <= value <= most:
-            self.add(pointer, f"must be between {least:g} and {most:g}, not {value:g}")
+            self.report(pointer, f"must be a number, not {describe_type(json_type_of(value))}")
+        elif not minimum <= value <= maximum:
+            self.report(pointer, f"must be between {minimum:g} and {maximum:g}, not {value:g}")
         else:
             return float(value)
         return default
 
-    def integer(self, value: object, pointer: str, least: int, most: int, *, default: int) -> int:
+    def read_integer(self, value: object, pointer: str, minimum: int, maximum: int, *, default: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            self.add(pointer, f"must be a whole number, not {words(kind_of(value))}")
-        elif not least <= value <= most:
-            self.add(pointer, f"must be between {least} and {most}, not {value}")
+            self.report(pointer, f"must be an integer, not {describe_type(json_type_of(value))}")
+        elif not minimum <= value <= maximum:
+            self.report(pointer, f"must be between {minimum} and {maximum}, not {value}")
         else:
             return value
         return default
 
-    def duration(self, value: object, pointer: str, least: int, most: int, *, default: int) -> int:
-        """Seconds of an ISO 8601 duration."""
+    def read_duration(self, value: object, pointer: str, minimum: int, maximum: int, *, default: int) -> int:
+        """Return the seconds of an ISO 8601 duration."""
         if not isinstance(value, str):
-            self.add(pointer, f"must be a duration such as PT30S or P3D, not {words(kind_of(value))}")
+            self.report(pointer, f"must be a duration such as PT30S or P3D, not {describe_type(json_type_of(value))}")
             return default
         try:
             seconds = parse_duration(value)
         except ValueError as error:
-            self.add(pointer, str(error))
+            self.report(pointer, str(error))
             return default
-        if not least <= seconds <= most:
-            self.add(pointer, f"must be between {least} and {most} seconds, and {value} is {seconds}")
+        if not minimum <= seconds <= maximum:
+            self.report(pointer, f"must be between {minimum} and {maximum} seconds; {value} is {seconds} seconds")
             return default
         return seconds

@@ -1,4 +1,4 @@
-"""Runs: start, follow, end, and notice what the engine ended or forgot."""
+"""Start, resume, cancel and end runs, and reconcile them with the engine's executions."""
 
 import logging
 from collections.abc import Mapping
@@ -7,37 +7,45 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import NewId, Now
+from email_sender.ambient import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.workflows.definition import Definition
 from email_sender.workflows.definitions import Actor, Compiler, authorise
-from email_sender.workflows.model import OPEN, Run, RunDetail, RunStatus, StepRecord, StepStatus, WorkflowStatus
-from email_sender.workflows.ports import Engine, ExecutionStatus, InputChecker, WorkflowUnit, WorkflowUnits
-from email_sender.workflows.resuming import Kept, kept
-from email_sender.workflows.waits import WaitService, over
+from email_sender.workflows.model import (
+    OPEN_STATUSES,
+    Run,
+    RunDetail,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+    WorkflowStatus,
+)
+from email_sender.workflows.ports import ExecutionStatus, InputChecker, WorkflowEngine, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.resuming import ResumePlan, plan_resume
+from email_sender.workflows.waits import WaitService, end_waiting_step
 
 _log = logging.getLogger(__name__)
 
-# An execution this young may simply not have said yet that it ended.
+# The end of an execution younger than this may still be on its way.
 GRACE = timedelta(seconds=30)
 MAX_DEPTH = 5
 
-_ENDED = {
+_FINAL_STATUSES = {
     ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),
-    ExecutionStatus.FAILED: (RunStatus.FAILED, "The engine ended the run."),
+    ExecutionStatus.FAILED: (RunStatus.FAILED, "The engine ended the run with an error."),
     ExecutionStatus.TIMED_OUT: (RunStatus.TIMED_OUT, "The run took longer than its workflow allows."),
-    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "The run was stopped at the engine."),
+    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "The execution was stopped in the engine."),
     ExecutionStatus.FORGOTTEN: (RunStatus.FAILED, "The engine no longer knows the run. It can be started again."),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """What started a run, where no person did alone: a run it goes on from, one whose step calls it, a trigger.
+class StartCause:
+    """The cause of a run: the run that it resumes, the run whose step calls it, or a trigger.
 
-    `depth` is how many runs brought each other about before it.
+    `depth` is the number of runs that started each other before this one.
     """
 
     earlier: Run | None = None
@@ -46,18 +54,18 @@ class Cause:
     depth: int = 0
 
 
-NOBODY = Cause()
+DIRECT_START = StartCause()
 
 
 class RunService:
     def __init__(
         self,
         units: WorkflowUnits,
-        engine: Engine,
+        engine: WorkflowEngine,
         compiler: Compiler,
         inputs: InputChecker,
-        now: Now,
-        new_id: NewId,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
         self._now, self._new_id = now, new_id
@@ -71,147 +79,156 @@ class RunService:
         inputs: Mapping[str, Any],
         actor: Actor,
         version: int | None = None,
-        cause: Cause = NOBODY,
+        cause: StartCause = DIRECT_START,
     ) -> Run:
-        """Start a run of a version, or of the newest, for the actor. The same run id again changes nothing.
+        """Start a run of a version, or of the newest version, on behalf of the actor.
 
-        The row is committed before the engine is asked: killed in between, the sweep starts what is pending.
+        Repeating the call with the same run id has no effect. The run is committed before the engine starts it. If the
+        process dies in between, the sweep starts the pending run.
+
+        Raises:
+            NotFound: the workflow or the version does not exist.
+            Conflict: the workflow is archived.
+            Forbidden: the actor's role lacks a permission that a step needs.
+            InvalidInput: the inputs do not match the workflow's schema.
         """
         with self._units(tenant_id) as unit:
             workflow = unit.workflows.get(workflow_id)
             if workflow is None:
-                raise NotFound("There is no such workflow.")
+                raise NotFound("Workflow not found.")
             if workflow.status is WorkflowStatus.ARCHIVED:
-                raise Conflict("The workflow is archived.")
-            number = version or workflow.version
-            raw = unit.workflows.version(workflow_id, number)
+                raise Conflict("The workflow is archived and cannot start new runs.")
+            version_number = version or workflow.version
+            raw = unit.workflows.version(workflow_id, version_number)
             if raw is None:
-                raise NotFound(f"The workflow has no version {number}.")
+                raise NotFound(f"The workflow has no version {version_number}.")
             definition = self._compiler.parse(raw)
             authorise(definition, actor.role)
             problems = self._inputs.problems(definition.inputs, inputs)
             if problems:
-                raise InvalidInput("The inputs are not as the workflow's schema says.", problems)
-            found = _kept(unit, cause.earlier, raw, definition)
+                raise InvalidInput("The inputs do not match the workflow's schema.", problems)
+            plan = _resume_plan_for(unit, cause.earlier, raw, definition)
             run = Run(
                 id=run_id,
                 workflow_id=workflow_id,
-                version=number,
+                version=version_number,
                 status=RunStatus.PENDING,
                 inputs=inputs,
                 started_by=actor.subject,
                 role=actor.role,
                 created_at=self._now(),
                 lineage=(*cause.earlier.lineage, cause.earlier.id) if cause.earlier else (),
-                passed=found.passed,
+                passed=plan.passed,
                 called_by=cause.caller.id if cause.caller else None,
                 depth=cause.caller.depth + 1 if cause.caller else cause.depth,
                 trigger_id=cause.trigger_id,
             )
             if unit.runs.add(run):
                 if cause.earlier is not None:
-                    unit.runs.keep(run.id, cause.earlier.id, found.steps)
-                unit.emit(self._told("run.started", tenant_id, run, version=run.version))
+                    unit.runs.copy_step_results(run.id, cause.earlier.id, plan.steps)
+                unit.emit(self._build_event("run.started", tenant_id, run, version=run.version))
                 unit.commit()
-        return self.engage(tenant_id, run_id)
+        return self.start_execution(tenant_id, run_id)
 
     def call(self, tenant_id: UUID, run_id: UUID, workflow: str, inputs: Mapping[str, Any], caller: UUID) -> Run:
-        """Start a run for a step of another one, by the workflow's name or id, for the same principal.
+        """Start a run on behalf of a step of the run `caller`, for the same principal.
+
+        `workflow` is the workflow's name or id.
 
         Raises:
-            NotFound: there is no such workflow.
-            InvalidInput: too many calls stand above it already: it would call itself for ever.
+            NotFound: the workflow does not exist.
+            InvalidInput: the chain of calls is too deep, which also stops endless recursion.
         """
         with self._units(tenant_id) as unit:
-            above = _existing(unit, caller)
-            target = unit.workflows.named(workflow)
+            calling_run = _require_run(unit, caller)
+            target = unit.workflows.find_by_name_or_id(workflow)
         if target is None:
-            raise NotFound(f"There is no workflow {workflow!r}.")
-        if above.depth >= MAX_DEPTH:
-            raise InvalidInput(f"Workflows call each other at most {MAX_DEPTH} deep.")
-        actor = Actor(above.started_by, above.role)
+            raise NotFound(f"Workflow {workflow!r} not found.")
+        if calling_run.depth >= MAX_DEPTH:
+            raise InvalidInput(f"Workflows can call each other at most {MAX_DEPTH} levels deep.")
+        actor = Actor(calling_run.started_by, calling_run.role)
         try:
-            return self.start(tenant_id, run_id, target.id, inputs, actor, cause=Cause(caller=above))
+            return self.start(tenant_id, run_id, target.id, inputs, actor, cause=StartCause(caller=calling_run))
         except Unavailable:
             with self._units(tenant_id) as unit:
-                stored = unit.runs.get(run_id)
-            if stored is None:
+                stored_run = unit.runs.get(run_id)
+            if stored_run is None:
                 raise
-            # The sweep begins what the engine could not be told to.
-            return stored
+            # The engine was unavailable. The sweep starts the pending run.
+            return stored_run
 
     def retry(
         self, tenant_id: UUID, new_id: UUID, run_id: UUID, actor: Actor, *, newest: bool, resume: bool = False
     ) -> Run:
-        """Another run with an ended run's inputs, of its own version or of the newest.
+        """Start another run with the inputs of an ended run, at its version or at the newest version.
 
-        With `resume` it goes on from where that one ended: what succeeded is kept (resuming.kept), and mail that was
-        sent, or may have been, is not sent again.
+        With `resume`, the new run continues where the earlier run ended: successful steps are not repeated (see
+        resuming.plan_resume), and mail that was sent, or may have been sent, is not sent again.
 
         Raises:
-            Conflict: the run has not ended, or it succeeded and is to be resumed.
+            Conflict: the run has not ended, or it is to be resumed although it succeeded.
         """
         with self._units(tenant_id) as unit:
-            run = _existing(unit, run_id)
-        if run.status in OPEN:
-            raise Conflict(f"The run is {run.status}: it can be started again when it has ended.")
+            run = _require_run(unit, run_id)
+        if run.status in OPEN_STATUSES:
+            raise Conflict(f"The run is {run.status} and can be retried only after it has ended.")
         if resume and run.status is RunStatus.SUCCEEDED:
-            raise Conflict("The run succeeded: there is nothing to go on with.")
+            raise Conflict("The run has succeeded. There is no failed step to resume from.")
         version = None if newest else run.version
-        cause = Cause(earlier=run) if resume else NOBODY
+        cause = StartCause(earlier=run) if resume else DIRECT_START
         return self.start(tenant_id, new_id, run.workflow_id, run.inputs, actor, version, cause)
 
-    def engage(self, tenant_id: UUID, run_id: UUID) -> Run:
-        """Hand a pending run to the engine."""
+    def start_execution(self, tenant_id: UUID, run_id: UUID) -> Run:
+        """Start the engine's execution of a pending run. A run that is not pending is returned unchanged."""
         with self._units(tenant_id) as unit:
-            run = _existing(unit, run_id)
+            run = _require_run(unit, run_id)
             if run.status is not RunStatus.PENDING:
                 return run
             raw = unit.workflows.version(run.workflow_id, run.version)
         if raw is None:
-            raise NotFound("The version of the workflow is gone.")
-        machine = self._compiler.machine(run.workflow_id, run.version)
+            raise NotFound("The run's version of the workflow no longer exists.")
+        machine = self._compiler.machine_name(run.workflow_id, run.version)
         try:
             execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         except NotFound:
-            # The engine lost the machine (a new account, a restored backup): the definition is ours to register again.
+            # The engine lost the state machine (a new account, a restored backup). Register it again.
             definition = self._compiler.parse(raw)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, run.workflow_id, run.version))
             execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         with self._units(tenant_id) as unit:
-            locked = unit.runs.get(run_id, lock=True)
-            # The execution may have ended already, and said so.
-            if locked is not None and locked.status is RunStatus.PENDING:
+            locked_run = unit.runs.get(run_id, lock=True)
+            # The execution may have ended and its end may already be recorded.
+            if locked_run is not None and locked_run.status is RunStatus.PENDING:
                 unit.runs.set_status(run_id, RunStatus.RUNNING, self._now(), execution_arn=execution)
-            run = _existing(unit, run_id)
+            run = _require_run(unit, run_id)
             unit.commit()
         return run
 
     def get(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
         with self._units(tenant_id) as unit:
-            run = _existing(unit, run_id)
+            run = _require_run(unit, run_id)
             return RunDetail(run, unit.runs.steps(run_id))
 
     def page(self, tenant_id: UUID, workflow_id: UUID, before: UUID | None, limit: int) -> Page[Run]:
         with self._units(tenant_id) as unit:
             if unit.workflows.get(workflow_id) is None:
-                raise NotFound("There is no such workflow.")
+                raise NotFound("Workflow not found.")
             rows = unit.runs.page(workflow_id, before, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
     def cancel(self, tenant_id: UUID, run_id: UUID, actor: Actor) -> Run:
         with self._units(tenant_id) as unit:
-            run = _existing(unit, run_id)
+            run = _require_run(unit, run_id)
         if run.status is RunStatus.CANCELLED:
             return run
-        if run.status not in OPEN:
-            raise Conflict(f"The run has {run.status}: there is nothing to cancel.")
+        if run.status not in OPEN_STATUSES:
+            raise Conflict(f"The run has already {run.status.replace('_', ' ')} and cannot be cancelled.")
         if run.execution_arn:
             self._engine.stop(run.execution_arn)
         with self._units(tenant_id) as unit:
-            called = unit.runs.called(run_id)
-        for each in called:
-            self.cancel(tenant_id, each, actor)
+            called_run_ids = unit.runs.list_open_called_runs(run_id)
+        for called_run_id in called_run_ids:
+            self.cancel(tenant_id, called_run_id, actor)
         return self.end(tenant_id, run_id, RunStatus.CANCELLED, {"name": "cancelled", "message": "Cancelled."}, actor)
 
     def end(
@@ -223,16 +240,16 @@ class RunService:
         actor: Actor | None = None,
         inline: Mapping[str, StepStatus] | None = None,
     ) -> Run:
-        """Record how a run ended, and tell the step that waits for it; one that has ended stays as it is.
+        """Record the end of a run and resume the step that waits for it. A run that has already ended is unchanged.
 
-        `inline` names steps without a handler of their own (skipped ones, waits, transforms), which nobody recorded.
+        `inline` has the statuses of steps that no handler recorded: skipped steps, waits and transforms.
         """
-        ended = self._end(tenant_id, run_id, status, error, actor, inline)
-        if ended.called_by is not None:
+        run = self._record_end(tenant_id, run_id, status, error, actor, inline)
+        if run.called_by is not None:
             self._waits.settle(tenant_id, run_id)
-        return ended
+        return run
 
-    def _end(
+    def _record_end(
         self,
         tenant_id: UUID,
         run_id: UUID,
@@ -244,62 +261,66 @@ class RunService:
         with self._units(tenant_id) as unit:
             run = unit.runs.get(run_id, lock=True)
             if run is None:
-                raise NotFound("There is no such run.")
-            if run.status not in OPEN:
+                raise NotFound("Run not found.")
+            if run.status not in OPEN_STATUSES:
                 return run
             now = self._now()
             steps = unit.runs.steps(run_id)
-            recorded = {each.step for each in steps}
-            for step, state in (inline or {}).items():
-                if step not in recorded:
-                    unit.runs.record(run_id, StepRecord(step, -1, "", state, now, finished_at=now))
-            for each in steps:
-                if each.status is StepStatus.WAITING:
-                    unit.runs.record(run_id, over(each, status, now))
-            # Nobody is asked for an answer that no step waits for.
+            recorded_steps = {record.step for record in steps}
+            for step, step_status in (inline or {}).items():
+                if step not in recorded_steps:
+                    unit.runs.record(run_id, StepRecord(step, -1, "", step_status, now, finished_at=now))
+            for record in steps:
+                if record.status is StepStatus.WAITING:
+                    unit.runs.record(run_id, end_waiting_step(record, status, now))
+            # Close waits and approvals, because no step waits for them any more.
             unit.waits.close(run_id, now)
             unit.approvals.close(run_id, now)
             unit.runs.set_status(run_id, status, now, error=error)
-            unit.emit(self._ended(tenant_id, run, status, error or {}, actor))
-            ended = _existing(unit, run_id)
+            unit.emit(self._build_end_event(tenant_id, run, status, error or {}, actor))
+            ended_run = _require_run(unit, run_id)
             unit.commit()
-        return ended
+        return ended_run
 
     def sweep(self, tenant_id: UUID) -> int:
-        """Start what is pending and record what the engine ended without a word. Returns how many were changed."""
+        """Start pending runs and record the end of runs whose executions ended unnoticed.
+
+        Returns the number of changed runs.
+        """
         with self._units(tenant_id) as unit:
-            open_runs = unit.runs.open_since(self._now() - GRACE)
+            open_runs = unit.runs.list_open_before(self._now() - GRACE)
         changed = 0
         for run in open_runs:
             try:
-                changed += self._resume(tenant_id, run)
+                changed += self._recover(tenant_id, run)
             except DomainError:
-                # One run that cannot go on holds up none of the others.
-                _log.exception("a run could not be resumed", extra={"run_id": str(run.id)})
+                # A run that cannot be recovered must not block the others.
+                _log.exception("Run could not be recovered", extra={"run_id": str(run.id)})
         return changed
 
-    def _resume(self, tenant_id: UUID, run: Run) -> bool:
+    def _recover(self, tenant_id: UUID, run: Run) -> bool:
         if run.status is RunStatus.PENDING or run.execution_arn is None:
-            self.engage(tenant_id, run.id)
+            self.start_execution(tenant_id, run.id)
             return True
         return self.reconcile(tenant_id, run.id, self._engine.status(run.execution_arn))
 
     def reconcile(self, tenant_id: UUID, run_id: UUID, status: ExecutionStatus) -> bool:
-        if status not in _ENDED:
+        """Record the end of a run from its execution's status. Return whether the execution has ended."""
+        if status not in _FINAL_STATUSES:
             return False
-        ended, message = _ENDED[status]
+        run_status, message = _FINAL_STATUSES[status]
         error = {"name": str(status), "message": message} if message else None
-        self.end(tenant_id, run_id, ended, error)
+        self.end(tenant_id, run_id, run_status, error)
         return True
 
-    def _ended(
+    def _build_end_event(
         self, tenant_id: UUID, run: Run, status: RunStatus, error: Mapping[str, Any], actor: Actor | None
     ) -> Event:
         if status is RunStatus.SUCCEEDED:
-            return self._told("run.succeeded", tenant_id, run)
+            return self._build_event("run.succeeded", tenant_id, run)
         if status is RunStatus.CANCELLED:
-            return self._told("run.cancelled", tenant_id, run, by=actor.subject if actor else "engine")
-        return self._told(
+            return self._build_event("run.cancelled", tenant_id, run, by=actor.subject if actor else "engine")
+        return self._build_event(
             "run.failed",
             tenant_id,
             run,
@@ -308,10 +329,10 @@ class RunService:
             message=str(error.get("message", ""))[:4096],
         )
 
-    def _told(self, kind: str, tenant_id: UUID, run: Run, **data: Any) -> Event:
+    def _build_event(self, event_type: str, tenant_id: UUID, run: Run, **data: Any) -> Event:
         return Event(
             id=self._new_id(),
-            type=kind,
+            type=event_type,
             area="workflows",
             tenant_id=tenant_id,
             aggregate_id=str(run.id),
@@ -321,15 +342,17 @@ class RunService:
         )
 
 
-def _existing(unit: WorkflowUnit, run_id: UUID) -> Run:
+def _require_run(unit: WorkflowUnit, run_id: UUID) -> Run:
     run = unit.runs.get(run_id)
     if run is None:
-        raise NotFound("There is no such run.")
+        raise NotFound("Run not found.")
     return run
 
 
-def _kept(unit: WorkflowUnit, earlier: Run | None, raw: Mapping[str, Any], definition: Definition) -> Kept:
+def _resume_plan_for(
+    unit: WorkflowUnit, earlier: Run | None, raw: Mapping[str, Any], definition: Definition
+) -> ResumePlan:
     if earlier is None:
-        return Kept()
+        return ResumePlan()
     before = unit.workflows.version(earlier.workflow_id, earlier.version) or {"steps": []}
-    return kept(before, raw, definition, unit.runs.steps(earlier.id))
+    return plan_resume(before, raw, definition, unit.runs.steps(earlier.id))

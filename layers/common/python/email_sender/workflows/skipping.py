@@ -1,13 +1,13 @@
-"""Which steps may be skipped, and the condition under which each runs.
+"""Decide which steps may be skipped, and build the condition under which each step runs.
 
-A step is skipped when its `when` is false, when all it needs was skipped (one that ran is enough), or, if it handles
-errors, when none of them happened. A step that failed and sent its error to a handler feeds nothing else: for the steps
-that need it, it counts as skipped.
+A step is skipped if its `when` is false, or if all the steps that it needs were skipped (one that ran is enough). A
+step that handles errors is skipped if none of its errors happened. A step that failed and passed its error to a handler
+counts as skipped for the steps that need it.
 """
 
 from collections.abc import Mapping
 
-from email_sender.workflows.asl import variable
+from email_sender.workflows.asl import variable_name
 from email_sender.workflows.definition import Definition, OnError, Step
 
 
@@ -18,19 +18,19 @@ class Conditions:
         for row in definition.levels:
             for name in row:
                 step = self._steps[name]
-                self._may_skip[name] = step.when is not None or self.to_run(step) is not None
+                self._may_skip[name] = step.when is not None or self.run_condition(step) is not None
 
-    def to_run(self, step: Step) -> str | None:
-        """JSONata over the statuses of the steps before, or None where nothing but `when` can skip it."""
+    def run_condition(self, step: Step) -> str | None:
+        """Return JSONata over the statuses of earlier steps, or None if only `when` can skip the step."""
         if step.handles:
-            return " or ".join(f"${variable('status', name)} = 'failed'" for name in step.handles)
-        if not step.needs or not all(self._may_feed_nothing(name) for name in step.needs):
+            return " or ".join(f"${variable_name('status', name)} = 'failed'" for name in step.handles)
+        if not step.needs or not all(self._may_count_as_skipped(name) for name in step.needs):
             return None
-        return " or ".join(self._fed_by(name) for name in step.needs)
+        return " or ".join(self._ran_condition(name) for name in step.needs)
 
-    def _may_feed_nothing(self, name: str) -> bool:
+    def _may_count_as_skipped(self, name: str) -> bool:
         return self._may_skip[name] or self._steps[name].on_error is OnError.RUN
 
-    def _fed_by(self, name: str) -> str:
-        status = f"${variable('status', name)}"
+    def _ran_condition(self, name: str) -> str:
+        status = f"${variable_name('status', name)}"
         return f"{status} = 'succeeded'" if self._steps[name].on_error is OnError.RUN else f"{status} != 'skipped'"

@@ -1,12 +1,12 @@
-"""The states of one step.
+"""Build the states of one step.
 
-[<id>.when]       a Parallel of one branch that computes the condition: a Choice could not catch its failing
-[<id>.if]         a Choice: run, or [<id>.skipped]
-<id>              the action: a Task; a Map of <id>.item; for wait and transform a Parallel of one branch
-[<id>.result]     takes apart what such a Parallel gave
-[<id>.timed_out]  the time of a callback is over, and its action has a result for that
-[<id>.caught]     the action failed, and on_error lets the run go on
-[<id>.failed]     in a branch: fails it, with the step's name before the cause
+[<id>.when]       a Parallel with one branch that evaluates the condition, because a Choice cannot catch errors
+[<id>.if]         a Choice: run the step, or go to [<id>.skipped]
+<id>              the action: a Task; a Map of <id>.item; for wait and transform a Parallel with one branch
+[<id>.result]     extracts the result of that Parallel
+[<id>.timed_out]  a callback timed out, and its action defines a result for that
+[<id>.caught]     the action failed, and on_error lets the run continue
+[<id>.failed]     fails a branch of a Parallel, with the step's id before the cause
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from typing import Any
 
 from email_sender.workflows import asl
 from email_sender.workflows.asl import State, States
-from email_sender.workflows.catalogue import Kind
+from email_sender.workflows.catalogue import ActionKind
 from email_sender.workflows.definition import MAX_ITEMS, OnError, Step
 from email_sender.workflows.durations import parse_duration
 from email_sender.workflows.skipping import Conditions
 
-_ONLY = "{% $states.input[0].value %}"  # what a Parallel of one branch gave
+_SINGLE_BRANCH_VALUE = "{% $states.input[0].value %}"  # the output of a Parallel with one branch
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What every function is told, whatever a step's `with` says."""
+class TaskBuilder:
+    """Builds Task states. Every function receives the same base payload, whatever a step's `with` contains."""
 
     tenant_id: str
     workflow_id: str
@@ -36,8 +36,8 @@ class Call:
         if target not in self.targets:
             raise LookupError(f"no function for {target!r}")
         common: State = {
-            "tenant_id": asl.quoted(self.tenant_id),
-            "workflow_id": asl.quoted(self.workflow_id),
+            "tenant_id": asl.literal(self.tenant_id),
+            "workflow_id": asl.literal(self.workflow_id),
             "version": self.version,
             "run_id": asl.context("Execution.Input.run_id"),
             "action": target,
@@ -47,86 +47,89 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a step stands: at the top of the machine, before `following`, or in a branch of a Parallel.
+class StepPosition:
+    """The position of a step: at the top of the state machine, before the state `next_state`, or in a branch.
 
-    At the top its outcome is assigned at once. A branch cannot assign outside itself, so there it is the output.
+    At the top, the step's outcome is assigned to variables at once. A branch cannot assign variables outside itself, so
+    there the outcome is the branch's output.
     """
 
-    following: str | None = None
+    next_state: str | None = None
 
-    def done(self, step: Step, status: str, result: Any) -> State:
-        """The fields of a state after which the step is over."""
-        if self.following is None:
+    def end_fields(self, step: Step, status: str, result: Any) -> State:
+        """Return the fields of a state that ends the step."""
+        if self.next_state is None:
             return {"Output": {"status": status, "result": result}, "End": True}
-        return {"Assign": outcome(step, status, result), "Output": {}, "Next": self.following}
+        return {"Assign": outcome_variables(step, status, result), "Output": {}, "Next": self.next_state}
 
-    def blame(self, step: Step) -> State:
-        """A Catch for what ends the run."""
-        return asl.catch(asl.blame(step), f"{step.id}.failed" if self.following is None else asl.FAILED)
-
-
-def outcome(step: Step, status: Any, result: Any) -> State:
-    return {asl.variable("step", step.id): result, asl.variable("status", step.id): status}
+    def run_failure_catcher(self, step: Step) -> State:
+        """Return the Catch for an error that ends the run."""
+        return asl.catch(asl.run_failure(step), f"{step.id}.failed" if self.next_state is None else asl.RUN_FAILED)
 
 
-def entry_of(step: Step, conditions: Conditions) -> str:
-    """The name of the step's first state."""
+def outcome_variables(step: Step, status: Any, result: Any) -> State:
+    return {asl.variable_name("step", step.id): result, asl.variable_name("status", step.id): status}
+
+
+def entry_state(step: Step, conditions: Conditions) -> str:
+    """Return the name of the step's first state."""
     if step.when:
         return f"{step.id}.when"
-    return f"{step.id}.if" if conditions.to_run(step) else step.id
+    return f"{step.id}.if" if conditions.run_condition(step) else step.id
 
 
-def step_states(step: Step, place: Place, conditions: Conditions, call: Call) -> States:
-    blame, goes_on = place.blame(step), step.on_error is not OnError.FAIL
-    catch = asl.catch(asl.failure(step), f"{step.id}.caught") if goes_on else blame
-    states = _gate(step, place, conditions, blame)
+def step_states(step: Step, position: StepPosition, conditions: Conditions, task_builder: TaskBuilder) -> States:
+    run_failure_catcher, continues = position.run_failure_catcher(step), step.on_error is not OnError.FAIL
+    catch = asl.catch(asl.failure_result(step), f"{step.id}.caught") if continues else run_failure_catcher
+    states = _condition_states(step, position, conditions, run_failure_catcher)
     if step.for_each:
-        states[step.id] = _map(step, catch, call) | place.done(step, "succeeded", "{% $states.result %}")
-    elif step.action.kind is Kind.TASK:
-        done = place.done(step, "succeeded", _result(step))
-        states[step.id] = _task(step, call) | {"Catch": [*_on_timeout(step), catch]} | done
-        states |= _timed_out(step, lambda result: place.done(step, "succeeded", result))
+        states[step.id] = _map(step, catch, task_builder) | position.end_fields(
+            step, "succeeded", "{% $states.result %}"
+        )
+    elif step.action.kind is ActionKind.TASK:
+        end_fields = position.end_fields(step, "succeeded", _result(step))
+        states[step.id] = _task(step, task_builder) | {"Catch": [*_timeout_catchers(step), catch]} | end_fields
+        states |= _timed_out_states(step, lambda result: position.end_fields(step, "succeeded", result))
     else:
-        states[step.id] = _guard(f"{step.id}.value", _compute(step), catch, f"{step.id}.result")
-        states[f"{step.id}.result"] = {"Type": "Pass", **place.done(step, "succeeded", _ONLY)}
-    if goes_on:
-        states[f"{step.id}.caught"] = {"Type": "Pass", **place.done(step, "failed", "{% $states.input %}")}
-    if place.following is None and (step.when or not goes_on):
+        states[step.id] = _catchable(f"{step.id}.value", _inline_state(step), catch, f"{step.id}.result")
+        states[f"{step.id}.result"] = {"Type": "Pass", **position.end_fields(step, "succeeded", _SINGLE_BRANCH_VALUE)}
+    if continues:
+        states[f"{step.id}.caught"] = {"Type": "Pass", **position.end_fields(step, "failed", "{% $states.input %}")}
+    if position.next_state is None and (step.when or not continues):
         states[f"{step.id}.failed"] = asl.fail_state(prefixed=True)
     return states
 
 
-def _gate(step: Step, place: Place, conditions: Conditions, blame: State) -> States:
-    """The states that decide whether the step runs."""
-    condition = conditions.to_run(step)
+def _condition_states(step: Step, position: StepPosition, conditions: Conditions, run_failure_catcher: State) -> States:
+    """Return the states that decide whether the step runs."""
+    condition = conditions.run_condition(step)
     if step.when is None and condition is None:
         return {}
     states: States = {}
     if step.when:
-        # What is neither true nor false counts as JSONata's ? counts it; nothing at all is false.
-        value = f"({asl.source_of(step.when)}) ? true : false"
+        # Convert to a boolean as JSONata's ? does; an undefined value is false.
+        value = f"({asl.source_with_bindings(step.when)}) ? true : false"
         value = f"({condition}) ? ({value}) : false" if condition else value
         test = {"Type": "Pass", "Output": {"value": asl.expression(value)}, "End": True}
-        states[f"{step.id}.when"] = _guard(f"{step.id}.condition", test, blame, f"{step.id}.if")
+        states[f"{step.id}.when"] = _catchable(f"{step.id}.condition", test, run_failure_catcher, f"{step.id}.if")
         condition = "$states.input[0].value"
     states[f"{step.id}.if"] = {
         "Type": "Choice",
         "Choices": [{"Condition": asl.expression(str(condition)), "Next": step.id}],
         "Default": f"{step.id}.skipped",
     }
-    states[f"{step.id}.skipped"] = {"Type": "Pass", **place.done(step, "skipped", "{% null %}")}
+    states[f"{step.id}.skipped"] = {"Type": "Pass", **position.end_fields(step, "skipped", "{% null %}")}
     return states
 
 
-def _guard(name: str, state: State, catch: State, following: str) -> State:
-    """Run one state where its errors can be caught."""
+def _catchable(name: str, state: State, catch: State, next_state: str) -> State:
+    """Wrap one state in a Parallel so that its errors can be caught."""
     branch = {"StartAt": name, "States": {name: state}}
-    return {"Type": "Parallel", "Branches": [branch], "Catch": [catch], "Next": following}
+    return {"Type": "Parallel", "Branches": [branch], "Catch": [catch], "Next": next_state}
 
 
-def _task(step: Step, call: Call) -> State:
-    """The call of the action, without what comes after it."""
+def _task(step: Step, task_builder: TaskBuilder) -> State:
+    """Return the Task of the action, without its transitions."""
     action = step.action
     payload: State = {
         "step": step.id,
@@ -135,62 +138,62 @@ def _task(step: Step, call: Call) -> State:
     }
     if action.callback:
         payload["task_token"] = asl.context("Task.Token")
-    payload["with"] = asl.template(dict(step.arguments), action.input_schema)
-    state = call.task(action.name, payload, resource=asl.WAIT_FOR_TOKEN if action.callback else asl.INVOKE)
+    payload["with"] = asl.compile_template(dict(step.arguments), action.input_schema)
+    state = task_builder.task(action.name, payload, resource=asl.WAIT_FOR_TOKEN if action.callback else asl.INVOKE)
     return {**state, "TimeoutSeconds": _timeout(step), "Retry": asl.retriers(step.retry)}
 
 
 def _timeout(step: Step) -> int:
-    given = step.arguments.get("timeout") if step.action.callback else None
-    # A literal: the definition's reader refuses an expression here.
-    return parse_duration(given) if isinstance(given, str) else step.action.default_timeout_seconds
+    timeout = step.arguments.get("timeout") if step.action.callback else None
+    # Always a literal: the parser rejects an expression here.
+    return parse_duration(timeout) if isinstance(timeout, str) else step.action.default_timeout_seconds
 
 
 def _result(step: Step) -> str:
-    # By token the answer is the result itself; a call's answer carries it as Payload.
+    # A task token is completed with the result itself; an invocation returns the result as Payload.
     return "{% $states.result %}" if step.action.callback else "{% $states.result.Payload %}"
 
 
-def _on_timeout(step: Step) -> list[State]:
+def _timeout_catchers(step: Step) -> list[State]:
     if not step.action.timeout_results:
         return []
     return [{"ErrorEquals": ["States.Timeout"], "Output": {}, "Next": f"{step.id}.timed_out"}]
 
 
-def _timed_out(step: Step, done: Any) -> States:
+def _timed_out_states(step: Step, end_fields: Any) -> States:
     if not (results := step.action.timeout_results):
         return {}
-    chosen = step.arguments.get("on_timeout", next(iter(results)))
-    result = dict(results[chosen]) if isinstance(chosen, str) else asl.template({})
-    return {f"{step.id}.timed_out": {"Type": "Pass", **done(result)}}
+    outcome_name = step.arguments.get("on_timeout", next(iter(results)))
+    result = dict(results[outcome_name]) if isinstance(outcome_name, str) else asl.compile_template({})
+    return {f"{step.id}.timed_out": {"Type": "Pass", **end_fields(result)}}
 
 
-def _compute(step: Step) -> State:
-    """The state of a wait or a transform, as the end of a branch. Its output is {"value": the result}."""
-    value = asl.template(dict(step.arguments), step.action.input_schema)
-    if step.action.kind is Kind.TRANSFORM:
+def _inline_state(step: Step) -> State:
+    """Return the state of a wait or a transform, as the end of a branch. Its output is {"value": the result}."""
+    value = asl.compile_template(dict(step.arguments), step.action.input_schema)
+    if step.action.kind is ActionKind.TRANSFORM:
         return {"Type": "Pass", "Output": {"value": value}, "End": True}
     if "until" in value:
         time = {"Timestamp": value["until"]}
     else:
-        time = {"Seconds": asl.unless_passed(step.id, _seconds(value))}
+        time = {"Seconds": asl.wait_seconds(step.id, _seconds(value))}
     return {"Type": "Wait", **time, "Output": {"value": {}}, "End": True}
 
 
 def _seconds(value: State) -> int | str:
-    """A number, or JSONata that gives one."""
+    """Return a number of seconds, or JSONata that returns one."""
     if "duration" in value:
         return parse_duration(value["duration"])
-    given = value["seconds"]
-    return given[2:-2].strip() if isinstance(given, str) else given
+    seconds = value["seconds"]
+    return seconds[2:-2].strip() if isinstance(seconds, str) else seconds
 
 
-def _map(step: Step, catch: State, call: Call) -> State:
-    """One action an item, `max_concurrency` at a time. The results stand in the order of the items."""
-    items = asl.source_of(step.for_each) if step.for_each else ""
+def _map(step: Step, catch: State, task_builder: TaskBuilder) -> State:
+    """Return a Map that runs the action once per item, `max_concurrency` at a time. Results keep the items' order."""
+    items = asl.source_with_bindings(step.for_each) if step.for_each else ""
     return {
         "Type": "Map",
-        "Items": asl.expression(asl.list_of(items, MAX_ITEMS)),
+        "Items": asl.expression(asl.list_source(items, MAX_ITEMS)),
         "ItemSelector": {
             "index": asl.context("Map.Item.Index"),
             "item": asl.context("Map.Item.Value"),
@@ -199,25 +202,32 @@ def _map(step: Step, catch: State, call: Call) -> State:
         "ItemProcessor": {
             "ProcessorConfig": {"Mode": "INLINE"},
             "StartAt": f"{step.id}.item",
-            "States": _item_states(step, call),
+            "States": _item_states(step, task_builder),
         },
         "Catch": [catch],
     }
 
 
-def _item_states(step: Step, call: Call) -> States:
-    """An item that fails fails the Map; with on_error: continue, {"error", "message"} stands in its place."""
+def _item_states(step: Step, task_builder: TaskBuilder) -> States:
+    """Return the states of one item.
+
+    A failed item fails the Map. With `on_error: continue`, {"error", "message"} takes the place of the item's result.
+    """
     name = f"{step.id}.item"
-    goes_on = step.on_error is OnError.CONTINUE
-    catch = [asl.catch(asl.failure(step), f"{name}.caught")] if goes_on else []
-    caught: States = {f"{name}.caught": {"Type": "Pass", "End": True}} if goes_on else {}
-    if step.action.kind is Kind.TASK:
-        catchers = [*_on_timeout(step), *catch]
-        state = _task(step, call) | ({"Catch": catchers} if catchers else {})
-        timed_out = _timed_out(step, lambda result: {"Output": result, "End": True})
-        return {name: {**state, "Output": _result(step), "End": True}, **timed_out, **caught}
-    value = {**_compute(step), "End": True}
-    guard = _guard(f"{name}.value", value, catch[0] if catch else {}, f"{name}.result")
+    continues = step.on_error is OnError.CONTINUE
+    catch = [asl.catch(asl.failure_result(step), f"{name}.caught")] if continues else []
+    caught_states: States = {f"{name}.caught": {"Type": "Pass", "End": True}} if continues else {}
+    if step.action.kind is ActionKind.TASK:
+        catchers = [*_timeout_catchers(step), *catch]
+        state = _task(step, task_builder) | ({"Catch": catchers} if catchers else {})
+        timed_out_states = _timed_out_states(step, lambda result: {"Output": result, "End": True})
+        return {name: {**state, "Output": _result(step), "End": True}, **timed_out_states, **caught_states}
+    value = {**_inline_state(step), "End": True}
+    guard = _catchable(f"{name}.value", value, catch[0] if catch else {}, f"{name}.result")
     if not catch:
         del guard["Catch"]
-    return {name: guard, f"{name}.result": {"Type": "Pass", "Output": _ONLY, "End": True}, **caught}
+    return {
+        name: guard,
+        f"{name}.result": {"Type": "Pass", "Output": _SINGLE_BRANCH_VALUE, "End": True},
+        **caught_states,
+    }

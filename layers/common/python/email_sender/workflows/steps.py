@@ -1,11 +1,11 @@
-"""Read a definition's steps, one by one, then what holds between them."""
+"""Read a definition's steps one by one, then check the relations between them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from email_sender.workflows.catalogue import Action, Catalogue, Kind
+from email_sender.workflows.catalogue import Action, ActionKind, Catalogue
 from email_sender.workflows.definition import (
     DEFAULT_CONCURRENCY,
     ERRORS,
@@ -18,8 +18,8 @@ from email_sender.workflows.definition import (
     Template,
 )
 from email_sender.workflows.expressions import BadExpression, Expression, ExpressionChecker, References
-from email_sender.workflows.graph import Ancestry, cycle_in
-from email_sender.workflows.reading import Findings, did_you_mean, join
+from email_sender.workflows.graph import Ancestry, find_cycle
+from email_sender.workflows.reading import DocumentReader, did_you_mean, join_pointer
 from email_sender.workflows.schemas import check_literals, is_expression
 
 _KEYS: Final = frozenset(
@@ -30,8 +30,8 @@ _HOUR = 3_600
 
 
 @dataclass(slots=True)
-class _Seen:
-    """An expression and where it stands, kept until the graph is known."""
+class _ExpressionUse:
+    """An expression and its position, remembered until the graph of steps is known."""
 
     step: str
     pointer: str
@@ -39,53 +39,58 @@ class _Seen:
     references: References
 
 
-def read_steps(value: object, catalogue: Catalogue, expressions: ExpressionChecker, found: Findings) -> dict[str, Step]:
-    entries = found.items(value, "/steps")
-    if not entries and not found.problems:
-        found.add("/steps", "a workflow must have a step")
+def read_steps(
+    value: object, catalogue: Catalogue, expressions: ExpressionChecker, reader: DocumentReader
+) -> dict[str, Step]:
+    """Read the steps and return them by id. Problems are reported to `reader`."""
+    entries = reader.read_list(value, "/steps")
+    if not entries and not reader.problems:
+        reader.report("/steps", "a workflow must have at least one step")
     if len(entries) > MAX_STEPS:
-        found.add("/steps", f"must have at most {MAX_STEPS} steps, not {len(entries)}")
+        reader.report("/steps", f"must have at most {MAX_STEPS} steps, not {len(entries)}")
         return {}
-    reader = _StepReader(catalogue, expressions, found)
+    step_reader = _StepReader(catalogue, expressions, reader)
     for index, entry in enumerate(entries):
-        reader.read(entry, join("/steps", index))
-    return reader.tie()
+        step_reader.read(entry, join_pointer("/steps", index))
+    return step_reader.link()
 
 
 class _StepReader:
-    def __init__(self, catalogue: Catalogue, expressions: ExpressionChecker, found: Findings) -> None:
-        self._catalogue, self._expressions, self._found = catalogue, expressions, found
+    def __init__(self, catalogue: Catalogue, expressions: ExpressionChecker, reader: DocumentReader) -> None:
+        self._catalogue, self._expressions, self._reader = catalogue, expressions, reader
         self._steps: dict[str, Step] = {}
         self._pointers: dict[str, str] = {}
         self._variables: dict[str, str] = {}
-        self._seen: list[_Seen] = []
+        self._expression_uses: list[_ExpressionUse] = []
 
     def read(self, value: object, pointer: str) -> None:
-        found = self._found
-        entry = found.mapping(value, pointer)
+        reader = self._reader
+        entry = reader.read_mapping(value, pointer)
         if entry is None:
             return
-        found.keys(entry, pointer, _KEYS, ("id", "uses"))
-        step_id = self._id(entry["id"], join(pointer, "id")) if "id" in entry else None
-        action = self._action(entry["uses"], join(pointer, "uses")) if "uses" in entry else None
-        step_id = step_id or pointer  # a name for the messages; the definition is refused anyway
-        each = entry.get("for_each")
-        on_error, handler = self._on_error(entry.get("on_error", "fail"), join(pointer, "on_error"))
-        arguments = found.mapping(entry.get("with", {}), join(pointer, "with"))
+        reader.check_keys(entry, pointer, _KEYS, ("id", "uses"))
+        step_id = self._id(entry["id"], join_pointer(pointer, "id")) if "id" in entry else None
+        action = self._action(entry["uses"], join_pointer(pointer, "uses")) if "uses" in entry else None
+        step_id = step_id or pointer  # only for messages: the definition is invalid anyway
+        for_each = entry.get("for_each")
+        on_error, handler = self._on_error(entry.get("on_error", "fail"), join_pointer(pointer, "on_error"))
+        arguments = reader.read_mapping(entry.get("with", {}), join_pointer(pointer, "with"))
         if action and arguments is not None:
-            check_literals(action.input_schema, arguments, join(pointer, "with"), found)
-        if action and not action.by_item and each is not None:
-            found.add(join(pointer, "for_each"), f"{action.name!r} is one for the whole step: give it the list")
-        template = self._template(arguments or {}, step_id, join(pointer, "with"), item=each is not None)
+            check_literals(action.input_schema, arguments, join_pointer(pointer, "with"), reader)
+        if action and not action.allows_for_each and for_each is not None:
+            reader.report(
+                join_pointer(pointer, "for_each"), f"{action.name!r} does not support for_each; pass the list to it"
+            )
+        template = self._template(arguments or {}, step_id, join_pointer(pointer, "with"), item=for_each is not None)
         step = Step(
             id=step_id,
             action=action or Action("", "", {}, {}),
             arguments=template if isinstance(template, dict) else {},
-            needs=self._needs(entry.get("needs", []), join(pointer, "needs")),
-            when=self._whole(entry.get("when"), step_id, join(pointer, "when")),
-            for_each=self._whole(each, step_id, join(pointer, "for_each")),
+            needs=self._needs(entry.get("needs", []), join_pointer(pointer, "needs")),
+            when=self._whole_expression(entry.get("when"), step_id, join_pointer(pointer, "when")),
+            for_each=self._whole_expression(for_each, step_id, join_pointer(pointer, "for_each")),
             max_concurrency=self._concurrency(entry, pointer),
-            retry=self._retry(entry["retry"], join(pointer, "retry"), action) if "retry" in entry else None,
+            retry=self._retry(entry["retry"], join_pointer(pointer, "retry"), action) if "retry" in entry else None,
             on_error=on_error,
             handler=handler,
         )
@@ -93,36 +98,38 @@ class _StepReader:
         self._pointers.setdefault(step_id, pointer)
 
     def _id(self, value: object, pointer: str) -> str | None:
-        text = self._found.text(value, pointer, 200)
+        text = self._reader.read_text(value, pointer, 200)
         if text is None:
             return None
         if not _ID.fullmatch(text):
-            self._found.add(pointer, "must begin with a letter and have at most 64 letters, digits, - and _")
+            self._reader.report(pointer, "must begin with a letter and have at most 64 letters, digits, - and _")
             return None
-        # A step's result is kept in a variable, whose name may have no hyphen.
-        other = self._variables.setdefault(text.replace("-", "_"), text)
+        # A step's result is stored in a variable, and a variable name cannot contain a hyphen.
+        existing_id = self._variables.setdefault(text.replace("-", "_"), text)
         if text in self._steps:
-            self._found.add(pointer, f"{text!r} is already the id of another step")
+            self._reader.report(pointer, f"{text!r} is already the id of another step")
             return None
-        if other != text:
-            self._found.add(pointer, f"{text!r} and {other!r} differ only in - and _")
+        if existing_id != text:
+            self._reader.report(pointer, f"{text!r} and {existing_id!r} differ only in - and _")
             return None
         return text
 
     def _action(self, value: object, pointer: str) -> Action | None:
-        name = self._found.text(value, pointer, 200)
+        name = self._reader.read_text(value, pointer, 200)
         action = self._catalogue.get(name) if name else None
         if name and action is None:
-            hint = did_you_mean(name, self._catalogue.names()) or f"; known are {', '.join(self._catalogue.names())}"
-            self._found.add(pointer, f"{name!r} is not an action{hint}")
+            hint = (
+                did_you_mean(name, self._catalogue.names()) or f"; known actions: {', '.join(self._catalogue.names())}"
+            )
+            self._reader.report(pointer, f"{name!r} is not an action{hint}")
         return action
 
     def _needs(self, value: object, pointer: str) -> tuple[str, ...]:
         needs: list[str] = []
-        for index, need in enumerate(self._found.items(value, pointer)):
-            name = self._found.text(need, join(pointer, index), 200)
+        for index, need in enumerate(self._reader.read_list(value, pointer)):
+            name = self._reader.read_text(need, join_pointer(pointer, index), 200)
             if name in needs:
-                self._found.add(join(pointer, index), f"{name!r} is listed twice")
+                self._reader.report(join_pointer(pointer, index), f"{name!r} is listed twice")
             elif name:
                 needs.append(name)
         return tuple(needs)
@@ -130,33 +137,39 @@ class _StepReader:
     def _concurrency(self, entry: Mapping[str, Any], pointer: str) -> int:
         if "max_concurrency" not in entry:
             return DEFAULT_CONCURRENCY
-        pointer = join(pointer, "max_concurrency")
+        pointer = join_pointer(pointer, "max_concurrency")
         if "for_each" not in entry:
-            self._found.add(pointer, "means something with for_each only")
-        return self._found.integer(entry["max_concurrency"], pointer, 1, MAX_CONCURRENCY, default=DEFAULT_CONCURRENCY)
+            self._reader.report(pointer, "can be used only together with for_each")
+        return self._reader.read_integer(
+            entry["max_concurrency"], pointer, 1, MAX_CONCURRENCY, default=DEFAULT_CONCURRENCY
+        )
 
     def _retry(self, value: object, pointer: str, action: Action | None) -> Retry | None:
-        found = self._found
-        entry = found.mapping(value, pointer)
+        reader = self._reader
+        entry = reader.read_mapping(value, pointer)
         if entry is None:
             return None
-        if action and action.kind is not Kind.TASK:
-            found.add(pointer, f"{action.name!r} cannot be retried: it would do the same again")
-        found.keys(entry, pointer, {"max_attempts", "interval", "backoff", "on"}, ())
+        if action and action.kind is not ActionKind.TASK:
+            reader.report(pointer, f"{action.name!r} cannot be retried: a retry would have the same result")
+        reader.check_keys(entry, pointer, {"max_attempts", "interval", "backoff", "on"}, ())
         names: list[str] = []
-        for index, name in enumerate(found.items(entry.get("on", RETRY_ON), join(pointer, "on"))):
+        for index, name in enumerate(reader.read_list(entry.get("on", RETRY_ON), join_pointer(pointer, "on"))):
             if name not in ERRORS:
-                hint = did_you_mean(str(name), ERRORS) or f"; known are {', '.join(ERRORS)}"
-                found.add(join(pointer, "on", index), f"{name!r} is not the name of an error{hint}")
+                hint = did_you_mean(str(name), ERRORS) or f"; known errors: {', '.join(ERRORS)}"
+                reader.report(join_pointer(pointer, "on", index), f"{name!r} is not the name of an error{hint}")
             elif name not in names:
                 names.append(name)
         if "on" in entry and not entry["on"]:
-            found.add(join(pointer, "on"), "must name an error, or be left out")
-        interval = found.duration(entry.get("interval", "PT1S"), join(pointer, "interval"), 1, _HOUR, default=1)
+            reader.report(join_pointer(pointer, "on"), "must name an error or be omitted")
+        interval = reader.read_duration(
+            entry.get("interval", "PT1S"), join_pointer(pointer, "interval"), 1, _HOUR, default=1
+        )
         return Retry(
-            max_attempts=found.integer(entry.get("max_attempts", 3), join(pointer, "max_attempts"), 1, 10, default=3),
+            max_attempts=reader.read_integer(
+                entry.get("max_attempts", 3), join_pointer(pointer, "max_attempts"), 1, 10, default=3
+            ),
             interval_seconds=interval,
-            backoff=found.number(entry.get("backoff", 2), join(pointer, "backoff"), 1, 10, default=2),
+            backoff=reader.read_number(entry.get("backoff", 2), join_pointer(pointer, "backoff"), 1, 10, default=2),
             on=tuple(names),
         )
 
@@ -164,31 +177,37 @@ class _StepReader:
         if value in ("fail", "continue"):
             return OnError(str(value)), None
         if isinstance(value, Mapping):
-            self._found.keys(value, pointer, {"run"}, ("run",))
-            if "run" in value and (name := self._found.text(value["run"], join(pointer, "run"), 200)):
+            self._reader.check_keys(value, pointer, {"run"}, ("run",))
+            if "run" in value and (name := self._reader.read_text(value["run"], join_pointer(pointer, "run"), 200)):
                 return OnError.RUN, name
         else:
-            self._found.add(pointer, "must be fail, continue, or {run: the id of a later step}")
+            self._reader.report(pointer, "must be fail, continue or {run: the id of a later step}")
         return OnError.FAIL, None
 
-    def _whole(self, value: object, step: str, pointer: str) -> Expression | None:
-        """`when` and `for_each`: an expression and nothing else, and there is no item yet."""
+    def _whole_expression(self, value: object, step: str, pointer: str) -> Expression | None:
+        """Read `when` or `for_each`, which must be a single expression and cannot use `$item`."""
         if value is None:
             return None
         if isinstance(value, str) and is_expression(value):
             return self._expression(value, step, pointer, item=False)
-        self._found.add(pointer, "must be an expression such as {% $inputs.query = 'x' %}")
+        self._reader.report(pointer, "must be an expression such as {% $inputs.query = 'x' %}")
         return None
 
     def _template(self, value: Any, step: str, pointer: str, *, item: bool) -> Template:
         if isinstance(value, Mapping):
             for key in value:
                 if "{%" in key:
-                    self._found.add(join(pointer, key), "a key cannot be an expression, only a value can")
-            pairs = ((key, self._template(inner, step, join(pointer, key), item=item)) for key, inner in value.items())
+                    self._reader.report(join_pointer(pointer, key), "a key cannot be an expression, only a value can")
+            pairs = (
+                (key, self._template(inner, step, join_pointer(pointer, key), item=item))
+                for key, inner in value.items()
+            )
             return dict(pairs)
         if isinstance(value, list | tuple):
-            return [self._template(one, step, join(pointer, n), item=item) for n, one in enumerate(value)]
+            return [
+                self._template(element, step, join_pointer(pointer, index), item=item)
+                for index, element in enumerate(value)
+            ]
         if isinstance(value, str):
             if is_expression(value):
                 return self._expression(value, step, pointer, item=item)
@@ -198,10 +217,10 @@ class _StepReader:
 
     def _literal(self, value: str, pointer: str) -> None:
         if value.startswith("{%") or value.rstrip().endswith("%}"):
-            self._found.add(pointer, "{% and %} do not match: an expression begins with {% and ends with %}")
+            self._reader.report(pointer, "{% and %} do not match: an expression begins with {% and ends with %}")
         elif "{%" in value:
-            self._found.add(
-                pointer, "an expression must be the whole value: write {% 'Hello ' & $inputs.name %} to join texts"
+            self._reader.report(
+                pointer, "an expression must be the whole value: write {% 'Hello ' & $inputs.name %} to join strings"
             )
 
     def _expression(self, value: str, step: str, pointer: str, *, item: bool) -> Expression | None:
@@ -211,68 +230,77 @@ class _StepReader:
                 raise BadExpression("there is nothing between {% and %}")
             references = self._expressions.check(source)
         except BadExpression as error:
-            self._found.add(pointer, str(error))
+            self._reader.report(pointer, str(error))
             return None
         if "item" in references.roots and not item:
-            self._found.add(pointer, "$item is known in the `with` of a step with for_each only")
-        self._seen.append(_Seen(step, pointer, source, references))
+            self._reader.report(pointer, "$item can be used only in the `with` of a step that has for_each")
+        self._expression_uses.append(_ExpressionUse(step, pointer, source, references))
         return Expression(source, references.roots, references.steps)
 
-    def tie(self) -> dict[str, Step]:
-        """What holds between steps, once all are known."""
+    def link(self) -> dict[str, Step]:
+        """Check the relations between the steps and return the linked steps by id. Call it after the last `read`."""
         self._check_names()
         handles: dict[str, list[str]] = {name: [] for name in self._steps}
         for step in self._steps.values():
             if step.handler in handles and step.handler != step.id:
                 handles[step.handler].append(step.id)
         steps = {name: replace(step, handles=tuple(handles[name])) for name, step in self._steps.items()}
-        # Edges that were reported already are left out, so that the rest is still judged.
+        # Edges that have been reported already are left out, so that the rest can still be checked.
         graph = {name: [need for need in step.after if need in steps and need != name] for name, step in steps.items()}
-        if cycle := cycle_in(graph):
+        if cycle := find_cycle(graph):
             self._report_cycle(cycle)
             return steps
         upstream = Ancestry(graph)
-        whole = {seen.step for seen in self._seen if seen.references.whole_steps}
-        for seen in self._seen:
-            for name in sorted(seen.references.steps):
-                self._check_upstream(seen, name, upstream)
-        return {name: _see_all(step, upstream.of(name)) if name in whole else step for name, step in steps.items()}
+        whole_steps_users = {use.step for use in self._expression_uses if use.references.whole_steps}
+        for use in self._expression_uses:
+            for name in sorted(use.references.steps):
+                self._check_upstream(use, name, upstream)
+        return {
+            name: _widen_to_upstream(step, upstream.upstream_of(name)) if name in whole_steps_users else step
+            for name, step in steps.items()
+        }
 
     def _check_names(self) -> None:
         for name, step in self._steps.items():
             pointer = self._pointers[name]
             for index, need in enumerate(step.needs):
                 if need == name:
-                    self._found.add(join(pointer, "needs", index), "a step cannot need itself")
+                    self._reader.report(join_pointer(pointer, "needs", index), "a step cannot need itself")
                 elif need not in self._steps:
                     hint = did_you_mean(need, self._steps)
-                    self._found.add(join(pointer, "needs", index), f"there is no step {need!r}{hint}")
+                    self._reader.report(join_pointer(pointer, "needs", index), f"step {need!r} does not exist{hint}")
             if step.handler == name:
-                self._found.add(join(pointer, "on_error", "run"), "a step cannot handle its own error")
+                self._reader.report(join_pointer(pointer, "on_error", "run"), "a step cannot handle its own error")
             elif step.handler and step.handler not in self._steps:
                 hint = did_you_mean(step.handler, self._steps)
-                self._found.add(join(pointer, "on_error", "run"), f"there is no step {step.handler!r}{hint}")
+                self._reader.report(
+                    join_pointer(pointer, "on_error", "run"), f"step {step.handler!r} does not exist{hint}"
+                )
 
     def _report_cycle(self, cycle: list[str]) -> None:
         first, chain = cycle[0], " → ".join([*cycle, cycle[0]])
-        following = cycle[1] if len(cycle) > 1 else first
-        if following in self._steps[first].needs:
-            self._found.add(join(self._pointers[first], "needs"), f"these steps wait for each other: {chain}")
-        else:  # only an on_error ties the two
-            pointer = join(self._pointers[following], "on_error", "run")
-            self._found.add(pointer, f"{first!r} must come later, and these steps wait for each other: {chain}")
+        next_step = cycle[1] if len(cycle) > 1 else first
+        if next_step in self._steps[first].needs:
+            self._reader.report(
+                join_pointer(self._pointers[first], "needs"), f"these steps wait for each other: {chain}"
+            )
+        else:  # only an on_error connects the two steps
+            pointer = join_pointer(self._pointers[next_step], "on_error", "run")
+            self._reader.report(pointer, f"{first!r} must come later: these steps wait for each other: {chain}")
 
-    def _check_upstream(self, seen: _Seen, name: str, upstream: Ancestry) -> None:
+    def _check_upstream(self, use: _ExpressionUse, name: str, upstream: Ancestry) -> None:
         if name not in self._steps:
-            self._found.add(seen.pointer, f"$steps.{name}: there is no step {name!r}{did_you_mean(name, self._steps)}")
-        elif name == seen.step:
-            self._found.add(seen.pointer, f"$steps.{name} is this step's own result, which does not exist yet")
-        elif not upstream.has(seen.step, name):
-            self._found.add(seen.pointer, f"$steps.{name} may not have ended: add {name!r} to this step's needs")
+            self._reader.report(
+                use.pointer, f"$steps.{name}: step {name!r} does not exist{did_you_mean(name, self._steps)}"
+            )
+        elif name == use.step:
+            self._reader.report(use.pointer, f"$steps.{name} is this step's own result, which does not exist yet")
+        elif not upstream.waits_for(use.step, name):
+            self._reader.report(use.pointer, f"$steps.{name} may not have ended: add {name!r} to this step's needs")
 
 
-def _see_all(step: Step, upstream: frozenset[str]) -> Step:
-    """`$steps` used whole shows everything upstream."""
+def _widen_to_upstream(step: Step, upstream: frozenset[str]) -> Step:
+    """Let the step's expressions that read `$steps` see every upstream step."""
 
     def widen(value: Template) -> Template:
         if isinstance(value, Expression):
@@ -281,12 +309,12 @@ def _see_all(step: Step, upstream: frozenset[str]) -> Step:
             return [widen(item) for item in value]
         return {key: widen(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
-    def widen_one(value: Expression | None) -> Expression | None:
+    def widen_expression(value: Expression | None) -> Expression | None:
         return replace(value, steps=upstream) if value and "steps" in value.roots else value
 
     return replace(
         step,
         arguments={key: widen(inner) for key, inner in step.arguments.items()},
-        when=widen_one(step.when),
-        for_each=widen_one(step.for_each),
+        when=widen_expression(step.when),
+        for_each=widen_expression(step.for_each),
     )

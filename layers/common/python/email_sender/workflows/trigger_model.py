@@ -1,4 +1,4 @@
-"""Triggers as they are stored, and what they need of the world."""
+"""Stored triggers and the ports of the trigger services."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,10 @@ class TriggerKind(StrEnum):
 
 
 class TriggerState(StrEnum):
-    """`pending` and `retiring`: the rule or schedule is still to be made or to go. `refused`: AWS takes it not."""
+    """The state of a trigger.
+
+    `pending`: its rule or schedule is not created yet. `retiring`: it is not deleted yet. `refused`: AWS rejected it.
+    """
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -33,7 +36,11 @@ class TriggerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredTrigger:
-    """`definition` is {"kind's own fields", "inputs"}. `started_by` and `role` are who published it."""
+    """A trigger in storage.
+
+    `definition` holds the fields of the trigger's kind and `inputs`. `started_by` and `role` are the principal that
+    published the trigger and that its runs act for.
+    """
 
     id: UUID
     workflow_id: UUID
@@ -48,13 +55,13 @@ class StoredTrigger:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.definition.get("inputs", {})
-        return found
+        inputs: Mapping[str, Any] = self.definition.get("inputs", {})
+        return inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a webhook's posts are signed with: now, and until then also the one before."""
+    """The signing secrets of a webhook. The previous secret is valid until `previous_ends`."""
 
     current: str | None
     previous: str | None = None
@@ -63,32 +70,34 @@ class Secrets:
 
 class TriggerStore(Protocol):
     def publish(self, workflow_id: UUID, triggers: Sequence[StoredTrigger]) -> None:
-        """The workflow has these from now on: new ones as they are, known ones for their new publisher, and the others
-        retire."""
+        """Replace the workflow's triggers.
+
+        New triggers are stored, known ones get the new publisher, and all others start to retire.
+        """
 
     def get(self, trigger_id: UUID) -> StoredTrigger | None: ...
 
-    def of(self, workflow_id: UUID) -> Sequence[StoredTrigger]:
-        """Those that have not retired."""
+    def list_for_workflow(self, workflow_id: UUID) -> Sequence[StoredTrigger]:
+        """Return the workflow's triggers that have not retired."""
 
-    def unsettled(self) -> Sequence[StoredTrigger]:
-        """Pending and retiring ones."""
+    def list_unsettled(self) -> Sequence[StoredTrigger]:
+        """Return the pending and the retiring triggers."""
 
-    def counted(self, kind: TriggerKind) -> int:
-        """How many of the tenant have not retired."""
+    def count(self, kind: TriggerKind) -> int:
+        """Return how many triggers of this kind the tenant has that have not retired."""
 
     def set_state(self, trigger_id: UUID, expected: TriggerState, state: TriggerState, error: str | None) -> None:
-        """Where it is still as expected."""
+        """Change the state if it is still `expected`."""
 
-    def fired(self, trigger_id: UUID, at: datetime, run_id: UUID | None, error: str | None) -> None: ...
+    def record_start(self, trigger_id: UUID, at: datetime, run_id: UUID | None, error: str | None) -> None: ...
 
     def secrets(self, trigger_id: UUID) -> Secrets:
-        """Locked until the transaction ends."""
+        """Return the webhook's secrets, locked until the transaction ends."""
 
     def save_secrets(self, trigger_id: UUID, secrets: Secrets) -> None: ...
 
-    def registered(self, sources: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """The accounts that are registered to the tenant, by source."""
+    def accounts_by_source(self, sources: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the AWS accounts that are registered for the tenant, by event source."""
 
 
 class RunReader(Protocol):
@@ -112,35 +121,38 @@ class TriggerUnits(Protocol):
     def __call__(self, tenant_id: UUID) -> AbstractContextManager[TriggerUnit]: ...
 
 
-class Bells(Protocol):
-    """What rings when it is time, or an event comes: one rule or schedule a trigger, named by its id."""
+class TriggerScheduler(Protocol):
+    """Creates one EventBridge rule or schedule per trigger, named after the trigger's id."""
 
-    def hang_rule(self, trigger_id: UUID, pattern: Mapping[str, Any]) -> None:
-        """Make or change it. Raises InvalidInput for a pattern that is none, Unavailable."""
+    def create_rule(self, trigger_id: UUID, pattern: Mapping[str, Any]) -> None:
+        """Create or update a rule. Raises InvalidInput if AWS rejects the pattern, Unavailable if AWS fails."""
 
-    def hang_schedule(self, trigger_id: UUID, cron: str, timezone: str) -> None:
-        """Make or change it. Raises InvalidInput for an expression that is none, Unavailable."""
+    def create_schedule(self, trigger_id: UUID, cron: str, timezone: str) -> None:
+        """Create or update a schedule. Raises InvalidInput if AWS rejects the expression, Unavailable if AWS fails."""
 
-    def take_down(self, trigger: StoredTrigger) -> None:
-        """Raises Unavailable; one that is not there is no error."""
+    def delete(self, trigger: StoredTrigger) -> None:
+        """Delete the trigger's rule or schedule, if it exists. Raises Unavailable if AWS fails."""
 
 
-def stored(workflow_id: UUID, triggers: Sequence[Trigger], subject: str, role: Role) -> list[StoredTrigger]:
-    """A trigger keeps its id, and with that a webhook its address, as long as it is written the same."""
-    seen: dict[str, int] = {}
-    found = []
+def build_triggers(workflow_id: UUID, triggers: Sequence[Trigger], subject: str, role: Role) -> list[StoredTrigger]:
+    """Build the stored triggers of a version.
+
+    A trigger keeps its id while its definition is unchanged, so a webhook also keeps its URL.
+    """
+    counts: dict[str, int] = {}
+    stored_triggers = []
     for trigger in triggers:
-        kind, definition = _written(trigger)
-        # A webhook's address outlives what its inputs default to.
+        kind, definition = _serialise(trigger)
+        # A webhook keeps its URL even if the defaults of its inputs change.
         name = kind if kind is TriggerKind.WEBHOOK else f"{kind} {json.dumps(definition, sort_keys=True)}"
-        seen[name] = seen.get(name, 0) + 1
-        trigger_id = uuid5(workflow_id, f"trigger {seen[name]} {name}")
+        counts[name] = counts.get(name, 0) + 1
+        trigger_id = uuid5(workflow_id, f"trigger {counts[name]} {name}")
         state = TriggerState.ACTIVE if kind is TriggerKind.WEBHOOK else TriggerState.PENDING
-        found.append(StoredTrigger(trigger_id, workflow_id, kind, definition, state, subject, role))
-    return found
+        stored_triggers.append(StoredTrigger(trigger_id, workflow_id, kind, definition, state, subject, role))
+    return stored_triggers
 
 
-def _written(trigger: Trigger) -> tuple[TriggerKind, dict[str, Any]]:
+def _serialise(trigger: Trigger) -> tuple[TriggerKind, dict[str, Any]]:
     inputs = dict(trigger.inputs)
     if isinstance(trigger, EventTrigger):
         return TriggerKind.EVENT, {"event": dict(trigger.pattern), "inputs": inputs}

@@ -1,4 +1,4 @@
-"""The functions behind queues, machines, schedules and the stack itself."""
+"""Functions invoked by queues, state machines, schedules and the stack's custom resource."""
 
 import json
 import os
@@ -8,18 +8,18 @@ from typing import Any
 
 
 class Throttled(Exception):
-    """Worth a retry, by name."""
+    """Retried by the state machine by its name."""
 
 
 class Unwelcome(Exception):
-    """Caught by name."""
+    """Caught by the state machine by its name."""
 
 
 _calls: dict[str, int] = {}
 
 
 def on_queue(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Fails the messages that say so, and only those; the others are told on."""
+    """Fail the messages that contain "poison" and forward the others."""
     import boto3
 
     failures = []
@@ -69,7 +69,7 @@ def scheduled(event: dict[str, Any], context: Any) -> None:
 
 
 def custom_resource(event: dict[str, Any], context: Any) -> None:
-    answer = {
+    response = {
         "Status": "SUCCESS",
         "PhysicalResourceId": event.get("PhysicalResourceId", "setup"),
         "StackId": event["StackId"],
@@ -77,5 +77,5 @@ def custom_resource(event: dict[str, Any], context: Any) -> None:
         "LogicalResourceId": event["LogicalResourceId"],
         "Data": {"Said": f"{event['RequestType']} {event['ResourceProperties']['Stage']}"},
     }
-    request = urllib.request.Request(event["ResponseURL"], data=json.dumps(answer).encode(), method="PUT")
+    request = urllib.request.Request(event["ResponseURL"], data=json.dumps(response).encode(), method="PUT")
     urllib.request.urlopen(request, timeout=5).close()

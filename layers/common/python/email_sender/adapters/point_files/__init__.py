@@ -1,4 +1,4 @@
-"""Files of embeddings. Implements vectors.bulk_model.PointReader, once a format. Loads numpy and arro3 at first use."""
+"""Readers of files of embeddings, one per format (vectors.bulk_model.PointReader). numpy and arro3 load lazily."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,11 @@ def readers() -> Mapping[Format, PointReader]:
 
 
 def parse_json(line: bytes) -> Any:
-    """Six times the standard library's speed on lists of floats. Raises ValueError, also for NaN and Infinity."""
+    """Parse JSON six times as fast as the standard library on lists of floats.
+
+    Raises:
+        ValueError: the line is not JSON, or contains NaN or Infinity.
+    """
     import orjson
 
     return orjson.loads(line)

@@ -1,8 +1,9 @@
-"""The footer of a Parquet file: which row groups there are, and the same footer with one of them alone.
+"""The footer of a Parquet file: its row groups, and a rewritten footer that names only one of them.
 
-The readers that are small enough for a layer read a file from its first row to its last. With a footer that names one
-row group, the same bytes before it are a file of that row group. Thrift's compact protocol, as far as it takes to find
-where the list of row groups lies: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md,
+The readers that are small enough for a Lambda layer can only read a file from its first row to its last. With a footer
+that names one row group, the same data bytes form a file of that row group alone. This module parses just enough of
+Thrift's compact protocol to find the list of row groups:
+https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md,
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift (FileMetaData)
 """
 
@@ -16,14 +17,14 @@ _MAGIC = b"PAR1"
 _MAX_FOOTER = 64 * 1024 * 1024
 _MAX_DEPTH = 32
 
-# Thrift's compact types.
+# Type ids of Thrift's compact protocol.
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _NUMBERS = (4, 5, 6)
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """`at` is where the footer begins in the file; `row_groups` are (rows, their bytes in the footer)."""
+    """`at` is the file offset of the footer. `row_groups` are (number of rows, bytes of the group in the footer)."""
 
     at: int
     row_groups: tuple[tuple[int, bytes], ...]
@@ -33,7 +34,7 @@ class Footer:
 
     @classmethod
     def of(cls, file: RangedFile) -> "Footer":
-        """Raises InvalidInput where the file is no whole Parquet file."""
+        """Read the footer of a file. Raises InvalidInput if the file is not a complete Parquet file."""
         if file.read(0, 4) != _MAGIC:
             raise InvalidInput("The file is not Parquet.")
         end = file.read(max(0, file.size - 8), 8)
@@ -42,30 +43,30 @@ class Footer:
         length = int.from_bytes(end[:4], "little")
         at = file.size - 8 - length
         if end[4:] != _MAGIC or at < 4 or length > _MAX_FOOTER:
-            raise InvalidInput("The Parquet file is cut off: its end is missing.")
+            raise InvalidInput("The Parquet file is truncated: its footer is missing.")
         try:
             return _parse(at, file.read(at, length))
         except (IndexError, ValueError, RecursionError):
             raise InvalidInput("The Parquet file's footer cannot be read.") from None
 
-    def only(self, number: int) -> bytes:
-        """What stands after the data in a file of that row group alone."""
+    def for_row_group(self, number: int) -> bytes:
+        """Return the bytes that follow the data in a file with only this row group."""
         rows, group = self.row_groups[number]
-        made = self._before_rows + _zigzag(rows) + self._between + bytes([0x10 | _STRUCT]) + group + self._after
-        return made + len(made).to_bytes(4, "little") + _MAGIC
+        footer = self._before_rows + _zigzag(rows) + self._between + bytes([0x10 | _STRUCT]) + group + self._after
+        return footer + len(footer).to_bytes(4, "little") + _MAGIC
 
 
 def _parse(at: int, data: bytes) -> Footer:
     cursor = _Cursor(data)
     rows: tuple[int, int] | None = None
     groups: tuple[int, int] | None = None
-    found: list[tuple[int, bytes]] = []
+    row_groups: list[tuple[int, bytes]] = []
     for number, kind in cursor.fields():
         begin = cursor.at
         if number == 4 and kind == _LIST:
-            for _ in range(cursor.list_of(_STRUCT)):
+            for _ in range(cursor.list_size(_STRUCT)):
                 start = cursor.at
-                found.append((_rows_of(cursor), data[start : cursor.at]))
+                row_groups.append((_row_count(cursor), data[start : cursor.at]))
             groups = (begin, cursor.at)
         else:
             cursor.skip(kind)
@@ -73,11 +74,11 @@ def _parse(at: int, data: bytes) -> Footer:
                 rows = (begin, cursor.at)
     if rows is None or groups is None or rows > groups:
         raise ValueError
-    return Footer(at, tuple(found), data[: rows[0]], data[rows[1] : groups[0]], data[groups[1] :])
+    return Footer(at, tuple(row_groups), data[: rows[0]], data[rows[1] : groups[0]], data[groups[1] :])
 
 
-def _rows_of(cursor: "_Cursor") -> int:
-    """Passes over a RowGroup; its field 3 is the number of rows."""
+def _row_count(cursor: "_Cursor") -> int:
+    """Skip a RowGroup and return its number of rows (field 3)."""
     rows = 0
     for number, kind in cursor.fields():
         if number == 3 and kind in _NUMBERS:
@@ -92,16 +93,16 @@ class _Cursor:
         self._data, self.at = data, 0
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """(number, type) of each field of a struct; the caller reads or skips its value before the next."""
+        """Yield (number, type) of each field of a struct. The caller must read or skip each value before the next."""
         number = 0
         while head := self._byte():
             delta, kind = head >> 4, head & 15
             number = number + delta if delta else self.zigzag()
             yield number, kind
 
-    def list_of(self, wanted: int) -> int:
-        size, kind = self._list()
-        if size and kind != wanted:
+    def list_size(self, expected_type: int) -> int:
+        size, kind = self._list_header()
+        if size and kind != expected_type:
             raise ValueError
         return size
 
@@ -117,11 +118,11 @@ class _Cursor:
         elif kind == _BYTE:
             self._byte()
         elif kind == _DOUBLE:
-            self._forward(8)
+            self._advance(8)
         elif kind == _BINARY:
-            self._forward(self._varint())
+            self._advance(self._varint())
         elif kind in (_LIST, _SET):
-            size, inner = self._list()
+            size, inner = self._list_header()
             for _ in range(size):
                 self._skip_element(inner, depth + 1)
         elif kind == _MAP:
@@ -137,16 +138,16 @@ class _Cursor:
             raise ValueError
 
     def _skip_element(self, kind: int, depth: int) -> None:
-        # A field's boolean is in its type; an element's is a byte of its own.
+        # A boolean field is encoded in its type; a boolean element is one byte.
         self.skip(_BYTE if kind in (_TRUE, _FALSE) else kind, depth)
 
-    def _list(self) -> tuple[int, int]:
+    def _list_header(self) -> tuple[int, int]:
         head = self._byte()
         size = head >> 4
         return (self._varint() if size == 15 else size), head & 15
 
     def _byte(self) -> int:
-        self._forward(1)
+        self._advance(1)
         return self._data[self.at - 1]
 
     def _varint(self) -> int:
@@ -160,7 +161,7 @@ class _Cursor:
             if shift > 63:
                 raise ValueError
 
-    def _forward(self, count: int) -> None:
+    def _advance(self, count: int) -> None:
         self.at += count
         if self.at > len(self._data):
             raise ValueError
@@ -168,9 +169,9 @@ class _Cursor:
 
 def _zigzag(value: int) -> bytes:
     value <<= 1
-    made = bytearray()
+    encoded = bytearray()
     while value > 127:
-        made.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    made.append(value)
-    return bytes(made)
+    encoded.append(value)
+    return bytes(encoded)

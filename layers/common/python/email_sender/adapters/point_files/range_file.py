@@ -1,18 +1,18 @@
-"""A file in a bucket as a file object that only reads: ranges of it, in blocks that are kept for a while."""
+"""A read-only, seekable file object over an object in a bucket. It reads ranges and caches recent blocks."""
 
 from collections import OrderedDict
 
 from email_sender.vectors.bulk_model import RangedFile
 
-_BLOCK = 4 * 1024 * 1024
-# A reader of columns goes on in each of them in turn: so many places, of 4 MiB each, are kept.
-_BLOCKS = 24
+_BLOCK_BYTES = 4 * 1024 * 1024
+# A column reader alternates between columns, so this many blocks of 4 MiB are cached.
+_MAX_BLOCKS = 24
 
 
-class RangeFile:
-    """`tail` stands in place of the file's bytes from `tail_at` on.
+class SeekableFile:
+    """`tail` replaces the bytes of the file from `tail_at` on.
 
-    What a read raised is kept in `failure`: readers in other languages hide it behind errors of their own.
+    `failure` holds the last exception of a read, because native readers hide it behind errors of their own.
     """
 
     def __init__(self, file: RangedFile, tail_at: int, tail: bytes) -> None:
@@ -29,7 +29,7 @@ class RangeFile:
             if self._at >= self._tail_at:
                 pieces.append(self._tail[self._at - self._tail_at : stop - self._tail_at])
             else:
-                number, begin = divmod(self._at, _BLOCK)
+                number, begin = divmod(self._at, _BLOCK_BYTES)
                 pieces.append(self._block(number)[begin : begin + stop - self._at])
             self._at += len(pieces[-1])
         return b"".join(pieces)
@@ -49,16 +49,16 @@ class RangeFile:
         return True
 
     def _block(self, number: int) -> bytes:
-        found = self._blocks.get(number)
-        if found is None:
-            begin = number * _BLOCK
+        block = self._blocks.get(number)
+        if block is None:
+            begin = number * _BLOCK_BYTES
             try:
-                found = self._file.read(begin, min(_BLOCK, self._tail_at - begin))
+                block = self._file.read(begin, min(_BLOCK_BYTES, self._tail_at - begin))
             except Exception as error:
                 self.failure = error
                 raise
-            self._blocks[number] = found
-            if len(self._blocks) > _BLOCKS:
+            self._blocks[number] = block
+            if len(self._blocks) > _MAX_BLOCKS:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
-        return found
+        return block

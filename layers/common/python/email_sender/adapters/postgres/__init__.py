@@ -1,1 +1,1 @@
-"""PostgreSQL: explicit SQL, every query of a tenant inside a transaction that row-level security seals."""
+"""PostgreSQL: explicit SQL. Queries of a tenant run in a transaction that row-level security limits to that tenant."""

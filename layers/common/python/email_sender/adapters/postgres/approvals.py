@@ -30,7 +30,7 @@ class PostgresApprovals:
                 approval.run_id,
                 approval.step,
                 approval.title,
-                Jsonb([{"draft_id": str(each.draft_id), "sha256": each.sha256} for each in approval.drafts]),
+                Jsonb([{"draft_id": str(draft.draft_id), "sha256": draft.sha256} for draft in approval.drafts]),
                 approval.task_token,
                 approval.requested_at,
                 approval.expires_at,
@@ -68,7 +68,7 @@ class PostgresApprovals:
             ],
         )
 
-    def undelivered(self, before: datetime) -> Sequence[Approval]:
+    def list_undelivered(self, before: datetime) -> Sequence[Approval]:
         rows = self._conn.execute(
             "select * from approvals where status in ('approved', 'denied') and delivered_at is null "
             "and decided_at < %s order by id for update skip locked",
@@ -76,7 +76,7 @@ class PostgresApprovals:
         ).fetchall()
         return [_approval(row) for row in rows]
 
-    def overdue(self, now: datetime) -> Sequence[Approval]:
+    def list_overdue(self, now: datetime) -> Sequence[Approval]:
         rows = self._conn.execute(
             "select * from approvals where status = 'pending' and expires_at < %s order by id for update skip locked",
             [now],
@@ -90,13 +90,13 @@ class PostgresApprovals:
             [at, at, run_id],
         )
 
-    def known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
+    def count_known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
         row = self._conn.execute(
             """
             select count(*) as known from drafts d
             join unnest(%s::uuid[], %s::text[]) as wanted (id, sha256) using (id, sha256)
             """,
-            [[each[0] for each in drafts], [each[1] for each in drafts]],
+            [[draft[0] for draft in drafts], [draft[1] for draft in drafts]],
         ).fetchone()
         return int(row["known"]) if row else 0
 
@@ -107,7 +107,7 @@ def _approval(row: Row) -> Approval:
         run_id=row["run_id"],
         step=row["step"],
         title=row["title"],
-        drafts=[ShownDraft(UUID(each["draft_id"]), each["sha256"]) for each in row["drafts"]],
+        drafts=[ShownDraft(UUID(draft["draft_id"]), draft["sha256"]) for draft in row["drafts"]],
         task_token=row["task_token"],
         expires_at=row["expires_at"],
         requested_at=row["requested_at"],

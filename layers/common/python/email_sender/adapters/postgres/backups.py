@@ -1,4 +1,4 @@
-"""What is known of backups. Implements backups.model.BackupRows, for the platform's role."""
+"""Records of backups. Implements backups.model.BackupRecords, for the platform role."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,90 +11,98 @@ from email_sender.backups import manifest as manifests
 from email_sender.backups.model import Backup, BackupStatus, Manifest, PointsObject, StoredObject
 from email_sender.errors import NotFound
 
-_ADD = """
+_ADD_OBJECT = """
 insert into backup_objects (backup_id, collection, part, after, position, key, points, checksum, bytes, sha256)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
 """
-# Ids are in hexadecimal, whatever the database's own order is.
-_LAST = """
+# Ids are hexadecimal: the collation "C" gives them the same order in every database.
+_SELECT_LAST_OBJECT = """
 select * from backup_objects where backup_id = %s and collection = %s and part = %s
 order by position collate "C" desc limit 1
 """
-_OBJECTS = """
+_SELECT_OBJECTS = """
 select * from backup_objects where backup_id = %s and collection = %s order by part, position collate "C"
 """
-_NOTE = "update backups set manifest = %s where id = %s and manifest is null"
-_END = "update backups set status = %s, finished_at = %s, reason = %s where id = %s and status = 'running'"
+_SET_MANIFEST = "update backups set manifest = %s where id = %s and manifest is null"
+_END_BACKUP = "update backups set status = %s, finished_at = %s, reason = %s where id = %s and status = 'running'"
 
 
 class PostgresBackups:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, new: Backup) -> Backup:
+    def begin(self, new_backup: Backup) -> Backup:
         with self._database.platform() as conn:
             conn.execute(
                 "insert into backups (id, status, started_at, location) values (%s, %s, %s, %s) on conflict do nothing",
-                [new.id, new.status, new.started_at, new.location],
+                [new_backup.id, new_backup.status, new_backup.started_at, new_backup.location],
             )
             conn.commit()
-        return self.get(new.id)
+        return self.get(new_backup.id)
 
-    def forget(self, before: datetime) -> int:
+    def delete_before(self, before: datetime) -> int:
         with self._database.platform() as conn:
-            gone = conn.execute("delete from backups where started_at < %s", [before]).rowcount
+            deleted_count = conn.execute("delete from backups where started_at < %s", [before]).rowcount
             conn.commit()
-        return gone
+        return deleted_count
 
-    def give_up(self, before: datetime, reason: str) -> int:
+    def fail_overdue(self, before: datetime, reason: str) -> int:
         with self._database.platform() as conn:
-            changed = conn.execute(
+            updated_count = conn.execute(
                 "update backups set status = 'failed', finished_at = now(), reason = %s "
                 "where status = 'running' and started_at < %s",
                 [reason, before],
             ).rowcount
             conn.commit()
-        return changed
+        return updated_count
 
     def get(self, backup_id: UUID) -> Backup:
         with self._database.platform() as conn:
             row = conn.execute("select * from backups where id = %s", [backup_id]).fetchone()
         if row is None:
-            raise NotFound("There is no such backup.")
+            raise NotFound("Backup not found.")
         return _backup(row)
 
-    def note_dump(self, backup_id: UUID, manifest: Manifest) -> Manifest:
+    def record_dump(self, backup_id: UUID, manifest: Manifest) -> Manifest:
         with self._database.platform() as conn:
-            conn.execute(_NOTE, [Jsonb(manifests.to_json(manifest)), backup_id])
+            conn.execute(_SET_MANIFEST, [Jsonb(manifests.to_json(manifest)), backup_id])
             conn.commit()
         return self.get(backup_id).manifest or manifest
 
-    def last(self, backup_id: UUID, collection: str, part: int) -> PointsObject | None:
+    def last_object(self, backup_id: UUID, collection: str, part: int) -> PointsObject | None:
         with self._database.platform() as conn:
-            row = conn.execute(_LAST, [backup_id, collection, part]).fetchone()
+            row = conn.execute(_SELECT_LAST_OBJECT, [backup_id, collection, part]).fetchone()
         return _object(row) if row else None
 
-    def add(self, backup_id: UUID, collection: str, page: PointsObject) -> PointsObject:
-        stored = page.stored
+    def add_object(self, backup_id: UUID, collection: str, points_object: PointsObject) -> PointsObject:
+        stored_object = points_object.stored_object
         with self._database.platform() as conn:
             conn.execute(
-                _ADD,
+                _ADD_OBJECT,
                 [
-                    backup_id, collection, page.part, page.after, page.position, stored.key, page.points,
-                    page.checksum, stored.bytes, stored.sha256,
+                    backup_id,
+                    collection,
+                    points_object.part,
+                    points_object.after,
+                    points_object.position,
+                    stored_object.key,
+                    points_object.points,
+                    points_object.checksum,
+                    stored_object.bytes,
+                    stored_object.sha256,
                 ],
-            )  # fmt: skip
+            )
             conn.commit()
-        return self.last(backup_id, collection, page.part) or page
+        return self.last_object(backup_id, collection, points_object.part) or points_object
 
     def objects(self, backup_id: UUID, collection: str) -> Sequence[PointsObject]:
         with self._database.platform() as conn:
-            rows = conn.execute(_OBJECTS, [backup_id, collection]).fetchall()
+            rows = conn.execute(_SELECT_OBJECTS, [backup_id, collection]).fetchall()
         return [_object(row) for row in rows]
 
-    def end(self, backup_id: UUID, status: BackupStatus, at: datetime, *, reason: str | None = None) -> None:
+    def finish(self, backup_id: UUID, status: BackupStatus, at: datetime, *, reason: str | None = None) -> None:
         with self._database.platform() as conn:
-            conn.execute(_END, [status, at, reason, backup_id])
+            conn.execute(_END_BACKUP, [status, at, reason, backup_id])
             conn.execute("delete from backup_objects where backup_id = %s", [backup_id])
             conn.commit()
 
@@ -116,5 +124,5 @@ def _backup(row: Row) -> Backup:
 
 
 def _object(row: Row) -> PointsObject:
-    stored = StoredObject(row["key"], row["bytes"], row["sha256"])
-    return PointsObject(row["part"], row["after"], row["position"], row["points"], int(row["checksum"]), stored)
+    stored_object = StoredObject(row["key"], row["bytes"], row["sha256"])
+    return PointsObject(row["part"], row["after"], row["position"], row["points"], int(row["checksum"]), stored_object)

@@ -1,4 +1,4 @@
-"""What circuit breakers are in, for operators to see: one row a sandbox, written when a state changes."""
+"""The states of circuit breakers, for operators: one row per execution environment, written at each change."""
 
 import logging
 
@@ -8,12 +8,12 @@ from email_sender.errors import Unavailable
 _log = logging.getLogger(__name__)
 
 
-class BreakerStates:
+class CircuitBreakerStates:
     def __init__(self, database: Database, dependency: str, sandbox: str) -> None:
         self._database, self._dependency, self._sandbox = database, dependency, sandbox
 
     def __call__(self, state: str) -> None:
-        """Never raises: whoever calls has a failure of its own to tell of."""
+        """Store the state. Never raises, because the caller is handling a failure of its own."""
         _log.warning("circuit breaker %s: %s", self._dependency, state)
         try:
             with self._database.platform() as conn:
@@ -24,7 +24,7 @@ class BreakerStates:
                 )
                 conn.commit()
         except Unavailable:
-            _log.warning("the state of a circuit breaker was not noted")
+            _log.warning("could not store the state of a circuit breaker")
         finally:
-            # It changes seldom: no connection waits for the next time.
+            # The state changes rarely, so no connection is kept for the next change.
             self._database.close()

@@ -1,4 +1,4 @@
-"""Contacts, their messages, and suppressions. Addresses and text are encrypted; equality goes by keyed hash."""
+"""Contacts, messages and suppressions. Addresses and texts are encrypted; a keyed hash finds equal addresses."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,6 +14,7 @@ from email_sender.errors import Conflict, InvalidInput
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.security.ports import TenantKeys
 
+# Contexts of encryption: a ciphertext decrypts only in the column for which it was encrypted.
 ADDRESS, NAME, CONTENT = "contacts.address", "contacts.name", "messages.content"
 SUPPRESSED = "suppressions.address"
 
@@ -49,7 +50,7 @@ class PostgresContacts:
             ],
         ).fetchone()
         if row is None:
-            raise Conflict("There is a contact with this address already.")
+            raise Conflict("A contact with this address already exists.")
         return contact
 
     def get(self, contact_id: UUID) -> Contact | None:
@@ -110,10 +111,10 @@ class PostgresMessages:
         self._conn, self._keys = conn, keys
 
     def get_many(self, ids: Sequence[UUID]) -> Sequence[Message]:
-        """In the order asked for; what is not there is left out."""
+        """Return the messages in the order of `ids`, without those that do not exist."""
         rows = self._conn.execute("select * from messages where id = any(%s)", [list(ids)]).fetchall()
         by_id = {row["id"]: self._message(row) for row in rows}
-        return [by_id[each] for each in ids if each in by_id]
+        return [by_id[message_id] for message_id in ids if message_id in by_id]
 
     def of_contact(self, contact_id: UUID, before: UUID | None, limit: int) -> Sequence[Message]:
         rows = self._conn.execute(
@@ -141,15 +142,15 @@ class PostgresSuppressions:
         )
 
     def has(self, address: str) -> bool:
-        found = self._conn.execute(
+        result = self._conn.execute(
             "select 1 from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
         )
-        return found.fetchone() is not None
+        return result.fetchone() is not None
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
         rows = self._conn.execute(
             "select * from suppressions where address_hash > %s order by address_hash limit %s",
-            [_cursor(after), limit + 1],
+            [_parse_cursor(after), limit + 1],
         ).fetchall()
         items = [
             Suppression(
@@ -157,16 +158,18 @@ class PostgresSuppressions:
             )
             for row in rows[:limit]
         ]
-        following = urlsafe_b64encode(rows[limit - 1]["address_hash"]).decode() if len(rows) > limit else None
-        return items, following
+        next_cursor = urlsafe_b64encode(rows[limit - 1]["address_hash"]).decode() if len(rows) > limit else None
+        return items, next_cursor
 
     def delete(self, address: str) -> bool:
-        gone = self._conn.execute("delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)])
-        return gone.rowcount == 1
+        result = self._conn.execute(
+            "delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+        )
+        return result.rowcount == 1
 
 
-def _cursor(after: str | None) -> bytes:
+def _parse_cursor(after: str | None) -> bytes:
     try:
         return urlsafe_b64decode(after) if after else b""
     except ValueError:
-        raise InvalidInput.at("query:cursor", "This cursor is not one of ours.") from None
+        raise InvalidInput.at("query:cursor", "Invalid cursor. Use next_cursor of the previous page.") from None

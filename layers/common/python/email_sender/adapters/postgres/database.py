@@ -1,7 +1,7 @@
 """Connections and transactions.
 
-A sandbox serves one request at a time, so its pool holds one connection. Behind RDS Proxy prepared statements would pin
-the connection, so they are off (`prepare_threshold=None`).
+An execution environment handles one request at a time, so its pool has one connection. Prepared statements would pin
+the connection in RDS Proxy, so they are off (`prepare_threshold=None`).
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ Conninfo = Callable[[], str]
 
 
 class Database:
-    """One pool for one role.
+    """A connection pool for one database role.
 
-    `conninfo` is called for every new connection, since an IAM token lives 15 minutes.
+    `conninfo` is called for every new connection, because an IAM token is valid for 15 minutes.
     """
 
     def __init__(self, conninfo: Conninfo, *, size: int = 1, timeout: float = 5.0) -> None:
@@ -35,7 +35,7 @@ class Database:
 
     @contextmanager
     def tenant(self, tenant_id: UUID) -> Iterator[Connection[Row]]:
-        """A transaction that sees `tenant_id` alone. It is rolled back unless the caller commits."""
+        """Open a transaction that sees only `tenant_id`. It is rolled back unless the caller commits."""
         with self._transaction() as conn:
             # `true`: for this transaction only, so that a pooled connection never carries a tenant to the next request.
             conn.execute("select set_config('app.tenant_id', %s, true)", [str(tenant_id)])
@@ -43,7 +43,7 @@ class Database:
 
     @contextmanager
     def platform(self) -> Iterator[Connection[Row]]:
-        """A transaction of no tenant, for the platform's role. It is rolled back unless the caller commits."""
+        """Open a transaction without a tenant, for the platform role. It is rolled back unless the caller commits."""
         with self._transaction() as conn:
             yield conn
 
@@ -54,11 +54,11 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection[Row]]:
-        with translated_errors(), self._open_pool().connection(timeout=self._timeout) as conn:
+        with translate_errors(), self._open_pool().connection(timeout=self._timeout) as conn:
             try:
                 yield conn
             finally:
-                # What was not committed explicitly is not kept.
+                # Discard what was not committed explicitly.
                 conn.rollback()
 
     def _open_pool(self) -> ConnectionPool[Connection[Row]]:
@@ -71,7 +71,8 @@ class Database:
                     num_workers=1,
                     open=False,
                     timeout=self._timeout,
-                    # After a thaw the server may have closed it: one round trip finds out before the query does.
+                    # The server may have closed the connection while the execution environment was frozen. The check
+                    # costs one round trip and finds out before the query does.
                     check=ConnectionPool.check_connection,
                     kwargs={"row_factory": dict_row, "prepare_threshold": None, "connect_timeout": 5},
                 )
@@ -81,17 +82,17 @@ class Database:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Nobody above knows psycopg, and no message of the server leaves."""
+def translate_errors() -> Iterator[None]:
+    """Translate errors of psycopg into domain errors, so that no message of the server reaches a caller."""
     try:
         yield
     except DomainError:
         raise
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise Unavailable("The database did not answer.") from error
+        raise Unavailable("The database did not respond.") from error
     except psycopg.errors.UniqueViolation as error:
-        raise Conflict("Such a thing exists already.") from error
+        raise Conflict("An object with the same name or id already exists.") from error
     except psycopg.errors.ForeignKeyViolation as error:
-        raise Conflict("Something it refers to is not there.") from error
+        raise Conflict("An object that the request refers to does not exist.") from error
     except psycopg.DataError as error:
-        raise InvalidInput("A value cannot be stored.") from error
+        raise InvalidInput("The input contains a value that the database cannot store.") from error

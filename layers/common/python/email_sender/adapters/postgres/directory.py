@@ -1,4 +1,4 @@
-"""What belongs to whom: the few questions that are asked before a tenant is known. For the platform's role."""
+"""Find the tenant of an object, for callers that do not know the tenant yet. For the platform role."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from email_sender.adapters.postgres.database import Database
 
 
-class Directory:
+class TenantDirectory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -26,6 +26,11 @@ class Directory:
         return row["tenant_id"] if row else None
 
     def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
+        """Find the tenant of an incoming mail.
+
+        That is the tenant that sent one of the emails `provider_ids`. Otherwise it is the tenant whose sender address
+        is one of the `recipients`, unless several tenants have such an address.
+        """
         with self._database.platform() as conn:
             row = conn.execute(
                 "select tenant_id from emails where provider_message_id = any(%s) limit 1", [provider_ids]
@@ -35,7 +40,7 @@ class Directory:
             rows = conn.execute(
                 "select id from tenants where lower(coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) "
                 "= any(%s) limit 2",
-                [[each.lower() for each in recipients]],
+                [[recipient.lower() for recipient in recipients]],
             ).fetchall()
         return rows[0]["id"] if len(rows) == 1 else None
 

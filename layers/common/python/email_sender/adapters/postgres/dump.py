@@ -1,4 +1,4 @@
-"""Tables as COPY writes them, and what a dump says of each. Implements backups.model.Database."""
+"""Dump tables in the text format of COPY, with row counts and checksums. Implements backups.model.Database."""
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +11,18 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.serving import served_from
+from email_sender.adapters.postgres.serving import served_collection_from
 from email_sender.backups.model import DatabaseDump, ObjectWriter, OpenObject, Table
 from email_sender.errors import Conflict
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 SCHEMA = "email_sender"
-# What says what this platform alone did: its migrations are applied, not copied, and its backups lie in its bucket.
-NOT_COPIED = frozenset({"schema_migrations", "backups", "backup_objects"})
-# The server sends a row at a time; what is done with it costs less for many.
+# These tables describe one installation: its migrations are applied, not copied, and its backups stay in its bucket.
+SKIPPED_TABLES = frozenset({"schema_migrations", "backups", "backup_objects"})
+# The server sends single rows; processing larger pieces costs less.
 _PIECE_BYTES = 256 * 1024
 
-# Partitions are read through their table; what is unlogged is a cache.
+# Partitions are read through their parent table. Unlogged tables are caches.
 _TABLES = """
 select c.relname as name, c.relpersistence = 'u' as cache
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -35,8 +35,8 @@ where attrelid = format('email_sender.%%I', %s::text)::regclass and attnum > 0 a
   and attgenerated = ''
 order by attnum
 """
-# What values look like as text, whatever the server or the role says.
-_FORMS = (
+# Fix the text format of values, whatever the server or the role has configured.
+_TEXT_FORMATS = (
     "set local timezone to 'UTC'",
     "set local datestyle to 'ISO, YMD'",
     "set local intervalstyle to 'postgres'",
@@ -47,98 +47,110 @@ _FORMS = (
 
 
 @dataclass(slots=True)
-class RowSum:
-    """Counts rows, and sums their digests modulo 2^64: the same rows in any order give the same."""
+class RowChecksum:
+    """Counts rows and sums their digests modulo 2^64, so that the order of the rows does not matter."""
 
     rows: int = 0
     checksum: int = 0
-    _rest: bytes = field(default=b"", repr=False)
+    _partial_row: bytes = field(default=b"", repr=False)
 
     def add(self, data: bytes) -> None:
-        """Bytes of COPY's text: a row is a line, since it writes a line's end inside a value as two characters."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        """Add a piece of COPY's text. A line is a row, because COPY escapes line ends within values."""
+        *lines, self._partial_row = (self._partial_row + data).split(b"\n")
         for line in lines:
             self.checksum += int.from_bytes(blake2b(line, digest_size=8).digest())
         self.rows += len(lines)
         self.checksum %= 2**64
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the last row was ended."""
-        return not self._rest
+    def is_complete(self) -> bool:
+        """Whether the last row is complete."""
+        return not self._partial_row
 
 
 class PostgresDump:
-    """For the role `backup`."""
+    """Dumps all tables as of one moment. For the backup role."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def dump(self, write: OpenObject, prefix: str, more: Callable[[], bool]) -> tuple[DatabaseDump, Sequence[Served]]:
-        # `platform`: a transaction of no tenant.
+    def dump(
+        self, write: OpenObject, prefix: str, has_time_left: Callable[[], bool]
+    ) -> tuple[DatabaseDump, Sequence[ServedCollection]]:
+        # `platform` opens a transaction without a tenant.
         with self._database.platform() as conn:
             conn.execute("set transaction isolation level repeatable read, read only")
-            set_forms(conn)
-            names, left_out = tables(conn)
-            made: dict[str, Table] = {}
-            for name in names:
-                listed = columns(conn, name)
+            set_text_format(conn)
+            table_names, skipped_tables = list_tables(conn)
+            dumped_tables: dict[str, Table] = {}
+            for name in table_names:
+                column_names = list_columns(conn, name)
                 key = f"{prefix}/{name}.copy.gz"
-                found = RowSum()
-                with write(key) as stored, packing(stored) as packed:
-                    for data in copied(conn, name, listed):
-                        if not more():
+                row_checksum = RowChecksum()
+                with write(key) as object_writer, open_gzip_writer(object_writer) as gzip_file:
+                    for data in read_rows(conn, name, column_names):
+                        if not has_time_left():
                             raise Conflict(
-                                "The database is too large to be dumped by one function in its time: "
-                                f"{len(made)} of {len(names)} tables were, and {found.rows} rows of {name}."
+                                "The database is too large to be dumped by one function: its time ended after "
+                                f"{len(dumped_tables)} of {len(table_names)} tables and "
+                                f"{row_checksum.rows} rows of {name}."
                             )
-                        found.add(data)
-                        packed.write(data)
-                made[name] = Table(listed, found.rows, found.checksum, stored.stored)
-            return self._described(conn, made, left_out), [
-                served_from(row) for row in conn.execute("select * from served_collections order by name").fetchall()
+                        row_checksum.add(data)
+                        gzip_file.write(data)
+                dumped_tables[name] = Table(
+                    column_names, row_checksum.rows, row_checksum.checksum, object_writer.stored_object
+                )
+            return self._describe_dump(conn, dumped_tables, skipped_tables), [
+                served_collection_from(row)
+                for row in conn.execute("select * from served_collections order by name").fetchall()
             ]
 
-    def _described(self, conn: Connection[Row], made: dict[str, Table], left_out: list[str]) -> DatabaseDump:
+    def _describe_dump(
+        self, conn: Connection[Row], dumped_tables: dict[str, Table], skipped_tables: list[str]
+    ) -> DatabaseDump:
         row = conn.execute("select now() as at, current_setting('server_version') as server").fetchone() or {}
-        return DatabaseDump(row["at"], row["server"], migrations(conn), left_out, made)
+        return DatabaseDump(row["at"], row["server"], list_migrations(conn), skipped_tables, dumped_tables)
 
 
-def packing(into: ObjectWriter) -> closing[gzip.GzipFile]:
-    """No time in it: the same rows give the same bytes."""
-    return closing(gzip.GzipFile("", "wb", 1, cast("Any", into), mtime=0))
+def open_gzip_writer(target: ObjectWriter) -> closing[gzip.GzipFile]:
+    """Return a gzip writer that writes no time: the same rows give the same bytes."""
+    return closing(gzip.GzipFile("", "wb", 1, cast("Any", target), mtime=0))
 
 
-def set_forms(conn: Connection[Any]) -> None:
-    """For this transaction."""
-    for statement in _FORMS:
+def set_text_format(conn: Connection[Any]) -> None:
+    """Fix the text format of values for this transaction."""
+    for statement in _TEXT_FORMATS:
         conn.execute(statement)
 
 
-def tables(conn: Connection[Any]) -> tuple[list[str], list[str]]:
-    """Those whose rows are copied, and those that are left out."""
+def list_tables(conn: Connection[Any]) -> tuple[list[str], list[str]]:
+    """Return the names of the tables to copy, and of the tables to skip."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(_TABLES).fetchall()
-    left_out = [row["name"] for row in found if row["cache"] or row["name"] in NOT_COPIED]
-    return [row["name"] for row in found if row["name"] not in left_out], left_out
+        rows = cursor.execute(_TABLES).fetchall()
+    skipped_tables = [row["name"] for row in rows if row["cache"] or row["name"] in SKIPPED_TABLES]
+    return [row["name"] for row in rows if row["name"] not in skipped_tables], skipped_tables
 
 
-def columns(conn: Connection[Any], table: str) -> list[str]:
-    """But for those that the server makes of others."""
+def list_columns(conn: Connection[Any], table: str) -> list[str]:
+    """Return the columns of a table, without generated columns."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return [row["name"] for row in cursor.execute(_COLUMNS, [table]).fetchall()]
 
 
-def migrations(conn: Connection[Any]) -> dict[str, str]:
+def list_migrations(conn: Connection[Any]) -> dict[str, str]:
+    """Return the digest of each applied migration by its name."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute("select name, digest from email_sender.schema_migrations order by name").fetchall()
-    return {row["name"]: row["digest"] for row in found}
+        rows = cursor.execute("select name, digest from email_sender.schema_migrations order by name").fetchall()
+    return {row["name"]: row["digest"] for row in rows}
 
 
-def copied(conn: Connection[Any], table: str, listed: Sequence[str]) -> Iterator[bytes]:
-    """The table's rows as COPY's text, many at a time. A query, since COPY of a partitioned table has no rows."""
+def read_rows(conn: Connection[Any], table: str, column_names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the rows of a table in the text format of COPY, many rows at a time.
+
+    The rows come from a query, because COPY of a partitioned table returns no rows.
+    """
     query = sql.SQL("copy (select {} from {}) to stdout").format(
-        sql.SQL(", ").join(map(sql.Identifier, listed)), sql.Identifier(SCHEMA, table)
+        sql.SQL(", ").join(map(sql.Identifier, column_names)), sql.Identifier(SCHEMA, table)
     )
     with conn.cursor() as cursor, cursor.copy(query) as copy:
         piece = bytearray()

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.messaging.model import Approved, Content, Draft, Email, EmailStatus
+from email_sender.messaging.model import Content, Draft, DraftApproval, Email, EmailStatus
 from email_sender.security.ports import TenantKeys
 
 DRAFT = "drafts.content"
@@ -21,8 +21,8 @@ class PostgresDrafts:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def add(self, draft: Draft) -> Draft:
-        content = {**asdict(draft.content), "evidence": [str(each) for each in draft.evidence]}
-        added = self._conn.execute(
+        content = {**asdict(draft.content), "evidence": [str(message_id) for message_id in draft.evidence]}
+        result = self._conn.execute(
             """
             insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version,
                                 content_enc, sha256)
@@ -42,19 +42,19 @@ class PostgresDrafts:
                 draft.sha256,
             ],
         )
-        if added.rowcount == 1:
+        if result.rowcount == 1:
             return draft
         row = self._conn.execute(
             "select * from drafts where run_id = %s and step = %s and item = %s", [draft.run_id, draft.step, draft.item]
         ).fetchone()
-        assert row is not None  # noqa: S101  # the conflict above was with it
+        assert row is not None  # noqa: S101  # the insert conflicted with this row
         return self._draft(row)
 
     def get(self, draft_id: UUID) -> Draft | None:
         row = self._conn.execute("select * from drafts where id = %s", [draft_id]).fetchone()
         return self._draft(row) if row else None
 
-    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[Approved]:
+    def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         rows = self._conn.execute(
             """
             select shown ->> 'sha256' as sha256, a.status, a.decided_role
@@ -63,7 +63,7 @@ class PostgresDrafts:
             """,
             [run_id, Jsonb([{"draft_id": str(draft_id)}]), str(draft_id)],
         ).fetchall()
-        return [Approved(row["sha256"], row["status"], row["decided_role"]) for row in rows]
+        return [DraftApproval(row["sha256"], row["status"], row["decided_role"]) for row in rows]
 
     def _draft(self, row: Row) -> Draft:
         content = json.loads(self._keys.decrypt(row["content_enc"], DRAFT))
@@ -77,7 +77,7 @@ class PostgresDrafts:
             template_version=row["template_version"],
             content=Content(content["subject"], content["text"], content["html"]),
             sha256=row["sha256"],
-            evidence=[UUID(each) for each in content["evidence"]],
+            evidence=[UUID(message_id) for message_id in content["evidence"]],
             created_at=row["created_at"],
         )
 
@@ -87,7 +87,7 @@ class PostgresEmails:
         self._conn, self._tenant_id = conn, tenant_id
 
     def claim(self, email: Email) -> tuple[Email, bool]:
-        # One statement, so that of two claims at once exactly one gets a row back.
+        # A single statement: of two concurrent claims, exactly one receives a row.
         row = self._conn.execute(
             """
             insert into emails as e (id, tenant_id, run_id, step, contact_id, draft_id, sha256, status, lease_until,
@@ -117,7 +117,7 @@ class PostgresEmails:
             "select * from emails where run_id = %s and step = %s and contact_id = %s for update",
             [email.run_id, email.step, email.contact_id],
         ).fetchone()
-        assert row is not None  # noqa: S101  # the conflict above was with it
+        assert row is not None  # noqa: S101  # the insert conflicted with this row
         return _email(row), False
 
     def get(self, email_id: UUID) -> Email | None:

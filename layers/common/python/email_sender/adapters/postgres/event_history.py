@@ -1,13 +1,13 @@
-"""All tenants' stored events, oldest first, for replays. For the platform's role."""
+"""Stored events of all tenants, oldest first, for replays. For the platform role."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from email_sender.adapters.postgres.cursors import following, read_cursor
+from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.events import stored
+from email_sender.adapters.postgres.events import event_from_row
 from email_sender.coordination.events import StoredEvent
-from email_sender.coordination.replaying import Range
+from email_sender.coordination.replaying import EventRange
 from email_sender.paging import Page
 
 
@@ -17,8 +17,8 @@ class PostgresEventHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def between(self, wanted: Range, cursor: str | None, limit: int) -> Page[StoredEvent]:
-        after, after_id = read_cursor(cursor)
+    def page(self, event_range: EventRange, cursor: str | None, limit: int) -> Page[StoredEvent]:
+        after, after_id = parse_cursor(cursor)
         with self._database.platform() as conn:
             rows = conn.execute(
                 """
@@ -30,22 +30,26 @@ class PostgresEventHistory:
                 order by occurred_at, id limit %(limit)s
                 """,
                 {
-                    "start": wanted.start,
-                    "end": wanted.end,
-                    "types": list(wanted.types),
-                    "tenant": wanted.tenant_id,
+                    "start": event_range.start,
+                    "end": event_range.end,
+                    "types": list(event_range.types),
+                    "tenant": event_range.tenant_id,
                     "after": after,
                     "after_id": after_id,
                     "limit": limit + 1,
                 },
             ).fetchall()
-        return Page([stored(row) for row in rows[:limit]], following(rows, limit, "occurred_at"))
+        return Page([event_from_row(row) for row in rows[:limit]], next_cursor(rows, limit, "occurred_at"))
 
     def accounts_of(self, events: Sequence[StoredEvent]) -> Mapping[UUID, str]:
         with self._database.platform() as conn:
             rows = conn.execute(
                 "select e.id, s.account from unnest(%s::uuid[], %s::uuid[], %s::text[]) as e (id, tenant_id, source) "
                 "join event_sources s using (tenant_id, source)",
-                [[each.id for each in events], [each.tenant_id for each in events], [each.source for each in events]],
+                [
+                    [event.id for event in events],
+                    [event.tenant_id for event in events],
+                    [event.source for event in events],
+                ],
             ).fetchall()
         return {row["id"]: row["account"] for row in rows}

@@ -1,4 +1,4 @@
-"""The recorded events and the outbox, for the platform's role; and the tenant's view of its events."""
+"""The recorded events and the outbox, for the platform role; and a tenant's view of its events."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from email_sender.adapters.eventbridge import encode
-from email_sender.adapters.postgres.cursors import following, read_cursor
+from email_sender.adapters.eventbridge import encode_detail
+from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.events import Bus, BusEntry, StoredEvent
 from email_sender.paging import Page
 
-# One document for all rows: as ten arrays psycopg would look through every text of every row for what to quote.
+# All rows are one JSON document: in ten arrays, psycopg would examine every value for quoting.
 _INSERT = """
 insert into events (id, type, payload, source, tenant_id, aggregate_id, sequence, occurred_at, correlation_id,
                     causation_id)
@@ -26,8 +26,8 @@ select * from jsonb_to_recordset(%s::jsonb) as row (
 )
 on conflict do nothing
 """
-# From the outbox into `events` without a way through this process: its rows are what is stored. Those that another
-# recorder is moving are waited for, in one order, and found recorded afterwards.
+# Moves events from the outbox to `events` within the database, so that they do not pass through this process. It waits
+# for rows that another recorder is moving, locks rows in one order, and then finds the moved rows recorded.
 _MOVE = """
 with due as materialized (
     select * from outbox where id = any(%s) order by sequence for update
@@ -44,7 +44,7 @@ with due as materialized (
 )
 select (select array_agg(id) from due) as moved, (select count(*) from kept) as new
 """
-# A due row is pushed away before the bus is asked, so that two relays share the work and a dead one blocks nothing.
+# A due row is postponed before it is sent to the bus, so that two relays share the work and a dead one blocks nothing.
 _DUE = """
 update outbox set attempts = attempts + 1,
     next_attempt_at = now() + least(interval '5 minutes', interval '15 seconds' * power(2, attempts))
@@ -61,19 +61,19 @@ class PostgresEventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def announced(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+    def outbox_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
         if not ids:
             return {}
         with self._database.platform() as conn:
             rows = conn.execute("select * from outbox where id = any(%s)", [list(ids)]).fetchall()
-        return {row["id"]: _announced(row) for row in rows}
+        return {row["id"]: _event_from_outbox(row) for row in rows}
 
-    def recorded(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
+    def recorded_events(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredEvent]:
         if not ids:
             return {}
         with self._database.platform() as conn:
             rows = conn.execute("select * from events where id = any(%s)", [list(ids)]).fetchall()
-        return {row["id"]: stored(row) for row in rows}
+        return {row["id"]: event_from_row(row) for row in rows}
 
     def tenants_of(self, sources: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], UUID]:
         if not sources:
@@ -82,11 +82,11 @@ class PostgresEventLog:
             rows = conn.execute(
                 "select s.* from event_sources s join unnest(%s::text[], %s::text[]) as w (account, source) "
                 "using (account, source)",
-                [[each[0] for each in sources], [each[1] for each in sources]],
+                [[source[0] for source in sources], [source[1] for source in sources]],
             ).fetchall()
         return {(row["account"], row["source"]): row["tenant_id"] for row in rows}
 
-    def move(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
+    def move_from_outbox(self, ids: Sequence[UUID]) -> tuple[Collection[UUID], int]:
         if not ids:
             return (), 0
         with self._database.platform() as conn:
@@ -96,24 +96,24 @@ class PostgresEventLog:
 
     def store(self, events: Sequence[StoredEvent]) -> int:
         with self._database.platform() as conn:
-            new = conn.execute(_INSERT, [Jsonb([_row(each) for each in events])]).rowcount
+            new_count = conn.execute(_INSERT, [Jsonb([_to_row(event) for event in events])]).rowcount
             conn.commit()
-        return new
+        return new_count
 
 
 class OutboxRelay:
-    """Puts on the bus what was not put right after its commit, or was lost on the way to the recorder."""
+    """Sends events to the bus that were not sent right after their commit, or did not reach the recorder."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database, self._bus = database, bus
 
     def sweep(self, limit: int = 500) -> int:
-        """Returns how many were put. Repeats are the recorder's to recognise."""
+        """Send due events. Returns how many the bus accepted. The recorder ignores repeats."""
         with self._database.platform() as conn:
             rows = conn.execute(_DUE, [limit]).fetchall()
             conn.commit()
         entries = [
-            BusEntry(row["source"], row["type"], encode({**row["detail"], "sequence": row["sequence"]}))
+            BusEntry(row["source"], row["type"], encode_detail({**row["detail"], "sequence": row["sequence"]}))
             for row in sorted(rows, key=lambda row: row["sequence"])
         ]
         return sum(self._bus.put(entries)) if entries else 0
@@ -121,6 +121,8 @@ class OutboxRelay:
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
+    """Filters of a list of events; None accepts every value."""
+
     type: str | None = None
     source: str | None = None
     correlation_id: str | None = None
@@ -133,7 +135,7 @@ class PostgresEvents:
         self._database = database
 
     def page(self, tenant_id: UUID, query: EventQuery, cursor: str | None, limit: int) -> Page[StoredEvent]:
-        before, before_id = read_cursor(cursor)
+        before, before_id = parse_cursor(cursor)
         with self._database.tenant(tenant_id) as conn:
             rows = conn.execute(
                 """
@@ -155,10 +157,10 @@ class PostgresEvents:
                     "limit": limit + 1,
                 },
             ).fetchall()
-        return Page([stored(row) for row in rows[:limit]], following(rows, limit, "occurred_at"))
+        return Page([event_from_row(row) for row in rows[:limit]], next_cursor(rows, limit, "occurred_at"))
 
 
-def _announced(row: Row) -> StoredEvent:
+def _event_from_outbox(row: Row) -> StoredEvent:
     detail: dict[str, Any] = row["detail"]
     return StoredEvent(
         id=row["id"],
@@ -174,11 +176,11 @@ def _announced(row: Row) -> StoredEvent:
     )
 
 
-def _row(event: StoredEvent) -> dict[str, Any]:
+def _to_row(event: StoredEvent) -> dict[str, Any]:
     return {
         "id": str(event.id),
         "type": event.type,
-        "payload": _storable(event.payload),
+        "payload": _sanitize_payload(event.payload),
         "source": event.source,
         "tenant_id": str(event.tenant_id),
         "aggregate_id": event.aggregate_id,
@@ -189,7 +191,7 @@ def _row(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def stored(row: Row) -> StoredEvent:
+def event_from_row(row: Row) -> StoredEvent:
     return StoredEvent(
         id=row["id"],
         type=row["type"],
@@ -204,23 +206,26 @@ def stored(row: Row) -> StoredEvent:
     )
 
 
-def _storable(payload: Mapping[str, Any]) -> Any:
-    """PostgreSQL's jsonb takes no NUL, no half of a surrogate pair and no infinity; others' events may hold them."""
+def _sanitize_payload(payload: Mapping[str, Any]) -> Any:
+    """Return the payload without what jsonb rejects: NUL, lone surrogates and numbers that are not finite.
+
+    Events of other systems may contain them.
+    """
     try:
         text = json.dumps(payload, allow_nan=False)
     except ValueError:
-        return _repaired(payload)
-    return _repaired(payload) if "\\u0000" in text or "\\ud" in text else payload
+        return _sanitize(payload)
+    return _sanitize(payload) if "\\u0000" in text or "\\ud" in text else payload
 
 
-def _repaired(value: Any) -> Any:
+def _sanitize(value: Any) -> Any:
     if isinstance(value, str):
-        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return whole.replace("\0", "\ufffd")
+        text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text.replace("\0", "\ufffd")
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {_repaired(key): _repaired(each) for key, each in value.items()}
+        return {_sanitize(key): _sanitize(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_repaired(each) for each in value]
+        return [_sanitize(element) for element in value]
     return value

@@ -1,11 +1,11 @@
-"""What of the platform is counted, in one round trip. For the platform's role: numbers over all tenants, no row."""
+"""Counts over the whole platform, in one round trip. For the platform role: numbers of all tenants, but no rows."""
 
 from typing import Any
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.coordination.events import PLATFORM_TENANT
 
-# Each count is bounded: the question is asked every minute, also where there are millions.
+# Counts of large tables are limited: the query runs every minute, also where there are millions of rows.
 _FIGURES = """
 select
     (select count(*) from (select from outbox limit 100000)) as outbox_pending,
@@ -43,7 +43,11 @@ select
 
 
 def read_figures(database: Database) -> dict[str, Any]:
-    """Raises Unavailable."""
+    """Return the figures by name. Names in "seconds" and "ago" are durations in seconds.
+
+    Raises:
+        Unavailable: the database did not respond.
+    """
     with database.platform() as conn:
         row = conn.execute(_FIGURES, [PLATFORM_TENANT]).fetchone()
     return {name: float(value) if name.endswith(("seconds", "ago")) and value is not None else value

@@ -14,15 +14,15 @@ from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.events import Bus
 from email_sender.security.ports import TenantKeys, Vault
 from email_sender.vectors.import_model import (
-    Answered,
-    Archived,
+    AnsweredEmail,
+    ArchivedMessage,
     Format,
     Import,
     ImportKind,
     ImportStatus,
+    IncomingMessage,
     Progress,
-    Refused,
-    Stored,
+    RejectedRecord,
 )
 
 _SAVE = """
@@ -31,8 +31,8 @@ update imports set status = %(status)s, object_version = %(version)s, execution_
     chunks = %(chunks)s, size_bytes = %(size)s, error = %(error)s, started_at = %(started)s, finished_at = %(finished)s
 where id = %(id)s
 """
-# Sorted by hash, so that two chunks that share contacts lock them in one order.
-_CONTACTS = """
+# Sorted by hash, so that two chunks with common contacts lock them in the same order.
+_UPSERT_CONTACTS = """
 insert into contacts as c (id, tenant_id, address_hash, address_enc, name_enc, last_seen_at)
 select * from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::bytea[], %s::timestamptz[])
 on conflict (tenant_id, address_hash) do update set
@@ -40,21 +40,21 @@ on conflict (tenant_id, address_hash) do update set
     last_seen_at = greatest(c.last_seen_at, excluded.last_seen_at)
 returning id, address_hash
 """
-# A message whose import never came to joining threads goes over to the import that found it again.
-_MESSAGE = """
+# A message whose import never joined its threads moves to the import that finds the message again.
+_ADD_MESSAGE = """
 insert into messages as m (id, tenant_id, import_id, message_hash, reference_hashes, contact_id, sent_at, automatic,
                       content_enc, problems)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict (tenant_id, message_hash) do update set import_id = excluded.import_id where m.thread_id is null
 returning (m.xmax = 0) as is_new
 """
-_CHUNK = """
+_ADD_CHUNK = """
 insert into import_chunks as c (tenant_id, import_id, ordinal, messages, stored, duplicates, failed)
 values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (import_id, ordinal) do nothing
 """
-# A row of vectors: its number in its chunk, and the rows of the chunks before, once all of those are done.
-_ERRORS = """
+# A row of vectors: its number in its chunk plus the rows of the earlier chunks, once all of them are complete.
+_SELECT_ERRORS = """
 select e.ordinal, e.reason,
        case when i.kind = 'vectors' and before.done = e.ordinal >> 32
             then before.counted + (e.ordinal & 4294967295) end as row
@@ -65,13 +65,13 @@ cross join lateral (
 ) before
 where e.import_id = %s and e.ordinal > %s order by e.ordinal limit %s
 """
-_ANSWERED = """
+_SET_REPLIED = """
 update emails e set replied_at = %s, reply_id = a.message_id
 from unnest(%s::text[], %s::uuid[]) as a (provider_message_id, message_id)
 where e.provider_message_id = a.provider_message_id and e.replied_at is null
 returning e.id, e.run_id, e.contact_id, e.reply_id
 """
-_LINKS = """
+_SELECT_LINKS = """
 with mine as (select * from messages where import_id = %(import)s),
      wanted as (select array(select distinct unnest(reference_hashes) from mine) as keys)
 select m.message_hash, m.reference_hashes, m.thread_id from messages m, wanted
@@ -83,9 +83,9 @@ where m.import_id = %(import)s
 
 
 class PostgresImportUnit(Unit):
-    """Imports and threads: nothing here needs a key."""
+    """Imports and threads, which need no encryption keys."""
 
-    def add(self, new: Import) -> None:
+    def add(self, new_import: Import) -> None:
         self.conn.execute(
             """
             insert into imports (id, tenant_id, kind, status, file_name, size_bytes, object_key, created_by, created_at,
@@ -93,18 +93,18 @@ class PostgresImportUnit(Unit):
             values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             """,
             [
-                new.id,
+                new_import.id,
                 self.tenant_id,
-                new.kind,
-                new.status,
-                new.file_name,
-                new.size_bytes,
-                new.object_key,
-                new.created_by,
-                new.created_at,
-                new.collection,
-                new.format,
-                new.payloads_bytes,
+                new_import.kind,
+                new_import.status,
+                new_import.file_name,
+                new_import.size_bytes,
+                new_import.object_key,
+                new_import.created_by,
+                new_import.created_at,
+                new_import.collection,
+                new_import.format,
+                new_import.payloads_bytes,
             ],
         )
 
@@ -113,20 +113,20 @@ class PostgresImportUnit(Unit):
         row = self.conn.execute(query, [import_id]).fetchone()
         return _import(row) if row else None
 
-    def save(self, changed: Import) -> None:
+    def save(self, updated_import: Import) -> None:
         self.conn.execute(
             _SAVE,
             {
-                "id": changed.id,
-                "status": changed.status,
-                "version": changed.object_version,
-                "payloads_version": changed.payloads_version,
-                "execution": changed.execution_arn,
-                "chunks": changed.chunks,
-                "size": changed.size_bytes,
-                "error": changed.error,
-                "started": changed.started_at,
-                "finished": changed.finished_at,
+                "id": updated_import.id,
+                "status": updated_import.status,
+                "version": updated_import.object_version,
+                "payloads_version": updated_import.payloads_version,
+                "execution": updated_import.execution_arn,
+                "chunks": updated_import.chunks,
+                "size": updated_import.size_bytes,
+                "error": updated_import.error,
+                "started": updated_import.started_at,
+                "finished": updated_import.finished_at,
             },
         )
 
@@ -149,9 +149,9 @@ class PostgresImportUnit(Unit):
         assert row is not None  # noqa: S101  # an aggregate has one row
         return Progress(row["chunks"], row["messages"], row["stored"], row["duplicates"], row["failed"])
 
-    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[Refused]:
-        rows = self.conn.execute(_ERRORS, [import_id, after, limit]).fetchall()
-        return [Refused(row["ordinal"], row["reason"], row["row"]) for row in rows]
+    def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[RejectedRecord]:
+        rows = self.conn.execute(_SELECT_ERRORS, [import_id, after, limit]).fetchall()
+        return [RejectedRecord(row["ordinal"], row["reason"], row["row"]) for row in rows]
 
     def chunk(self, import_id: UUID, ordinal: int) -> Progress | None:
         row = self.conn.execute(
@@ -160,9 +160,9 @@ class PostgresImportUnit(Unit):
         ).fetchone()
         return Progress(1, row["messages"], row["stored"], row["duplicates"], row["failed"]) if row else None
 
-    def chunk_done(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[Refused]) -> None:
+    def record_chunk(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[RejectedRecord]) -> None:
         self.conn.execute(
-            _CHUNK,
+            _ADD_CHUNK,
             [
                 self.tenant_id,
                 import_id,
@@ -177,13 +177,13 @@ class PostgresImportUnit(Unit):
             cursor.executemany(
                 "insert into import_errors (tenant_id, import_id, ordinal, reason) values (%s, %s, %s, %s) "
                 "on conflict do nothing",
-                [(self.tenant_id, import_id, each.ordinal, each.reason) for each in errors],
+                [(self.tenant_id, import_id, error.ordinal, error.reason) for error in errors],
             )
 
     def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
-        rows = self.conn.execute(_LINKS, {"import": import_id}).fetchall()
+        rows = self.conn.execute(_SELECT_LINKS, {"import": import_id}).fetchall()
         return [
-            (row["message_hash"].hex(), [each.hex() for each in row["reference_hashes"]], row["thread_id"])
+            (row["message_hash"].hex(), [reference.hex() for reference in row["reference_hashes"]], row["thread_id"])
             for row in rows
         ]
 
@@ -207,64 +207,68 @@ class PostgresImportUnit(Unit):
 
 
 class PostgresArchiveUnit(PostgresImportUnit):
-    """Also the mail itself, under the tenant's keys."""
+    """Imports with the archived mail, which is encrypted with the tenant's keys."""
 
     def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys) -> None:
         super().__init__(conn, tenant_id, bus)
         self._keys = keys
 
-    def archive(self, import_id: UUID, messages: Sequence[Archived]) -> Sequence[Stored]:
-        contacts = self._contacts(messages)
-        stored = []
+    def archive(self, import_id: UUID, messages: Sequence[IncomingMessage]) -> Sequence[ArchivedMessage]:
+        contacts = self._store_contacts(messages)
+        stored_messages = []
         with self.conn.pipeline():
-            cursors = [self._message(import_id, each, contacts) for each in messages]
-        for each, cursor in zip(messages, cursors, strict=True):
-            key = self._keys.fingerprint(each.parsed.message_id)
-            contact = contacts.get(self._sender(each)) if self._sender(each) else None
-            stored.append(Stored(uuid5(self.tenant_id, key.hex()), contact, _is_new(cursor.fetchone())))
-        return stored
+            cursors = [self._store_message(import_id, message, contacts) for message in messages]
+        for message, cursor in zip(messages, cursors, strict=True):
+            key = self._keys.fingerprint(message.parsed.message_id)
+            contact = contacts.get(self._sender_hash(message)) if self._sender_hash(message) else None
+            stored_messages.append(
+                ArchivedMessage(uuid5(self.tenant_id, key.hex()), contact, _is_new(cursor.fetchone()))
+            )
+        return stored_messages
 
-    def answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[Answered]:
-        rows = self.conn.execute(_ANSWERED, [at, list(answers), list(answers.values())]).fetchall()
-        return [Answered(row["id"], row["run_id"], row["contact_id"], row["reply_id"]) for row in rows]
+    def mark_answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[AnsweredEmail]:
+        rows = self.conn.execute(_SET_REPLIED, [at, list(answers), list(answers.values())]).fetchall()
+        return [AnsweredEmail(row["id"], row["run_id"], row["contact_id"], row["reply_id"]) for row in rows]
 
-    def _contacts(self, messages: Sequence[Archived]) -> dict[bytes, UUID]:
-        """The contact of each sender, by the hash of the address."""
-        newest: dict[bytes, Archived] = {}
-        for each in messages:
-            key = self._sender(each)
-            if key and (key not in newest or _when(each) >= _when(newest[key])):
-                newest[key] = each
-        if not newest:
+    def _store_contacts(self, messages: Sequence[IncomingMessage]) -> dict[bytes, UUID]:
+        """Store the senders as contacts. Returns the contact ids by the hash of the address."""
+        newest_by_sender: dict[bytes, IncomingMessage] = {}
+        for message in messages:
+            key = self._sender_hash(message)
+            if key and (
+                key not in newest_by_sender or _sent_timestamp(message) >= _sent_timestamp(newest_by_sender[key])
+            ):
+                newest_by_sender[key] = message
+        if not newest_by_sender:
             return {}
-        keys = sorted(newest)
-        senders = [newest[key].parsed.sender for key in keys]
+        keys = sorted(newest_by_sender)
+        senders = [newest_by_sender[key].parsed.sender for key in keys]
         rows = self.conn.execute(
-            _CONTACTS,
+            _UPSERT_CONTACTS,
             [
                 [uuid5(self.tenant_id, f"contact/{key.hex()}") for key in keys],
                 [self.tenant_id] * len(keys),
                 keys,
                 [self._keys.encrypt(sender.email, ADDRESS) for sender in senders if sender],
                 [self._keys.encrypt(sender.name, NAME) if sender.name else None for sender in senders if sender],
-                [newest[key].parsed.sent_at for key in keys],
+                [newest_by_sender[key].parsed.sent_at for key in keys],
             ],
         ).fetchall()
         return {row["address_hash"]: row["id"] for row in rows}
 
-    def _message(self, import_id: UUID, message: Archived, contacts: dict[bytes, UUID]) -> Cursor[Row]:
+    def _store_message(self, import_id: UUID, message: IncomingMessage, contacts: dict[bytes, UUID]) -> Cursor[Row]:
         parsed = message.parsed
         key = self._keys.fingerprint(parsed.message_id)
         references = dict.fromkeys((*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else [])))
         return self.conn.execute(
-            _MESSAGE,
+            _ADD_MESSAGE,
             [
                 uuid5(self.tenant_id, key.hex()),
                 self.tenant_id,
                 import_id,
                 key,
-                [self._keys.fingerprint(each) for each in references],
-                contacts.get(self._sender(message)),
+                [self._keys.fingerprint(reference) for reference in references],
+                contacts.get(self._sender_hash(message)),
                 parsed.sent_at,
                 parsed.is_automatic,
                 self._keys.encrypt(json.dumps({"subject": parsed.subject, "text": parsed.text}), CONTENT),
@@ -272,8 +276,8 @@ class PostgresArchiveUnit(PostgresImportUnit):
             ],
         )
 
-    def _sender(self, message: Archived) -> bytes:
-        """The hash of who wrote it; empty where no person did."""
+    def _sender_hash(self, message: IncomingMessage) -> bytes:
+        """Return the hash of the sender's address; empty for automatic mail and mail without a sender."""
         sender = message.parsed.sender
         return self._keys.fingerprint(sender.email) if sender and not message.parsed.is_automatic else b""
 
@@ -294,8 +298,8 @@ class PostgresArchiveUnits:
 
     @contextmanager
     def __call__(self, tenant_id: UUID) -> Iterator[PostgresArchiveUnit]:
-        # Before the transaction: the vault reads the same pool of one connection.
-        keys = self._vault.of(tenant_id)
+        # Read the keys before the transaction begins: the vault uses the same pool, which has one connection.
+        keys = self._vault.keys_for(tenant_id)
         with self._database.tenant(tenant_id) as conn:
             yield PostgresArchiveUnit(conn, tenant_id, self._bus, keys)
 
@@ -304,7 +308,7 @@ def _is_new(row: Row | None) -> bool:
     return row is not None and bool(row["is_new"])
 
 
-def _when(message: Archived) -> float:
+def _sent_timestamp(message: IncomingMessage) -> float:
     return message.parsed.sent_at.timestamp() if message.parsed.sent_at else 0.0
 
 

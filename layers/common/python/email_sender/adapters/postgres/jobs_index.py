@@ -1,4 +1,4 @@
-"""Everything that takes long and has an id: runs, imports, exports and migrations."""
+"""Look up long-running work by its id: runs, imports, exports and migrations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,11 @@ limit 1
 
 
 @dataclass(frozen=True, slots=True)
-class AnyJob:
-    """`kind`: run, mailbox import, vectors import, vectors export or vectors migration; `status` is one of its own."""
+class JobSummary:
+    """A job of any kind.
+
+    `kind`: run, mailbox import, vectors import, vectors export or vectors migration. `status` is a status of that kind.
+    """
 
     kind: str
     id: UUID
@@ -36,10 +39,14 @@ class PostgresJobsIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def find(self, tenant_id: UUID, job_id: UUID) -> AnyJob:
-        """Raises NotFound."""
+    def find(self, tenant_id: UUID, job_id: UUID) -> JobSummary:
+        """Return the job.
+
+        Raises:
+            NotFound: the tenant has no job with this id.
+        """
         with self._database.tenant(tenant_id) as conn:
             row: dict[str, Any] | None = conn.execute(_FIND, {"id": job_id}).fetchone()
         if row is None:
-            raise NotFound("There is no such job.")
-        return AnyJob(**row)
+            raise NotFound("Job not found.")
+        return JobSummary(**row)

@@ -1,4 +1,4 @@
-"""Managers' rows, for the platform's role; and what every sandbox asks of them."""
+"""The states of managers, for the platform role, and the list of stopped managers for every function."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,17 +11,17 @@ from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.unit import Unit
 from email_sender.coordination.auditing import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Bus, Event
-from email_sender.coordination.managers import Desired, State, Status, state_id
+from email_sender.coordination.managers import Desired, State, Status, manager_id
 
 
 class StoppedManagers:
-    """The names of those that are to be stopped. For the role app."""
+    """Returns the names of the managers that must not work now. For the app role."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def __call__(self) -> Sequence[str]:
-        # A restart closes it too, for as long as it lasts.
+        # A manager that restarts is included until it runs again.
         with self._database.platform() as conn:
             rows = conn.execute("select name from managers where desired <> 'running'").fetchall()
         return [row["name"] for row in rows]
@@ -35,11 +35,11 @@ class PostgresManagerUnit:
         self._unit = Unit(conn, PLATFORM_TENANT, bus)
 
     def states(self) -> Mapping[str, State]:
-        """Every manager's, made where there is none yet, and held until the transaction ends."""
+        """Return the state of every manager, and add those without one. Locked until the transaction ends."""
         self._conn.execute(
             "insert into managers (id, name, status) select * from unnest(%s::uuid[], %s::text[], %s::text[]) "
             "on conflict do nothing",
-            [[state_id(each) for each in self._names], list(self._names), [Status.INITIALIZING] * len(self._names)],
+            [[manager_id(name) for name in self._names], list(self._names), [Status.INITIALIZING] * len(self._names)],
         )
         rows = self._conn.execute(
             "select name, status, desired, reason, figures, observed_at, changed_at, changed_by, revision "
@@ -60,7 +60,7 @@ class PostgresManagerUnit:
             )
             where m.name = s.name
             """,
-            [Jsonb([_row(each) for each in states])],
+            [Jsonb([_row(state) for state in states])],
         )
 
     def emit(self, event: Event) -> None:
@@ -84,15 +84,15 @@ def manager_units(
     return open_unit
 
 
-def announce(database: Database, bus: Bus | None, event: Event, version: str) -> bool:
-    """Tell that this version is ready, once: whether it is told now."""
+def publish_once_per_version(database: Database, bus: Bus | None, event: Event, version: str) -> bool:
+    """Publish the event that this version is ready, once per version. Returns whether it was published now."""
     with database.platform() as conn:
-        told = conn.execute(
+        updated_row = conn.execute(
             "update managers set config = config || jsonb_build_object('ready', %s::text) "
             "where name = 'central-coordinator' and config->>'ready' is distinct from %s returning 1",
             [version, version],
         ).fetchone()
-        if told is None:
+        if updated_row is None:
             return False
         unit = Unit(conn, PLATFORM_TENANT, bus)
         unit.emit(event)
@@ -100,7 +100,8 @@ def announce(database: Database, bus: Bus | None, event: Event, version: str) ->
     return True
 
 
-def clock_rang(database: Database) -> None:
+def record_clock_tick(database: Database) -> None:
+    """Store the time of the scheduled check."""
     with database.platform() as conn:
         conn.execute("update managers set rang_at = now() where name = 'monitoring-manager'")
         conn.commit()

@@ -29,7 +29,7 @@ class PostgresMessagingUnit(Unit):
     def mail_from(self) -> str:
         row = self.conn.execute("select mail_from from tenants where id = %s", [self.tenant_id]).fetchone()
         if row is None or not row["mail_from"]:
-            raise Conflict("The tenant has no sender address yet.")
+            raise Conflict("The tenant does not have a sender address yet.")
         return str(row["mail_from"])
 
 
@@ -39,7 +39,7 @@ class PostgresMessagingUnits:
 
     @contextmanager
     def __call__(self, tenant_id: UUID) -> Iterator[PostgresMessagingUnit]:
-        # Before the transaction: the vault reads the same pool of one connection.
-        keys = self._vault.of(tenant_id)
+        # Read the keys before the transaction begins: the vault uses the same pool, which has one connection.
+        keys = self._vault.keys_for(tenant_id)
         with self._database.tenant(tenant_id) as conn:
             yield PostgresMessagingUnit(conn, tenant_id, self._bus, keys)

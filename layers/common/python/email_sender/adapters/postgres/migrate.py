@@ -1,4 +1,4 @@
-"""Apply migrations/*.sql once each, in name order."""
+"""Apply migrations/*.sql, each once, in the order of their names."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -15,12 +15,12 @@ _LOCK = 0x656D61696C
 
 
 def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
-    """Apply what is missing and return its names.
+    """Apply the migrations that are missing and return their names.
 
-    All or nothing, and safe when two run at once: the second waits and finds nothing to do.
+    Either all of them are applied or none. Concurrent runs are safe: the second one waits and finds nothing to do.
 
     Raises:
-        Conflict: an applied file was edited or removed; what ran can no longer be told from the files.
+        Conflict: an applied file was edited or removed, so the files no longer show what was applied.
     """
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
@@ -29,20 +29,22 @@ def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
             "create table if not exists email_sender.schema_migrations "
             "(name text primary key, digest text not null, applied_at timestamptz not null default now())"
         )
-        done: dict[str, str] = dict(
+        applied_digests: dict[str, str] = dict(
             cursor.execute("select name, digest from email_sender.schema_migrations").fetchall()
         )
         files = {file.name: file.read_bytes() for file in sorted(folder.glob("*.sql"))}
-        if gone := sorted(set(done) - set(files)):
-            raise Conflict(f"Migration {gone[0]} was applied, but its file is not there: is this an older version?")
-        applied = []
+        if missing_files := sorted(set(applied_digests) - set(files)):
+            raise Conflict(
+                f"Migration {missing_files[0]} was applied, but its file is missing. Is this an older version?"
+            )
+        applied_names = []
         for name, sql in files.items():
             digest = sha256(sql).hexdigest()
-            if name in done:
-                if done[name] != digest:
-                    raise Conflict(f"Migration {name} was edited after it was applied: write a new one instead.")
+            if name in applied_digests:
+                if applied_digests[name] != digest:
+                    raise Conflict(f"Migration {name} was edited after it was applied. Add a new migration instead.")
                 continue
             cursor.execute(sql)
             cursor.execute("insert into email_sender.schema_migrations (name, digest) values (%s, %s)", [name, digest])
-            applied.append(name)
-    return applied
+            applied_names.append(name)
+    return applied_names

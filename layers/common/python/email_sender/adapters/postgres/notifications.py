@@ -1,6 +1,6 @@
 """Notifications in PostgreSQL. Implements messaging.notifying.NotificationUnit.
 
-Titles and texts are a tenant's content, targets are addresses, secrets are secrets: all are sealed with its key.
+Titles, texts, targets and secrets are encrypted with the tenant's key.
 """
 
 import json
@@ -49,15 +49,15 @@ class PostgresNotificationUnit:
     def delete_channel(self, channel_id: UUID) -> bool:
         return self._conn.execute("delete from notification_channels where id = %s", [channel_id]).rowcount == 1
 
-    def asked_before(self, event_id: UUID) -> bool:
-        found = self._conn.execute("select 1 from notification_requests where event_id = %s", [event_id]).fetchone()
-        return found is not None
+    def has_request(self, event_id: UUID) -> bool:
+        row = self._conn.execute("select 1 from notification_requests where event_id = %s", [event_id]).fetchone()
+        return row is not None
 
     def fingerprint(self, key: str) -> bytes:
         return self._keys.fingerprint(key)
 
-    def open_one(self, key: bytes) -> Notification | None:
-        # Where there is none there is no row to hold: whoever asks for the same key waits here.
+    def find_open_for_update(self, key: bytes) -> Notification | None:
+        # A new key has no row to lock, so this lock makes concurrent requests with the same key wait.
         self._conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notify/{key.hex()}"])
         row = self._conn.execute(
             "select * from notifications where key_hash = %s and not closed for update", [key]
@@ -85,13 +85,13 @@ class PostgresNotificationUnit:
     def close(self, notification_id: UUID) -> None:
         self._conn.execute("update notifications set closed = true where id = %s", [notification_id])
 
-    def note_request(self, event_id: UUID, notification_id: UUID, at: datetime) -> None:
+    def record_request(self, event_id: UUID, notification_id: UUID, at: datetime) -> None:
         self._conn.execute(
             "insert into notification_requests (tenant_id, event_id, notification_id, at) values (%s, %s, %s, %s)",
             [self._tenant_id, event_id, notification_id, at],
         )
 
-    def ended_windows(self, now: datetime) -> Sequence[Notification]:
+    def list_expired_for_update(self, now: datetime) -> Sequence[Notification]:
         rows = self._conn.execute(
             "select * from notifications where not closed and window_ends <= %s order by window_ends limit 100 "
             "for update skip locked",
@@ -100,15 +100,19 @@ class PostgresNotificationUnit:
         return [self._notification(row) for row in rows]
 
     def add_deliveries(self, deliveries: Iterable[Delivery], at: datetime) -> None:
-        for each in deliveries:
+        for delivery in deliveries:
             self._conn.execute(
                 "insert into notification_deliveries (id, tenant_id, notification_id, channel_id, repeats, state, "
                 "next_attempt_at) values (%s, %s, %s, %s, %s, 'due', %s) on conflict do nothing",
                 [
-                    each.id, self._tenant_id, each.notification.id, each.channel.id if each.channel else None,
-                    each.repeats, at,
+                    delivery.id,
+                    self._tenant_id,
+                    delivery.notification.id,
+                    delivery.channel.id if delivery.channel else None,
+                    delivery.repeats,
+                    at,
                 ],
-            )  # fmt: skip
+            )
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Delivery]:
         rows = self._conn.execute(
@@ -124,10 +128,12 @@ class PostgresNotificationUnit:
             """,
             {"now": now, "lease": lease_until, "limit": limit},
         ).fetchall()
-        wanted = [row["notification_id"] for row in rows]
-        found = self._conn.execute("select * from notifications where id = any(%s)", [wanted]).fetchall()
-        notifications = {row["id"]: self._notification(row) for row in found}
-        channels = {each.id: each for each in self.channels()}
+        notification_ids = [row["notification_id"] for row in rows]
+        notification_rows = self._conn.execute(
+            "select * from notifications where id = any(%s)", [notification_ids]
+        ).fetchall()
+        notifications = {row["id"]: self._notification(row) for row in notification_rows}
+        channels = {channel.id: channel for channel in self.channels()}
         return [
             Delivery(
                 row["id"], notifications[row["notification_id"]], channels.get(row["channel_id"]), row["repeats"],
@@ -163,10 +169,10 @@ class PostgresNotificationUnit:
             "select * from notifications where (%s::uuid is null or id < %s) order by id desc limit %s",
             [after, after, limit + 1],
         ).fetchall()
-        following = str(rows[limit - 1]["id"]) if len(rows) > limit else None
-        return Page([self._notification(row) for row in rows[:limit]], following)
+        next_cursor = str(rows[limit - 1]["id"]) if len(rows) > limit else None
+        return Page([self._notification(row) for row in rows[:limit]], next_cursor)
 
-    def forget(self, before: datetime) -> int:
+    def delete_older_than(self, before: datetime) -> int:
         self._conn.execute("delete from notification_requests where at < %s", [before])
         return self._conn.execute("delete from notifications where closed and last_at < %s", [before]).rowcount
 
@@ -194,8 +200,8 @@ class PostgresNotificationUnit:
 def notification_units(database: Database, vault: Vault) -> Callable[[UUID], AbstractContextManager[NotificationUnit]]:
     @contextmanager
     def open_unit(tenant_id: UUID) -> Iterator[PostgresNotificationUnit]:
-        # Before the transaction: the vault reads the same pool of one connection.
-        keys = vault.of(tenant_id)
+        # Read the keys before the transaction begins: the vault uses the same pool, which has one connection.
+        keys = vault.keys_for(tenant_id)
         with database.tenant(tenant_id) as conn:
             yield PostgresNotificationUnit(conn, tenant_id, keys)
 

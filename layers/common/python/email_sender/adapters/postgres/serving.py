@@ -1,11 +1,12 @@
-"""What is served, and the gate of writes. Implements vectors.serving's ServedStore and Gate.
+"""ServedCollection collections and the write lock. Implements ServedCollectionStore and WriteLock of vectors.serving.
 
-The gate is a lock of PostgreSQL: writers share it, whoever switches a collection has it alone. A transaction's lock
-goes with the transaction, so that a writer that dies leaves nothing locked.
+The write lock is an advisory lock of PostgreSQL: writers share it, and a switch of the collection holds it exclusively.
+It ends with its transaction, so that a writer that dies leaves nothing locked.
 
-While a migration follows a collection, a write is noted in a transaction of its own before the engine is told: killed
-after that, the note is there and the point is looked at again. Notes are claimed under the lock alone, so an
-unclaimed note that a writer sees under the shared lock stands until its write is done.
+While a migration tracks the changes of a collection, a writer records its points as changed, in a separate transaction
+before it calls the engine. If the writer is killed after that, the change remains and the point is copied again.
+Changes are claimed under the exclusive lock only, so an unclaimed change that a writer sees under the shared lock
+remains until its write is done.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,91 +18,93 @@ from psycopg import Connection
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.errors import Unavailable
 from email_sender.vectors.model import Distance
-from email_sender.vectors.serving import Ids, Served
+from email_sender.vectors.serving import LazyPointIds, ServedCollection
 
-# The first half of our advisory locks' keys; the other is the collection.
+# The first key of the advisory locks; the second key is the hash of the collection's name.
 LOCK_CLASS = 7106
 ALL_POINTS = UUID(int=0)
 
-_PATIENCE = "select set_config('lock_timeout', '5s', true)"
-_SHARE = "select pg_advisory_xact_lock_shared(%s, hashtext(%s))"
-_SERVED = "select * from served_collections where name = %s"
-_TOUCH = """
+_SET_LOCK_TIMEOUT = "select set_config('lock_timeout', '5s', true)"
+_LOCK_SHARED = "select pg_advisory_xact_lock_shared(%s, hashtext(%s))"
+_SELECT_SERVED = "select * from served_collections where name = %s"
+_CHANGE_WRITE_VERSION = """
 insert into vector_writes (tenant_id, collection) values (%s, %s)
 on conflict (tenant_id, collection) do update set version = gen_random_uuid()
 """
-# Sorted, so that two writers of the same points take their rows in one order.
-_NOTE = """
+# Sorted, so that two writers of the same points lock their rows in the same order.
+_ADD_CHANGES = """
 insert into vector_changes (tenant_id, collection, point)
 select %s, %s, point from unnest(%s::uuid[]) as point order by point
 on conflict (collection, tenant_id, point) do update set claimed = false
 """
-_NOTED = """
+_COUNT_UNCLAIMED = """
 select count(*) as noted from vector_changes
 where collection = %s and tenant_id = %s and point = any(%s) and not claimed
 """
 
 
-class PostgresServed:
+class PostgresServedCollectionStore:
     def __init__(self, database: Callable[[], Database], tenant_id: UUID) -> None:
-        """`tenant_id`: any, since what is served is the same for all."""
+        """`tenant_id` can be any tenant, because the served collections are the same for all."""
         self._database, self._tenant_id = database, tenant_id
 
-    def all(self) -> Sequence[Served]:
+    def all(self) -> Sequence[ServedCollection]:
         with self._database().tenant(self._tenant_id) as conn:
-            return [served_from(row) for row in conn.execute("select * from served_collections").fetchall()]
+            return [served_collection_from(row) for row in conn.execute("select * from served_collections").fetchall()]
 
 
-class PostgresGate:
-    """`changed` is called where something else is served than the writer thought."""
+class PostgresWriteLock:
+    """`on_change` is called if the served collection is not the one that the writer expects."""
 
-    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
-        self._database, self._changed = database, changed
+    def __init__(self, database: Database, on_change: Callable[[], None]) -> None:
+        self._database, self._on_change = database, on_change
 
     @contextmanager
-    def open(self, tenant_id: UUID, collection: str, stored_as: str, ids: Ids) -> Iterator[None]:
-        noted: list[UUID] | None = None
+    def hold(self, tenant_id: UUID, collection: str, stored_as: str, ids: LazyPointIds) -> Iterator[None]:
+        recorded_points: list[UUID] | None = None
         while True:
             with self._database.tenant(tenant_id) as conn:
-                served = _shared(conn, collection)
+                served = _lock_shared(conn, collection)
                 if served is not None and served["stored_as"] != stored_as:
-                    self._changed()
-                    raise Unavailable(f"The collection {collection} has just been switched: ask again.", 1)
-                follows = served is not None and served["noted"]
-                if not follows or (noted is not None and _are_noted(conn, tenant_id, collection, noted)):
+                    self._on_change()
+                    raise Unavailable(f"The collection {collection} has just been switched. Try again.", 1)
+                tracks_changes = served is not None and served["noted"]
+                if not tracks_changes or (
+                    recorded_points is not None and _are_recorded(conn, tenant_id, collection, recorded_points)
+                ):
                     try:
                         yield
                     finally:
-                        # Where the write failed, some of it may be done.
-                        conn.execute(_TOUCH, [tenant_id, collection])
+                        # A write that fails may have changed some points.
+                        conn.execute(_CHANGE_WRITE_VERSION, [tenant_id, collection])
                         conn.commit()
                     return
-            found = ids()
-            noted = [ALL_POINTS] if found is None else sorted(set(found))
-            self._note(tenant_id, collection, noted)
+            point_ids = ids()
+            recorded_points = [ALL_POINTS] if point_ids is None else sorted(set(point_ids))
+            self._add_changes(tenant_id, collection, recorded_points)
 
-    def _note(self, tenant_id: UUID, collection: str, points: Sequence[UUID]) -> None:
+    def _add_changes(self, tenant_id: UUID, collection: str, points: Sequence[UUID]) -> None:
         with self._database.tenant(tenant_id) as conn:
-            conn.execute(_NOTE, [tenant_id, collection, points])
+            conn.execute(_ADD_CHANGES, [tenant_id, collection, points])
             conn.commit()
 
 
-def _shared(conn: Connection[Row], collection: str) -> Row | None:
-    # In one round trip, yet as statements of their own: one that waited for the lock would see what was before it.
+def _lock_shared(conn: Connection[Row], collection: str) -> Row | None:
+    # One round trip, but separate statements: one that waits for the lock would see the rows from before the wait.
     with conn.pipeline():
-        conn.execute(_PATIENCE)
-        conn.execute(_SHARE, [LOCK_CLASS, collection])
-        served = conn.execute(_SERVED, [collection])
+        conn.execute(_SET_LOCK_TIMEOUT)
+        conn.execute(_LOCK_SHARED, [LOCK_CLASS, collection])
+        served = conn.execute(_SELECT_SERVED, [collection])
     return served.fetchone()
 
 
-def _are_noted(conn: Connection[Row], tenant_id: UUID, collection: str, points: Sequence[UUID]) -> bool:
-    row = conn.execute(_NOTED, [collection, tenant_id, points]).fetchone()
+def _are_recorded(conn: Connection[Row], tenant_id: UUID, collection: str, points: Sequence[UUID]) -> bool:
+    row = conn.execute(_COUNT_UNCLAIMED, [collection, tenant_id, points]).fetchone()
     return row is not None and int(row["noted"]) == len(points)
 
 
-def served_from(row: Row) -> Served:
-    return Served(
+def served_collection_from(row: Row) -> ServedCollection:
+    return ServedCollection(
         name=row["name"],
         stored_as=row["stored_as"],
         size=row["size"],

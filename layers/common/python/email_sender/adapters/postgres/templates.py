@@ -28,21 +28,21 @@ class PostgresTemplates:
             [template.id, self._tenant_id, template.name, template.version],
         ).fetchone()
         if row is None:
-            raise Conflict(f"There is a template {template.name!r} already.")
+            raise Conflict(f"A template with the name {template.name!r} already exists.")
         self._add_version(template, created_by)
 
     def add_version(self, template: Template, created_by: str) -> None:
-        taken = self._conn.execute(
+        name_owner = self._conn.execute(
             "select 1 from templates where name = %s and id <> %s", [template.name, template.id]
         ).fetchone()
-        if taken is not None:
-            raise Conflict(f"There is a template {template.name!r} already.")
-        changed = self._conn.execute(
+        if name_owner is not None:
+            raise Conflict(f"A template with the name {template.name!r} already exists.")
+        result = self._conn.execute(
             "update templates set name = %s, version = %s, updated_at = now() where id = %s and version = %s",
             [template.name, template.version, template.id, template.version - 1],
         )
-        if changed.rowcount != 1:
-            raise Conflict("The template was changed by somebody else just now: read it again.")
+        if result.rowcount != 1:
+            raise Conflict("Another request has just changed the template. Read it again before you change it.")
         self._add_version(template, created_by)
 
     def get(self, template_id: UUID) -> Template | None:
@@ -76,7 +76,7 @@ class PostgresTemplates:
                 template.subject,
                 template.body_text,
                 template.body_html,
-                Jsonb([asdict(each) for each in template.variables]),
+                Jsonb([asdict(variable) for variable in template.variables]),
                 created_by,
             ],
         )
@@ -90,6 +90,6 @@ def _template(row: Row) -> Template:
         subject=row["subject"],
         body_text=row["body_text"],
         body_html=row["body_html"],
-        variables=tuple(Variable(**each) for each in row["variables"]),
+        variables=tuple(Variable(**variable) for variable in row["variables"]),
         updated_at=row["updated_at"],
     )

@@ -13,11 +13,11 @@ from email_sender.security.permissions import Role
 from email_sender.security.ports import TenantKeys
 from email_sender.workflows.trigger_model import Secrets, StoredTrigger, TriggerKind, TriggerState
 
-SEALED = "triggers.secret"
+_ENCRYPTION_CONTEXT = "triggers.secret"
 
 
 class PostgresTriggers:
-    """`keys` None where nobody asks for secrets."""
+    """`keys` is None for callers that use no secrets."""
 
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None = None) -> None:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
@@ -26,9 +26,9 @@ class PostgresTriggers:
         self._conn.execute(
             "update triggers set state = case when kind = 'webhook' then 'retired' else 'retiring' end "
             "where workflow_id = %s and id <> all(%s) and state not in ('retiring', 'retired')",
-            [workflow_id, [each.id for each in triggers]],
+            [workflow_id, [trigger.id for trigger in triggers]],
         )
-        for each in triggers:
+        for trigger in triggers:
             self._conn.execute(
                 """
                 insert into triggers as t (id, tenant_id, workflow_id, kind, definition, state, started_by, role)
@@ -38,14 +38,14 @@ class PostgresTriggers:
                     state = case when t.state = 'active' then 'active' else excluded.state end
                 """,
                 [
-                    each.id,
+                    trigger.id,
                     self._tenant_id,
                     workflow_id,
-                    each.kind,
-                    Jsonb(dict(each.definition)),
-                    each.state,
-                    each.started_by,
-                    each.role,
+                    trigger.kind,
+                    Jsonb(dict(trigger.definition)),
+                    trigger.state,
+                    trigger.started_by,
+                    trigger.role,
                 ],
             )
 
@@ -53,7 +53,7 @@ class PostgresTriggers:
         row = self._conn.execute("select * from triggers where id = %s", [trigger_id]).fetchone()
         return _trigger(row) if row else None
 
-    def of(self, workflow_id: UUID) -> Sequence[StoredTrigger]:
+    def list_for_workflow(self, workflow_id: UUID) -> Sequence[StoredTrigger]:
         rows = self._conn.execute(
             "select * from triggers where workflow_id = %s and state not in ('retiring', 'retired') "
             "order by created_at, id",
@@ -61,25 +61,25 @@ class PostgresTriggers:
         ).fetchall()
         return [_trigger(row) for row in rows]
 
-    def unsettled(self) -> Sequence[StoredTrigger]:
+    def list_unsettled(self) -> Sequence[StoredTrigger]:
         rows = self._conn.execute(
             "select * from triggers where state in ('pending', 'retiring') order by created_at limit 100"
         ).fetchall()
         return [_trigger(row) for row in rows]
 
-    def counted(self, kind: TriggerKind) -> int:
+    def count(self, kind: TriggerKind) -> int:
         row = self._conn.execute(
             "select count(*) as n from triggers where kind = %s and state <> 'retired'", [kind]
         ).fetchone()
         return int(row["n"]) if row else 0
 
-    def set_state(self, trigger_id: UUID, expected: TriggerState, state: TriggerState, error: str | None) -> None:
+    def set_state(self, trigger_id: UUID, expected_state: TriggerState, state: TriggerState, error: str | None) -> None:
         self._conn.execute(
             "update triggers set state = %s, last_error = coalesce(%s, last_error) where id = %s and state = %s",
-            [state, error, trigger_id, expected],
+            [state, error, trigger_id, expected_state],
         )
 
-    def fired(self, trigger_id: UUID, at: datetime, run_id: UUID | None, error: str | None) -> None:
+    def record_start(self, trigger_id: UUID, at: datetime, run_id: UUID | None, error: str | None) -> None:
         self._conn.execute(
             "update triggers set last_at = %s, last_run_id = coalesce(%s, last_run_id), last_error = %s where id = %s",
             [at, run_id, error, trigger_id],
@@ -90,16 +90,16 @@ class PostgresTriggers:
             "select secret_enc, previous_enc, previous_ends from triggers where id = %s for update", [trigger_id]
         ).fetchone()
         if row is None:
-            raise NotFound("There is no such trigger.")
-        return Secrets(self._plain(row["secret_enc"]), self._plain(row["previous_enc"]), row["previous_ends"])
+            raise NotFound("Trigger not found.")
+        return Secrets(self._decrypt(row["secret_enc"]), self._decrypt(row["previous_enc"]), row["previous_ends"])
 
     def save_secrets(self, trigger_id: UUID, secrets: Secrets) -> None:
         self._conn.execute(
             "update triggers set secret_enc = %s, previous_enc = %s, previous_ends = %s where id = %s",
-            [self._sealed(secrets.current), self._sealed(secrets.previous), secrets.previous_ends, trigger_id],
+            [self._encrypt(secrets.current), self._encrypt(secrets.previous), secrets.previous_ends, trigger_id],
         )
 
-    def registered(self, sources: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def accounts_by_source(self, sources: Sequence[str]) -> Mapping[str, Sequence[str]]:
         rows = self._conn.execute(
             "select source, array_agg(account order by account) as accounts from event_sources "
             "where source = any(%s) group by source",
@@ -107,11 +107,17 @@ class PostgresTriggers:
         ).fetchall()
         return {row["source"]: row["accounts"] for row in rows}
 
-    def _plain(self, sealed: bytes | None) -> str | None:
-        return self._keys.decrypt(sealed, SEALED) if sealed is not None and self._keys is not None else None
+    def _decrypt(self, ciphertext: bytes | None) -> str | None:
+        return (
+            self._keys.decrypt(ciphertext, _ENCRYPTION_CONTEXT)
+            if ciphertext is not None and self._keys is not None
+            else None
+        )
 
-    def _sealed(self, secret: str | None) -> bytes | None:
-        return self._keys.encrypt(secret, SEALED) if secret is not None and self._keys is not None else None
+    def _encrypt(self, secret: str | None) -> bytes | None:
+        return (
+            self._keys.encrypt(secret, _ENCRYPTION_CONTEXT) if secret is not None and self._keys is not None else None
+        )
 
 
 def _trigger(row: Row) -> StoredTrigger:

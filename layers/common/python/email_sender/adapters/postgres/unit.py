@@ -1,7 +1,7 @@
-"""A unit of work: the changes of one transaction and the events that tell of them.
+"""The unit of work: the changes of one transaction and the events about them.
 
-Everything a service changes for a tenant goes through one of these, so that a change and its event are written
-together or not at all, and so that nothing is kept without an explicit commit.
+All changes that a service makes for a tenant go through a unit, so that a change and its event are written together or
+not at all, and nothing is stored without an explicit commit.
 """
 
 import logging
@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters import event_schemas
-from email_sender.adapters.eventbridge import encode
+from email_sender.adapters.eventbridge import encode_detail
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.events import MAX_EVENT_BYTES, Bus, BusEntry, Event
 from email_sender.errors import PayloadTooLarge, Unavailable
@@ -28,7 +28,7 @@ on conflict (id) do nothing returning sequence
 
 
 class Unit:
-    """Adapters' stores take `conn` and `tenant_id`; services call `emit` and `commit`."""
+    """A transaction of a tenant. Stores use `conn` and `tenant_id`; services call `emit` and `commit`."""
 
     def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None) -> None:
         self.conn = conn
@@ -37,28 +37,29 @@ class Unit:
         self._pending: list[BusEntry] = []
 
     def emit(self, event: Event) -> None:
-        """Write the event to the outbox, in this transaction. One that is there is told already.
+        """Write the event to the outbox in this transaction. An event that the outbox already has is ignored.
 
         Raises:
-            PayloadTooLarge: the bus would not take it.
-            InvalidInput: it is not as its schema says; a fault of ours, found before anybody is told.
+            PayloadTooLarge: the event is larger than the bus accepts.
+            InvalidInput: the event does not match its schema. This is a bug, found before the event is published.
         """
         detail: dict[str, Any] = event.detail()
-        if len(encode(detail).encode("utf-8", "surrogatepass")) > MAX_EVENT_BYTES:
+        if len(encode_detail(detail).encode("utf-8", "surrogatepass")) > MAX_EVENT_BYTES:
             raise PayloadTooLarge(
-                f"An event has at most {MAX_EVENT_BYTES} bytes as JSON: put what is larger where it can be fetched, "
-                "and say where."
+                f"The event is larger than {MAX_EVENT_BYTES} bytes of JSON. Store large data elsewhere and put a "
+                "reference to it into the event."
             )
-        event_schemas.check(detail, event.type if event.is_ours else "envelope")
+        event_schemas.validate_event(detail, event.type if event.is_ours else "envelope")
         row = self.conn.execute(_ADD, [event.id, event.tenant_id, event.source, event.type, Jsonb(detail)]).fetchone()
         if row is None:
             return
-        self._pending.append(BusEntry(event.source, event.type, encode({**detail, "sequence": row["sequence"]})))
+        self._pending.append(BusEntry(event.source, event.type, encode_detail({**detail, "sequence": row["sequence"]})))
 
     def commit(self) -> None:
-        """Commit, then put the events on the bus.
+        """Commit, then send the events to the bus.
 
-        What the bus does not take now is put by the relay's sweep, since the outbox keeps it until the recorder has it.
+        Events that the bus does not accept now are sent by the relay later: the outbox holds them until the recorder
+        has stored them.
         """
         self.conn.commit()
         if not self._pending or self._bus is None:
@@ -67,11 +68,11 @@ class Unit:
         try:
             self._bus.put(entries)
         except Unavailable:
-            _log.warning("events left to the relay", extra={"count": len(entries)})
+            _log.warning("could not send events to the bus; the relay will", extra={"count": len(entries)})
 
 
 class Units:
-    """Opens units. `bus` is None where the caller publishes nothing right away."""
+    """Opens units of work. `bus` is None for callers whose events the relay may send later."""
 
     def __init__(self, database: Database, bus: Bus | None) -> None:
         self._database = database

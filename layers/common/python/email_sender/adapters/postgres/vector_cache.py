@@ -1,4 +1,4 @@
-"""Write versions, and embeddings that sandboxes share. Implements vectors.caching's Versions and EmbeddingCache."""
+"""Write versions and shared embeddings. Implements Versions and EmbeddingCache of vectors.caching."""
 
 import logging
 from array import array
@@ -33,10 +33,10 @@ class PostgresVersions:
 
 
 class PostgresEmbeddings:
-    """Kept for `kept`, counted anew whenever a text is embedded again."""
+    """Embeddings expire `retention` after their text was last embedded."""
 
-    def __init__(self, database: Database, kept: timedelta = timedelta(days=7)) -> None:
-        self._database, self._kept = database, kept
+    def __init__(self, database: Database, retention: timedelta = timedelta(days=7)) -> None:
+        self._database, self._retention = database, retention
 
     def get(self, tenant_id: UUID, model: str, keys: Sequence[bytes]) -> Mapping[bytes, Vector]:
         try:
@@ -47,7 +47,7 @@ class PostgresEmbeddings:
                     [model, list(keys)],
                 ).fetchall()
         except Unavailable:
-            _log.warning("the cache of embeddings was not read")
+            _log.warning("could not read the embedding cache")
             return {}
         return {row["text_hash"]: array("f", row["vector"]) for row in rows}
 
@@ -55,13 +55,13 @@ class PostgresEmbeddings:
         values = {
             "tenant": tenant_id,
             "model": model,
-            "kept": self._kept,
+            "kept": self._retention,
             "hashes": list(vectors),
-            "vectors": [array("f", each).tobytes() for each in vectors.values()],
+            "vectors": [array("f", vector).tobytes() for vector in vectors.values()],
         }
         try:
             with self._database.tenant(tenant_id) as conn:
                 conn.execute(_PUT, values)
                 conn.commit()
         except Unavailable:
-            _log.warning("the cache of embeddings was not written")
+            _log.warning("could not write the embedding cache")

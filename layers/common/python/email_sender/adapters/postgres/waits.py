@@ -1,4 +1,4 @@
-"""What steps wait for, in PostgreSQL: replies to emails, and ends of runs."""
+"""Waits of steps in PostgreSQL: for replies to emails and for the end of runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,10 +8,10 @@ from uuid import UUID
 from psycopg import Connection
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.workflows.model import Settled, Wait, WaitKind
+from email_sender.workflows.model import SettledWait, Wait, WaitKind
 
-# The subject's own row says whether it came to its end, so nothing that ends one has to know who waits for it.
-_SETTLED = """
+# The row of the email or run shows whether the wait is over, so code that ends one does not need to know its waits.
+_SELECT_SETTLED = """
 select w.*, e.status as email_status, e.replied_at, e.reply_id, e.contact_id, r.status as run_status
 from task_waits w
 left join emails e on w.kind = 'reply' and e.id = w.subject
@@ -48,11 +48,11 @@ class PostgresWaits:
             ],
         )
 
-    def settled(self, now: datetime, subject: UUID | None = None) -> Sequence[Settled]:
-        rows = self._conn.execute(_SETTLED, {"now": now, "subject": subject}).fetchall()
-        return [_settled(row) for row in rows]
+    def list_settled(self, now: datetime, subject: UUID | None = None) -> Sequence[SettledWait]:
+        rows = self._conn.execute(_SELECT_SETTLED, {"now": now, "subject": subject}).fetchall()
+        return [_settled_wait(row) for row in rows]
 
-    def told(self, wait: Wait, at: datetime) -> None:
+    def mark_delivered(self, wait: Wait, at: datetime) -> None:
         self._conn.execute(
             "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s",
             [at, wait.run_id, wait.step, wait.item],
@@ -64,7 +64,7 @@ class PostgresWaits:
         )
 
 
-def _settled(row: Row) -> Settled:
+def _settled_wait(row: Row) -> SettledWait:
     wait = Wait(
         row["run_id"],
         row["step"],
@@ -76,13 +76,13 @@ def _settled(row: Row) -> Settled:
         row["expires_at"],
     )
     if wait.kind is WaitKind.REPLY:
-        return Settled(wait, result=_reply(row))
+        return SettledWait(wait, result=_reply(row))
     status = row["run_status"]
     if status == "succeeded":
-        return Settled(wait, result={"run_id": str(wait.subject), "status": status})
+        return SettledWait(wait, result={"run_id": str(wait.subject), "status": status})
     if status in ("failed", "cancelled", "timed_out"):
-        return Settled(wait, error=("rejected", f"The run it called, {wait.subject}, {status}."))
-    return Settled(wait)
+        return SettledWait(wait, error=("rejected", f"The run {wait.subject} that the step called ended as {status}."))
+    return SettledWait(wait)
 
 
 def _reply(row: Row) -> dict[str, Any] | None:

@@ -40,15 +40,15 @@ class PostgresWorkflowUnit(Unit):
 
 
 class PostgresWorkflowUnits:
-    """`vault` is for triggers' secrets, which few ask for."""
+    """`vault` is needed only by callers that use the secrets of triggers."""
 
     def __init__(self, database: Database, bus: Bus | None, vault: Vault | None = None) -> None:
         self._database, self._bus, self._vault = database, bus, vault
 
     @contextmanager
     def __call__(self, tenant_id: UUID) -> Iterator[PostgresWorkflowUnit]:
-        # Before the transaction: the vault reads the same pool of one connection.
-        keys = self._vault.of(tenant_id) if self._vault is not None else None
+        # Read the keys before the transaction begins: the vault uses the same pool, which has one connection.
+        keys = self._vault.keys_for(tenant_id) if self._vault is not None else None
         with self._database.tenant(tenant_id) as conn:
             yield PostgresWorkflowUnit(conn, tenant_id, self._bus, keys)
 
@@ -64,29 +64,29 @@ class PostgresWorkflows:
             [workflow.id, self._tenant_id, workflow.name, Jsonb(workflow.definition)],
         ).fetchone()
         if row is None:
-            raise Conflict(f"There is a workflow {workflow.name!r} already: PUT a new version of it.")
+            raise Conflict(f"A workflow with the name {workflow.name!r} already exists. Use PUT to add a version.")
         self._add_version(workflow, published_by)
 
     def add_version(self, workflow: Workflow, published_by: str) -> None:
-        taken = self._conn.execute(
+        name_owner = self._conn.execute(
             "select 1 from workflows where name = %s and id <> %s", [workflow.name, workflow.id]
         ).fetchone()
-        if taken is not None:
-            raise Conflict(f"There is a workflow {workflow.name!r} already.")
-        changed = self._conn.execute(
+        if name_owner is not None:
+            raise Conflict(f"A workflow with the name {workflow.name!r} already exists.")
+        result = self._conn.execute(
             "update workflows set name = %s, definition = %s, version = %s, updated_at = now() "
             "where id = %s and version = %s",
             [workflow.name, Jsonb(workflow.definition), workflow.version, workflow.id, workflow.version - 1],
         )
-        if changed.rowcount != 1:
-            raise Conflict("The workflow was changed by somebody else just now: read it again.")
+        if result.rowcount != 1:
+            raise Conflict("Another request has just changed the workflow. Read it again before you change it.")
         self._add_version(workflow, published_by)
 
     def get(self, workflow_id: UUID) -> Workflow | None:
         row = self._conn.execute("select * from workflows where id = %s", [workflow_id]).fetchone()
         return _workflow(row) if row else None
 
-    def named(self, name: str) -> Workflow | None:
+    def find_by_name_or_id(self, name: str) -> Workflow | None:
         row = self._conn.execute(
             "select * from workflows where name = %s or id::text = %s order by (name = %s) desc limit 1", [name] * 3
         ).fetchone()
@@ -113,11 +113,11 @@ class PostgresWorkflows:
         return [_workflow(row) for row in rows]
 
     def archive(self, workflow_id: UUID) -> bool:
-        changed = self._conn.execute(
+        result = self._conn.execute(
             "update workflows set status = 'archived', updated_at = now() where id = %s and status = 'active'",
             [workflow_id],
         )
-        return changed.rowcount == 1
+        return result.rowcount == 1
 
     def _add_version(self, workflow: Workflow, published_by: str) -> None:
         self._conn.execute(
@@ -132,7 +132,7 @@ class PostgresRuns:
         self._conn, self._tenant_id = conn, tenant_id
 
     def add(self, run: Run) -> bool:
-        added = self._conn.execute(
+        result = self._conn.execute(
             """
             insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, created_at,
                               lineage, passed, called_by, depth, trigger_id)
@@ -156,7 +156,7 @@ class PostgresRuns:
                 run.trigger_id,
             ],
         )
-        return added.rowcount == 1
+        return result.rowcount == 1
 
     def get(self, run_id: UUID, *, lock: bool = False) -> Run | None:
         query = "select * from runs where id = %s for update" if lock else "select * from runs where id = %s"
@@ -170,7 +170,7 @@ class PostgresRuns:
         ).fetchall()
         return [_run(row) for row in rows]
 
-    def open_since(self, before: datetime) -> Sequence[Run]:
+    def list_open_before(self, before: datetime) -> Sequence[Run]:
         rows = self._conn.execute(
             "select * from runs where status in ('pending', 'running', 'waiting') and created_at < %s order by id",
             [before],
@@ -186,7 +186,7 @@ class PostgresRuns:
         execution_arn: str | None = None,
         error: Mapping[str, Any] | None = None,
     ) -> None:
-        # A run that has ended stays as it ended.
+        # The status of a run that has ended never changes.
         self._conn.execute(
             """
             update runs set
@@ -215,7 +215,7 @@ class PostgresRuns:
             values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id, step, item) do update set
                 status = excluded.status,
-                -- A wait and its answer are one attempt; a repeat after a failure is another.
+                -- A wait and its result are one attempt; a repeat after a failure is another one.
                 attempts = s.attempts + case when s.status = 'failed' then 1 else 0 end,
                 result = excluded.result,
                 error = excluded.error,
@@ -249,7 +249,7 @@ class PostgresRuns:
         ).fetchone()
         return _step(row) if row else None
 
-    def keep(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
+    def copy_step_results(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
         self._conn.execute(
             """
             insert into run_steps (tenant_id, run_id, step, item, action, status, attempts, result, started_at,
@@ -261,7 +261,7 @@ class PostgresRuns:
             [run_id, earlier, list(steps)],
         )
 
-    def called(self, run_id: UUID) -> Sequence[UUID]:
+    def list_open_called_runs(self, run_id: UUID) -> Sequence[UUID]:
         rows = self._conn.execute(
             "select id from runs where called_by = %s and status in ('pending', 'running', 'waiting') order by id",
             [run_id],

@@ -1,1 +1,1 @@
-"""Qdrant over gRPC. Imported by functions/vectors alone."""
+"""Qdrant over gRPC. Only functions/vectors may import this package."""

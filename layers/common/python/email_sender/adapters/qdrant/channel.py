@@ -1,4 +1,4 @@
-"""One channel to the engine, kept across invocations: deadlines, one retry, a circuit breaker."""
+"""A gRPC channel to the vector engine, reused across invocations, with deadlines, one retry and a circuit breaker."""
 
 import time
 from collections.abc import Callable
@@ -11,12 +11,12 @@ import pybreaker
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import DomainError, InvalidInput, NotFound, Unavailable
 
-# A search that takes longer is of no use to who waits; a batch of a thousand points is stored in less.
-SECONDS = 3.0
+# A slower search is useless to its caller. Storing a batch of a thousand points takes less.
+DEADLINE_SECONDS = 3.0
 _PROBE_SECONDS = 0.5
-# A collection of many gigabytes is written to disk once more.
+# A snapshot writes the whole collection to disk again, which may be many gigabytes.
 _SNAPSHOT_SECONDS = 600.0
-# After this long without a call the sandbox may have been frozen, and the connection dropped by what lies between.
+# After this long without a call, the execution environment may have been frozen and the connection may be dead.
 _IDLE_SECONDS = 30.0
 _FAILURES_TO_OPEN = 5
 _OPEN_SECONDS = 5
@@ -25,7 +25,7 @@ _MAX_MESSAGE = 64 * 1024 * 1024
 _OPTIONS = [
     ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", _MAX_MESSAGE),
-    # Ours: without it gRPC would wait, up to two minutes after some failures, before it tries to connect again.
+    # By default gRPC waits up to two minutes after several failures before it reconnects.
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
 ]
@@ -35,7 +35,7 @@ _TRANSIENT = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.ABORTED,
 )
-_ANSWERS = {
+_RESPONSE_TYPES = {
     "Upsert": pb.PointsOperationResponse,
     "Delete": pb.PointsOperationResponse,
     "SetPayload": pb.PointsOperationResponse,
@@ -49,7 +49,7 @@ _ANSWERS = {
     "Scroll": pb.ScrollResponse,
     "Get": pb.GetResponse,
 }
-_COLLECTION_ANSWERS = {
+_COLLECTION_RESPONSE_TYPES = {
     "Get": pb.GetCollectionInfoResponse,
     "List": pb.ListCollectionsResponse,
     "CollectionExists": pb.CollectionExistsResponse,
@@ -63,7 +63,7 @@ _COLLECTION_ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the engine is. `api_key` is sent with every call; it is kept out of `repr`."""
+    """The engine's address. `api_key` is sent with every call and left out of `repr`."""
 
     host: str
     port: int
@@ -72,10 +72,13 @@ class Address:
 
 
 class Channel:
-    """Calls of the services Points and Collections.
+    """Calls of Qdrant's Points and Collections services.
 
-    A request is bytes: what is large was packed by hand (packing.py). Raises Unavailable where the engine does not
-    answer, InvalidInput and NotFound where it refuses.
+    A request is bytes, because large requests are packed without protobuf objects (packing.py).
+
+    Raises:
+        Unavailable: the engine does not respond.
+        InvalidInput, NotFound: the engine rejects the request.
     """
 
     def __init__(
@@ -83,41 +86,50 @@ class Channel:
         address: Address,
         *,
         now: Callable[[], float] = time.monotonic,
-        told: Callable[[str], None] = lambda _state: None,
+        on_state_change: Callable[[str], None] = lambda _state: None,
     ) -> None:
-        """`told` hears of every new state of the breaker."""
+        """`on_state_change` is called with each new state of the circuit breaker."""
         self._address, self._now = address, now
         self._metadata = [("api-key", address.api_key)] if address.api_key else None
         self._breaker = pybreaker.CircuitBreaker(
-            fail_max=_FAILURES_TO_OPEN, reset_timeout=_OPEN_SECONDS, exclude=[_is_an_answer], listeners=[_Teller(told)]
+            fail_max=_FAILURES_TO_OPEN,
+            reset_timeout=_OPEN_SECONDS,
+            exclude=[_engine_responded],
+            listeners=[_BreakerListener(on_state_change)],
         )
         self._channel: grpc.Channel | None = None
         self._calls: dict[str, Callable[..., Any]] = {}
         self._last_use = 0.0
 
-    def points(self, method: str, request: bytes, *, seconds: float = SECONDS, repeatable: bool = True) -> Any:
-        return self._call(f"/qdrant.Points/{method}", request, _ANSWERS[method], seconds, repeatable)
+    def points(self, method: str, request: bytes, *, seconds: float = DEADLINE_SECONDS, repeatable: bool = True) -> Any:
+        """Call a method of the Points service. `repeatable` permits a retry."""
+        return self._call(f"/qdrant.Points/{method}", request, _RESPONSE_TYPES[method], seconds, repeatable)
 
     def collections(self, method: str, request: bytes, *, seconds: float = 30.0, repeatable: bool = True) -> Any:
-        return self._call(f"/qdrant.Collections/{method}", request, _COLLECTION_ANSWERS[method], seconds, repeatable)
+        """Call a method of the Collections service. `repeatable` permits a retry."""
+        return self._call(
+            f"/qdrant.Collections/{method}", request, _COLLECTION_RESPONSE_TYPES[method], seconds, repeatable
+        )
 
     def snapshot(self, collection: str) -> str | None:
-        """The name of a snapshot made now; None where the engine makes none."""
+        """Create a snapshot and return its name, or None if the engine does not support snapshots."""
         request = pb.CreateSnapshotRequest(collection_name=collection).SerializeToString()
-        path, answer = "/qdrant.Snapshots/Create", pb.CreateSnapshotResponse
+        path, response_type = "/qdrant.Snapshots/Create", pb.CreateSnapshotResponse
         try:
-            made = self._breaker.call(self._tried, path, request, answer, _SNAPSHOT_SECONDS, repeatable=False)
+            response = self._breaker.call(
+                self._call_with_retry, path, request, response_type, _SNAPSHOT_SECONDS, repeatable=False
+            )
         except pybreaker.CircuitBreakerError:
-            raise Unavailable("The vector engine does not answer for the moment.", _OPEN_SECONDS) from None
+            raise Unavailable("The vector engine is not responding. Try again later.", _OPEN_SECONDS) from None
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return None
-            raise _translated(error) from error
-        return str(made.snapshot_description.name)
+            raise _translate_error(error) from error
+        return str(response.snapshot_description.name)
 
     @property
     def state(self) -> str:
-        """Of the breaker: closed, open or half-open."""
+        """The state of the circuit breaker: closed, open or half-open."""
         return str(self._breaker.current_state)
 
     def close(self) -> None:
@@ -126,39 +138,39 @@ class Channel:
             self._channel = None
             self._calls.clear()
 
-    def _call(self, path: str, request: bytes, answer: Any, seconds: float, repeatable: bool) -> Any:
+    def _call(self, path: str, request: bytes, response_type: Any, seconds: float, repeatable: bool) -> Any:
         try:
-            return self._breaker.call(self._tried, path, request, answer, seconds, repeatable)
+            return self._breaker.call(self._call_with_retry, path, request, response_type, seconds, repeatable)
         except pybreaker.CircuitBreakerError:
-            raise Unavailable("The vector engine does not answer for the moment.", _OPEN_SECONDS) from None
+            raise Unavailable("The vector engine is not responding. Try again later.", _OPEN_SECONDS) from None
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise _translate_error(error) from error
 
-    def _tried(self, path: str, request: bytes, answer: Any, seconds: float, repeatable: bool) -> Any:
-        """One retry of what may be done twice: reads, and writes with ids of our own choosing."""
-        self._check_after_a_thaw()
+    def _call_with_retry(self, path: str, request: bytes, response_type: Any, seconds: float, repeatable: bool) -> Any:
+        """Call the engine, with one retry if the call is repeatable: reads, and writes of points with fixed ids."""
+        self._check_idle_connection()
         try:
-            return self._once(path, request, answer, seconds)
+            return self._call_once(path, request, response_type, seconds)
         except grpc.RpcError as error:
-            # What ran into its deadline once would only make the caller wait twice.
+            # A call that ran into its deadline is not retried: its caller would wait twice as long.
             if not repeatable or error.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise
-            return self._once(path, request, answer, seconds)
+            return self._call_once(path, request, response_type, seconds)
 
-    def _once(self, path: str, request: bytes, answer: Any, seconds: float) -> Any:
-        found = self._calls.get(path)
-        if found is None:
-            found = self._calls[path] = self._open().unary_unary(path, None, answer.FromString)
-        reply = found(request, timeout=seconds, metadata=self._metadata)
+    def _call_once(self, path: str, request: bytes, response_type: Any, seconds: float) -> Any:
+        unary_call = self._calls.get(path)
+        if unary_call is None:
+            unary_call = self._calls[path] = self._open().unary_unary(path, None, response_type.FromString)
+        response = unary_call(request, timeout=seconds, metadata=self._metadata)
         self._last_use = self._now()
-        return reply
+        return response
 
-    def _check_after_a_thaw(self) -> None:
-        """A connection that died while the sandbox slept costs half a second here, not a whole deadline."""
+    def _check_idle_connection(self) -> None:
+        """Probe an idle connection. If it has died, this costs 0.5 s instead of a whole deadline."""
         if self._channel is None or self._now() - self._last_use < _IDLE_SECONDS:
             return
         try:
-            self._once("/qdrant.Qdrant/HealthCheck", b"", pb.HealthCheckReply, _PROBE_SECONDS)
+            self._call_once("/qdrant.Qdrant/HealthCheck", b"", pb.HealthCheckReply, _PROBE_SECONDS)
         except grpc.RpcError:
             self.close()
 
@@ -172,24 +184,24 @@ class Channel:
         return self._channel
 
 
-class _Teller(pybreaker.CircuitBreakerListener):
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
+class _BreakerListener(pybreaker.CircuitBreakerListener):
+    def __init__(self, on_state_change: Callable[[str], None]) -> None:
+        self._on_state_change = on_state_change
 
-    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:  # noqa: ARG002  # the library's
-        self._told(str(new_state.name))
+    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:  # noqa: ARG002  # pybreaker's signature
+        self._on_state_change(str(new_state.name))
 
 
-def _is_an_answer(error: BaseException) -> bool:
-    """A refusal is an answer: the engine is there."""
+def _engine_responded(error: BaseException) -> bool:
+    """Return whether the engine responded. A rejected request must not open the circuit breaker."""
     return not isinstance(error, grpc.RpcError) or error.code() not in _TRANSIENT
 
 
-def _translated(error: grpc.RpcError) -> DomainError:
+def _translate_error(error: grpc.RpcError) -> DomainError:
     code = error.code()
     if code is grpc.StatusCode.INVALID_ARGUMENT:
-        # About the request and what it asks for; the engine names no host and no other point in it.
-        return InvalidInput(f"The vector engine refused the request: {str(error.details())[:300]}")
+        # The details describe the request only. The engine puts no host names and no other points in them.
+        return InvalidInput(f"The vector engine rejected the request: {str(error.details())[:300]}")
     if code is grpc.StatusCode.NOT_FOUND:
-        return NotFound("There is no such collection or point.")
-    return Unavailable("The vector engine did not answer.")
+        return NotFound("The collection or point does not exist.")
+    return Unavailable("The vector engine did not respond.")

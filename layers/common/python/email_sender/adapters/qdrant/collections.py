@@ -1,9 +1,16 @@
-"""Collections: made with their indexes before any data, behind an alias of the name that everyone uses."""
+"""Engine collections: each is created with its indexes before any data, and used through an alias with its name."""
 
 from email_sender.adapters.qdrant import packing
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.filters import TENANT
-from email_sender.adapters.qdrant.settings import DISTANCES, SCALAR, Placement, behind, stored, write_consistency
+from email_sender.adapters.qdrant.settings import (
+    DISTANCES,
+    SCALAR,
+    Placement,
+    resolve_alias,
+    stored_settings,
+    write_consistency,
+)
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
 from email_sender.vectors.model import Collection
@@ -13,41 +20,43 @@ _MAX_LIMIT = 1_000
 
 
 def prepare(channel: Channel, collection: Collection, placement: Placement) -> bool:
-    """Make what is missing; whether anything was. Done again after a kill at any point, it goes on from there.
+    """Create the collection and its indexes if they are missing. Return whether the collection was created.
+
+    Repeatable: after a crash at any point, the next call completes the work.
 
     Raises:
-        Conflict: it is there with another size, distance, embedding model or without its words.
+        Conflict: the collection exists with another size, distance or embedding model, or without terms.
     """
     if _exists(channel, collection.name):
-        _check_same(channel, collection)
-        _index(channel, collection.name, collection)
+        _check_unchanged(channel, collection)
+        _create_indexes(channel, collection.name, collection)
         return False
-    # Numbered, so that a migration can fill the next one while this is in use, and switch the alias at once.
+    # Numbered, so that a migration can fill the next collection while this one is in use, and then switch the alias.
     first = f"{collection.name}-1"
-    make(channel, first, collection, placement)
-    alias(channel, collection.name, first)
+    create_if_missing(channel, first, collection, placement)
+    set_alias(channel, collection.name, first)
     return True
 
 
-def make(channel: Channel, stored_as: str, collection: Collection, placement: Placement) -> bool:
-    """The engine's collection of that name with its indexes, where it is missing; whether it was."""
-    missing = not _exists(channel, stored_as)
-    if missing:
+def create_if_missing(channel: Channel, stored_as: str, collection: Collection, placement: Placement) -> bool:
+    """Create an engine collection with its indexes if it is missing. Return whether it was created."""
+    is_missing = not _exists(channel, stored_as)
+    if is_missing:
         _create(channel, stored_as, collection, placement)
-    _index(channel, stored_as, collection)
-    return missing
+    _create_indexes(channel, stored_as, collection)
+    return is_missing
 
 
-def alias(channel: Channel, name: str, stored_as: str) -> None:
-    """From now on `name` means that collection, whatever it meant before: at once for everybody."""
+def set_alias(channel: Channel, name: str, stored_as: str) -> None:
+    """Point the alias `name` at a collection, atomically for all clients."""
     actions = [pb.AliasOperations(create_alias=pb.CreateAlias(collection_name=stored_as, alias_name=name))]
-    if behind(channel, name) != name:
+    if resolve_alias(channel, name) != name:
         actions.insert(0, pb.AliasOperations(delete_alias=pb.DeleteAlias(alias_name=name)))
     channel.collections("UpdateAliases", pb.ChangeAliases(actions=actions).SerializeToString())
 
 
 def drop(channel: Channel, stored_as: str) -> None:
-    """What is not there stays so."""
+    """Delete the collection. Do nothing if it does not exist."""
     if _exists(channel, stored_as):
         request = pb.DeleteCollection(collection_name=stored_as)
         channel.collections("Delete", request.SerializeToString())
@@ -72,7 +81,7 @@ def _create(channel: Channel, name: str, collection: Collection, placement: Plac
         replication_factor=placement.replicas_of(collection),
         write_consistency_factor=write_consistency(placement.replicas_of(collection)),
         strict_mode_config=pb.StrictModeConfig(enabled=True, max_query_limit=_MAX_LIMIT),
-        metadata=packing.payload_to({"model": collection.model} if collection.model else {}),
+        metadata=packing.pack_payload({"model": collection.model} if collection.model else {}),
     )
     if collection.quantized:
         request.quantization_config.scalar.CopyFrom(SCALAR)
@@ -81,13 +90,13 @@ def _create(channel: Channel, name: str, collection: Collection, placement: Plac
     try:
         channel.collections("Create", request.SerializeToString(), repeatable=False)
     except DomainError:
-        # Another deployment made it between the question and the order.
+        # Another deployment may have created the collection after the check for existence.
         if not _exists(channel, name):
             raise
 
 
-def _index(channel: Channel, name: str, collection: Collection) -> None:
-    """Before any data, and again harmlessly: an index made after the graph leaves filtered search without edges."""
+def _create_indexes(channel: Channel, name: str, collection: Collection) -> None:
+    """Create the payload indexes. Repeatable. Call it before any data: later, filtered searches lack graph links."""
     tenant = pb.CreateFieldIndexCollection(
         collection_name=name,
         wait=True,
@@ -95,26 +104,33 @@ def _index(channel: Channel, name: str, collection: Collection) -> None:
         field_type=pb.FieldType.FieldTypeKeyword,
         field_index_params=pb.PayloadIndexParams(keyword_index_params=pb.KeywordIndexParams(is_tenant=True)),
     )
-    others = [
+    payload_indexes = [
         pb.CreateFieldIndexCollection(collection_name=name, wait=True, field_name=key, field_type=_FIELDS[kind])
-        for key, kind in collection.indexed.items()
+        for key, kind in collection.payload_indexes.items()
     ]
-    for request in (tenant, *others):
+    for request in (tenant, *payload_indexes):
         channel.points("CreateFieldIndex", request.SerializeToString(), seconds=30.0)
 
 
-def _check_same(channel: Channel, collection: Collection) -> None:
-    """What cannot be changed in place must be as configured; the rest is for a plan (settings.py)."""
-    found = stored(channel, collection.name)
-    if (found["size"], found["distance"]) != (collection.size, str(collection.distance)):
+def _check_unchanged(channel: Channel, collection: Collection) -> None:
+    """Check the settings that cannot change in place. A plan changes the other settings (vectors.settings)."""
+    stored_values = stored_settings(channel, collection.name)
+    if (stored_values["size"], stored_values["distance"]) != (collection.size, str(collection.distance)):
         raise Conflict(
-            f"The collection {collection.name} holds vectors of {found['size']} by {found['distance']}; "
-            f"{collection.size} by {collection.distance} are configured."
+            f"The collection {collection.name} holds {stored_values['distance']} vectors of "
+            f"{stored_values['size']} dimensions, but "
+            f"{collection.distance} vectors of {collection.size} dimensions are configured."
         )
-    if collection.model is not None and found["model"] is not None and found["model"] != collection.model:
-        raise Conflict(f"The collection {collection.name} was embedded by {found['model']}, not by {collection.model}.")
-    if collection.lexical and not found["words"]:
+    if (
+        collection.model is not None
+        and stored_values["model"] is not None
+        and stored_values["model"] != collection.model
+    ):
         raise Conflict(
-            f"The collection {collection.name} was made without words for hybrid search: delete it and import its "
-            "mailboxes again (on one machine: remove .local)."
+            f"The collection {collection.name} was embedded by {stored_values['model']}, not by {collection.model}."
+        )
+    if collection.lexical and not stored_values["words"]:
+        raise Conflict(
+            f"The collection {collection.name} was created without terms for hybrid search. Delete it and import its "
+            "mailboxes again (on a local machine: remove .local)."
         )

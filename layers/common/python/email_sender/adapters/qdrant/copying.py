@@ -1,32 +1,32 @@
-"""Collections as jobs make, switch and drop them. Implements vectors.job_steps.Engine."""
+"""Engine collections as jobs create, switch and drop them. Implements vectors.job_steps.CollectionEngine."""
 
 from collections.abc import Callable, Mapping
 
 from email_sender.adapters.qdrant import collections, packing
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.points import QdrantPoints
-from email_sender.adapters.qdrant.settings import Placement, behind, stored
+from email_sender.adapters.qdrant.settings import Placement, resolve_alias, stored_settings
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict
 from email_sender.vectors.model import Collection, Distance
-from email_sender.vectors.serving import Served
+from email_sender.vectors.serving import ServedCollection
 
 
-class QdrantCopying:
+class QdrantCollections:
     def __init__(
         self, channel: Callable[[], Channel], configured: Mapping[str, Collection], placement: Placement
     ) -> None:
         self._channel, self._configured, self._placement = channel, configured, placement
 
-    def make(self, served: Served) -> bool:
-        collection = served.of(self._configured[served.name])
-        return collections.make(self._channel(), served.stored_as, collection, self._placement)
+    def create_if_missing(self, served: ServedCollection) -> bool:
+        collection = served.apply_to(self._configured[served.name])
+        return collections.create_if_missing(self._channel(), served.stored_as, collection, self._placement)
 
     def drop(self, stored_as: str) -> None:
         collections.drop(self._channel(), stored_as)
 
-    def alias(self, served: Served) -> None:
-        collections.alias(self._channel(), served.name, served.stored_as)
+    def alias(self, served: ServedCollection) -> None:
+        collections.set_alias(self._channel(), served.name, served.stored_as)
 
     def snapshot(self, stored_as: str) -> str | None:
         return self._channel().snapshot(stored_as)
@@ -34,33 +34,38 @@ class QdrantCopying:
     def points(self, stored_as: str) -> QdrantPoints:
         return QdrantPoints(self._channel(), stored_as)
 
-    def found(self, collection: Collection) -> Served:
-        """What the engine has behind a collection's name.
+    def describe(self, collection: Collection) -> ServedCollection:
+        """Return the collection that the engine stores behind a collection's name.
 
         Raises:
-            Conflict: it is not one of ours.
+            Conflict: the collection was not created by this platform.
         """
         channel = self._channel()
-        has = stored(channel, collection.name)
-        return Served(
+        stored_values = stored_settings(channel, collection.name)
+        return ServedCollection(
             collection.name,
-            behind(channel, collection.name),
-            int(has["size"] or 0),
-            Distance(str(has["distance"])),
-            str(has["model"]) if has["model"] else collection.model,
-            bool(has["words"]),
+            resolve_alias(channel, collection.name),
+            int(stored_values["size"] or 0),
+            Distance(str(stored_values["distance"])),
+            str(stored_values["model"]) if stored_values["model"] else collection.model,
+            bool(stored_values["words"]),
         )
 
 
-def check_readable(channel: Channel, collection: str, target: Served) -> None:
-    """Raises Conflict where another engine's vectors are none for the target, or NotFound where they are not there."""
+def check_readable(channel: Channel, collection: str, target: ServedCollection) -> None:
+    """Check that another engine's collection can be read into the target.
+
+    Raises:
+        Conflict: its vectors do not fit the target.
+        NotFound: the collection does not exist.
+    """
     request = pb.GetCollectionInfoRequest(collection_name=collection)
     config = channel.collections("Get", request.SerializeToString()).result.config
     if config.params.vectors_config.WhichOneof("config") != "params":
-        raise Conflict(f"The collection {collection} has named vectors: only a single unnamed one is taken.")
-    size, model = config.params.vectors_config.params.size, packing.payload_from(config.metadata).get("model")
+        raise Conflict(f"The collection {collection} has named vectors. Only a single unnamed vector is supported.")
+    size, model = config.params.vectors_config.params.size, packing.unpack_payload(config.metadata).get("model")
     if size != target.size:
-        raise Conflict(f"The collection {collection} has vectors of {size}, not {target.size}.")
-    # One that says nothing of its model is its operator's word.
+        raise Conflict(f"The collection {collection} has vectors of {size} dimensions instead of {target.size}.")
+    # If the collection does not name its model, the operator is responsible for the choice.
     if model is not None and model != target.model:
-        raise Conflict(f"The collection {collection} was embedded by {model}, and {target.model} is wanted.")
+        raise Conflict(f"The collection {collection} was embedded by {model}, not by {target.model}.")

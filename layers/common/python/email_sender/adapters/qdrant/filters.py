@@ -1,4 +1,4 @@
-"""The domain's filters as Qdrant's, with the tenant's condition outside of what a client expressed."""
+"""Conversion of the domain's filters to Qdrant's. The tenant's condition is always outside the client's filter."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,16 +11,18 @@ from email_sender.vectors.model import Condition, Filter
 TENANT = "tenant_id"
 
 
-def of_tenant(tenant_id: UUID, chosen: Filter = Filter(), ids: Iterable[str] | None = None) -> Any:  # noqa: B008  # frozen
-    """A pb.Filter. Nothing inside `chosen` can widen it: it is one more condition that must hold."""
+def tenant_filter(tenant_id: UUID, client_filter: Filter = Filter(), ids: Iterable[str] | None = None) -> Any:  # noqa: B008  # frozen
+    """Return a pb.Filter for the tenant's points. The client's filter and the ids can only narrow it."""
     conditions = [_field(TENANT, match=pb.Match(keyword=str(tenant_id)))]
     if ids is not None:
-        conditions.append(pb.Condition(has_id=pb.HasIdCondition(has_id=[pb.PointId(uuid=each) for each in ids])))
-    if chosen:
+        conditions.append(
+            pb.Condition(has_id=pb.HasIdCondition(has_id=[pb.PointId(uuid=point_id) for point_id in ids]))
+        )
+    if client_filter:
         inner = pb.Filter(
-            must=[_condition(each) for each in chosen.must],
-            should=[_condition(each) for each in chosen.should],
-            must_not=[_condition(each) for each in chosen.must_not],
+            must=[_condition(condition) for condition in client_filter.must],
+            should=[_condition(condition) for condition in client_filter.should],
+            must_not=[_condition(condition) for condition in client_filter.must_not],
         )
         conditions.append(pb.Condition(filter=inner))
     return pb.Filter(must=conditions)
@@ -49,18 +51,18 @@ def _condition(condition: Condition) -> Any:
 
 
 def _match(key: str, values: Sequence[str | int | bool]) -> Any:
-    """One of the values. The engine's "any" takes one type and no booleans."""
-    words = [each for each in values if isinstance(each, str)]
-    numbers = [each for each in values if isinstance(each, int) and not isinstance(each, bool)]
-    either = [_field(key, match=pb.Match(boolean=each)) for each in values if isinstance(each, bool)]
+    """Match any of the values. Qdrant's "any" takes values of one type only, and no booleans."""
+    words = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    alternatives = [_field(key, match=pb.Match(boolean=value)) for value in values if isinstance(value, bool)]
     if words:
         match = pb.Match(keyword=words[0]) if len(words) == 1 else pb.Match(keywords=pb.RepeatedStrings(strings=words))
-        either.append(_field(key, match=match))
+        alternatives.append(_field(key, match=match))
     if numbers:
         match = (
             pb.Match(integer=numbers[0])
             if len(numbers) == 1
             else pb.Match(integers=pb.RepeatedIntegers(integers=numbers))
         )
-        either.append(_field(key, match=match))
-    return either[0] if len(either) == 1 else pb.Condition(filter=pb.Filter(should=either))
+        alternatives.append(_field(key, match=match))
+    return alternatives[0] if len(alternatives) == 1 else pb.Condition(filter=pb.Filter(should=alternatives))

@@ -1,4 +1,4 @@
-"""Points and searches of one tenant. Implements vectors.ports.VectorIndex."""
+"""Points and searches of one tenant in Qdrant. Implements vectors.ports.VectorIndex."""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,11 @@ from email_sender.adapters.qdrant import packing, queries
 from email_sender.adapters.qdrant import settings as collection_settings
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collections import prepare
-from email_sender.adapters.qdrant.filters import TENANT, of_tenant
-from email_sender.adapters.qdrant.ids import CLIENT_ID, client_id_of, storable
+from email_sender.adapters.qdrant.filters import TENANT, tenant_filter
+from email_sender.adapters.qdrant.ids import CLIENT_ID, decode_client_id, encode_client_id
 from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.vectors.model import (
-    Chosen,
     ClientId,
     Collection,
     Delete,
@@ -23,19 +22,20 @@ from email_sender.vectors.model import (
     Group,
     Hit,
     Point,
+    PointSelector,
     Search,
     SetPayload,
     Upsert,
     Write,
     engine_id,
 )
-from email_sender.vectors.settings import Change
+from email_sender.vectors.settings import SettingChange
 
 
 class QdrantIndex:
-    """`channel` is called once a call, so that a composition root decides how long a channel lives.
+    """`channel` is called for each request, so the composition root decides how long a channel lives.
 
-    `stored_as` gives the engine's collection behind a name.
+    `stored_as` returns the engine's collection behind a name.
     """
 
     def __init__(
@@ -49,113 +49,124 @@ class QdrantIndex:
     def prepare(self, collection: Collection) -> bool:
         return prepare(self._channel(), collection, self._placement)
 
-    def changes(self, collection: Collection) -> Sequence[Change]:
-        return collection_settings.changes(self._channel(), collection, self._placement)
+    def plan_changes(self, collection: Collection) -> Sequence[SettingChange]:
+        return collection_settings.plan_changes(self._channel(), collection, self._placement)
 
-    def change(self, collection: Collection, chosen: Sequence[Change]) -> None:
-        collection_settings.change(self._channel(), collection, chosen)
+    def apply_changes(self, collection: Collection, changes: Sequence[SettingChange]) -> None:
+        collection_settings.apply_changes(self._channel(), collection, changes)
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
-        # Packed as they are sent: a list of the structs would hold every vector a third time.
-        request = packing.upsert(self._stored_as(collection), (_packed(tenant_id, collection, each) for each in points))
+        # Packed lazily: a list of packed points would hold every vector a third time.
+        request = packing.pack_upsert(
+            self._stored_as(collection), (_pack_point(tenant_id, collection, point) for point in points)
+        )
         self._channel().points("Upsert", request)
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
-        operations = [_operation(tenant_id, collection, each) for each in writes]
+        operations = [_update_operation(tenant_id, collection, write) for write in writes]
         request = pb.UpdateBatchPoints(collection_name=self._stored_as(collection), wait=True, operations=operations)
         self._channel().points("UpdateBatch", request.SerializeToString())
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
-        selector = _selector(tenant_id, collection, Chosen(ids=ids))
+        selector = _points_selector(tenant_id, collection, PointSelector(ids=ids))
         request = pb.DeletePoints(collection_name=self._stored_as(collection), wait=True, points=selector)
         self._channel().points("Delete", request.SerializeToString())
 
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
-        return self.count(tenant_id, collection, Chosen(ids=[point_id])) > 0
+        return self.count(tenant_id, collection, PointSelector(ids=[point_id])) > 0
 
-    def count(self, tenant_id: UUID, collection: str, chosen: Chosen | None = None) -> int:
-        wanted = of_tenant(tenant_id) if chosen is None else _filter(tenant_id, collection, chosen)
-        request = pb.CountPoints(collection_name=self._stored_as(collection), filter=wanted, exact=True)
+    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
+        point_filter = (
+            tenant_filter(tenant_id) if selector is None else _selector_filter(tenant_id, collection, selector)
+        )
+        request = pb.CountPoints(collection_name=self._stored_as(collection), filter=point_filter, exact=True)
         return int(self._channel().points("Count", request.SerializeToString()).result.count)
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
-        request = queries.points(tenant_id, collection, self._stored_as(collection), search, _payload(search))
-        answer = self._channel().points("Query", request.SerializeToString())
-        return [_hit(each, search) for each in answer.result]
+        request = queries.points_query(tenant_id, collection, self._stored_as(collection), search, _payload(search))
+        response = self._channel().points("Query", request.SerializeToString())
+        return [_hit(point, search) for point in response.result]
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
         stored_as = self._stored_as(collection)
-        asked = [queries.points(tenant_id, collection, stored_as, each, _payload(each)) for each in searches]
-        request = pb.QueryBatchPoints(collection_name=stored_as, query_points=asked)
-        answer = self._channel().points("QueryBatch", request.SerializeToString())
+        query_points = [
+            queries.points_query(tenant_id, collection, stored_as, search, _payload(search)) for search in searches
+        ]
+        request = pb.QueryBatchPoints(collection_name=stored_as, query_points=query_points)
+        response = self._channel().points("QueryBatch", request.SerializeToString())
         return [
-            [_hit(each, search) for each in found.result] for found, search in zip(answer.result, searches, strict=True)
+            [_hit(point, search) for point in batch_result.result]
+            for batch_result, search in zip(response.result, searches, strict=True)
         ]
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
-        request = queries.groups(tenant_id, collection, self._stored_as(collection), search, _payload(search))
-        answer = self._channel().points("QueryGroups", request.SerializeToString())
+        request = queries.groups_query(tenant_id, collection, self._stored_as(collection), search, _payload(search))
+        response = self._channel().points("QueryGroups", request.SerializeToString())
         return [
-            Group(_group_key(group.id), group.hits[0].score, [_hit(each, search) for each in group.hits])
-            for group in answer.result.groups
+            Group(_group_key(group.id), group.hits[0].score, [_hit(point, search) for point in group.hits])
+            for group in response.result.groups
             if group.hits
         ]
 
 
-def _packed(tenant_id: UUID, collection: str, point: Point) -> bytes:
-    payload = {**point.payload, CLIENT_ID: storable(point.id), TENANT: _text(tenant_id)}
-    terms = None if point.terms is None else queries.sparse(point.terms)
-    return packing.point(str(engine_id(tenant_id, collection, point.id)), point.vector, payload, terms)
+def _pack_point(tenant_id: UUID, collection: str, point: Point) -> bytes:
+    payload = {**point.payload, CLIENT_ID: encode_client_id(point.id), TENANT: _uuid_text(tenant_id)}
+    terms = None if point.terms is None else queries.sparse_vector(point.terms)
+    return packing.pack_point(str(engine_id(tenant_id, collection, point.id)), point.vector, payload, terms)
 
 
 @lru_cache(64)
-def _text(tenant_id: UUID) -> str:
+def _uuid_text(tenant_id: UUID) -> str:
     return str(tenant_id)
 
 
-def _operation(tenant_id: UUID, collection: str, write: Write) -> Any:
+def _update_operation(tenant_id: UUID, collection: str, write: Write) -> Any:
     operation = pb.PointsUpdateOperation
     match write:
         case Upsert(points):
-            structs = [pb.PointStruct.FromString(_packed(tenant_id, collection, each)) for each in points]
+            structs = [pb.PointStruct.FromString(_pack_point(tenant_id, collection, point)) for point in points]
             return operation(upsert=operation.PointStructList(points=structs))
-        case Delete(chosen):
-            return operation(delete_points=operation.DeletePoints(points=_selector(tenant_id, collection, chosen)))
-        case SetPayload(chosen, payload):
-            selector = _selector(tenant_id, collection, chosen)
+        case Delete(point_selector):
             return operation(
-                set_payload=operation.SetPayload(payload=packing.payload_to(payload), points_selector=selector)
+                delete_points=operation.DeletePoints(points=_points_selector(tenant_id, collection, point_selector))
             )
-        case DeletePayload(chosen, keys):
-            selector = _selector(tenant_id, collection, chosen)
+        case SetPayload(point_selector, payload):
+            selector = _points_selector(tenant_id, collection, point_selector)
+            return operation(
+                set_payload=operation.SetPayload(payload=packing.pack_payload(payload), points_selector=selector)
+            )
+        case DeletePayload(point_selector, keys):
+            selector = _points_selector(tenant_id, collection, point_selector)
             return operation(delete_payload=operation.DeletePayload(keys=keys, points_selector=selector))
         case _:
             assert_never(write)
 
 
-def _selector(tenant_id: UUID, collection: str, chosen: Chosen) -> Any:
-    """By filter even where ids are given: the tenant's condition holds for them too."""
-    return pb.PointsSelector(filter=_filter(tenant_id, collection, chosen))
+def _points_selector(tenant_id: UUID, collection: str, point_selector: PointSelector) -> Any:
+    """Return a pb.PointsSelector. It selects by filter even for ids, so that the tenant's condition always applies."""
+    return pb.PointsSelector(filter=_selector_filter(tenant_id, collection, point_selector))
 
 
-def _filter(tenant_id: UUID, collection: str, chosen: Chosen) -> Any:
-    if chosen.ids is not None:
-        return of_tenant(tenant_id, ids=[str(engine_id(tenant_id, collection, each)) for each in chosen.ids])
-    if chosen.filter is not None:
-        return of_tenant(tenant_id, chosen.filter)
-    raise ValueError("neither ids nor a filter: that would be every point")
+def _selector_filter(tenant_id: UUID, collection: str, selector: PointSelector) -> Any:
+    if selector.ids is not None:
+        return tenant_filter(
+            tenant_id, ids=[str(engine_id(tenant_id, collection, client_id)) for client_id in selector.ids]
+        )
+    if selector.filter is not None:
+        return tenant_filter(tenant_id, selector.filter)
+    raise ValueError("A point selector needs ids or a filter. Without either it would select all points.")
 
 
 def _payload(search: Search) -> Any:
-    """The client's own id is in it, always."""
+    """Return the pb.WithPayloadSelector. The client's own id is always included."""
     if search.with_payload:
         return pb.WithPayloadSelector(enable=True)
     return pb.WithPayloadSelector(include=pb.PayloadIncludeSelector(fields=[CLIENT_ID]))
 
 
 def _hit(point: Any, search: Search) -> Hit:
-    payload = packing.payload_from(point.payload)
-    client_id = client_id_of(payload.pop(CLIENT_ID))
+    payload = packing.unpack_payload(point.payload)
+    client_id = decode_client_id(payload.pop(CLIENT_ID))
     payload.pop(TENANT, None)
     return Hit(client_id, point.score, payload if search.with_payload else {}, _vector(point.vectors, search))
 
@@ -164,9 +175,9 @@ def _vector(vectors: Any, search: Search) -> array[float] | None:
     if not search.with_vector:
         return None
     if vectors.WhichOneof("vectors_options") == "vector":
-        return packing.unpacked(vectors.vector)
-    named: Mapping[str, Any] = vectors.vectors.vectors
-    return packing.unpacked(named[""])
+        return packing.unpack_dense(vectors.vector)
+    named_vectors: Mapping[str, Any] = vectors.vectors.vectors
+    return packing.unpack_dense(named_vectors[""])
 
 
 def _group_key(key: Any) -> str | int:

@@ -1,30 +1,30 @@
-"""The domain's searches as Qdrant's."""
+"""Conversion of the domain's searches to Qdrant's queries."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
 from uuid import UUID
 
 from email_sender.adapters.qdrant import packing
-from email_sender.adapters.qdrant.filters import of_tenant
+from email_sender.adapters.qdrant.filters import tenant_filter
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.vectors.model import Example, Hybrid, Nearest, Recommend, Search, Strategy, Terms, engine_id
 
-# Each ranking gives this many times as many as are wanted, so that what is third in both comes out first.
-_FUSED_FROM = 4
+# In a hybrid search each ranking returns this many times the limit: a point ranked lower in both may still win.
+_FUSION_OVERSAMPLING = 4
 _STRATEGIES = {
     Strategy.AVERAGE: pb.RecommendStrategy.AverageVector,
     Strategy.BEST: pb.RecommendStrategy.BestScore,
 }
 
 
-def points(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
-    """A pb.QueryPoints to the engine's collection `stored_as`."""
+def points_query(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
+    """Return a pb.QueryPoints for the engine's collection `stored_as`."""
     common = _common(tenant_id, collection, search, payload)
     return pb.QueryPoints(collection_name=stored_as, limit=search.limit, **common)
 
 
-def groups(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
-    """A pb.QueryPointGroups."""
+def groups_query(tenant_id: UUID, collection: str, stored_as: str, search: Search, payload: Any) -> Any:
+    """Return a pb.QueryPointGroups for the engine's collection `stored_as`."""
     return pb.QueryPointGroups(
         collection_name=stored_as,
         limit=search.limit,
@@ -34,14 +34,14 @@ def groups(tenant_id: UUID, collection: str, stored_as: str, search: Search, pay
     )
 
 
-def sparse(terms: Terms) -> Any:
+def sparse_vector(terms: Terms) -> Any:
     return pb.SparseVector(indices=terms.indices, values=terms.values)
 
 
 def _common(tenant_id: UUID, collection: str, search: Search, payload: Any) -> dict[str, Any]:
-    wanted = of_tenant(tenant_id, search.filter)
+    search_filter = tenant_filter(tenant_id, search.filter)
     common: dict[str, Any] = {
-        "filter": wanted,
+        "filter": search_filter,
         "with_payload": payload,
         "with_vectors": pb.WithVectorsSelector(enable=search.with_vector),
         "params": _params(search),
@@ -52,14 +52,17 @@ def _common(tenant_id: UUID, collection: str, search: Search, payload: Any) -> d
         case Nearest(vector):
             common["query"] = pb.Query(nearest=_dense(vector))
         case Hybrid(vector, terms):
-            many = search.limit * _FUSED_FROM * (search.group_size if search.group_by else 1)
-            words = pb.Query(nearest=pb.VectorInput(sparse=sparse(terms)))
-            # The tenant's condition in each: what is ranked first must not be cut away by what it may not see.
+            candidates = search.limit * _FUSION_OVERSAMPLING * (search.group_size if search.group_by else 1)
+            words = pb.Query(nearest=pb.VectorInput(sparse=sparse_vector(terms)))
+            # Each ranking is filtered by tenant: other tenants' points must not displace the tenant's own.
             common["prefetch"] = [
                 pb.PrefetchQuery(
-                    query=pb.Query(nearest=_dense(vector)), filter=wanted, limit=many, params=common.pop("params")
+                    query=pb.Query(nearest=_dense(vector)),
+                    filter=search_filter,
+                    limit=candidates,
+                    params=common.pop("params"),
                 ),
-                pb.PrefetchQuery(query=words, using=packing.TERMS, filter=wanted, limit=many),
+                pb.PrefetchQuery(query=words, using=packing.TERMS, filter=search_filter, limit=candidates),
             ]
             common["query"] = pb.Query(fusion=pb.Fusion.RRF)
         case Recommend(positive, negative, strategy):
@@ -75,16 +78,16 @@ def _common(tenant_id: UUID, collection: str, search: Search, payload: Any) -> d
 
 
 def _dense(vector: Sequence[float]) -> Any:
-    return pb.VectorInput(dense=packing.dense(vector))
+    return pb.VectorInput(dense=packing.dense_vector(vector))
 
 
 def _examples(tenant_id: UUID, collection: str, examples: Sequence[Example]) -> list[Any]:
-    """An id is looked for among the tenant's own: what the engine is asked for is made of both."""
+    """Convert examples. An id becomes an engine id of this tenant, so it can never name another tenant's point."""
     return [
-        pb.VectorInput(id=pb.PointId(uuid=str(engine_id(tenant_id, collection, each))))
-        if isinstance(each, int | UUID)
-        else _dense(each)
-        for each in examples
+        pb.VectorInput(id=pb.PointId(uuid=str(engine_id(tenant_id, collection, example))))
+        if isinstance(example, int | UUID)
+        else _dense(example)
+        for example in examples
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a collection is, what it is wanted to be, and the difference that the engine can make up in place."""
+"""Settings of engine collections: as stored, as wanted, and the changes that the engine can make in place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict
 from email_sender.vectors.model import Collection, Distance
-from email_sender.vectors.settings import LIVE, Change, Setting
+from email_sender.vectors.settings import LIVE_SETTINGS, Setting, SettingChange
 
 DISTANCES = {Distance.COSINE: pb.Distance.Cosine, Distance.EUCLID: pb.Distance.Euclid}
 SCALAR = pb.ScalarQuantization(type=pb.QuantizationType.Int8, quantile=0.99, always_ram=True)
@@ -17,7 +17,7 @@ SCALAR = pb.ScalarQuantization(type=pb.QuantizationType.Int8, quantile=0.99, alw
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How collections lie on the cluster, where one of them says nothing else."""
+    """The default number of shards and replicas, for collections that do not set their own."""
 
     shards: int = 1
     replicas: int = 1
@@ -30,12 +30,12 @@ class Placement:
 
 
 def write_consistency(replicas: int) -> int:
-    """So many copies have a write before it is acknowledged."""
+    """Return how many replicas must have stored a write before it is acknowledged."""
     return replicas // 2 + 1
 
 
-def wanted(collection: Collection, placement: Placement) -> Mapping[str, Setting]:
-    """Where None is wanted the engine chooses, and what it chose is right."""
+def wanted_settings(collection: Collection, placement: Placement) -> Mapping[str, Setting]:
+    """Return the configured settings. For a setting of None, the engine's own choice is accepted."""
     return {
         "size": collection.size,
         "distance": str(collection.distance),
@@ -49,18 +49,18 @@ def wanted(collection: Collection, placement: Placement) -> Mapping[str, Setting
     }
 
 
-def stored(channel: Channel, name: str) -> Mapping[str, Setting]:
-    """Raises Conflict where the collection is not one of ours."""
+def stored_settings(channel: Channel, name: str) -> Mapping[str, Setting]:
+    """Return the settings of an engine collection. Raises Conflict if this platform did not create it."""
     request = pb.GetCollectionInfoRequest(collection_name=name)
     config: Any = channel.collections("Get", request.SerializeToString()).result.config
     params = config.params
     if params.vectors_config.WhichOneof("config") != "params":
-        raise Conflict(f"The collection {name} has named vectors: it is not one of ours.")
+        raise Conflict(f"The collection {name} has named vectors, so it was not created by this platform.")
     vectors = params.vectors_config.params
     return {
         "size": vectors.size,
         "distance": pb.Distance.Name(vectors.distance),
-        "model": packing.payload_from(config.metadata).get("model"),
+        "model": packing.unpack_payload(config.metadata).get("model"),
         "words": packing.TERMS in params.sparse_vectors_config.map,
         "shards": params.shard_number or 1,
         "replicas": params.replication_factor or 1,
@@ -70,26 +70,27 @@ def stored(channel: Channel, name: str) -> Mapping[str, Setting]:
     }
 
 
-def behind(channel: Channel, alias: str) -> str:
-    """The collection that an alias stands for."""
-    known = channel.collections("ListAliases", pb.ListAliasesRequest().SerializeToString()).aliases
-    return next((str(each.collection_name) for each in known if each.alias_name == alias), alias)
+def resolve_alias(channel: Channel, alias: str) -> str:
+    """Return the collection behind an alias, or the name itself if it is not an alias."""
+    aliases = channel.collections("ListAliases", pb.ListAliasesRequest().SerializeToString()).aliases
+    return next((str(entry.collection_name) for entry in aliases if entry.alias_name == alias), alias)
 
 
-def changes(channel: Channel, collection: Collection, placement: Placement) -> Sequence[Change]:
-    is_now = stored(channel, collection.name)
+def plan_changes(channel: Channel, collection: Collection, placement: Placement) -> Sequence[SettingChange]:
+    """Return the differences between the stored and the wanted settings."""
+    current = stored_settings(channel, collection.name)
     return [
-        Change(name, is_now[name], value, live=name in LIVE)
-        for name, value in wanted(collection, placement).items()
-        if value is not None and value != is_now[name]
+        SettingChange(name, current[name], value, live=name in LIVE_SETTINGS)
+        for name, value in wanted_settings(collection, placement).items()
+        if value is not None and value != current[name]
     ]
 
 
-def change(channel: Channel, collection: Collection, chosen: Sequence[Change]) -> None:
-    """Tell the engine of those that it makes up in place; it rebuilds what it must behind the answers it gives."""
-    request = pb.UpdateCollection(collection_name=behind(channel, collection.name))
-    for each in chosen:
-        match each.setting, each.wanted:
+def apply_changes(channel: Channel, collection: Collection, changes: Sequence[SettingChange]) -> None:
+    """Apply live changes. The engine rebuilds segments in the background and continues to respond."""
+    request = pb.UpdateCollection(collection_name=resolve_alias(channel, collection.name))
+    for change in changes:
+        match change.setting, change.wanted:
             case "quantized", True:
                 request.quantization_config.scalar.CopyFrom(SCALAR)
             case "quantized", False:
@@ -102,5 +103,5 @@ def change(channel: Channel, collection: Collection, chosen: Sequence[Change]) -
                 request.params.replication_factor = number
                 request.params.write_consistency_factor = write_consistency(number)
             case _:
-                raise ValueError(f"{each.setting} is not changed in place")
+                raise ValueError(f"The setting {change.setting} cannot be changed in place.")
     channel.collections("Update", request.SerializeToString())

@@ -1,3 +1,3 @@
-"""Comes in the layer."""
+"""A module that the layer provides."""
 
 NAME = "layer"
