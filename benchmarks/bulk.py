@@ -11,14 +11,14 @@ from uuid import uuid4
 
 import numpy as np
 
-from benchmarks.stage import COLLECTIONS, TENANT, VectorBench, vector_bench
-from email_sender.adapters.point_files import readers
+from benchmarks.vector_bench import COLLECTIONS, TENANT, VectorBench, vector_bench
+from email_sender.adapters.files import readers
 from email_sender.adapters.postgres.imports import PostgresImportUnits
-from email_sender.kit.ambient import new_id, now
-from email_sender.vectors.bulk_model import BulkUnits, Part
-from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from email_sender.vectors.import_model import Format, Import, ImportKind, ImportStatus, ImportUnits
-from email_sender.vectors.import_work import ImportSteps
+from email_sender.archive.mailbox_import import ImportSteps
+from email_sender.kit.system_clock import new_id, now
+from email_sender.vectors.imports.model import Format, Import, ImportKind, ImportStatus, ImportUnits
+from email_sender.vectors.imports.point_files import BulkUnits, Part
+from email_sender.vectors.imports.steps import BulkPlan, BulkWork
 from email_sender.vectors.model import Collection
 
 _NUMBER = 20_000

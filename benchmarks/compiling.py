@@ -4,10 +4,10 @@ import statistics
 import time
 from typing import Any
 
-from email_sender.adapters.jsonata_expressions import JsonataExpressions
-from email_sender.workflows.catalogue import ACTION_CATALOGUE
-from email_sender.workflows.compiler import compile_definition
-from email_sender.workflows.parsing import parse_definition
+from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
+from email_sender.workflows.actions import ACTION_CATALOGUE
+from email_sender.workflows.compiler.compiler import compile_definition
+from email_sender.workflows.definition.parser import parse_definition
 
 _RUNS = 7
 

@@ -14,14 +14,14 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.stage import Context, discard_output
-from email_sender.adapters.eventbridge import EventBridgeBus
+from benchmarks.vector_bench import Context, discard_output
+from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import PostgresEventLog
-from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.postgres.unit_of_work import Units
+from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import BusEntry, Event
-from email_sender.coordination.recording import Recorder
-from email_sender.kit.ambient import new_id, now
+from email_sender.kit.system_clock import new_id, now
 from local.aws.deploy import client_factory
 from local.database import DATABASE, TENANTS, prepare
 from local.ports import pick_port
@@ -118,12 +118,13 @@ def _connect_as(server: Postgres, role: str, password: str) -> Database:
 def _handler(platform: Database) -> Callable[[dict[str, Any]], None]:
     """Return the whole handler, called as Lambda calls it. Its log lines are discarded."""
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
-    import coordinator.bootstrap
+
+    import coordinator_lambda.bootstrap
 
     recorder = Recorder(PostgresEventLog(platform))
     # Replaced before the handler is imported, because the handler reads it from the bootstrap module.
-    coordinator.bootstrap.recorder = lambda: recorder  # type: ignore[assignment]  # the original is cached, this is not
-    from coordinator.recorder import handler
+    coordinator_lambda.bootstrap.recorder = lambda: recorder  # type: ignore[assignment]  # the original is cached
+    from coordinator_lambda.events.recorder import handler
 
     def handle(batch: dict[str, Any]) -> None:
         with discard_output():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from email_sender.coordination.gate import ManagerGate
+from email_sender.coordination.manager_gate import ManagerGate
 from local.aws.intrinsics import read_template
 from local.aws.runtime_packages import link_runtime_packages
 from local.layout import BUILD, ROOT
@@ -42,7 +42,7 @@ def measure() -> list[dict[str, Any]]:
 
 def _sizes() -> list[dict[str, Any]]:
     vectors = _megabytes("VectorsLayer") + _megabytes("VectorsFunction")
-    bulk = _megabytes("BulkLayer") + _megabytes("BulkChunkFunction")
+    bulk = _megabytes("BulkLayer") + _megabytes("VectorsImportChunkFunction")
     return [
         _size("common layer, unzipped", _megabytes("CommonLayer"), 40),
         _size("vectors: its layer and its function, unzipped", vectors, 120),
@@ -92,8 +92,8 @@ def _warm(bare: Path) -> list[dict[str, Any]]:
 
     # The real gate queries the database every two seconds for stopped managers. This benchmark has no database.
     gate = ManagerGate(tuple)
-    vars(importlib.import_module("workflows.bootstrap"))["gate"] = lambda: gate
-    our_handler = importlib.import_module("workflows.handler").handler
+    vars(importlib.import_module("workflows_lambda.bootstrap"))["gate"] = lambda: gate
+    our_handler = importlib.import_module("workflows_lambda.http.handler").handler
     bare_handler = importlib.import_module("bare").handler
     event = _event("/api/v1/workflows/actions")
     our_ms, bare_ms = _call_ms(our_handler, event), _call_ms(bare_handler, _event("/api/v1/version"))

@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 
 from local.aws.deploy import client_factory
+from local.backups import NotRestorable
+from local.backups.backup_folder import Report, fetch
 from local.client import wait_until
 from local.layout import ROOT, Layout
-from local.restoring import NotRestorable
-from local.restoring.files import Report, fetch
 
 _SECONDS = 3_600
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local import database, identities, settings
+from local import database, identities, restored_settings
 from local.aws import packaging
 from local.aws.deploy import client_factory, deploy
 from local.identities import User
@@ -166,10 +166,11 @@ class LocalCloud:
                 BUILD, self.aws_url, STACK, self._parameters(client, secrets, owner), self._report_difference
             )
             self._restore_link_key(client)
-            settings.restore_settings(client, self.database_url, STAGE)
-            for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in database.TENANTS)):
+            restored_settings.restore_settings(client, self.database_url, STAGE)
+            tenants = database.list_tenants(self.database_url)
+            for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in tenants if tenant.mail_from)):
                 client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
-            self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"])
+            self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"], tenants)
             self._layout.write_endpoints(self._endpoints())
 
     def _parameters(self, client: Callable[[str], Any], secrets: dict[str, str], owner: str) -> dict[str, str]:

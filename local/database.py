@@ -53,3 +53,21 @@ def _add_tenant(
         "insert into email_sender.tenants (id, name, kind, mail_from) values (%s, %s, %s, %s) on conflict do nothing",
         [tenant, name, kind, sender],
     )
+
+
+def list_tenants(url: str) -> list[Tenant]:
+    """Return every customer tenant, those of `make tenant` included."""
+    with psycopg.connect(url) as conn:
+        rows = conn.execute(
+            "select id, name, mail_from from email_sender.tenants where kind = 'customer' order by created_at, id"
+        ).fetchall()
+    return [Tenant(UUID(str(tenant_id)), str(name), str(sender or "")) for tenant_id, name, sender in rows]
+
+
+def add_tenant(url: str, tenant: Tenant) -> bool:
+    """Store a customer tenant. Return False if a tenant with this name already exists."""
+    with psycopg.connect(url) as conn:
+        if conn.execute("select from email_sender.tenants where name = %s", [tenant.name]).fetchone():
+            return False
+        _add_tenant(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
+    return True

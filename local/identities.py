@@ -9,7 +9,7 @@ from uuid import UUID
 
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.security.permissions import Role
-from local.database import TENANTS
+from local.database import Tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -27,17 +27,27 @@ class User:
         return asdict(self)
 
 
-def sign_up_all(client: "CognitoIdentityProviderClient", pool: str) -> Sequence[User]:
+def sign_up_all(client: "CognitoIdentityProviderClient", pool: str, tenants: Sequence[Tenant]) -> Sequence[User]:
     """Create the users that do not exist yet, set a new password for each, and return them."""
-    users = [
-        _user(f"{role}@{tenant.name}", tenant.name, tenant.id, role)
-        for tenant in TENANTS
-        for role in (Role.READONLY, Role.USER, Role.ADMIN)
-    ]
+    users = [user for tenant in tenants for user in _users_of(tenant)]
     users.append(_user("operator@platform", "platform", PLATFORM_TENANT, Role.OPERATOR))
     for user in users:
         _sign_up(client, pool, user)
     return users
+
+
+def sign_up_tenant(client: "CognitoIdentityProviderClient", pool: str, tenant: Tenant) -> Sequence[User]:
+    """Create one user of each role for a tenant, and return them."""
+    users = _users_of(tenant)
+    for user in users:
+        _sign_up(client, pool, user)
+    return users
+
+
+def _users_of(tenant: Tenant) -> list[User]:
+    return [
+        _user(f"{role}@{tenant.name}", tenant.name, tenant.id, role) for role in (Role.READONLY, Role.USER, Role.ADMIN)
+    ]
 
 
 def _user(username: str, tenant: str, tenant_id: UUID, role: Role) -> User:

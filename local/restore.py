@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from email_sender.errors import DomainError
+from local.backups import NotRestorable
+from local.backups.restore_workflow import restore
 from local.layout import ROOT, Layout
 from local.ports import NoFreePort
 from local.postgres import PostgresFailed
 from local.processes import NotReady
-from local.restoring import NotRestorable
-from local.restoring.restore import restore
 
 
 def main() -> int:

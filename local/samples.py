@@ -21,7 +21,7 @@ EXPECTED: dict[str, Any] = {
     "gateway/handler.health": 200,
     "gateway/handler.status": 200,
     "gateway/handler.openapi": 200,
-    "gateway/pretoken": {"triggerSource": "TokenGeneration_Authentication"},
+    "gateway/pre_token": {"triggerSource": "TokenGeneration_Authentication"},
     "vectors/handler.search": 200,
     "vectors/handler.insert": 200,
     "vectors/handler.batch": 200,
@@ -33,21 +33,21 @@ EXPECTED: dict[str, Any] = {
     "vectors/tasks": "not_found",
     "vectors/import_start": {"batchItemFailures": []},
     # The object does not exist, so the record stays in its queue.
-    "vectors/received": {"batchItemFailures": [{"itemIdentifier": "00000000-0000-0000-0000-000000000001"}]},
+    "vectors/inbound_mail": {"batchItemFailures": [{"itemIdentifier": "00000000-0000-0000-0000-000000000001"}]},
     "vectors/import_steps.plan": "not_found",
-    "vectors/import_chunk": "not_found",
-    "vectors/bulk_plan": "not_found",
-    "vectors/bulk_chunk": "not_found",
+    "vectors/mailbox_import_chunk": "not_found",
+    "vectors/vectors_import_plan": "not_found",
+    "vectors/vectors_import_chunk": "not_found",
     "vectors/job_steps": "not_found",
     "vectors/backup_points": "not_found",
     "vectors/sweep": {"started": 0},
-    "vectors/prepare": {"made": []},
+    "vectors/collection_setup": {"made": []},
     "messaging/handler.contacts": 200,
     "messaging/handler.unsubscribe": 404,
     "messaging/tasks.render": "not_found",
     "messaging/sender": "not_found",
-    "messaging/notify": {"batchItemFailures": []},
-    "messaging/notify_sweep": {"forgotten": 0},
+    "messaging/notifications": {"batchItemFailures": []},
+    "messaging/notification_sweep": {"forgotten": 0},
     "messaging/ses_events.delivery": {"batchItemFailures": []},
     "messaging/ses_events.bounce": {"batchItemFailures": []},
     "messaging/ses_events.complaint": {"batchItemFailures": []},
@@ -57,11 +57,11 @@ EXPECTED: dict[str, Any] = {
     "workflows/tasks.generate": "not_found",
     "workflows/tasks.call": "not_found",
     "workflows/tasks.reply": "not_found",
-    "workflows/outbound": "forbidden",
-    "workflows/answers": {"batchItemFailures": []},
-    "workflows/triggered": {"batchItemFailures": []},
-    "workflows/triggered.schedule": {"batchItemFailures": []},
-    "workflows/run_hooks": {},
+    "workflows/outbound_requests": "forbidden",
+    "workflows/email_outcomes": {"batchItemFailures": []},
+    "workflows/trigger_invocations": {"batchItemFailures": []},
+    "workflows/trigger_invocations.schedule": {"batchItemFailures": []},
+    "workflows/run_ended": {},
     "workflows/execution_events": {"batchItemFailures": []},
     "workflows/sweep": {},
     "coordinator/handler.events": 200,
@@ -93,7 +93,7 @@ def functions() -> dict[str, str]:
     """Return the logical id of each function by "area/module"."""
     resources = read_template(ROOT / "template.yaml")["Resources"]
     return {
-        "/".join(resource["Properties"]["Handler"].split(".")[:2]): logical_id
+        _sample_name(resource["Properties"]["Handler"]): logical_id
         for logical_id, resource in resources.items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
@@ -118,3 +118,9 @@ def difference(name: str, body: Any, *, failed: bool) -> str | None:
 def _short(body: Any) -> str:
     text = json.dumps(body)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]} …"
+
+
+def _sample_name(handler: str) -> str:
+    """Return `area/module` of a handler such as `vectors_lambda.events.sweep.handler`."""
+    package, *_, module, _ = handler.split(".")
+    return f"{package.removesuffix('_lambda')}/{module}"

@@ -21,7 +21,7 @@ layer:
 	$(COMPILE) -p /opt "$(ARTIFACTS_DIR)/python"
 
 build-%:
-	cp -R $(AREA) "$(ARTIFACTS_DIR)/"
+	cp -R $(AREA)_lambda "$(ARTIFACTS_DIR)/"
 	$(if $(filter $*,$(SLIM)),,if [ -f requirements.txt ] && grep -q '^[a-z]' requirements.txt; then $(INSTALL) --target "$(ARTIFACTS_DIR)" -r requirements.txt; fi)
 	$(TIDY)
 	$(COMPILE) -p /var/task "$(ARTIFACTS_DIR)"

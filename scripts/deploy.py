@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from email_sender.adapters.yaml_documents import read_yaml
+from email_sender.adapters.documents.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
 from local.aws.configuration import configuration_fingerprint
 from local.aws.intrinsics import read_template

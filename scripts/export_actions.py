@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from email_sender.workflows.catalogue import ACTION_CATALOGUE, Action
+from email_sender.workflows.actions import ACTION_CATALOGUE, Action
 
 TARGET = Path(__file__).parents[1] / "docs/reference/actions.md"
 _HEAD = """# Actions

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from email_sender.kit.http import routes_of
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "functions/gateway/gateway/openapi.json"
+TARGET = ROOT / "functions/gateway/gateway_lambda/http/openapi.json"
 AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
 
 _PROBLEM: dict[str, Any] = {
@@ -58,7 +58,7 @@ def build_document() -> dict[str, Any]:
         },
     }
     for area in AREAS:
-        app: FastAPI = importlib.import_module(f"{area}.handler").app
+        app: FastAPI = importlib.import_module(f"{area}_lambda.http.handler").app
         area_document = app.openapi()
         schemas = area_document.get("components", {}).get("schemas", {})
         # Two areas may use one name ("Listing") for different schemas, so names get the area as a prefix.

@@ -35,6 +35,17 @@ os.environ[TEXT_MODEL] = json.dumps(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures they use, and run tests with a cloud of their own last."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "platform" in fixtures:
+            item.add_marker(pytest.mark.needs_cloud)
+        if "cluster" in fixtures:
+            item.add_marker(pytest.mark.needs_postgres)
+    items.sort(key=lambda item: item.get_closest_marker("own_cloud") is not None)
+
+
 @dataclass(frozen=True)
 class Platform:
     """The deployed template, with a signed-in client for each user."""

@@ -14,10 +14,10 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
-from email_sender.adapters.key_wrappers import FileKeyWrapper
+from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.vault import PostgresVault
-from email_sender.kit.ambient import new_id
+from email_sender.adapters.postgres.vault import PostgresVault
+from email_sender.kit.system_clock import new_id
 from local.database import DATABASE, prepare
 from local.ports import pick_port
 from local.postgres import HOST, Postgres

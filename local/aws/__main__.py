@@ -7,7 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
-from local.aws.kept_state import drop_incomplete_state
+from local.aws.saved_state import drop_incomplete_state
 from local.ports import HOST, is_free
 
 ACCOUNT = "000000000000"

@@ -17,7 +17,7 @@ from ministack.app import app as ministack
 from ministack.core import hypercorn_compat, lambda_runtime
 from ministack.services import apigateway
 
-from local.aws import mail_relay, repairs, sandboxes, schedules
+from local.aws import execution_environments, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
 from local.aws.runtime_packages import link_runtime_packages
 
@@ -69,8 +69,8 @@ async def _respond_unavailable(send: Send) -> None:
 
 async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | None) -> None:
     """Serve until SIGTERM or SIGINT, then save the state. Prints `ready` once both ports answer."""
-    sandboxes.install(
-        sandboxes.Runtime(
+    execution_environments.install(
+        execution_environments.Runtime(
             archives=ArchiveCache(state / "unpacked"),
             packages=link_runtime_packages(state / "runtime"),
             endpoint=f"http://{HOST}:{port}",

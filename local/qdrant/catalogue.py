@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from email_sender.adapters.qdrant.wire import pb
+from local.qdrant.atomic_files import sync_folder, write_json
 from local.qdrant.collection import Collection
 from local.qdrant.errors import AlreadyExists, InvalidArgument, NotFound
-from local.qdrant.files import sync_folder, write_json
 from local.qdrant.optimizer import optimize_if_due
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")

@@ -20,9 +20,9 @@ import qdrant_edge as edge
 from google.protobuf.json_format import MessageToDict, ParseDict  # type: ignore[import-untyped]
 
 from email_sender.adapters.qdrant.wire import pb
+from local.qdrant.atomic_files import write_json
 from local.qdrant.configs import dense_params, engine_config
 from local.qdrant.errors import InvalidArgument, NotFound
-from local.qdrant.files import write_json
 from local.qdrant.indexes import engine_schema
 from local.qdrant.values import Vector
 

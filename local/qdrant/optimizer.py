@@ -68,7 +68,7 @@ def _optimize(collection: Collection, stopping: threading.Event) -> None:
 
 def _optimize_copy(collection: Collection, stopping: threading.Event) -> None:
     copy = collection.copy_shard()
-    worker = subprocess.Popen([sys.executable, "-m", "local.qdrant.optimize", str(copy)])
+    worker = subprocess.Popen([sys.executable, "-m", "local.qdrant.optimizer_process", str(copy)])
     try:
         while worker.poll() is None:
             if stopping.wait(_POLL_SECONDS):

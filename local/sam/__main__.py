@@ -30,8 +30,8 @@ from local.sam import CannotRun
 from local.sam.engine import CommandFailed, Engine, Report, open_engine
 from local.sam.forwarding import forward_ports
 from local.sam.images import PYTHON, Image, choose_image
-from local.sam.invoking import InvocationFailed, SamLocal
-from local.sam.outcome import Outcome, SampleResult
+from local.sam.results import Outcome, SampleResult
+from local.sam.sam_local import InvocationFailed, SamLocal
 from local.sam.template import KEY_FILE, FunctionConfiguration, for_container, local_template
 from local.samples import SAMPLES, difference, functions, name_of
 

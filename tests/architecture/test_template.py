@@ -135,7 +135,7 @@ def test_only_functions_that_send_mail_may_call_ses() -> None:
     users = {
         name for name, function in FUNCTIONS.items() if "SendMail" in set(references(function.get("Policies", [])))
     }
-    assert users == {"SenderFunction", "NotifyFunction", "NotifySweepFunction"}
+    assert users == {"SenderFunction", "NotificationsFunction", "NotificationSweepFunction"}
     everywhere = [
         action for resource in RESOURCES.values() for action in actions_of(resource) if action.startswith("ses:")
     ]
@@ -155,20 +155,20 @@ def test_only_the_coordinator_writes_settings_and_readers_may_read_nothing_else(
     )
     assert {name: actions for name, actions in granted.items() if actions} == {
         "ReadSettings": read_actions,
-        "FollowSettings": read_actions | follow_actions,
+        "ReadSettingsHistory": read_actions | follow_actions,
         "WriteSettings": read_actions | follow_actions | write_actions,
     }
-    for name in ("ReadSettings", "FollowSettings", "WriteSettings"):
+    for name in ("ReadSettings", "ReadSettingsHistory", "WriteSettings"):
         (statement,) = policies[name]["PolicyDocument"]["Statement"]
         assert statement["Resource"]["Fn::Sub"].endswith(":parameter/email-sender/${Stage}/settings")
     users = {
         policy: {
             name for name, function in FUNCTIONS.items() if policy in set(references(function.get("Policies", [])))
         }
-        for policy in ("ReadSettings", "FollowSettings", "WriteSettings")
+        for policy in ("ReadSettings", "ReadSettingsHistory", "WriteSettings")
     }
     assert users["WriteSettings"] == {"CoordinatorFunction"}
-    assert users["FollowSettings"] == {"ObserveFunction"}
+    assert users["ReadSettingsHistory"] == {"ObserveFunction"}
     # A deployment that contained the parameter would overwrite an operator's changes.
     assert not of_type("AWS::SSM::Parameter")
 

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.postgres.contacts import CONTENT
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import Contact, DraftApproval, Message
 from email_sender.messaging.ports import MessagingUnits
 from tests.database import MAIL_FROM, Cluster

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from email_sender.errors import InvalidInput, NotFound
-from email_sender.kit.ambient import new_id, now
+from email_sender.kit.system_clock import new_id, now
 from email_sender.messaging.contacts import MAX_TAGS, ContactChange, ContactService
 from email_sender.messaging.model import SuppressionReason
 from email_sender.messaging.ports import MessagingUnits

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from email_sender.adapters.postgres.managers import StoppedManagers, manager_units
-from email_sender.coordination.auditing import AuditEntry
-from email_sender.coordination.managers import Desired, Lifecycle, ManagerUnits, State, Status, build_event
+from email_sender.coordination.audit import AuditEntry
+from email_sender.coordination.lifecycle import Desired, Lifecycle, ManagerUnits, State, Status, build_event
 from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from tests.database import Cluster
 from tests.fakes.managers import MemoryManagers, MemoryParts

@@ -9,7 +9,7 @@ import pytest
 
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, InvalidInput
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import (
     Contact,
     Content,

@@ -7,16 +7,18 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.qdrant import packing
-from email_sender.adapters.qdrant.copying import QdrantCollections, check_readable
+from email_sender.adapters.qdrant.collection_settings import Placement
 from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.point_store import QdrantCollections, check_readable
 from email_sender.adapters.qdrant.points import AdoptedPoints, QdrantPoints
-from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
+from email_sender.vectors.jobs.transfer import PointSource, StoredPoint
 from email_sender.vectors.model import Collection, Distance, Nearest, Point, Search, Terms
-from email_sender.vectors.serving import ServedCollection
-from email_sender.vectors.transfer import PointSource, StoredPoint
+from email_sender.vectors.served_collections import ServedCollection
 from tests.contract.conftest import SIZE
+
+pytestmark = [pytest.mark.needs_engine]
 
 TENANT, OTHER_TENANT = uuid4(), uuid4()
 # Every JSON type, in the engine's own value types.

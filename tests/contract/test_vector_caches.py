@@ -11,9 +11,9 @@ import pytest
 
 from email_sender.adapters.memory_cache import MemoryEmbeddingCache
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.serving import PostgresWriteLock
+from email_sender.adapters.postgres.served_collections import PostgresWriteLock
 from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings
-from email_sender.vectors.caching import EmbeddingCache
+from email_sender.vectors.cache import EmbeddingCache
 
 A, B, C = (sha256(text.encode()).digest() for text in "abc")
 ONE, TWO = array("f", [0.25, -1.5]), array("f", [1e-30, 3.0])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.errors import Conflict, NotFound
-from email_sender.vectors.lexical import document_terms, query_terms
+from email_sender.vectors.bm25 import document_terms, query_terms
 from email_sender.vectors.model import (
     Collection,
     Condition,
@@ -31,6 +31,7 @@ from email_sender.vectors.model import (
 )
 
 pytestmark = [
+    pytest.mark.needs_engine,
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning"),
 ]

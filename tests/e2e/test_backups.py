@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from local.backup import BackupFailed, back_up
+from local.backups import NotRestorable
+from local.backups.backup_folder import BackupFolder
+from local.backups.restore_workflow import restore
 from local.client import ApiClient, wait_until
 from local.layout import Layout
-from local.restoring import NotRestorable
-from local.restoring.files import BackupFolder
-from local.restoring.restore import restore
 from tests.conftest import Platform, start_platform
-from tests.e2e import steps
+from tests.e2e import api
 from tests.fakes import mailboxes
 
 PORTS = {
@@ -96,8 +96,8 @@ def test_a_backup_taken_under_load_is_restored_into_another_cloud(
     platform: Platform, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     admin = platform["admin@acme"]
-    steps.import_mailbox(admin, unique_mailbox(12))
-    contact = steps.add_contact(admin, "Ada Restored")
+    api.import_mailbox(admin, unique_mailbox(12))
+    contact = api.add_contact(admin, "Ada Restored")
     load = BackgroundLoad(admin)
     load.start()
     try:

@@ -14,9 +14,11 @@ import pytest
 
 from local.client import ApiError, wait_until
 from tests.conftest import Platform
-from tests.e2e import steps
-from tests.e2e.killing import kill_function_processes
-from tests.e2e.streams import EVENTS, ForeignEventStream
+from tests.e2e import api
+from tests.e2e.event_publishers import EVENTS, ForeignEventStream
+from tests.e2e.process_kills import kill_function_processes
+
+pytestmark = [pytest.mark.kills]
 
 ACCOUNT = "000000000000"
 
@@ -60,7 +62,7 @@ def queue_url(platform: Platform, logical_id: str) -> str:
     return str(response["StackResourceDetail"]["PhysicalResourceId"])
 
 
-def recorded_events(platform: Platform, username: str, kind: str) -> list[steps.Json]:
+def recorded_events(platform: Platform, username: str, kind: str) -> list[api.Json]:
     return list(platform[username].get("/events", type=kind, limit=200)["items"])
 
 

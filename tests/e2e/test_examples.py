@@ -17,11 +17,13 @@ import pytest
 from local.client import ApiClient, ApiError, wait_until
 from local.layout import ROOT
 from tests.conftest import TEXT_MODEL_PORT, Platform
-from tests.e2e import steps
-from tests.e2e.killing import kill_function_processes, random_kills
+from tests.e2e import api
+from tests.e2e.process_kills import kill_function_processes, random_kills
 from tests.e2e.test_triggers import WebhookClient, list_triggers
 from tests.fakes import mailboxes
 from tests.fakes.text_model import TextModelServer, serve_text_model
+
+pytestmark = [pytest.mark.kills]
 
 EXAMPLES = ROOT / "examples/workflows"
 TEMPLATE_PREFIX = f"examples-{uuid4().hex[:8]}"
@@ -55,7 +57,7 @@ def example_definition(name: str, **changes: str) -> str:
     return text
 
 
-def start_run(client: ApiClient, text: str, inputs: steps.Json) -> steps.Json:
+def start_run(client: ApiClient, text: str, inputs: api.Json) -> api.Json:
     key = uuid4().hex
     workflow = retry_server_errors(lambda: client.post("/workflows", {"definition": text}, key=key))
     return dict(
@@ -63,16 +65,16 @@ def start_run(client: ApiClient, text: str, inputs: steps.Json) -> steps.Json:
     )
 
 
-def wait_until_ended(client: ApiClient, run_id: str, seconds: float = 120) -> steps.Json:
+def wait_until_ended(client: ApiClient, run_id: str, seconds: float = 120) -> api.Json:
     return wait_until(
         lambda: dict(retry_server_errors(lambda: client.get(f"/runs/{run_id}"))),
-        lambda run: run["status"] in steps.ENDED,
+        lambda run: run["status"] in api.ENDED,
         seconds,
     )
 
 
 def approve(client: ApiClient, run_id: str, step: str) -> None:
-    def find_pending() -> list[steps.Json]:
+    def find_pending() -> list[api.Json]:
         approvals = retry_server_errors(lambda: client.get("/approvals", status="pending", limit=200))["items"]
         return [candidate for candidate in approvals if (candidate["run_id"], candidate["step"]) == (run_id, step)]
 
@@ -80,7 +82,7 @@ def approve(client: ApiClient, run_id: str, step: str) -> None:
     retry_server_errors(lambda: client.post(f"/approvals/{approval['id']}", {"decision": "approved"}))
 
 
-def step_results(run: steps.Json, step: str) -> list[Any]:
+def step_results(run: api.Json, step: str) -> list[Any]:
     """Return a step's results in the order of its items; a run lists them in the order in which they started."""
     records = sorted(
         (record for record in run["steps"] if record["step"] == step), key=lambda record: record["item"] or 0
@@ -105,10 +107,10 @@ class ExamplesScenario:
     """The input of the examples, and the runs that they started."""
 
     topic: str
-    reader: steps.Json
+    reader: api.Json
     writer: str
-    documents: list[steps.Json]
-    runs: dict[str, steps.Json] = field(default_factory=dict)
+    documents: list[api.Json]
+    runs: dict[str, api.Json] = field(default_factory=dict)
     emails: list[Any] = field(default_factory=list)
     posted_run_ids: list[str] = field(default_factory=list)
 
@@ -123,10 +125,10 @@ def scenario(platform: Platform, model: TextModelServer) -> Iterator[ExamplesSce
         raw.replace(b"<one@sender.example>", name).replace(b"<ada@sender.example>", sender)
         for raw, (name, sender) in zip(people, names, strict=True)
     ]
-    steps.import_mailbox(admin, mailboxes.mbox(letters))
+    api.import_mailbox(admin, mailboxes.mbox(letters))
     keyword = uuid4().hex
     documents = [{"id": str(uuid4()), "title": f"Manual {n}", "text": f"{keyword} chapter {n}"} for n in range(3)]
-    examples = ExamplesScenario(topic, steps.add_contact(admin, "Rea Der"), f"{uuid4().hex}@people.example", documents)
+    examples = ExamplesScenario(topic, api.add_contact(admin, "Rea Der"), f"{uuid4().hex}@people.example", documents)
     (tenant,) = platform.query("select mail_from from email_sender.tenants where name = 'acme'")
     triage = admin.post("/workflows", {"definition": example_definition("inbound-triage")})
     indexing = admin.post("/workflows", {"definition": example_definition("import-and-index")})
@@ -181,7 +183,7 @@ def reply_to_emails(platform: Platform, run_id: str) -> list[Any]:
     return rows
 
 
-def triage_runs(client: ApiClient, workflow: steps.Json, writer: str) -> list[steps.Json]:
+def triage_runs(client: ApiClient, workflow: api.Json, writer: str) -> list[api.Json]:
     """Return the triage runs that read this person's mail."""
     runs = retry_server_errors(lambda: client.get(f"/workflows/{workflow['id']}/runs", limit=50))["items"]
     return [run for run in runs if _contact_address(client, run["inputs"]["event"]["data"]["contact_id"]) == writer]
@@ -209,8 +211,8 @@ def reply_mail(sender: str, to: str, provider_id: str, *, automatic: bool = Fals
     ).encode()
 
 
-def published_data(platform: Platform, run: steps.Json, kind: str) -> list[steps.Json]:
-    events = steps.wait_for_events(platform["admin@acme"], run["id"], "run.succeeded")
+def published_data(platform: Platform, run: api.Json, kind: str) -> list[api.Json]:
+    events = api.wait_for_events(platform["admin@acme"], run["id"], "run.succeeded")
     return [event["payload"]["data"] for event in events if event["type"] == kind]
 
 
@@ -230,10 +232,10 @@ def test_answered_mail_gets_no_reminder_and_unanswered_mail_gets_one(
     assert {reminder["contact_id"] for reminder in step_results(run, "remind")} == {
         str(row["contact_id"]) for row in unanswered_emails
     }
-    emails = steps.emails_of(platform["admin@acme"], run["id"])
+    emails = api.emails_of(platform["admin@acme"], run["id"])
     assert len(emails) == 5
     for email in emails:
-        mails = steps.sent_mails(platform, email["id"])
+        mails = api.sent_mails(platform, email["id"])
         assert len(mails) <= 1 if email["status"] == "unknown" else len(mails) == 1
     assert [event_data["email_id"] for event_data in published_data(platform, run, "email.replied")] == [
         str(answered_email["id"])
@@ -244,8 +246,8 @@ def test_a_report_is_written_from_the_search_results_and_mailed_once(
     platform: Platform, scenario: ExamplesScenario, model: TextModelServer
 ) -> None:
     admin, run = platform["admin@acme"], scenario.runs["weekly-report"]
-    (email,) = steps.emails_of(admin, run["id"])
-    mails = steps.sent_mails(platform, email["id"])
+    (email,) = api.emails_of(admin, run["id"])
+    mails = api.sent_mails(platform, email["id"])
     assert len(mails) == 1 or (email["status"], len(mails)) == ("unknown", 0)
     (draft,) = step_results(run, "draft")
     assert "They say that it works." in admin.get(f"/drafts/{draft['draft_id']}")["text"]

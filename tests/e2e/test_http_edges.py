@@ -10,7 +10,7 @@ import pytest
 
 from local.client import ApiError, wait_until
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 VECTOR = [0.25] * 768
 
@@ -89,7 +89,7 @@ def test_a_validation_error_has_a_pointer(platform: Platform) -> None:
         ("no_vectors", {"vector": VECTOR}, "/collection"),
     ],
 )  # fmt: skip
-def test_an_invalid_point_writes_nothing(platform: Platform, collection: str, point: steps.Json, pointer: str) -> None:
+def test_an_invalid_point_writes_nothing(platform: Platform, collection: str, point: api.Json, pointer: str) -> None:
     client = platform["admin@globex"]
     before = client.get("/vectors/collections")["items"]
     body = {"collection": collection, "points": [point, {"vector": VECTOR}]}
@@ -183,7 +183,7 @@ def test_a_refused_request_does_not_use_up_its_idempotency_key(platform: Platfor
 def test_pages_of_a_list_miss_nothing(platform: Platform) -> None:
     client = platform["user@globex"]
     for _ in range(5):
-        steps.add_contact(client)
+        api.add_contact(client)
     all_ids = [contact["id"] for contact in client.get("/contacts", limit=200)["items"]]
     paged_ids: list[str] = []
     cursor: str | None = None

@@ -1,7 +1,7 @@
 """http.request on the deployed template: which addresses it refuses, and how it reports errors.
 
 This machine has no public address. Successful requests are tested against real servers in
-tests/unit/test_outbound_http.py.
+tests/unit/adapters/web/test_outbound_http.py.
 """
 
 from typing import Any
@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 
-def run_failing_request(platform: Platform, **request: Any) -> steps.Json:
+def run_failing_request(platform: Platform, **request: Any) -> api.Json:
     admin = platform["admin@acme"]
     definition = {
         "name": f"http-{uuid4().hex}",
@@ -21,7 +21,7 @@ def run_failing_request(platform: Platform, **request: Any) -> steps.Json:
     }
     workflow = admin.post("/workflows", {"definition": definition})
     run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
-    ended_run = steps.wait_for_run(admin, run["id"])
+    ended_run = api.wait_for_run(admin, run["id"])
     assert ended_run["status"] == "succeeded"
     (step,) = (record for record in ended_run["steps"] if record["step"] == "ask")
     assert step["status"] == "failed"

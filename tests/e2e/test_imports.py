@@ -5,7 +5,7 @@ import pytest
 
 from local.client import ApiError
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 from tests.fakes import mailboxes
 
 
@@ -28,9 +28,9 @@ def stored_counts(platform: Platform) -> tuple[int, int, int]:
 
 def test_importing_the_same_mailbox_twice_changes_nothing(platform: Platform) -> None:
     content = mailboxes.ordinary(21)
-    first = steps.import_mailbox(platform["user@globex"], content)
+    first = api.import_mailbox(platform["user@globex"], content)
     before = stored_counts(platform)
-    second = steps.import_mailbox(platform["user@globex"], content)
+    second = api.import_mailbox(platform["user@globex"], content)
     assert first["progress"]["stored"] == 21
     assert (second["progress"]["stored"], second["progress"]["duplicates"]) == (0, 21)
     assert stored_counts(platform) == before
@@ -46,7 +46,7 @@ def test_a_broken_message_does_not_stop_the_others(platform: Platform) -> None:
             mailboxes.large_attachment(),
         ]
     )
-    job = steps.import_mailbox(platform["user@globex"], content, seconds=120)
+    job = api.import_mailbox(platform["user@globex"], content, seconds=120)
     assert job["status"] == "completed", job["error"]
     assert job["progress"]["messages"] == 9
     assert job["progress"]["failed"] == 1
@@ -56,7 +56,7 @@ def test_a_broken_message_does_not_stop_the_others(platform: Platform) -> None:
 
 @pytest.mark.parametrize("content", [mailboxes.not_an_mbox(), b"\n\n\n"], ids=["a text", "empty lines"])
 def test_a_file_that_is_not_a_mailbox_fails_with_a_readable_error(platform: Platform, content: bytes) -> None:
-    job = steps.import_mailbox(platform["user@globex"], content)
+    job = api.import_mailbox(platform["user@globex"], content)
     assert job["status"] == "failed"
     assert 10 < len(job["error"]) < 300
     assert "Traceback" not in job["error"]
@@ -73,7 +73,7 @@ def test_a_file_of_another_size_than_announced_starts_no_import(platform: Platfo
     client = platform["user@globex"]
     created_import = client.post("/vectors/imports", {"file_name": "short.mbox", "size_bytes": 10})
     httpx.put(created_import["upload"]["url"], content=mailboxes.ordinary(2), timeout=30)
-    later_job = steps.import_mailbox(client, mailboxes.ordinary(1))
+    later_job = api.import_mailbox(client, mailboxes.ordinary(1))
     # A later import has completed, so the event of the earlier upload has been consumed too.
     assert later_job["status"] == "completed"
     assert client.get(f"/vectors/imports/{created_import['job_id']}")["status"] == "awaiting_upload"
@@ -88,7 +88,7 @@ def test_an_object_without_an_announced_import_is_ignored(platform: Platform) ->
         Key="imports/01930000-0000-7000-8000-0000000000ff",
         Body=b"x",
     )
-    job = steps.import_mailbox(platform["user@globex"], mailboxes.ordinary(1))
+    job = api.import_mailbox(platform["user@globex"], mailboxes.ordinary(1))
     assert job["status"] == "completed"
     after = platform.query("select count(*) as number from email_sender.imports")
     assert after[0]["number"] == before[0]["number"] + 1

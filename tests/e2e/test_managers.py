@@ -15,7 +15,7 @@ import pytest
 from local.client import ApiClient, ApiError, wait_until
 from local.layout import ROOT
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 DEPLOYED = json.loads((ROOT / "events" / "coordinator" / "observe.deployed.json").read_text())
 UNCONFIGURED_MANAGERS = {
@@ -56,11 +56,11 @@ ROUTES = {
 }
 
 
-def statuses(platform: Platform) -> dict[str, steps.Json]:
+def statuses(platform: Platform) -> dict[str, api.Json]:
     return {manager["name"]: manager for manager in platform["operator@platform"].get("/managers/status")["items"]}
 
 
-def change(platform: Platform, name: str, action: str, *, cascade: bool = False) -> steps.Json:
+def change(platform: Platform, name: str, action: str, *, cascade: bool = False) -> api.Json:
     query = "?cascade=true" if cascade else ""
     return dict(platform["operator@platform"].post(f"/managers/{name}/{action}{query}", {}))
 
@@ -152,9 +152,9 @@ class Traffic:
         self.kind = f"Traffic{uuid4().hex[:8]}"
         self.events: list[str] = []
         self.runs: list[str] = []
-        self.contacts: list[steps.Json] = []
+        self.contacts: list[api.Json] = []
         admin = platform["admin@acme"]
-        self._template = steps.add_template(admin)["name"]
+        self._template = api.add_template(admin)["name"]
         self._threads = [
             threading.Thread(target=self._repeat, args=(work,))
             for work in (self._publish_event, self._send_mail, self._search)
@@ -181,7 +181,7 @@ class Traffic:
             time.sleep(0.25)
         client.close()
 
-    def _post_until_accepted(self, client: ApiClient, path: str, body: Any) -> steps.Json:
+    def _post_until_accepted(self, client: ApiClient, path: str, body: Any) -> api.Json:
         """Repeat a request with the same idempotency key until it is accepted. A refused request has had no effect."""
         headers = {"idempotency-key": uuid4().hex}
         for _ in range(400):
@@ -205,7 +205,7 @@ class Traffic:
     def _send_mail(self, client: ApiClient) -> None:
         address = f"{uuid4().hex}@people.example"
         contact = self._post_until_accepted(client, "/contacts", {"email": address, "name": "Ada Example"})
-        definition = steps.mail_workflow(self._template, [contact["id"]], approval=False)
+        definition = api.mail_workflow(self._template, [contact["id"]], approval=False)
         workflow = self._post_until_accepted(client, "/workflows", {"definition": definition})
         run = self._post_until_accepted(client, f"/workflows/{workflow['id']}/execute", {"inputs": {}})
         self.contacts.append({**contact, "email": address})
@@ -243,7 +243,7 @@ def test_every_manager_is_stopped_under_traffic_and_nothing_is_lost_or_done_twic
 
     admin = platform["admin@acme"]
     for run_id in traffic.runs:
-        ended_run = wait_until(partial(admin.get, f"/runs/{run_id}"), lambda run: run["status"] in steps.ENDED, 120)
+        ended_run = wait_until(partial(admin.get, f"/runs/{run_id}"), lambda run: run["status"] in api.ENDED, 120)
         assert ended_run["status"] == "succeeded", ended_run["error"]
     addresses = {contact["email"] for contact in traffic.contacts}
     mails = [

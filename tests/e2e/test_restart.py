@@ -16,10 +16,12 @@ import pytest
 
 from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform, start_platform
-from tests.e2e import steps
-from tests.e2e.killing import kill_function_processes
-from tests.e2e.streams import KILLS, EventStream, assert_stored_once
+from tests.e2e import api
+from tests.e2e.event_publishers import KILLS, EventStream, assert_stored_once
+from tests.e2e.process_kills import kill_function_processes
 from tests.fakes import mailboxes
+
+pytestmark = [pytest.mark.kills, pytest.mark.own_cloud]
 
 PORTS = {
     "api": 28080, "aws": 24566, "postgres": 25432, "qdrant": 26333, "qdrant-grpc": 26334, "mail": 28025, "smtp": 21025,
@@ -215,12 +217,12 @@ def can_sign_in(platform: Platform) -> bool:
 
 def test_any_part_may_be_killed_without_losing_data(own_platform: Platform, home: Path) -> None:
     admin = own_platform["admin@acme"]
-    job = steps.import_mailbox(admin, mailboxes.ordinary(12))
+    job = api.import_mailbox(admin, mailboxes.ordinary(12))
     assert job["progress"]["stored"] == 12
-    template = steps.add_template(admin)["name"]
-    contact = steps.add_contact(admin)
-    run = steps.start_run(admin, steps.mail_workflow(template, [contact["id"]]))
-    steps.wait_for_approval(admin, run["id"])
+    template = api.add_template(admin)["name"]
+    contact = api.add_contact(admin)
+    run = api.start_run(admin, api.mail_workflow(template, [contact["id"]]))
+    api.wait_for_approval(admin, run["id"])
     operator = own_platform["operator@platform"].http
     response = operator.put("/config", json={"failed_events": {"parked_after": 9}}, headers={"if-match": '"0"'})
     assert response.status_code == 200
@@ -250,15 +252,15 @@ def test_any_part_may_be_killed_without_losing_data(own_platform: Platform, home
         sweep = second.function_name("WorkflowsSweepFunction")
         ended_run = wait_until(
             lambda: (second.aws("lambda").invoke(FunctionName=sweep), dict(second_admin.get(f"/runs/{run['id']}")))[1],
-            lambda current_run: current_run["status"] in steps.ENDED,
+            lambda current_run: current_run["status"] in api.ENDED,
             150,
         )
         assert ended_run["status"] == "failed"
         assert "no longer knows" in ended_run["error"]["message"]
         # Its state machine was lost with the killed engine: starting a run registers it again.
         renewed_run = second_admin.post(f"/workflows/{run['workflow_id']}/execute", {"inputs": {}})
-        steps.decide(second_admin, renewed_run["id"], "approved")
-        assert steps.wait_for_run(second_admin, renewed_run["id"])["status"] == "succeeded"
+        api.decide(second_admin, renewed_run["id"], "approved")
+        assert api.wait_for_run(second_admin, renewed_run["id"])["status"] == "succeeded"
         # Each event is stored once, whatever was killed while it was published.
         stream.platform = second
         assert_stored_once(stream, 300)

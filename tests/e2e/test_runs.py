@@ -4,21 +4,21 @@ from typing import Any
 from uuid import uuid4
 
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 
-def create_workflow(platform: Platform, *step_definitions: steps.Json, **extra_fields: Any) -> steps.Json:
+def create_workflow(platform: Platform, *step_definitions: api.Json, **extra_fields: Any) -> api.Json:
     definition = {"name": f"runs-{uuid4().hex}", "steps": list(step_definitions), **extra_fields}
     return dict(platform["admin@acme"].post("/workflows", {"definition": definition}))
 
 
-def execute_workflow(platform: Platform, target: steps.Json, **inputs: Any) -> steps.Json:
+def execute_workflow(platform: Platform, target: api.Json, **inputs: Any) -> api.Json:
     admin = platform["admin@acme"]
     run = admin.post(f"/workflows/{target['id']}/execute", {"inputs": inputs})
-    return steps.wait_for_run(admin, run["id"])
+    return api.wait_for_run(admin, run["id"])
 
 
-def step_results(run: steps.Json, step: str) -> list[Any]:
+def step_results(run: api.Json, step: str) -> list[Any]:
     """Return a step's results in the order of its items; a run lists them in the order in which they started."""
     records = sorted(
         (record for record in run["steps"] if record["step"] == step), key=lambda record: record["item"] or 0
@@ -28,7 +28,7 @@ def step_results(run: steps.Json, step: str) -> list[Any]:
 
 def test_a_resumed_run_continues_at_the_failed_step_and_sends_no_mail_again(platform: Platform) -> None:
     admin, late_template = platform["admin@acme"], f"late-{uuid4().hex}"
-    contact, template = steps.add_contact(admin), steps.add_template(admin)["name"]
+    contact, template = api.add_contact(admin), api.add_template(admin)["name"]
     resumable_workflow = create_workflow(
         platform,
         {"id": "draft", "uses": "template.render", "with": {"template": template, "contact": contact["id"]}},
@@ -43,17 +43,17 @@ def test_a_resumed_run_continues_at_the_failed_step_and_sends_no_mail_again(plat
     )
     failed_run = execute_workflow(platform, resumable_workflow)
     assert (failed_run["status"], failed_run["error"]["step"]) == ("failed", "more")
-    steps.add_template(admin, name=late_template)
+    api.add_template(admin, name=late_template)
     resumed_run = admin.post(f"/runs/{failed_run['id']}/retry", {"from": "failed"})
     assert resumed_run["resumes"] == failed_run["id"]
-    ended_run = steps.wait_for_run(admin, resumed_run["id"])
+    ended_run = api.wait_for_run(admin, resumed_run["id"])
     assert ended_run["status"] == "succeeded", ended_run["error"]
     assert step_results(ended_run, "send") == step_results(failed_run, "send")
     (pause,) = (record for record in ended_run["steps"] if record["step"] == "pause")
     assert pause["status"] == "succeeded"
-    (email,) = steps.emails_of(admin, failed_run["id"])
-    assert len(steps.sent_mails(platform, email["id"])) == 1
-    assert steps.emails_of(admin, ended_run["id"]) == []
+    (email,) = api.emails_of(admin, failed_run["id"])
+    assert len(api.sent_mails(platform, email["id"])) == 1
+    assert api.emails_of(admin, ended_run["id"]) == []
     response = admin.http.post(f"/runs/{ended_run['id']}/retry", json={"from": "failed"})
     assert (response.status_code, "no failed step to resume from" in response.json()["detail"]) == (409, True)
 

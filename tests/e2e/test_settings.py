@@ -12,9 +12,11 @@ import pytest
 from email_sender.kit.live_settings import MAX_AGE_SECONDS
 from local.client import wait_until
 from tests.conftest import TEXT_MODEL_PORT, Platform
-from tests.e2e import steps
-from tests.e2e.killing import restart_execution_environments
+from tests.e2e import api
+from tests.e2e.process_kills import restart_execution_environments
 from tests.fakes.text_model import serve_text_model
+
+pytestmark = [pytest.mark.kills]
 
 NAME = "/email-sender/local/settings"
 N8N = {
@@ -28,7 +30,7 @@ class OperatorClient:
     def __init__(self, platform: Platform) -> None:
         self._http = platform["operator@platform"].http
 
-    def read_config(self) -> tuple[str, steps.Json]:
+    def read_config(self) -> tuple[str, api.Json]:
         response = self._http.get("/config")
         assert response.status_code == 200, response.text
         return response.headers["etag"], response.json()
@@ -38,7 +40,7 @@ class OperatorClient:
         headers = {"content-type": "application/json"} | ({"if-match": version} if version else {})
         return self._http.put("/config", content=content, headers=headers)
 
-    def change(self, **sections: Any) -> steps.Json:
+    def change(self, **sections: Any) -> api.Json:
         version, config = self.read_config()
         response = self.put(config["settings"] | sections, version)
         assert response.status_code == 200, response.text
@@ -47,7 +49,7 @@ class OperatorClient:
     def post(self, path: str, body: Any) -> httpx.Response:
         return self._http.post(path, json=body)
 
-    def history(self) -> list[steps.Json]:
+    def history(self) -> list[api.Json]:
         return list(self._http.get("/config/history").json()["items"])
 
 
@@ -63,7 +65,7 @@ def operator(platform: Platform) -> Iterator[OperatorClient]:
         restart_execution_environments(platform)
 
 
-def disabled_features(platform: Platform, username: str, *features: str) -> steps.Json:
+def disabled_features(platform: Platform, username: str, *features: str) -> api.Json:
     tenant = next(user.tenant_id for user in platform.users if user.username == username)
     return {feature: {"tenants": {tenant: False}} for feature in features}
 
@@ -72,12 +74,12 @@ def import_status(platform: Platform, username: str) -> int:
     return platform[username].http.post("/workflows/import", json={"workflow": N8N}).status_code
 
 
-def run_generation_step(platform: Platform, username: str) -> steps.Json:
+def run_generation_step(platform: Platform, username: str) -> api.Json:
     """Run a workflow with one step that calls the text model, and return the record of the step."""
     client = platform[username]
     step = {"id": "write", "uses": "ai.generate", "with": {"prompt": "Say something."}, "on_error": "continue"}
-    run = steps.start_run(client, {"name": f"g-{uuid4().hex}", "steps": [step]})
-    ended_run = steps.wait_for_run(client, run["id"])
+    run = api.start_run(client, {"name": f"g-{uuid4().hex}", "steps": [step]})
+    ended_run = api.wait_for_run(client, run["id"])
     return next(record for record in ended_run["steps"] if record["step"] == "write")
 
 

@@ -12,10 +12,10 @@ from standardwebhooks.webhooks import Webhook
 
 from local.client import ApiClient, wait_until
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 
-def publish_workflow(client: ApiClient, *triggers: steps.Json, **extra_fields: Any) -> steps.Json:
+def publish_workflow(client: ApiClient, *triggers: api.Json, **extra_fields: Any) -> api.Json:
     definition = {
         "name": f"triggered-{uuid4().hex}",
         "triggers": list(triggers),
@@ -25,13 +25,11 @@ def publish_workflow(client: ApiClient, *triggers: steps.Json, **extra_fields: A
     return dict(client.post("/workflows", {"definition": definition}))
 
 
-def list_triggers(client: ApiClient, workflow: steps.Json) -> list[steps.Json]:
+def list_triggers(client: ApiClient, workflow: api.Json) -> list[api.Json]:
     return list(client.get(f"/workflows/{workflow['id']}/triggers")["items"])
 
 
-def wait_for_runs(
-    client: ApiClient, workflow: steps.Json, expected_count: int, seconds: float = 30
-) -> list[steps.Json]:
+def wait_for_runs(client: ApiClient, workflow: api.Json, expected_count: int, seconds: float = 30) -> list[api.Json]:
     """Wait for `expected_count` runs, check a second later that there are no more, and return them."""
     path = f"/workflows/{workflow['id']}/runs"
     wait_until(lambda: client.get(path)["items"], lambda items: len(items) >= expected_count, seconds)
@@ -45,14 +43,14 @@ def wait_for_runs(
 
 
 @pytest.fixture(scope="module")
-def scheduled_workflow(platform: Platform) -> steps.Json:
+def scheduled_workflow(platform: Platform) -> api.Json:
     """Publish a workflow that runs every minute, before the other tests, so that its first run is ready at the end."""
     schedule = {"schedule": {"cron": "* * * * ? *", "timezone": "Asia/Kathmandu"}, "inputs": {"greeting": "hello"}}
     return publish_workflow(platform["user@acme"], schedule)
 
 
 def test_an_application_event_starts_one_run_of_its_own_tenant(
-    platform: Platform, scheduled_workflow: steps.Json
+    platform: Platform, scheduled_workflow: api.Json
 ) -> None:
     client, source = platform["user@acme"], f"crm-{uuid4().hex[:8]}"
     pattern = {
@@ -74,7 +72,7 @@ def test_an_application_event_starts_one_run_of_its_own_tenant(
         {"size": 5, "name": "Ann"},
     )
     assert event_input["id"] == event["id"]
-    assert steps.wait_for_run(client, run["id"])["status"] == "succeeded"
+    assert api.wait_for_run(client, run["id"])["status"] == "succeeded"
     (trigger,) = list_triggers(client, workflow)
     assert (trigger["last_run_id"], trigger["last_error"], run["trigger_id"]) == (run["id"], None, trigger["id"])
     assert platform["admin@globex"].get(f"/workflows/{other_workflow['id']}/runs")["items"] == []
@@ -200,7 +198,7 @@ def test_a_failed_start_is_reported_by_its_trigger_and_by_an_event(platform: Pla
 class WebhookClient:
     """Another system, which signs its requests by the Standard Webhooks specification."""
 
-    def __init__(self, platform: Platform, client: ApiClient, workflow: steps.Json) -> None:
+    def __init__(self, platform: Platform, client: ApiClient, workflow: api.Json) -> None:
         self.client, self.workflow = client, workflow
         (self.trigger,) = list_triggers(client, workflow)
         self.base = platform.api.removesuffix("/api/v1")
@@ -250,7 +248,7 @@ def test_a_signed_post_starts_one_run_and_its_result_can_be_read(webhook_client:
     assert repeated_response.json()["run_id"] == first.json()["run_id"]
     result = wait_until(
         lambda: webhook_client.get(first.json()["result_path"]).json(),
-        lambda current_result: current_result["status"] in steps.ENDED,
+        lambda current_result: current_result["status"] in api.ENDED,
         30,
     )
     assert (result["status"], result["error"]) == ("succeeded", None)
@@ -316,7 +314,7 @@ def test_the_old_secret_stays_valid_for_a_day_after_renewal(platform: Platform) 
 
 
 def test_a_schedule_starts_runs_in_its_time_zone_with_the_scheduled_time(
-    platform: Platform, scheduled_workflow: steps.Json
+    platform: Platform, scheduled_workflow: api.Json
 ) -> None:
     client = platform["user@acme"]
     path = f"/workflows/{scheduled_workflow['id']}/runs"

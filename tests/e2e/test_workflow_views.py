@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from local.client import wait_until
 from tests.conftest import Platform
-from tests.e2e import steps
+from tests.e2e import api
 
 
 def sample_definition(value: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def test_a_workflow_is_drawn_compared_and_its_run_retried(platform: Platform) ->
     failing_definition = sample_definition("no number")
     workflow = admin.post("/workflows", {"definition": failing_definition})
     run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
-    assert steps.wait_for_run(admin, run["id"])["status"] == "failed"
+    assert api.wait_for_run(admin, run["id"])["status"] == "failed"
 
     picture = admin.http.get(f"/workflows/{workflow['id']}/graph", params={"run": run["id"]}).raise_for_status()
     assert picture.headers["content-type"].startswith("image/svg+xml")
@@ -48,9 +48,9 @@ def test_a_workflow_is_drawn_compared_and_its_run_retried(platform: Platform) ->
     assert '+        "value": "7"' in diff["text"]
 
     same_version_run = admin.post(f"/runs/{run['id']}/retry", {})
-    assert steps.wait_for_run(admin, same_version_run["id"])["status"] == "failed"
+    assert api.wait_for_run(admin, same_version_run["id"])["status"] == "failed"
     newest_run = admin.post(f"/runs/{run['id']}/retry", {"version": "latest"})
-    ended_run = steps.wait_for_run(admin, newest_run["id"])
+    ended_run = api.wait_for_run(admin, newest_run["id"])
     assert (ended_run["status"], ended_run["version"]) == ("succeeded", 2)
     coloured_graph = admin.http.get(
         f"/workflows/{workflow['id']}/graph", params={"format": "mermaid", "run": newest_run["id"]}
@@ -95,12 +95,12 @@ def test_an_n8n_workflow_is_imported_stored_and_run(platform: Platform) -> None:
     definition = {**response["definition"], "steps": [*response["definition"]["steps"], publish_step]}
     workflow = user.post("/workflows", {"definition": definition})
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Ada", "age": 36}})
-    assert steps.wait_for_run(user, run["id"])["status"] == "succeeded"
+    assert api.wait_for_run(user, run["id"])["status"] == "succeeded"
     events = wait_until(lambda: user.get("/events", type=kind)["items"], bool, 30)
     assert events[0]["payload"]["data"] == {"first": "Dear Ada"}
     # The branch with the unsupported node fails and names its step.
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Bob", "age": 7}})
-    ended_run = steps.wait_for_run(user, run["id"])
+    ended_run = api.wait_for_run(user, run["id"])
     assert (ended_run["status"], ended_run["error"]["step"]) == ("failed", "mail")
 
     invalid_exports: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": "a", "type": "b"}] * 2}]

@@ -1,11 +1,11 @@
-"""In-memory managers and their event sources, with the methods that coordination.managers calls."""
+"""In-memory managers and their event sources, with the methods that coordination.lifecycle calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from email_sender.coordination.auditing import AuditEntry
+from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import Event
-from email_sender.coordination.managers import ManagerUnit, State
+from email_sender.coordination.lifecycle import ManagerUnit, State
 from email_sender.errors import Unavailable
 
 

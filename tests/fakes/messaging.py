@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.policy import default
 from uuid import UUID
 
-from email_sender.adapters import event_schemas
+from email_sender.adapters.documents import event_schemas
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (

@@ -1,11 +1,11 @@
-"""In-memory settings versions and their audit log, with the methods that coordination.configuring calls."""
+"""In-memory settings versions and their audit log, with the methods that coordination.configuration calls."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from email_sender.coordination.auditing import AuditEntry
-from email_sender.coordination.configuring import SettingsUnit, StoredVersion
+from email_sender.coordination.audit import AuditEntry
+from email_sender.coordination.configuration import SettingsUnit, StoredVersion
 from email_sender.errors import Unavailable
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from email_sender.adapters.qdrant.index import QdrantIndex
 from email_sender.coordination.events import Event
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.vectors.batch import BatchService
-from email_sender.vectors.caching import Embeddings
+from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import Collection, Distance
 from email_sender.vectors.service import VectorService
 from tests.fakes.qdrant_memory import MemoryChannel

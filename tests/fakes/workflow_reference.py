@@ -10,9 +10,9 @@ from typing import Any
 
 import jsonata
 
-from email_sender.workflows.catalogue import ActionKind
-from email_sender.workflows.definition import Definition, OnError, Step
-from email_sender.workflows.expressions import Expression
+from email_sender.workflows.actions import ActionKind
+from email_sender.workflows.definition.expressions import Expression
+from email_sender.workflows.definition.model import Definition, OnError, Step
 
 type Handler = Callable[[dict[str, Any]], Any]
 

@@ -4,16 +4,16 @@ from array import array
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from email_sender.adapters.mail_text import MailTextCleaner
+from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits
 from email_sender.adapters.qdrant.ids import CLIENT_ID, encode_client_id
-from email_sender.kit.ambient import new_id, now
-from email_sender.messaging.mail_message import parse
-from email_sender.vectors.import_model import Import, ImportStatus, IncomingMessage
+from email_sender.archive.message_parser import parse
+from email_sender.kit.system_clock import new_id, now
+from email_sender.vectors.imports.model import Import, ImportStatus, IncomingMessage
+from email_sender.vectors.jobs.transfer import TENANT_KEY, StoredPoint
 from email_sender.vectors.model import ClientId, engine_id
-from email_sender.vectors.transfer import TENANT_KEY, StoredPoint
 from tests.database import Cluster
 
 MAIL = b"""From: Ada <ada@example.org>

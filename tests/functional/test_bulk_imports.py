@@ -6,18 +6,18 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.point_files import readers
+from email_sender.adapters.files import readers
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.imports import PostgresImportUnits
+from email_sender.archive.mailbox_import import ImportSteps
 from email_sender.errors import InvalidInput, NotFound
-from email_sender.kit.ambient import new_id, now
-from email_sender.vectors.bulk_model import Part
-from email_sender.vectors.bulk_work import BulkPlan, BulkWork
-from email_sender.vectors.import_model import Format, ImportKind, ImportStatus, Progress
-from email_sender.vectors.import_work import ImportSteps
-from email_sender.vectors.imports import ImportService, VectorFile
+from email_sender.kit.system_clock import new_id, now
+from email_sender.vectors.imports.model import Format, ImportKind, ImportStatus, Progress
+from email_sender.vectors.imports.point_files import Part
+from email_sender.vectors.imports.service import ImportService, VectorFile
+from email_sender.vectors.imports.steps import BulkPlan, BulkWork
 from email_sender.vectors.ports import VectorIndex
-from tests.fakes.bulk import SMALL, MemoryIndex, MemoryUploads
+from tests.fakes.vector_imports import SMALL, MemoryIndex, MemoryUploads
 
 GOOD = b'{"vector": [1, 2, 3, 4]}\n'
 

@@ -19,6 +19,8 @@ from email_sender.vectors.model import Collection, Distance, Nearest, Point, Sea
 from local.layout import ROOT
 from local.ports import pick_port
 
+pytestmark = [pytest.mark.needs_engine, pytest.mark.kills]
+
 SIZE = 16
 COLLECTION_NAME = "kept"
 TENANT = UUID(int=1)

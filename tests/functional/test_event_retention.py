@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
 
 

@@ -12,9 +12,9 @@ import pytest
 from email_sender.adapters.postgres.audit import PostgresAudit
 from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
-from email_sender.adapters.postgres.figures import read_figures
+from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.coordination.failing import (
+from email_sender.coordination.failed_events import (
     MAX_REDRIVEN,
     FailedEventSelector,
     FailedStatus,

@@ -10,7 +10,7 @@ import pytest
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.errors import Conflict, InvalidInput
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
 
 ROUTE = "POST /api/v1/contacts"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.coordination.gate import ManagerGate
+from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import NotFound, Unavailable
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import create_app, lambda_handler

@@ -19,6 +19,8 @@ from local.aws.deploy import DeploymentFailed, client_factory, deploy
 from local.ports import pick_port
 from local.processes import Child, Spec, Supervisor
 
+pytestmark = [pytest.mark.kills, pytest.mark.own_cloud]
+
 SAMPLE = Path(__file__).with_name("sample_app")
 
 

@@ -19,6 +19,8 @@ import pytest
 from local.ports import pick_port
 from local.processes import Spec, Supervisor
 
+pytestmark = [pytest.mark.kills]
+
 
 class FakeBus:
     """Answer PutEvents and record the entries. With `is_refusing` set, fail like a bus that is down."""

@@ -11,6 +11,8 @@ from local.ports import pick_port
 from local.postgres import Postgres
 from local.processes import Child, NotReady, Spec, Supervisor
 
+pytestmark = [pytest.mark.kills]
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Postgres:

@@ -24,6 +24,8 @@ POINTS = 120
 POINT_UUID = "6f1c1e0a-6f0b-4d3e-9a55-0123456789ab"
 
 pytestmark = [
+    pytest.mark.needs_engine,
+    pytest.mark.kills,
     # In-memory Qdrant warns about settings that have no effect.
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning"),

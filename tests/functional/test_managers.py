@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from email_sender.adapters.postgres.audit import PostgresAudit, add_entry
-from email_sender.adapters.postgres.figures import read_figures
 from email_sender.adapters.postgres.managers import manager_units
-from email_sender.coordination.auditing import AuditEntry
-from email_sender.coordination.managers import Desired, Lifecycle, Status
+from email_sender.adapters.postgres.platform_figures import read_figures
+from email_sender.coordination.audit import AuditEntry
+from email_sender.coordination.lifecycle import Desired, Lifecycle, Status
 from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from email_sender.errors import Conflict, InvalidInput
 from tests.database import Cluster

@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from email_sender.adapters.notification_senders import MailSender, WebhookSender, payload
+from email_sender.adapters.mail.notification_senders import MailSender, WebhookSender, payload
 from email_sender.adapters.postgres.notifications import notification_units
-from email_sender.adapters.webhook_signatures import StandardWebhooks
+from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound, Unavailable
-from email_sender.kit.ambient import new_id
-from email_sender.kit.notify_request import parse_notify_request
-from email_sender.messaging.notifying import (
+from email_sender.kit.notification_requests import parse_notify_request
+from email_sender.kit.system_clock import new_id
+from email_sender.messaging.notifications import (
     MAX_ATTEMPTS,
     MAX_CHANNELS,
     MAX_PER_HOUR,

@@ -10,15 +10,15 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.eventbridge import encode_detail
+from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import EventQuery, OutboxRelay, PostgresEventLog, PostgresEvents
-from email_sender.adapters.postgres.unit import Units
+from email_sender.adapters.postgres.unit_of_work import Units
+from email_sender.coordination.event_recorder import BusEvent, Recorder
 from email_sender.coordination.events import MAX_EVENT_BYTES, PLATFORM_TENANT, BusEntry, Event
-from email_sender.coordination.publishing import build_tenant_event
-from email_sender.coordination.recording import BusEvent, Recorder
+from email_sender.coordination.tenant_events import build_tenant_event
 from email_sender.errors import InvalidInput, PayloadTooLarge, Unavailable
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
 
 ACCOUNT = "000000000000"

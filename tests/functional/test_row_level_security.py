@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
 
 _TABLES = """
@@ -37,7 +37,7 @@ _PLATFORM_READS = {
     "notification_deliveries": {"state"},
     # Only entries of the platform tenant.
     "audit_log": {"*"},
-    # Failed messages: operators see only what identifies them (coordination.failing.shown).
+    # Failed messages: operators see only what identifies them (coordination.failed_events.shown).
     "failed_events": {"*"},
     "circuit_breakers": {"*"},
     # The ids of written points, not their content.

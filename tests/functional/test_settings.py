@@ -12,14 +12,14 @@ import pytest
 from moto import mock_aws
 from psycopg.errors import InsufficientPrivilege
 
+from email_sender.adapters.aws.ssm import SsmSettings
 from email_sender.adapters.postgres.audit import PostgresAudit
-from email_sender.adapters.postgres.settings import settings_units
-from email_sender.adapters.ssm import SsmSettings
-from email_sender.coordination.configuring import AUDIT_OBJECT, Configuration
+from email_sender.adapters.postgres.settings_versions import settings_units
+from email_sender.coordination.configuration import AUDIT_OBJECT, Configuration
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import Conflict, Unavailable
 from email_sender.kit.live_settings import SettingsReader
-from email_sender.kit.settings import with_defaults
+from email_sender.kit.platform_settings import with_defaults
 from tests.database import Cluster
 
 
@@ -198,7 +198,7 @@ def test_a_kill_before_the_version_is_stored_leaves_nothing(
 def test_a_lock_held_too_long_is_not_waited_for(
     scenario: SettingsScenario, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("email_sender.adapters.postgres.settings._PATIENCE", "300ms")
+    monkeypatch.setattr("email_sender.adapters.postgres.settings_versions._PATIENCE", "300ms")
     with settings_units(cluster.database("platform"))():
         started_at = time.monotonic()
         with pytest.raises(Unavailable):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.key_wrappers import FileKeyWrapper
+from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import Forbidden, Unavailable
 from tests.database import Cluster

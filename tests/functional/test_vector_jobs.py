@@ -11,9 +11,9 @@ import pytest
 from moto import mock_aws
 
 from email_sender.errors import Conflict, InvalidInput, NotFound, Unavailable
-from email_sender.kit.ambient import new_id
-from email_sender.vectors.job_model import JobStatus, Source, SourceKind
-from email_sender.vectors.jobs import TargetOverrides
+from email_sender.kit.system_clock import new_id
+from email_sender.vectors.jobs.model import JobStatus, Source, SourceKind
+from email_sender.vectors.jobs.service import TargetOverrides
 from email_sender.vectors.model import (
     Condition,
     Delete,
@@ -26,7 +26,7 @@ from email_sender.vectors.model import (
     SetPayload,
 )
 from tests.database import Cluster
-from tests.functional.deployment import BUCKET, FAR, NEAR, PLATFORM, Killed, VectorJobScenario
+from tests.functional.vector_job_scenario import BUCKET, FAR, NEAR, PLATFORM, Killed, VectorJobScenario
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),

@@ -9,11 +9,11 @@ import pytest
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import Conflict, InvalidInput, NotFound, Unavailable
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus, WaitKind
-from email_sender.workflows.runs import GRACE, MAX_DEPTH
+from email_sender.workflows.runs.service import GRACE, MAX_DEPTH
 from tests.database import Cluster
-from tests.functional.desk import ANN, DEFINITION, INPUTS, WorkflowScenario
+from tests.functional.workflow_scenario import ANN, DEFINITION, INPUTS, WorkflowScenario
 
 LONG: dict[str, Any] = {
     "name": "long",

@@ -11,14 +11,14 @@ import pytest
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.security.permissions import Role
 from email_sender.workflows.model import Decision, RunStatus, ShownDraft, StepStatus
 from email_sender.workflows.ports import ExecutionStatus
-from email_sender.workflows.runs import GRACE
+from email_sender.workflows.runs.service import GRACE
 from tests.database import Cluster
 from tests.fakes.messaging import Killed
-from tests.functional.desk import ANN, BOB, DEFINITION, INPUTS, WorkflowScenario
+from tests.functional.workflow_scenario import ANN, BOB, DEFINITION, INPUTS, WorkflowScenario
 
 
 @pytest.fixture

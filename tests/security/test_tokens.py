@@ -20,7 +20,7 @@ from email_sender.security.permissions import GRANTS, Permission, Role
 from tests.conftest import Platform
 
 AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
-ROUTES = [route for area in AREAS for route in routes_of(importlib.import_module(f"{area}.handler").app)]
+ROUTES = [route for area in AREAS for route in routes_of(importlib.import_module(f"{area}_lambda.http.handler").app)]
 PROTECTED = [route for route in ROUTES if route.permission is not None]
 USERS = {
     Role.READONLY: "readonly@acme",
@@ -214,18 +214,18 @@ def test_resources_of_another_tenant_are_not_found(
 @pytest.fixture(scope="module")
 def resources(platform: Platform) -> dict[str, str]:
     """One resource of each kind, owned by the tenant acme."""
-    from tests.e2e import steps
+    from tests.e2e import api
 
     admin = platform["admin@acme"]
-    contact, template = steps.add_contact(admin), steps.add_template(admin)
+    contact, template = api.add_contact(admin), api.add_template(admin)
     point = str(uuid4())
     admin.post("/vectors/insert", {"collection": "document_vectors", "points": [{"id": point, "vector": [0.5] * 768}]})
     created = admin.post("/vectors/imports", {"file_name": "x", "size_bytes": 1})
-    letter = {**steps.mail_workflow(template["name"], [contact["id"]]), "triggers": [{"webhook": {}}]}
-    run = steps.start_run(admin, letter)
-    decided = steps.decide(admin, run["id"], "approved")
-    steps.wait_for_run(admin, run["id"])
-    (email,) = steps.emails_of(admin, run["id"])
+    letter = {**api.mail_workflow(template["name"], [contact["id"]]), "triggers": [{"webhook": {}}]}
+    run = api.start_run(admin, letter)
+    decided = api.decide(admin, run["id"], "approved")
+    api.wait_for_run(admin, run["id"])
+    (email,) = api.emails_of(admin, run["id"])
     channel = admin.post("/notifications/channels", {"name": uuid4().hex, "kind": "log"})
     return {
         "channel_id": channel["id"],

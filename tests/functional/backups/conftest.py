@@ -9,10 +9,10 @@ import pytest
 from moto import mock_aws
 from psycopg import sql
 
+from local.backups.backup_folder import fetch
 from local.layout import Layout
-from local.restoring.files import fetch
 from tests.database import Cluster
-from tests.functional.backups.world import BackupScenario
+from tests.functional.backups.scenario import BackupScenario
 
 type NewDatabase = Callable[[], str]
 

@@ -1,4 +1,4 @@
-"""Caches of one execution environment, bounded by bytes and time. Implements vectors.caching's cache protocols."""
+"""Caches of one execution environment, bounded by bytes and time. Implements vectors.cache's cache protocols."""
 
 import pickle
 from array import array
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from email_sender.vectors.caching import CachedResult, Vector
+from email_sender.vectors.cache import CachedResult, Vector
 
 # The estimated overhead of an entry in bytes: its key and the cache's own structures.
 _OVERHEAD = 256

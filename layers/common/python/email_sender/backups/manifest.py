@@ -18,7 +18,7 @@ from email_sender.backups.model import (
 )
 from email_sender.errors import InvalidInput
 from email_sender.vectors.model import Distance
-from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.served_collections import ServedCollection
 
 NAME = "manifest.json"
 # Version of this document's format. A change of its structure needs a new number.

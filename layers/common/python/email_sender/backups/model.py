@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.served_collections import ServedCollection
 
 
 class BackupStatus(StrEnum):

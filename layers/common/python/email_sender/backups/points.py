@@ -6,7 +6,7 @@ from uuid import UUID
 
 from email_sender.backups.model import BackupRecords, PointsObject, StoredObject
 from email_sender.errors import NotFound
-from email_sender.vectors.transfer import PointSource, StoredPoint
+from email_sender.vectors.jobs.transfer import PointSource, StoredPoint
 
 # With vectors of 1,536 floats, an object has 10 MB.
 _POINTS_PER_PAGE = 1_000

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from email_sender.ambient import Clock, IdFactory
 from email_sender.backups import manifest as manifests
 from email_sender.backups.model import (
     Backup,
@@ -22,8 +21,9 @@ from email_sender.backups.model import (
     Manifest,
     folder_name,
 )
+from email_sender.clock import Clock, IdFactory
 from email_sender.errors import Conflict
-from email_sender.vectors.transfer import PART_COUNT
+from email_sender.vectors.jobs.transfer import PART_COUNT
 
 # So many functions read a collection in parallel, while the engine also serves searches.
 LANES = 4

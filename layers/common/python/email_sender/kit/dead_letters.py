@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from email_sender.errors import DomainError
-from email_sender.kit.clients import client
+from email_sender.kit.aws_clients import client
 from email_sender.kit.telemetry import logger
 
 REASON = "reason"

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from email_sender.coordination.gate import ManagerGate
+from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
 from email_sender.kit.auth import Requires

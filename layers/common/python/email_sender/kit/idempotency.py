@@ -17,7 +17,7 @@ from uuid6 import uuid7
 
 from email_sender.errors import DomainError, InvalidInput, Unavailable
 from email_sender.kit.auth import Principal, caller_of
-from email_sender.kit.json_body import JsonRequest
+from email_sender.kit.json_requests import JsonRequest
 
 _MAX_KEY_LENGTH = 255
 

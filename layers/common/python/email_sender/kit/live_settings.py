@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+from email_sender.adapters.aws.ssm import SsmSettings
 from email_sender.adapters.feature_flags import PowertoolsFeatures
-from email_sender.adapters.ssm import SsmSettings
-from email_sender.coordination.configuring import StoredVersion
+from email_sender.coordination.configuration import StoredVersion
 from email_sender.errors import DomainError
-from email_sender.kit.clients import client
-from email_sender.kit.config import Settings
-from email_sender.kit.settings import PlatformSettings, parse_settings
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import Settings
+from email_sender.kit.platform_settings import PlatformSettings, parse_settings
 from email_sender.kit.telemetry import logger
 from email_sender.strict_json import read_unambiguous_json
 

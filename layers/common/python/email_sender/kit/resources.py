@@ -8,8 +8,8 @@ from psycopg.conninfo import make_conninfo
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import InvalidInput
-from email_sender.kit.clients import client
-from email_sender.kit.config import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
 from email_sender.security.ports import KeyWrapper
 
 
@@ -40,7 +40,7 @@ def backup_database() -> Database:
 
 
 def key_wrapper(settings: VaultSettings) -> KeyWrapper:
-    from email_sender.adapters.key_wrappers import FileKeyWrapper, KmsKeyWrapper
+    from email_sender.adapters.aws.key_wrappers import FileKeyWrapper, KmsKeyWrapper
 
     kind, _, location = settings.key_wrapper.partition(":")
     if kind == "kms":

@@ -19,9 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from email_sender import errors
 from email_sender.coordination.events import Event
-from email_sender.coordination.gate import ManagerGate
+from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict, DomainError, InvalidInput, ManagerStopped, NotFound
-from email_sender.kit.ambient import new_id
+from email_sender.kit.system_clock import new_id
 from email_sender.kit.telemetry import logger
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission, Role, require

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import Clock, IdFactory
+from email_sender.archive.message_parser import normalise_address
+from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput, NotFound
-from email_sender.messaging.mail_message import normalise_address
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
 from email_sender.paging import Page

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from email_sender.ambient import Clock, IdFactory
+from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
-from email_sender.messaging import mime
+from email_sender.messaging import outgoing_mail
 from email_sender.messaging.model import Contact, Draft, Email, EmailStatus
 from email_sender.messaging.ports import (
     MailProvider,
@@ -174,7 +174,7 @@ class SendService:
     def _build_raw_mail(
         self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime
     ) -> bytes:
-        return mime.build(
+        return outgoing_mail.build(
             sender=sender,
             contact=contact,
             content=draft.content,

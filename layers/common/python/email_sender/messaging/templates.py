@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from email_sender.ambient import Clock, IdFactory
+from email_sender.clock import Clock, IdFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
 from email_sender.messaging.model import (
     VARIABLE_TYPES,

@@ -49,7 +49,7 @@ def build_collections(
     `models` maps a collection to (embedding model id, vector size). The size of the model replaces the default size.
     `settings` maps a collection to the fields that this environment overrides.
 
-    A collection that exists already keeps the size and model that it is served with (see vectors.serving).
+    A collection that exists already keeps the size and model that it is served with (see vectors.served_collections).
 
     Raises:
         InvalidInput: `models` or `settings` names an unknown collection.

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from email_sender.ambient import Clock, IdFactory
+from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput, NotFound
-from email_sender.vectors.caching import Embeddings
-from email_sender.vectors.lexical import document_terms, query_terms
+from email_sender.vectors.bm25 import document_terms, query_terms
+from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
     MAX_POINTS,
     MAX_SEARCHES,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from email_sender.workflows.definition import Definition, Step
+from email_sender.workflows.definition.model import Definition, Step
 from email_sender.workflows.model import StepRecord, StepStatus
 
 # Fill and stroke colours by status. The status is also written as a word, because not everyone sees colours.

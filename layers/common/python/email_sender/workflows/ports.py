@@ -19,7 +19,7 @@ from email_sender.workflows.model import (
     Workflow,
     WorkflowVersion,
 )
-from email_sender.workflows.trigger_model import TriggerStore
+from email_sender.workflows.triggers.model import TriggerStore
 
 
 class WorkflowStore(Protocol):

@@ -1,4 +1,4 @@
-"""Texts of archived messages, for points that are embedded again. Implements vectors.transfer.Texts."""
+"""Texts of archived messages, for points that are embedded again. Implements vectors.jobs.transfer.Texts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from uuid import UUID
 from email_sender.adapters.postgres.contacts import CONTENT
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.qdrant.ids import CLIENT_ID, decode_client_id
+from email_sender.archive.message_index import embedded_text
 from email_sender.security.ports import Vault
-from email_sender.vectors.messages import embedded_text
-from email_sender.vectors.transfer import StoredPoint
+from email_sender.vectors.jobs.transfer import StoredPoint
 
 
 class ArchiveTexts:

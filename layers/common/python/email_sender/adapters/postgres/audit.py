@@ -6,7 +6,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.coordination.auditing import AuditEntry
+from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page

@@ -11,10 +11,10 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.serving import served_collection_from
+from email_sender.adapters.postgres.served_collections import served_collection_from
 from email_sender.backups.model import DatabaseDump, ObjectWriter, OpenObject, Table
 from email_sender.errors import Conflict
-from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.served_collections import ServedCollection
 
 SCHEMA = "email_sender"
 # These tables describe one installation: its migrations are applied, not copied, and its backups stay in its bucket.

@@ -7,12 +7,12 @@ from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.events import event_from_row
 from email_sender.coordination.events import StoredEvent
-from email_sender.coordination.replaying import EventRange
+from email_sender.coordination.replays import EventRange
 from email_sender.paging import Page
 
 
 class PostgresEventHistory:
-    """Implements coordination.replaying.EventHistory."""
+    """Implements coordination.replays.EventHistory."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

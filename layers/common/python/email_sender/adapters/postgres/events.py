@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from email_sender.adapters.eventbridge import encode_detail
+from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.events import Bus, BusEntry, StoredEvent
@@ -56,7 +56,7 @@ returning sequence, source, type, detail
 
 
 class PostgresEventLog:
-    """Implements coordination.recording.EventLog."""
+    """Implements coordination.event_recorder.EventLog."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Failed events in PostgreSQL. Implements coordination.failing.FailedEvents, for the platform role."""
+"""Failed events in PostgreSQL. Implements coordination.failed_events.FailedEvents, for the platform role."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,15 @@ from psycopg import Connection
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.coordination.auditing import AuditEntry
+from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.coordination.failing import PARKED_AFTER, FailedEvent, FailedEventSelector, FailedStatus, Failure
+from email_sender.coordination.failed_events import (
+    PARKED_AFTER,
+    FailedEvent,
+    FailedEventSelector,
+    FailedStatus,
+    Failure,
+)
 from email_sender.paging import Page
 
 _STORE = """

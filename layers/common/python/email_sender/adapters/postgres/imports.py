@@ -1,4 +1,4 @@
-"""Imports and the mail archive in PostgreSQL. Implements vectors.import_model's units."""
+"""Imports and the mail archive in PostgreSQL. Implements vectors.imports.model's units."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +10,10 @@ from psycopg import Connection, Cursor
 
 from email_sender.adapters.postgres.contacts import ADDRESS, CONTENT, NAME
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.unit import Unit
+from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
 from email_sender.security.ports import TenantKeys, Vault
-from email_sender.vectors.import_model import (
+from email_sender.vectors.imports.model import (
     AnsweredEmail,
     ArchivedMessage,
     Format,

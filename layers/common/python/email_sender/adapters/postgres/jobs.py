@@ -1,4 +1,4 @@
-"""Jobs, served collections and changes of points. Implements vectors.job_model and vectors.job_steps."""
+"""Jobs, served collections and changes of points. Implements vectors.jobs.model and vectors.jobs.steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.serving import ALL_POINTS, LOCK_CLASS, served_collection_from
-from email_sender.adapters.postgres.unit import Unit
+from email_sender.adapters.postgres.served_collections import ALL_POINTS, LOCK_CLASS, served_collection_from
+from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict, NotFound
-from email_sender.vectors.job_model import Job, JobKind, JobStatus, PartProgress, Phase, Source, SourceKind
-from email_sender.vectors.job_steps import ChangedPoint
-from email_sender.vectors.serving import ServedCollection
+from email_sender.vectors.jobs.model import Job, JobKind, JobStatus, PartProgress, Phase, Source, SourceKind
+from email_sender.vectors.jobs.steps import ChangedPoint
+from email_sender.vectors.served_collections import ServedCollection
 
 _SAVE_PART = """
 insert into vector_job_parts (tenant_id, job_id, phase, ordinal, position, done, points, checksum, sampled, failed,

@@ -8,10 +8,10 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.unit import Unit
-from email_sender.coordination.auditing import AuditEntry
+from email_sender.adapters.postgres.unit_of_work import Unit
+from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Bus, Event
-from email_sender.coordination.managers import Desired, State, Status, manager_id
+from email_sender.coordination.lifecycle import Desired, State, Status, manager_id
 
 
 class StoppedManagers:
@@ -28,7 +28,7 @@ class StoppedManagers:
 
 
 class PostgresManagerUnit:
-    """Implements coordination.managers.ManagerUnit."""
+    """Implements coordination.lifecycle.ManagerUnit."""
 
     def __init__(self, conn: Connection[Row], names: Sequence[str], bus: Bus | None) -> None:
         self._conn, self._names = conn, names

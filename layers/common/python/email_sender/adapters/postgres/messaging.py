@@ -10,7 +10,7 @@ from email_sender.adapters.postgres.contacts import PostgresContacts, PostgresMe
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.emails import PostgresDrafts, PostgresEmails
 from email_sender.adapters.postgres.templates import PostgresTemplates
-from email_sender.adapters.postgres.unit import Unit
+from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict
 from email_sender.security.ports import TenantKeys, Vault

@@ -1,4 +1,4 @@
-"""Notifications in PostgreSQL. Implements messaging.notifying.NotificationUnit.
+"""Notifications in PostgreSQL. Implements messaging.notifications.NotificationUnit.
 
 Titles, texts, targets and secrets are encrypted with the tenant's key.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.messaging.notifying import (
+from email_sender.messaging.notifications import (
     Channel,
     ChannelKind,
     Delivery,

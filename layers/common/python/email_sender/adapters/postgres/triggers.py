@@ -11,7 +11,7 @@ from email_sender.adapters.postgres.database import Row
 from email_sender.errors import NotFound
 from email_sender.security.permissions import Role
 from email_sender.security.ports import TenantKeys
-from email_sender.workflows.trigger_model import Secrets, StoredTrigger, TriggerKind, TriggerState
+from email_sender.workflows.triggers.model import Secrets, StoredTrigger, TriggerKind, TriggerState
 
 _ENCRYPTION_CONTEXT = "triggers.secret"
 

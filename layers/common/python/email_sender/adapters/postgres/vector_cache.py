@@ -1,4 +1,4 @@
-"""Write versions and shared embeddings. Implements Versions and EmbeddingCache of vectors.caching."""
+"""Write versions and shared embeddings. Implements Versions and EmbeddingCache of vectors.cache."""
 
 import logging
 from array import array
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.errors import Unavailable
-from email_sender.vectors.caching import Vector
+from email_sender.vectors.cache import Vector
 
 _log = logging.getLogger(__name__)
 

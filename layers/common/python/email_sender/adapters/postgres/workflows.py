@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.triggers import PostgresTriggers
-from email_sender.adapters.postgres.unit import Unit
+from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.adapters.postgres.waits import PostgresWaits
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict

@@ -2,8 +2,7 @@
 
 from email_sender.adapters.qdrant import packing
 from email_sender.adapters.qdrant.channel import Channel
-from email_sender.adapters.qdrant.filters import TENANT
-from email_sender.adapters.qdrant.settings import (
+from email_sender.adapters.qdrant.collection_settings import (
     DISTANCES,
     SCALAR,
     Placement,
@@ -11,6 +10,7 @@ from email_sender.adapters.qdrant.settings import (
     stored_settings,
     write_consistency,
 )
+from email_sender.adapters.qdrant.filters import TENANT
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
 from email_sender.vectors.model import Collection
@@ -113,7 +113,7 @@ def _create_indexes(channel: Channel, name: str, collection: Collection) -> None
 
 
 def _check_unchanged(channel: Channel, collection: Collection) -> None:
-    """Check the settings that cannot change in place. A plan changes the other settings (vectors.settings)."""
+    """Check the settings that cannot change in place. A plan changes the others (vectors.collection_settings)."""
     stored_values = stored_settings(channel, collection.name)
     if (stored_values["size"], stored_values["distance"]) != (collection.size, str(collection.distance)):
         raise Conflict(

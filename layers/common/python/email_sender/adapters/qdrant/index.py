@@ -6,14 +6,15 @@ from functools import lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
+from email_sender.adapters.qdrant import collection_settings as collection_settings
 from email_sender.adapters.qdrant import packing, queries
-from email_sender.adapters.qdrant import settings as collection_settings
 from email_sender.adapters.qdrant.channel import Channel
+from email_sender.adapters.qdrant.collection_settings import Placement
 from email_sender.adapters.qdrant.collections import prepare
 from email_sender.adapters.qdrant.filters import TENANT, tenant_filter
 from email_sender.adapters.qdrant.ids import CLIENT_ID, decode_client_id, encode_client_id
-from email_sender.adapters.qdrant.settings import Placement
 from email_sender.adapters.qdrant.wire import pb
+from email_sender.vectors.collection_settings import SettingChange
 from email_sender.vectors.model import (
     ClientId,
     Collection,
@@ -29,7 +30,6 @@ from email_sender.vectors.model import (
     Write,
     engine_id,
 )
-from email_sender.vectors.settings import SettingChange
 
 
 class QdrantIndex:

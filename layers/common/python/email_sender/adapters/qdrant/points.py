@@ -1,4 +1,4 @@
-"""All points of one collection, of all tenants. Implements vectors.transfer's PointStore and PointSource."""
+"""All points of one collection, of all tenants. Implements vectors.jobs.transfer's PointStore and PointSource."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +10,8 @@ from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.filters import TENANT, tenant_filter
 from email_sender.adapters.qdrant.ids import CLIENT_ID, encode_client_id
 from email_sender.adapters.qdrant.wire import pb
+from email_sender.vectors.jobs.transfer import PART_COUNT, PointPage, StoredPoint
 from email_sender.vectors.model import Terms, engine_id
-from email_sender.vectors.transfer import PART_COUNT, PointPage, StoredPoint
 
 # Pages are read in the background, beside searches that are in use, so they may take longer.
 _DEADLINE_SECONDS = 30.0

@@ -1,0 +1,76 @@
+"""The composition root of the gateway functions. Objects are built once per execution environment."""
+
+from functools import cache, partial
+
+from email_sender.adapters.aws.cloudwatch import CloudWatchMetrics
+from email_sender.adapters.aws.cognito import CognitoTokenIssuer
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.web import probes
+from email_sender.coordination.health import HealthService
+from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import DatabaseSettings, NonEmpty
+from email_sender.kit.manager_gate import manager_gate
+from email_sender.kit.resources import database
+from email_sender.kit.telemetry import NAMESPACE
+from gateway_lambda.http.token_verifier import TokenVerifier
+
+
+class Settings(DatabaseSettings):
+    """`qdrant_health_url` is Qdrant's /healthz; `jwks_url` returns the public keys of the token issuer."""
+
+    user_pool_client_id: str = ""
+    """Cognito app client that signs users in."""
+    jwt_issuer: NonEmpty
+    """Issuer of access tokens."""
+    jwt_audience: NonEmpty
+    """Client id that access tokens must have."""
+    jwks_url: NonEmpty
+    """URL of the issuer's public keys."""
+    qdrant_health_url: NonEmpty
+    """URL of Qdrant's `/healthz`."""
+    commit: str = "unknown"
+    """Git commit of the deployment."""
+    built_at: str = "unknown"
+    """Build time of the deployment."""
+
+
+@cache
+def settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def issuer() -> CognitoTokenIssuer:
+    return CognitoTokenIssuer(lambda: client("cognito-idp"), settings().user_pool_client_id)
+
+
+@cache
+def verifier() -> TokenVerifier:
+    current_settings = settings()
+    return TokenVerifier(current_settings.jwks_url, current_settings.jwt_issuer, current_settings.jwt_audience)
+
+
+@cache
+def _database() -> Database:
+    return database(settings())
+
+
+@cache
+def health_service() -> HealthService:
+    return HealthService(
+        {
+            "postgresql": partial(probes.probe_postgres, _database()),
+            "qdrant": partial(probes.probe_http, settings().qdrant_health_url),
+        }
+    )
+
+
+@cache
+def metrics_reader() -> CloudWatchMetrics:
+    return CloudWatchMetrics(lambda: client("cloudwatch"), NAMESPACE)
+
+
+@cache
+def gate() -> ManagerGate:
+    return manager_gate(_database())

@@ -1,0 +1,163 @@
+"""The composition root of the messaging functions. Objects are built once per execution environment."""
+
+from datetime import timedelta
+from functools import cache
+from uuid import UUID
+
+from email_sender.adapters.aws.eventbridge import EventBridgeBus
+from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
+from email_sender.adapters.aws.ses import SesMailProvider
+from email_sender.adapters.mail.notification_senders import MailSender, WebhookSender
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
+from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
+from email_sender.adapters.postgres.vault import PostgresVault
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.adapters.web.webhook_signatures import StandardWebhooks
+from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.errors import Conflict
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.live_settings import live_settings
+from email_sender.kit.manager_gate import manager_gate
+from email_sender.kit.resources import database, key_wrapper
+from email_sender.kit.system_clock import new_id, now
+from email_sender.kit.telemetry import logger
+from email_sender.kit.unsubscribe_links import unsubscribe_links
+from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.notifications import (
+    ChannelKind,
+    ChannelService,
+    Delivery,
+    DeliverySender,
+    NotificationLimits,
+    NotificationService,
+    NotificationUnits,
+)
+from email_sender.messaging.sending import SendService
+from email_sender.messaging.templates import TemplateService
+
+
+class Settings(DatabaseSettings, BusSettings, VaultSettings):
+    configuration_set: NonEmpty
+    """SES configuration set of outgoing email."""
+
+
+class NotifySettings(Settings):
+    """`notifications_from` is the sender of tenants without an address of their own, such as the platform's."""
+
+    outbound_function: NonEmpty
+    """Function that sends HTTP requests to public addresses."""
+    notifications_from: str = ""
+    """Sender of notifications to operators."""
+
+
+@cache
+def settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def _database() -> Database:
+    return database(settings())
+
+
+@cache
+def _bus() -> EventBridgeBus:
+    return EventBridgeBus(lambda: client("events"), settings().event_bus)
+
+
+@cache
+def _vault() -> PostgresVault:
+    return PostgresVault(_database(), key_wrapper(settings()))
+
+
+@cache
+def _units() -> PostgresMessagingUnits:
+    return PostgresMessagingUnits(_database(), _vault(), _bus())
+
+
+@cache
+def workflow_units() -> PostgresWorkflowUnits:
+    return PostgresWorkflowUnits(_database(), _bus())
+
+
+@cache
+def contact_service() -> ContactService:
+    return ContactService(_units(), unsubscribe_links(), now, new_id)
+
+
+@cache
+def template_service() -> TemplateService:
+    from email_sender.adapters.mail.jinja_renderer import JinjaRenderer
+
+    return TemplateService(_units(), JinjaRenderer(), unsubscribe_links(), now, new_id)
+
+
+@cache
+def send_service() -> SendService:
+    # No retries: SES would send the mail twice.
+    provider = SesMailProvider(lambda: client("ses", retries=1))
+    return SendService(_units(), provider, unsubscribe_links(), settings().configuration_set, now, new_id)
+
+
+@cache
+def idempotency() -> PostgresIdempotency:
+    return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def gate() -> ManagerGate:
+    return manager_gate(_database())
+
+
+@cache
+def notification_units() -> NotificationUnits:
+    return postgres_notification_units(_database(), _vault())
+
+
+@cache
+def channel_service() -> ChannelService:
+    return ChannelService(notification_units(), StandardWebhooks().new_secret)
+
+
+@cache
+def notification_service() -> NotificationService:
+    notify_settings = NotifySettings.from_environment()
+    outbound = LambdaOutbound(lambda: client("lambda"), notify_settings.outbound_function)
+    # No retries: SES would send the mail twice.
+    provider = SesMailProvider(lambda: client("ses", retries=1))
+    senders: dict[ChannelKind, DeliverySender] = {
+        ChannelKind.MAIL: MailSender(provider, _notification_sender, now),
+        ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),
+        ChannelKind.LOG: _log_notification,
+    }
+    return NotificationService(notification_units(), senders, now, new_id, _notification_limits)
+
+
+def _notification_limits() -> NotificationLimits:
+    notification_settings = live_settings().notifications
+    return NotificationLimits(timedelta(minutes=notification_settings.quiet_minutes), notification_settings.max_an_hour)
+
+
+def _notification_sender(tenant_id: UUID) -> str:
+    with _units()(tenant_id) as unit:
+        try:
+            return unit.mail_from()
+        except Conflict:
+            if sender := NotifySettings.from_environment().notifications_from:
+                return sender
+            raise
+
+
+def _log_notification(tenant_id: UUID, delivery: Delivery) -> None:
+    notification = delivery.notification
+    # The text is the tenant's content and is not logged. GET /notifications returns it.
+    logger.info(
+        "notification",
+        tenant_id=str(tenant_id),
+        notification_id=str(notification.id),
+        level=notification.level,
+        count=notification.count,
+    )

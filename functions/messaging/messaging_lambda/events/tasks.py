@@ -1,0 +1,86 @@
+"""Workflow actions of messaging that send no mail: template.render, contacts.select, contacts.update."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.kit.tasks import Action, JsonataList, TaskCall, task_handler
+from email_sender.messaging.contacts import ContactChange
+from email_sender.security.permissions import Permission
+from messaging_lambda.bootstrap import contact_service, gate, template_service, workflow_units
+
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class RenderIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    template: Annotated[str, Field(min_length=1, max_length=200)]
+    contact: UUID
+    evidence: Annotated[list[UUID], Field(max_length=100), JsonataList] = Field(default_factory=list)
+    variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class SelectIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    contacts: Annotated[list[UUID] | None, Field(max_length=1_000), JsonataList] = None
+    tags: Annotated[list[Tag], Field(max_length=20), JsonataList] = Field(default_factory=list)
+    exclude_suppressed: bool = True
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
+class UpdateIn(BaseModel):
+    """`attributes` are merged into the contact's attributes; null removes an attribute."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contact: UUID
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+    add_tags: Annotated[list[Tag], Field(max_length=20), JsonataList] = Field(default_factory=list)
+    remove_tags: Annotated[list[Tag], Field(max_length=20), JsonataList] = Field(default_factory=list)
+
+
+def render(call: TaskCall) -> Mapping[str, Any]:
+    parameters = call.parse(RenderIn)
+    draft = template_service().draft(
+        call.tenant_id,
+        run_id=call.run_id,
+        step=call.step,
+        item=call.item,
+        template=parameters.template,
+        contact_id=parameters.contact,
+        evidence=parameters.evidence,
+        variables=parameters.variables,
+    )
+    return {"draft_id": str(draft.id), "contact_id": str(draft.contact_id), "sha256": draft.sha256}
+
+
+def select(call: TaskCall) -> Mapping[str, Any]:
+    parameters = call.parse(SelectIn)
+    contact_ids = contact_service().select(
+        call.tenant_id,
+        parameters.contacts,
+        parameters.tags,
+        parameters.limit,
+        suppressed=not parameters.exclude_suppressed,
+    )
+    return {"contacts": [str(contact_id) for contact_id in contact_ids], "count": len(contact_ids)}
+
+
+def update(call: TaskCall) -> Mapping[str, Any]:
+    parameters = call.parse(UpdateIn)
+    change = ContactChange(parameters.name, parameters.attributes, parameters.add_tags, parameters.remove_tags)
+    contact = contact_service().change(call.tenant_id, parameters.contact, change)
+    return {"contact": str(contact.id), "tags": contact.attributes.get("tags", [])}
+
+
+ACTIONS = {
+    "template.render": Action(render, Permission.MESSAGING_WRITE),
+    "contacts.select": Action(select, Permission.MESSAGING_READ),
+    "contacts.update": Action(update, Permission.MESSAGING_WRITE),
+}
+handler = task_handler(ACTIONS, workflow_units, gate)

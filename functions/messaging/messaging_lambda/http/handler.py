@@ -1,0 +1,14 @@
+"""The HTTP entry point of messaging."""
+
+from email_sender.kit.http import BASE_PATH, create_app, lambda_handler
+from messaging_lambda.bootstrap import gate, idempotency
+from messaging_lambda.http.routes import contacts, emails, notifications, templates, unsubscribe
+
+app = create_app(
+    "Email Sender: messaging",
+    [contacts.router, templates.router, emails.router, notifications.router, unsubscribe.router],
+    gate,
+    form_paths=[f"{BASE_PATH}/unsubscribe/"],
+)
+app.state.idempotency = idempotency
+handler = lambda_handler(app)

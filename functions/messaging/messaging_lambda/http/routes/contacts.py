@@ -1,0 +1,80 @@
+"""Routes of contacts and their messages."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.dependencies import depends_on
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.messaging.contacts import ContactService
+from email_sender.security.permissions import Permission
+from messaging_lambda.bootstrap import contact_service
+from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, Listing, MessageOut
+
+router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
+Service = Annotated[ContactService, depends_on(contact_service)]
+Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
+
+
+@router.get("/contacts")
+async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[ContactOut]:
+    """List contacts. They are in the order of creation. Addresses are masked for the role readonly."""
+    contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(
+        items=[ContactOut.of(contact, caller.role) for contact in contact_page.items],
+        next_cursor=contact_page.next_cursor,
+    )
+
+
+@router.post("/contacts", status_code=201)
+async def add(request: Request, body: ContactIn, caller: Writer, service: Service) -> ContactOut:
+    """Add a contact. Returns 409 if the tenant already has the address."""
+    contact = service.add(caller.tenant_id, operation_id(request), body.email, body.name, body.attributes)
+    return ContactOut.of(contact, caller.role)
+
+
+@router.get("/contacts/{contact_id}")
+async def read(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
+    """Get a contact."""
+    return ContactOut.of(service.get(caller.tenant_id, contact_id), caller.role)
+
+
+@router.put("/contacts/{contact_id}")
+async def change(contact_id: UUID, body: ContactChange, caller: Writer, service: Service) -> ContactOut:
+    """Update a contact. Replaces the name and the attributes; the address cannot be changed."""
+    contact = service.update(caller.tenant_id, contact_id, body.name, body.attributes)
+    return ContactOut.of(contact, caller.role)
+
+
+@router.delete("/contacts/{contact_id}", status_code=204)
+async def delete(contact_id: UUID, caller: Writer, service: Service) -> Response:
+    """Delete a contact. Its messages are deleted too. A suppression of its address stays."""
+    service.delete(caller.tenant_id, contact_id)
+    return Response(status_code=204)
+
+
+@router.get("/contacts/{contact_id}/messages")
+async def messages(
+    contact_id: UUID, caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[MessageOut]:
+    """List a contact's messages. The newest come first."""
+    message_page = service.messages(caller.tenant_id, contact_id, parse_id_cursor(cursor), limit)
+    return Listing(
+        items=[MessageOut.of(message) for message in message_page.items], next_cursor=message_page.next_cursor
+    )
+
+
+@router.get("/messages")
+async def messages_by_id(
+    caller: Reader,
+    service: Service,
+    ids: Annotated[
+        list[UUID], Query(alias="id", min_length=1, max_length=100, description="Repeat the parameter for several ids")
+    ],
+) -> Listing[MessageOut]:
+    """List messages by id. They are in the requested order. Use it to read the evidence of a search."""
+    return Listing(items=[MessageOut.of(message) for message in service.messages_by_id(caller.tenant_id, ids)])

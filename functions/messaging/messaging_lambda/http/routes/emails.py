@@ -1,0 +1,69 @@
+"""Routes of emails and suppressed addresses."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.dependencies import depends_on
+from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.model import SuppressionReason
+from email_sender.messaging.sending import SendService
+from email_sender.security.permissions import Permission
+from messaging_lambda.bootstrap import contact_service, send_service
+from messaging_lambda.http.schemas import EmailOut, Listing, SettleIn, SuppressionIn, SuppressionOut
+
+router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
+Emails = Annotated[SendService, depends_on(send_service)]
+Contacts = Annotated[ContactService, depends_on(contact_service)]
+Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
+Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]
+
+
+@router.get("/emails")
+async def page(caller: Reader, service: Emails, limit: Limit = 50, cursor: Cursor = None) -> Listing[EmailOut]:
+    """List emails. The newest come first."""
+    email_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(items=[EmailOut.of(email) for email in email_page.items], next_cursor=email_page.next_cursor)
+
+
+@router.get("/emails/{email_id}")
+async def read(email_id: UUID, caller: Reader, service: Emails) -> EmailOut:
+    """Get an email."""
+    return EmailOut.of(service.get(caller.tenant_id, email_id))
+
+
+@router.post("/emails/{email_id}/settle")
+async def settle(email_id: UUID, body: SettleIn, caller: Sender, service: Emails) -> EmailOut:
+    """Settle an email that is `unknown`. Records whether it was sent; it is not sent again in either case."""
+    return EmailOut.of(service.settle_unknown(caller.tenant_id, email_id, was_sent=body.decision == "sent"))
+
+
+@router.get("/suppressions")
+async def suppressions(
+    caller: Reader, service: Contacts, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[SuppressionOut]:
+    """List suppressed addresses. They receive no mail. Addresses are masked for the role readonly."""
+    suppression_page = service.suppressions(caller.tenant_id, cursor, limit)
+    return Listing(
+        items=[SuppressionOut.of(suppression, caller.role) for suppression in suppression_page.items],
+        next_cursor=suppression_page.next_cursor,
+    )
+
+
+@router.post("/suppressions", status_code=201)
+async def suppress(body: SuppressionIn, caller: Writer, service: Contacts) -> SuppressionOut:
+    """Suppress an address. It receives no more mail. Repeating the request changes nothing."""
+    suppression = service.suppress(caller.tenant_id, body.email, SuppressionReason.MANUAL)
+    return SuppressionOut.of(suppression, caller.role)
+
+
+@router.delete("/suppressions/{address}", status_code=204)
+async def unsuppress(address: str, caller: Sender, service: Contacts) -> Response:
+    """Remove a suppression. The address can receive mail again."""
+    service.unsuppress(caller.tenant_id, address)
+    return Response(status_code=204)

@@ -1,0 +1,315 @@
+"""Composition root of the vectors functions. Each object is built once per execution environment."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from email_sender.adapters.aws.eventbridge import EventBridgeBus
+from email_sender.adapters.aws.s3 import S3Uploads
+from email_sender.adapters.aws.step_functions import StepFunctionsImports, StepFunctionsJobs
+from email_sender.adapters.models.embeddings import BedrockEmbedder, WordLlamaEmbedder
+from email_sender.adapters.postgres.breakers import CircuitBreakerStates
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
+from email_sender.adapters.postgres.jobs import PostgresJobUnits
+from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
+from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.adapters.postgres.unit_of_work import Units
+from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.archive.inbound_mail import InboundMailService
+from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
+from email_sender.archive.message_index import MessageWriter
+from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
+from email_sender.kit.manager_gate import manager_gate
+from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
+from email_sender.kit.system_clock import new_id, now
+from email_sender.kit.telemetry import count_cache_lookups
+from email_sender.vectors.batch import BatchService
+from email_sender.vectors.cache import CachedIndex, EmbeddingCache, Embeddings
+from email_sender.vectors.collection_settings import SettingsService
+from email_sender.vectors.imports.model import ImportKind
+from email_sender.vectors.imports.service import ImportService
+from email_sender.vectors.jobs.service import JobService
+from email_sender.vectors.model import Collection, build_collections
+from email_sender.vectors.ports import Embedder, VectorIndex
+from email_sender.vectors.served_collections import CollectionCatalogue, LockingIndex, ServedCollection
+from email_sender.vectors.service import VectorService
+from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, import_settings
+
+if TYPE_CHECKING:
+    from email_sender.adapters.qdrant.channel import Channel
+    from email_sender.adapters.qdrant.collection_settings import Placement
+    from email_sender.adapters.qdrant.index import QdrantIndex
+
+# Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
+# that was restored from a backup.
+_RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
+_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS = 16 * 1024 * 1024, 3600.0
+
+
+@cache
+def app_database() -> Database:
+    return database(DatabaseSettings.from_environment())
+
+
+@cache
+def _bus() -> EventBridgeBus:
+    return EventBridgeBus(lambda: client("events"), BusSettings.from_environment().event_bus)
+
+
+@cache
+def engine_channel() -> "Channel":
+    from email_sender.adapters.qdrant.channel import Address, Channel
+
+    settings = engine_settings()
+    key = secret_text(settings.qdrant_secret_arn)
+    address = Address(settings.qdrant_host, settings.qdrant_grpc_port, settings.qdrant_tls, key)
+    # A separate pool: the breaker may open while the only connection of the shared pool is in use.
+    breaker_states = CircuitBreakerStates(database(DatabaseSettings.from_environment()), "qdrant", str(new_id()))
+    return Channel(address, on_state_change=breaker_states)
+
+
+@cache
+def locking_index() -> LockingIndex:
+    """Return the index whose writes hold the write lock, without a cache: for functions that mostly write."""
+    return LockingIndex(engine_index(), PostgresWriteLock(app_database(), _catalogue().invalidate), _catalogue())
+
+
+@cache
+def index() -> VectorIndex:
+    """Return the index with a cache of search results, if the cache is on."""
+    uncached_index = locking_index()
+    if engine_settings().vector_cache == "off":
+        return uncached_index
+    from email_sender.adapters.memory_cache import MemoryResultCache
+
+    results = MemoryResultCache(_RESULTS_BYTES, _RESULTS_SECONDS)
+    return CachedIndex(uncached_index, results, PostgresVersions(app_database()), count_cache_lookups)
+
+
+@cache
+def engine_index() -> "QdrantIndex":
+    """Return the engine's index without the write lock. Do not write points through it."""
+    from email_sender.adapters.qdrant.index import QdrantIndex
+
+    return QdrantIndex(engine_channel, placement(), _catalogue().stored_as)
+
+
+@cache
+def placement() -> "Placement":
+    from email_sender.adapters.qdrant.collection_settings import Placement
+
+    return Placement(engine_settings().qdrant_shards, engine_settings().qdrant_replicas)
+
+
+def _model_settings() -> dict[str, list[ModelSettings]]:
+    settings = engine_settings()
+    settings_by_collection = {"message_vectors": ModelSettings(provider=settings.embedder), **settings.embedding_models}
+    return {
+        collection: model_settings if isinstance(model_settings, list) else [model_settings]
+        for collection, model_settings in settings_by_collection.items()
+    }
+
+
+@cache
+def models() -> dict[str, dict[str, Embedder]]:
+    """Return the embedding models of each collection, by model id. The first model is used for new collections."""
+    return {
+        collection: {embedder.model: embedder for embedder in map(_model, model_settings)}
+        for collection, model_settings in _model_settings().items()
+    }
+
+
+@cache
+def embeddings() -> Embeddings:
+    """Return the models behind their caches. WordLlama gets no shared cache: it is faster than a PostgreSQL query."""
+    if engine_settings().vector_cache == "off":
+        return Embeddings(models())
+    from email_sender.adapters.memory_cache import MemoryEmbeddingCache
+
+    local_cache, shared_cache = (
+        MemoryEmbeddingCache(_EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS),
+        PostgresEmbeddings(app_database()),
+    )
+    caches: dict[str, list[EmbeddingCache]] = {
+        collection: [local_cache]
+        if all(settings.provider == "wordllama" for settings in model_settings)
+        else [local_cache, shared_cache]
+        for collection, model_settings in _model_settings().items()
+    }
+    return Embeddings(models(), caches, count_cache_lookups)
+
+
+def _model(settings: ModelSettings) -> Embedder:
+    if settings.provider == "wordllama":
+        return WordLlamaEmbedder()
+    if settings.provider == "bedrock":
+        return BedrockEmbedder(lambda: client("bedrock-runtime"), settings.size or 256)
+    from email_sender.adapters.models.openai_embeddings import OpenAIEmbedder
+
+    return OpenAIEmbedder(settings.endpoint, settings.model, settings.size, _embedding_key)
+
+
+@cache
+def _embedding_key() -> str:
+    return secret_text(engine_settings().embedding_secret_arn)
+
+
+@cache
+def configured_collections() -> dict[str, Collection]:
+    settings = {
+        name: collection_settings.model_dump(exclude_none=True)
+        for name, collection_settings in engine_settings().collections.items()
+    }
+    first_models = {name: next(iter(embedders.values())) for name, embedders in models().items()}
+    return dict(
+        build_collections({name: (embedder.model, embedder.size) for name, embedder in first_models.items()}, settings)
+    )
+
+
+@cache
+def _catalogue() -> CollectionCatalogue:
+    return CollectionCatalogue(configured_collections(), PostgresServedCollectionStore(app_database, PLATFORM_TENANT))
+
+
+def served_collections() -> CollectionCatalogue:
+    """Return the collections as served now. Call this once per invocation: it refreshes a catalogue shared by all."""
+    _catalogue().refresh()
+    return _catalogue()
+
+
+def vector_service() -> VectorService:
+    served_collections()
+    return _vector_service()
+
+
+@cache
+def _vector_service() -> VectorService:
+    return VectorService(index(), embeddings(), _catalogue(), Units(app_database(), _bus()), now, new_id)
+
+
+def batch_service() -> BatchService:
+    served_collections()
+    return _batch_service()
+
+
+@cache
+def _batch_service() -> BatchService:
+    return BatchService(index(), _vector_service())
+
+
+@cache
+def settings_service() -> SettingsService:
+    return SettingsService(engine_index(), configured_collections())
+
+
+@cache
+def job_units() -> PostgresJobUnits:
+    return PostgresJobUnits(app_database(), _bus())
+
+
+@cache
+def job_service() -> JobService:
+    def machine() -> StepFunctionsJobs:
+        return StepFunctionsJobs(lambda: client("stepfunctions"), import_settings().vectors_job_machine_arn)
+
+    def read_served() -> dict[str, ServedCollection]:
+        return {
+            collection.name: collection
+            for collection in PostgresServedCollectionStore(app_database, PLATFORM_TENANT).all()
+        }
+
+    def sizes() -> dict[str, dict[str, int]]:
+        return {
+            collection: {name: embedder.size for name, embedder in embedders.items()}
+            for collection, embedders in models().items()
+        }
+
+    return JobService(job_units(), machine, read_served, sizes, now)
+
+
+@cache
+def uploads() -> S3Uploads:
+    return S3Uploads(lambda: client("s3"), import_settings().uploads_bucket)
+
+
+@cache
+def import_units() -> PostgresImportUnits:
+    return PostgresImportUnits(app_database(), _bus())
+
+
+@cache
+def import_service() -> ImportService:
+    def engine() -> StepFunctionsImports:
+        settings = import_settings()
+        machines = {
+            ImportKind.MAILBOX: settings.import_machine_arn,
+            ImportKind.VECTORS: settings.vectors_import_machine_arn,
+        }
+        return StepFunctionsImports(lambda: client("stepfunctions"), machines)
+
+    return ImportService(import_units(), uploads(), engine, served_collections, now, new_id)
+
+
+@cache
+def import_steps() -> ImportSteps:
+    return ImportSteps(import_units(), uploads(), now, new_id)
+
+
+def chunk_work() -> MailboxChunkImporter:
+    served_collections()
+    return _chunk_work()
+
+
+@cache
+def _chunk_work() -> MailboxChunkImporter:
+    from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+
+    return MailboxChunkImporter(
+        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _message_embedder), now
+    )
+
+
+def receiving() -> InboundMailService:
+    served_collections()
+    return _receiving()
+
+
+@cache
+def _receiving() -> InboundMailService:
+    from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+
+    directory, writer = TenantDirectory(platform_database()), MessageWriter(index(), _message_embedder)
+    return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, now)
+
+
+@cache
+def _archive_units() -> PostgresArchiveUnits:
+    from email_sender.adapters.postgres.vault import PostgresVault
+
+    vault = PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
+    return PostgresArchiveUnits(app_database(), vault, _bus())
+
+
+def _message_embedder() -> Embedder:
+    """Return the model that embedded the served message collection."""
+    return embeddings().model(_catalogue()["message_vectors"])
+
+
+@cache
+def workflow_units() -> PostgresWorkflowUnits:
+    return PostgresWorkflowUnits(app_database(), _bus())
+
+
+@cache
+def idempotency() -> PostgresIdempotency:
+    return PostgresIdempotency(app_database())
+
+
+@cache
+def gate() -> ManagerGate:
+    return manager_gate(app_database())

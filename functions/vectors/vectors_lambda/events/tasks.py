@@ -1,0 +1,50 @@
+"""Lambda tasks of workflow steps: the actions vectors.search and vectors.insert."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from email_sender.kit.tasks import Action, TaskCall, as_list, task_handler
+from email_sender.security.permissions import Permission
+from email_sender.vectors.model import Group
+from vectors_lambda.bootstrap.core import gate, vector_service, workflow_units
+from vectors_lambda.http.schemas.points import InsertIn
+from vectors_lambda.http.schemas.searches import SearchIn
+
+# At most this many ids are returned, to keep the result small. To know all ids, set them in the step.
+_MAX_IDS = 20
+
+
+def search(call: TaskCall) -> Mapping[str, Any]:
+    """Search, and return ids and scores only: payloads and texts do not enter the state machine."""
+    request = call.parse(SearchIn)
+    result = vector_service().search(call.tenant_id, request.collection, request.search())
+    if request.group_by is None:
+        return {"results": [{"id": str(hit.id), "score": hit.score} for hit in result if not isinstance(hit, Group)]}
+    return {
+        "groups": [
+            {
+                "key": str(group.key),
+                "score": group.score,
+                "hits": [{"id": str(hit.id), "score": hit.score} for hit in group.hits],
+            }
+            for group in result
+            if isinstance(group, Group)
+        ]
+    }
+
+
+def insert(call: TaskCall) -> Mapping[str, Any]:
+    """Insert points. A missing id is derived from the run, step and item, so a repeat writes the same points."""
+    point_list = as_list(call.arguments.get("points"))
+    request = replace(call, arguments={**call.arguments, "points": point_list}).parse(InsertIn)
+    new_points = [point.point(number, call.idempotency_key()) for number, point in enumerate(request.points)]
+    inserted = vector_service().insert(call.tenant_id, request.collection, new_points)
+    return {"inserted": inserted, "ids": [str(point.id) for point in new_points[:_MAX_IDS]]}
+
+
+ACTIONS = {
+    "vectors.search": Action(search, Permission.VECTORS_READ),
+    "vectors.insert": Action(insert, Permission.VECTORS_WRITE),
+}
+handler = task_handler(ACTIONS, workflow_units, gate)

@@ -1,0 +1,194 @@
+"""The composition root of the workflow functions. Each object is built once per execution environment."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from email_sender.adapters.aws.eventbridge import EventBridgeBus
+from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
+from email_sender.adapters.aws.step_functions import StepFunctionsEngine
+from email_sender.adapters.aws.trigger_scheduler import EventBridgeTriggerScheduler, TriggerTarget
+from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
+from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
+from email_sender.adapters.postgres.contacts import PostgresMessages
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.jobs_index import PostgresJobsIndex
+from email_sender.adapters.postgres.vault import PostgresVault
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.adapters.web.webhook_signatures import StandardWebhooks
+from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.errors import Conflict
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.manager_gate import manager_gate
+from email_sender.kit.resources import database, key_wrapper, secret_text
+from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.model import Message
+from email_sender.workflows.generation import TextModel
+from email_sender.workflows.runs.approvals import ApprovalService
+from email_sender.workflows.runs.service import RunService
+from email_sender.workflows.runs.waits import WaitService
+from email_sender.workflows.service import Compiler, WorkflowService
+from email_sender.workflows.triggers.service import TriggerService
+from email_sender.workflows.triggers.webhooks import WebhookService
+from workflows_lambda.action_functions import targets
+
+
+class TextModelSettings(BaseModel):
+    """`endpoint` is the base URL of the provider openai, without `/chat/completions`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Literal["bedrock", "openai"]
+    model: NonEmpty
+    endpoint: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.provider == "openai") != bool(self.endpoint):
+            raise ValueError("The provider openai needs an endpoint; the provider bedrock must not have one.")
+        return self
+
+
+def _parse_json(value: object) -> object:
+    """Parse the text of an environment variable. An empty variable counts as not set."""
+    return (json.loads(value) if value else None) if isinstance(value, str) else value
+
+
+class Settings(DatabaseSettings, BusSettings):
+    """`workflow_functions` is JSON that maps the function names of targets.FUNCTIONS to alias ARNs."""
+
+    states_arn_prefix: NonEmpty
+    """Start of the ARNs of Step Functions in this account and region."""
+    machine_role_arn: str = ""
+    """Role of the tenants' state machines."""
+    machine_prefix: str = Field(default="email-sender", max_length=30)
+    """Prefix of the names of the tenants' state machines."""
+    workflow_functions: str = "{}"
+    """JSON: ARNs of the functions that run actions."""
+    outbound_function: str = ""
+    """Function that sends HTTP requests to public addresses."""
+    triggers_queue_arn: str = ""
+    """Queue that rules and schedules of triggers send to."""
+    scheduler_role_arn: str = ""
+    """Role of the schedules of triggers."""
+    text_model: Annotated[TextModelSettings | None, BeforeValidator(_parse_json)] = None
+    """JSON: the model of ai.generate."""
+    text_model_secret_arn: str = ""
+    """Secret with the API key of that model."""
+
+
+@cache
+def settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def _database() -> Database:
+    return database(settings())
+
+
+@cache
+def workflow_units() -> PostgresWorkflowUnits:
+    return PostgresWorkflowUnits(_database(), EventBridgeBus(lambda: client("events"), settings().event_bus))
+
+
+@cache
+def engine() -> StepFunctionsEngine:
+    config = settings()
+    return StepFunctionsEngine(lambda: client("stepfunctions"), config.states_arn_prefix, config.machine_role_arn)
+
+
+@cache
+def outbound() -> LambdaOutbound:
+    return LambdaOutbound(lambda: client("lambda"), settings().outbound_function)
+
+
+@cache
+def text_model() -> TextModel:
+    """Return the configured text model. Raises Conflict if the deployment has none."""
+    from email_sender.adapters.models.text_models import BedrockTextModel, OpenAITextModel
+
+    model_settings, secret_arn = settings().text_model, settings().text_model_secret_arn
+    if model_settings is None:
+        raise Conflict("This deployment has no text model. Set its parameter TextModel.")
+    if model_settings.provider == "bedrock":
+        return BedrockTextModel(lambda: client("bedrock-runtime"), model_settings.model)
+    return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn))
+
+
+def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
+    """Return archived messages of the tenant in the order of `ids`. Messages that do not exist are left out."""
+    keys = _vault().keys_for(tenant_id)
+    with _database().tenant(tenant_id) as conn:
+        return PostgresMessages(conn, keys).get_many(ids)
+
+
+@cache
+def wait_service() -> WaitService:
+    return WaitService(workflow_units(), engine(), now)
+
+
+@cache
+def _compiler() -> Compiler:
+    config = settings()
+    return Compiler(
+        JsonataExpressions(), JsonSchemaChecker(), targets(config.workflow_functions), config.machine_prefix
+    )
+
+
+@cache
+def _vault() -> PostgresVault:
+    return PostgresVault(_database(), key_wrapper(VaultSettings.from_environment()))
+
+
+@cache
+def trigger_service() -> TriggerService:
+    config = settings()
+    target = TriggerTarget(
+        config.event_bus, config.triggers_queue_arn, config.scheduler_role_arn, config.machine_prefix
+    )
+    scheduler = EventBridgeTriggerScheduler(lambda: client("events"), lambda: client("scheduler"), target)
+    return TriggerService(workflow_units(), run_service(), scheduler, now, new_id)
+
+
+@cache
+def webhook_service() -> WebhookService:
+    bus = EventBridgeBus(lambda: client("events"), settings().event_bus)
+    units_with_keys = PostgresWorkflowUnits(_database(), bus, _vault())
+    return WebhookService(workflow_units(), units_with_keys, trigger_service(), run_service(), StandardWebhooks(), now)
+
+
+@cache
+def workflow_service() -> WorkflowService:
+    return WorkflowService(workflow_units(), engine(), _compiler(), now, new_id)
+
+
+@cache
+def run_service() -> RunService:
+    return RunService(workflow_units(), engine(), _compiler(), JsonSchemaChecker(), now, new_id)
+
+
+@cache
+def approval_service() -> ApprovalService:
+    return ApprovalService(workflow_units(), engine(), now, new_id)
+
+
+@cache
+def jobs_index() -> PostgresJobsIndex:
+    return PostgresJobsIndex(_database())
+
+
+@cache
+def idempotency() -> PostgresIdempotency:
+    return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def gate() -> ManagerGate:
+    return manager_gate(_database())

@@ -1,0 +1,76 @@
+"""HTTP routes of runs and approvals."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.dependencies import depends_on
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.security.permissions import Permission
+from email_sender.workflows.model import Decision
+from email_sender.workflows.runs.approvals import ApprovalService
+from email_sender.workflows.runs.service import RunService
+from email_sender.workflows.service import Actor
+from workflows_lambda.bootstrap import approval_service, run_service
+from workflows_lambda.http.schemas.workflows import ApprovalOut, DecisionIn, Listing, RetryIn, RunDetailOut, RunOut
+
+router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
+Runs = Annotated[RunService, depends_on(run_service)]
+Approvals = Annotated[ApprovalService, depends_on(approval_service)]
+Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
+Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
+Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
+
+
+@router.get("/runs/{run_id}")
+async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
+    """Get a run. The response has the attempts, times, results and errors of its steps."""
+    return RunDetailOut.with_steps(service.get(caller.tenant_id, run_id))
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
+    """Cancel a run. Finished steps are not undone."""
+    return RunOut.of(service.cancel(caller.tenant_id, run_id, Actor(caller.subject, caller.role)))
+
+
+@router.post("/runs/{run_id}/retry", status_code=202)
+async def retry(
+    request: Request, response: Response, run_id: UUID, body: RetryIn, caller: Executor, service: Runs
+) -> RunOut:
+    """Retry a run. Starts another run with the inputs of an ended run, on behalf of the caller: from the beginning, or
+    from the failed step."""
+    actor, new_id = Actor(caller.subject, caller.role), operation_id(request)
+    newest, resume = body.version == "latest", body.beginning == "failed"
+    run = service.retry(caller.tenant_id, new_id, run_id, actor, newest=newest, resume=resume)
+    response.headers["location"] = f"/api/v1/runs/{run.id}"
+    return RunOut.of(run)
+
+
+@router.get("/approvals")
+async def page(
+    caller: Approver,
+    service: Approvals,
+    status: Annotated[Literal["pending", "approved", "denied", "expired"] | None, Query()] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Listing[ApprovalOut]:
+    """List approvals."""
+    approvals_page = service.page(
+        caller.tenant_id, Decision(status) if status else None, parse_id_cursor(cursor), limit
+    )
+    return Listing(
+        items=[ApprovalOut.of(approval) for approval in approvals_page.items], next_cursor=approvals_page.next_cursor
+    )
+
+
+@router.post("/approvals/{approval_id}")
+async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
+    """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict."""
+    approval = service.decide(
+        caller.tenant_id, approval_id, Decision(body.decision), body.comment, Actor(caller.subject, caller.role)
+    )
+    return ApprovalOut.of(approval)

@@ -1,0 +1,57 @@
+"""HTTP routes of triggers and webhooks."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+
+from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.dependencies import depends_on
+from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.security.permissions import Permission
+from email_sender.workflows.service import WorkflowService
+from email_sender.workflows.triggers.service import TriggerService
+from email_sender.workflows.triggers.webhooks import WebhookService
+from workflows_lambda.bootstrap import trigger_service, webhook_service, workflow_service
+from workflows_lambda.http.schemas.triggers import HookResultOut, HookRunOut, SecretOut, TriggerOut
+from workflows_lambda.http.schemas.workflows import Listing
+
+router = APIRouter(prefix="/workflows/{workflow_id}/triggers", tags=["workflows"], route_class=IdempotentRoute)
+webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])
+Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
+Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
+Workflows = Annotated[WorkflowService, depends_on(workflow_service)]
+Triggers = Annotated[TriggerService, depends_on(trigger_service)]
+Webhooks = Annotated[WebhookService, depends_on(webhook_service)]
+
+
+@router.get("")
+async def page(workflow_id: UUID, caller: Reader, workflows: Workflows, triggers: Triggers) -> Listing[TriggerOut]:
+    """List the triggers of a workflow. Each trigger has its state and the outcome of its last start."""
+    workflows.get(caller.tenant_id, workflow_id)
+    return Listing(
+        items=[
+            TriggerOut.of(trigger, caller.tenant_id)
+            for trigger in triggers.list_for_workflow(caller.tenant_id, workflow_id)
+        ]
+    )
+
+
+@router.post("/{trigger_id}/secret", status_code=201)
+async def secret(workflow_id: UUID, trigger_id: UUID, caller: Writer, service: Webhooks) -> SecretOut:
+    """Create a new secret for a webhook. It is shown only once; the previous secret stays valid for one day."""
+    return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id))
+
+
+@webhook_router.post("/{token}", status_code=202)
+async def receive(token: str, request: Request, service: Webhooks) -> HookRunOut:
+    """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
+    webhook-id returns the same run."""
+    run = service.receive(token, request.headers, await request.body())
+    return HookRunOut.of(run, token)
+
+
+@webhook_router.get("/{token}/runs/{run_id}")
+async def result(token: str, run_id: UUID, request: Request, service: Webhooks) -> HookResultOut:
+    """Get the result of a run that a webhook started. The request is signed over an empty body."""
+    return HookResultOut.of_run(service.result(token, request.headers, run_id), token)

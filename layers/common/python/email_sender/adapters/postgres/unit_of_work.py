@@ -1,0 +1,84 @@
+"""The unit of work: the changes of one transaction and the events about them.
+
+All changes that a service makes for a tenant go through a unit, so that a change and its event are written together or
+not at all, and nothing is stored without an explicit commit.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.aws.eventbridge import encode_detail
+from email_sender.adapters.documents import event_schemas
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.events import MAX_EVENT_BYTES, Bus, BusEntry, Event
+from email_sender.errors import PayloadTooLarge, Unavailable
+
+_log = logging.getLogger(__name__)
+
+_ADD = """
+insert into outbox (id, tenant_id, source, type, detail) values (%s, %s, %s, %s, %s)
+on conflict (id) do nothing returning sequence
+"""
+
+
+class Unit:
+    """A transaction of a tenant. Stores use `conn` and `tenant_id`; services call `emit` and `commit`."""
+
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None) -> None:
+        self.conn = conn
+        self.tenant_id = tenant_id
+        self._bus = bus
+        self._pending: list[BusEntry] = []
+
+    def emit(self, event: Event) -> None:
+        """Write the event to the outbox in this transaction. An event that the outbox already has is ignored.
+
+        Raises:
+            PayloadTooLarge: the event is larger than the bus accepts.
+            InvalidInput: the event does not match its schema. This is a bug, found before the event is published.
+        """
+        detail: dict[str, Any] = event.detail()
+        if len(encode_detail(detail).encode("utf-8", "surrogatepass")) > MAX_EVENT_BYTES:
+            raise PayloadTooLarge(
+                f"The event is larger than {MAX_EVENT_BYTES} bytes of JSON. Store large data elsewhere and put a "
+                "reference to it into the event."
+            )
+        event_schemas.validate_event(detail, event.type if event.is_ours else "envelope")
+        row = self.conn.execute(_ADD, [event.id, event.tenant_id, event.source, event.type, Jsonb(detail)]).fetchone()
+        if row is None:
+            return
+        self._pending.append(BusEntry(event.source, event.type, encode_detail({**detail, "sequence": row["sequence"]})))
+
+    def commit(self) -> None:
+        """Commit, then send the events to the bus.
+
+        Events that the bus does not accept now are sent by the relay later: the outbox holds them until the recorder
+        has stored them.
+        """
+        self.conn.commit()
+        if not self._pending or self._bus is None:
+            return
+        entries, self._pending = self._pending, []
+        try:
+            self._bus.put(entries)
+        except Unavailable:
+            _log.warning("could not send events to the bus; the relay will", extra={"count": len(entries)})
+
+
+class Units:
+    """Opens units of work. `bus` is None for callers whose events the relay may send later."""
+
+    def __init__(self, database: Database, bus: Bus | None) -> None:
+        self._database = database
+        self._bus = bus
+
+    @contextmanager
+    def __call__(self, tenant_id: UUID) -> Iterator[Unit]:
+        with self._database.tenant(tenant_id) as conn:
+            yield Unit(conn, tenant_id, self._bus)

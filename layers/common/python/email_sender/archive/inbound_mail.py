@@ -1,0 +1,89 @@
+"""Receive single mails: archive them like imported messages, and publish `message.received`."""
+
+from typing import Protocol
+from uuid import UUID, uuid5
+
+from email_sender.archive.mailbox_import import join_threads
+from email_sender.archive.message_index import MessageWriter, possible_provider_ids, record_replies
+from email_sender.archive.message_parser import ParsedMessage, TextCleaner, parse
+from email_sender.clock import Clock
+from email_sender.coordination.events import Event
+from email_sender.errors import InvalidInput
+from email_sender.vectors.imports.model import ArchiveUnits, IncomingMessage, Uploads
+
+# The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
+_MAX_BYTES = 40 * 1024 * 1024
+
+
+class MailDirectory(Protocol):
+    """Finds the tenant that a received mail belongs to."""
+
+    def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
+        """Return the tenant whose email the message answers.
+
+        Otherwise return the only tenant that sends from one of the recipients, or None if there is not exactly one.
+        """
+
+
+class InboundMailService:
+    def __init__(
+        self,
+        directory: MailDirectory,
+        units: ArchiveUnits,
+        uploads: Uploads,
+        cleaner: TextCleaner,
+        writer: MessageWriter,
+        now: Clock,
+    ) -> None:
+        self._directory, self._units, self._uploads = directory, units, uploads
+        self._cleaner, self._writer, self._now = cleaner, writer, now
+
+    def receive(self, key: str, version: str | None) -> UUID | None:
+        """Archive the mail in this object. Repeating it changes nothing.
+
+        Returns the id of the message. If the mail belongs to no tenant, the object stays in the bucket; returns None.
+
+        The archive and its events are committed before the points are written. If the process dies in between, the
+        queue delivers the object again.
+
+        Raises:
+            InvalidInput: the object is not a mail.
+        """
+        raw = b"".join(self._uploads.read(key, version, 0, _MAX_BYTES + 1))
+        if len(raw) > _MAX_BYTES:
+            raise InvalidInput("The mail is larger than 40 MB, the largest size that SES accepts.")
+        parsed = parse(raw, self._cleaner)
+        recipients = [recipient.email for recipient in parsed.recipients]
+        tenant_id = self._directory.tenant_of_mail(possible_provider_ids(parsed), recipients)
+        if tenant_id is None:
+            return None
+        return self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed)
+
+    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage) -> UUID:
+        now = self._now()
+        messages = [IncomingMessage(0, parsed)]
+        with self._units(tenant_id) as unit:
+            archived_messages = unit.archive(import_id, messages)
+            (archived_message,) = archived_messages
+            answered_emails = record_replies(unit, tenant_id, messages, archived_messages, now)
+            unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
+            if archived_message.is_new and not parsed.is_automatic:
+                unit.emit(
+                    Event(
+                        id=uuid5(archived_message.message_id, "received"),
+                        type="message.received",
+                        area="messaging",
+                        tenant_id=tenant_id,
+                        aggregate_id=str(archived_message.message_id),
+                        occurred_at=now,
+                        correlation_id=str(answered_emails[0].run_id) if answered_emails else None,
+                        data={
+                            "message_id": str(archived_message.message_id),
+                            "contact_id": str(archived_message.contact_id) if archived_message.contact_id else None,
+                            "answers_email_id": str(answered_emails[0].email_id) if answered_emails else None,
+                        },
+                    )
+                )
+            unit.commit()
+        self._writer.write(tenant_id, import_id, messages, archived_messages)
+        return archived_message.message_id

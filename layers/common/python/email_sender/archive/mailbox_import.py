@@ -1,0 +1,168 @@
+"""The steps of a mailbox import's state machine. Imports of vectors use the final steps too."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid5
+
+from email_sender.archive.mbox import scan, split
+from email_sender.archive.message_index import MessageWriter, record_replies
+from email_sender.archive.message_parser import TextCleaner, parse
+from email_sender.archive.threads import thread_roots
+from email_sender.clock import Clock, IdFactory
+from email_sender.coordination.events import Event
+from email_sender.errors import InvalidInput
+from email_sender.vectors.imports.model import (
+    ArchiveUnits,
+    ChunkRange,
+    ImportStatus,
+    ImportUnits,
+    IncomingMessage,
+    Progress,
+    RejectedRecord,
+    Uploads,
+    existing_import,
+)
+
+# An execution of a state machine has at most 25,000 history events; a chunk needs about ten.
+_MAX_CHUNKS = 2_000
+_MIN_CHUNK_BYTES = 2 * 1024 * 1024
+
+
+class ImportSteps:
+    """Plans a mailbox import, and completes or fails any import."""
+
+    def __init__(self, units: ImportUnits, uploads: Uploads, now: Clock, new_id: IdFactory) -> None:
+        self._units, self._uploads, self._now, self._new_id = units, uploads, now, new_id
+
+    def plan(self, tenant_id: UUID, import_id: UUID) -> Sequence[ChunkRange]:
+        """Split the file into chunks at message boundaries. Reads the file once, in constant memory.
+
+        Raises:
+            InvalidInput: the file is empty, or not an mbox.
+        """
+        with self._units(tenant_id) as unit:
+            record = existing_import(unit, import_id)
+        target = max(_MIN_CHUNK_BYTES, record.size_bytes // _MAX_CHUNKS + 1)
+        mbox_chunks = scan(self._uploads.read(record.object_key, record.object_version), target_bytes=target)
+        chunks = [
+            ChunkRange(number, chunk.offset, chunk.length, chunk.ordinal_first)
+            for number, chunk in enumerate(mbox_chunks)
+        ]
+        with self._units(tenant_id) as unit:
+            unit.save(replace(existing_import(unit, import_id, lock=True), chunks=len(chunks)))
+            unit.commit()
+        return chunks
+
+    def finish(self, tenant_id: UUID, import_id: UUID) -> Progress:
+        """Join threads and mark the import as completed. A finished import stays unchanged."""
+        with self._units(tenant_id) as unit:
+            record = existing_import(unit, import_id, lock=True)
+            progress: Progress = unit.progress(import_id)
+            if record.status is not ImportStatus.PROCESSING:
+                return progress
+            unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
+            unit.save(replace(record, status=ImportStatus.COMPLETED, finished_at=self._now()))
+            unit.emit(
+                self._build_event(
+                    "vectors.import.completed",
+                    tenant_id,
+                    import_id,
+                    messages=progress.messages,
+                    stored=progress.stored,
+                    duplicates=progress.duplicates,
+                    failed=progress.failed,
+                )
+            )
+            unit.commit()
+        return progress
+
+    def fail(self, tenant_id: UUID, import_id: UUID, reason: str) -> None:
+        """Mark the import as failed. A finished import stays unchanged."""
+        with self._units(tenant_id) as unit:
+            record = existing_import(unit, import_id, lock=True)
+            if record.status is not ImportStatus.PROCESSING:
+                return
+            unit.save(replace(record, status=ImportStatus.FAILED, error=reason[:1000], finished_at=self._now()))
+            unit.emit(self._build_event("vectors.import.failed", tenant_id, import_id, reason=reason[:1000]))
+            unit.commit()
+
+    def _build_event(self, event_type: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
+        return Event(
+            id=self._new_id(),
+            type=event_type,
+            area="vectors",
+            tenant_id=tenant_id,
+            aggregate_id=str(import_id),
+            occurred_at=self._now(),
+            correlation_id=str(import_id),
+            data={"import_id": str(import_id), **data},
+        )
+
+
+class MailboxChunkImporter:
+    """Imports one chunk of a mailbox: archives its messages, embeds them and writes their points."""
+
+    def __init__(
+        self,
+        units: ArchiveUnits,
+        uploads: Uploads,
+        cleaner: TextCleaner,
+        writer: MessageWriter,
+        now: Clock,
+    ) -> None:
+        self._units, self._uploads, self._cleaner = units, uploads, cleaner
+        self._writer, self._now = writer, now
+
+    def import_chunk(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
+        """Import one chunk. A message that cannot be parsed is recorded as an error; the others are imported.
+
+        The archive is committed before the points are written. If the worker dies in between, the chunk is repeated:
+        its messages are already archived, and the same points are written.
+        """
+        with self._units(tenant_id) as unit:
+            record = existing_import(unit, import_id)
+        data = b"".join(self._uploads.read(record.object_key, record.object_version, chunk.offset, chunk.length))
+        messages: list[IncomingMessage] = []
+        errors: list[RejectedRecord] = []
+        for ordinal, raw in enumerate(split(data), chunk.first):
+            try:
+                messages.append(IncomingMessage(ordinal, parse(raw, self._cleaner)))
+            except InvalidInput as error:
+                errors.append(RejectedRecord(ordinal, error.detail))
+        with self._units(tenant_id) as unit:
+            archived_messages = unit.archive(import_id, messages)
+            record_replies(unit, tenant_id, messages, archived_messages, self._now())
+            new_count = sum(archived_message.is_new for archived_message in archived_messages)
+            progress = Progress(1, len(messages) + len(errors), new_count, len(messages) - new_count, len(errors))
+            unit.record_chunk(import_id, chunk.ordinal, progress, errors)
+            unit.commit()
+        self._writer.write(tenant_id, import_id, messages, archived_messages)
+        return progress
+
+
+def join_threads(
+    tenant_id: UUID, links: Sequence[tuple[str, Sequence[str], UUID | None]]
+) -> tuple[dict[str, UUID], dict[UUID, UUID]]:
+    """Return the thread of each message, and the threads that became part of another thread.
+
+    `links` holds each message's key, the keys it references and its current thread. An existing thread keeps its id; of
+    several joined threads, the smallest id stays.
+    """
+    roots = thread_roots((key, references) for key, references, _ in links)
+    thread_ids_by_root: dict[str, set[UUID]] = {}
+    for key, _, thread in links:
+        if thread is not None:
+            thread_ids_by_root.setdefault(roots[key], set()).add(thread)
+    thread_by_root = {
+        root: min(thread_ids_by_root[root]) if root in thread_ids_by_root else uuid5(tenant_id, f"thread/{root}")
+        for root in roots.values()
+    }
+    threads = {key: thread_by_root[roots[key]] for key, _, _ in links}
+    merged = {
+        old_thread: thread_by_root[root]
+        for root, root_thread_ids in thread_ids_by_root.items()
+        for old_thread in root_thread_ids
+        if old_thread != thread_by_root[root]
+    }
+    return threads, merged

@@ -1,0 +1,109 @@
+"""Write the points of archived messages, and record which of the tenant's emails they answer."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from email_sender.archive.message_parser import ParsedMessage
+from email_sender.coordination.events import Event
+from email_sender.vectors.bm25 import document_terms
+from email_sender.vectors.imports.model import AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
+from email_sender.vectors.model import Point
+from email_sender.vectors.ports import Embedder, VectorIndex
+
+COLLECTION = "message_vectors"
+# The number of characters that are embedded. More text does not improve the embedding.
+_EMBEDDED_CHARACTERS = 4_000
+
+
+class MessageWriter:
+    """Writes the points of archived messages. Repeating it writes the same points."""
+
+    def __init__(self, index: VectorIndex, embedder: Callable[[], Embedder]) -> None:
+        self._index, self._embedder = index, embedder
+
+    def write(
+        self,
+        tenant_id: UUID,
+        import_id: UUID,
+        messages: Sequence[IncomingMessage],
+        archived_messages: Sequence[ArchivedMessage],
+    ) -> None:
+        pairs = [
+            (message.parsed, archived_message)
+            for message, archived_message in zip(messages, archived_messages, strict=True)
+            if archived_message.contact_id is not None and (message.parsed.text or message.parsed.subject)
+        ]
+        if not pairs:
+            return
+        texts = [embedded_text(parsed.subject, parsed.text) for parsed, _ in pairs]
+        vectors = self._embedder().embed(texts)
+        points = [
+            Point(
+                archived_message.message_id, vector, _payload(parsed, archived_message, import_id), document_terms(text)
+            )
+            for (parsed, archived_message), vector, text in zip(pairs, vectors, texts, strict=True)
+        ]
+        self._index.upsert(tenant_id, COLLECTION, points)
+
+
+def record_replies(
+    unit: ArchiveUnit,
+    tenant_id: UUID,
+    messages: Sequence[IncomingMessage],
+    archived_messages: Sequence[ArchivedMessage],
+    now: datetime,
+) -> Sequence[AnsweredEmail]:
+    """Record which emails these messages answer, and publish each answer once. Automatic messages answer nothing."""
+    message_ids_by_provider_id = {
+        provider_id: archived_message.message_id
+        for message, archived_message in zip(messages, archived_messages, strict=True)
+        if not message.parsed.is_automatic
+        for provider_id in possible_provider_ids(message.parsed)
+    }
+    answered_emails = unit.mark_answered(message_ids_by_provider_id, now) if message_ids_by_provider_id else []
+    for answered_email in answered_emails:
+        unit.emit(
+            Event(
+                id=uuid5(answered_email.email_id, "replied"),
+                type="email.replied",
+                area="messaging",
+                tenant_id=tenant_id,
+                aggregate_id=str(answered_email.email_id),
+                occurred_at=now,
+                correlation_id=str(answered_email.run_id),
+                data={
+                    "email_id": str(answered_email.email_id),
+                    "run_id": str(answered_email.run_id),
+                    "contact_id": str(answered_email.contact_id),
+                    "message_id": str(answered_email.message_id),
+                },
+            )
+        )
+    return answered_emails
+
+
+def possible_provider_ids(parsed: ParsedMessage) -> list[str]:
+    """Return the ids that the provider may have given to the emails this message refers to.
+
+    SES forms a Message-ID from its own id and a domain that depends on the region; another provider's id may be the
+    whole Message-ID.
+    """
+    references = (*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else []))
+    return list(
+        dict.fromkeys(
+            provider_id for reference in references for provider_id in (reference, reference.partition("@")[0])
+        )
+    )
+
+
+def embedded_text(subject: str, text: str) -> str:
+    """Return the text of a message that is embedded."""
+    return f"{subject}\n{text}"[:_EMBEDDED_CHARACTERS]
+
+
+def _payload(parsed: ParsedMessage, archived_message: ArchivedMessage, import_id: UUID) -> dict[str, str]:
+    payload = {"contact": str(archived_message.contact_id), "import": str(import_id)}
+    if parsed.sent_at is not None:
+        payload["sent_at"] = parsed.sent_at.isoformat()
+    return payload

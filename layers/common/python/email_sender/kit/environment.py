@@ -1,0 +1,93 @@
+"""Settings of functions: one validated model per function, read from the environment once per execution environment.
+
+Each field is read from the environment variable with the same name in upper case. If a value is missing or invalid, the
+function does not start and the error names the variable. Secrets are never variables; only their ARNs are.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from email_sender.errors import InvalidInput, Problem
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    stage: NonEmpty
+    """The stage of the deployment: dev, staging, prod or local."""
+    version: str = "0.0.0"
+    """The software version."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from `environment`, by default from the process.
+
+        Raises:
+            InvalidInput: variables are missing or invalid; pointers are the variables' names.
+        """
+        environment = os.environ if environment is None else environment
+        values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = [
+                Problem(str(detail["loc"][0]).upper(), detail["msg"]) for detail in error.errors(include_input=False)
+            ]
+            summary = "; ".join(f"{problem.pointer}: {problem.message}" for problem in problems)
+            raise InvalidInput(f"Environment variables are missing or invalid: {summary}", problems) from None
+
+
+class DatabaseSettings(Settings):
+    """Without `database_secret_arn`, the function signs in with an IAM token over TLS."""
+
+    database_host: NonEmpty
+    """Host name of PostgreSQL or RDS Proxy."""
+    database_port: int = 5432
+    """Port of PostgreSQL."""
+    database_name: NonEmpty = "email_sender"
+    """Name of the database."""
+    database_user: NonEmpty = "app"
+    """Database role of the function."""
+    database_secret_arn: str = ""
+    """Secret with `username` and `password`; empty: IAM authentication."""
+    database_ssl: Literal["require", "verify-full", "disable"] = "require"
+    """libpq `sslmode` of the connection."""
+
+
+class PlatformDatabaseSettings(Settings):
+    """The platform role, for queries that run before the tenant is known. Same server, separate secret."""
+
+    platform_user: NonEmpty = "platform"
+    """Database role for queries that run before the tenant is known."""
+    platform_secret_arn: str = ""
+    """Secret of that role; empty: IAM authentication."""
+
+
+class VaultSettings(Settings):
+    """`key_wrapper` is `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
+
+    key_wrapper: Annotated[str, Field(pattern=r"^(kms:.+|file:.+)$")]
+    """What wraps the data keys of tenants: `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
+
+
+class BackupSettings(Settings):
+    """The role that reads every table. Only functions that dump the database sign in with it."""
+
+    backups_bucket: NonEmpty
+    """Bucket for backups."""
+    backup_retention_days: Annotated[int, Field(ge=1)] = 35
+    """Days after which backups are deleted."""
+    backup_user: NonEmpty = "backup"
+    """Database role that reads every table."""
+    backup_secret_arn: str = ""
+    """Secret of that role; empty: IAM authentication."""
+
+
+class BusSettings(Settings):
+    event_bus: NonEmpty
+    """Name of the event bus."""

@@ -1,0 +1,137 @@
+"""Converts the triggers of an n8n workflow, and the items that they produce."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from email_sender.workflows.n8n.context import Conversion, NodeContext, transform_conversion
+from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.expressions import Untranslatable
+from email_sender.workflows.triggers.cron import cron_problems
+
+_DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_START_MANUALLY = "start it with POST /workflows/{id}/execute: the run's inputs become its item"
+
+
+def convert_manual_trigger(_context: NodeContext) -> Conversion:
+    """Convert a manual trigger: the run's inputs are the only item."""
+    return transform_conversion(items="[$inputs]")
+
+
+def convert_other_trigger(context: NodeContext) -> Conversion:
+    """Convert a trigger without a counterpart: the workflow must be started manually."""
+    context.notes.append(_START_MANUALLY)
+    return transform_conversion(items="[$inputs]")
+
+
+def convert_schedule_trigger(context: NodeContext) -> Conversion:
+    """Convert the first interval to a schedule. A schedule that cron cannot express must be started manually."""
+    rule = context.get("rule", {"interval": [{}]})
+    intervals = rule.get("interval") if isinstance(rule, dict) else None
+    try:
+        if not isinstance(intervals, list) or not intervals or not isinstance(intervals[0], dict):
+            raise Untranslatable("the schedule has an unknown format")
+        cron = _cron(intervals[0])
+    except Untranslatable as reason:
+        context.notes.append(f"{reason}; {_START_MANUALLY}")
+        return transform_conversion(items="[$inputs]")
+    if len(intervals) > 1:
+        context.notes.append("only the first of its intervals is imported")
+    transform = transform_conversion(items='[{"timestamp": $inputs.schedule.time}]')
+    return Conversion(
+        ConversionOutcome.EXACT,
+        transform.step,
+        transform.outputs,
+        {"schedule": {"cron": cron, "timezone": context.timezone}},
+    )
+
+
+def convert_webhook(context: NodeContext) -> Conversion:
+    context.notes.append(
+        "requests must be signed (Standard Webhooks): GET /workflows/{id}/triggers returns the address; "
+        "headers are not available"
+    )
+    transform = transform_conversion(items='[{"body": $inputs, "headers": {}, "params": {}, "query": {}}]')
+    return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, {"webhook": {}})
+
+
+def _cron(interval: Mapping[str, Any]) -> str:
+    """Return the interval as the six cron fields of EventBridge Scheduler."""
+    field = str(interval.get("field", "days"))
+    cron = _CRON_BUILDERS[field](interval) if field in _CRON_BUILDERS else None
+    if cron is None or cron_problems(cron):
+        raise Untranslatable(f"this schedule by {field[:20]!r} cannot be expressed as cron")
+    return cron
+
+
+def _whole_number(interval: Mapping[str, Any], name: str, default: int) -> int:
+    value = interval.get(name, default)
+    if type(value) is not int or not 0 <= value < 1_000:
+        raise Untranslatable(f"{name} must be a fixed number")
+    return value
+
+
+def _minute_and_hour(interval: Mapping[str, Any]) -> str:
+    return f"{_whole_number(interval, 'triggerAtMinute', 0)} {_whole_number(interval, 'triggerAtHour', 0)}"
+
+
+def _require_one(interval: Mapping[str, Any], name: str) -> None:
+    """Raise Untranslatable unless the interval is 1: cron cannot count days or weeks across months."""
+    if _whole_number(interval, name, 1) != 1:
+        raise Untranslatable(f"{name} must be 1")
+
+
+def _minutes(interval: Mapping[str, Any]) -> str:
+    return f"0/{_whole_number(interval, 'minutesInterval', 5)} * * * ? *"
+
+
+def _hours(interval: Mapping[str, Any]) -> str:
+    return f"{_whole_number(interval, 'triggerAtMinute', 0)} 0/{_whole_number(interval, 'hoursInterval', 1)} * * ? *"
+
+
+def _daily(interval: Mapping[str, Any]) -> str:
+    _require_one(interval, "daysInterval")
+    return f"{_minute_and_hour(interval)} * * ? *"
+
+
+def _weekly(interval: Mapping[str, Any]) -> str:
+    _require_one(interval, "weeksInterval")
+    days = interval.get("triggerAtDay", [0])
+    if not isinstance(days, list) or not days or not all(type(day) is int and 0 <= day <= 6 for day in days):
+        raise Untranslatable("the days of the week must be fixed numbers from 0 to 6")
+    return f"{_minute_and_hour(interval)} ? * {','.join(_DAYS[day] for day in days)} *"
+
+
+def _monthly(interval: Mapping[str, Any]) -> str:
+    _require_one(interval, "monthsInterval")
+    return f"{_minute_and_hour(interval)} {_whole_number(interval, 'triggerAtDayOfMonth', 1)} * ? *"
+
+
+def _unix_cron(interval: Mapping[str, Any]) -> str:
+    """Convert the five cron fields of Unix, or six fields whose seconds are 0."""
+    text = interval.get("expression")
+    fields = text.split() if isinstance(text, str) else []
+    if len(fields) == 6 and fields[0] == "0":
+        fields = fields[1:]
+    if len(fields) != 5:
+        raise Untranslatable("a cron expression must have five fields, or six with the seconds at 0")
+    minute, hour, day, month, weekday = fields
+    # n8n numbers Sunday as 0 or 7; EventBridge Scheduler uses the names of days.
+    weekday = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda match: _DAYS[int(match[0]) % 7], weekday)
+    if weekday == "*":
+        weekday = "?"
+    elif day == "*":
+        day = "?"
+    else:
+        raise Untranslatable("a cron expression cannot set both days of the month and days of the week")
+    return f"{minute} {hour} {day} {month} {weekday} *"
+
+
+_CRON_BUILDERS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "minutes": _minutes,
+    "hours": _hours,
+    "days": _daily,
+    "weeks": _weekly,
+    "months": _monthly,
+    "cronExpression": _unix_cron,
+}

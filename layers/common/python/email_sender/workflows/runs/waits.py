@@ -1,0 +1,89 @@
+"""Steps that wait for an event inside the platform: a reply to an email, or the end of another run."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from email_sender.clock import Clock
+from email_sender.workflows.model import RunStatus, SettledWait, StepRecord, StepStatus, Wait, WaitKind
+from email_sender.workflows.ports import WorkflowEngine, WorkflowUnits
+
+ACTIONS = {WaitKind.REPLY: "email.wait_for_reply", WaitKind.RUN: "workflow.call"}
+
+
+def end_waiting_step(record: StepRecord, status: RunStatus, now: datetime) -> StepRecord:
+    """Return the record of a waiting step whose run has ended: the engine's timeout ended the step, or the run did."""
+    timed_out = status is RunStatus.SUCCEEDED
+    if timed_out and record.action == ACTIONS[WaitKind.REPLY]:
+        result = {"replied": False, "reason": "timeout"}
+        return replace(record, status=StepStatus.SUCCEEDED, result=result, finished_at=now)
+    error = {
+        "name": "timeout" if timed_out else "cancelled",
+        "message": "The wait timed out." if timed_out else "The run ended while the step was waiting.",
+    }
+    return replace(record, status=StepStatus.FAILED, error=error, finished_at=now)
+
+
+class WaitService:
+    def __init__(self, units: WorkflowUnits, engine: WorkflowEngine, now: Clock) -> None:
+        self._units, self._engine, self._now = units, engine, now
+
+    def register_wait(
+        self,
+        tenant_id: UUID,
+        *,
+        run_id: UUID,
+        step: str,
+        item: int,
+        kind: WaitKind,
+        subject: UUID,
+        task_token: str,
+        timeout: timedelta,
+    ) -> None:
+        """Store a wait for the end of `subject`. A repeated call (an engine retry) only renews the task token."""
+        now = self._now()
+        wait = Wait(run_id, step, item, kind, subject, task_token, now, now + timeout)
+        with self._units(tenant_id) as unit:
+            unit.waits.add(wait)
+            unit.runs.record(run_id, StepRecord(step, item, ACTIONS[kind], StepStatus.WAITING, now))
+            unit.runs.set_status(run_id, RunStatus.WAITING, now)
+            unit.commit()
+
+    def settle(self, tenant_id: UUID, subject: UUID | None = None) -> int:
+        """Resume the steps whose waits have ended, for one subject or for all. Returns the number of resumed steps.
+
+        The engine is called before the wait is marked as delivered. If the process dies in between, the engine is
+        called again and ignores the repeated call.
+        """
+        with self._units(tenant_id) as unit:
+            settled_waits = unit.waits.list_settled(self._now(), subject)
+        for settled_wait in settled_waits:
+            self._resume_step(settled_wait)
+            self._record_outcome(tenant_id, settled_wait, self._now())
+        return len(settled_waits)
+
+    def _resume_step(self, settled_wait: SettledWait) -> None:
+        if settled_wait.error is not None:
+            self._engine.send_task_failure(settled_wait.wait.task_token, *settled_wait.error)
+        elif settled_wait.result is not None:
+            self._engine.send_task_success(settled_wait.wait.task_token, settled_wait.result)
+
+    def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait, now: datetime) -> None:
+        wait = settled_wait.wait
+        has_failed = settled_wait.error or (settled_wait.result is None and wait.kind is WaitKind.RUN)
+        name, message = settled_wait.error or ("timeout", "The wait timed out.")
+        record = StepRecord(
+            wait.step,
+            wait.item,
+            ACTIONS[wait.kind],
+            StepStatus.FAILED if has_failed else StepStatus.SUCCEEDED,
+            wait.asked_at,
+            result=None if has_failed else settled_wait.result or {"replied": False, "reason": "timeout"},
+            error={"name": name, "message": message} if has_failed else None,
+            finished_at=now,
+        )
+        with self._units(tenant_id) as unit:
+            unit.waits.mark_delivered(wait, now)
+            unit.runs.record(wait.run_id, record)
+            unit.runs.set_status(wait.run_id, RunStatus.RUNNING, now)
+            unit.commit()

@@ -1,0 +1,149 @@
+"""Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from email_sender.clock import Clock
+from email_sender.errors import InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
+from email_sender.strict_json import read_json
+from email_sender.workflows.model import Run, RunDetail
+from email_sender.workflows.runs.service import RunService
+from email_sender.workflows.triggers.model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
+from email_sender.workflows.triggers.service import TriggerInvocation, TriggerService
+
+# Together with the run's other state, this stays under Step Functions' limit of 256 KiB.
+MAX_BODY_BYTES = 128 * 1024
+# How long the previous secret stays valid, so that the sender has time to change to the new secret.
+SECRET_OVERLAP = timedelta(days=1)
+_SIGNATURE_REJECTED = "The webhook does not exist, the signature is wrong, or its timestamp is more than 5 minutes off."
+
+
+class WebhookSignatures(Protocol):
+    def new_secret(self) -> str: ...
+
+    def is_valid_signature(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Return whether the headers sign this body at the current time. Never raises for a client's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    secret: str
+    previous_ends: datetime | None
+
+
+class WebhookService:
+    """Receive webhook requests and manage their secrets.
+
+    `units_with_keys` opens units with the tenant's encryption keys, which secrets need. The first lookup uses `units`,
+    because the tenant id of an unverified token may be false.
+    """
+
+    def __init__(
+        self,
+        units: TriggerUnits,
+        units_with_keys: TriggerUnits,
+        triggers: TriggerService,
+        runs: RunService,
+        signatures: WebhookSignatures,
+        now: Clock,
+    ) -> None:
+        self._units, self._units_with_keys, self._triggers, self._runs = units, units_with_keys, triggers, runs
+        self._signatures, self._now = signatures, now
+
+    def renew_secret(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID) -> NewSecret:
+        """Create a new secret and return it; it cannot be read again. The previous secret stays valid for one day.
+
+        Raises:
+            NotFound: the workflow has no active webhook with this id.
+        """
+        with self._units_with_keys(tenant_id) as unit:
+            trigger = unit.triggers.get(trigger_id)
+            if trigger is None or trigger.workflow_id != workflow_id or not _is_active_webhook(trigger):
+                raise NotFound("The workflow has no active webhook with this id.")
+            old_secrets = unit.triggers.secrets(trigger_id)
+            previous_ends = self._now() + SECRET_OVERLAP if old_secrets.current else None
+            new_secrets = Secrets(self._signatures.new_secret(), old_secrets.current, previous_ends)
+            unit.triggers.save_secrets(trigger_id, new_secrets)
+            unit.commit()
+        return NewSecret(new_secrets.current or "", previous_ends)
+
+    def receive(self, token: str, headers: Mapping[str, str], body: bytes) -> Run:
+        """Start a run with the body as its inputs. Repeating a webhook-id returns the same run.
+
+        Raises:
+            Unauthenticated: the webhook does not exist, or the signature or its timestamp is wrong. The message does
+                not say which.
+            PayloadTooLarge, InvalidInput: the request is signed, but its body cannot be a run's inputs.
+        """
+        tenant_id, trigger = self._verify(token, headers, body)
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"The body of a webhook request can have at most {MAX_BODY_BYTES} bytes.")
+        run = self._triggers.fire(tenant_id, trigger.id, TriggerInvocation(headers["webhook-id"], _parse_inputs(body)))
+        if run is None:
+            raise NotFound("Webhook not found.")
+        return run
+
+    def result(self, token: str, headers: Mapping[str, str], run_id: UUID) -> RunDetail:
+        """Return a run that this webhook started.
+
+        Raises:
+            Unauthenticated: as in `receive`.
+            NotFound: the webhook did not start a run with this id.
+        """
+        tenant_id, trigger = self._verify(token, headers, b"")
+        detail = self._runs.get(tenant_id, run_id)
+        if detail.run.trigger_id != trigger.id:
+            raise NotFound("This webhook has no run with this id.")
+        return detail
+
+    def _verify(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[UUID, StoredTrigger]:
+        """Return the tenant and the trigger.
+
+        The tenant id from the token is not trusted until the signature matches the secret in that tenant's own row.
+        """
+        tenant_id, trigger_id = decode_token(token)
+        with self._units(tenant_id) as unit:
+            trigger = unit.triggers.get(trigger_id)
+        if trigger is None or not _is_active_webhook(trigger):
+            raise Unauthenticated(_SIGNATURE_REJECTED)
+        with self._units_with_keys(tenant_id) as unit:
+            secrets = unit.triggers.secrets(trigger_id)
+        previous = secrets.previous if secrets.previous_ends and secrets.previous_ends > self._now() else None
+        for secret in (secrets.current, previous):
+            if secret and self._signatures.is_valid_signature(secret, headers, body):
+                return tenant_id, trigger
+        raise Unauthenticated(_SIGNATURE_REJECTED)
+
+
+def encode_token(tenant_id: UUID, trigger_id: UUID) -> str:
+    """Return the last part of a webhook's URL. It is not secret: the signature authenticates a request."""
+    return urlsafe_b64encode(tenant_id.bytes + trigger_id.bytes).decode().rstrip("=")
+
+
+def decode_token(token: str) -> tuple[UUID, UUID]:
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32:
+        raise Unauthenticated(_SIGNATURE_REJECTED)
+    return UUID(bytes=raw[:16]), UUID(bytes=raw[16:])
+
+
+def _is_active_webhook(trigger: StoredTrigger) -> bool:
+    return trigger.kind is TriggerKind.WEBHOOK and trigger.state is TriggerState.ACTIVE
+
+
+def _parse_inputs(body: bytes) -> Mapping[str, Any]:
+    try:
+        inputs = read_json(body or b"{}")
+    except ValueError:
+        raise InvalidInput.at("", "The body is not valid JSON.") from None
+    if not isinstance(inputs, dict):
+        raise InvalidInput.at("", "The body must be a JSON object with the run's inputs.")
+    return inputs

@@ -1,0 +1,228 @@
+"""Inbound mail: which tenant it belongs to, which mail it answers, and that it is stored once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.imports import PostgresArchiveUnits
+from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.archive.inbound_mail import InboundMailService
+from email_sender.errors import InvalidInput
+from email_sender.kit.system_clock import new_id, now
+from email_sender.vectors.model import Point
+from tests.database import Cluster
+
+
+class MemoryObjects:
+    """The bucket of inbound mail, in memory."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    def upload_url(self, key: str, size_bytes: int, seconds: int) -> str:
+        raise AssertionError("No test uploads here.")
+
+    def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
+        raw = self.stored[key]
+        yield raw[offset : offset + (len(raw) if length is None else length)]
+
+
+class RecordingWriter:
+    """Record the points to write in place of the engine, or simulate a kill before the write."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[UUID, Sequence[Point]]] = []
+        self.is_killed = False
+
+    def write(self, tenant_id: UUID, import_id: UUID, messages: Any, stored: Any) -> None:
+        if self.is_killed:
+            raise SystemExit
+        self.written.append((tenant_id, stored))
+
+
+@dataclass
+class InboundMailScenario:
+    cluster: Cluster
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    writer: RecordingWriter = field(default_factory=RecordingWriter)
+
+    def __post_init__(self) -> None:
+        # One connection for each role, as in an execution environment.
+        self.app, self.platform = self.cluster.database("app", size=1), self.cluster.database("platform", size=1)
+        writer: Any = self.writer
+        units = PostgresArchiveUnits(self.app, self.cluster.vault(self.app), None)
+        self.receiving = InboundMailService(
+            TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, now
+        )
+
+    def receive(self, raw: bytes, key: str = "") -> UUID | None:
+        key = key or uuid4().hex
+        self.objects.stored[key] = raw
+        return self.receiving.receive(key, None)
+
+    def event_types(self, tenant: UUID) -> list[str]:
+        rows = self.cluster.query("select type from outbox where tenant_id = %s order by sequence", tenant)
+        return [row["type"] for row in rows]
+
+    def add_sent_email(self, tenant: UUID) -> tuple[UUID, str]:
+        """Store a delivered email; return its id and the provider's message id."""
+        email_id, contact, draft, provider = new_id(), new_id(), new_id(), uuid4().hex
+        self.cluster.execute(
+            "insert into contacts (id, tenant_id, address_hash, address_enc) values (%s, %s, %s, '')",
+            contact, tenant, email_id.bytes,
+        )  # fmt: skip
+        self.cluster.execute(
+            "insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version, "
+            "content_enc, sha256) values (%s, %s, %s, 'd', 0, %s, %s, 1, '', 'x')",
+            draft, tenant, email_id, contact, draft,
+        )  # fmt: skip
+        self.cluster.execute(
+            "insert into emails (id, tenant_id, run_id, step, contact_id, draft_id, sha256, status, lease_until, "
+            "provider_message_id) values (%s, %s, %s, 's', %s, %s, 'x', 'delivered', now(), %s)",
+            email_id, tenant, email_id, contact, draft, provider,
+        )  # fmt: skip
+        return email_id, provider
+
+    def find_reply_id(self, email: UUID) -> UUID | None:
+        (row,) = self.cluster.query("select reply_id from emails where id = %s", email)
+        reply_id: UUID | None = row["reply_id"]
+        return reply_id
+
+
+@pytest.fixture
+def scenario(cluster: Cluster) -> InboundMailScenario:
+    return InboundMailScenario(cluster)
+
+
+def build_mail(
+    to: str, *extra_headers: str, sender: str = "Ann <ann@people.example>", text: str = "Yes please."
+) -> bytes:
+    headers = [
+        f"From: {sender}",
+        f"To: {to}",
+        f"Message-ID: <{uuid4().hex}@people.example>",
+        "Date: Mon, 02 Sep 2002 10:00:00 +0000",
+        "Subject: Re: hello",
+        *extra_headers,
+    ]
+    return "\r\n".join([*headers, "", text, ""]).encode()
+
+
+def new_tenant_with_address(cluster: Cluster) -> tuple[UUID, str]:
+    address = f"{uuid4().hex}@Acme.example"
+    return cluster.new_tenant(f"Acme <{address}>"), address
+
+
+def test_a_mail_belongs_to_the_only_tenant_with_the_recipient_address(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    message = scenario.receive(build_mail(f"Team <{address.upper()}>, other@else.example"))
+    assert message is not None
+    (row,) = cluster.query("select * from messages where tenant_id = %s", tenant)
+    assert (row["id"], row["thread_id"] is not None, row["contact_id"] is not None) == (message, True, True)
+    assert (scenario.event_types(tenant), len(scenario.writer.written)) == (["message.received"], 1)
+
+
+def test_a_mail_to_an_address_of_two_tenants_or_of_none_is_ignored(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    _, address = new_tenant_with_address(cluster)
+    cluster.new_tenant(f"Also <{address}>")
+    for to in (address, "nobody@else.example", "undisclosed-recipients:;"):
+        assert scenario.receive(build_mail(to)) is None
+    assert scenario.writer.written == []
+
+
+@pytest.mark.parametrize("domain", ["@email.amazonses.com", "@eu-west-1.amazonses.com", ""])
+@pytest.mark.parametrize("header", ["In-Reply-To:", "References: <first@x.example>"])
+def test_a_reply_belongs_to_the_tenant_whose_mail_it_answers(
+    scenario: InboundMailScenario, cluster: Cluster, header: str, domain: str
+) -> None:
+    tenant, (_, other_address) = cluster.new_tenant(None), new_tenant_with_address(cluster)
+    email, provider = scenario.add_sent_email(tenant)
+    message = scenario.receive(build_mail(other_address, f"{header} <{provider}{domain}>"))
+    assert scenario.find_reply_id(email) == message
+    assert scenario.event_types(tenant) == ["email.replied", "message.received"]
+
+
+def test_the_first_reply_is_kept(scenario: InboundMailScenario, cluster: Cluster) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    first = scenario.receive(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>"))
+    scenario.receive(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>"))
+    assert scenario.find_reply_id(email) == first
+    assert scenario.event_types(tenant).count("email.replied") == 1
+
+
+@pytest.mark.parametrize(
+    "header", ["Auto-Submitted: auto-replied", "Precedence: bulk", "X-Autoreply: yes", "Return-Path: <>"]
+)
+def test_an_automatic_reply_is_stored_and_does_not_count_as_a_reply(
+    scenario: InboundMailScenario, cluster: Cluster, header: str
+) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    assert (
+        scenario.receive(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>", header))
+        is not None
+    )
+    assert (scenario.find_reply_id(email), scenario.event_types(tenant)) == (None, [])
+
+
+def test_receiving_the_same_object_again_changes_nothing(scenario: InboundMailScenario, cluster: Cluster) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    raw = build_mail(address)
+    first = scenario.receive(raw, "key")
+    assert [scenario.receive(raw, "key"), scenario.receive(raw, "another key")] == [first, first]
+    assert scenario.event_types(tenant) == ["message.received"]
+    assert len(cluster.query("select id from messages where tenant_id = %s", tenant)) == 1
+
+
+def test_a_receiver_killed_before_writing_points_writes_them_on_the_next_attempt(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    raw = build_mail(address)
+    scenario.writer.is_killed = True
+    with pytest.raises(SystemExit):
+        scenario.receive(raw, "key")
+    assert scenario.event_types(tenant) == ["message.received"]
+    scenario.writer.is_killed = False
+    scenario.receive(raw, "key")
+    assert (scenario.event_types(tenant), len(scenario.writer.written)) == (["message.received"], 1)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0" * 1_000, b"no mail at all", "Grüße: ".encode("utf-16")])
+def test_an_object_that_is_not_a_mail_is_refused_and_kept(scenario: InboundMailScenario, raw: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        scenario.receive(raw, "key")
+    assert "key" in scenario.objects.stored
+
+
+def test_a_mail_over_the_ses_limit_is_refused(scenario: InboundMailScenario) -> None:
+    with pytest.raises(InvalidInput, match="larger"):
+        scenario.receive(build_mail("a@b.example") + b"x" * (41 * 1024 * 1024))
+
+
+def test_a_reply_in_an_imported_mailbox_counts_too(
+    scenario: InboundMailScenario, cluster: Cluster, app_role: Database
+) -> None:
+    from email_sender.archive.message_index import record_replies
+    from email_sender.archive.message_parser import parse
+    from email_sender.vectors.imports.model import IncomingMessage
+
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    parsed_mail = parse(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>"), MailTextCleaner())
+    messages = [IncomingMessage(0, parsed_mail)]
+    with PostgresArchiveUnits(app_role, cluster.vault(app_role), None)(tenant) as unit:
+        stored_messages = unit.archive(new_id(), messages)
+        record_replies(unit, tenant, messages, stored_messages, now())
+        unit.commit()
+    assert scenario.find_reply_id(email) == stored_messages[0].message_id

@@ -1,0 +1,166 @@
+"""Tests for n8n nodes that use models, vector stores or other workflows, and for n8n triggers."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.workflows.n8n.test_importer import conversions, export, import_and_parse, node, run
+from tests.unit.workflows.samples import parse
+
+
+def model_output(call: dict[str, Any]) -> dict[str, Any]:
+    return {"model": "m", "text": f"<{call['with'].get('system', '')}|{call['with']['prompt']}>"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "expected_item"),
+    [
+        (
+            "chainLlm",
+            {
+                "promptType": "define",
+                "text": "=Who is {{ $json.name }}?",
+                "messages": {"messageValues": [{"message": "Be short."}]},
+            },
+            {"text": "<Be short.|Who is Ada?>"},
+        ),
+        (
+            "agent",
+            {"text": "={{ $json.name }}", "options": {"systemMessage": "You are kind."}},
+            {"output": "<You are kind.|Ada>"},
+        ),
+        (
+            "openAi",
+            {
+                "modelId": {"value": "gpt-4o"},
+                "messages": {"values": [{"content": "={{ $json.name }}"}, {"role": "system", "content": "Short."}]},
+            },
+            {"message": {"role": "assistant", "content": "<Short.|Ada>"}},
+        ),
+    ],
+)
+def test_a_model_node_queries_the_deployments_model_for_each_item(
+    kind: str, parameters: Any, expected_item: Any
+) -> None:
+    raw = export(node("Ask", kind, parameters), node("After", "noOp"), node("Keep", "limit", {"maxItems": 9}))
+    outcome = run(raw, lambda call: model_output(call) if "prompt" in call["with"] else call["with"])
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.results["keep"]["items"][0] == expected_item
+    assert len(outcome.results["keep"]["items"]) == 2
+    assert conversions(raw)["Ask"] == "approximated"
+
+
+def test_a_workflow_node_calls_a_workflow_by_its_name() -> None:
+    target = {"__rl": True, "mode": "list", "value": "x1", "cachedResultName": "Tell people"}
+    definition = parse(import_and_parse(export(node("Call", "executeWorkflow", {"workflowId": target}))).definition)
+    step = definition.steps["call"]
+    assert (step.action.name, step.arguments["workflow"]) == ("workflow.call", "Tell people")
+    raw = export(node("Call", "executeWorkflow", {"workflowId": "={{ $json.id }}"}))
+    assert conversions(raw)["Call"] == "unsupported"
+
+
+def test_a_vector_store_node_inserts_all_items_at_once() -> None:
+    raw = export(node("Keep", "vectorStoreQdrant", {"mode": "insert"}))
+    outcome = run(
+        raw,
+        lambda call: {"inserted": len(call["with"]["points"]), "ids": []} if "points" in call["with"] else call["with"],
+    )
+    assert outcome.results["keep"] == {"inserted": 2, "ids": []}
+
+
+@pytest.mark.parametrize(
+    ("interval", "cron"),
+    [
+        ({}, "0 0 * * ? *"),
+        ({"triggerAtHour": 9, "triggerAtMinute": 30}, "30 9 * * ? *"),
+        ({"field": "minutes", "minutesInterval": 10}, "0/10 * * * ? *"),
+        ({"field": "hours", "hoursInterval": 6, "triggerAtMinute": 15}, "15 0/6 * * ? *"),
+        ({"field": "weeks", "triggerAtDay": [1, 5], "triggerAtHour": 8}, "0 8 ? * MON,FRI *"),
+        ({"field": "months", "triggerAtDayOfMonth": 3}, "0 0 3 * ? *"),
+        ({"field": "cronExpression", "expression": "0 9 * * 1-5"}, "0 9 ? * MON-FRI *"),
+        ({"field": "cronExpression", "expression": "0 */5 * * * *"}, "*/5 * * * ? *"),
+    ],
+)
+def test_a_schedule_becomes_a_trigger_in_the_time_zone_of_the_workflow(interval: Any, cron: str) -> None:
+    trigger = node("Clock", "scheduleTrigger", {"rule": {"interval": [interval]}})
+    raw = {"nodes": [trigger], "connections": {}, "settings": {"timezone": "Asia/Tokyo"}}
+    result = import_and_parse(raw)
+    assert result.definition["triggers"] == [{"schedule": {"cron": cron, "timezone": "Asia/Tokyo"}}]
+    assert result.report[0].outcome == "exact"
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        {"field": "seconds", "secondsInterval": 5},
+        {"daysInterval": 2},
+        {"field": "cronExpression", "expression": "0 9 1 * 1"},
+        {"field": "cronExpression", "expression": "whenever"},
+        {"field": "hours", "hoursInterval": "={{ 3 }}"},
+        {"field": "minutes", "minutesInterval": 0},
+        {"field": ["odd"]},
+        "odd",
+    ],
+)
+def test_a_schedule_that_cron_cannot_express_must_be_started_manually(interval: Any) -> None:
+    result = import_and_parse({"nodes": [node("Clock", "scheduleTrigger", {"rule": {"interval": [interval]}})]})
+    assert "triggers" not in result.definition
+    assert "execute" in result.report[0].notes[0]
+
+
+def test_a_webhook_node_becomes_a_signed_webhook() -> None:
+    result = import_and_parse({"nodes": [node("Hook", "webhook", {"path": "x"})], "settings": {"timezone": "DEFAULT"}})
+    assert result.definition["triggers"] == [{"webhook": {}}]
+    assert "signed" in result.report[0].notes[0]
+
+
+def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:
+    old = node("Cron", "scheduleTrigger", {"rule": "cron", "triggerAtTime": "0 7 * * *"})
+    result = import_and_parse({"nodes": [old]})
+    assert "triggers" not in result.definition
+    assert result.report[0].outcome == "approximated"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected_value"),
+    [
+        ("={{ `Dear ${$json.name}, you are ${$json.age + 0}.` }}", None),
+        ("={{ `Dear ${$json.name}, you are ${$json.age}.` }}", "Dear Ada, you are 36."),
+        ("={{ `${$json.name}` }}", "Ada"),
+        ("={{ `no \\`value\\`` }}", "no `value`"),
+        ("={{ `${ {a: 1} }` }}", None),
+        ("={{ JSON.stringify($json.name) }}", '"Ada"'),
+        ("={{ JSON.stringify($json.tags) }}", '["x","y"]'),
+        ('=[{{ JSON.stringify($json.age) }}, {{ JSON.stringify("a \\"b\\"") }}]', '[36, "a \\"b\\""]'),
+        ("={{ JSON.stringify($json.tags, null, 2) }}", '["x","y"]'),
+        ("={{ JSON.parse($json.name) }}", None),
+    ],
+)
+def test_template_literals_and_json_are_written_as_in_javascript(value: str, expected_value: str | None) -> None:
+    raw = export(
+        node("Set", "set", {"assignments": {"assignments": [{"name": "v", "value": value, "type": "string"}]}})
+    )
+    if expected_value is None:
+        assert conversions(raw)["Set"] == "unsupported"
+    else:
+        assert run(raw).results["set"]["items"][0] == {"v": expected_value}
+
+
+def test_a_raw_body_is_sent_as_text_with_its_content_type() -> None:
+    parameters = {
+        "method": "POST",
+        "url": "https://example.com/",
+        "sendBody": True,
+        "contentType": "raw",
+        "rawContentType": "application/json",
+        "body": '={"text": {{ JSON.stringify($json.name) }}}',
+    }
+    requests: list[Any] = []
+
+    def respond(call: Any) -> Any:
+        requests.append(call["with"])
+        return {"body": 1}
+
+    run(export(node("Send", "httpRequest", parameters)), respond)
+    assert requests[0]["body"] == '{"text": "Ada"}'
+    assert requests[0]["headers"] == {"content-type": "application/json"}

@@ -1,0 +1,385 @@
+"""Tests for importing n8n workflows, run by the reference interpreter, and for malformed exports."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
+from email_sender.errors import InvalidInput
+from email_sender.workflows.n8n.expressions import Untranslatable, translate
+from email_sender.workflows.n8n.importer import ImportResult, import_n8n
+from email_sender.workflows.n8n.nodes import _CONVERTERS
+from tests.fakes.state_machine import TaskError
+from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
+from tests.unit.workflows.samples import compile_raw, parse
+
+EXPRESSIONS = JsonataExpressions()
+PEOPLE = [{"name": "Ada", "age": 36, "tags": ["x", "y"]}, {"name": "Bob", "age": 7, "tags": []}]
+
+
+def node(name: str, kind: str, parameters: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": f"n8n-nodes-base.{kind}", "parameters": parameters or {}, **more}
+
+
+def export(*nodes: dict[str, Any], **links: Any) -> dict[str, Any]:
+    """Build an export: a trigger, a node that lists PEOPLE, then `nodes` in a row. `links` overrides connections."""
+    start = node("Start", "manualTrigger")
+    people = node("People", "splitOut", {"fieldToSplitOut": "people"})
+    row = [start, people, *nodes]
+    connections: dict[str, Any] = {
+        source["name"]: {"main": [[{"node": target["name"], "type": "main", "index": 0}]]}
+        for source, target in pairwise(row)
+    }
+    connections |= links.get("connections", {})
+    return {"name": "sample", "nodes": row, "connections": connections}
+
+
+def connections_to(*outputs: str | list[str]) -> dict[str, Any]:
+    """Return a node's connections: for each output its target node or nodes ("name/1" is the second input)."""
+    targets_by_output = [[output] if isinstance(output, str) else output for output in outputs]
+    return {
+        "main": [
+            [
+                {"node": target.partition("/")[0], "index": int(target.partition("/")[2] or 0)}
+                for target in targets
+                if target
+            ]
+            for targets in targets_by_output
+        ]
+    }
+
+
+def import_and_parse(raw: dict[str, Any]) -> ImportResult:
+    result = import_n8n(raw, EXPRESSIONS)
+    parse(result.definition)  # fails for a definition that cannot be stored
+    return result
+
+
+def run(raw: dict[str, Any], handler: Any = None) -> ReferenceOutcome:
+    definition = parse(import_and_parse(raw).definition)
+    return run_reference(definition, {"people": PEOPLE}, handler or (lambda call: call["with"]), TaskError)
+
+
+def items(raw: dict[str, Any], step: str, output: str = "items") -> Any:
+    outcome = run(raw)
+    assert outcome.status == "SUCCEEDED", outcome
+    return outcome.results[step][output]
+
+
+def conversions(raw: dict[str, Any]) -> dict[str, str]:
+    return {entry.node: str(entry.outcome) for entry in import_and_parse(raw).report}
+
+
+def test_set_adds_fields_to_each_item_or_keeps_only_them() -> None:
+    assignments = {
+        "assignments": [
+            {"name": "greeting", "value": "=Dear {{ $json.name }},", "type": "string"},
+            {"name": "next", "value": "={{ 1 + 2 }}", "type": "number"},
+            {"name": "vip", "value": "true", "type": "boolean"},
+            {"name": "list", "value": "[1, 2]", "type": "array"},
+        ]
+    }
+    raw = export(node("Edit", "set", {"assignments": assignments}))
+    assert items(raw, "edit")[0] == {"greeting": "Dear Ada,", "next": 3, "vip": True, "list": [1, 2]}
+    raw = export(node("Edit", "set", {"assignments": assignments, "includeOtherFields": True}))
+    assert items(raw, "edit")[1]["age"] == 7
+    older = export(node("Edit", "set", {"values": {"string": [{"name": "a", "value": "b"}]}, "keepOnlySet": True}))
+    assert items(older, "edit") == [{"a": "b"}, {"a": "b"}]
+    assert conversions(older) == {"Start": "exact", "People": "exact", "Edit": "exact"}
+
+
+def test_if_sends_each_item_to_one_output() -> None:
+    newer = {
+        "conditions": {
+            "combinator": "and",
+            "conditions": [
+                {"leftValue": "={{ $json.age }}", "rightValue": 18, "operator": {"type": "number", "operation": "gte"}},
+                {"leftValue": "={{ $json.name }}", "rightValue": "A",
+                 "operator": {"type": "string", "operation": "startsWith"}},
+            ],
+        }
+    }  # fmt: skip
+    older = {"conditions": {"number": [{"value1": "={{$json.age}}", "operation": "larger", "value2": "18"}]}}
+    for parameters in (newer, older):
+        raw = export(
+            node("Grown up", "if", parameters), node("Yes", "limit", {"maxItems": 9}),
+            node("No", "limit", {"maxItems": 9}),
+            connections={"Grown up": connections_to("Yes", "No"), "Yes": connections_to()},
+        )  # fmt: skip
+        outcome = run(raw)
+        assert [item["name"] for item in outcome.results["yes"]["items"]] == ["Ada"]
+        assert [item["name"] for item in outcome.results["no"]["items"]] == ["Bob"]
+
+
+def test_switch_uses_the_first_matching_rule_or_the_fallback() -> None:
+    def rule(operation: str, value: int) -> dict[str, Any]:
+        test = {"leftValue": "={{ $json.age }}", "rightValue": value}
+        return {"conditions": {"conditions": [{**test, "operator": {"type": "number", "operation": operation}}]}}
+
+    parameters = {"rules": {"values": [rule("gt", 30), rule("gt", 35)]}, "options": {"fallbackOutput": "extra"}}
+    outcome = run(export(node("Ways", "switch", parameters)))
+    names = {key: [item["name"] for item in value] for key, value in outcome.results["ways"].items()}
+    assert names == {"output0": ["Ada"], "output1": [], "fallback": ["Bob"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "expected_items"),
+    [
+        ("filter", {"conditions": {"conditions": [{"leftValue": "={{ $json.tags }}", "operator": {
+            "type": "array", "operation": "notEmpty"}}]}}, [PEOPLE[0]]),
+        ("limit", {"maxItems": 1}, [PEOPLE[0]]),
+        ("limit", {"maxItems": 1, "keep": "lastItems"}, [PEOPLE[1]]),
+        ("splitOut", {"fieldToSplitOut": "tags"}, [{"tags": "x"}, {"tags": "y"}]),
+        ("aggregate", {"aggregate": "aggregateAllItemData"}, [{"data": PEOPLE}]),
+        ("aggregate", {"fieldsToAggregate": {"fieldToAggregate": [{"fieldToAggregate": "name"}]}},
+         [{"name": ["Ada", "Bob"]}]),
+        ("removeDuplicates", {}, PEOPLE),
+        ("sort", {"sortFieldsUi": {"sortField": [{"fieldName": "age"}]}}, PEOPLE[::-1]),
+    ],
+)  # fmt: skip
+def test_list_nodes_work_as_in_n8n(kind: str, parameters: dict[str, Any], expected_items: Any) -> None:
+    assert items(export(node("It", kind, parameters)), "it") == expected_items
+
+
+def test_merge_appends_or_joins_by_position() -> None:
+    for parameters, expected_items in (
+        ({}, [{"a": "b"}, {"a": "b"}, *PEOPLE]),
+        ({"mode": "combine", "combineBy": "combineByPosition"}, [{"a": "b"} | person for person in PEOPLE]),
+    ):
+        edit = node("Edit", "set", {"values": {"string": [{"name": "a", "value": "b"}]}, "keepOnlySet": True})
+        raw = export(
+            edit, node("Both", "merge", parameters), connections={"People": connections_to(["Edit", "Both/1"])}
+        )
+        assert items(raw, "both") == expected_items
+
+
+def test_a_request_node_sends_one_request_per_item_with_its_values() -> None:
+    parameters = {
+        "method": "POST", "url": "=https://crm.example.com/{{ $json.name }}", "sendQuery": True,
+        "queryParameters": {"parameters": [{"name": "age", "value": "={{ $json.age }}"}]},
+        "sendBody": True, "specifyBody": "json", "jsonBody": '{"fixed": [1, "{% not ours %}"]}',
+    }  # fmt: skip
+    request_node = node(
+        "Ask", "httpRequest", parameters, credentials={"httpHeaderAuth": {"id": "1"}}, retryOnFail=True, maxTries=4
+    )
+    calls: list[Any] = []
+
+    def respond(call: dict[str, Any]) -> Any:
+        calls.append(call["with"])
+        return {"status": 200, "headers": {}, "body": [{"id": 1}, {"id": 2}]}
+
+    raw = export(request_node, node("All", "limit", {"maxItems": 9}))
+    outcome = run(raw, respond)
+    assert [call["url"] for call in calls] == ["https://crm.example.com/Ada", "https://crm.example.com/Bob"]
+    assert calls[0]["query"] == {"age": 36}
+    assert calls[0]["body"] == {"fixed": [1, "{% not ours %}"]}
+    assert calls[0]["secret_headers"] == {"authorization": "httpheaderauth"}
+    assert outcome.results["all"]["items"] == [{"id": 1}, {"id": 2}] * 2
+    step = next(candidate for candidate in import_and_parse(raw).definition["steps"] if candidate["id"] == "ask")
+    assert step["retry"] == {"max_attempts": 4}
+
+
+def test_an_unsupported_node_fails_by_name_only_when_it_is_reached() -> None:
+    never_true = {"conditions": {"number": [{"value1": "={{$json.age}}", "operation": "larger", "value2": 99}]}}
+    raw = export(node("Old", "if", never_true), node("Send mail", "gmail"), node("After", "noOp"))
+    assert run(raw).status == "SUCCEEDED"
+    raw = export(node("Send mail", "gmail"), node("After", "limit"))
+    outcome = run(raw)
+    assert (outcome.status, outcome.failed) == ("FAILED", {"send-mail"})
+    entry = next(candidate for candidate in import_and_parse(raw).report if candidate.node == "Send mail")
+    assert str(entry.outcome) == "unsupported"
+    assert "email.send" in entry.notes[0]
+    compile_raw(import_and_parse(raw).definition)
+
+
+def test_a_loop_returns_the_items_of_its_body() -> None:
+    body = node("Body", "set", {"values": {"string": [{"name": "done", "value": "yes"}]}})
+    raw = export(
+        node("Loop", "splitInBatches", typeVersion=3), body, node("After", "limit", {"maxItems": 99}),
+        connections={"Loop": connections_to("After", "Body"), "Body": connections_to("Loop")},
+    )  # fmt: skip
+    assert [item["done"] for item in items(raw, "after")] == ["yes", "yes"]
+    assert conversions(raw)["Loop"] == "approximated"
+
+
+def test_notes_sub_nodes_orphans_and_disabled_nodes_are_reported() -> None:
+    raw = export(node("Off", "gmail", disabled=True), node("After", "limit", {"maxItems": 9}))
+    raw["nodes"] += [node("Note", "stickyNote"), node("Model", "lmChatOpenAi"), node("Alone", "set")]
+    raw["connections"]["Model"] = {"ai_languageModel": [[{"node": "After"}]]}
+    assert items(raw, "after") == PEOPLE
+    assert conversions(raw) == {
+        "Start": "exact", "People": "exact", "Off": "exact", "After": "exact", "Note": "dropped", "Model": "dropped",
+        "Alone": "dropped",
+    }  # fmt: skip
+
+
+def test_an_export_with_only_triggers_is_a_workflow() -> None:
+    raw = {"nodes": [node("Hook", "webhook")], "connections": {}}
+    assert run(raw).results["hook"]["items"][0]["body"] == {"people": PEOPLE}
+    assert import_and_parse({"nodes": [node("Note", "stickyNote")]}).definition["steps"][0]["id"] == "nothing"
+
+
+def test_a_trigger_of_another_system_starts_a_workflow_too() -> None:
+    raw = {"nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})]}
+    raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
+    assert conversions(raw) == {"New mail": "approximated", "All": "exact"}
+    assert items(raw, "all") == [{"people": PEOPLE}]
+
+
+@pytest.mark.parametrize(
+    "extra_parameters",
+    [{"contentType": "multipart-form-data"}, {"contentType": "form-urlencoded"}, {"sendMultipartFile": True},
+     {"specifyQuery": "json"}, {"method": "TRACE"}],
+)  # fmt: skip
+def test_a_request_that_cannot_be_reproduced_is_unsupported(extra_parameters: dict[str, Any]) -> None:
+    assert (
+        conversions(export(node("Ask", "httpRequest", {"url": "u", "sendBody": True, **extra_parameters})))["Ask"]
+        == "unsupported"
+    )
+
+
+def test_node_names_become_unique_step_ids() -> None:
+    raw = export(node("1. Größe!", "limit"), node("1  gr e", "limit"), node("日本", "limit"))
+    steps = [step["id"] for step in import_and_parse(raw).definition["steps"]]
+    assert len(set(steps)) == 5
+    assert steps[2:] == ["node-1-gr-e", "node-1-gr-e-2", "node"]
+
+
+# ---- Expressions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("plain", "plain"), ("={{ $json.name }}", "Ada"), ("=a {{ $json.age }} b", "a 36 b"), ("=", ""),
+        ("={{ $json['name'] }}", "Ada"), ('={{ $json["tags"][1] }}', "y"), ("={{ $json.name.toUpperCase() }}", "ADA"),
+        ("={{ $json.age > 18 ? 'old' : \"young\" }}", "old"), ("={{ 'a' + $json.age }}", "a36"),
+        ("={{ !($json.age === 36) }}", False), ("={{ $json.age >= 1 && $json.name !== 'x' }}", True),
+        ("={{ (1 + 2) * 3 - 4 / 2 }}", 7), ("={{ -1 }}", -1), ("={{ 'it\\'s \"so\"' }}", "it's \"so\""),
+        ("={{ null }}", None), ("={{ $input.item.json.name }}", "Ada"), ("={{ $('People').first().json.name }}", "Ada"),
+        ("={{ $node['People'].json.age }}", 36), ("={{ $('People').last().json.name }}", "Bob"),
+        ("={{ 'abc'.includes('b') }}", True), ("={{ $json?.name }}", "Ada"), ("={{ `x` }}", "x"),
+    ],
+)  # fmt: skip
+def test_a_translated_expression_has_the_same_value(source: str, value: object) -> None:
+    assignment = {"assignments": {"assignments": [{"name": "v", "value": source, "type": "string"}]}}
+    assert items(export(node("Edit", "set", assignment)), "edit")[0].get("v") == value
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "={{ }}", "={{ $json.a + $json.b }}", "={{ $json.a || 'x' }}", "={{ $json.list.length }}", "={{ a => a }}",
+        "={{ $json[$json.key] }}", "={{ $json.name.split(',') }}", "={{ new Date() }}",
+        "={{ $('Nobody').item.json.x }}",
+        "={{ $env.SECRET }}", "={{ $json.a = 1 }}", "={{ [1, 2] }}", "={{ {a: 1} }}", "={{ `${x}` }}", "={{ 'open }}",
+        "={{ ((((1) }}", "={{ $jmespath(1) }}", "={{ 1 ? 2 : 3 }}", "={{ $json.`x` }}", "={{ /re/.test('a') }}",
+        "={{ " + "(" * 2_000 + " }}",
+    ],
+)  # fmt: skip
+def test_an_expression_without_an_exact_translation_is_rejected(source: str) -> None:
+    with pytest.raises(Untranslatable):
+        translate(source, lambda _: None)
+
+
+# ---- Malformed exports ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {}, {"nodes": []}, {"nodes": {}}, {"nodes": [3]}, {"nodes": [{"name": "a"}]},
+        {"nodes": [{"name": 1, "type": "x"}]}, {"nodes": [{"name": "", "type": "x"}]},
+        {"nodes": [node("a", "set"), node("a", "set")]},
+        {"nodes": [node(f"n{number}", "set") for number in range(401)]},
+    ],
+)  # fmt: skip
+def test_a_malformed_export_is_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        import_n8n(raw, EXPRESSIONS)
+
+
+def test_a_long_chain_of_merges_stays_within_limits() -> None:
+    nodes = [node(f"n{number}", "noOp") for number in range(150)]
+    raw = export(*nodes)
+    for number in range(0, 140):
+        raw["connections"][f"n{number}"] = connections_to([f"n{number + 1}", f"n{number + 2}"])
+    import_and_parse(raw)
+
+
+_KEYS = st.sampled_from(
+    [
+        "conditions", "rules", "values", "assignments", "url", "method", "mode", "combineBy", "fieldToSplitOut",
+        "maxItems", "amount", "unit", "jsCode", "sendBody", "jsonBody", "bodyParameters", "sendQuery",
+        "queryParameters", "options",
+        "channelId", "text", "prompt", "topK", "jsonOutput", "sortFieldsUi", "aggregate", "fieldsToAggregate", "string",
+        "leftValue", "rightValue", "operator", "operation", "name", "value", "type", "parameters",
+    ]
+)  # fmt: skip
+_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(
+        [
+            "={{ $json.a }}",
+            "={{ $('n0').item.json.b }}",
+            "={{",
+            "=}}{{",
+            "{% $steps %}",
+            "equals",
+            "append",
+            "raw",
+            "rules",
+        ]
+    )
+)
+_ANY = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS | st.text(max_size=5), inner, max_size=4)
+)
+_TYPES = st.sampled_from([*sorted(_CONVERTERS), "gmail", "agent", "stickyNote", "nothing", ""])
+
+
+@st.composite
+def unusual_exports(draw: st.DrawFn) -> dict[str, Any]:
+    names = [f"n{number}" for number in range(draw(st.integers(1, 6)))]
+    nodes = [
+        {
+            "name": name,
+            "type": f"n8n-nodes-base.{draw(_TYPES)}",
+            "parameters": draw(st.dictionaries(_KEYS, _ANY, max_size=5) | _ANY),
+            "disabled": draw(st.booleans() | _ANY),
+            "credentials": draw(_ANY),
+            "retryOnFail": draw(st.booleans()),
+            "maxTries": draw(_ANY),
+            "typeVersion": draw(_ANY),
+        }
+        for name in names
+    ]
+    target = st.fixed_dictionaries(
+        {"node": st.sampled_from([*names, "nobody"]) | _ANY, "index": st.integers(-1, 3) | _ANY}
+    )
+    outputs = st.lists(st.lists(target | _ANY, max_size=3) | _ANY, max_size=3)
+    links = st.dictionaries(
+        st.sampled_from([*names, "nobody"]),
+        st.dictionaries(st.sampled_from(["main", "ai_tool"]), outputs | _ANY) | _ANY,
+    )
+    return {"name": draw(_ANY), "nodes": nodes, "connections": draw(links | _ANY)}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(unusual_exports())
+def test_any_export_is_imported_or_rejected(raw: dict[str, Any]) -> None:
+    try:
+        result = import_n8n(raw, EXPRESSIONS)
+    except InvalidInput:
+        return
+    assert [entry.node for entry in result.report] == [raw_node["name"] for raw_node in raw["nodes"]]
+    json.dumps(result.definition)
+    parse(result.definition)

@@ -1,0 +1,128 @@
+"""Tests for text and structured generation with a scripted model, and for the OpenAI and Bedrock adapters."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
+from email_sender.adapters.models.text_models import BedrockTextModel, OpenAITextModel
+from email_sender.errors import Conflict, InvalidInput, RateLimited, Unavailable
+from email_sender.workflows.generation import GeneratedText, Prompt, generate
+from tests.fakes.text_model import serve_text_model
+
+SCHEMA = {"type": "object", "required": ["urgent"], "properties": {"urgent": {"type": "boolean"}}}
+
+
+class ScriptedModel:
+    """Return the given texts, one per call."""
+
+    model = "m"
+
+    def __init__(self, *texts: str) -> None:
+        self._texts: Iterator[str] = iter(texts)
+        self.prompts: list[Prompt] = []
+
+    def write(self, prompt: Prompt) -> GeneratedText:
+        self.prompts.append(prompt)
+        return GeneratedText(next(self._texts), 10, 2)
+
+
+def generate_with(*texts: str, schema: dict[str, Any] | None = SCHEMA) -> tuple[Any, ScriptedModel]:
+    model = ScriptedModel(*texts)
+    return generate(model, Prompt("Is it urgent?"), schema, JsonSchemaChecker()), model
+
+
+def test_plain_text_is_returned_unchanged() -> None:
+    answer, model = generate_with("Yes.", schema=None)
+    assert (answer.text, answer.data, answer.input_tokens, answer.output_tokens) == ("Yes.", None, 10, 2)
+    assert model.prompts == [Prompt("Is it urgent?")]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"urgent": true}', '```json\n{"urgent": true}\n```', '  ```\n{"urgent": true}\n```\n']
+)
+def test_structured_output_is_also_read_from_a_markdown_code_block(text: str) -> None:
+    answer, model = generate_with(text)
+    assert answer.data == {"urgent": True}
+    assert json.dumps(SCHEMA) in model.prompts[0].text
+
+
+@pytest.mark.parametrize("invalid_text", ["Yes.", '{"urgent": "very"}', "{}", '{"urgent": NaN}', "", "[" * 99_999])
+def test_invalid_output_is_requested_once_more_with_the_problem(invalid_text: str) -> None:
+    answer, model = generate_with(invalid_text, '{"urgent": false}')
+    assert (answer.data, answer.input_tokens) == ({"urgent": False}, 20)
+    assert "Your last answer did not match the schema" in model.prompts[1].text
+    with pytest.raises(Conflict, match="does not match the schema"):
+        generate_with(invalid_text, invalid_text)
+
+
+# ---- Endpoints ---------------------------------------------------------------------------------------------------
+
+
+def test_the_openai_adapter_sends_a_chat_completion_request() -> None:
+    with serve_text_model(lambda text: text.upper()) as server:
+        model = OpenAITextModel(f"http://127.0.0.1:{server.server_port}/v1/", "small", lambda: "key")
+        assert model.write(Prompt("hello", "be kind", 9, 0.5)) == GeneratedText("HELLO", 11, 7)
+    (request,) = server.requests
+    assert request == {
+        "model": "small",
+        "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello"}],
+        "max_tokens": 9,
+        "temperature": 0.5,
+    }
+
+
+@pytest.mark.parametrize("base", ["ftp://models.example/v1", "http://models.example/v1", "models", ""])
+def test_an_endpoint_without_https_is_rejected(base: str) -> None:
+    with pytest.raises(InvalidInput, match="https"):
+        OpenAITextModel(base, "small", lambda: "")
+
+
+def test_an_unreachable_endpoint_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="did not answer"):
+        OpenAITextModel("http://127.0.0.1:1/v1", "small", lambda: "").write(Prompt("hello"))
+
+
+class FakeBedrock:
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self.request: dict[str, Any] = {}
+
+    def converse(self, **request: Any) -> Any:
+        self.request = request
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def bedrock(answer: Any) -> tuple[BedrockTextModel, FakeBedrock]:
+    client: Any = FakeBedrock(answer)
+    return BedrockTextModel(lambda: client, "m"), client
+
+
+def test_the_bedrock_adapter_calls_converse() -> None:
+    model, client = bedrock(
+        {
+            "output": {"message": {"content": [{"text": "He"}, {"reasoningContent": {}}, {"text": "llo"}]}},
+            "usage": {"inputTokens": 3, "outputTokens": 1},
+        }
+    )
+    assert model.write(Prompt("hi", "be kind", 9, 0.5)) == GeneratedText("Hello", 3, 1)
+    assert client.request["system"] == [{"text": "be kind"}]
+    assert client.request["inferenceConfig"] == {"maxTokens": 9, "temperature": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "Converse"), RateLimited),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "Converse"), Unavailable),
+        (EndpointConnectionError(endpoint_url="https://bedrock"), Unavailable),
+    ],
+)
+def test_bedrock_errors_become_domain_errors(error: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        bedrock(error)[0].write(Prompt("hi"))
