@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from email_sender.adapters.postgres.managers import StoppedManagers, manager_units
 from email_sender.coordination.audit import AuditEntry
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.lifecycle import Desired, Lifecycle, ManagerUnits, State, Status, build_event
 from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from tests.database import Cluster
 from tests.fakes.managers import MemoryManagers, MemoryParts
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
+EVENTS = EventFactory("coordinator", lambda: AT, uuid4)
 NAMES = ("contract-a", "contract-b")
 
 
@@ -62,13 +65,13 @@ def test_only_committed_changes_are_stored(store: ManagerStore) -> None:
     with store.units() as unit:
         unit.states()
         unit.save([saved_state])
-        unit.emit(build_event(saved_state, "manager.started", AT))
+        unit.emit(build_event(EVENTS, saved_state, "manager.started"))
         unit.audit(AuditEntry(AT, "olga", "manager.start", "contract-a", {"was": "stopped"}))
         unit.commit()
     with store.units() as unit:
         assert unit.states()["contract-a"] == saved_state
         unit.save([state_with()])
-        unit.emit(build_event(saved_state, "manager.failed", AT))
+        unit.emit(build_event(EVENTS, saved_state, "manager.failed"))
     with store.units() as unit:
         assert unit.states()["contract-a"] == saved_state
     assert store.events() == ["manager.started"]
@@ -78,7 +81,7 @@ def test_a_status_change_publishes_one_event(store: ManagerStore) -> None:
     for _ in range(2):
         with store.units() as unit:
             unit.states()
-            unit.emit(build_event(state_with(revision=3), "manager.stopped", AT))
+            unit.emit(build_event(EVENTS, state_with(revision=3), "manager.stopped"))
             unit.commit()
     assert store.events() == ["manager.stopped"]
 
@@ -87,7 +90,7 @@ def test_execution_environments_see_the_stopped_managers(cluster: Cluster) -> No
     stopped_managers = StoppedManagers(cluster.database("app"))
     units = manager_units(cluster.database("platform"), NAMES, None)
     graph = ManagerGraph([Manager("contract-a", Kind.CORE, ""), Manager("contract-b", Kind.CORE, "", ("contract-a",))])
-    lifecycle = Lifecycle(graph, units, MemoryParts(NAMES), lambda: AT)
+    lifecycle = Lifecycle(graph, units, MemoryParts(NAMES), EVENTS)
     with units() as unit:
         unit.save([state.transition_to(Status.RUNNING, AT) for state in unit.states().values()])
         unit.commit()

@@ -12,10 +12,13 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.archive.inbound_mail import InboundMailService
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id, now
 from email_sender.vectors.model import Point
 from tests.database import Cluster
+
+EVENTS = EventFactory("messaging", now, new_id)
 
 
 class MemoryObjects:
@@ -57,7 +60,7 @@ class InboundMailScenario:
         writer: Any = self.writer
         units = PostgresArchiveUnits(self.app, self.cluster.vault(self.app), None)
         self.receiving = InboundMailService(
-            TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, now
+            TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, EVENTS
         )
 
     def receive(self, raw: bytes, key: str = "") -> UUID | None:
@@ -223,6 +226,6 @@ def test_a_reply_in_an_imported_mailbox_counts_too(
     messages = [IncomingMessage(0, parsed_mail)]
     with PostgresArchiveUnits(app_role, cluster.vault(app_role), None)(tenant) as unit:
         stored_messages = unit.archive(new_id(), messages)
-        record_replies(unit, tenant, messages, stored_messages, now())
+        record_replies(unit, tenant, messages, stored_messages, EVENTS)
         unit.commit()
     assert scenario.find_reply_id(email) == stored_messages[0].message_id

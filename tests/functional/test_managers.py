@@ -2,7 +2,7 @@
 
 import threading
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -11,6 +11,7 @@ from email_sender.adapters.postgres.audit import PostgresAudit, add_entry
 from email_sender.adapters.postgres.managers import manager_units
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.coordination.audit import AuditEntry
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.lifecycle import Desired, Lifecycle, Status
 from email_sender.coordination.registry import Kind, Manager, ManagerGraph
 from email_sender.errors import Conflict, InvalidInput
@@ -29,7 +30,7 @@ def test_concurrent_operators_take_turns(cluster: Cluster) -> None:
     with units() as unit:
         unit.save([manager_state.transition_to(Status.RUNNING, AT) for manager_state in unit.states().values()])
         unit.commit()
-    lifecycle = Lifecycle(GRAPH, units, parts, lambda: datetime.now(UTC))
+    lifecycle = Lifecycle(GRAPH, units, parts, EventFactory("coordinator", lambda: datetime.now(UTC), uuid4))
     unexpected_errors: list[Exception] = []
 
     def operate(subject: str, offset: int) -> None:

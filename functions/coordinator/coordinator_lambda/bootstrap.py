@@ -32,7 +32,7 @@ from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuration import Configuration
 from email_sender.coordination.event_recorder import Recorder
-from email_sender.coordination.events import PLATFORM_TENANT, Event
+from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.failed_events import Redrive
 from email_sender.coordination.lifecycle import Lifecycle, ManagerUnits
 from email_sender.coordination.manager_gate import ManagerGate
@@ -48,6 +48,8 @@ from email_sender.kit.platform_settings import with_defaults
 from email_sender.kit.resources import backup_database, database, platform_database
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE
+
+_EVENTS = EventFactory("coordinator", now, new_id)
 
 
 class Queue(BaseModel):
@@ -170,7 +172,7 @@ def _manager_units() -> ManagerUnits:
 
 @cache
 def lifecycle() -> Lifecycle:
-    return Lifecycle(graph(), _manager_units(), _deployed_resources(), now)
+    return Lifecycle(graph(), _manager_units(), _deployed_resources(), _EVENTS)
 
 
 @cache
@@ -191,7 +193,7 @@ def observer() -> Observer:
     health_checks = build_checks(
         facts, deployment, probes, graph(), engine, api, live_settings, configuration().current
     )
-    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, now)
+    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS)
 
 
 @cache
@@ -251,16 +253,8 @@ def replay() -> Replay:
 def publish_ready_event() -> None:
     """Publish `system.ready`, once for every version that is deployed and responds."""
     settings = Settings.from_environment()
-    event = Event(
-        id=new_id(),
-        type="system.ready",
-        area="coordinator",
-        tenant_id=PLATFORM_TENANT,
-        aggregate_id="platform",
-        occurred_at=now(),
-        data={"stage": settings.stage, "version": settings.version},
-        priority=1,
-    )
+    data = {"stage": settings.stage, "version": settings.version}
+    event = _EVENTS.build("system.ready", PLATFORM_TENANT, "platform", data, priority=1)
     publish_once_per_version(platform(), _bus(), event, settings.version)
 
 

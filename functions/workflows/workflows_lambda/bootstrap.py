@@ -1,12 +1,11 @@
 """The composition root of the workflow functions. Each object is built once per execution environment."""
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
@@ -24,7 +23,7 @@ from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client
-from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
 from email_sender.kit.manager_gate import manager_gate
 from email_sender.kit.resources import database, key_wrapper, secret_text
 from email_sender.kit.system_clock import new_id, now
@@ -55,11 +54,6 @@ class TextModelSettings(BaseModel):
         return self
 
 
-def _parse_json(value: object) -> object:
-    """Parse the text of an environment variable. An empty variable counts as not set."""
-    return (json.loads(value) if value else None) if isinstance(value, str) else value
-
-
 class Settings(DatabaseSettings, BusSettings):
     """`workflow_functions` is JSON that maps the function names of targets.FUNCTIONS to alias ARNs."""
 
@@ -77,7 +71,7 @@ class Settings(DatabaseSettings, BusSettings):
     """Queue that rules and schedules of triggers send to."""
     scheduler_role_arn: str = ""
     """Role of the schedules of triggers."""
-    text_model: Annotated[TextModelSettings | None, BeforeValidator(_parse_json)] = None
+    text_model: Annotated[TextModelSettings | None, json_variable(None)] = None
     """JSON: the model of ai.generate."""
     text_model_secret_arn: str = ""
     """Secret with the API key of that model."""

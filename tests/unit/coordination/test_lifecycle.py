@@ -1,9 +1,11 @@
 """Tests for managers: their dependencies, the gate, and how they stop, start, fail and recover."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.lifecycle import TRANSITIONS, Desired, Lifecycle, State, Status
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.coordination.manager_status import Finding, HealthCheck, Observer, StatusService
@@ -30,8 +32,9 @@ class ManagersScenario:
         self.parts = MemoryParts(self.graph.order)
         self.checks: dict[str, HealthCheck] = dict.fromkeys(self.graph.order, Finding)
         self.now = AT
-        self.observer = Observer(self.graph, self.managers, self.checks, dict, lambda: self.now)
-        self.lifecycle = Lifecycle(self.graph, self.managers, self.parts, lambda: self.now)
+        events = EventFactory("coordinator", lambda: self.now, uuid4)
+        self.observer = Observer(self.graph, self.managers, self.checks, dict, events)
+        self.lifecycle = Lifecycle(self.graph, self.managers, self.parts, events)
         self.observer.observe()
         self.managers.events.clear()
 

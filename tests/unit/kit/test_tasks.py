@@ -17,15 +17,9 @@ from email_sender import errors
 from email_sender.coordination.events import Event
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError
-from email_sender.kit.tasks import (
-    MAX_RESULT_BYTES,
-    Action,
-    TaskCall,
-    as_list,
-    readable_cause,
-    state_machine_error,
-    task_handler,
-)
+from email_sender.kit.tasks.call import TaskCall, as_list
+from email_sender.kit.tasks.errors import readable_cause, state_machine_error
+from email_sender.kit.tasks.handler import MAX_RESULT_BYTES, Action, task_handler
 from email_sender.security.features import Feature
 from email_sender.security.permissions import Permission, Role
 from email_sender.workflows.model import OPEN_STATUSES, Run, RunStatus, StepRecord, StepStatus

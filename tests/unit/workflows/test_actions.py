@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from email_sender.kit.tasks import Action as Handler
+from email_sender.kit.tasks.handler import Action as Handler
 from email_sender.workflows.actions import ACTION_CATALOGUE, ActionKind
 from email_sender.workflows.definition.model import ERRORS
 from workflows_lambda.action_functions import FUNCTIONS

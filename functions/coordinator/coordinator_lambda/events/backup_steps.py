@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from coordinator_lambda.bootstrap import backup_steps, platform_gate
 from email_sender.backups.model import backup_id_for
-from email_sender.errors import DomainError
-from email_sender.kit.tasks import own_manager, readable_cause, state_machine_error
+from email_sender.kit.environment import own_manager
+from email_sender.kit.tasks.errors import readable_cause
+from email_sender.kit.tasks.platform_step import has_time_left, platform_step
 from email_sender.kit.telemetry import logger
 
 # A dump stops when less time remains, so that it can end in order.
@@ -21,25 +22,17 @@ class Step(BaseModel):
     reason: str = ""
 
 
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    step = Step.model_validate(event)
-    logger.append_keys(backup_id=str(backup_id_for(step.execution)), step=step.step)
-    try:
-        return _run_step(step, context)
-    except DomainError as error:
-        raise state_machine_error(error) from error
-
-
-def _run_step(step: Step, context: LambdaContext) -> dict[str, Any]:
+@platform_step(Step)
+def handler(step: Step, context: LambdaContext) -> dict[str, Any]:
     steps, backup_id = backup_steps(), backup_id_for(step.execution)
+    logger.append_keys(backup_id=str(backup_id), step=step.step)
     match step.step:
         case "begin":
             # Later steps also run while the manager is stopped: a backup describes one moment.
             platform_gate().check(own_manager())
             return {"backup_id": str(backup_id), "location": steps.begin(backup_id).location}
         case "dump":
-            lanes = steps.dump(backup_id, lambda: context.get_remaining_time_in_millis() > _LAST_MILLISECONDS)
+            lanes = steps.dump(backup_id, has_time_left(context, _LAST_MILLISECONDS))
             return {"lanes": [{"collection": lane.collection, "parts": list(lane.parts)} for lane in lanes]}
         case "close":
             manifest = steps.close(backup_id)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from email_sender.kit.tasks import Action, TaskCall, task_handler
+from email_sender.kit.tasks.call import TaskCall
+from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.messaging.sending import SendOrder
 from messaging_lambda.bootstrap import gate, send_service, workflow_units
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from email_sender.kit.tasks import Action, JsonataList, TaskCall, task_handler
+from email_sender.kit.tasks.call import JsonataList, TaskCall
+from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.messaging.contacts import ContactChange
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service, gate, template_service, workflow_units

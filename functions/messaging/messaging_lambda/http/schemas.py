@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from email_sender.kit.schemas import RequestBody
 from email_sender.messaging.model import (
     Contact,
     Draft,
@@ -30,17 +31,6 @@ def displayed_address(address: str, role: Role) -> str:
         return address
     local, _, domain = address.partition("@")
     return f"{local[:1]}***@{domain[:1]}***"
-
-
-class RequestBody(BaseModel):
-    """Rejects unknown keys. A tenant id in a body is never used."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Listing[T](BaseModel):
-    items: Sequence[T]
-    next_cursor: str | None = None
 
 
 class ContactIn(RequestBody):

@@ -20,7 +20,7 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.archive.inbound_mail import InboundMailService
 from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
 from email_sender.archive.message_index import MessageWriter
-from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 # Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
 # that was restored from a backup.
+_MAIL_EVENTS = EventFactory("messaging", now, new_id)
 _RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
 _EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS = 16 * 1024 * 1024, 3600.0
 
@@ -270,7 +271,7 @@ def _chunk_work() -> MailboxChunkImporter:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 
     return MailboxChunkImporter(
-        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _message_embedder), now
+        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _message_embedder), _MAIL_EVENTS
     )
 
 
@@ -284,7 +285,7 @@ def _receiving() -> InboundMailService:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 
     directory, writer = TenantDirectory(platform_database()), MessageWriter(index(), _message_embedder)
-    return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, now)
+    return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, _MAIL_EVENTS)
 
 
 @cache

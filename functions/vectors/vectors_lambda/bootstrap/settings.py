@@ -1,18 +1,12 @@
 """The environment of the vectors functions, and the JSON settings of models and collections in it."""
 
-import json
 from functools import cache
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from email_sender.adapters.models.embeddings import WordLlamaEmbedder
-from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty
-
-
-def _parse_json(value: object) -> object:
-    """Parse an environment variable as JSON. An empty variable is an empty object."""
-    return (json.loads(value) if value else {}) if isinstance(value, str) else value
+from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, json_variable
 
 
 class ModelSettings(BaseModel):
@@ -66,12 +60,12 @@ class EngineSettings(DatabaseSettings, BusSettings):
     # The first model is used for new collections. The others are used for collections that they have embedded.
     embedding_models: Annotated[
         dict[str, ModelSettings | Annotated[list[ModelSettings], Field(min_length=1, max_length=10)]],
-        BeforeValidator(_parse_json),
+        json_variable({}),
     ] = Field(default_factory=dict)
     """JSON: embedding models by collection."""
     embedding_secret_arn: str = ""
     """Secret with the API key of the provider openai."""
-    collections: Annotated[dict[str, CollectionSettings], BeforeValidator(_parse_json)] = Field(default_factory=dict)
+    collections: Annotated[dict[str, CollectionSettings], json_variable({})] = Field(default_factory=dict)
     """JSON: settings by collection that differ from the defaults."""
     vector_cache: Literal["on", "off"] = "on"
     """Whether searches and embeddings are cached."""

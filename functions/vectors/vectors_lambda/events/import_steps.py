@@ -1,13 +1,14 @@
 """Lambda task: the steps of an import that use only PostgreSQL and the bucket: plan, finish and fail."""
 
+from dataclasses import asdict
 from typing import Any, Literal
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
-from email_sender.errors import DomainError
-from email_sender.kit.tasks import readable_cause, state_machine_error
+from email_sender.kit.tasks.errors import readable_cause
+from email_sender.kit.tasks.platform_step import platform_step
 from email_sender.kit.telemetry import logger
 from vectors_lambda.bootstrap.core import import_steps
 
@@ -21,23 +22,15 @@ class Step(BaseModel):
     reason: str = ""
 
 
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    step = Step.model_validate(event)
+@platform_step(Step)
+def handler(step: Step, _context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(import_id=str(step.import_id))
     work = import_steps()
-    try:
-        if step.step == "plan":
-            chunks = work.plan(step.tenant_id, step.import_id)
-            return {
-                "chunks": [
-                    {"ordinal": chunk.ordinal, "offset": chunk.offset, "length": chunk.length, "first": chunk.first}
-                    for chunk in chunks
-                ]
-            }
-        if step.step == "finish":
+    match step.step:
+        case "plan":
+            return {"chunks": [asdict(chunk) for chunk in work.plan(step.tenant_id, step.import_id)]}
+        case "finish":
             return {"messages": work.finish(step.tenant_id, step.import_id).messages}
-        work.fail(step.tenant_id, step.import_id, readable_cause(step.reason))
-    except DomainError as error:
-        raise state_machine_error(error) from error
+        case "fail":
+            work.fail(step.tenant_id, step.import_id, readable_cause(step.reason))
     return {}

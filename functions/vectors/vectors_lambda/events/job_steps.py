@@ -6,8 +6,9 @@ from uuid import UUID
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
-from email_sender.errors import DomainError
-from email_sender.kit.tasks import own_manager, readable_cause, state_machine_error
+from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.kit.tasks.errors import readable_cause
+from email_sender.kit.tasks.platform_step import has_time_left, platform_step
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.jobs.model import Phase
 from email_sender.vectors.jobs.steps import JobSteps
@@ -25,20 +26,19 @@ class Step(BaseModel):
     reason: str = ""
 
 
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    step = Step.model_validate(event)
+def _gate() -> ManagerGate:
+    # Imported late, because the module loads Qdrant's gRPC protocol.
+    from vectors_lambda.bootstrap.core import gate
+
+    return gate()
+
+
+@platform_step(Step, _gate)
+def handler(step: Step, context: LambdaContext) -> dict[str, Any]:
+    from vectors_lambda.bootstrap.jobs import job_steps
+
     logger.append_keys(job_id=str(step.job_id), step=step.step)
-    try:
-        # Imported late, because it loads Qdrant's gRPC protocol.
-        from vectors_lambda.bootstrap.core import gate
-        from vectors_lambda.bootstrap.jobs import job_steps
-
-        gate().check(own_manager())
-
-        return _run_step(step, job_steps(), context)
-    except DomainError as error:
-        raise state_machine_error(error) from error
+    return _run_step(step, job_steps(), context)
 
 
 def _run_step(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _run_step(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, A
             phase, parts = work.begin(*job_key)
             return {"phase": phase, "parts": list(range(parts))}
         case "work":
-            return {"done": work.work(*job_key, step.phase, step.part, lambda: _has_time(context))}
+            return {"done": work.work(*job_key, step.phase, step.part, has_time_left(context, _PAGE_MILLISECONDS))}
         case "follow":
             next_phase, parts = work.follow(*job_key, step.phase)
             if next_phase is not None:
@@ -65,7 +65,3 @@ def _run_step(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, A
         case "fail":
             work.fail(*job_key, readable_cause(step.reason))
     return {}
-
-
-def _has_time(context: LambdaContext) -> bool:
-    return context.get_remaining_time_in_millis() > _PAGE_MILLISECONDS

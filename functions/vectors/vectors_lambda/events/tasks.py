@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from email_sender.kit.tasks import Action, TaskCall, as_list, task_handler
+from email_sender.kit.tasks.call import TaskCall, as_list
+from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group
 from vectors_lambda.bootstrap.core import gate, vector_service, workflow_units

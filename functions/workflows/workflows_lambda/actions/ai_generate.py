@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.errors import InvalidInput, NotFound, Problem
-from email_sender.kit.tasks import JsonataList, TaskCall
+from email_sender.kit.tasks.call import JsonataList, TaskCall
 from email_sender.security.permissions import Permission, require
 from email_sender.workflows.generation import Prompt, generate
 from workflows_lambda.bootstrap import read_messages, text_model

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.coordination.tenant_events import build_tenant_event
 from email_sender.kit.system_clock import now
-from email_sender.kit.tasks import TaskCall
+from email_sender.kit.tasks.call import TaskCall
 from workflows_lambda.bootstrap import workflow_units
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.tasks import TaskCall
+from email_sender.kit.tasks.call import TaskCall
 from email_sender.workflows.definition.durations import parse_duration
 from workflows_lambda.bootstrap import outbound
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.errors import InvalidInput
-from email_sender.kit.tasks import TaskCall
+from email_sender.kit.tasks.call import TaskCall
 from email_sender.workflows.definition.durations import parse_duration
 from email_sender.workflows.model import WaitKind
 from workflows_lambda.bootstrap import engine, run_service, wait_service

@@ -11,12 +11,12 @@ from uuid import UUID
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.adapters.web.outbound_http import OutboundHttp, Request
-from email_sender.errors import DomainError, NotFound, Unavailable
+from email_sender.errors import NotFound
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import Settings
-from email_sender.kit.tasks import state_machine_error
-from email_sender.kit.telemetry import logger
+from email_sender.kit.tasks.platform_step import platform_step
 
 
 class OutboundSettings(Settings):
@@ -41,37 +41,32 @@ def _outbound() -> OutboundHttp:
     return OutboundHttp()
 
 
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    outbound_request = OutboundRequest.model_validate(event)
-    try:
-        headers = {
-            **outbound_request.headers,
-            **{
-                name: _secret(outbound_request.tenant_id, secret)
-                for name, secret in outbound_request.secret_headers.items()
-            },
-        }
-        request = Request(
-            outbound_request.method, outbound_request.url, headers, base64.b64decode(outbound_request.body)
-        )
-        response = _outbound().fetch(request, outbound_request.seconds)
-    except DomainError as error:
-        raise state_machine_error(error) from error
+@platform_step(OutboundRequest)
+def handler(outbound_request: OutboundRequest, _context: LambdaContext) -> dict[str, Any]:
+    secrets = {
+        name: _secret(outbound_request.tenant_id, secret) for name, secret in outbound_request.secret_headers.items()
+    }
+    request = Request(
+        outbound_request.method,
+        outbound_request.url,
+        {**outbound_request.headers, **secrets},
+        base64.b64decode(outbound_request.body),
+    )
+    response = _outbound().fetch(request, outbound_request.seconds)
     return {"status": response.status, "headers": dict(response.headers), "body": response.body}
+
+
+@cache
+def _secrets_prefix() -> str:
+    return OutboundSettings.from_environment().secrets_prefix
 
 
 def _secret(tenant_id: UUID, name: str) -> str:
     """Return a secret of the tenant. The tenant id is in the secret's name, so other tenants cannot reach it."""
-    from botocore.exceptions import BotoCoreError, ClientError
 
-    prefix = OutboundSettings.from_environment().secrets_prefix
-    try:
-        response = client("secretsmanager").get_secret_value(SecretId=f"{prefix}/tenants/{tenant_id}/{name}")
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            raise NotFound(f"The secret {name} does not exist.") from None
-        raise Unavailable("The secret could not be read from AWS Secrets Manager.") from None
-    except BotoCoreError:
-        raise Unavailable("AWS Secrets Manager did not respond.") from None
+    def translate(error: AwsError) -> Exception | None:
+        return NotFound(f"The secret {name} does not exist.") if error.code == "ResourceNotFoundException" else None
+
+    with translate_aws_errors("The secret could not be read from AWS Secrets Manager.", translate):
+        response = client("secretsmanager").get_secret_value(SecretId=f"{_secrets_prefix()}/tenants/{tenant_id}/{name}")
     return str(response["SecretString"])

@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, Field
 
 from email_sender.errors import NotFound
-from email_sender.kit.tasks import readable_cause
+from email_sender.kit.tasks.errors import readable_cause
 from email_sender.kit.telemetry import logger
 from email_sender.workflows.model import RunStatus, StepStatus
 from workflows_lambda.bootstrap import run_service

@@ -1,7 +1,7 @@
 """The handler of the workflow actions that this package implements."""
 
 from email_sender.kit.live_settings import live_features
-from email_sender.kit.tasks import Action, task_handler
+from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.security.features import Feature
 from email_sender.security.permissions import Permission
 from workflows_lambda.actions.ai_generate import generate_text

@@ -13,7 +13,7 @@
     └── Unavailable           503
         └── ManagerStopped    503
 
-The domain and the adapters raise these errors. kit/problems.py maps them to HTTP statuses, and kit/tasks.py maps them
+The domain and the adapters raise these errors. kit/problems.py maps them to HTTP statuses, and kit/tasks maps them
 to error names of Step Functions. Messages are written for the caller: they never contain SQL, a host name, an address
 or data of another tenant.
 """

@@ -9,10 +9,11 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.kit.schemas import Listing
 from email_sender.messaging.contacts import ContactService
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service
-from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, Listing, MessageOut
+from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, MessageOut
 
 router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
 Service = Annotated[ContactService, depends_on(contact_service)]

@@ -9,12 +9,13 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.kit.schemas import Listing
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.model import SuppressionReason
 from email_sender.messaging.sending import SendService
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service, send_service
-from messaging_lambda.http.schemas import EmailOut, Listing, SettleIn, SuppressionIn, SuppressionOut
+from messaging_lambda.http.schemas import EmailOut, SettleIn, SuppressionIn, SuppressionOut
 
 router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
 Emails = Annotated[SendService, depends_on(send_service)]

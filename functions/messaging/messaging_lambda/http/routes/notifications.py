@@ -13,10 +13,10 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.kit.schemas import Listing
 from email_sender.messaging.notifications import Channel, ChannelKind, ChannelService, Level, Notification
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import channel_service
-from messaging_lambda.http.schemas import Listing
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=IdempotentRoute)
 Service = Annotated[ChannelService, depends_on(channel_service)]

@@ -9,10 +9,11 @@ from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, IfMatch, Limit, parse_id_cursor, parse_if_match
+from email_sender.kit.schemas import Listing
 from email_sender.messaging.templates import TemplateService
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import template_service
-from messaging_lambda.http.schemas import DraftOut, Listing, PreviewIn, PreviewOut, TemplateIn, TemplateOut
+from messaging_lambda.http.schemas import DraftOut, PreviewIn, PreviewOut, TemplateIn, TemplateOut
 
 router = APIRouter(tags=["templates"], route_class=IdempotentRoute)
 Service = Annotated[TemplateService, depends_on(template_service)]

@@ -5,16 +5,17 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from email_sender.errors import DomainError, InvalidInput, Problem
+from email_sender.errors import DomainError, InvalidInput
+from email_sender.kit.pydantic_problems import problems_of
 from email_sender.vectors.batch import Action, NewPoints, Operation, Outcome
 from email_sender.vectors.model import MAX_OPERATIONS, MAX_POINTS, Delete, DeletePayload, PointSelector, SetPayload
-from vectors_lambda.http.schemas.points import Body, ClientIdIn, PointIn
+from vectors_lambda.http.schemas.points import ClientIdIn, PointIn, VectorsBody
 from vectors_lambda.http.schemas.searches import AnswerOut, FilterIn, SearchIn
 
 _Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class UpsertOp(Body):
+class UpsertOp(VectorsBody):
     op: Literal["upsert"]
     collection: str
     points: Annotated[list[PointIn], Field(min_length=1, max_length=MAX_POINTS)]
@@ -23,7 +24,7 @@ class UpsertOp(Body):
         return NewPoints([point.point(number, operation) for number, point in enumerate(self.points)])
 
 
-class _SelectorOp(Body):
+class _SelectorOp(VectorsBody):
     """An operation on points selected by their ids or by a filter."""
 
     collection: str
@@ -78,7 +79,7 @@ OperationIn = Annotated[UpsertOp | DeleteOp | SetPayloadOp | DeletePayloadOp | S
 _OPERATION: TypeAdapter[UpsertOp | DeleteOp | SetPayloadOp | DeletePayloadOp | SearchOp] = TypeAdapter(OperationIn)
 
 
-class BatchIn(Body):
+class BatchIn(VectorsBody):
     """A batch of operations: upsert, delete, set_payload, delete_payload and search, as named by `op`.
 
     Each operation is parsed separately, so that an invalid one is reported in its own result.
@@ -101,11 +102,7 @@ def _parse_operation(raw: dict[str, Any], operation_id: UUID) -> ParsedOperation
     try:
         parsed = _OPERATION.validate_python(raw)
     except ValidationError as error:
-        # Pydantic's location begins with the kind of operation, which is not part of the body.
-        problems = [
-            Problem("".join(f"/{part}" for part in detail["loc"][1:]), detail["msg"].removeprefix("Value error, "))
-            for detail in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        problems = problems_of(error.errors(include_url=False, include_input=False), raw, root="The operation")
         return InvalidInput(problems[0].message, problems)
     return parsed, Operation(parsed.collection, parsed.action(operation_id))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field
 
 from email_sender.vectors.collection_settings import SettingsPlan
-from vectors_lambda.http.schemas.points import Body
+from vectors_lambda.http.schemas.points import VectorsBody
 
 
 class ChangeOut(BaseModel):
@@ -36,5 +36,5 @@ class PlanOut(BaseModel):
         return cls(id=plan.id, changes=rows)
 
 
-class ApplyIn(Body):
+class ApplyIn(VectorsBody):
     plan: Annotated[str, Field(min_length=1, max_length=64)]

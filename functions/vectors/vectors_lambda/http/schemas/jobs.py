@@ -10,17 +10,17 @@ from pydantic import BaseModel, Field, StrictBool
 from email_sender.vectors.jobs.model import Job, PartProgress, Phase, Source, SourceKind
 from email_sender.vectors.jobs.service import TargetOverrides
 from email_sender.vectors.model import Distance
-from vectors_lambda.http.schemas.points import Body
+from vectors_lambda.http.schemas.points import VectorsBody
 
 _Name = Annotated[str, Field(min_length=1, max_length=255)]
 _Key = Annotated[str, Field(min_length=1, max_length=255, description="The payload key that holds a point's text")]
 
 
-class ExportIn(Body):
+class ExportIn(VectorsBody):
     collection: _Name
 
 
-class CurrentSource(Body):
+class CurrentSource(VectorsBody):
     """The collection that is served now."""
 
     type: Literal["current"] = "current"
@@ -30,7 +30,7 @@ class CurrentSource(Body):
         return Source(text_key=self.text_key)
 
 
-class QdrantSource(Body):
+class QdrantSource(VectorsBody):
     """A collection of another Qdrant. If `tenant_id` is set, all points become that tenant's, and keep their ids."""
 
     type: Literal["qdrant"]
@@ -57,7 +57,7 @@ class QdrantSource(Body):
         )  # fmt: skip
 
 
-class ExportSource(Body):
+class ExportSource(VectorsBody):
     """An export in the bucket of this deployment, named by the id of its job."""
 
     type: Literal["export"]
@@ -68,7 +68,7 @@ class ExportSource(Body):
         return Source(SourceKind.EXPORT, self.text_key, self.export_id)
 
 
-class TargetIn(Body):
+class TargetIn(VectorsBody):
     """The settings in which the new collection differs from the served one."""
 
     size: Annotated[int, Field(ge=1, le=65_536)] | None = None
@@ -79,7 +79,7 @@ class TargetIn(Body):
         return TargetOverrides(self.size, self.distance, self.model)
 
 
-class MigrationIn(Body):
+class MigrationIn(VectorsBody):
     collection: _Name
     source: Annotated[CurrentSource | QdrantSource | ExportSource, Field(discriminator="type")] = Field(
         default_factory=CurrentSource
@@ -87,7 +87,7 @@ class MigrationIn(Body):
     target: TargetIn = Field(default_factory=TargetIn)
 
 
-class RollbackIn(Body):
+class RollbackIn(VectorsBody):
     """`discard_changes` drops the changes since the switch, for example if they cannot be copied back."""
 
     discard_changes: StrictBool = False

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from email_sender.kit.schemas import RequestBody
 from email_sender.vectors.imports.model import Format, Import, ImportKind, Progress, RejectedRecord
 from email_sender.vectors.imports.service import VectorFile
 from email_sender.vectors.model import MAX_POINTS, ClientId
@@ -92,13 +93,13 @@ EncodedVector = Annotated[
 ]
 
 
-class Body(BaseModel):
-    """Base of request bodies. An unknown key is an error, and a tenant id in a body is never used."""
+class VectorsBody(RequestBody):
+    """A request body that can contain vectors (array.array)."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
 
-class PointIn(Body):
+class PointIn(VectorsBody):
     id: ClientIdIn | None = None
     vector: Vector = None
     vector_b64: EncodedVector = None
@@ -118,7 +119,7 @@ class PointIn(Body):
         return NewPoint(point_id, vector, self.text, self.payload)
 
 
-class InsertIn(Body):
+class InsertIn(VectorsBody):
     collection: str
     points: Annotated[list[PointIn], Field(min_length=1, max_length=MAX_POINTS)]
 
@@ -153,7 +154,7 @@ class CollectionsOut(BaseModel):
     next_cursor: None = None
 
 
-class MailboxImportIn(Body):
+class MailboxImportIn(VectorsBody):
     """Import a mailbox file (mbox)."""
 
     kind: Literal["mailbox"] = "mailbox"
@@ -161,13 +162,13 @@ class MailboxImportIn(Body):
     size_bytes: FileSize
 
 
-class PayloadsIn(Body):
+class PayloadsIn(VectorsBody):
     """The payloads file of an npy import: one JSON line of `{"id", "payload"}` for each row of the array, in order."""
 
     size_bytes: FileSize
 
 
-class VectorsImportIn(Body):
+class VectorsImportIn(VectorsBody):
     """Import a file of vectors: NDJSON of points, a two-dimensional npy array, or Parquet with a column `vector`."""
 
     kind: Literal["vectors"]

@@ -22,7 +22,7 @@ from email_sender.vectors.model import (
     Strategy,
     TextQuery,
 )
-from vectors_lambda.http.schemas.points import Body, ClientIdIn, EncodedVector, Text, Vector
+from vectors_lambda.http.schemas.points import ClientIdIn, EncodedVector, Text, Vector, VectorsBody
 
 _MAX_CONDITIONS = 50
 _MAX_EXAMPLES = 50
@@ -30,7 +30,7 @@ _MAX_EXAMPLES = 50
 Scalar = StrictStr | StrictInt | StrictBool
 
 
-class MatchIn(Body):
+class MatchIn(VectorsBody):
     value: Scalar | None = None
     any: Annotated[list[Scalar], Field(min_length=1, max_length=100)] | None = None
 
@@ -41,7 +41,7 @@ class MatchIn(Body):
         return self
 
 
-class RangeIn(Body):
+class RangeIn(VectorsBody):
     gt: float | datetime | None = None
     gte: float | datetime | None = None
     lt: float | datetime | None = None
@@ -57,7 +57,7 @@ class RangeIn(Body):
         return self
 
 
-class ConditionIn(Body):
+class ConditionIn(VectorsBody):
     key: Annotated[str, Field(min_length=1, max_length=200)]
     match: MatchIn | None = None
     range: RangeIn | None = None
@@ -80,7 +80,7 @@ class ConditionIn(Body):
 Conditions = Annotated[list[ConditionIn], Field(max_length=_MAX_CONDITIONS)]
 
 
-class FilterIn(Body):
+class FilterIn(VectorsBody):
     must: Conditions = Field(default_factory=list)
     should: Conditions = Field(default_factory=list)
     must_not: Conditions = Field(default_factory=list)
@@ -93,7 +93,7 @@ class FilterIn(Body):
         )
 
 
-class ExampleIn(Body):
+class ExampleIn(VectorsBody):
     """An example vector that is not a point of the collection."""
 
     vector: Vector = None
@@ -109,7 +109,7 @@ class ExampleIn(Body):
 Examples = Annotated[list[ClientIdIn | ExampleIn], Field(max_length=_MAX_EXAMPLES)]
 
 
-class RecommendIn(Body):
+class RecommendIn(VectorsBody):
     """Find points like `positive` and unlike `negative` examples. An example is a point's id or a vector.
 
     Points used as examples are not returned.
@@ -134,7 +134,7 @@ def _example(value: UUID | int | ExampleIn) -> Example:
     return example
 
 
-class SearchOptions(Body):
+class SearchOptions(VectorsBody):
     """A search. Exactly one of `vector`, `vector_b64`, `text` and `recommend` is set.
 
     `hybrid` also ranks by the terms of `text`. Scores are then the scores of the fused ranking.
@@ -189,7 +189,7 @@ class SearchIn(SearchOptions):
     collection: str
 
 
-class SearchesIn(Body):
+class SearchesIn(VectorsBody):
     collection: str
     searches: Annotated[list[SearchOptions], Field(min_length=1, max_length=MAX_SEARCHES)]
 

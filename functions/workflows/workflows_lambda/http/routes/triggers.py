@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Request
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute
+from email_sender.kit.schemas import Listing
 from email_sender.security.permissions import Permission
 from email_sender.workflows.service import WorkflowService
 from email_sender.workflows.triggers.service import TriggerService
 from email_sender.workflows.triggers.webhooks import WebhookService
 from workflows_lambda.bootstrap import trigger_service, webhook_service, workflow_service
 from workflows_lambda.http.schemas.triggers import HookResultOut, HookRunOut, SecretOut, TriggerOut
-from workflows_lambda.http.schemas.workflows import Listing
 
 router = APIRouter(prefix="/workflows/{workflow_id}/triggers", tags=["workflows"], route_class=IdempotentRoute)
 webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])

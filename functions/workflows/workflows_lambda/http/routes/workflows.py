@@ -11,6 +11,7 @@ from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.live_settings import live_features
 from email_sender.kit.query_parameters import Cursor, IfMatch, Limit, parse_id_cursor, parse_if_match
+from email_sender.kit.schemas import Listing
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission
 from email_sender.workflows.actions import ACTION_CATALOGUE
@@ -26,7 +27,6 @@ from workflows_lambda.http.schemas.workflows import (
     ExecuteIn,
     ImportIn,
     ImportOut,
-    Listing,
     RunOut,
     ValidOut,
     VersionOut,

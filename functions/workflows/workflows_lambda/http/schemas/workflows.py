@@ -7,22 +7,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from email_sender.kit.schemas import RequestBody
 from email_sender.workflows.actions import Action
 from email_sender.workflows.definition.diff import Difference
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion
 from email_sender.workflows.n8n.importer import ImportResult
-
-
-class RequestBody(BaseModel):
-    """A request body. Unknown keys are rejected, and a tenant id in a body is never used."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Listing[T](BaseModel):
-    items: Sequence[T]
-    next_cursor: str | None = None
 
 
 class WorkflowIn(RequestBody):

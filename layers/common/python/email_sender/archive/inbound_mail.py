@@ -6,8 +6,7 @@ from uuid import UUID, uuid5
 from email_sender.archive.mailbox_import import join_threads
 from email_sender.archive.message_index import MessageWriter, possible_provider_ids, record_replies
 from email_sender.archive.message_parser import ParsedMessage, TextCleaner, parse
-from email_sender.clock import Clock
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.vectors.imports.model import ArchiveUnits, IncomingMessage, Uploads
 
@@ -33,10 +32,10 @@ class InboundMailService:
         uploads: Uploads,
         cleaner: TextCleaner,
         writer: MessageWriter,
-        now: Clock,
+        events: EventFactory,
     ) -> None:
         self._directory, self._units, self._uploads = directory, units, uploads
-        self._cleaner, self._writer, self._now = cleaner, writer, now
+        self._cleaner, self._writer, self._events = cleaner, writer, events
 
     def receive(self, key: str, version: str | None) -> UUID | None:
         """Archive the mail in this object. Repeating it changes nothing.
@@ -60,28 +59,27 @@ class InboundMailService:
         return self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed)
 
     def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage) -> UUID:
-        now = self._now()
         messages = [IncomingMessage(0, parsed)]
         with self._units(tenant_id) as unit:
             archived_messages = unit.archive(import_id, messages)
             (archived_message,) = archived_messages
-            answered_emails = record_replies(unit, tenant_id, messages, archived_messages, now)
+            answered_emails = record_replies(unit, tenant_id, messages, archived_messages, self._events)
             unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
             if archived_message.is_new and not parsed.is_automatic:
+                answered_email = answered_emails[0] if answered_emails else None
+                data = {
+                    "message_id": str(archived_message.message_id),
+                    "contact_id": str(archived_message.contact_id) if archived_message.contact_id else None,
+                    "answers_email_id": str(answered_email.email_id) if answered_email else None,
+                }
                 unit.emit(
-                    Event(
-                        id=uuid5(archived_message.message_id, "received"),
-                        type="message.received",
-                        area="messaging",
-                        tenant_id=tenant_id,
-                        aggregate_id=str(archived_message.message_id),
-                        occurred_at=now,
-                        correlation_id=str(answered_emails[0].run_id) if answered_emails else None,
-                        data={
-                            "message_id": str(archived_message.message_id),
-                            "contact_id": str(archived_message.contact_id) if archived_message.contact_id else None,
-                            "answers_email_id": str(answered_emails[0].email_id) if answered_emails else None,
-                        },
+                    self._events.build(
+                        "message.received",
+                        tenant_id,
+                        archived_message.message_id,
+                        data,
+                        correlation_id=answered_email.run_id if answered_email else None,
+                        event_id=uuid5(archived_message.message_id, "received"),
                     )
                 )
             unit.commit()

@@ -10,7 +10,7 @@ from email_sender.archive.message_index import MessageWriter, record_replies
 from email_sender.archive.message_parser import TextCleaner, parse
 from email_sender.archive.threads import thread_roots
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.vectors.imports.model import (
     ArchiveUnits,
@@ -33,7 +33,8 @@ class ImportSteps:
     """Plans a mailbox import, and completes or fails any import."""
 
     def __init__(self, units: ImportUnits, uploads: Uploads, now: Clock, new_id: IdFactory) -> None:
-        self._units, self._uploads, self._now, self._new_id = units, uploads, now, new_id
+        self._units, self._uploads, self._now = units, uploads, now
+        self._events = EventFactory("vectors", now, new_id)
 
     def plan(self, tenant_id: UUID, import_id: UUID) -> Sequence[ChunkRange]:
         """Split the file into chunks at message boundaries. Reads the file once, in constant memory.
@@ -88,16 +89,8 @@ class ImportSteps:
             unit.commit()
 
     def _build_event(self, event_type: str, tenant_id: UUID, import_id: UUID, **data: Any) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=event_type,
-            area="vectors",
-            tenant_id=tenant_id,
-            aggregate_id=str(import_id),
-            occurred_at=self._now(),
-            correlation_id=str(import_id),
-            data={"import_id": str(import_id), **data},
-        )
+        import_data = {"import_id": str(import_id), **data}
+        return self._events.build(event_type, tenant_id, import_id, import_data, correlation_id=import_id)
 
 
 class MailboxChunkImporter:
@@ -109,10 +102,10 @@ class MailboxChunkImporter:
         uploads: Uploads,
         cleaner: TextCleaner,
         writer: MessageWriter,
-        now: Clock,
+        events: EventFactory,
     ) -> None:
         self._units, self._uploads, self._cleaner = units, uploads, cleaner
-        self._writer, self._now = writer, now
+        self._writer, self._events = writer, events
 
     def import_chunk(self, tenant_id: UUID, import_id: UUID, chunk: ChunkRange) -> Progress:
         """Import one chunk. A message that cannot be parsed is recorded as an error; the others are imported.
@@ -132,7 +125,7 @@ class MailboxChunkImporter:
                 errors.append(RejectedRecord(ordinal, error.detail))
         with self._units(tenant_id) as unit:
             archived_messages = unit.archive(import_id, messages)
-            record_replies(unit, tenant_id, messages, archived_messages, self._now())
+            record_replies(unit, tenant_id, messages, archived_messages, self._events)
             new_count = sum(archived_message.is_new for archived_message in archived_messages)
             progress = Progress(1, len(messages) + len(errors), new_count, len(messages) - new_count, len(errors))
             unit.record_chunk(import_id, chunk.ordinal, progress, errors)

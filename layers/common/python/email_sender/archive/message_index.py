@@ -1,11 +1,10 @@
 """Write the points of archived messages, and record which of the tenant's emails they answer."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from uuid import UUID, uuid5
 
 from email_sender.archive.message_parser import ParsedMessage
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.vectors.bm25 import document_terms
 from email_sender.vectors.imports.model import AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
 from email_sender.vectors.model import Point
@@ -52,7 +51,7 @@ def record_replies(
     tenant_id: UUID,
     messages: Sequence[IncomingMessage],
     archived_messages: Sequence[ArchivedMessage],
-    now: datetime,
+    events: EventFactory,
 ) -> Sequence[AnsweredEmail]:
     """Record which emails these messages answer, and publish each answer once. Automatic messages answer nothing."""
     message_ids_by_provider_id = {
@@ -61,23 +60,22 @@ def record_replies(
         if not message.parsed.is_automatic
         for provider_id in possible_provider_ids(message.parsed)
     }
-    answered_emails = unit.mark_answered(message_ids_by_provider_id, now) if message_ids_by_provider_id else []
+    answered_emails = unit.mark_answered(message_ids_by_provider_id, events.now()) if message_ids_by_provider_id else []
     for answered_email in answered_emails:
+        data = {
+            "email_id": str(answered_email.email_id),
+            "run_id": str(answered_email.run_id),
+            "contact_id": str(answered_email.contact_id),
+            "message_id": str(answered_email.message_id),
+        }
         unit.emit(
-            Event(
-                id=uuid5(answered_email.email_id, "replied"),
-                type="email.replied",
-                area="messaging",
-                tenant_id=tenant_id,
-                aggregate_id=str(answered_email.email_id),
-                occurred_at=now,
-                correlation_id=str(answered_email.run_id),
-                data={
-                    "email_id": str(answered_email.email_id),
-                    "run_id": str(answered_email.run_id),
-                    "contact_id": str(answered_email.contact_id),
-                    "message_id": str(answered_email.message_id),
-                },
+            events.build(
+                "email.replied",
+                tenant_id,
+                answered_email.email_id,
+                data,
+                correlation_id=answered_email.run_id,
+                event_id=uuid5(answered_email.email_id, "replied"),
             )
         )
     return answered_emails

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from email_sender.clock import Clock, IdFactory
+
 # The tenant of platform events and of events from unregistered sources. No customer has this id.
 PLATFORM_TENANT = UUID("00000000-0000-7000-8000-000000000000")
 SOURCE_PREFIX = "email_sender."
@@ -58,6 +60,39 @@ class Event:
             "priority": self.priority,
             "data": dict(self.data),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class EventFactory:
+    """Builds the platform's events of one area."""
+
+    area: str
+    now: Clock
+    new_id: IdFactory
+
+    def build(
+        self,
+        event_type: str,
+        tenant_id: UUID,
+        aggregate_id: UUID | str,
+        data: Mapping[str, Any],
+        *,
+        correlation_id: UUID | str | None = None,
+        event_id: UUID | None = None,
+        priority: int = 2,
+    ) -> Event:
+        """Return an event that occurs now. `event_id` makes an event that can be built twice the same event."""
+        return Event(
+            id=event_id or self.new_id(),
+            type=event_type,
+            area=self.area,
+            tenant_id=tenant_id,
+            aggregate_id=str(aggregate_id),
+            occurred_at=self.now(),
+            data=data,
+            correlation_id=None if correlation_id is None else str(correlation_id),
+            priority=priority,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from email_sender.coordination.audit import AuditEntry
-from email_sender.coordination.events import PLATFORM_TENANT, Event
+from email_sender.coordination.events import PLATFORM_TENANT, Event, EventFactory
 from email_sender.coordination.registry import ManagerGraph
 from email_sender.errors import Conflict
 
@@ -108,9 +108,10 @@ class Lifecycle:
     """
 
     def __init__(
-        self, graph: ManagerGraph, units: ManagerUnits, resources: ManagerResources, now: Callable[[], datetime]
+        self, graph: ManagerGraph, units: ManagerUnits, resources: ManagerResources, events: EventFactory
     ) -> None:
-        self._graph, self._units, self._resources, self._now = graph, units, resources, now
+        self._graph, self._units, self._resources = graph, units, resources
+        self._events, self._now = events, events.now
 
     def stop(self, name: str, subject: str, *, cascade: bool = False) -> State:
         """Stop a manager; with `cascade`, first stop the running managers that depend on it.
@@ -230,24 +231,19 @@ class Lifecycle:
 
     def _transition(self, unit: ManagerUnit, state: State, new_status: Status) -> State:
         new_state = state.transition_to(new_status, self._now())
-        unit.emit(
-            build_event(
-                new_state, "manager.stopped" if new_status is Status.STOPPED else "manager.started", self._now()
-            )
-        )
+        event_type = "manager.stopped" if new_status is Status.STOPPED else "manager.started"
+        unit.emit(build_event(self._events, new_state, event_type))
         return new_state
 
 
-def build_event(state: State, event_type: str, at: datetime) -> Event:
+def build_event(events: EventFactory, state: State, event_type: str) -> Event:
     """Return the event of a transition. A transition has a fixed event id, so it is published once."""
-    return Event(
-        id=uuid5(PLATFORM_TENANT, f"{state.name}/{state.revision}/{event_type}"),
-        type=event_type,
-        area="coordinator",
-        tenant_id=PLATFORM_TENANT,
-        aggregate_id=state.name,
-        occurred_at=at,
-        data={"manager": state.name, "status": state.status, "reason": state.reason, "by": state.changed_by},
+    return events.build(
+        event_type,
+        PLATFORM_TENANT,
+        state.name,
+        {"manager": state.name, "status": state.status, "reason": state.reason, "by": state.changed_by},
+        event_id=uuid5(PLATFORM_TENANT, f"{state.name}/{state.revision}/{event_type}"),
         priority=1,
     )
 

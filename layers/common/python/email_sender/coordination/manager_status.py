@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.lifecycle import (
     TRANSITIONS,
     Desired,
@@ -41,16 +42,11 @@ class Observer:
         units: ManagerUnits,
         checks: Mapping[str, HealthCheck],
         count_functions: Callable[[], Mapping[str, int]],
-        now: Callable[[], datetime],
+        events: EventFactory,
     ) -> None:
         """`count_functions` counts each manager's deployed functions. A manager without a check is not configured."""
-        self._graph, self._units, self._checks, self._count_functions, self._now = (
-            graph,
-            units,
-            checks,
-            count_functions,
-            now,
-        )
+        self._graph, self._units, self._checks, self._count_functions = graph, units, checks, count_functions
+        self._events, self._now = events, events.now
 
     def run_checks(self) -> Mapping[str, Finding]:
         """Run every check once. Return the findings by manager. Never raises DomainError."""
@@ -84,7 +80,7 @@ class Observer:
         after = before.transition_to(finding.status, now, finding.reason)
         after = replace(after, figures={**finding.figures, "functions": functions}, observed_at=now)
         if event_type := _event_type_for(before.status, after.status):
-            unit.emit(build_event(after, event_type, now))
+            unit.emit(build_event(self._events, after, event_type))
         return after
 
 

@@ -4,15 +4,31 @@ Each field is read from the environment variable with the same name in upper cas
 function does not start and the error names the variable. Secrets are never variables; only their ARNs are.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from email_sender.errors import InvalidInput, Problem
+from email_sender.kit.pydantic_problems import sentence_of
 
 NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+def json_variable(empty: object) -> BeforeValidator:
+    """Parse a variable that contains JSON. An empty variable has the value `empty`."""
+
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value) if value else empty
+        except ValueError as error:
+            raise ValueError(f"The value is not valid JSON: {error}") from None
+
+    return BeforeValidator(parse)
 
 
 class Settings(BaseModel):
@@ -35,10 +51,12 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = [
-                Problem(str(detail["loc"][0]).upper(), detail["msg"]) for detail in error.errors(include_input=False)
-            ]
-            summary = "; ".join(f"{problem.pointer}: {problem.message}" for problem in problems)
+            problems = []
+            for detail in error.errors(include_input=False):
+                name = str(detail["loc"][0]).upper() if detail["loc"] else "The environment"
+                sentence = sentence_of(detail, name)
+                problems.append(Problem(name, sentence if sentence.startswith(name) else f"{name}: {sentence}"))
+            summary = " ".join(problem.message for problem in problems)
             raise InvalidInput(f"Environment variables are missing or invalid: {summary}", problems) from None
 
 
@@ -91,3 +109,8 @@ class BackupSettings(Settings):
 class BusSettings(Settings):
     event_bus: NonEmpty
     """Name of the event bus."""
+
+
+def own_manager() -> str:
+    """Return the name of the manager that this function belongs to."""
+    return os.environ["MANAGER"]

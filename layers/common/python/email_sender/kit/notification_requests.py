@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from email_sender.errors import InvalidInput, Problem
+from email_sender.errors import InvalidInput
+from email_sender.kit.pydantic_problems import problems_of
 from email_sender.messaging.notifications import Level, NotificationRequest
 
 TYPE = "notify"
@@ -34,8 +35,6 @@ def parse_notify_request(data: Any, pointer: str = "/data") -> NotificationReque
     try:
         return NotifyRequest.model_validate(data).to_request()
     except ValidationError as error:
-        problems = [
-            Problem(pointer + "".join(f"/{part}" for part in detail["loc"]), detail["msg"])
-            for detail in error.errors(include_input=False, include_url=False)
-        ]
+        details = error.errors(include_input=False, include_url=False)
+        problems = problems_of(details, data, pointer, "The notification request")
         raise InvalidInput("The notification request is invalid.", problems) from None

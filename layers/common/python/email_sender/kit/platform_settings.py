@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from email_sender.errors import InvalidInput, Problem
+from email_sender.kit.pydantic_problems import json_pointer, path_of, problems_of
 from email_sender.security.features import Feature, Flag, Flags
 
 _SECRET_NAMES = re.compile(
@@ -141,8 +142,15 @@ def parse_settings(document: Any) -> PlatformSettings:
     try:
         return PlatformSettings.model_validate(document)
     except ValidationError as error:
+        details = error.errors(include_input=False)
+        secrets = {
+            json_pointer(path_of(detail, document))
+            for detail in details
+            if detail["type"] == "extra_forbidden" and _SECRET_NAMES.search(str(detail["loc"][-1]))
+        }
         problems = [
-            _build_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors(include_input=False)
+            Problem(problem.pointer, _NO_SECRETS) if problem.pointer in secrets else problem
+            for problem in problems_of(details, document, root="The document")
         ]
         raise InvalidInput(f"{problems[0].pointer or 'The document'}: {problems[0].message}", problems) from None
 
@@ -150,12 +158,3 @@ def parse_settings(document: Any) -> PlatformSettings:
 def with_defaults(document: Any) -> Mapping[str, Any]:
     """Return the document with all defaults filled in. Raises InvalidInput."""
     return parse_settings(document).model_dump(mode="json")
-
-
-def _build_problem(location: tuple[int | str, ...], kind: str, message: str) -> Problem:
-    # For an invalid key, pydantic adds "[key]" to the location.
-    path = [str(part) for part in location if part != "[key]"]
-    pointer = "".join("/" + part[:100].replace("~", "~0").replace("/", "~1") for part in path)
-    if kind == "extra_forbidden":
-        message = _NO_SECRETS if _SECRET_NAMES.search(path[-1]) else "This setting does not exist."
-    return Problem(pointer, message)

@@ -1,5 +1,6 @@
 """Errors as application/problem+json (RFC 9457). Only this module maps errors to HTTP statuses."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from email_sender import errors
 from email_sender.errors import DomainError, InvalidInput, Problem
+from email_sender.kit.pydantic_problems import field_name, problems_of, sentence_of
 from email_sender.kit.telemetry import logger
 
 _STATUS: dict[type[DomainError], int] = {
@@ -26,7 +28,7 @@ _STATUS: dict[type[DomainError], int] = {
 }
 _TITLES = {
     400: "The body is not JSON",
-    401: "A valid access token is required",
+    401: "Authentication failed",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -39,6 +41,8 @@ _TITLES = {
     501: "Not implemented",
     503: "Temporarily unavailable",
 }
+# A body with thousands of unknown keys has as many errors; nobody reads more than these.
+_MAX_PROBLEMS = 100
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -85,18 +89,23 @@ async def _validation_error_response(request: Request, error: Exception) -> JSON
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
         return problem_response(request, 400, InvalidInput.code, "The request body is not valid JSON.")
-    problems = tuple(Problem(_pointer(detail["loc"]), str(detail["msg"])) for detail in details)
-    return problem_response(
-        request, 422, InvalidInput.code, problems[0].message if problems else "Not valid.", problems
-    )
+    problems = _request_problems(details[:_MAX_PROBLEMS], error.body)
+    message = problems[0].message if problems else "The request is invalid."
+    return problem_response(request, 422, InvalidInput.code, message, tuple(problems))
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
-    """Return a JSON pointer into the body, or `query:name`, `path:name` or `header:name` for other parts."""
-    source, *path = location
-    if source == "body":
-        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return f"{source}:{'.'.join(str(part) for part in path)}"
+def _request_problems(details: Sequence[Mapping[str, Any]], body: Any) -> list[Problem]:
+    """Return JSON pointers into the body, and `query:name`, `path:name` or `header:name` for other parts."""
+    problems = []
+    in_body = []
+    for detail in details:
+        source, *path = detail["loc"]
+        if source == "body":
+            in_body.append({**detail, "loc": tuple(path)})
+            continue
+        name = field_name([path[0], *(part for part in path[1:] if isinstance(part, int))])
+        problems.append(Problem(f"{source}:{path[0]}", sentence_of(detail, name)))
+    return problems + problems_of(in_body, body, root="The request body")
 
 
 async def _http_error_response(request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from email_sender.archive.message_parser import normalise_address
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
@@ -31,6 +31,7 @@ class ContactService:
 
     def __init__(self, units: MessagingUnits, links: UnsubscribeLinks, now: Clock, new_id: IdFactory) -> None:
         self._units, self._links, self._now, self._new_id = units, links, now, new_id
+        self._events = EventFactory("messaging", now, new_id)
 
     def add(
         self, tenant_id: UUID, contact_id: UUID, address: str, name: str | None, attributes: Mapping[str, Any]
@@ -128,17 +129,8 @@ class ContactService:
             if contact is None or unit.suppressions.has(contact.address):
                 return
             unit.suppressions.add(contact.address, SuppressionReason.UNSUBSCRIBED)
-            unit.emit(
-                Event(
-                    id=self._new_id(),
-                    type="contact.unsubscribed",
-                    area="messaging",
-                    tenant_id=tenant_id,
-                    aggregate_id=str(contact_id),
-                    occurred_at=self._now(),
-                    data={"contact_id": str(contact_id)},
-                )
-            )
+            data = {"contact_id": str(contact_id)}
+            unit.emit(self._events.build("contact.unsubscribed", tenant_id, contact_id, data))
             unit.commit()
 
     def suppress(self, tenant_id: UUID, address: str, reason: SuppressionReason) -> Suppression:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.messaging import outgoing_mail
 from email_sender.messaging.model import Contact, Draft, Email, EmailStatus
@@ -75,6 +75,7 @@ class SendService:
     ) -> None:
         self._units, self._provider, self._links = units, provider, links
         self._configuration_set, self._now, self._new_id, self._sleep = configuration_set, now, new_id, sleep
+        self._events = EventFactory("messaging", now, new_id)
 
     def send(self, order: SendOrder) -> Email:
         """Send the draft, or return the email of an earlier attempt.
@@ -210,16 +211,8 @@ class SendService:
         return replace(email, status=status, provider_message_id=provider_id or email.provider_message_id, error=error)
 
     def _build_event(self, tenant_id: UUID, email: Email, status: EmailStatus) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=f"email.{status}",
-            area="messaging",
-            tenant_id=tenant_id,
-            aggregate_id=str(email.id),
-            occurred_at=self._now(),
-            correlation_id=str(email.run_id),
-            data={"email_id": str(email.id), "run_id": str(email.run_id), "contact_id": str(email.contact_id)},
-        )
+        data = {"email_id": str(email.id), "run_id": str(email.run_id), "contact_id": str(email.contact_id)}
+        return self._events.build(f"email.{status}", tenant_id, email.id, data, correlation_id=email.run_id)
 
 
 def _can_change(current: EmailStatus, new_status: EmailStatus) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.vectors.bm25 import document_terms, query_terms
 from email_sender.vectors.cache import Embeddings
@@ -47,6 +47,7 @@ class VectorService:
     ) -> None:
         self._index, self._embeddings, self._collections, self._units = index, embeddings, collections, units
         self._now, self._new_id = now, new_id
+        self._events = EventFactory("vectors", now, new_id)
 
     def insert(self, tenant_id: UUID, collection: str, points: Sequence[NewPoint]) -> int:
         """Write all points, or none if one is invalid. Return the number of points.
@@ -157,17 +158,8 @@ class VectorService:
         """Publish one event for each (event type, collection), in one transaction."""
         with self._units(tenant_id) as unit:
             for (event_type, collection), count in counts.items():
-                unit.emit(
-                    Event(
-                        id=self._new_id(),
-                        type=event_type,
-                        area="vectors",
-                        tenant_id=tenant_id,
-                        aggregate_id=collection,
-                        occurred_at=self._now(),
-                        data={"collection": collection, "count": count},
-                    )
-                )
+                data = {"collection": collection, "count": count}
+                unit.emit(self._events.build(event_type, tenant_id, collection, data))
             unit.commit()
 
 

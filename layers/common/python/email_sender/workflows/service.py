@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, Forbidden, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
@@ -81,6 +81,7 @@ class WorkflowService:
     ) -> None:
         self._units, self._engine, self._compiler = units, engine, compiler
         self._now, self._new_id = now, new_id
+        self._events = EventFactory("workflows", now, new_id)
 
     def validate(self, raw: Mapping[str, Any], actor: Actor) -> Definition:
         """Parse a definition and check that the actor's role has the permissions that its steps need."""
@@ -206,15 +207,8 @@ class WorkflowService:
                 unit.commit()
 
     def _build_event(self, event_type: str, tenant_id: UUID, workflow: Workflow) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=event_type,
-            area="workflows",
-            tenant_id=tenant_id,
-            aggregate_id=str(workflow.id),
-            occurred_at=self._now(),
-            data={"workflow_id": str(workflow.id), "version": workflow.version, "name": workflow.name},
-        )
+        data = {"workflow_id": str(workflow.id), "version": workflow.version, "name": workflow.name}
+        return self._events.build(event_type, tenant_id, workflow.id, data)
 
 
 def _publish_triggers(unit: WorkflowUnit, workflow_id: UUID, definition: Definition, actor: Actor) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from email_sender.adapters.aws.s3 import translate_errors
+from email_sender.adapters.aws.s3 import translate_s3_errors
 from email_sender.backups.model import StoredObject
 from email_sender.errors import DomainError
 
@@ -74,7 +74,7 @@ class S3Writer:
         """Do nothing: a part is sent when it is full."""
 
     def close(self) -> None:
-        with translate_errors(_BUCKET_MISSING):
+        with translate_s3_errors(_BUCKET_MISSING):
             if self._upload_id is None:
                 self._client.put_object(Bucket=self._bucket, Key=self._key, Body=bytes(self._buffer))
             else:
@@ -91,7 +91,7 @@ class S3Writer:
         """Discard the parts that were sent."""
         if self._upload_id is not None:
             # If this fails too, the bucket's lifecycle discards them. The first exception is the one to report.
-            with suppress(DomainError), translate_errors(_BUCKET_MISSING):
+            with suppress(DomainError), translate_s3_errors(_BUCKET_MISSING):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
 
     @property
@@ -102,7 +102,7 @@ class S3Writer:
 
     def _send(self, part: bytes) -> None:
         bucket, key = self._bucket, self._key
-        with translate_errors(_BUCKET_MISSING):
+        with translate_s3_errors(_BUCKET_MISSING):
             if self._upload_id is None:
                 self._upload_id = self._client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
             number = len(self._completed_parts) + 1

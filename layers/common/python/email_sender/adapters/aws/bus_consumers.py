@@ -5,11 +5,11 @@ EventBridge itself decides whether a rule matches (TestEventPattern), since its 
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from email_sender.adapters.aws.errors import translate_aws_errors
 from email_sender.coordination.failed_events import ConsumerQueues
 from email_sender.errors import Unavailable
 
@@ -44,7 +44,7 @@ class BusConsumers:
         return bool(self._listeners[name].prefix)
 
     def messages(self, name: str, envelopes: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-        with _translated_errors():
+        with translate_aws_errors("EventBridge did not respond."):
             rules = list(self._rules(self._listeners[name]))
             return [
                 _build_message(rule, self._listeners[name], envelope)
@@ -91,13 +91,3 @@ def _trigger_id_of(rule: str, prefix: str) -> UUID | None:
         return UUID(rule.removeprefix(prefix))
     except ValueError:
         return None
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable("EventBridge did not respond.") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from email_sender.errors import Unavailable
+from email_sender.adapters.aws.errors import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -31,9 +31,7 @@ class CloudWatchMetrics:
 
     def samples(self, statistics_by_metric: dict[str, Sequence[str]]) -> list[Sample]:
         """Return the requested statistics of each metric, for every combination of labels that was seen recently."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with translate_aws_errors("CloudWatch did not respond."):
             series = [
                 (metric["MetricName"], metric["Dimensions"], statistic)
                 for name, statistics in statistics_by_metric.items()
@@ -45,8 +43,6 @@ class CloudWatchMetrics:
                 for start in range(0, len(series), _MAX_QUERIES)
                 for sample in self._read(series[start:][:_MAX_QUERIES])
             ]
-        except (BotoCoreError, ClientError) as error:
-            raise Unavailable("CloudWatch did not respond.") from error
 
     def _list_metrics(self, name: str) -> Iterator[Any]:
         pages = self._client().get_paginator("list_metrics").paginate(Namespace=self._namespace, MetricName=name)

@@ -1,10 +1,10 @@
 """Sign in with a Cognito user pool. Implements security.sessions.TokenIssuer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from email_sender.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
+from email_sender.errors import Forbidden, RateLimited, Unauthenticated
 from email_sender.security.sessions import Tokens
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _INVALID_CREDENTIALS_CODES = frozenset({"NotAuthorizedException", "UserNotFoundException", "InvalidParameterException"})
 _THROTTLING_CODES = frozenset({"TooManyRequestsException", "LimitExceededException"})
+_UNAVAILABLE = "The user pool did not respond. Try again later."
 
 
 class CognitoTokenIssuer:
@@ -19,7 +20,7 @@ class CognitoTokenIssuer:
         self._client, self._client_id = client, client_id
 
     def sign_in(self, username: str, password: str) -> Tokens:
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE, _translate):
             response = self._client().initiate_auth(
                 ClientId=self._client_id,
                 AuthFlow="USER_PASSWORD_AUTH",
@@ -32,7 +33,7 @@ class CognitoTokenIssuer:
         return Tokens(result["AccessToken"], result["RefreshToken"], result["ExpiresIn"])
 
     def refresh(self, refresh_token: str) -> Tokens:
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE, _translate):
             response = self._client().get_tokens_from_refresh_token(
                 RefreshToken=refresh_token, ClientId=self._client_id
             )
@@ -41,21 +42,15 @@ class CognitoTokenIssuer:
         return Tokens(result["AccessToken"], result.get("RefreshToken", refresh_token), result["ExpiresIn"])
 
 
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in _THROTTLING_CODES:
-            raise RateLimited("Too many sign-in attempts. Try again in 5 s.", retry_after=5) from error
-        if code in _INVALID_CREDENTIALS_CODES or code.startswith("Refresh"):
-            # One message for all cases, so that it does not reveal which part was wrong.
-            raise Unauthenticated("These credentials are not valid.") from error
-        if code in ("PasswordResetRequiredException", "UserNotConfirmedException"):
-            raise Forbidden("The account is not ready. Its password must be set first.") from error
-        raise Unavailable("The user pool did not answer.") from error
-    except BotoCoreError as error:
-        raise Unavailable("The user pool did not answer.") from error
+def _translate(error: AwsError) -> Exception | None:
+    if error.code in _THROTTLING_CODES:
+        return RateLimited("Too many sign-in attempts. Try again in 5 s.", retry_after=5)
+    if error.code in _INVALID_CREDENTIALS_CODES or error.code.startswith("Refresh"):
+        # One message for all cases, so that it does not reveal which part was wrong.
+        return Unauthenticated("The username, password or refresh token is wrong.")
+    if error.code in ("PasswordResetRequiredException", "UserNotConfirmedException"):
+        return Forbidden("The account is not ready. Its password must be set first.")
+    if error.code == "UserLambdaValidationException":
+        # PreTokenFunction rejects users without a tenant or with an unknown role.
+        return Forbidden("The account has no tenant or no valid role. Ask an administrator to set both.")
+    return None

@@ -5,16 +5,17 @@ holds both, since EventBridge Scheduler tags groups but not schedules: `email-se
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from email_sender.errors import Unavailable
+from email_sender.adapters.aws.errors import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+_UNAVAILABLE = "AWS did not list or change the deployed resources. Try again later."
 
 MANAGER_TAG = "email-sender:manager"
 STAGE_TAG = "email-sender:stage"
@@ -54,7 +55,7 @@ class DeployedResources:
 
     def read_deployment(self) -> "Deployment":
         """Read the resources of all managers. Raises Unavailable."""
-        with _translated_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             arns_by_manager = self._function_arns()
             all_arns = [arn for arns in arns_by_manager.values() for arn in arns]
             mappings, schedules = list(self._mappings(all_arns)), list(self._owned_schedules())
@@ -84,7 +85,7 @@ class DeployedResources:
         }
 
     def _set_enabled(self, manager: str, *, enabled: bool) -> None:
-        with _translated_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             arns = self._function_arns().get(manager, [])
             for mapping in self._mappings(arns):
                 if (mapping["State"] in _ENABLED_STATES) is not enabled:
@@ -104,7 +105,7 @@ class DeployedResources:
     def _function_arns(self) -> dict[str, list[str]]:
         """Return the ARNs of the functions by manager."""
         arns_by_manager: dict[str, list[str]] = {}
-        with _translated_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             pages = (
                 self._tags()
                 .get_paginator("get_resources")
@@ -134,13 +135,3 @@ class DeployedResources:
 def _belongs_to(arn: str, functions: Sequence[str]) -> bool:
     """Return whether the ARN, with or without an alias, is one of the functions'."""
     return any(arn == function_arn or arn.startswith(f"{function_arn}:") for function_arn in functions)
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable("AWS did not list or change the deployed resources. Try again later.") from error

@@ -1,11 +1,10 @@
 """Queries AWS about the deployment: versions, Step Functions, the SES quota, metrics, and log groups."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from email_sender.errors import Unavailable
+from email_sender.adapters.aws.errors import translate_aws_errors
 
 type Clients = Callable[[str], Any]
 """Returns the AWS client of a service by the service's name."""
@@ -28,7 +27,7 @@ class DeploymentProbes:
     def versions(self, function_arns: Collection[str]) -> dict[str, int]:
         """Return how many of these functions run each version of the software."""
         counts: dict[str, int] = {}
-        with _translated_errors("Lambda"):
+        with translate_aws_errors("Lambda did not respond."):
             for page in self._clients("lambda").get_paginator("list_functions").paginate():
                 for function in page["Functions"]:
                     if function["FunctionArn"] in function_arns:
@@ -38,35 +37,25 @@ class DeploymentProbes:
 
     def workflow_engine(self) -> None:
         """Return if Step Functions responds."""
-        with _translated_errors("Step Functions"):
+        with translate_aws_errors("Step Functions did not respond."):
             self._clients("stepfunctions").list_state_machines(maxResults=1)
 
     def mail_quota_used(self) -> float:
         """Return the used part of the account's SES quota for 24 hours, or 0 if mail is not limited."""
-        with _translated_errors("SES"):
+        with translate_aws_errors("SES did not respond."):
             quota = self._clients("ses").get_send_quota()
         return quota["SentLast24Hours"] / quota["Max24HourSend"] if quota["Max24HourSend"] > 0 else 0.0
 
     def metric_count(self) -> int:
         """Return how many metrics CloudWatch lists in our namespace, at most one page of them."""
-        with _translated_errors("CloudWatch"):
+        with translate_aws_errors("CloudWatch did not respond."):
             return len(self._clients("cloudwatch").list_metrics(Namespace=self._namespace)["Metrics"])
 
     def log_groups(self) -> Sequence[LogGroup]:
-        with _translated_errors("CloudWatch Logs"):
+        with translate_aws_errors("CloudWatch Logs did not respond."):
             pages = self._clients("logs").get_paginator("describe_log_groups")
             return [
                 LogGroup(group["logGroupName"], group.get("retentionInDays"))
                 for page in pages.paginate(logGroupNamePrefix=f"/email-sender/{self._stage}/")
                 for group in page["logGroups"]
             ]
-
-
-@contextmanager
-def _translated_errors(service: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable(f"{service} did not respond.") from error

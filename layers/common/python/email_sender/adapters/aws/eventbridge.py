@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.coordination.events import BusEntry
 from email_sender.errors import Unavailable
 
@@ -18,7 +19,12 @@ _log = logging.getLogger(__name__)
 _MAX_ENTRIES = 10
 _MAX_BYTES = 250_000
 # The error code of an entry that EventBridge will never accept. Throttling and a missing bus or permission may pass.
-_REFUSED = "ValidationException"
+_REJECTED = "ValidationException"
+_UNAVAILABLE = "The event bus did not accept the events. Try again later."
+
+
+class _EntryRejected(Exception):  # not a failure of the call
+    """EventBridge will never accept an entry of the batch."""
 
 
 class EventBridgeBus:
@@ -37,21 +43,23 @@ class EventBridgeBus:
             {"EventBusName": self._bus, "Source": entry.source, "DetailType": entry.type, "Detail": entry.detail}
             for entry in batch
         ]
-        from botocore.exceptions import ClientError
-
         try:
-            response = self._client().put_events(Entries=request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _REFUSED:
-                raise Unavailable("The event bus did not accept the events. Try again later.") from error
+            with translate_aws_errors(_UNAVAILABLE, _translate):
+                response = self._client().put_events(Entries=request)
+        except _EntryRejected:
             if len(batch) > 1:
                 # An invalid entry makes the whole call fail, so each entry is put by itself.
                 return [accepted for entry in batch for accepted in self._put([entry])]
             _log.error("event rejected by the bus", extra={"source": batch[0].source, "type": batch[0].type})
             return [False]
-        except Exception as error:
-            raise Unavailable("The event bus did not respond.") from error
+        except OSError as error:
+            # The connection failed below botocore.
+            raise Unavailable(_UNAVAILABLE) from error
         return ["ErrorCode" not in entry for entry in response["Entries"]]
+
+
+def _translate(error: AwsError) -> Exception | None:
+    return _EntryRejected() if error.code == _REJECTED else None
 
 
 def _batches(entries: list[BusEntry]) -> list[list[BusEntry]]:

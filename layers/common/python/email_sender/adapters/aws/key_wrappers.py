@@ -9,12 +9,14 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from email_sender.errors import Forbidden, Unavailable
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
+from email_sender.errors import Forbidden
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 _NONCE = 12
+_UNAVAILABLE = "The key service did not respond."
 
 
 class KmsKeyWrapper:
@@ -28,21 +30,24 @@ class KmsKeyWrapper:
         self._key_id = key_id
 
     def wrap(self, tenant_id: UUID, key: bytes) -> bytes:
-        response = self._client.encrypt(
-            KeyId=self._key_id, Plaintext=key, EncryptionContext={"tenant_id": str(tenant_id)}
-        )
+        with translate_aws_errors(_UNAVAILABLE):
+            response = self._client.encrypt(
+                KeyId=self._key_id, Plaintext=key, EncryptionContext={"tenant_id": str(tenant_id)}
+            )
         return response["CiphertextBlob"]
 
     def unwrap(self, tenant_id: UUID, wrapped_key: bytes) -> bytes:
-        try:
+        with translate_aws_errors(_UNAVAILABLE, _translate):
             response = self._client.decrypt(
                 KeyId=self._key_id, CiphertextBlob=wrapped_key, EncryptionContext={"tenant_id": str(tenant_id)}
             )
-        except self._client.exceptions.InvalidCiphertextException as error:
-            raise Forbidden("The key belongs to another tenant.") from error
-        except Exception as error:
-            raise Unavailable("The key service did not answer.") from error
         return response["Plaintext"]
+
+
+def _translate(error: AwsError) -> Exception | None:
+    if error.code == "InvalidCiphertextException":
+        return Forbidden("The key belongs to another tenant.")
+    return None
 
 
 class FileKeyWrapper:

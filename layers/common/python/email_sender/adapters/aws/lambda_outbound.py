@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from email_sender.adapters.aws.errors import translate_aws_errors
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ _ERRORS: Mapping[str, type[DomainError]] = {
 }
 
 
+_UNAVAILABLE = "The function that sends outbound requests did not respond."
+
+
 class LambdaOutbound:
     def __init__(self, client: Callable[[], "LambdaClient"], function: str) -> None:
         self._client, self._function = client, function
@@ -31,13 +35,13 @@ class LambdaOutbound:
             DomainError: the error that the function raised.
             Unavailable: the function could not be called, or crashed.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with translate_aws_errors(_UNAVAILABLE):
             response = self._client().invoke(FunctionName=self._function, Payload=json.dumps(request).encode())
-            payload = json.loads(response["Payload"].read())
-        except (ClientError, BotoCoreError, ValueError):
-            raise Unavailable("The function that sends outbound requests did not respond.") from None
+            body = response["Payload"].read()
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            raise Unavailable(_UNAVAILABLE) from None
         if not response.get("FunctionError"):
             return dict(payload)
         error_type = _ERRORS.get(str(payload.get("errorType")))

@@ -1,30 +1,32 @@
 """The bucket of uploads. Implements vectors.imports.model.Uploads and vectors.imports.point_files.PlanStore."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from email_sender.errors import NotFound, Unavailable
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
+from email_sender.errors import NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK_BYTES = 1024 * 1024
+_UNAVAILABLE = "The bucket did not respond."
 
 
-@contextmanager
-def translate_errors(not_found_message: str) -> Iterator[None]:
+class _EmptyObject(Exception):  # not a failure
+    """A range of an empty object was requested."""
+
+
+def translate_s3_errors(not_found_message: str) -> AbstractContextManager[None]:
     """Translate botocore's errors: NotFound(not_found_message) if the object does not exist, else Unavailable."""
-    from botocore.exceptions import BotoCoreError, ClientError
 
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion", "404"):
-            raise NotFound(not_found_message) from error
-        raise Unavailable("The bucket did not answer.") from error
-    except BotoCoreError as error:
-        raise Unavailable("The bucket did not answer.") from error
+    def translate(error: AwsError) -> Exception | None:
+        if error.code in ("NoSuchKey", "NoSuchVersion", "404"):
+            return NotFound(not_found_message)
+        return _EmptyObject() if error.code == "InvalidRange" else None
+
+    return translate_aws_errors(_UNAVAILABLE, translate)
 
 
 class S3Uploads:
@@ -40,21 +42,16 @@ class S3Uploads:
         )
 
     def write(self, key: str, content: bytes) -> None:
-        with translate_errors("The bucket no longer exists."):
+        with translate_s3_errors("The bucket no longer exists."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
-        from botocore.exceptions import ClientError
-
         options = {"VersionId": version} if version else {}
         if length is not None:
             options["Range"] = f"bytes={offset}-{offset + length - 1}"
-        with translate_errors("The uploaded file no longer exists."):
-            try:
+        try:
+            with translate_s3_errors("The uploaded file no longer exists."):
                 response = self._client().get_object(Bucket=self._bucket, Key=key, **options)  # type: ignore[arg-type]
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "InvalidRange":
-                    # An empty object has no range that can be read.
-                    return
-                raise
-            yield from response["Body"].iter_chunks(_CHUNK_BYTES)
+                yield from response["Body"].iter_chunks(_CHUNK_BYTES)
+        except _EmptyObject:
+            return

@@ -6,6 +6,7 @@ Uses SendRawEmail of the SES API v1, which leaves List-Unsubscribe and threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.errors import Unavailable
 from email_sender.messaging.ports import SendRejected, SendThrottled
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _REJECTION_CODES = frozenset({"MessageRejected", "InvalidParameterValue", "MailFromDomainNotVerifiedException"})
 
 
+_UNAVAILABLE = "The mail provider did not respond."
+
+
 class SesMailProvider:
     """`client` must not retry, since SES would send the mail twice."""
 
@@ -24,18 +28,20 @@ class SesMailProvider:
         self._client = client
 
     def send(self, raw: bytes, sender: str, recipient: str) -> str:
-        from botocore.exceptions import ClientError
-
         try:
-            response = self._client().send_raw_email(Source=sender, Destinations=[recipient], RawMessage={"Data": raw})
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if code in _REJECTION_CODES:
-                raise SendRejected(code) from error
-            if 400 <= status < 500:
-                raise SendThrottled(code) from error
-            raise Unavailable("The mail provider failed.") from error
+            with translate_aws_errors(_UNAVAILABLE, _translate):
+                response = self._client().send_raw_email(
+                    Source=sender, Destinations=[recipient], RawMessage={"Data": raw}
+                )
+        except (SendRejected, SendThrottled, Unavailable):
+            raise
         except Exception as error:
-            raise Unavailable("The mail provider did not answer.") from error
+            # Whatever failed may have failed after SES accepted the mail.
+            raise Unavailable(_UNAVAILABLE) from error
         return response["MessageId"]
+
+
+def _translate(error: AwsError) -> Exception | None:
+    if error.code in _REJECTION_CODES:
+        return SendRejected(error.code)
+    return SendThrottled(error.code) if 400 <= error.status < 500 else None

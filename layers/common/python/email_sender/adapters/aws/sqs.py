@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from email_sender.errors import Unavailable
+from email_sender.adapters.aws.errors import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -29,15 +29,11 @@ class SqsQueues:
         return acceptances
 
     def _send(self, url: str, bodies: Sequence[str]) -> list[bool]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)
         ]
-        try:
+        with translate_aws_errors("The queue did not accept the messages. Try again later."):
             response = self._client().send_message_batch(QueueUrl=url, Entries=entries)
-        except (BotoCoreError, ClientError) as error:
-            raise Unavailable("The queue did not accept the messages. Try again later.") from error
         sent_ids = {result["Id"] for result in response.get("Successful", [])}
         return [entry["Id"] in sent_ids for entry in entries]
 

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.coordination.configuration import StoredVersion
-from email_sender.errors import Unavailable
+from email_sender.errors import NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 # A parameter's description has at most 1,024 characters.
 _MAX_SUBJECT = 500
+_UNAVAILABLE = "The settings store did not respond."
 
 
 class SsmSettings:
@@ -27,31 +28,26 @@ class SsmSettings:
         self._client, self._name = client, name
 
     def latest(self) -> StoredVersion | None:
-        with _translated_errors() as client_errors:
-            try:
+        try:
+            with translate_aws_errors(_UNAVAILABLE, _translate):
                 parameter = self._client().get_parameter(Name=self._name)["Parameter"]
-            except client_errors as error:
-                if error.response["Error"]["Code"] == "ParameterNotFound":
-                    return None
-                raise
+        except NotFound:
+            return None
         return StoredVersion(parameter["Version"], parameter["Value"], parameter["LastModifiedDate"])
 
     def history(self) -> Sequence[StoredVersion]:
         versions: list[StoredVersion] = []
-        with _translated_errors() as client_errors:
-            pages = self._client().get_paginator("get_parameter_history").paginate(Name=self._name)
-            try:
-                for page in pages:
+        try:
+            with translate_aws_errors(_UNAVAILABLE, _translate):
+                for page in self._client().get_paginator("get_parameter_history").paginate(Name=self._name):
                     versions += [_build_stored_version(entry) for entry in page["Parameters"]]
-            except client_errors as error:
-                if error.response["Error"]["Code"] == "ParameterNotFound":
-                    return []
-                raise
+        except NotFound:
+            return []
         return sorted(versions, key=lambda stored_version: stored_version.version)
 
     def put(self, text: str, by: str, restored_version: int | None) -> None:
         note = {"by": by[:_MAX_SUBJECT], "again": restored_version, "of": _digest(text)}
-        with _translated_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             # Free up to 4 KB; 5 cents a month up to 8 KB.
             self._client().put_parameter(
                 Name=self._name,
@@ -84,12 +80,5 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-@contextmanager
-def _translated_errors() -> Iterator[Any]:
-    """Translate botocore's errors. Yield the class of the service's own errors."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield ClientError
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable("The settings store did not respond.") from error
+def _translate(error: AwsError) -> Exception | None:
+    return NotFound("The settings parameter does not exist.") if error.code == "ParameterNotFound" else None

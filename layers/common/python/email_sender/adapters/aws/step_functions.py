@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from email_sender.errors import NotFound, Unavailable
+from email_sender.adapters.aws.errors import translate_aws_errors
+from email_sender.errors import NotFound
 from email_sender.workflows.ports import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from email_sender.vectors.imports.model import ImportKind
     from email_sender.vectors.jobs.model import Job
+
+_UNAVAILABLE = "AWS Step Functions did not respond or rejected the request."
 
 _STATUS = {
     "RUNNING": ExecutionStatus.RUNNING,
@@ -32,7 +35,7 @@ class StepFunctionsEngine:
         self._client, self._prefix, self._role = client, arn_prefix, role_arn
 
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 self._client().create_state_machine(
                     name=machine, definition=json.dumps(definition), roleArn=self._role, type="STANDARD"
@@ -45,7 +48,7 @@ class StepFunctionsEngine:
 
     def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
         client = self._client()
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 response = client.start_execution(
                     stateMachineArn=self._machine_arn(machine),
@@ -60,7 +63,7 @@ class StepFunctionsEngine:
 
     def status(self, execution: str) -> ExecutionStatus:
         client = self._client()
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 response = client.describe_execution(executionArn=execution)
             except client.exceptions.ExecutionDoesNotExist:
@@ -69,7 +72,7 @@ class StepFunctionsEngine:
 
     def stop(self, execution: str) -> None:
         client = self._client()
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 client.stop_execution(executionArn=execution, error="cancelled", cause="Cancelled by a person.")
             except client.exceptions.ExecutionDoesNotExist:
@@ -77,12 +80,12 @@ class StepFunctionsEngine:
 
     def send_task_success(self, task_token: str, result: Mapping[str, Any]) -> None:
         client = self._client()
-        with _translate_errors(), _ignore_stale_token(client):
+        with translate_aws_errors(_UNAVAILABLE), _ignore_stale_token(client):
             client.send_task_success(taskToken=task_token, output=json.dumps(result))
 
     def send_task_failure(self, task_token: str, error: str, message: str) -> None:
         client = self._client()
-        with _translate_errors(), _ignore_stale_token(client):
+        with translate_aws_errors(_UNAVAILABLE), _ignore_stale_token(client):
             client.send_task_failure(taskToken=task_token, error=error, cause=message)
 
     def _machine_arn(self, machine: str) -> str:
@@ -97,16 +100,6 @@ def _ignore_stale_token(client: "SFNClient") -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable("AWS Step Functions did not respond or rejected the request.") from error
-
-
 class _DeployedStateMachines:
     """State machines of the deployment. Executions are named after their work, so that a repeated start finds them."""
 
@@ -115,7 +108,7 @@ class _DeployedStateMachines:
 
     def _start_once(self, machine: str, name: str, body: Mapping[str, Any]) -> str:
         client, input_json = self._client(), json.dumps(body)
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 return client.start_execution(stateMachineArn=machine, name=name, input=input_json)["executionArn"]
             except client.exceptions.ExecutionAlreadyExists:
@@ -128,7 +121,7 @@ class _DeployedStateMachines:
 
     def is_running(self, execution: str) -> bool:
         client = self._client()
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             try:
                 return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
             except client.exceptions.ExecutionDoesNotExist:

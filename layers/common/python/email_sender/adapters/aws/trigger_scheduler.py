@@ -1,18 +1,20 @@
 """EventBridge rules and schedules that send to a queue. Implements workflows.triggers.model.TriggerScheduler."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from email_sender.adapters.aws.errors import AwsError, Translation, translate_aws_errors
 from email_sender.errors import InvalidInput, Unavailable
 from email_sender.workflows.triggers.model import StoredTrigger, TriggerKind
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+_UNAVAILABLE = "EventBridge could not change the trigger. Try again later."
 
 _TARGET_ID = "queue"
 # Scheduler replaces this with the scheduled time, which a late or repeated delivery does not change.
@@ -48,7 +50,7 @@ class EventBridgeTriggerScheduler:
             "InputPathsMap": {},
             "InputTemplate": f'{{"trigger_id": "{trigger_id}", "event": <aws.events.event.json>}}',
         }
-        with _translate_errors("InvalidEventPatternException"):
+        with translate_aws_errors(_UNAVAILABLE, _rejection("InvalidEventPatternException")):
             self._events().put_rule(
                 Name=name, EventBusName=self._target.bus, EventPattern=json.dumps(pattern), State="ENABLED"
             )
@@ -73,7 +75,7 @@ class EventBridgeTriggerScheduler:
             },
         }
         client = self._scheduler()
-        with _translate_errors("ValidationException"):
+        with translate_aws_errors(_UNAVAILABLE, _rejection("ValidationException")):
             try:
                 client.create_schedule(**schedule)
             except client.exceptions.ConflictException:
@@ -81,7 +83,7 @@ class EventBridgeTriggerScheduler:
 
     def delete(self, trigger: StoredTrigger) -> None:
         name = self._name(trigger.id)
-        with _translate_errors():
+        with translate_aws_errors(_UNAVAILABLE):
             if trigger.kind is TriggerKind.SCHEDULE:
                 client = self._scheduler()
                 try:
@@ -100,15 +102,10 @@ class EventBridgeTriggerScheduler:
         return f"{self._target.prefix}-{trigger_id}"
 
 
-@contextmanager
-def _translate_errors(invalid_input_code: str = "") -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
+def _rejection(code: str) -> Translation:
+    """Translate this error code to InvalidInput with AWS's own message."""
 
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] == invalid_input_code:
-            raise InvalidInput(error.response["Error"].get("Message", "AWS rejected the trigger.")) from error
-        raise Unavailable("EventBridge could not change the trigger.") from error
-    except BotoCoreError as error:
-        raise Unavailable("EventBridge did not respond.") from error
+    def translate(error: AwsError) -> Exception | None:
+        return InvalidInput(error.message or "AWS rejected the trigger.") if error.code == code else None
+
+    return translate

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from email_sender.adapters.aws.s3 import translate_errors
+from email_sender.adapters.aws.s3 import translate_s3_errors
 from email_sender.adapters.qdrant.packing import pack_floats
 from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.vectors.jobs.model import Job, PartProgress
@@ -78,7 +78,7 @@ class S3Exports:
     def next_object(self, export_id: UUID, part: int, after: str | None) -> tuple[str, bytes] | None:
         """Return the name and the lines of the object that follows `after`, or None at the end of the part."""
         prefix = _part_prefix(export_id, part)
-        with translate_errors("The export no longer exists."):
+        with translate_s3_errors("The export no longer exists."):
             listing = self._client().list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, MaxKeys=1, StartAfter=f"{prefix}{after}" if after else prefix
             )
@@ -90,11 +90,11 @@ class S3Exports:
         return None
 
     def _put(self, key: str, content: bytes) -> None:
-        with translate_errors("The bucket no longer exists."):
+        with translate_s3_errors("The bucket no longer exists."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def _get(self, key: str) -> bytes:
-        with translate_errors("The export no longer exists."):
+        with translate_s3_errors("The export no longer exists."):
             return self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
 

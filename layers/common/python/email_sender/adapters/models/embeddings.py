@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from email_sender.errors import RateLimited, Unavailable
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
+from email_sender.errors import RateLimited
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -47,14 +48,15 @@ class BedrockEmbedder:
         return [self._embed_text(text) for text in texts]
 
     def _embed_text(self, text: str) -> Sequence[float]:
-        from botocore.exceptions import ClientError
-
         body = json.dumps({"inputText": text[:_MAX_CHARACTERS] or " ", "dimensions": self.size, "normalize": True})
-        try:
+        with translate_aws_errors("The embedding model did not respond.", _translate):
             response = self._client().invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ThrottlingException":
-                raise RateLimited("The embedding model is throttling requests. Try again later.") from error
-            raise Unavailable("The embedding model failed.") from error
-        vector: list[float] = json.loads(response["body"].read())["embedding"]
+            answer = response["body"].read()
+        vector: list[float] = json.loads(answer)["embedding"]
         return vector
+
+
+def _translate(error: AwsError) -> Exception | None:
+    if error.code == "ThrottlingException":
+        return RateLimited("The embedding model is throttling requests. Try again later.")
+    return None

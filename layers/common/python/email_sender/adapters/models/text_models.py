@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.adapters.models.openai_endpoint import OpenAIEndpoint
 from email_sender.errors import RateLimited, Unavailable
 from email_sender.workflows.generation import GeneratedText, Prompt
@@ -20,26 +21,24 @@ class BedrockTextModel:
         self._client, self.model = client, model
 
     def write(self, prompt: Prompt) -> GeneratedText:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with translate_aws_errors("The text model did not respond.", _translate):
             response = self._client().converse(
                 modelId=self.model,
                 messages=[{"role": "user", "content": [{"text": prompt.text}]}],
                 system=[{"text": prompt.system}] if prompt.system else [],
                 inferenceConfig={"maxTokens": prompt.max_tokens, "temperature": prompt.temperature},
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("ThrottlingException", "ServiceQuotaExceededException"):
-                raise RateLimited("The text model is throttling requests. Try again later.") from error
-            raise Unavailable("The text model failed.") from error
-        except BotoCoreError as error:
-            raise Unavailable("The text model did not answer.") from error
         parts = response["output"]["message"]["content"]
         usage = response["usage"]
         return GeneratedText(
             "".join(part.get("text", "") for part in parts), usage["inputTokens"], usage["outputTokens"]
         )
+
+
+def _translate(error: AwsError) -> Exception | None:
+    if error.code in ("ThrottlingException", "ServiceQuotaExceededException"):
+        return RateLimited("The text model is throttling requests. Try again later.")
+    return None
 
 
 class OpenAITextModel:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import Conflict
 from email_sender.vectors.jobs.model import (
     Job,
@@ -140,6 +140,7 @@ class JobSteps:
         self._units, self._registry, self._engine = units, registry, engine
         self._sources, self._exports = sources, exports
         self._now, self._new_id = now, new_id
+        self._events = EventFactory("vectors", now, new_id)
 
     def begin(self, tenant_id: UUID, job_id: UUID) -> tuple[Phase, int]:
         """Prepare the job. Return its first phase and the number of parts of that phase."""
@@ -369,18 +370,7 @@ class JobSteps:
         data: Mapping[str, Any] = {"job_id": str(job.id), "kind": str(job.kind), "collection": job.collection}
         event_type = "vectors.job.failed" if job.error else "vectors.job.done"
         outcome = {"reason": job.error} if job.error else {"status": str(job.status)}
-        unit.emit(
-            Event(
-                id=self._new_id(),
-                type=event_type,
-                area="vectors",
-                tenant_id=tenant_id,
-                aggregate_id=str(job.id),
-                occurred_at=self._now(),
-                correlation_id=str(job.id),
-                data={**data, **outcome},
-            )
-        )
+        unit.emit(self._events.build(event_type, tenant_id, job.id, {**data, **outcome}, correlation_id=job.id))
 
 
 def _source_and_target(job: Job, *, rolling_back: bool) -> tuple[ServedCollection, ServedCollection]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.paging import Page
 from email_sender.workflows.model import Approval, Decision, RunStatus, ShownDraft, StepRecord, StepStatus
@@ -20,6 +20,7 @@ _MAX_COMMENT = 2000
 class ApprovalService:
     def __init__(self, units: WorkflowUnits, engine: WorkflowEngine, now: Clock, new_id: IdFactory) -> None:
         self._units, self._engine, self._now, self._new_id = units, engine, now, new_id
+        self._events = EventFactory("workflows", now, new_id)
 
     def request(
         self,
@@ -162,16 +163,8 @@ class ApprovalService:
         return delivered_approval
 
     def _build_event(self, event_type: str, tenant_id: UUID, approval: Approval, data: Mapping[str, object]) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=event_type,
-            area="workflows",
-            tenant_id=tenant_id,
-            aggregate_id=str(approval.id),
-            occurred_at=self._now(),
-            correlation_id=str(approval.run_id),
-            data={"approval_id": str(approval.id), **data},
-        )
+        approval_data = {"approval_id": str(approval.id), **data}
+        return self._events.build(event_type, tenant_id, approval.id, approval_data, correlation_id=approval.run_id)
 
 
 def _step_result(approval: Approval, decision: Decision) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.workflows.definition.model import Definition
@@ -69,6 +69,7 @@ class RunService:
     ) -> None:
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
         self._now, self._new_id = now, new_id
+        self._events = EventFactory("workflows", now, new_id)
         self._waits = WaitService(units, engine, now)
 
     def start(
@@ -330,16 +331,8 @@ class RunService:
         )
 
     def _build_event(self, event_type: str, tenant_id: UUID, run: Run, **data: Any) -> Event:
-        return Event(
-            id=self._new_id(),
-            type=event_type,
-            area="workflows",
-            tenant_id=tenant_id,
-            aggregate_id=str(run.id),
-            occurred_at=self._now(),
-            correlation_id=str(run.id),
-            data={"run_id": str(run.id), "workflow_id": str(run.workflow_id), **data},
-        )
+        run_data = {"run_id": str(run.id), "workflow_id": str(run.workflow_id), **data}
+        return self._events.build(event_type, tenant_id, run.id, run_data, correlation_id=run.id)
 
 
 def _require_run(unit: WorkflowUnit, run_id: UUID) -> Run:

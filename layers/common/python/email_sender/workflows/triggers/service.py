@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from email_sender.clock import Clock, IdFactory
-from email_sender.coordination.events import Event
+from email_sender.coordination.events import EventFactory
 from email_sender.errors import DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.workflows.model import Run
 from email_sender.workflows.runs.service import MAX_DEPTH, RunService, StartCause
@@ -39,7 +39,8 @@ class TriggerService:
     def __init__(
         self, units: TriggerUnits, runs: RunService, scheduler: TriggerScheduler, now: Clock, new_id: IdFactory
     ) -> None:
-        self._units, self._runs, self._scheduler, self._now, self._new_id = units, runs, scheduler, now, new_id
+        self._units, self._runs, self._scheduler, self._now = units, runs, scheduler, now
+        self._events = EventFactory("workflows", now, new_id)
 
     def list_for_workflow(self, tenant_id: UUID, workflow_id: UUID) -> list[StoredTrigger]:
         with self._units(tenant_id) as unit:
@@ -136,21 +137,13 @@ class TriggerService:
         with self._units(tenant_id) as unit:
             unit.triggers.record_start(trigger.id, self._now(), run.id if run else None, error)
             if error is not None:
-                unit.emit(
-                    Event(
-                        id=uuid5(trigger.id, f"failed {invocation.key}"),
-                        type="workflow.trigger.failed",
-                        area="workflows",
-                        tenant_id=tenant_id,
-                        aggregate_id=str(trigger.id),
-                        occurred_at=self._now(),
-                        data={
-                            "trigger_id": str(trigger.id),
-                            "workflow_id": str(trigger.workflow_id),
-                            "message": error[:4096],
-                        },
-                    )
-                )
+                data = {
+                    "trigger_id": str(trigger.id),
+                    "workflow_id": str(trigger.workflow_id),
+                    "message": error[:4096],
+                }
+                event_id = uuid5(trigger.id, f"failed {invocation.key}")
+                unit.emit(self._events.build("workflow.trigger.failed", tenant_id, trigger.id, data, event_id=event_id))
             unit.commit()
 
 
