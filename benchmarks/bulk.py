@@ -130,7 +130,7 @@ def _import(
         unit.commit()
     steps = ImportSteps(cast("ImportUnits", units), files, now, new_id)
     key = BulkPlan(cast("ImportUnits", units), files, files, collections, readers()).plan(TENANT, import_id)
-    work = BulkWork(cast("BulkUnits", units), files, bench.gated_index, collections, readers(), steps)
+    work = BulkWork(cast("BulkUnits", units), files, bench.writer, collections, readers(), steps)
     for part in json.loads(b"".join(files.read(key, None))):
         work.work(TENANT, import_id, Part(**part))
     finished_import = steps.finish(TENANT, import_id)

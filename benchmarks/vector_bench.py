@@ -25,9 +25,9 @@ from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.manager_gate import manager_gate
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import count_cache_lookups
-from email_sender.vectors.cache import CachedIndex, Embeddings
+from email_sender.vectors.cache import CachedSearch, Embeddings
 from email_sender.vectors.model import Collection, Distance
-from email_sender.vectors.served_collections import CollectionCatalogue, LockingIndex
+from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter
 from email_sender.vectors.service import VectorService
 from local.database import DATABASE, TENANTS, prepare
 from local.ports import pick_port
@@ -58,7 +58,7 @@ class Context:
 class VectorBench:
     raw_client: QdrantClient
     index: QdrantIndex
-    gated_index: LockingIndex
+    writer: LockingWriter
     database: Database
     engine_pid: int
 
@@ -122,26 +122,26 @@ def vector_bench(scratch: Path) -> Iterator[VectorBench]:
         index = QdrantIndex(lambda: channel)
         for collection in COLLECTIONS.values():
             index.prepare(collection)
-        gated_index = LockingIndex(
+        writer = LockingWriter(
             index,
             PostgresWriteLock(database, lambda: None),
             CollectionCatalogue(COLLECTIONS, PostgresServedCollectionStore(lambda: database, PLATFORM_TENANT)),
         )
-        _serve(gated_index, database)
-        yield VectorBench(raw_client, index, gated_index, database, engine.process.pid)
+        _serve(writer, index, database)
+        yield VectorBench(raw_client, index, writer, database, engine.process.pid)
         raw_client.close()
         channel.close()
         database.close()
 
 
-def _serve(index: LockingIndex, database: Database) -> None:
+def _serve(writer: LockingWriter, index: QdrantIndex, database: Database) -> None:
     """Make the deployed app use these parts. Events go to the outbox; there is no bus."""
     import vectors_lambda.bootstrap.core
 
-    cached_index = CachedIndex(
+    search = CachedSearch(
         index, MemoryResultCache(64 * 1024 * 1024, 60.0), PostgresVersions(database), count_cache_lookups
     )
-    service = VectorService(cached_index, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
+    service = VectorService(writer, index, search, Embeddings({}), COLLECTIONS, Units(database, None), now, new_id)
     # Replaced before the routes are imported, because they read it from the bootstrap module.
     vectors_lambda.bootstrap.core.vector_service = lambda: service
     gate = manager_gate(database)

@@ -25,7 +25,7 @@ from email_sender.vectors.imports.model import (
 from email_sender.vectors.imports.point_files import BulkUnits, Part, PointFile, RangedFile
 from email_sender.vectors.imports.steps import BulkPlan, BulkWork
 from email_sender.vectors.model import ClientId, Collection, Distance, Point
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import PointWriter
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SMALL = Collection("small", 4, Distance.COSINE, quantized=False)
@@ -177,7 +177,7 @@ class BulkImportScenario:
         self._work = BulkWork(
             cast("BulkUnits", units),
             self.uploads,
-            cast("VectorIndex", self.index),
+            cast("PointWriter", self.index),
             collections,
             readers(),
             self.steps,

@@ -64,10 +64,12 @@ class VectorScenario:
             self.index.prepare(collection)
         self.service = VectorService(
             self.index,
+            self.index,
+            self.index,
             Embeddings({"words": {self.model.model: self.model}}),
             collections,
             self.outbox,
             lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_id,
         )
-        self.batch = BatchService(self.index, self.service)
+        self.batch = BatchService(self.index, self.index, self.service)

@@ -16,7 +16,7 @@ from email_sender.vectors.imports.model import Format, ImportKind, ImportStatus,
 from email_sender.vectors.imports.point_files import Part
 from email_sender.vectors.imports.service import ImportService, VectorFile
 from email_sender.vectors.imports.steps import BulkPlan, BulkWork
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import PointWriter
 from tests.fakes.vector_imports import SMALL, MemoryIndex, MemoryUploads
 
 GOOD = b'{"vector": [1, 2, 3, 4]}\n'
@@ -45,7 +45,7 @@ class VectorImportScenario:
         self.work = BulkWork(
             self.units,
             self.uploads,
-            cast("VectorIndex", self.index),
+            cast("PointWriter", self.index),
             collections,
             readers(),
             self.steps,

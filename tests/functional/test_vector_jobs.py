@@ -369,7 +369,7 @@ def test_a_write_after_a_switch_is_refused_until_refreshed(scenario: VectorJobSc
     scenario.served_collections.refresh()
     scenario.run(scenario.migrate())
     with pytest.raises(Unavailable, match="has just been switched"):
-        scenario.index.upsert(scenario.own_tenant, scenario.name, [Point(80, NEAR)])
+        scenario.writer.upsert(scenario.own_tenant, scenario.name, [Point(80, NEAR)])
     scenario.served_collections.refresh()
-    scenario.index.upsert(scenario.own_tenant, scenario.name, [Point(80, NEAR)])
+    scenario.writer.upsert(scenario.own_tenant, scenario.name, [Point(80, NEAR)])
     assert 80 in scenario.visible_ids(scenario.own_tenant)

@@ -28,7 +28,7 @@ from email_sender.vectors.model import (
     Point,
     Search,
 )
-from email_sender.vectors.served_collections import CollectionCatalogue, LockingIndex, ServedCollection
+from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter, ServedCollection
 from tests.fakes.qdrant_memory import MemoryChannel
 from tests.fakes.vectors import LetterModel
 from vectors_lambda.job_sources import JobSources
@@ -88,9 +88,9 @@ class VectorJobScenario:
         self.units = PostgresJobUnits(app, None)
         self.store = PostgresServedCollectionStore(lambda: app, PLATFORM)
         self.served_collections = CollectionCatalogue(self.configured, self.store, clock=iter(range(10**9)).__next__)
-        raw = QdrantIndex(lambda: channel, Placement(), self.served_collections.stored_as)
-        self.index = LockingIndex(
-            raw, PostgresWriteLock(app, self.served_collections.invalidate), self.served_collections
+        self.index = QdrantIndex(lambda: channel, Placement(), self.served_collections.stored_as)
+        self.writer = LockingWriter(
+            self.index, PostgresWriteLock(app, self.served_collections.invalidate), self.served_collections
         )
         models = {self.name: {"letters": self.letters, "vowels": self.vowels}}
         self.preparation = Preparation(
@@ -120,13 +120,13 @@ class VectorJobScenario:
                 Point(number, NEAR if number % 2 else FAR, {"text": "a" * number + "e", "contact": f"c{number % 3}"})
                 for number in range(20)
             ]
-            self.write(lambda index, tenant=tenant, points=points: index.upsert(tenant, self.name, points))  # type: ignore[misc]
+            self.write(lambda writer, tenant=tenant, points=points: writer.upsert(tenant, self.name, points))  # type: ignore[misc]
 
-    def write(self, work: Callable[[LockingIndex], object]) -> None:
+    def write(self, work: Callable[[LockingWriter], object]) -> None:
         """Run `work` as one invocation does: with a fresh view of the served collections."""
         self.served_collections.invalidate()
         self.served_collections.refresh()
-        work(self.index)
+        work(self.writer)
 
     # ---- The state machine
 

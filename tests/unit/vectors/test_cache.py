@@ -9,7 +9,7 @@ import pytest
 
 from email_sender.adapters.memory_cache import MemoryEmbeddingCache, MemoryResultCache
 from email_sender.errors import Unavailable
-from email_sender.vectors.cache import CachedIndex, CachedResult, Embeddings
+from email_sender.vectors.cache import CachedResult, CachedSearch, Embeddings
 from email_sender.vectors.model import (
     Delete,
     DeletePayload,
@@ -22,7 +22,7 @@ from email_sender.vectors.model import (
     Upsert,
     Write,
 )
-from email_sender.vectors.served_collections import CollectionCatalogue, LockingIndex
+from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter
 from tests.fakes.served_collections import MemoryServing
 from tests.fakes.vectors import PLAIN, WORDS, LetterModel, VectorScenario
 from tests.fakes.write_versions import MemoryVersions
@@ -37,21 +37,20 @@ NEAR, FAR = [1.0, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 1.0]
 SEARCH = Search(Nearest(NEAR))
 
 
-class CachedIndexScenario:
-    """A cached index over the in-memory engine, which counts its searches."""
+class CacheScenario:
+    """A cached search and a locking writer over the in-memory engine, which counts its searches."""
 
     def __init__(self) -> None:
         self.vectors = VectorScenario()
         self.engine_searches = 0
         self.versions = MemoryVersions()
         self.lookups: list[tuple[str, int, int]] = []
-        self.index = CachedIndex(
-            LockingIndex(self, MemoryServing(self.versions), CollectionCatalogue({}, MemoryServing())),  # __getattr__
-            MemoryResultCache(100_000, 60),
-            self.versions,
-            lambda *lookup: self.lookups.append(lookup),
+        # Attributes of the engine's index come from __getattr__.
+        self.writer = LockingWriter(self, MemoryServing(self.versions), CollectionCatalogue({}, MemoryServing()))
+        self.cached_search = CachedSearch(
+            self, MemoryResultCache(100_000, 60), self.versions, lambda *lookup: self.lookups.append(lookup)
         )
-        self.index.upsert(OURS, "plain", [Point(1, NEAR, {"tags": ["a"], "kind": "x"}), Point(2, FAR, {"kind": "y"})])
+        self.writer.upsert(OURS, "plain", [Point(1, NEAR, {"tags": ["a"], "kind": "x"}), Point(2, FAR, {"kind": "y"})])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("search"):
@@ -59,23 +58,23 @@ class CachedIndexScenario:
         return getattr(self.vectors.index, name)
 
     def ids(self, tenant: UUID = OURS, search: Search = SEARCH) -> list[UUID | int]:
-        return [hit.id for hit in self.index.search(tenant, "plain", search)]
+        return [hit.id for hit in self.cached_search.search(tenant, "plain", search)]
 
 
 @pytest.fixture
-def cached() -> Iterator[CachedIndexScenario]:
-    scenario = CachedIndexScenario()
+def cached() -> Iterator[CacheScenario]:
+    scenario = CacheScenario()
     yield scenario
     scenario.vectors.channel.close()
 
 
-def test_the_engine_is_not_searched_from_the_third_time_on(cached: CachedIndexScenario) -> None:
+def test_the_engine_is_not_searched_from_the_third_time_on(cached: CacheScenario) -> None:
     assert [cached.ids() for _ in range(5)] == [[1, 2]] * 5
     assert cached.engine_searches == 2
     assert cached.lookups == [("searches", 0, 1)] * 2 + [("searches", 1, 0)] * 3
 
 
-def test_a_search_made_once_reads_no_version(cached: CachedIndexScenario) -> None:
+def test_a_search_made_once_reads_no_version(cached: CacheScenario) -> None:
     for number in range(20):
         cached.ids(search=Search(Nearest([1.0, 0.1, 0.1, float(number)])))
     assert cached.versions.reads == 0
@@ -91,26 +90,26 @@ def test_a_search_made_once_reads_no_version(cached: CachedIndexScenario) -> Non
         (DeletePayload(PointSelector(ids=[1]), ["kind"]), {1, 2}),
     ],
 )
-def test_a_tenant_reads_its_own_writes(cached: CachedIndexScenario, write: Write, remaining_ids: set[int]) -> None:
+def test_a_tenant_reads_its_own_writes(cached: CacheScenario, write: Write, remaining_ids: set[int]) -> None:
     for _ in range(3):
         cached.ids()
-    cached.index.write(OURS, "plain", [write])
-    hits = cached.index.search(OURS, "plain", SEARCH)
+    cached.writer.write(OURS, "plain", [write])
+    hits = cached.cached_search.search(OURS, "plain", SEARCH)
     assert {hit.id for hit in hits} == remaining_ids
     assert hits == cached.vectors.index.search(OURS, "plain", SEARCH)
 
 
-def test_upserts_and_deletes_invalidate_the_cache(cached: CachedIndexScenario) -> None:
+def test_upserts_and_deletes_invalidate_the_cache(cached: CacheScenario) -> None:
     for _ in range(3):
         cached.ids()
-    cached.index.upsert(OURS, "plain", [Point(3, NEAR)])
+    cached.writer.upsert(OURS, "plain", [Point(3, NEAR)])
     assert set(cached.ids()) == {1, 2, 3}
     cached.ids()
-    cached.index.delete(OURS, "plain", [3])
+    cached.writer.delete(OURS, "plain", [3])
     assert cached.ids() == [1, 2]
 
 
-def test_a_write_that_fails_halfway_leaves_no_stale_result(cached: CachedIndexScenario) -> None:
+def test_a_write_that_fails_halfway_leaves_no_stale_result(cached: CacheScenario) -> None:
     for _ in range(3):
         cached.ids()
 
@@ -120,17 +119,17 @@ def test_a_write_that_fails_halfway_leaves_no_stale_result(cached: CachedIndexSc
 
     cached.write = failing_write  # type: ignore[attr-defined]
     with pytest.raises(Unavailable):
-        cached.index.write(OURS, "plain", [Delete(PointSelector(ids=[1]))])
+        cached.writer.write(OURS, "plain", [Delete(PointSelector(ids=[1]))])
     assert cached.ids() == [2]
 
 
-def test_a_write_is_not_acknowledged_before_its_version_changes(cached: CachedIndexScenario) -> None:
+def test_a_write_is_not_acknowledged_before_its_version_changes(cached: CacheScenario) -> None:
     cached.versions.down = True
     with pytest.raises(Unavailable):
-        cached.index.upsert(OURS, "plain", [Point(3, NEAR)])
+        cached.writer.upsert(OURS, "plain", [Point(3, NEAR)])
 
 
-def test_without_versions_searches_continue_uncached(cached: CachedIndexScenario) -> None:
+def test_without_versions_searches_continue_uncached(cached: CacheScenario) -> None:
     for _ in range(3):
         cached.ids()
     cached.versions.down = True
@@ -138,7 +137,7 @@ def test_without_versions_searches_continue_uncached(cached: CachedIndexScenario
     assert cached.engine_searches == 4
 
 
-def test_results_are_cached_per_tenant_and_per_search(cached: CachedIndexScenario) -> None:
+def test_results_are_cached_per_tenant_and_per_search(cached: CacheScenario) -> None:
     for _ in range(4):
         assert cached.ids() == [1, 2]
         assert cached.ids(THEIRS) == []
@@ -146,27 +145,27 @@ def test_results_are_cached_per_tenant_and_per_search(cached: CachedIndexScenari
         assert cached.ids(search=Search(Nearest(FAR), limit=1)) == [2]
 
 
-def test_changing_a_returned_result_does_not_change_the_cached_one(cached: CachedIndexScenario) -> None:
+def test_changing_a_returned_result_does_not_change_the_cached_one(cached: CacheScenario) -> None:
     for _ in range(3):
         cached.ids()
-    payload: Any = cached.index.search(OURS, "plain", SEARCH)[0].payload
+    payload: Any = cached.cached_search.search(OURS, "plain", SEARCH)[0].payload
     payload["tags"].append("b")
-    assert cached.index.search(OURS, "plain", SEARCH)[0].payload == {"tags": ["a"], "kind": "x"}
+    assert cached.cached_search.search(OURS, "plain", SEARCH)[0].payload == {"tags": ["a"], "kind": "x"}
 
 
-def test_only_uncached_searches_reach_the_engine(cached: CachedIndexScenario) -> None:
+def test_only_uncached_searches_reach_the_engine(cached: CacheScenario) -> None:
     other_search = Search(Nearest(FAR), limit=1)
     for _ in range(3):
         cached.ids()
     cached.lookups.clear()
-    results = cached.index.search_many(OURS, "plain", [other_search, SEARCH, other_search])
+    results = cached.cached_search.search_many(OURS, "plain", [other_search, SEARCH, other_search])
     assert [[hit.id for hit in hits] for hits in results] == [[2], [1, 2], [2]]
     assert cached.lookups == [("searches", 1, 2)]
 
 
-def test_group_results_are_cached_too(cached: CachedIndexScenario) -> None:
+def test_group_results_are_cached_too(cached: CacheScenario) -> None:
     search = Search(Nearest(NEAR), group_by="kind")
-    keys = [[group.key for group in cached.index.search_groups(OURS, "plain", search)] for _ in range(4)]
+    keys = [[group.key for group in cached.cached_search.search_groups(OURS, "plain", search)] for _ in range(4)]
     assert keys == [["x", "y"]] * 4
     assert cached.engine_searches == 2
 

@@ -29,14 +29,14 @@ from email_sender.kit.resources import database, key_wrapper, platform_database,
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.batch import BatchService
-from email_sender.vectors.cache import CachedIndex, EmbeddingCache, Embeddings
+from email_sender.vectors.cache import CachedSearch, EmbeddingCache, Embeddings
 from email_sender.vectors.collection_settings import SettingsService
 from email_sender.vectors.imports.model import ImportKind
 from email_sender.vectors.imports.service import ImportService
 from email_sender.vectors.jobs.service import JobService
 from email_sender.vectors.model import Collection, build_collections
-from email_sender.vectors.ports import Embedder, VectorIndex
-from email_sender.vectors.served_collections import CollectionCatalogue, LockingIndex, ServedCollection
+from email_sender.vectors.ports import Embedder, PointSearch
+from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter, ServedCollection
 from email_sender.vectors.service import VectorService
 from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, import_settings
 
@@ -75,21 +75,20 @@ def engine_channel() -> "Channel":
 
 
 @cache
-def locking_index() -> LockingIndex:
-    """Return the index whose writes hold the write lock, without a cache: for functions that mostly write."""
-    return LockingIndex(engine_index(), PostgresWriteLock(app_database(), _catalogue().invalidate), _catalogue())
+def point_writer() -> LockingWriter:
+    """Return the writer of points. Its writes hold the write lock."""
+    return LockingWriter(engine_index(), PostgresWriteLock(app_database(), _catalogue().invalidate), _catalogue())
 
 
 @cache
-def index() -> VectorIndex:
-    """Return the index with a cache of search results, if the cache is on."""
-    uncached_index = locking_index()
+def point_search() -> PointSearch:
+    """Return the search, with a cache of results if the cache is on."""
     if engine_settings().vector_cache == "off":
-        return uncached_index
+        return engine_index()
     from email_sender.adapters.memory_cache import MemoryResultCache
 
     results = MemoryResultCache(_RESULTS_BYTES, _RESULTS_SECONDS)
-    return CachedIndex(uncached_index, results, PostgresVersions(app_database()), count_cache_lookups)
+    return CachedSearch(engine_index(), results, PostgresVersions(app_database()), count_cache_lookups)
 
 
 @cache
@@ -190,7 +189,16 @@ def vector_service() -> VectorService:
 
 @cache
 def _vector_service() -> VectorService:
-    return VectorService(index(), embeddings(), _catalogue(), Units(app_database(), _bus()), now, new_id)
+    return VectorService(
+        point_writer(),
+        engine_index(),
+        point_search(),
+        embeddings(),
+        _catalogue(),
+        Units(app_database(), _bus()),
+        now,
+        new_id,
+    )
 
 
 def batch_service() -> BatchService:
@@ -200,7 +208,7 @@ def batch_service() -> BatchService:
 
 @cache
 def _batch_service() -> BatchService:
-    return BatchService(index(), _vector_service())
+    return BatchService(point_writer(), engine_index(), _vector_service())
 
 
 @cache
@@ -271,7 +279,7 @@ def _chunk_work() -> MailboxChunkImporter:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 
     return MailboxChunkImporter(
-        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(index(), _message_embedder), _MAIL_EVENTS
+        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(point_writer(), _message_embedder), _MAIL_EVENTS
     )
 
 
@@ -284,7 +292,7 @@ def receiving() -> InboundMailService:
 def _receiving() -> InboundMailService:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 
-    directory, writer = TenantDirectory(platform_database()), MessageWriter(index(), _message_embedder)
+    directory, writer = TenantDirectory(platform_database()), MessageWriter(point_writer(), _message_embedder)
     return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, _MAIL_EVENTS)
 
 

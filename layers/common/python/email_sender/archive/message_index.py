@@ -8,7 +8,7 @@ from email_sender.coordination.events import EventFactory
 from email_sender.vectors.bm25 import document_terms
 from email_sender.vectors.imports.model import AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
 from email_sender.vectors.model import Point
-from email_sender.vectors.ports import Embedder, VectorIndex
+from email_sender.vectors.ports import Embedder, PointWriter
 
 COLLECTION = "message_vectors"
 # The number of characters that are embedded. More text does not improve the embedding.
@@ -18,8 +18,8 @@ _EMBEDDED_CHARACTERS = 4_000
 class MessageWriter:
     """Writes the points of archived messages. Repeating it writes the same points."""
 
-    def __init__(self, index: VectorIndex, embedder: Callable[[], Embedder]) -> None:
-        self._index, self._embedder = index, embedder
+    def __init__(self, writer: PointWriter, embedder: Callable[[], Embedder]) -> None:
+        self._writer, self._embedder = writer, embedder
 
     def write(
         self,
@@ -43,7 +43,7 @@ class MessageWriter:
             )
             for (parsed, archived_message), vector, text in zip(pairs, vectors, texts, strict=True)
         ]
-        self._index.upsert(tenant_id, COLLECTION, points)
+        self._writer.upsert(tenant_id, COLLECTION, points)
 
 
 def record_replies(

@@ -22,7 +22,7 @@ from email_sender.vectors.model import (
     Upsert,
     Write,
 )
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import PointReader, PointWriter
 from email_sender.vectors.service import VectorService
 from email_sender.vectors.validation import (
     NewPoint,
@@ -73,8 +73,8 @@ class _PreparedOperation:
 
 
 class BatchService:
-    def __init__(self, index: VectorIndex, vectors: VectorService) -> None:
-        self._index, self._vectors = index, vectors
+    def __init__(self, writer: PointWriter, reader: PointReader, vectors: VectorService) -> None:
+        self._writer, self._reader, self._vectors = writer, reader, vectors
 
     def run(
         self, tenant_id: UUID, operations: Sequence[Operation | InvalidInput], *, atomic_validation: bool
@@ -153,7 +153,7 @@ class BatchService:
         }
 
         def write_all(positions: Sequence[int]) -> None:
-            self._index.write(tenant_id, collection, [writes[position] for position in positions])
+            self._writer.write(tenant_id, collection, [writes[position] for position in positions])
 
         refusals = _find_refusals(len(writes), write_all)
         return outcomes | {batch[position].number: Outcome(error=error) for position, error in refusals}
@@ -178,7 +178,7 @@ class BatchService:
             return len(write.points)
         if write.selector.ids is not None:
             return len(write.selector.ids)
-        return self._index.count(tenant_id, collection, write.selector)
+        return self._reader.count(tenant_id, collection, write.selector)
 
     def _publish_events(
         self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]], outcomes: dict[int, Outcome]

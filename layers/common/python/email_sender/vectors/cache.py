@@ -13,8 +13,8 @@ from typing import Protocol
 from uuid import UUID
 
 from email_sender.errors import Unavailable
-from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, PointSelector, Search, Write
-from email_sender.vectors.ports import Embedder, VectorIndex
+from email_sender.vectors.model import Collection, Group, Hit, Search
+from email_sender.vectors.ports import Embedder, PointSearch
 
 type Vector = Sequence[float]
 
@@ -115,51 +115,33 @@ def _put(caches: Sequence[EmbeddingCache], tenant_id: UUID, model: str, vectors:
         cache.put(tenant_id, model, vectors)
 
 
-class CachedIndex:
-    """A VectorIndex that caches the results of repeated searches.
+class CachedSearch:
+    """A PointSearch that caches the results of repeated searches.
 
     The first search stores only its fingerprint. From the second search on, the write version is read and the result is
     cached. Searches that never repeat need no extra round trip.
     """
 
     def __init__(
-        self, index: VectorIndex, results: ResultCache, versions: WriteVersions, record: RecordLookups
+        self, search: PointSearch, results: ResultCache, versions: WriteVersions, record: RecordLookups
     ) -> None:
-        self._index, self._results, self._versions, self._record = index, results, versions, record
-
-    def prepare(self, collection: Collection) -> bool:
-        return self._index.prepare(collection)
-
-    def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
-        self._index.upsert(tenant_id, collection, points)
-
-    def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
-        self._index.write(tenant_id, collection, writes)
-
-    def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
-        self._index.delete(tenant_id, collection, ids)
-
-    def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
-        return self._index.has(tenant_id, collection, point_id)
-
-    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
-        return self._index.count(tenant_id, collection, selector)
+        self._search, self._results, self._versions, self._record = search, results, versions, record
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
         def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-            return [self._index.search(tenant_id, collection, miss) for miss in misses]
+            return [self._search.search(tenant_id, collection, miss) for miss in misses]
 
         return self._search_cached(tenant_id, collection, [search], run_searches)[0]
 
     def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
         def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-            return self._index.search_many(tenant_id, collection, misses)
+            return self._search.search_many(tenant_id, collection, misses)
 
         return self._search_cached(tenant_id, collection, searches, run_searches)
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
         def run_searches(misses: Sequence[Search]) -> Sequence[Sequence[Group]]:
-            return [self._index.search_groups(tenant_id, collection, miss) for miss in misses]
+            return [self._search.search_groups(tenant_id, collection, miss) for miss in misses]
 
         return self._search_cached(tenant_id, collection, [search], run_searches)[0]
 

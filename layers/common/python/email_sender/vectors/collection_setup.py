@@ -6,7 +6,7 @@ from typing import Protocol
 from email_sender.errors import Conflict
 from email_sender.vectors.jobs.steps import ServingRegistry
 from email_sender.vectors.model import Collection
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import CollectionCreator
 from email_sender.vectors.served_collections import ServedCollection
 
 
@@ -34,7 +34,7 @@ class Preparation:
 
     def __init__(
         self,
-        index: VectorIndex,
+        index: CollectionCreator,
         engine: PreparationEngine,
         registry: PreparationRegistry,
         configured: Mapping[str, Collection],

@@ -1,4 +1,4 @@
-"""The ports of the vectors domain: the vector index, embedding models, and the event outbox."""
+"""The ports of the vectors domain: points, embedding models, and the event outbox."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,15 +9,17 @@ from email_sender.coordination.events import Event
 from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, PointSelector, Search, Write
 
 
-class VectorIndex(Protocol):
-    """Points of the vector engine. Each call is for one tenant: the index adds the tenant to all points and filters."""
-
+class CollectionCreator(Protocol):
     def prepare(self, collection: Collection) -> bool:
         """Create the collection with its indexes if it is missing. Return whether it was created.
 
         Raises:
             Conflict: the collection exists with another size, distance or embedding model.
         """
+
+
+class PointWriter(Protocol):
+    """Writes points of one tenant. The engine adds the tenant to every point and filter."""
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None: ...
 
@@ -26,7 +28,18 @@ class VectorIndex(Protocol):
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None: ...
 
+
+class PointReader(Protocol):
+    """Looks up points of one tenant."""
+
     def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool: ...
+
+    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
+        """Return the number of selected points, or of all points of the tenant."""
+
+
+class PointSearch(Protocol):
+    """Searches points of one tenant."""
 
     def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
         """Return the best hits. Raises NotFound if an example of a recommendation is not a point of the tenant."""
@@ -35,9 +48,6 @@ class VectorIndex(Protocol):
         """Return the hits of each search, in one round trip. Searches with `group_by` are not allowed."""
 
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]: ...
-
-    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
-        """Return the number of selected points, or of all points of the tenant."""
 
 
 class Embedder(Protocol):

@@ -19,17 +19,13 @@ from email_sender.vectors.model import (
     Delete,
     DeletePayload,
     Distance,
-    Group,
-    Hit,
     Point,
-    PointSelector,
-    Search,
     SetPayload,
     Upsert,
     Write,
     engine_id,
 )
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import PointWriter
 
 # How long an execution environment may search the old collection after a switch. The state machine waits this long
 # (statemachines/vectors_job.asl.yaml).
@@ -129,43 +125,25 @@ class WriteLock(Protocol):
         """
 
 
-class LockingIndex:
-    """A VectorIndex whose writes hold the write lock."""
+class LockingWriter:
+    """A PointWriter whose writes hold the write lock."""
 
-    def __init__(self, index: VectorIndex, write_lock: WriteLock, catalogue: CollectionCatalogue) -> None:
-        self._index, self._write_lock, self._catalogue = index, write_lock, catalogue
-
-    def prepare(self, collection: Collection) -> bool:
-        return self._index.prepare(collection)
+    def __init__(self, writer: PointWriter, write_lock: WriteLock, catalogue: CollectionCatalogue) -> None:
+        self._writer, self._write_lock, self._catalogue = writer, write_lock, catalogue
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
         with self._hold_lock(tenant_id, collection, lambda: _point_ids(tenant_id, collection, points)):
-            self._index.upsert(tenant_id, collection, points)
+            self._writer.upsert(tenant_id, collection, points)
 
     def write(self, tenant_id: UUID, collection: str, writes: Sequence[Write]) -> None:
         with self._hold_lock(tenant_id, collection, lambda: _write_point_ids(tenant_id, collection, writes)):
-            self._index.write(tenant_id, collection, writes)
+            self._writer.write(tenant_id, collection, writes)
 
     def delete(self, tenant_id: UUID, collection: str, ids: Sequence[ClientId]) -> None:
         with self._hold_lock(
             tenant_id, collection, lambda: [engine_id(tenant_id, collection, point_id) for point_id in ids]
         ):
-            self._index.delete(tenant_id, collection, ids)
-
-    def has(self, tenant_id: UUID, collection: str, point_id: ClientId) -> bool:
-        return self._index.has(tenant_id, collection, point_id)
-
-    def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
-        return self._index.search(tenant_id, collection, search)
-
-    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        return self._index.search_many(tenant_id, collection, searches)
-
-    def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]:
-        return self._index.search_groups(tenant_id, collection, search)
-
-    def count(self, tenant_id: UUID, collection: str, selector: PointSelector | None = None) -> int:
-        return self._index.count(tenant_id, collection, selector)
+            self._writer.delete(tenant_id, collection, ids)
 
     def _hold_lock(self, tenant_id: UUID, collection: str, ids: LazyPointIds) -> AbstractContextManager[None]:
         return self._write_lock.hold(tenant_id, collection, self._catalogue.stored_as(collection), ids)

@@ -23,7 +23,7 @@ from email_sender.vectors.model import (
     SearchResult,
     TextQuery,
 )
-from email_sender.vectors.ports import EventUnits, VectorIndex
+from email_sender.vectors.ports import EventUnits, PointReader, PointSearch, PointWriter
 from email_sender.vectors.validation import NewPoint, point_problems, raise_for_problems, search_problems
 
 
@@ -38,14 +38,17 @@ class CollectionInfo:
 class VectorService:
     def __init__(
         self,
-        index: VectorIndex,
+        writer: PointWriter,
+        reader: PointReader,
+        search: PointSearch,
         embeddings: Embeddings,
         collections: Mapping[str, Collection],
         units: EventUnits,
         now: Clock,
         new_id: IdFactory,
     ) -> None:
-        self._index, self._embeddings, self._collections, self._units = index, embeddings, collections, units
+        self._writer, self._reader, self._search = writer, reader, search
+        self._embeddings, self._collections, self._units = embeddings, collections, units
         self._now, self._new_id = now, new_id
         self._events = EventFactory("vectors", now, new_id)
 
@@ -65,7 +68,7 @@ class VectorService:
         raise_for_problems(point_problems(points, target))
         vectors = self.embed_points(tenant_id, target, points)
         new_points = [self.build_point(target, point, vector) for point, vector in zip(points, vectors, strict=True)]
-        self._index.upsert(tenant_id, collection, new_points)
+        self._writer.upsert(tenant_id, collection, new_points)
         self.publish_counts(tenant_id, {("vectors.inserted", collection): len(points)})
         return len(points)
 
@@ -96,15 +99,15 @@ class VectorService:
 
     def delete(self, tenant_id: UUID, collection: str, point_id: ClientId) -> None:
         self.collection(collection)
-        if not self._index.has(tenant_id, collection, point_id):
+        if not self._reader.has(tenant_id, collection, point_id):
             raise NotFound("Point not found.")
-        self._index.delete(tenant_id, collection, [point_id])
+        self._writer.delete(tenant_id, collection, [point_id])
         self.publish_counts(tenant_id, {("vectors.deleted", collection): 1})
 
     def collections(self, tenant_id: UUID) -> Sequence[CollectionInfo]:
         """Return all collections, with the number of the tenant's points in each."""
         return [
-            CollectionInfo(collection, self._index.count(tenant_id, collection.name))
+            CollectionInfo(collection, self._reader.count(tenant_id, collection.name))
             for collection in self._collections.values()
         ]
 
@@ -141,16 +144,16 @@ class VectorService:
 
     def run_search(self, tenant_id: UUID, collection: Collection, search: Search) -> SearchResult:
         if search.group_by is not None:
-            return self._index.search_groups(tenant_id, collection.name, search)
-        return self._index.search(tenant_id, collection.name, search)
+            return self._search.search_groups(tenant_id, collection.name, search)
+        return self._search.search(tenant_id, collection.name, search)
 
     def run_searches(
         self, tenant_id: UUID, collection: Collection, searches: Sequence[Search]
     ) -> Sequence[SearchResult]:
         plain = [search for search in searches if search.group_by is None]
-        hits = iter(self._index.search_many(tenant_id, collection.name, plain) if plain else ())
+        hits = iter(self._search.search_many(tenant_id, collection.name, plain) if plain else ())
         return [
-            next(hits) if search.group_by is None else self._index.search_groups(tenant_id, collection.name, search)
+            next(hits) if search.group_by is None else self._search.search_groups(tenant_id, collection.name, search)
             for search in searches
         ]
 

@@ -1,4 +1,7 @@
-"""Points and searches of one tenant in Qdrant. Implements vectors.ports.VectorIndex."""
+"""Points and searches of one tenant in Qdrant.
+
+Implements CollectionCreator, PointWriter, PointReader and PointSearch of vectors.ports.
+"""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence

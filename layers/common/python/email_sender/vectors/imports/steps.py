@@ -31,7 +31,7 @@ from email_sender.vectors.imports.point_files import (
     Row,
 )
 from email_sender.vectors.model import ClientId, Collection, Point
-from email_sender.vectors.ports import VectorIndex
+from email_sender.vectors.ports import PointWriter
 
 # The size of one engine call: below gRPC's default limit of 4 MB, with space for payloads.
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -85,12 +85,12 @@ class BulkWork:
         self,
         units: BulkUnits,
         uploads: Uploads,
-        index: VectorIndex,
+        writer: PointWriter,
         collections: Mapping[str, Collection],
         readers: Readers,
         steps: ImportSteps,
     ) -> None:
-        self._units, self._uploads, self._index = units, uploads, index
+        self._units, self._uploads, self._writer = units, uploads, writer
         self._collections, self._readers, self._steps = collections, readers, steps
 
     def work(self, tenant_id: UUID, import_id: UUID, part: Part) -> Progress:
@@ -124,7 +124,7 @@ class BulkWork:
         max_listed = max(1, MAX_LISTED_ERRORS // max(1, import_record.chunks or 1))
         errors: list[RejectedRecord] = []
         rows = failed = 0
-        with _Writer(self._index, tenant_id, collection.name, batch_size) as writer:
+        with _BatchWriter(self._writer, tenant_id, collection.name, batch_size) as writer:
             for row in reader.rows(PointFile.for_import(import_record, self._uploads), part, collection):
                 rows += 1
                 if isinstance(row, BadRow):
@@ -136,14 +136,14 @@ class BulkWork:
         return Progress(1, rows, rows - failed, 0, failed), errors
 
 
-class _Writer:
+class _BatchWriter:
     """Writes points in batches. One batch is sent while the next is read, so that reading and writing overlap.
 
     If several points of a batch have the same id, the last one is written. Batches are written in order.
     """
 
-    def __init__(self, index: VectorIndex, tenant_id: UUID, collection: str, batch_size: int) -> None:
-        self._index, self._tenant_id, self._collection, self._size = index, tenant_id, collection, batch_size
+    def __init__(self, writer: PointWriter, tenant_id: UUID, collection: str, batch_size: int) -> None:
+        self._writer, self._tenant_id, self._collection, self._size = writer, tenant_id, collection, batch_size
         self._batch: dict[ClientId, Point] = {}
         self._thread = ThreadPoolExecutor(1)
         self._pending_write: Future[None] | None = None
@@ -168,7 +168,7 @@ class _Writer:
         self._wait_for_pending()
         if self._batch:
             points, self._batch = list(self._batch.values()), {}
-            self._pending_write = self._thread.submit(self._index.upsert, self._tenant_id, self._collection, points)
+            self._pending_write = self._thread.submit(self._writer.upsert, self._tenant_id, self._collection, points)
 
     def _wait_for_pending(self) -> None:
         pending, self._pending_write = self._pending_write, None
