@@ -22,7 +22,7 @@ the step runs. `retry.on` may name an action's errors, and the result of a faile
 runs only once: repeating its request returns the stored result.
 """
 
-_FORMATS = {"duration": "duration, as PT30S or P3D", "timestamp": "instant, as 2026-01-31T09:00:00Z"}
+_FORMATS = {"duration": "duration, as PT30S or P3D", "timestamp": "timestamp, as 2026-01-31T09:00:00Z"}
 
 
 def document() -> str:
@@ -83,9 +83,7 @@ def _describe_type(schema: Mapping[str, Any]) -> str:
     if kind == "object" and "properties" in schema:
         text = "{" + ", ".join(f"`{name}`" for name in schema["properties"]) + "}"
     if "format" in schema:
-        text = {"duration": "duration, as PT30S or P3D", "timestamp": "instant, as 2026-01-31T09:00:00Z"}[
-            schema["format"]
-        ]
+        text = _FORMATS[schema["format"]]
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None or high is not None:
         text += f" from {low:,} to {high:,}"

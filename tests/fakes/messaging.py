@@ -52,7 +52,7 @@ class FakeContacts:
         self._state = state
 
     def add(self, contact: Contact) -> Contact:
-        if self.find(contact.address):
+        if self._find(contact.address):
             raise Conflict("A contact with this address already exists.")
         self._state.contacts[contact.id] = contact
         return contact
@@ -60,7 +60,7 @@ class FakeContacts:
     def get(self, contact_id: UUID) -> Contact | None:
         return self._state.contacts.get(contact_id)
 
-    def find(self, address: str) -> Contact | None:
+    def _find(self, address: str) -> Contact | None:
         return next((contact for contact in self._state.contacts.values() if contact.address == address), None)
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:

@@ -1,7 +1,7 @@
 """In-memory stores and services for bulk imports."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,8 +19,10 @@ from email_sender.vectors.imports.model import (
     ImportKind,
     ImportStatus,
     ImportUnits,
+    MessageLinks,
     Progress,
     RejectedRecord,
+    ThreadAssignment,
 )
 from email_sender.vectors.imports.point_files import BulkUnits, Part, PointFile, RangedFile
 from email_sender.vectors.imports.steps import BulkPlan, BulkWork
@@ -127,12 +129,12 @@ class _Unit:
     def errors(self, import_id: UUID, after: int, limit: int) -> Sequence[RejectedRecord]:
         return [self._work.rejected_rows[key] for key in sorted(self._work.rejected_rows) if key > after][:limit]
 
-    def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
+    def links(self, import_id: UUID) -> Sequence[MessageLinks]:
         return []
 
-    def set_threads(self, threads: Mapping[str, UUID], merged: Mapping[UUID, UUID]) -> None:
-        assert not threads
-        assert not merged
+    def set_threads(self, assignment: ThreadAssignment) -> None:
+        assert not assignment.threads
+        assert not assignment.merged
 
     def emit(self, event: Event) -> None:
         self._work.events.append(event)

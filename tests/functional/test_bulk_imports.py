@@ -53,7 +53,7 @@ class VectorImportScenario:
 
     def announce(self, size: int, kind: Format = Format.NDJSON, payloads: int | None = None) -> UUID:
         target = VectorFile(SMALL.name, kind, payloads)
-        return self.service.create_vector_import(self.tenant, new_id(), "file", size, "me", target)[0].id
+        return self.service.create_vector_import(self.tenant, new_id(), "file", size, "me", target).record.id
 
     def announce_and_upload(self, content: bytes) -> UUID:
         """Announce an import, upload its content, and return its id."""

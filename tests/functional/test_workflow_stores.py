@@ -281,7 +281,8 @@ def test_the_sweep_delivers_a_decision_that_did_not_reach_the_engine(
     scenario.engine.on_answer = fail
     with pytest.raises(type(failure)):
         scenario.decide(approval)
-    assert scenario.approvals.get(scenario.tenant, approval.id).status is Decision.APPROVED
+    (stored_approval,) = scenario.approvals.page(scenario.tenant, Decision.APPROVED, None, 10).items
+    assert stored_approval.id == approval.id
     scenario.engine.on_answer = lambda: None
     scenario.clock.advance(timedelta(seconds=30))
     assert [scenario.approvals.sweep(scenario.tenant), scenario.approvals.sweep(scenario.tenant)] == [1, 0]
@@ -316,7 +317,8 @@ def test_an_unanswered_approval_expires_once_and_cannot_be_answered(scenario: Wo
     with pytest.raises(Conflict, match="has expired"):
         scenario.decide(approval)
     assert [scenario.approvals.sweep(scenario.tenant), scenario.approvals.sweep(scenario.tenant)] == [1, 0]
-    assert scenario.approvals.get(scenario.tenant, approval.id).status is Decision.EXPIRED
+    (stored_approval,) = scenario.approvals.page(scenario.tenant, Decision.EXPIRED, None, 10).items
+    assert stored_approval.id == approval.id
     with pytest.raises(Conflict, match="expired"):
         scenario.decide(approval)
     assert scenario.engine.answers == [], "the engine has its own timeout"

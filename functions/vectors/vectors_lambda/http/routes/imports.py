@@ -28,16 +28,17 @@ async def create(request: Request, body: ImportIn, caller: Writer, service: Serv
     `payloads` there are two URLs, and the import starts when both files have been uploaded.
     """
     announcement = (caller.tenant_id, operation_id(request), body.file_name, body.size_bytes, caller.subject)
-    payloads_url = None
     if isinstance(body, VectorsImportIn):
-        created, url, payloads_url = service.create_vector_import(*announcement, body.target())
+        created = service.create_vector_import(*announcement, body.target())
     else:
-        created, url = service.create(*announcement)
+        created = service.create(*announcement)
     return ImportCreated(
-        job_id=created.id,
-        status_url=f"{BASE_PATH}/vectors/imports/{created.id}",
-        upload=UploadOut(url=url, expires_in=UPLOAD_SECONDS),
-        payloads_upload=UploadOut(url=payloads_url, expires_in=UPLOAD_SECONDS) if payloads_url else None,
+        job_id=created.record.id,
+        status_url=f"{BASE_PATH}/vectors/imports/{created.record.id}",
+        upload=UploadOut(url=created.upload_url, expires_in=UPLOAD_SECONDS),
+        payloads_upload=(
+            UploadOut(url=created.payloads_url, expires_in=UPLOAD_SECONDS) if created.payloads_url else None
+        ),
     )
 
 

@@ -64,7 +64,7 @@ class InboundMailService:
             archived_messages = unit.archive(import_id, messages)
             (archived_message,) = archived_messages
             answered_emails = record_replies(unit, tenant_id, messages, archived_messages, self._events)
-            unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
+            unit.set_threads(join_threads(tenant_id, unit.links(import_id)))
             if archived_message.is_new and not parsed.is_automatic:
                 answered_email = answered_emails[0] if answered_emails else None
                 data = {

@@ -18,8 +18,10 @@ from email_sender.vectors.imports.model import (
     ImportStatus,
     ImportUnits,
     IncomingMessage,
+    MessageLinks,
     Progress,
     RejectedRecord,
+    ThreadAssignment,
     Uploads,
     existing_import,
 )
@@ -62,7 +64,7 @@ class ImportSteps:
             progress: Progress = unit.progress(import_id)
             if record.status is not ImportStatus.PROCESSING:
                 return progress
-            unit.set_threads(*join_threads(tenant_id, unit.links(import_id)))
+            unit.set_threads(join_threads(tenant_id, unit.links(import_id)))
             unit.save(replace(record, status=ImportStatus.COMPLETED, finished_at=self._now()))
             unit.emit(
                 self._build_event(
@@ -134,28 +136,22 @@ class MailboxChunkImporter:
         return progress
 
 
-def join_threads(
-    tenant_id: UUID, links: Sequence[tuple[str, Sequence[str], UUID | None]]
-) -> tuple[dict[str, UUID], dict[UUID, UUID]]:
-    """Return the thread of each message, and the threads that became part of another thread.
-
-    `links` holds each message's key, the keys it references and its current thread. An existing thread keeps its id; of
-    several joined threads, the smallest id stays.
-    """
-    roots = thread_roots((key, references) for key, references, _ in links)
+def join_threads(tenant_id: UUID, links: Sequence[MessageLinks]) -> ThreadAssignment:
+    """Return the thread of each message. An existing thread keeps its id; of several, the smallest id stays."""
+    roots = thread_roots((message.key, message.references) for message in links)
     thread_ids_by_root: dict[str, set[UUID]] = {}
-    for key, _, thread in links:
-        if thread is not None:
-            thread_ids_by_root.setdefault(roots[key], set()).add(thread)
+    for message in links:
+        if message.thread is not None:
+            thread_ids_by_root.setdefault(roots[message.key], set()).add(message.thread)
     thread_by_root = {
         root: min(thread_ids_by_root[root]) if root in thread_ids_by_root else uuid5(tenant_id, f"thread/{root}")
         for root in roots.values()
     }
-    threads = {key: thread_by_root[roots[key]] for key, _, _ in links}
+    threads = {message.key: thread_by_root[roots[message.key]] for message in links}
     merged = {
         old_thread: thread_by_root[root]
         for root, root_thread_ids in thread_ids_by_root.items()
         for old_thread in root_thread_ids
         if old_thread != thread_by_root[root]
     }
-    return threads, merged
+    return ThreadAssignment(threads, merged)

@@ -85,9 +85,6 @@ class ManagerGraph:
             self._managers[manager.name] = manager
         self.order: Sequence[str] = self._start_order()
 
-    def __iter__(self) -> Iterable[Manager]:
-        return iter(self._managers[name] for name in self.order)
-
     def __getitem__(self, name: str) -> Manager:
         if name not in self._managers:
             raise NotFound(f"The manager {name} does not exist. Known managers: {', '.join(self.order)}.")

@@ -1,11 +1,7 @@
-"""Logs, metrics and traces, created once per execution environment.
+"""Logs and metrics, created once per execution environment.
 
-Logs contain ids, never payloads, addresses, vectors or environment variables. Tracing uses the API of OpenTelemetry:
-spans do nothing until an exporter is configured, and the SDK is not imported before that.
+Logs contain ids, never payloads, addresses, vectors or environment variables.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
@@ -55,12 +51,3 @@ def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
             with single_metric(name=CACHE_LOOKUPS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
                 metric.add_dimension("cache", cache)
                 metric.add_dimension("result", result)
-
-
-@contextmanager
-def span(name: str, **attributes: str | int) -> Iterator[None]:
-    """Trace the block as a span."""
-    from opentelemetry import trace
-
-    with trace.get_tracer("email_sender").start_as_current_span(name, attributes=attributes):
-        yield

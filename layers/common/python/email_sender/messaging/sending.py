@@ -60,6 +60,21 @@ class SendOrder:
         return (self.run_id, *reversed(self.lineage))
 
 
+@dataclass(frozen=True, slots=True)
+class _RawMail:
+    raw: bytes
+    sender: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The email of an order. `mail` is set if this attempt claimed it and must send it."""
+
+    email: Email
+    mail: _RawMail | None
+
+
 class SendService:
     """Sends drafts and settles emails."""
 
@@ -85,18 +100,19 @@ class SendService:
             RateLimited: the provider refused the email temporarily; nothing was sent.
             InvalidInput: the provider refused the email permanently.
         """
-        email, may_send, raw, sender, recipient = self._claim(order)
-        while not may_send and email.status is EmailStatus.SENDING:
+        claim = self._claim(order)
+        while claim.mail is None and claim.email.status is EmailStatus.SENDING:
             # Another attempt is between claim and settlement, or died there. Its lease tells which.
-            remaining = (email.lease_until - self._now()).total_seconds()
+            remaining = (claim.email.lease_until - self._now()).total_seconds()
             if remaining <= 0:
-                return self._mark_unknown(order.tenant_id, email.id)
+                return self._mark_unknown(order.tenant_id, claim.email.id)
             self._sleep(min(remaining, 1.0))
-            email, may_send, raw, sender, recipient = self._claim(order)
-        if not may_send:
+            claim = self._claim(order)
+        email, mail = claim.email, claim.mail
+        if mail is None:
             return email
         try:
-            provider_id = self._provider.send(raw, sender, recipient)
+            provider_id = self._provider.send(mail.raw, mail.sender, mail.recipient)
         except SendThrottled:
             self._settle(order.tenant_id, email.id, EmailStatus.QUEUED, error="throttled")
             raise RateLimited("The mail provider is throttling requests. Try again later.") from None
@@ -136,7 +152,7 @@ class SendService:
             raise NotFound("Email not found.")
         return email
 
-    def _claim(self, order: SendOrder) -> tuple[Email, bool, bytes, str, str]:
+    def _claim(self, order: SendOrder) -> "_Claim":
         now = self._now()
         with self._units(order.tenant_id) as unit:
             draft = unit.drafts.get(order.draft_id)
@@ -160,17 +176,17 @@ class SendService:
             )
             email, may_send = unit.emails.claim(new_email)
             if not may_send:
-                return email, False, b"", "", ""
+                return _Claim(email, None)
             if unit.suppressions.has(contact.address):
                 unit.emails.settle(email.id, EmailStatus.SUPPRESSED, now, None, None)
                 unit.emit(self._build_event(order.tenant_id, email, EmailStatus.SUPPRESSED))
                 unit.commit()
-                return replace(email, status=EmailStatus.SUPPRESSED), False, b"", "", ""
+                return _Claim(replace(email, status=EmailStatus.SUPPRESSED), None)
             sender = unit.mail_from()
             raw = self._build_raw_mail(order.tenant_id, email, contact, draft, sender, now)
             unit.emit(self._build_event(order.tenant_id, email, EmailStatus.QUEUED))
             unit.commit()
-        return email, True, raw, sender, contact.address
+        return _Claim(email, _RawMail(raw, sender, contact.address))
 
     def _build_raw_mail(
         self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime

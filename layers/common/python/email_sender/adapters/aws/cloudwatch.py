@@ -25,6 +25,13 @@ class Sample:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    name: str
+    dimensions: Any
+    statistic: str
+
+
 class CloudWatchMetrics:
     def __init__(self, client: Callable[[], "CloudWatchClient"], namespace: str) -> None:
         self._client, self._namespace = client, namespace
@@ -33,7 +40,7 @@ class CloudWatchMetrics:
         """Return the requested statistics of each metric, for every combination of labels that was seen recently."""
         with translate_aws_errors("CloudWatch did not respond."):
             series = [
-                (metric["MetricName"], metric["Dimensions"], statistic)
+                _Series(metric["MetricName"], metric["Dimensions"], statistic)
                 for name, statistics in statistics_by_metric.items()
                 for metric in self._list_metrics(name)
                 for statistic in statistics
@@ -49,7 +56,7 @@ class CloudWatchMetrics:
         for page in pages:
             yield from page["Metrics"]
 
-    def _read(self, series: list[tuple[str, Any, str]]) -> Iterator[Sample]:
+    def _read(self, series: list[_Series]) -> Iterator[Sample]:
         now = datetime.now(UTC)
         response = self._client().get_metric_data(
             StartTime=now - _WINDOW,
@@ -58,17 +65,21 @@ class CloudWatchMetrics:
                 {
                     "Id": f"q{number}",
                     "MetricStat": {
-                        "Metric": {"Namespace": self._namespace, "MetricName": name, "Dimensions": dimensions},
+                        "Metric": {
+                            "Namespace": self._namespace,
+                            "MetricName": metric.name,
+                            "Dimensions": metric.dimensions,
+                        },
                         "Period": int(_WINDOW.total_seconds()),
-                        "Stat": statistic,
+                        "Stat": metric.statistic,
                     },
                 }
-                for number, (name, dimensions, statistic) in enumerate(series)
+                for number, metric in enumerate(series)
             ],
         )
         for result in response["MetricDataResults"]:
             if not result["Values"]:
                 continue
-            name, dimensions, statistic = series[int(result["Id"][1:])]
-            labels = tuple((dimension["Name"], dimension["Value"]) for dimension in dimensions)
-            yield Sample(name, labels, statistic, sum(result["Values"]))
+            metric = series[int(result["Id"][1:])]
+            labels = tuple((dimension["Name"], dimension["Value"]) for dimension in metric.dimensions)
+            yield Sample(metric.name, labels, metric.statistic, sum(result["Values"]))

@@ -57,12 +57,6 @@ class PostgresContacts:
         row = self._conn.execute("select * from contacts where id = %s", [contact_id]).fetchone()
         return self._contact(row) if row else None
 
-    def find(self, address: str) -> Contact | None:
-        row = self._conn.execute(
-            "select * from contacts where address_hash = %s", [self._keys.fingerprint(address)]
-        ).fetchone()
-        return self._contact(row) if row else None
-
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
         rows = self._conn.execute(
             "select * from contacts where id > %s order by id limit %s", [after or UUID(int=0), limit]

@@ -62,11 +62,6 @@ class RowChecksum:
         self.rows += len(lines)
         self.checksum %= 2**64
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the last row is complete."""
-        return not self._partial_row
-
 
 class PostgresDump:
     """Dumps all tables as of one moment. For the backup role."""

@@ -21,8 +21,10 @@ from email_sender.vectors.imports.model import (
     ImportKind,
     ImportStatus,
     IncomingMessage,
+    MessageLinks,
     Progress,
     RejectedRecord,
+    ThreadAssignment,
 )
 
 _SAVE = """
@@ -180,14 +182,17 @@ class PostgresImportUnit(Unit):
                 [(self.tenant_id, import_id, error.ordinal, error.reason) for error in errors],
             )
 
-    def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
+    def links(self, import_id: UUID) -> Sequence[MessageLinks]:
         rows = self.conn.execute(_SELECT_LINKS, {"import": import_id}).fetchall()
         return [
-            (row["message_hash"].hex(), [reference.hex() for reference in row["reference_hashes"]], row["thread_id"])
+            MessageLinks(
+                row["message_hash"].hex(), [reference.hex() for reference in row["reference_hashes"]], row["thread_id"]
+            )
             for row in rows
         ]
 
-    def set_threads(self, threads: Mapping[str, UUID], merged: Mapping[UUID, UUID]) -> None:
+    def set_threads(self, assignment: ThreadAssignment) -> None:
+        threads, merged = assignment.threads, assignment.merged
         ids = sorted(set(threads.values()))
         self.conn.execute(
             "insert into threads (id, tenant_id) select id, %s from unnest(%s::uuid[]) id on conflict do nothing",

@@ -9,13 +9,14 @@ import os
 import struct
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.database import Database, Row
 from email_sender.errors import Unavailable
 from email_sender.security.ports import KeyWrapper
 
@@ -53,20 +54,26 @@ class AesKeys:
         return hmac.digest(self._index, value.encode(), sha256)
 
 
+@dataclass(frozen=True, slots=True)
+class _CachedKeys:
+    loaded_at: float
+    keys: AesKeys
+
+
 class PostgresVault:
     """Stores the wrapped data keys in `data_keys`, and creates them on a tenant's first use."""
 
     def __init__(self, database: Database, wrapper: KeyWrapper) -> None:
         self._database = database
         self._wrapper = wrapper
-        self._cache: dict[UUID, tuple[float, AesKeys]] = {}
+        self._cache: dict[UUID, _CachedKeys] = {}
 
     def keys_for(self, tenant_id: UUID) -> AesKeys:
         cache_entry = self._cache.get(tenant_id)
-        if cache_entry is not None and time.monotonic() - cache_entry[0] < _CACHE_SECONDS:
-            return cache_entry[1]
+        if cache_entry is not None and time.monotonic() - cache_entry.loaded_at < _CACHE_SECONDS:
+            return cache_entry.keys
         keys = self._load(tenant_id)
-        self._cache[tenant_id] = (time.monotonic(), keys)
+        self._cache[tenant_id] = _CachedKeys(time.monotonic(), keys)
         return keys
 
     def _load(self, tenant_id: UUID) -> AesKeys:
@@ -76,18 +83,17 @@ class PostgresVault:
             # Read again: another execution environment may have stored its keys first, and those are the keys in use.
             rows = self._read(tenant_id)
         content, index = {}, b""
-        for purpose, version, wrapped_key in rows:
-            key = self._wrapper.unwrap(tenant_id, wrapped_key)
-            if purpose == "content":
-                content[version] = key
+        for row in rows:
+            key = self._wrapper.unwrap(tenant_id, row["wrapped"])
+            if row["purpose"] == "content":
+                content[row["version"]] = key
             else:
                 index = key
         return AesKeys(tenant_id, content, index)
 
-    def _read(self, tenant_id: UUID) -> list[tuple[str, int, bytes]]:
+    def _read(self, tenant_id: UUID) -> list[Row]:
         with self._database.tenant(tenant_id) as conn:
-            rows = conn.execute("select purpose, version, wrapped from data_keys").fetchall()
-        return [(row["purpose"], row["version"], row["wrapped"]) for row in rows]
+            return conn.execute("select purpose, version, wrapped from data_keys").fetchall()
 
     def _create(self, tenant_id: UUID) -> None:
         with self._database.tenant(tenant_id) as conn:

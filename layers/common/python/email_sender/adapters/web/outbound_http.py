@@ -72,6 +72,16 @@ def resolve_host(host: str, port: int) -> list[str]:
     return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Url:
+    """`target` is the path with the query, as it is sent in the request line."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+
 class OutboundHttp:
     """An HTTP client for public addresses.
 
@@ -107,35 +117,35 @@ class OutboundHttp:
         raise Conflict(f"The request was redirected more than {MAX_REDIRECTS} times.")
 
     def _send(self, request: Request, timeout_seconds: float) -> Response:
-        scheme, host, port, target = _split_url(request.url)
+        url = _split_url(request.url)
         # The connection goes to the address. The name is used for the Host header and to verify the certificate.
-        host_header = host if port == _PORTS[scheme] else f"{host}:{port}"
+        host_header = url.host if url.port == _PORTS[url.scheme] else f"{url.host}:{url.port}"
         headers = {"user-agent": "email-sender", **_check_headers(request.headers), "host": host_header}
-        address = self._public_address(host, port)
+        address = self._public_address(url.host, url.port)
         if timeout_seconds <= 0:
-            raise Unavailable(f"{host} did not respond in time.")
+            raise Unavailable(f"{url.host} did not respond in time.")
         deadline, timeout = time.monotonic() + timeout_seconds, urllib3.Timeout(total=timeout_seconds)
         pool: urllib3.HTTPConnectionPool
-        if scheme == "https":
+        if url.scheme == "https":
             pool = urllib3.HTTPSConnectionPool(
-                address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
+                address, url.port, timeout=timeout, retries=False, server_hostname=url.host, assert_hostname=url.host,
                 ssl_context=self._tls,
             )  # fmt: skip
         else:
-            pool = urllib3.HTTPConnectionPool(address, port, timeout=timeout, retries=False)
+            pool = urllib3.HTTPConnectionPool(address, url.port, timeout=timeout, retries=False)
         with pool:
             try:
                 response = pool.urlopen(
-                    request.method, target, body=request.body or None, headers=headers, redirect=False,
+                    request.method, url.target, body=request.body or None, headers=headers, redirect=False,
                     preload_content=False,
                 )  # fmt: skip
                 body = _read(response, deadline)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise Unavailable(f"{host} did not respond: {_describe_failure(error)}.") from None
+                raise Unavailable(f"{url.host} did not respond: {_describe_failure(error)}.") from None
             if len(body) > MAX_BODY_BYTES:
-                raise InvalidInput(f"The response of {host} is larger than {MAX_BODY_BYTES} bytes.")
+                raise InvalidInput(f"The response of {url.host} is larger than {MAX_BODY_BYTES} bytes.")
             if time.monotonic() > deadline:
-                raise Unavailable(f"{host} did not respond in time.")
+                raise Unavailable(f"{url.host} did not respond in time.")
             response_headers = {name: response.headers[name] for name in _RETURNED_HEADERS if name in response.headers}
             return Response(
                 response.status, response_headers, _parse_body(body, response_headers.get("content-type", ""))
@@ -165,8 +175,7 @@ def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     return bytes(body)
 
 
-def _split_url(url: str) -> tuple[str, str, int, str]:
-    """Return scheme, host, port and request target."""
+def _split_url(url: str) -> _Url:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -180,7 +189,7 @@ def _split_url(url: str) -> tuple[str, str, int, str]:
     if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
         raise InvalidInput("The URL must not contain spaces or control characters.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.scheme, host, port or _PORTS[parts.scheme], target
+    return _Url(parts.scheme, host, port or _PORTS[parts.scheme], target)
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -129,6 +129,23 @@ class AnsweredEmail:
     message_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class MessageLinks:
+    """What a message is linked to: the keys it references and its current thread."""
+
+    key: str
+    references: Sequence[str]
+    thread: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadAssignment:
+    """The thread of each message by key, and for each thread that became part of another, that other thread."""
+
+    threads: Mapping[str, UUID]
+    merged: Mapping[UUID, UUID]
+
+
 class ImportUnit(Protocol):
     """One transaction on imports."""
 
@@ -150,17 +167,11 @@ class ImportUnit(Protocol):
     def record_chunk(self, import_id: UUID, chunk: int, progress: Progress, errors: Sequence[RejectedRecord]) -> None:
         """Store the progress and the errors of a chunk. A chunk that is already stored stays unchanged."""
 
-    def links(self, import_id: UUID) -> Sequence[tuple[str, Sequence[str], UUID | None]]:
-        """Return (message key, referenced keys, current thread) for each message of the import.
+    def links(self, import_id: UUID) -> Sequence[MessageLinks]:
+        """Return the links of each message of the import and of the messages that they are connected to."""
 
-        Includes the messages that these are connected to.
-        """
-
-    def set_threads(self, threads: Mapping[str, UUID], merged: Mapping[UUID, UUID]) -> None:
-        """Store threads. `threads` maps a message key to its thread.
-
-        `merged` maps a thread that is deleted to the thread that replaces it.
-        """
+    def set_threads(self, assignment: ThreadAssignment) -> None:
+        """Store the threads of messages, and delete merged threads."""
 
     def emit(self, event: Event) -> None: ...
 

@@ -47,6 +47,15 @@ class VectorFile:
     payloads_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CreatedImport:
+    """A new import with the URLs for its uploads."""
+
+    record: Import
+    upload_url: str
+    payloads_url: str | None = None
+
+
 class ImportService:
     """Creates imports, and starts them when their files have been uploaded."""
 
@@ -64,11 +73,11 @@ class ImportService:
 
     def create(
         self, tenant_id: UUID, import_id: UUID, file_name: str, size_bytes: int, created_by: str
-    ) -> tuple[Import, str]:
-        """Create an import. Returns it with a URL for uploading exactly that many bytes within 15 minutes (PUT)."""
+    ) -> CreatedImport:
+        """Create an import. Its URL accepts exactly that many bytes (PUT) within 15 minutes."""
         record = self._new_import(import_id, file_name, size_bytes, created_by)
         record = self._add_once(tenant_id, record)
-        return record, self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS)
+        return CreatedImport(record, self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS))
 
     def create_vector_import(
         self,
@@ -78,8 +87,8 @@ class ImportService:
         size_bytes: int,
         created_by: str,
         target: VectorFile,
-    ) -> tuple[Import, str, str | None]:
-        """Create an import of vectors. Returns it with the upload URLs of the file and of the optional second file.
+    ) -> CreatedImport:
+        """Create an import of vectors, with the upload URLs of the file and of the optional second file.
 
         Raises:
             InvalidInput: the collection does not exist, or the format has no second file.
@@ -101,7 +110,8 @@ class ImportService:
         payloads_url = None
         if record.payloads_bytes is not None:
             payloads_url = self._uploads.upload_url(record.payloads_key, record.payloads_bytes, UPLOAD_SECONDS)
-        return record, self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS), payloads_url
+        url = self._uploads.upload_url(record.object_key, record.size_bytes, UPLOAD_SECONDS)
+        return CreatedImport(record, url, payloads_url)
 
     def get(self, tenant_id: UUID, import_id: UUID) -> tuple[Import, Progress]:
         with self._units(tenant_id) as unit:

@@ -66,9 +66,6 @@ class N8nExport:
     sub_nodes: Mapping[str, str] = field(default_factory=dict)
     timezone: str = ""
 
-    def incoming_edges(self, name: str) -> list[Edge]:
-        return [edge for edge in self.edges if edge.target == name]
-
 
 def read_export(raw: Mapping[str, Any]) -> N8nExport:
     """Parse a workflow export.
@@ -144,20 +141,21 @@ def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edg
         if source not in nodes or not isinstance(kinds, dict):
             continue
         for kind, outputs in kinds.items():
-            for output, target, input_index in _targets(outputs):
-                if target not in nodes:
+            for edge in _edges(source, outputs):
+                if edge.target not in nodes:
                     continue
                 if kind == "main":
-                    edges.append(Edge(source, output, target, input_index))
+                    edges.append(edge)
                 else:
-                    sub_nodes[source] = target
+                    sub_nodes[source] = edge.target
     return list(dict.fromkeys(edges)), sub_nodes
 
 
-def _targets(outputs: object) -> Iterator[tuple[int, str, int]]:
-    """Yield (output, node name, input) of each valid target in a connection's lists."""
+def _edges(source: str, outputs: object) -> Iterator[Edge]:
+    """Yield an edge to each valid target in a connection's lists."""
     for output, targets in enumerate(outputs if isinstance(outputs, list) else ()):
         for target in targets if isinstance(targets, list) else ():
             if isinstance(target, dict) and isinstance(target.get("node"), str):
                 input_index = target.get("index", 0)
-                yield output, target["node"], input_index if type(input_index) is int and 0 <= input_index < 100 else 0
+                is_valid = type(input_index) is int and 0 <= input_index < 100
+                yield Edge(source, output, target["node"], input_index if is_valid else 0)

@@ -96,13 +96,6 @@ class ApprovalService:
             approval = self._deliver(tenant_id, approval)
         return approval
 
-    def get(self, tenant_id: UUID, approval_id: UUID) -> Approval:
-        with self._units(tenant_id) as unit:
-            approval = unit.approvals.get(approval_id)
-        if approval is None:
-            raise NotFound("Approval not found.")
-        return approval
-
     def page(self, tenant_id: UUID, status: Decision | None, after: UUID | None, limit: int) -> Page[Approval]:
         with self._units(tenant_id) as unit:
             rows = unit.approvals.page(status, after, limit + 1)
