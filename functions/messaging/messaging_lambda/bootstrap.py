@@ -98,7 +98,7 @@ def template_service() -> TemplateService:
 @cache
 def send_service() -> SendService:
     # No retries: SES would send the mail twice.
-    provider = SesMailProvider(lambda: client("ses", retries=1))
+    provider = SesMailProvider(lambda: client("ses", max_attempts=1))
     return SendService(_units(), provider, unsubscribe_links(), settings().configuration_set, now, new_id)
 
 
@@ -127,7 +127,7 @@ def notification_service() -> NotificationService:
     notify_settings = NotifySettings.from_environment()
     outbound = LambdaOutbound(lambda: client("lambda"), notify_settings.outbound_function)
     # No retries: SES would send the mail twice.
-    provider = SesMailProvider(lambda: client("ses", retries=1))
+    provider = SesMailProvider(lambda: client("ses", max_attempts=1))
     senders: dict[ChannelKind, DeliverySender] = {
         ChannelKind.MAIL: MailSender(provider, _notification_sender, now),
         ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),

@@ -11,12 +11,17 @@ _CONNECT_SECONDS = 2
 _READ_SECONDS = 5
 
 
-@cache
 def client(service: str, *, max_attempts: int = 3, region: str | None = None) -> Any:
     """Return the cached client of an AWS service.
 
     `max_attempts` is 1 for calls that must not be repeated, such as sending an email.
     """
+    # A function of its own, because type checkers do not check the arguments of a cached function.
+    return _cached_client(service, max_attempts, region)
+
+
+@cache
+def _cached_client(service: str, max_attempts: int, region: str | None) -> Any:
     import boto3
     from botocore.config import Config
 

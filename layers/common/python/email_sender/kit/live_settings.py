@@ -74,7 +74,7 @@ class SettingsReader:
 
 def settings_store() -> SsmSettings:
     # One attempt: the caller continues with the settings it has and tries again soon.
-    return SsmSettings(lambda: client("ssm", retries=1), parameter_name(Settings.from_environment().stage))
+    return SsmSettings(lambda: client("ssm", max_attempts=1), parameter_name(Settings.from_environment().stage))
 
 
 def parameter_name(stage: str) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # paused account or a missing permission, does not concern the mail: it was not sent and can be sent later.
 _REJECTION_CODES = frozenset({"MessageRejected", "InvalidParameterValue", "MailFromDomainNotVerifiedException"})
 
-
 _UNAVAILABLE = "The mail provider did not respond."
 
 
@@ -28,11 +27,10 @@ class SesMailProvider:
         self._client = client
 
     def send(self, raw: bytes, sender: str, recipient: str) -> str:
+        client = self._client()  # outside of the try: if this fails, the mail was certainly not sent
         try:
             with translate_aws_errors(_UNAVAILABLE, _translate):
-                response = self._client().send_raw_email(
-                    Source=sender, Destinations=[recipient], RawMessage={"Data": raw}
-                )
+                response = client.send_raw_email(Source=sender, Destinations=[recipient], RawMessage={"Data": raw})
         except (SendRejected, SendThrottled, Unavailable):
             raise
         except Exception as error:
