@@ -39,7 +39,7 @@ def test_internal_addresses_are_not_reached(platform: Platform, url: str) -> Non
 
 def test_a_missing_secret_is_named_and_nothing_is_sent(platform: Platform) -> None:
     error = run_failing_request(platform, url="https://10.1.2.3/", secret_headers={"authorization": "crm-key"})
-    assert error == {"name": "not_found", "message": "There is no secret crm-key."}
+    assert error == {"name": "not_found", "message": "The secret crm-key does not exist."}
 
 
 def test_invalid_requests_are_named(platform: Platform) -> None:

@@ -92,6 +92,19 @@ def test_a_workflow_calls_another_and_waits_for_it(platform: Platform) -> None:
     assert [result["status"] for result in step_results(run, "each") if result] == ["succeeded", "succeeded"]
 
 
+def test_a_run_that_fails_on_an_empty_expression_names_the_step_and_the_field(platform: Platform) -> None:
+    remind = {"template": "reminder", "contact": "{% $item.contact_id %}"}
+    workflow = create_workflow(
+        platform, {"id": "remind", "uses": "template.render", "for_each": "{% $inputs.people %}", "with": remind}
+    )
+    run = execute_workflow(platform, workflow, people=[{"name": "Ann"}])
+    assert run["error"] == {
+        "step": "remind",
+        "name": "expression",
+        "message": "Step remind, with.contact: $item.contact_id is empty.",
+    }
+
+
 def test_a_long_running_job_is_found_by_its_id_alone(platform: Platform) -> None:
     admin, readonly, stranger = platform["admin@acme"], platform["readonly@acme"], platform["admin@globex"]
     run = execute_workflow(platform, create_workflow(platform, {"id": "one", "uses": "transform", "with": {}}))

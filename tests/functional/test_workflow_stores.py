@@ -208,6 +208,31 @@ def test_the_first_end_of_a_run_is_kept(scenario: WorkflowScenario) -> None:
     assert scenario.event_types == ["workflow.created", "run.started", "run.failed"]
 
 
+def test_an_expression_error_names_the_step_and_the_field(scenario: WorkflowScenario) -> None:
+    definition = {"name": "n", "steps": [{"id": "ask", "uses": "approval", "with": {"title": "{% $inputs.title %}"}}]}
+    workflow = scenario.workflows.create(scenario.tenant, new_id(), definition, ANN)
+    run = scenario.runs.start(scenario.tenant, new_id(), workflow.id, {}, ANN)
+    engine_text = "JSONata expression did not return a result: $inputs.title"
+    scenario.runs.end(
+        scenario.tenant, run.id, RunStatus.FAILED, {"step": "ask", "name": "expression", "message": engine_text}
+    )
+    assert scenario.runs.get(scenario.tenant, run.id).run.error == {
+        "step": "ask",
+        "name": "expression",
+        "message": "Step ask, with.title: $inputs.title is empty.",
+    }
+
+
+def test_a_failed_execution_is_recorded_with_its_cause(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    scenario.runs.reconcile(
+        scenario.tenant, run.id, ExecutionStatus.FAILED, "States.DataLimitExceeded: The output is too large."
+    )
+    error = scenario.runs.get(scenario.tenant, run.id).run.error
+    assert error is not None
+    assert error["message"].endswith("The error was: States.DataLimitExceeded: The output is too large.")
+
+
 def test_a_cancelled_run_is_stopped_at_the_engine_and_may_be_cancelled_again(scenario: WorkflowScenario) -> None:
     run = scenario.start_run()
     for _ in range(2):

@@ -186,6 +186,16 @@ def test_a_preview_lists_missing_and_unused_variables_and_stores_nothing(
     assert units.states[TENANT].drafts == {}
 
 
+def test_a_preview_of_a_template_with_evidence_says_why_it_fails(service: TemplateService) -> None:
+    template = Template(new_id(), "quote", 1, "Hello", "You wrote: {{ evidence[0].excerpt }}")
+    service.create(TENANT, template, "ann")
+    with pytest.raises(InvalidInput) as caught:
+        service.preview(TENANT, template.id, {}, ANN.id)
+    assert caught.value.detail == (
+        "The template reads evidence[0], but evidence is empty. A preview has no evidence; a draft has it."
+    )
+
+
 def test_templates_and_drafts_of_another_tenant_are_not_found(service: TemplateService) -> None:
     stranger = UUID(int=2)
     for operation in (

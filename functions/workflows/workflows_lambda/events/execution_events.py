@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.resources import platform_database
+from email_sender.kit.tasks.errors import readable_cause
 from email_sender.kit.telemetry import logger
 from email_sender.workflows.ports import ExecutionStatus
 from workflows_lambda.bootstrap import run_service
@@ -17,6 +18,8 @@ class _Detail(BaseModel):
     execution: str = Field(alias="executionArn")
     name: str
     status: str
+    error: str | None = None
+    cause: str | None = None
 
 
 class StatusChanged(BaseModel):
@@ -39,7 +42,8 @@ def record(event: StatusChanged) -> None:
         return
     tenant_id = _directory().tenant_of_run(run_id)
     if tenant_id is not None:
-        run_service().reconcile(tenant_id, run_id, status)
+        cause = ": ".join(text for text in (event.detail.error, readable_cause(event.detail.cause)) if text)
+        run_service().reconcile(tenant_id, run_id, status, cause)
 
 
 handler = queue_handler(StatusChanged, record)

@@ -35,10 +35,22 @@ def test_html_is_escaped_and_text_is_not() -> None:
     assert (content.subject, content.text, content.html) == ("Ann <b>", "Ann <b>", "<p>Ann &lt;b&gt;</p>")
 
 
-@pytest.mark.parametrize("source", ["{{ nobody }}", "{{ contact.nothing }}", "{{ items[7] }}", "{{ contact.a.b }}"])
-def test_a_missing_value_is_an_error_and_never_an_empty_string(source: str) -> None:
-    with pytest.raises(InvalidInput, match="cannot be used"):
-        render(source)
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ nobody }}", "The template reads nobody, which has no value."),
+        ("{{ contact.nothing }}", "The template reads contact.nothing, but contact has no nothing."),
+        ("{{ contact.a.b }}", "The template reads contact.a, but contact has no a."),
+        ("{{ items[7] }}", "The template reads items[7], but items has only 2 items."),
+        ("{{ evidence[0].subject }}", "The template reads evidence[0], but evidence is empty."),
+        ("{{ people[0].name }}", "The template reads people[0].name, but people[0] has no name."),
+        ("{{ (items|sort)[2] }}", "The template reads a value[2], but a value has only 2 items."),
+    ],
+)
+def test_a_missing_value_is_an_error_and_never_an_empty_string(source: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        render(source, evidence=[], people=[{"email": "ann@example.org"}])
+    assert caught.value.detail == message
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rBcc: eve@example.org", "a\r\nb"])

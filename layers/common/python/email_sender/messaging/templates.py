@@ -116,7 +116,13 @@ class TemplateService:
             return Preview(None, missing_names, unused_names)
         link = self._links.url(tenant_id, contact.id)
         values = _template_values(template, contact, [], variables, link)
-        return Preview(self._renderer.render(template, values), missing_names, unused_names)
+        try:
+            content = self._renderer.render(template, values)
+        except InvalidInput as error:
+            if not error.problems and "reads evidence" in error.detail:
+                raise InvalidInput(f"{error.detail} A preview has no evidence; a draft has it.") from None
+            raise
+        return Preview(content, missing_names, unused_names)
 
     def draft(
         self,

@@ -9,15 +9,16 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2 import Template as JinjaTemplate
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import Content, Template
@@ -40,6 +41,31 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
             raise SecurityError(f"A template cannot use the operator {operator} on these values.")
         return super().call_binop(context, operator, left, right)
+
+
+class _MissingValueError(UndefinedError):
+    """The template read `name` from `container`, which does not have it."""
+
+    def __init__(self, container: Any, name: Any, message: str) -> None:
+        super().__init__(message)
+        self.container = container
+        self.name = name
+
+
+class _MissingValue(StrictUndefined):
+    """A StrictUndefined whose error shows from which value the template read."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: str | None = None,
+        exc: type[TemplateError] = UndefinedError,
+    ) -> None:
+        error: Any = partial(_MissingValueError, obj, name) if exc is UndefinedError else exc
+        super().__init__(hint, obj, name, error)
 
 
 class JinjaRenderer:
@@ -73,6 +99,8 @@ class JinjaRenderer:
                         raise InvalidInput(f"The mail would have more than {_MAX_OUTPUT} characters.")
                     parts.append(part)
                 return "".join(parts)
+        except _MissingValueError as error:
+            raise InvalidInput(_missing_value_text(error, values)) from None
         except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
             raise InvalidInput(_error_text(error)) from None
 
@@ -86,7 +114,7 @@ class JinjaRenderer:
 
 
 def _environment(*, autoescape: bool) -> _Sandbox:
-    environment = _Sandbox(autoescape=autoescape, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment = _Sandbox(autoescape=autoescape, undefined=_MissingValue, keep_trailing_newline=True)
     environment.globals.clear()
     for name in _REMOVED_FILTERS:
         environment.filters.pop(name, None)
@@ -100,7 +128,7 @@ def _compile(environment: _Sandbox, source: str) -> JinjaTemplate:
 
 @contextmanager
 def _recursion_limit() -> Iterator[None]:
-    """Allow Python `_DEPTH` more calls, whatever recursion limit another library has set (jsonata: 10,000)."""
+    """Allow Python `_MAX_CALL_DEPTH` more calls, whatever recursion limit another library has set (jsonata: 10,000)."""
     frame: FrameType | None = sys._getframe()
     depth = 0
     while frame is not None:
@@ -141,7 +169,7 @@ def _resource_limits() -> Iterator[None]:
 
 
 def _memory_limit(soft: int, hard: int) -> int:
-    """Return the memory in use plus `_MEMORY`. Where /proc is missing (not Linux), the limit stays unchanged."""
+    """Return the memory in use plus `_EXTRA_MEMORY_BYTES`. Where /proc is missing (not Linux), the limit stays unchanged."""
     if not _MEMORY_STATISTICS.exists():
         return soft
     budget = int(_MEMORY_STATISTICS.read_text().split()[0]) * resource.getpagesize() + _EXTRA_MEMORY_BYTES
@@ -152,3 +180,28 @@ def _error_text(error: Exception) -> str:
     line = getattr(error, "lineno", None)
     location = f" (line {line})" if line else ""
     return f"The template cannot be used: {error}{location}"
+
+
+def _missing_value_text(error: _MissingValueError, values: Mapping[str, Any]) -> str:
+    """Return for example "The template reads evidence[0], but evidence is empty."."""
+    if error.container is missing:
+        return f"The template reads {error.name}, which has no value."
+    container = _path_of(error.container, values) or "a value"
+    missing_path = f"{container}[{error.name}]" if isinstance(error.name, int) else f"{container}.{error.name}"
+    reason = f"has no {error.name}"
+    if isinstance(error.container, list):
+        count = len(error.container)
+        reason = "is empty" if count == 0 else f"has only {count} item{'' if count == 1 else 's'}"
+    return f"The template reads {missing_path}, but {container} {reason}."
+
+
+def _path_of(container: Any, values: Mapping[str, Any]) -> str | None:
+    """Return the path of a value, such as `evidence` or `evidence[0]`, or None if the template computed the value."""
+    for name, value in values.items():
+        if value is container:
+            return name
+        items = enumerate(value) if isinstance(value, list) else ()
+        for index, item in items:
+            if item is container:
+                return f"{name}[{index}]"
+    return None

@@ -23,6 +23,7 @@ type States = dict[str, State]
 INVOKE: Final = "arn:aws:states:::lambda:invoke"
 WAIT_FOR_TOKEN: Final = "arn:aws:states:::lambda:invoke.waitForTaskToken"  # noqa: S105 - a resource, not a secret
 TOO_MANY_ITEMS: Final = "too_many_items"
+EXPRESSION_ERROR: Final = "expression"
 RUN_FAILED: Final = "run.failed"  # no id of a step has a dot
 _CONTEXT: Final = "$states.context"
 
@@ -62,7 +63,7 @@ HOOK_RETRY: Final = [
 ENGINE_ERRORS: Final = {
     "States.Timeout": "timeout",
     "Sandbox.Timedout": "timeout",
-    "States.QueryEvaluationError": "expression",
+    "States.QueryEvaluationError": EXPRESSION_ERROR,
     "States.Permissions": "forbidden",
     "States.TaskFailed": "failed",
     "States.Runtime": "failed",

@@ -11,6 +11,8 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
+from email_sender.workflows.compiler.asl import EXPRESSION_ERROR
+from email_sender.workflows.compiler.expression_errors import explain_expression_error
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.model import (
     OPEN_STATUSES,
@@ -34,10 +36,17 @@ MAX_DEPTH = 5
 
 _FINAL_STATUSES = {
     ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),
-    ExecutionStatus.FAILED: (RunStatus.FAILED, "The engine ended the run with an error."),
+    ExecutionStatus.FAILED: (
+        RunStatus.FAILED,
+        "Step Functions stopped the run because of an error that no step can handle. The history of the execution "
+        "shows it. Correct the workflow, then retry the run.",
+    ),
     ExecutionStatus.TIMED_OUT: (RunStatus.TIMED_OUT, "The run took longer than its workflow allows."),
-    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "The execution was stopped in the engine."),
-    ExecutionStatus.FORGOTTEN: (RunStatus.FAILED, "The engine no longer knows the run. It can be started again."),
+    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "Somebody stopped the execution in Step Functions."),
+    ExecutionStatus.FORGOTTEN: (
+        RunStatus.FAILED,
+        "Step Functions has no execution for this run. Retry the run to start it again.",
+    ),
 }
 
 
@@ -265,6 +274,8 @@ class RunService:
                 raise NotFound("Run not found.")
             if run.status not in OPEN_STATUSES:
                 return run
+            if error is not None and error["name"] == EXPRESSION_ERROR:
+                error = self._explain_expression_error(unit, run, error)
             now = self._now()
             steps = unit.runs.steps(run_id)
             recorded_steps = {record.step for record in steps}
@@ -282,6 +293,11 @@ class RunService:
             ended_run = _require_run(unit, run_id)
             unit.commit()
         return ended_run
+
+    def _explain_expression_error(self, unit: WorkflowUnit, run: Run, error: Mapping[str, Any]) -> Mapping[str, Any]:
+        raw = unit.workflows.version(run.workflow_id, run.version)
+        step = self._compiler.parse(raw).steps.get(error.get("step", "")) if raw is not None else None
+        return error if step is None else {**error, "message": explain_expression_error(step, error["message"])}
 
     def sweep(self, tenant_id: UUID) -> int:
         """Start pending runs and record the end of runs whose executions ended unnoticed.
@@ -305,11 +321,16 @@ class RunService:
             return True
         return self.reconcile(tenant_id, run.id, self._engine.status(run.execution_arn))
 
-    def reconcile(self, tenant_id: UUID, run_id: UUID, status: ExecutionStatus) -> bool:
-        """Record the end of a run from its execution's status. Return whether the execution has ended."""
+    def reconcile(self, tenant_id: UUID, run_id: UUID, status: ExecutionStatus, cause: str = "") -> bool:
+        """Record the end of a run from its execution's status. Return whether the execution has ended.
+
+        `cause` is the engine's own text about a failure, if it is known.
+        """
         if status not in _FINAL_STATUSES:
             return False
         run_status, message = _FINAL_STATUSES[status]
+        if message and cause:
+            message = f"{message} The error was: {cause}"
         error = {"name": str(status), "message": message} if message else None
         self.end(tenant_id, run_id, run_status, error)
         return True
