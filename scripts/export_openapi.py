@@ -6,6 +6,7 @@ python scripts/export_openapi.py --check  # fail if the file is out of date
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,34 @@ from fastapi import FastAPI
 from email_sender.kit.http import routes_of
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "scripts/openapi_examples.json"
+"""Requests and responses of the main routes, recorded on the local cloud."""
 TARGET = ROOT / "functions/gateway/gateway_lambda/http/openapi.json"
 AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
+
+# In the order in which the documentation shows them.
+TAGS = {
+    "auth": "Sign in, and refresh the access token.",
+    "imports": "Import a mailbox or a file of vectors.",
+    "search": "Find people and messages; insert and delete points.",
+    "contacts": "The people that the archive contains, and their messages.",
+    "templates": "Write templates, preview them, and read drafts.",
+    "workflows": "Define, validate and start workflows.",
+    "runs": "Follow, cancel and retry runs; decide approvals.",
+    "emails": "Sent emails, and suppressed addresses.",
+    "hooks": "Start runs through webhooks.",
+    "events": "Publish, list and replay events.",
+    "notifications": "Tell operators about problems.",
+    "unsubscribe": "The links in emails that unsubscribe a contact.",
+    "jobs": "Find any long-running work by its id.",
+    "vector jobs": "Export and migrate collections.",
+    "collections": "List collections and change their settings.",
+    "failed events": "List and redrive events that no consumer could handle.",
+    "managers": "Stop and start the areas of the platform.",
+    "settings": "Settings of the platform that apply without a deployment.",
+    "audit": "The log of changes by people.",
+    "platform": "Health, status, metrics and version.",
+}
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -51,6 +78,7 @@ def build_document() -> dict[str, Any]:
             "once. Sign in at /auth/token and send the access token as a bearer token.",
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": {},
         "components": {
             "schemas": {"Problem": _PROBLEM},
@@ -71,6 +99,7 @@ def build_document() -> dict[str, Any]:
             inner = inner.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
         document["components"]["schemas"] |= {f"{area}.{name}": schema for name, schema in json.loads(inner).items()}
         _add_errors_and_permissions(document["paths"], app)
+    _add_examples(document["paths"])
     return document
 
 
@@ -78,9 +107,9 @@ def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
     """Add the summary, the required permission and the error response to each operation."""
     for route in routes_of(app):
         operation = paths[route.path][route.method.lower()]
-        operation["summary"], _, rest = operation.get("description", operation["summary"]).partition(". ")
-        operation["summary"] = operation["summary"].strip().rstrip(".").replace("\n", " ")
-        operation["description"] = rest
+        summary, *rest = re.split(r"\.\s+", operation.get("description", operation["summary"]), maxsplit=1)
+        operation["summary"] = summary.strip().rstrip(".").replace("\n", " ")
+        operation["description"] = "".join(rest)
         operation.get("responses", {}).pop("422", None)
         operation["responses"]["default"] = {
             "description": "An error, as problem details (RFC 9457)",
@@ -89,6 +118,15 @@ def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
         if route.permission is not None:
             operation["security"] = [{"bearer": []}]
             operation["x-permission"] = str(route.permission)
+
+
+def _add_examples(paths: dict[str, Any]) -> None:
+    for route, example in json.loads(EXAMPLES.read_text()).items():
+        method, path = route.split(" ")
+        operation = paths[path][method.lower()]
+        if "request" in example:
+            operation["requestBody"]["content"]["application/json"]["example"] = example["request"]
+        operation["responses"][str(example["status"])]["content"]["application/json"]["example"] = example["response"]
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from email_sender.vectors.batch import BatchService
 from vectors_lambda.bootstrap.core import batch_service
 from vectors_lambda.http.schemas.batches import BatchIn, BatchOut, OutcomeOut
 
-router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/vectors", tags=["search"], route_class=IdempotentRoute)
 Service = Annotated[BatchService, depends_on(batch_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 

@@ -13,7 +13,7 @@ from email_sender.vectors.collection_settings import SettingsService
 from vectors_lambda.bootstrap.core import settings_service
 from vectors_lambda.http.schemas.collection_settings import ApplyIn, PlanOut
 
-router = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/vectors/collections", tags=["collections"], route_class=IdempotentRoute)
 Service = Annotated[SettingsService, depends_on(settings_service)]
 
 

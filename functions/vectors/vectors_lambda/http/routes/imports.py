@@ -15,7 +15,7 @@ from email_sender.vectors.imports.service import UPLOAD_SECONDS, ImportService
 from vectors_lambda.bootstrap.core import import_service
 from vectors_lambda.http.schemas.points import ImportCreated, ImportIn, ImportOut, UploadOut, VectorsImportIn
 
-router = APIRouter(prefix="/vectors/imports", tags=["vectors"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/vectors/imports", tags=["imports"], route_class=IdempotentRoute)
 Service = Annotated[ImportService, depends_on(import_service)]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 

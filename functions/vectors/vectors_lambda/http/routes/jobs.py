@@ -16,7 +16,7 @@ from email_sender.vectors.jobs.service import JobService
 from vectors_lambda.bootstrap.core import job_service
 from vectors_lambda.http.schemas.jobs import ExportIn, JobOut, JobsOut, MigrationIn, RollbackIn
 
-router = APIRouter(prefix="/vectors/jobs", tags=["vectors"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/vectors/jobs", tags=["vector jobs"], route_class=IdempotentRoute)
 Service = Annotated[JobService, depends_on(job_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
@@ -51,7 +51,7 @@ async def jobs(
     limit: Limit = 50,
     cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the previous page")] = None,
 ) -> JobsOut:
-    """List jobs.
+    """List vector jobs.
 
     The newest job comes first.
     """
@@ -61,7 +61,7 @@ async def jobs(
 
 @router.get("/{job_id}")
 async def job(job_id: UUID, caller: Reader, service: Service) -> JobOut:
-    """Get a job.
+    """Get a vector job.
 
     Returns the progress of each phase and a report of the counts and comparisons.
     """

@@ -17,7 +17,7 @@ from vectors_lambda.bootstrap.core import vector_service
 from vectors_lambda.http.schemas.points import CollectionOut, CollectionsOut, InsertIn, InsertOut
 from vectors_lambda.http.schemas.searches import AnswerOut, SearchesIn, SearchesOut, SearchIn, SearchOut
 
-router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/vectors", tags=["search"], route_class=IdempotentRoute)
 Service = Annotated[VectorService, depends_on(vector_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.VECTORS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]

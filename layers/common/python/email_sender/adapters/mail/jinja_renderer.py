@@ -169,7 +169,7 @@ def _resource_limits() -> Iterator[None]:
 
 
 def _memory_limit(soft: int, hard: int) -> int:
-    """Return the memory in use plus `_EXTRA_MEMORY_BYTES`. Where /proc is missing (not Linux), the limit stays unchanged."""
+    """Return the memory in use plus `_EXTRA_MEMORY_BYTES`, or the present limit where /proc is missing (not Linux)."""
     if not _MEMORY_STATISTICS.exists():
         return soft
     budget = int(_MEMORY_STATISTICS.read_text().split()[0]) * resource.getpagesize() + _EXTRA_MEMORY_BYTES
