@@ -15,7 +15,7 @@ from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.errors import NotFound, Unavailable
 from email_sender.vectors.cache import WriteVersions
 from email_sender.vectors.collection_setup import PreparationRegistry
-from email_sender.vectors.jobs.steps import ChangedPoint
+from email_sender.vectors.jobs.ports import ChangedPoint
 from email_sender.vectors.model import Distance
 from email_sender.vectors.served_collections import LazyPointIds, ServedCollection, ServedCollectionStore, WriteLock
 from tests.fakes.served_collections import MemoryServing

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from email_sender.errors import NotFound, Unavailable
-from email_sender.vectors.jobs.steps import ChangedPoint
+from email_sender.vectors.jobs.ports import ChangedPoint
 from email_sender.vectors.served_collections import LazyPointIds, ServedCollection
 from tests.fakes.write_versions import MemoryVersions
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from email_sender.errors import Conflict
-from email_sender.vectors.jobs.steps import ServingRegistry
+from email_sender.vectors.jobs.ports import ServingRegistry
 from email_sender.vectors.model import Collection
 from email_sender.vectors.ports import CollectionCreator
 from email_sender.vectors.served_collections import ServedCollection

@@ -32,7 +32,7 @@ _FIRST = "0"
 
 
 class S3Exports:
-    """Implements vectors.jobs.steps.ExportWriter, and reads exports."""
+    """Implements vectors.jobs.ports.ExportWriter, and reads exports."""
 
     def __init__(self, client: Callable[[], "S3Client"], bucket: str) -> None:
         self._client, self._bucket = client, bucket

@@ -1,4 +1,4 @@
-"""Jobs, served collections and changes of points. Implements vectors.jobs.model and vectors.jobs.steps."""
+"""Jobs, served collections and changes of points. Implements vectors.jobs.model and vectors.jobs.ports."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
 from email_sender.errors import Conflict, NotFound
 from email_sender.vectors.jobs.model import Job, JobKind, JobStatus, PartProgress, Phase, Source, SourceKind
-from email_sender.vectors.jobs.steps import ChangedPoint
+from email_sender.vectors.jobs.ports import ChangedPoint
 from email_sender.vectors.served_collections import ServedCollection
 
 _SAVE_PART = """

@@ -1,4 +1,4 @@
-"""Engine collections as jobs create, switch and drop them. Implements vectors.jobs.steps.CollectionEngine."""
+"""Engine collections as jobs create, switch and drop them. Implements vectors.jobs.ports.CollectionEngine."""
 
 from collections.abc import Callable, Mapping
 

@@ -24,6 +24,7 @@ from email_sender.workflows.model import (
     WorkflowStatus,
 )
 from email_sender.workflows.ports import ExecutionStatus, InputChecker, WorkflowEngine, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.runs.ending import describe_end, outcome_of_execution
 from email_sender.workflows.runs.resuming import ResumePlan, plan_resume
 from email_sender.workflows.runs.waits import WaitService, end_waiting_step
 from email_sender.workflows.service import Actor, Compiler, authorise
@@ -33,21 +34,6 @@ _log = logging.getLogger(__name__)
 # The end of an execution younger than this may still be on its way.
 GRACE = timedelta(seconds=30)
 MAX_DEPTH = 5
-
-_FINAL_STATUSES = {
-    ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),
-    ExecutionStatus.FAILED: (
-        RunStatus.FAILED,
-        "Step Functions stopped the run because of an error that no step can handle. The history of the execution "
-        "shows it. Correct the workflow, then retry the run.",
-    ),
-    ExecutionStatus.TIMED_OUT: (RunStatus.TIMED_OUT, "The run took longer than its workflow allows."),
-    ExecutionStatus.ABORTED: (RunStatus.CANCELLED, "Somebody stopped the execution in Step Functions."),
-    ExecutionStatus.FORGOTTEN: (
-        RunStatus.FAILED,
-        "Step Functions has no execution for this run. Retry the run to start it again.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +275,8 @@ class RunService:
             unit.waits.close(run_id, now)
             unit.approvals.close(run_id, now)
             unit.runs.set_status(run_id, status, now, error=error)
-            unit.emit(self._build_end_event(tenant_id, run, status, error or {}, actor))
+            event_type, event_data = describe_end(status, error or {}, actor)
+            unit.emit(self._build_event(event_type, tenant_id, run, **event_data))
             ended_run = _require_run(unit, run_id)
             unit.commit()
         return ended_run
@@ -326,30 +313,11 @@ class RunService:
 
         `cause` is the engine's own text about a failure, if it is known.
         """
-        if status not in _FINAL_STATUSES:
+        outcome = outcome_of_execution(status, cause)
+        if outcome is None:
             return False
-        run_status, message = _FINAL_STATUSES[status]
-        if message and cause:
-            message = f"{message} The error was: {cause}"
-        error = {"name": str(status), "message": message} if message else None
-        self.end(tenant_id, run_id, run_status, error)
+        self.end(tenant_id, run_id, outcome.status, outcome.error)
         return True
-
-    def _build_end_event(
-        self, tenant_id: UUID, run: Run, status: RunStatus, error: Mapping[str, Any], actor: Actor | None
-    ) -> Event:
-        if status is RunStatus.SUCCEEDED:
-            return self._build_event("run.succeeded", tenant_id, run)
-        if status is RunStatus.CANCELLED:
-            return self._build_event("run.cancelled", tenant_id, run, by=actor.subject if actor else "engine")
-        return self._build_event(
-            "run.failed",
-            tenant_id,
-            run,
-            step=error.get("step"),
-            error=str(error.get("name", status))[:1024],
-            message=str(error.get("message", ""))[:4096],
-        )
 
     def _build_event(self, event_type: str, tenant_id: UUID, run: Run, **data: Any) -> Event:
         run_data = {"run_id": str(run.id), "workflow_id": str(run.workflow_id), **data}
