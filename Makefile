@@ -42,20 +42,22 @@ tenant: $(VENV)/.ready ## add a tenant to the running local cloud: make tenant N
 	@$(PY) -m local.tenant "$(NAME)" "$$SENDER"
 
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups
-	@$(PY) -m local.backup
+	@$(PY) -m local.backup_command
 
 restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
 	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
 
 # Tests that share the local cloud or start an engine run in the foreground. All other tests need a processor and at most
-# a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage.
+# a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage. They have their
+# own temporary folder, because a pytest session removes the access of other users to the folder of a session that runs,
+# and PostgreSQL runs as another user if root runs the tests.
 FOREGROUND := needs_cloud or needs_engine
 test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
-	@mkdir -p .local; rm -f .local/coverage
-	@nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND))" > .local/tests-background.log 2>&1 & background=$$!; \
+	@mkdir -p .local/tests; rm -f .local/coverage
+	@PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND))" > .local/tests-background.log 2>&1 & background=$$!; \
 	trap 'kill $$background 2> /dev/null || true' INT TERM; \
 	failed=0; $(PY) -m pytest -m "$(FOREGROUND)" || failed=$$?; \
 	wait $$background || failed=$$?; \
@@ -82,7 +84,7 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 	sam validate --lint --template template.yaml
 
 audit: $(VENV)/.ready ## check the locked packages for known vulnerabilities (needs the network), and the import contracts
-	@$(PY) scripts/audit.py
+	@$(PY) scripts/check_dependencies.py
 
 build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## build what `make deploy` uploads
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from benchmarks.vector_bench import COLLECTIONS, TENANT, VectorBench, vector_bench
+from benchmarks.vector_setup import COLLECTIONS, TENANT, VectorBench, vector_bench
 from email_sender.adapters.files import readers
 from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.archive.mailbox_import import ImportSteps

@@ -14,10 +14,10 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.vector_bench import Context, discard_output
+from benchmarks.vector_setup import Context, discard_output
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.events import PostgresEventLog
+from email_sender.adapters.postgres.event_log import PostgresEventLog
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import BusEntry, Event

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from qdrant_client import models
 
-from benchmarks.vector_bench import COLLECTIONS, TENANT, VectorBench, vector_bench
+from benchmarks.vector_setup import COLLECTIONS, TENANT, VectorBench, vector_bench
 from email_sender.vectors.model import Nearest, Search, engine_id
 from local.database import TENANTS
 

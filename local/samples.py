@@ -45,7 +45,7 @@ EXPECTED: dict[str, Any] = {
     "messaging/handler.contacts": 200,
     "messaging/handler.unsubscribe": 404,
     "messaging/tasks.render": "not_found",
-    "messaging/sender": "not_found",
+    "messaging/email_send": "not_found",
     "messaging/notifications": {"batchItemFailures": []},
     "messaging/notification_sweep": {"forgotten": 0},
     "messaging/ses_events.delivery": {"batchItemFailures": []},

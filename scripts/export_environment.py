@@ -22,7 +22,7 @@ from local.aws.intrinsics import read_template, references
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs/reference/environment.md"
 MODULES = (
-    "email_sender.kit.unsubscribe_links", "gateway_lambda.bootstrap", "vectors_lambda.bootstrap.settings",
+    "email_sender.kit.unsubscribe_keys", "gateway_lambda.bootstrap", "vectors_lambda.bootstrap.settings",
     "coordinator_lambda.bootstrap", "messaging_lambda.bootstrap", "workflows_lambda.bootstrap",
     "workflows_lambda.events.outbound_requests",
 )  # fmt: skip

@@ -139,7 +139,7 @@ def _route_events(area: str) -> Iterator[str]:
 
 
 def _event_name(route: RouteInfo) -> str:
-    """Return a name such as GetWorkflowsWorkflowIdRuns; `Api` tells /api/v1/health from /health."""
+    """Return a name such as GetWorkflowsWorkflowIdRuns; `Api` distinguishes /api/v1/health from /health."""
     path = route.path.removeprefix(BASE_PATH)
     api = "Api" if path in SHORT_PATHS and path != route.path else ""
     return route.method.capitalize() + api + "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", path))

@@ -1,7 +1,7 @@
 """The program of an execution environment: import one handler and run invocations until standard input closes.
 
-`sandboxes.py` starts it with `python -I -S worker.py <response fd>`, so that only the standard library is on
-`sys.path`: a function whose package lacks a dependency fails here as it fails on Lambda.
+`execution_environments.py` starts it with `python -I -S environment_process.py <response fd>`, so that only the
+standard library is on `sys.path`: a function whose package lacks a dependency fails here as it fails on Lambda.
 
 Each line of the protocol is a JSON document. The first input line is the start message (`path`, `handler`); each later
 one is `{"event", "context"}`. Each output line, on the response descriptor, is `{"result"}` or `{"error"}`. Standard

@@ -1,10 +1,10 @@
 """Restore a backup into an empty local cloud (docs/guides/backups.md).
 
-- ``files``: the backup in a folder, fetched from a bucket, and verified before anything is written.
-- ``keys``: the keys that wrap the tenants' data keys, in the backup and in this local cloud.
-- ``tables``: the database.
-- ``points``: the collections.
-- ``restore``: the whole restore, in a temporary folder that is moved into place at the end.
+- ``backup_folder``: the backup in a folder, fetched from a bucket, and verified before anything is written.
+- ``wrapping_keys``: the keys that wrap the tenants' data keys, in the backup and in this local cloud.
+- ``database``: the database.
+- ``collections``: the collections.
+- ``restore_workflow``: the complete restore, in a temporary folder that is moved into place at the end.
 """
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from email_sender.adapters.models.embeddings import WordLlamaEmbedder
 from email_sender.adapters.qdrant.channel import Channel
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.adapters.qdrant.point_store import QdrantCollections
 from email_sender.backups.model import CollectionDump
 from email_sender.vectors.jobs.model import PartProgress
 from email_sender.vectors.jobs.service import ARCHIVE_COLLECTION, total_progress

@@ -4,8 +4,8 @@
     images.py      AWS's image of the runtime, or stand_in.py if no registry can be reached
     forwarding.py  access from containers to the local cloud, which listens only on 127.0.0.1
     template.py    the built template with the addresses of the local cloud
-    invoking.py    `sam local invoke` and `sam local start-api`
-    outcome.py     the results: passed, failed and not run
+    sam_local.py   `sam local invoke` and `sam local start-api`
+    results.py     the results: passed, failed and not run
 
 docs/guides/sam-local.md is the guide.
 """

@@ -15,7 +15,7 @@ PULL_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The image in which functions run. `why` says why it is not AWS's image; None if it is."""
+    """The image in which functions run. `why` is the reason why it is not AWS's image; None if it is."""
 
     name: str
     why: str | None = None

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.qdrant.channel import Address, Channel
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.messaging.ports import MessagingUnits
 from email_sender.vectors.model import Collection, Distance
 from local.ports import pick_port

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.vectors.model import Collection, Distance, Nearest, Point, Search
 
 pytestmark = [

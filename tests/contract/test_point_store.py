@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.qdrant import packing
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections, check_readable
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.adapters.qdrant.index import QdrantIndex
-from email_sender.adapters.qdrant.point_store import QdrantCollections, check_readable
-from email_sender.adapters.qdrant.points import AdoptedPoints, QdrantPoints
+from email_sender.adapters.qdrant.point_store import AdoptedPoints, QdrantPoints
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import Conflict, DomainError
 from email_sender.vectors.jobs.transfer import PointSource, StoredPoint

@@ -1,4 +1,4 @@
-"""ServedCollection collections, the write lock, and the record of written points: in memory and in PostgreSQL."""
+"""Served collections, the write lock, and the record of written points: in memory and in PostgreSQL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.jobs import PostgresRegistry
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.vector_cache import PostgresVersions
+from email_sender.adapters.postgres.vector_jobs import PostgresRegistry
 from email_sender.errors import NotFound, Unavailable
 from email_sender.vectors.cache import WriteVersions
-from email_sender.vectors.collection_setup import PreparationRegistry
 from email_sender.vectors.jobs.ports import ChangedPoint
 from email_sender.vectors.model import Distance
+from email_sender.vectors.prepare_collections import PreparationRegistry
 from email_sender.vectors.served_collections import LazyPointIds, ServedCollection, ServedCollectionStore, WriteLock
 from tests.fakes.served_collections import MemoryServing
 

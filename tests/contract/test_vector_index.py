@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.errors import Conflict, NotFound
 from email_sender.vectors.bm25 import document_terms, query_terms
 from email_sender.vectors.model import (

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from local.backup import BackupFailed, back_up
+from local.backup_command import BackupFailed, back_up
 from local.backups import NotRestorable
 from local.backups.backup_folder import BackupFolder
 from local.backups.restore_workflow import restore
@@ -163,7 +163,7 @@ def test_a_failed_backup_is_reported_and_leaves_no_manifest(platform: Platform, 
     with psycopg.connect(platform.cloud.database_url, autocommit=True) as conn:
         conn.execute("revoke select on email_sender.threads from backup")
         try:
-            with pytest.raises(BackupFailed, match="its row says why"):
+            with pytest.raises(BackupFailed, match="Its record has the reason"):
                 back_up(endpoints_of(platform), tmp_path, print)
         finally:
             conn.execute("grant select on email_sender.threads to backup")

@@ -1,4 +1,4 @@
-"""An in-memory workflow engine with the methods of workflows.ports.Engine."""
+"""An in-memory workflow engine with the methods of workflows.ports.WorkflowEngine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.coordination.events import Event
 from email_sender.kit.system_clock import new_id
 from email_sender.vectors.batch import BatchService

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.qdrant.channel import Address, Channel
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.errors import InvalidInput, NotFound, Unavailable
 from email_sender.vectors.model import Collection, Distance, Nearest, Point, Search
 from local.layout import ROOT

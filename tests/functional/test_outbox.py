@@ -12,7 +12,7 @@ import pytest
 
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.events import EventQuery, OutboxRelay, PostgresEventLog, PostgresEvents
+from email_sender.adapters.postgres.event_log import EventQuery, OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.coordination.event_recorder import BusEvent, Recorder
 from email_sender.coordination.events import MAX_EVENT_BYTES, PLATFORM_TENANT, BusEntry, Event

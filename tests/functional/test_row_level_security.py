@@ -37,7 +37,7 @@ _PLATFORM_READS = {
     "notification_deliveries": {"state"},
     # Only entries of the platform tenant.
     "audit_log": {"*"},
-    # Failed messages: operators see only what identifies them (coordination.failed_events.shown).
+    # Failed messages: operators see only what identifies them (coordination.failed_events.redact_message).
     "failed_events": {"*"},
     "circuit_breakers": {"*"},
     # The ids of written points, not their content.

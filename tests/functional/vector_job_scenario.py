@@ -8,16 +8,15 @@ import boto3
 
 from email_sender.adapters.files.exports import S3Exports
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.jobs import PostgresJobUnits, PostgresRegistry
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
+from email_sender.adapters.postgres.vector_jobs import PostgresJobUnits, PostgresRegistry
 from email_sender.adapters.qdrant.channel import Channel
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.adapters.qdrant.index import QdrantIndex
-from email_sender.adapters.qdrant.point_store import QdrantCollections
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import DomainError
 from email_sender.kit.system_clock import new_id, now
-from email_sender.vectors.collection_setup import Preparation
 from email_sender.vectors.jobs.model import Job, JobStatus, Phase, Source
 from email_sender.vectors.jobs.service import JobService, TargetOverrides
 from email_sender.vectors.jobs.steps import JobSteps
@@ -28,6 +27,7 @@ from email_sender.vectors.model import (
     Point,
     Search,
 )
+from email_sender.vectors.prepare_collections import Preparation
 from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter, ServedCollection
 from tests.fakes.qdrant_memory import MemoryChannel
 from tests.fakes.vectors import LetterModel

@@ -19,8 +19,8 @@ from email_sender.adapters.postgres.audit import PostgresAudit, add_platform_ent
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
-from email_sender.adapters.postgres.event_history import PostgresEventHistory
-from email_sender.adapters.postgres.events import OutboxRelay, PostgresEventLog, PostgresEvents
+from email_sender.adapters.postgres.event_log import OutboxRelay, PostgresEventLog, PostgresEvents
+from email_sender.adapters.postgres.event_replays import PostgresEventHistory
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
@@ -43,9 +43,8 @@ from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.http import BASE_PATH
 from email_sender.kit.live_settings import live_settings, settings_store
-from email_sender.kit.manager_gate import manager_gate
 from email_sender.kit.platform_settings import with_defaults
-from email_sender.kit.resources import backup_database, database, platform_database
+from email_sender.kit.resources import backup_database, database, manager_gate, platform_database
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE
 

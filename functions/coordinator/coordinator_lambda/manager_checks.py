@@ -83,7 +83,7 @@ def build_checks(
 def build_finding(
     problems: Mapping[str, bool], figures: Mapping[str, Any], status: Status = Status.DEGRADED
 ) -> Finding:
-    """Return a finding with `status` if a problem applies. `problems` tells for each sentence whether it applies."""
+    """Return a finding with `status` if a problem applies. `problems` maps each sentence to whether it applies."""
     reasons = [sentence for sentence, applies in problems.items() if applies]
     return Finding(status if reasons else Status.RUNNING, " ".join(reasons) or None, figures)
 

@@ -10,8 +10,7 @@ from email_sender.coordination.health import HealthService
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import DatabaseSettings, NonEmpty
-from email_sender.kit.manager_gate import manager_gate
-from email_sender.kit.resources import database
+from email_sender.kit.resources import database, manager_gate
 from email_sender.kit.telemetry import NAMESPACE
 from gateway_lambda.http.token_verifier import TokenVerifier
 

@@ -20,11 +20,10 @@ from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.live_settings import live_settings
-from email_sender.kit.manager_gate import manager_gate
-from email_sender.kit.resources import database, key_wrapper
+from email_sender.kit.resources import database, key_wrapper, manager_gate
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import logger
-from email_sender.kit.unsubscribe_links import unsubscribe_links
+from email_sender.kit.unsubscribe_keys import unsubscribe_links
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.notifications import (
     ChannelKind,

@@ -1,11 +1,14 @@
-"""The sources of jobs: the served collection, another Qdrant or an export. Implements job_steps.MigrationSources."""
+"""The sources of jobs: the served collection, another Qdrant or an export.
+
+Implements vectors.jobs.ports.MigrationSources.
+"""
 
 from collections.abc import Callable, Mapping
 
 from email_sender.adapters.files.exports import ExportedPoints, S3Exports
 from email_sender.adapters.qdrant.channel import Address, Channel
-from email_sender.adapters.qdrant.point_store import QdrantCollections, check_readable
-from email_sender.adapters.qdrant.points import AdoptedPoints, QdrantPoints
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections, check_readable
+from email_sender.adapters.qdrant.point_store import AdoptedPoints, QdrantPoints
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.vectors.jobs.model import Job, Source, SourceKind
 from email_sender.vectors.jobs.service import ARCHIVE_COLLECTION

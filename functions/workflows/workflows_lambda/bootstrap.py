@@ -16,7 +16,7 @@ from email_sender.adapters.documents.jsonata_expressions import JsonataExpressio
 from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.adapters.postgres.jobs_index import PostgresJobsIndex
+from email_sender.adapters.postgres.long_running_work import PostgresJobsIndex
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
@@ -24,8 +24,7 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
-from email_sender.kit.manager_gate import manager_gate
-from email_sender.kit.resources import database, key_wrapper, secret_text
+from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
 from email_sender.kit.system_clock import new_id, now
 from email_sender.messaging.model import Message
 from email_sender.workflows.generation import TextModel
@@ -55,7 +54,7 @@ class TextModelSettings(BaseModel):
 
 
 class Settings(DatabaseSettings, BusSettings):
-    """`workflow_functions` is JSON that maps the function names of targets.FUNCTIONS to alias ARNs."""
+    """`workflow_functions` is JSON that maps the function names of action_functions.FUNCTIONS to alias ARNs."""
 
     states_arn_prefix: NonEmpty
     """Start of the ARNs of Step Functions in this account and region."""

@@ -20,8 +20,8 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
 from email_sender.adapters.postgres.migrate import migrate
 from email_sender.adapters.qdrant.channel import Channel
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.adapters.qdrant.point_store import QdrantCollections
 from email_sender.backups.model import backup_id_for
 from email_sender.backups.points import PointsBackup
 from email_sender.backups.steps import BackupSteps

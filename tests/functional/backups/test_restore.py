@@ -15,8 +15,8 @@ import pytest
 
 from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.qdrant.channel import Channel
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.adapters.qdrant.point_store import QdrantCollections
 from email_sender.backups.manifest import from_bytes
 from email_sender.backups.model import Manifest
 from email_sender.errors import InvalidInput

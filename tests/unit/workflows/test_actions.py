@@ -13,7 +13,7 @@ from workflows_lambda.action_functions import FUNCTIONS
 MODULES = {
     "workflows": "workflows_lambda.events.tasks",
     "messaging": "messaging_lambda.events.tasks",
-    "sender": "messaging_lambda.events.sender",
+    "sender": "messaging_lambda.events.email_send",
     "vectors": "vectors_lambda.events.tasks",
 }
 

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from email_sender.adapters.postgres.events import PostgresEventLog
+from email_sender.adapters.postgres.event_log import PostgresEventLog
 from email_sender.coordination.event_recorder import EventOwnership
 from email_sender.coordination.events import PLATFORM_TENANT, StoredEvent
 from email_sender.errors import Unavailable

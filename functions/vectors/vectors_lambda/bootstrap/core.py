@@ -11,11 +11,11 @@ from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
-from email_sender.adapters.postgres.jobs import PostgresJobUnits
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
+from email_sender.adapters.postgres.vector_jobs import PostgresJobUnits
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.archive.inbound_mail import InboundMailService
 from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
@@ -24,8 +24,7 @@ from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
-from email_sender.kit.manager_gate import manager_gate
-from email_sender.kit.resources import database, key_wrapper, platform_database, secret_text
+from email_sender.kit.resources import database, key_wrapper, manager_gate, platform_database, secret_text
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.batch import BatchService
@@ -43,7 +42,7 @@ from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, im
 if TYPE_CHECKING:
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.collection_settings import Placement
-    from email_sender.adapters.qdrant.index import QdrantIndex
+    from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 
 # Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
 # that was restored from a backup.
@@ -94,7 +93,7 @@ def point_search() -> PointSearch:
 @cache
 def engine_index() -> "QdrantIndex":
     """Return the engine's index without the write lock. Do not write points through it."""
-    from email_sender.adapters.qdrant.index import QdrantIndex
+    from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 
     return QdrantIndex(engine_channel, placement(), _catalogue().stored_as)
 

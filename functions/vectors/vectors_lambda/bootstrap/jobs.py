@@ -7,15 +7,15 @@ from email_sender.adapters.aws.backup_store import S3Backups
 from email_sender.adapters.files.exports import S3Exports
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.backups import PostgresBackups
-from email_sender.adapters.postgres.jobs import PostgresRegistry
-from email_sender.adapters.qdrant.point_store import QdrantCollections
+from email_sender.adapters.postgres.vector_jobs import PostgresRegistry
+from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.backups.points import PointsBackup
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, VaultSettings
 from email_sender.kit.resources import key_wrapper, platform_database
 from email_sender.kit.system_clock import new_id, now
-from email_sender.vectors.collection_setup import Preparation
 from email_sender.vectors.jobs.steps import JobSteps
+from email_sender.vectors.prepare_collections import Preparation
 from vectors_lambda.bootstrap.core import (
     app_database,
     configured_collections,

@@ -1,4 +1,4 @@
-"""Lambda queue handler: start an import when its upload has arrived. The queue carries object-created events."""
+"""Lambda queue handler: start an import when its upload has arrived. The queue contains object-created events."""
 
 from functools import cache
 from uuid import UUID

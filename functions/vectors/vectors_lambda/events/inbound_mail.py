@@ -1,4 +1,4 @@
-"""Lambda queue handler: store mail that SES has received. The queue carries the bucket's object-created events."""
+"""Lambda queue handler: store mail that SES has received. The queue contains the bucket's object-created events."""
 
 from email_sender.kit.eventbridge_envelopes import ObjectCreated
 from email_sender.kit.queues import queue_handler

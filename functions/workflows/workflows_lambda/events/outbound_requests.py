@@ -1,6 +1,6 @@
 """The function that sends the requests of http.request: outside the VPC, with tenants' secrets, without the database.
 
-The handler of the action (workflows.tasks) calls it; that handler knows the run and has checked the principal.
+The handler of the action (actions.http_request) calls it; that handler knows the run and has checked the principal.
 """
 
 import base64
@@ -25,7 +25,7 @@ class OutboundSettings(Settings):
 
 
 class OutboundRequest(BaseModel):
-    """The request that workflows.tasks sends. `secret_headers` maps header names to names of the tenant's secrets."""
+    """The request that http.request sends. `secret_headers` maps header names to names of the tenant's secrets."""
 
     tenant_id: UUID
     method: str

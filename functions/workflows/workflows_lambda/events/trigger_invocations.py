@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
 
-from email_sender.adapters.postgres.events import PostgresEventLog
+from email_sender.adapters.postgres.event_log import PostgresEventLog
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.coordination.event_recorder import EventOwnership
 from email_sender.coordination.events import StoredEvent
@@ -48,7 +48,7 @@ def start(message: TriggerMessage) -> None:
     else:
         event, is_platform_event = _owners().resolve(message.event.to_bus_event())
         if event.tenant_id != tenant_id:
-            # The rule filters by tenant, but an event can carry a false tenant id.
+            # The rule filters by tenant, but an event can contain a false tenant id.
             logger.warning("The event belongs to another tenant than the trigger", trigger_id=str(message.trigger_id))
             return
         invocation = _event_invocation(event, event.payload["data"] if is_platform_event else event.payload)

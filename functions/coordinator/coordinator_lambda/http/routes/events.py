@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from coordinator_lambda.bootstrap import events, replay, units
-from email_sender.adapters.postgres.events import EventQuery, PostgresEvents
+from email_sender.adapters.postgres.event_log import EventQuery, PostgresEvents
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.replays import EventRange, Replay, ReplayOptions

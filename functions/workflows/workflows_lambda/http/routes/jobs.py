@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from email_sender.adapters.postgres.jobs_index import JobSummary, PostgresJobsIndex
+from email_sender.adapters.postgres.long_running_work import JobSummary, PostgresJobsIndex
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.security.permissions import Permission

@@ -30,7 +30,7 @@ class MessageBody:
 def read_body(message: Mail, from_html: Callable[[str], str], problems: list[str]) -> MessageBody:
     """Read the text parts in order. Of alternatives, plain text is preferred to HTML.
 
-    Attached messages count as attachments. At most 2 MB of text per part and 1,000 parts are read; `problems` says if
+    Attached messages count as attachments. At most 2 MB of text per part and 1,000 parts are read; `problems` shows if
     there is more. The walk does not recurse.
     """
     texts: list[str] = []

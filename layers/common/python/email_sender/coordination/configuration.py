@@ -238,7 +238,7 @@ def changed_paths(before: Any, after: Any) -> Sequence[str]:
     """Return JSON pointers to the values that differ, sorted, at most 50."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     paths = {path for path in old.keys() | new.keys() if old.get(path, _leaves) != new.get(path, _leaves)}
-    # An object that was or became empty is reported only if none of its members is reported.
+    # An object that is empty before or after the change is reported only if none of its members is reported.
     empty_paths = {path for path in paths if old.get(path) == {} or new.get(path) == {}}
     reported_paths = (paths - empty_paths) | {
         path for path in empty_paths if not any(candidate.startswith(f"{path}/") for candidate in paths)

@@ -1,4 +1,4 @@
-"""Databases, key wrappers and secrets, built from the settings of a function."""
+"""Databases, the manager gate, key wrappers and secrets, built from the settings of a function."""
 
 import json
 from functools import partial
@@ -7,6 +7,8 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.managers import StoppedManagers
+from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import InvalidInput
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
@@ -27,6 +29,11 @@ def platform_database(timeout: float = 5.0) -> Database:
         ),
         timeout,
     )
+
+
+def manager_gate(database: Database) -> ManagerGate:
+    """Return the gate that refuses the work of stopped managers."""
+    return ManagerGate(StoppedManagers(database))
 
 
 def backup_database() -> Database:

@@ -1,7 +1,8 @@
-"""The actions that a step can use. To add an action, add an entry here and a handler with the same name.
+"""The actions that a step can use. To add an action, add an entry here, a handler with the same name in the
+area's `events/tasks.py`, and the name of its function in workflows_lambda/action_functions.py.
 
-Schemas use a subset of JSON Schema (see schemas.py) plus `format: duration`. They stay small and flat, because users
-read them in `GET /workflows/actions`.
+Schemas use a subset of JSON Schema (see workflows.definition.action_arguments) plus `format: duration`. They stay small
+and flat, because users read them in `GET /workflows/actions`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Texts of archived messages, for points that are embedded again. Implements vectors.jobs.transfer.Texts."""
+"""Texts of archived messages, for points that are embedded again. Implements vectors.jobs.transfer.PointTexts."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ _log = logging.getLogger(__name__)
 
 
 class CircuitBreakerStates:
-    def __init__(self, database: Database, dependency: str, sandbox: str) -> None:
-        self._database, self._dependency, self._sandbox = database, dependency, sandbox
+    def __init__(self, database: Database, dependency: str, environment_id: str) -> None:
+        self._database, self._dependency, self._environment_id = database, dependency, environment_id
 
     def __call__(self, state: str) -> None:
         """Store the state. Never raises, because the caller is handling a failure of its own."""
@@ -20,7 +20,7 @@ class CircuitBreakerStates:
                 conn.execute(
                     "insert into circuit_breakers (dependency, sandbox, state) values (%s, %s, %s) "
                     "on conflict (dependency, sandbox) do update set state = excluded.state, changed_at = now()",
-                    [self._dependency, self._sandbox, state],
+                    [self._dependency, self._environment_id, state],
                 )
                 conn.commit()
         except Unavailable:

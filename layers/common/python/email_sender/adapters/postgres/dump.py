@@ -1,4 +1,4 @@
-"""Dump tables in the text format of COPY, with row counts and checksums. Implements backups.model.Database."""
+"""Dump tables in the text format of COPY, with row counts and checksums. Implements backups.model.DatabaseDumper."""
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence

@@ -52,7 +52,7 @@ class Action:
 
 
 class TaskCallbacks(Protocol):
-    """The part of workflows.ports.Engine that a task uses."""
+    """The part of workflows.ports.WorkflowEngine that a task uses."""
 
     def send_task_success(self, task_token: str, result: Mapping[str, Any]) -> None: ...
 
@@ -128,7 +128,7 @@ def task_handler(
 
 
 class _StepRecorder:
-    """Reads the run of a task and records what became of its step."""
+    """Reads the run of a task and records the outcome of its step."""
 
     def __init__(self, units: WorkflowUnits, task_input: TaskInput, item: int, started_at: datetime) -> None:
         self._units, self._task_input, self._item, self._started_at = units, task_input, item, started_at

@@ -43,5 +43,5 @@ def platform_step[M: BaseModel](
 
 
 def has_time_left(context: LambdaContext, milliseconds: int) -> Callable[[], bool]:
-    """Return a function that says whether the invocation still has more than `milliseconds`."""
+    """Return a function that returns whether the invocation still has more than `milliseconds`."""
     return lambda: context.get_remaining_time_in_millis() > milliseconds

@@ -140,7 +140,7 @@ class MessageLinks:
 
 @dataclass(frozen=True, slots=True)
 class ThreadAssignment:
-    """The thread of each message by key, and for each thread that became part of another, that other thread."""
+    """The thread of each message by key, and for each thread that was merged into another, that other thread."""
 
     threads: Mapping[str, UUID]
     merged: Mapping[UUID, UUID]

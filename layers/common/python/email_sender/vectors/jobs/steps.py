@@ -166,8 +166,8 @@ class JobSteps:
     def settle(self, tenant_id: UUID, job_id: UUID) -> None:
         """Mark the job as switched or rolled back, once every execution environment has seen the switch.
 
-        The state machine waits serving.MAX_STALE_SECONDS before this step. A rollback drops the new collection only
-        here, because execution environments may search it until then.
+        The state machine waits served_collections.MAX_STALE_SECONDS before this step. A rollback drops the new
+        collection only here, because execution environments may search it until then.
         """
         job = self._job(tenant_id, job_id)
         if job.status is JobStatus.ROLLING_BACK:

@@ -1,6 +1,6 @@
 """The model of a validated workflow definition.
 
-parsing.parse_definition builds definitions and reports every broken rule with a pointer and a message.
+parser.parse_definition builds definitions and reports every broken rule with a pointer and a message.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""python -m local.backup [FOLDER] [--home DIR]: back up the running local cloud and copy the backup below FOLDER.
+"""Back up the running local cloud, and copy the backup: python -m local.backup_command [FOLDER] [--home DIR]
 
 The deployed state machine makes the backup in a bucket of the AWS emulator. The copy is needed because the bucket is
 lost together with the emulator.
@@ -51,7 +51,9 @@ def back_up(endpoints: dict[str, Any], into: Path, report: Report) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.backup", description="Back up the running local cloud.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.backup_command", description="Back up the running local cloud."
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("backups"), help="folder for the copy")
     parser.add_argument("--home", type=Path, default=ROOT / ".local", help="the local cloud's folder")
     options = parser.parse_args()

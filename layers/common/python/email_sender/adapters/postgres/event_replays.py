@@ -5,7 +5,7 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.events import event_from_row
+from email_sender.adapters.postgres.event_log import event_from_row
 from email_sender.coordination.events import StoredEvent
 from email_sender.coordination.replays import EventRange
 from email_sender.paging import Page

@@ -20,9 +20,9 @@ from email_sender.adapters.postgres.served_collections import PostgresServedColl
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vector_cache import PostgresVersions
 from email_sender.adapters.qdrant.channel import Address, Channel
-from email_sender.adapters.qdrant.index import QdrantIndex
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.kit.manager_gate import manager_gate
+from email_sender.kit.resources import manager_gate
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.cache import CachedSearch, Embeddings

@@ -1,6 +1,6 @@
 """Check uv.lock against known vulnerabilities (pip-audit), and the imports between packages (lint-imports).
 
-python scripts/audit.py
+python scripts/check_dependencies.py
 
 Exits with 0 if everything was checked and nothing was found, 1 if something was found, and 3 if nothing was found but
 not everything could be checked. Writes the result to .local/audit.json.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.audit import (
+from scripts.check_dependencies import (
     FINE,
     FOUND,
     NOT_CHECKED,
