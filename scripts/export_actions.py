@@ -15,11 +15,11 @@ from email_sender.workflows.actions import ACTION_CATALOGUE, Action
 TARGET = Path(__file__).parents[1] / "docs/reference/actions.md"
 _HEAD = """# Actions
 The actions that a step of a [workflow](../guides/workflows.md) may use; `GET /api/v1/workflows/actions` returns them.
-`make openapi` generates this file from the code.
+`make generate` writes this page from the code.
 
 The user for whom a run acts needs the action's permission when the workflow is stored, when the run starts, and when
-the step runs. `retry.on` may name an action's errors, and the result of a failed step contains one of them. A step
-runs only once: repeating its request returns the stored result.
+the step runs. `retry.on` may name an action's errors, and the result of a failed step contains one of them. A finished
+step does not run again: repeating its request returns the stored result.
 """
 
 _FORMATS = {"duration": "duration, as PT30S or P3D", "timestamp": "timestamp, as 2026-01-31T09:00:00Z"}
@@ -96,7 +96,7 @@ def main() -> int:
     text = document()
     if "--check" in sys.argv:
         if not TARGET.is_file() or TARGET.read_text() != text:
-            print("docs/reference/actions.md is out of date. Run `make openapi`.", file=sys.stderr)
+            print("docs/reference/actions.md is out of date. Run `make generate`.", file=sys.stderr)
             return 1
         return 0
     TARGET.write_text(text)

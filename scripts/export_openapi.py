@@ -133,7 +133,7 @@ def main() -> int:
     text = json.dumps(build_document(), indent=1, sort_keys=True) + "\n"
     if "--check" in sys.argv:
         if not TARGET.is_file() or TARGET.read_text() != text:
-            print(f"{TARGET.relative_to(ROOT)} is out of date. Run `make openapi`.")
+            print(f"{TARGET.relative_to(ROOT)} is out of date. Run `make generate`.")
             return 1
         return 0
     TARGET.write_text(text)

@@ -256,7 +256,7 @@ def test_any_part_may_be_killed_without_losing_data(own_platform: Platform, home
             150,
         )
         assert ended_run["status"] == "failed"
-        assert "no longer knows" in ended_run["error"]["message"]
+        assert "has no execution for this run" in ended_run["error"]["message"]
         # Its state machine was lost with the killed engine: starting a run registers it again.
         renewed_run = second_admin.post(f"/workflows/{run['workflow_id']}/execute", {"inputs": {}})
         api.decide(second_admin, renewed_run["id"], "approved")

@@ -198,7 +198,7 @@ def test_a_kill_before_the_version_is_stored_leaves_nothing(
 def test_a_lock_held_too_long_is_not_waited_for(
     scenario: SettingsScenario, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("email_sender.adapters.postgres.settings_versions._PATIENCE", "300ms")
+    monkeypatch.setattr("email_sender.adapters.postgres.settings_versions._LOCK_TIMEOUT", "300ms")
     with settings_units(cluster.database("platform"))():
         started_at = time.monotonic()
         with pytest.raises(Unavailable):

@@ -152,6 +152,13 @@ def test_a_damaged_file_is_read_or_rejected(data: st.DataObject) -> None:
         rows(bytes(content))
 
 
+def test_a_footer_with_a_negative_row_count_is_rejected() -> None:
+    row_group = bytes([0x19, 0x0C, 0x16, 0x00, 0x16, 0x0F, 0x00])  # no columns, 0 bytes, -8 rows
+    footer = bytes([0x15, 0x04, 0x19, 0x0C, 0x16, 0x0E, 0x19, 0x1C]) + row_group + b"\x00"
+    content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    assert rejection_detail(content) == "The Parquet file's footer cannot be read."
+
+
 def test_a_bad_row_does_not_stop_the_others() -> None:
     content = parquet(
         id=arrow.Array([0, 1, -2, 3, 4, 5], TYPES.int64()),

@@ -220,7 +220,7 @@ ACTION_CATALOGUE = Catalogue(
             _object("draft", draft=_ID),
             _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT),
             default_timeout_seconds=60,
-            description="Send one draft. A draft is sent only once, even if the step is retried.",
+            description="Send a draft once, even if the step is retried. Without the permission, it needs an approval.",
             errors=("throttled", "unavailable", "not_found"),
         ),
         Action(

@@ -85,6 +85,8 @@ def _row_count(cursor: "_Cursor") -> int:
             rows = cursor.zigzag()
         else:
             cursor.skip(kind)
+    if rows < 0:
+        raise ValueError
     return rows
 
 
