@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,6 +95,17 @@ def test_any_number_of_search_hits_is_a_list(machines: Machines, contacts: int) 
     assert sent_drafts(outcome) == [f"d{n}" for n in range(contacts)]
     drafts = [call["with"]["evidence"] for call in outcome.calls if call["action"] == "template.render"]
     assert drafts == [["p1"]] * contacts
+
+
+def test_no_step_name_replaces_a_state_of_the_machine(machines: Machines) -> None:
+    names = ["start", "succeeded", "failed", "run", "level", "report", "errors", "inputs"]
+    chain = [send_step(names[0]), *(send_step(name, needs=[before]) for before, name in pairwise(names))]
+    outcome = machines.run(compile_raw(definition_of(*chain)), {}, lambda _: {})
+    assert (outcome.status, sent_drafts(outcome)) == ("SUCCEEDED", sorted(names))
+    side_by_side = [send_step(name) for name in names]
+    outcome = machines.run(compile_raw(definition_of(*side_by_side)), {}, lambda _: {})
+    assert (outcome.status, sent_drafts(outcome)) == ("SUCCEEDED", sorted(names))
+    assert outcome.hook["result"] == {"steps": dict.fromkeys(names, "succeeded")}
 
 
 def test_a_task_receives_its_full_payload(machines: Machines) -> None:

@@ -147,11 +147,42 @@ def test_a_mail_to_an_address_of_two_tenants_or_of_none_is_ignored(
 def test_a_reply_belongs_to_the_tenant_whose_mail_it_answers(
     scenario: InboundMailScenario, cluster: Cluster, header: str, domain: str
 ) -> None:
-    tenant, (_, other_address) = cluster.new_tenant(None), new_tenant_with_address(cluster)
+    tenant = cluster.new_tenant(None)
     email, provider = scenario.add_sent_email(tenant)
-    message = scenario.receive(build_mail(other_address, f"{header} <{provider}{domain}>"))
+    message = scenario.receive(build_mail("an-alias@else.example", f"{header} <{provider}{domain}>"))
     assert scenario.find_reply_id(email) == message
     assert scenario.event_types(tenant) == ["email.replied", "message.received"]
+
+
+def test_a_forwarded_mail_belongs_to_the_tenant_to_which_it_was_sent(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    sending_tenant, (other_tenant, other_address) = cluster.new_tenant(None), new_tenant_with_address(cluster)
+    email, provider = scenario.add_sent_email(sending_tenant)
+    assert scenario.receive(build_mail(other_address, f"References: <{provider}@email.amazonses.com>")) is not None
+    assert scenario.find_reply_id(email) is None
+    assert scenario.event_types(sending_tenant) == []
+    assert scenario.event_types(other_tenant) == ["message.received"]
+
+
+def test_a_reply_to_an_address_of_two_tenants_belongs_to_the_one_that_sent_the_mail(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    cluster.new_tenant(f"Also <{address}>")
+    email, provider = scenario.add_sent_email(tenant)
+    message = scenario.receive(build_mail(address, f"In-Reply-To: <{provider}@email.amazonses.com>"))
+    assert message is not None
+    assert scenario.find_reply_id(email) == message
+
+
+def test_a_tag_in_the_recipient_address_does_not_change_its_tenant(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    local_part, _, domain = address.partition("@")
+    assert scenario.receive(build_mail(f"{local_part}+news@{domain}")) is not None
+    assert scenario.event_types(tenant) == ["message.received"]
 
 
 def test_the_first_reply_is_kept(scenario: InboundMailScenario, cluster: Cluster) -> None:

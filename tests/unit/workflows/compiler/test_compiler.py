@@ -54,6 +54,18 @@ def test_the_outreach_example_compiles_to_the_golden_file() -> None:
     assert text == GOLDEN.read_text()
 
 
+@pytest.mark.parametrize("name", ["start", "succeeded", "failed", "run", "level"])
+def test_a_compiled_machine_has_each_state_once(name: str) -> None:
+    """A step whose id is the name of one of the machine's own states must not replace it."""
+    other_name = "a"
+    assert len(states_of(name)) == len(states_of(other_name))
+
+
+def states_of(step_id: str) -> list[str]:
+    raw = {"name": "n", "steps": [{"id": step_id, "uses": "email.send", "with": {"draft": "d"}}]}
+    return [name for name, _ in every_state(compile_raw(raw)["States"])]
+
+
 def test_compiling_a_definition_twice_returns_the_same_bytes() -> None:
     first = json.dumps(compile_raw(chain(30)))
     assert all(json.dumps(compile_raw(chain(30))) == first for _ in range(3))

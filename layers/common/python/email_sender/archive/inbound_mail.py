@@ -18,9 +18,10 @@ class MailDirectory(Protocol):
     """Finds the tenant that a received mail belongs to."""
 
     def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
-        """Return the tenant whose email the message answers.
+        """Return the only tenant that sends from one of the recipients.
 
-        Otherwise return the only tenant that sends from one of the recipients, or None if there is not exactly one.
+        If there are several, return the one of them whose email the message answers. If there is none, as for blind
+        copies and aliases, return the tenant whose email the message answers. Return None if that is not one tenant.
         """
 
 

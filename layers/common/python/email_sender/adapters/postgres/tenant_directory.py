@@ -5,6 +5,18 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
 
+# The tenants whose sender address is one of the recipients, and those that sent one of the emails.
+_TENANTS_OF_MAIL = """
+    select id, bool_or(is_addressed) as is_addressed, bool_or(is_answered) as is_answered
+    from (
+        select id, true as is_addressed, false as is_answered from tenants
+        where lower(coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) = any(%s)
+        union all
+        select tenant_id, false, true from emails where provider_message_id = any(%s)
+    ) candidates
+    group by id
+"""
+
 
 class TenantDirectory:
     def __init__(self, database: Database) -> None:
@@ -26,25 +38,27 @@ class TenantDirectory:
         return row["tenant_id"] if row else None
 
     def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
-        """Find the tenant of an incoming mail.
+        """Find the tenant of an incoming mail. Implements archive.inbound_mail.MailDirectory.
 
-        That is the tenant that sent one of the emails `provider_ids`. Otherwise it is the tenant whose sender address
-        is one of the `recipients`, unless several tenants have such an address.
+        Recipients decide before references: a customer of one tenant may forward that tenant's mail to another tenant,
+        and must not put it into the archive of the first.
         """
+        addresses = [recipient.lower() for recipient in recipients]
+        addresses += [_without_tag(address) for address in addresses]
         with self._database.platform() as conn:
-            row = conn.execute(
-                "select tenant_id from emails where provider_message_id = any(%s) limit 1", [provider_ids]
-            ).fetchone()
-            if row is not None:
-                return UUID(str(row["tenant_id"]))
-            rows = conn.execute(
-                "select id from tenants where lower(coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) "
-                "= any(%s) limit 2",
-                [[recipient.lower() for recipient in recipients]],
-            ).fetchall()
-        return rows[0]["id"] if len(rows) == 1 else None
+            rows = conn.execute(_TENANTS_OF_MAIL, [addresses, provider_ids]).fetchall()
+        addressed = {row["id"] for row in rows if row["is_addressed"]}
+        answered = {row["id"] for row in rows if row["is_answered"]}
+        candidates = addressed if len(addressed) == 1 else addressed & answered if addressed else answered
+        return next(iter(candidates)) if len(candidates) == 1 else None
 
     def tenant_of_run(self, run_id: UUID) -> UUID | None:
         with self._database.platform() as conn:
             row = conn.execute("select tenant_id from runs where id = %s", [run_id]).fetchone()
         return row["tenant_id"] if row else None
+
+
+def _without_tag(address: str) -> str:
+    """Return the address without a tag: `team+news@acme.example` reaches `team@acme.example`."""
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part.partition('+')[0] or local_part}@{domain}"

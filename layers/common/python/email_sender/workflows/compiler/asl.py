@@ -24,7 +24,8 @@ INVOKE: Final = "arn:aws:states:::lambda:invoke"
 WAIT_FOR_TOKEN: Final = "arn:aws:states:::lambda:invoke.waitForTaskToken"  # noqa: S105 - a resource, not a secret
 TOO_MANY_ITEMS: Final = "too_many_items"
 EXPRESSION_ERROR: Final = "expression"
-RUN_FAILED: Final = "run.failed"  # no id of a step has a dot
+# Names of the machine's own states have spaces, which no id of a step can have: a step cannot replace one of them.
+REPORT_FAILURE: Final = "report failure"
 _CONTEXT: Final = "$states.context"
 
 # Errors that the Lambda service returns when it is busy or broken. They do not show whether the function ran. Every
@@ -172,7 +173,7 @@ def failure_result(step: Step) -> State:
 
 
 def run_failure(step: Step) -> State:
-    """Return the output of a Catch that leads to the `run.failed` state."""
+    """Return the output of a Catch that leads to the state REPORT_FAILURE."""
     return {
         "step": step.id,
         "error": _error_name(step),

@@ -1,10 +1,10 @@
 """Compile a definition to Amazon States Language.
 
-A state machine consists of `start`, one part per level, and `run.succeeded`; an error that no step handles leads to
-`run.failed`. Both final states report to the platform through the "run.finished" hook. A level with one step is at the
-top of the state machine. A level with several steps is a Parallel, and the next state assigns its results. States are
-named after the steps' ids, so that the AWS console shows the names that the user wrote; helper states are named
-`<id>.<purpose>`.
+A state machine consists of `start run`, one part per level, and `report success`; an error that no step handles leads
+to `report failure`. Both report to the platform through the "run.finished" hook. A level with one step is at the top of
+the state machine. A level with several steps is a Parallel, and the next state assigns its results. States are named
+after the steps' ids, so that the AWS console shows the names that the user wrote; helper states are named
+`<id>.<purpose>`. Names of the machine's own states have spaces, so that they never equal a step's id.
 
 Nothing inside a state machine can catch the engine's runtime errors (States.Runtime, States.DataLimitExceeded, the
 timeout of the state machine itself). The handler of Step Functions' status events records the end of those runs.
@@ -30,7 +30,8 @@ from email_sender.workflows.definition.model import Definition
 
 HOOK = "run.finished"
 MAX_MACHINE_BYTES = 1_000_000  # Step Functions accepts 1 MB
-_SUCCEEDED = "run.succeeded"
+_START = "start run"
+_REPORT_SUCCESS = "report success"
 _HOOK_TIMEOUT_SECONDS = 60
 
 
@@ -51,7 +52,7 @@ def compile_definition(
     """
     task_builder = TaskBuilder(tenant_id, workflow_id, version, targets)
     conditions = Conditions(definition)
-    entries = [*_level_entries(definition, conditions), _SUCCEEDED]
+    entries = [*_level_entries(definition, conditions), _REPORT_SUCCESS]
     states = _start_states(task_builder, entries[0])
     for number, (entry, next_state) in enumerate(pairwise(entries)):
         step_ids = definition.levels[number]
@@ -64,7 +65,7 @@ def compile_definition(
         "Comment": f"{definition.name} (workflow {workflow_id}, version {version})",
         "QueryLanguage": "JSONata",
         "TimeoutSeconds": definition.timeout_seconds,
-        "StartAt": "start",
+        "StartAt": _START,
         "States": states,
     }
     size = len(json.dumps(machine, separators=(",", ":")))
@@ -78,7 +79,7 @@ def compile_definition(
 def _level_entries(definition: Definition, conditions: Conditions) -> list[str]:
     """Return the name of each level's first state."""
     return [
-        f"level.{number}" if len(step_ids) > 1 else entry_state(definition.steps[step_ids[0]], conditions)
+        f"level {number}" if len(step_ids) > 1 else entry_state(definition.steps[step_ids[0]], conditions)
         for number, step_ids in enumerate(definition.levels, 1)
     ]
 
@@ -91,7 +92,7 @@ def _start_states(task_builder: TaskBuilder, next_state: str) -> States:
         "started_at": asl.context("Execution.StartTime"),
     }
     assign = {"inputs": asl.context("Execution.Input.inputs"), "run": run, "errors": asl.ENGINE_ERRORS}
-    return {"start": {"Type": "Pass", "Assign": assign, "Output": {}, "Next": next_state}}
+    return {_START: {"Type": "Pass", "Assign": assign, "Output": {}, "Next": next_state}}
 
 
 def _parallel_level(
@@ -115,10 +116,10 @@ def _parallel_level(
         assign |= outcome_variables(
             step, asl.expression(f"{branch_output}.status"), asl.expression(f"{branch_output}.result")
         )
-    catch = [asl.catch(asl.branch_failure(list(step_ids)), asl.RUN_FAILED)]
+    catch = [asl.catch(asl.branch_failure(list(step_ids)), asl.REPORT_FAILURE)]
     return {
-        name: {"Type": "Parallel", "Branches": branches, "Catch": catch, "Next": f"{name}.results"},
-        f"{name}.results": {"Type": "Pass", "Assign": assign, "Output": {}, "Next": next_state},
+        name: {"Type": "Parallel", "Branches": branches, "Catch": catch, "Next": f"{name} results"},
+        f"{name} results": {"Type": "Pass", "Assign": assign, "Output": {}, "Next": next_state},
     }
 
 
@@ -132,20 +133,20 @@ def _end_states(definition: Definition, task_builder: TaskBuilder) -> States:
         "cause": "{% $states.input.cause %}",
     }
     # The run ends with its own error, even if the hook fails.
-    to_failed_state = {"Output": "{% $states.input %}", "Next": "failed"}
+    to_failed_state = {"Output": "{% $states.input %}", "Next": "run failed"}
     return {
-        _SUCCEEDED: {
+        _REPORT_SUCCESS: {
             **task_builder.task(HOOK, {"status": "succeeded", "result": {"steps": statuses}}),
             **limits,
             "Output": {"steps": statuses},
-            "Next": "succeeded",
+            "Next": "run succeeded",
         },
-        "succeeded": {"Type": "Succeed"},
-        asl.RUN_FAILED: {
+        "run succeeded": {"Type": "Succeed"},
+        asl.REPORT_FAILURE: {
             **task_builder.task(HOOK, failure_payload),
             **limits,
             "Catch": [{"ErrorEquals": ["States.ALL"], **to_failed_state}],
             **to_failed_state,
         },
-        "failed": asl.fail_state(prefixed=False),
+        "run failed": asl.fail_state(prefixed=False),
     }

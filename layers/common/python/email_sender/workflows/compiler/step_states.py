@@ -64,7 +64,7 @@ class StepPosition:
 
     def run_failure_catcher(self, step: Step) -> State:
         """Return the Catch for an error that ends the run."""
-        return asl.catch(asl.run_failure(step), f"{step.id}.failed" if self.next_state is None else asl.RUN_FAILED)
+        return asl.catch(asl.run_failure(step), f"{step.id}.failed" if self.next_state is None else asl.REPORT_FAILURE)
 
 
 def outcome_variables(step: Step, status: Any, result: Any) -> State:
