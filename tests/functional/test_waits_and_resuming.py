@@ -1,6 +1,11 @@
 """Steps that wait for a reply or for another run, and runs that resume after a failure."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -10,7 +15,7 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import Conflict, InvalidInput, NotFound, Unavailable
 from email_sender.kit.system_clock import new_id
-from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus, WaitKind
+from email_sender.workflows.model import Decision, Run, RunStatus, StepRecord, StepStatus, WaitKind
 from email_sender.workflows.runs.service import GRACE, MAX_DEPTH
 from tests.database import Cluster
 from tests.functional.workflow_scenario import ANN, DEFINITION, INPUTS, WorkflowScenario
@@ -261,6 +266,56 @@ def test_a_reply_ends_the_wait_whether_it_arrives_before_or_after(scenario: Work
     assert [token for token, _ in scenario.engine.answers] == ["token", "token-2"]
     for _, response in scenario.engine.answers:
         assert (response["replied"], response["message_id"]) == (True, str(message))
+
+
+def reply_to(scenario: WorkflowScenario, email_id: UUID) -> None:
+    with scenario.cluster.connect_as_owner() as conn:
+        conn.execute("update emails set replied_at = now(), reply_id = %s where id = %s", [new_id(), email_id])
+        conn.commit()
+
+
+def test_an_answered_wait_is_recorded_even_if_the_run_ends_at_once(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    email_id = add_email(scenario, run)
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
+    reply_to(scenario, email_id)
+
+    def end_run_and_die() -> None:
+        scenario.runs.end(scenario.tenant, run.id, RunStatus.SUCCEEDED)
+        raise Unavailable("killed")
+
+    scenario.engine.on_answer = end_run_and_die
+    with pytest.raises(Unavailable):
+        scenario.waits.settle(scenario.tenant)
+    assert step_results(scenario, run)[("call", -1)]["replied"] is True
+    assert scenario.run_status(run) is RunStatus.SUCCEEDED
+
+
+def test_waits_and_approvals_settle_while_their_run_ends(scenario: WorkflowScenario) -> None:
+    """Transactions that lock a run and its waits or approvals in different orders would end in a deadlock."""
+    workflow = scenario.create_workflow()
+    for _ in range(20):
+        run = scenario.runs.start(scenario.tenant, new_id(), workflow.id, INPUTS, ANN)
+        email_id = add_email(scenario, run)
+        _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
+        approval = scenario.request_approval(run)
+        reply_to(scenario, email_id)
+        actions: list[Callable[[], object]] = [
+            partial(scenario.waits.settle, scenario.tenant),
+            partial(scenario.runs.end, scenario.tenant, run.id, RunStatus.FAILED),
+            partial(scenario.decide, approval, Decision.APPROVED),
+            partial(scenario.approvals.sweep, scenario.tenant),
+        ]
+        barrier = Barrier(len(actions))
+
+        def run_together(action: Callable[[], object], barrier: Barrier = barrier) -> None:
+            barrier.wait()
+            with suppress(Conflict):  # the run ended first, and its approval expired
+                action()
+
+        with ThreadPoolExecutor(len(actions)) as pool:
+            list(pool.map(run_together, actions))
+        assert scenario.run_status(run) is RunStatus.FAILED
 
 
 @pytest.mark.parametrize("status", ["bounced", "complained", "suppressed", "rejected"])

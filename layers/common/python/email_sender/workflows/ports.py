@@ -79,8 +79,8 @@ class ApprovalStore(Protocol):
     def add(self, approval: Approval) -> Approval:
         """Store an approval. If (run, step) already has one, give it the new task token and return it."""
 
-    def get(self, approval_id: UUID) -> Approval | None:
-        """Return an approval, locked until the transaction ends."""
+    def get(self, approval_id: UUID, *, lock: bool = False) -> Approval | None:
+        """Return an approval. With `lock`, no other transaction can change it until this one ends."""
 
     def page(self, status: str | None, after: UUID | None, limit: int) -> Sequence[Approval]: ...
 
@@ -89,7 +89,8 @@ class ApprovalStore(Protocol):
     def list_undelivered(self, before: datetime) -> Sequence[Approval]:
         """Return approvals that were decided before that time and not delivered to the engine."""
 
-    def list_overdue(self, now: datetime) -> Sequence[Approval]: ...
+    def list_overdue(self, now: datetime) -> Sequence[Approval]:
+        """Return pending approvals whose time has run out. They are not locked."""
 
     def close(self, run_id: UUID, at: datetime) -> None:
         """Expire the pending approvals of a run that ended."""
@@ -116,7 +117,11 @@ class WaitStore(Protocol):
 
 
 class WorkflowUnit(Protocol):
-    """One transaction."""
+    """One transaction.
+
+    A transaction that changes a run and its steps, waits or approvals locks the run first. Two transactions that lock
+    rows in different orders could wait for each other.
+    """
 
     @property
     def tenant_id(self) -> UUID: ...

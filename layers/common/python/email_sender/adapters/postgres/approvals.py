@@ -39,8 +39,9 @@ class PostgresApprovals:
         assert row is not None  # noqa: S101  # an upsert returns its row
         return _approval(row)
 
-    def get(self, approval_id: UUID) -> Approval | None:
-        row = self._conn.execute("select * from approvals where id = %s for update", [approval_id]).fetchone()
+    def get(self, approval_id: UUID, *, lock: bool = False) -> Approval | None:
+        query = "select * from approvals where id = %s"
+        row = self._conn.execute(f"{query} for update" if lock else query, [approval_id]).fetchone()
         return _approval(row) if row else None
 
     def page(self, status: str | None, after: UUID | None, limit: int) -> Sequence[Approval]:
@@ -78,7 +79,7 @@ class PostgresApprovals:
 
     def list_overdue(self, now: datetime) -> Sequence[Approval]:
         rows = self._conn.execute(
-            "select * from approvals where status = 'pending' and expires_at < %s order by id for update skip locked",
+            "select * from approvals where status = 'pending' and expires_at < %s order by id",
             [now],
         ).fetchall()
         return [_approval(row) for row in rows]

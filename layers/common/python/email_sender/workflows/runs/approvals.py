@@ -10,7 +10,7 @@ from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.paging import Page
 from email_sender.workflows.model import Approval, Decision, RunStatus, ShownDraft, StepRecord, StepStatus
-from email_sender.workflows.ports import WorkflowEngine, WorkflowUnits
+from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
 from email_sender.workflows.service import Actor
 
 _MAX_DRAFTS = 500
@@ -43,6 +43,7 @@ class ApprovalService:
             raise InvalidInput(f"An approval shows at most {_MAX_DRAFTS} drafts.")
         now = self._now()
         with self._units(tenant_id) as unit:
+            unit.runs.get(run_id, lock=True)
             unique_drafts = {(draft.draft_id, draft.sha256) for draft in drafts}
             if unit.approvals.count_known_drafts(sorted(unique_drafts)) != len(unique_drafts):
                 raise InvalidInput("A draft to approve does not exist or differs from the rendered draft.")
@@ -79,7 +80,7 @@ class ApprovalService:
         if comment and len(comment) > _MAX_COMMENT:
             raise InvalidInput.at("/comment", f"A comment is at most {_MAX_COMMENT} characters.")
         with self._units(tenant_id) as unit:
-            approval = unit.approvals.get(approval_id)
+            approval = _lock_run_and_approval(unit, approval_id)
             if approval is None:
                 raise NotFound("Approval not found.")
             if approval.status is Decision.PENDING:
@@ -109,19 +110,26 @@ class ApprovalService:
         now = self._now()
         with self._units(tenant_id) as unit:
             overdue_approvals = unit.approvals.list_overdue(now)
-            for approval in overdue_approvals:
-                unit.approvals.save(replace(approval, status=Decision.EXPIRED, decided_at=now, delivered_at=now))
-                # The engine continues by itself with the step's `on_timeout` result.
-                unit.runs.record(approval.run_id, self._build_step_record(approval, Decision.EXPIRED))
-                unit.runs.set_status(approval.run_id, RunStatus.RUNNING, now)
-                data = {"run_id": str(approval.run_id), "decision": "expired", "by": None}
-                unit.emit(self._build_event("approval.decided", tenant_id, approval, data))
-            # Read before the commit: afterwards the transaction has no tenant and sees no rows.
             undelivered_approvals = unit.approvals.list_undelivered(now - timedelta(seconds=15))
-            unit.commit()
+        expired = sum(self._expire(tenant_id, approval.id) for approval in overdue_approvals)
         for approval in undelivered_approvals:
             self._deliver(tenant_id, approval)
-        return len(overdue_approvals) + len(undelivered_approvals)
+        return expired + len(undelivered_approvals)
+
+    def _expire(self, tenant_id: UUID, approval_id: UUID) -> bool:
+        now = self._now()
+        with self._units(tenant_id) as unit:
+            approval = _lock_run_and_approval(unit, approval_id)
+            if approval is None or approval.status is not Decision.PENDING:
+                return False
+            unit.approvals.save(replace(approval, status=Decision.EXPIRED, decided_at=now, delivered_at=now))
+            # The engine continues by itself with the step's `on_timeout` result.
+            unit.runs.record(approval.run_id, self._build_step_record(approval, Decision.EXPIRED))
+            unit.runs.set_status(approval.run_id, RunStatus.RUNNING, now)
+            data = {"run_id": str(approval.run_id), "decision": "expired", "by": None}
+            unit.emit(self._build_event("approval.decided", tenant_id, approval, data))
+            unit.commit()
+        return True
 
     def _apply_decision(self, approval: Approval, decision: Decision, comment: str | None, actor: Actor) -> Approval:
         now = self._now()
@@ -158,6 +166,15 @@ class ApprovalService:
     def _build_event(self, event_type: str, tenant_id: UUID, approval: Approval, data: Mapping[str, object]) -> Event:
         approval_data = {"approval_id": str(approval.id), **data}
         return self._events.build(event_type, tenant_id, approval.id, approval_data, correlation_id=approval.run_id)
+
+
+def _lock_run_and_approval(unit: WorkflowUnit, approval_id: UUID) -> Approval | None:
+    """Return the approval, locked after its run (see WorkflowUnit)."""
+    approval = unit.approvals.get(approval_id)
+    if approval is None:
+        return None
+    unit.runs.get(approval.run_id, lock=True)
+    return unit.approvals.get(approval_id, lock=True)
 
 
 def _step_result(approval: Approval, decision: Decision) -> dict[str, object]:

@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from email_sender.clock import Clock
-from email_sender.workflows.model import RunStatus, SettledWait, StepRecord, StepStatus, Wait, WaitKind
+from email_sender.workflows.model import (
+    OPEN_STATUSES,
+    RunStatus,
+    SettledWait,
+    StepRecord,
+    StepStatus,
+    Wait,
+    WaitKind,
+)
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnits
 
 ACTIONS = {WaitKind.REPLY: "email.wait_for_reply", WaitKind.RUN: "workflow.call"}
@@ -44,6 +52,7 @@ class WaitService:
         now = self._now()
         wait = Wait(run_id, step, item, kind, subject, task_token, now, now + timeout)
         with self._units(tenant_id) as unit:
+            unit.runs.get(run_id, lock=True)
             unit.waits.add(wait)
             unit.runs.record(run_id, StepRecord(step, item, ACTIONS[kind], StepStatus.WAITING, now))
             unit.runs.set_status(run_id, RunStatus.WAITING, now)
@@ -52,14 +61,16 @@ class WaitService:
     def settle(self, tenant_id: UUID, subject: UUID | None = None) -> int:
         """Resume the steps whose waits have ended, for one subject or for all. Returns the number of resumed steps.
 
-        The engine is called before the wait is marked as delivered. If the process dies in between, the engine is
-        called again and ignores the repeated call.
+        The outcome is recorded before the engine resumes the step: a run that ends at once must not find the step still
+        waiting and record a timeout. The wait is marked as delivered last. If the process dies in between, all of it is
+        repeated: the same outcome is recorded again, and the engine ignores a repeated call.
         """
         with self._units(tenant_id) as unit:
             settled_waits = unit.waits.list_settled(self._now(), subject)
         for settled_wait in settled_waits:
+            self._record_outcome(tenant_id, settled_wait)
             self._resume_step(settled_wait)
-            self._record_outcome(tenant_id, settled_wait, self._now())
+            self._mark_delivered(tenant_id, settled_wait.wait)
         return len(settled_waits)
 
     def _resume_step(self, settled_wait: SettledWait) -> None:
@@ -68,8 +79,8 @@ class WaitService:
         elif settled_wait.result is not None:
             self._engine.send_task_success(settled_wait.wait.task_token, settled_wait.result)
 
-    def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait, now: datetime) -> None:
-        wait = settled_wait.wait
+    def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait) -> None:
+        wait, now = settled_wait.wait, self._now()
         has_failed = settled_wait.error or (settled_wait.result is None and wait.kind is WaitKind.RUN)
         name, message = settled_wait.error or ("timeout", "The wait timed out.")
         record = StepRecord(
@@ -83,7 +94,13 @@ class WaitService:
             finished_at=now,
         )
         with self._units(tenant_id) as unit:
-            unit.waits.mark_delivered(wait, now)
-            unit.runs.record(wait.run_id, record)
-            unit.runs.set_status(wait.run_id, RunStatus.RUNNING, now)
+            run = unit.runs.get(wait.run_id, lock=True)
+            if run is not None and run.status in OPEN_STATUSES:
+                unit.runs.record(wait.run_id, record)
+                unit.runs.set_status(wait.run_id, RunStatus.RUNNING, now)
+            unit.commit()
+
+    def _mark_delivered(self, tenant_id: UUID, wait: Wait) -> None:
+        with self._units(tenant_id) as unit:
+            unit.waits.mark_delivered(wait, self._now())
             unit.commit()
