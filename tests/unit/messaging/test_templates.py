@@ -107,8 +107,22 @@ def test_a_contact_can_be_greeted_whatever_its_name_is(
 ) -> None:
     bob = Contact(new_id(), "bob@example.org", name)
     units.states[TENANT].contacts[bob.id] = bob
-    created_draft = draft(service, contact_id=bob.id, evidence=[evidence.id])
+    bobs_message = replace(evidence, id=new_id(), contact_id=bob.id)
+    units.states[TENANT].messages[bobs_message.id] = bobs_message
+    created_draft = draft(service, contact_id=bob.id, evidence=[bobs_message.id])
     assert created_draft.content.text.startswith(f"Dear {greeting}, ")
+
+
+@pytest.mark.parametrize("writer", [None, UUID(int=99)])
+def test_a_draft_never_quotes_what_somebody_else_wrote(
+    service: TemplateService, units: FakeMessagingUnits, evidence: Message, writer: UUID | None
+) -> None:
+    foreign_message = replace(evidence, id=new_id(), contact_id=writer)
+    units.states[TENANT].messages[foreign_message.id] = foreign_message
+    with pytest.raises(InvalidInput, match="did not write the message") as caught:
+        draft(service, evidence=[evidence.id, foreign_message.id])
+    assert str(foreign_message.id) in caught.value.detail
+    assert units.states[TENANT].drafts == {}
 
 
 def test_a_contacts_attributes_do_not_hide_its_address(service: TemplateService, units: FakeMessagingUnits) -> None:

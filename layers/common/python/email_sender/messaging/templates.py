@@ -136,11 +136,17 @@ class TemplateService:
         evidence: Sequence[UUID],
         variables: Mapping[str, Any],
     ) -> Draft:
-        """Render and store a draft, once for each (run, step, item). `template` is a name or an id."""
+        """Render and store a draft, once for each (run, step, item). `template` is a name or an id.
+
+        Raises:
+            NotFound: the template or the contact does not exist.
+            InvalidInput: the template cannot be rendered, or the contact did not write one of the messages `evidence`.
+        """
         with self._units(tenant_id) as unit:
             stored_template = _find_template(unit, template)
             contact = _get_contact(unit, contact_id)
             messages = unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
+            _require_own_words(contact, messages)
             link = self._links.url(tenant_id, contact.id)
             content = self._renderer.render(
                 stored_template, _template_values(stored_template, contact, messages, variables, link)
@@ -277,6 +283,16 @@ def _get_contact(unit: MessagingUnit, contact_id: UUID) -> Contact:
     if contact is None:
         raise NotFound("Contact not found.")
     return contact
+
+
+def _require_own_words(contact: Contact, messages: Sequence[Message]) -> None:
+    """Nobody may get an email that quotes, as their words, what somebody else wrote."""
+    foreign_ids = [str(message.id) for message in messages if message.contact_id != contact.id]
+    if foreign_ids:
+        raise InvalidInput.at(
+            "/evidence",
+            f"The contact did not write the message {foreign_ids[0]}. A draft can quote only messages of its contact.",
+        )
 
 
 def _find_template(unit: MessagingUnit, template: str) -> Template:
