@@ -319,7 +319,7 @@ def test_a_stopped_managers_schedule_is_disabled(operated_platform: Platform) ->
     def schedule_state() -> str:
         return str(
             operated_platform.aws("scheduler").get_schedule(
-                Name="email-sender-clock-local.backup_command-manager.daily"
+                Name="email-sender-clock-local.backup-manager.daily"
             )["State"]
         )
 
