@@ -143,7 +143,7 @@ class Demo:
 
     def _show_mail(self, run: dict[str, Any]) -> None:
         self._title("4. Sent mail")
-        emails = [email for email in self._admin.get("/emails", limit=50)["items"] if email["run_id"] == run["id"]]
+        emails = self._admin.get("/emails", run_id=run["id"], limit=50)["items"]
         sent = [email for email in emails if email["status"] in ("sent", "delivered")]
         suppressed = [email for email in emails if email["status"] == "suppressed"]
         raw_mails = wait_until(lambda: self._fetch_mails(sent), lambda found_mails: len(found_mails) == len(sent), 20)

@@ -16,6 +16,7 @@ from email_sender.messaging.model import (
     Draft,
     DraftApproval,
     Email,
+    EmailFilter,
     EmailStatus,
     Message,
     SuppressionReason,
@@ -357,20 +358,36 @@ def test_emails_are_paged_newest_first(units: MessagingUnits, tenant_id: UUID) -
     draft = add_draft(units, tenant_id, add_contact(units, tenant_id))
     email_ids = [claim(units, tenant_id, new_email(draft, step=f"s{n}"))[0].id for n in range(4)]
     with units(tenant_id) as unit:
-        first = [email.id for email in unit.emails.page(None, 3)]
-        remaining_ids = [email.id for email in unit.emails.page(first[-1], 3)]
+        first = [email.id for email in unit.emails.page(EmailFilter(), None, 3)]
+        remaining_ids = [email.id for email in unit.emails.page(EmailFilter(), first[-1], 3)]
     assert first + remaining_ids == email_ids[::-1]
+
+
+def test_emails_are_filtered_by_run_contact_and_status(units: MessagingUnits, tenant_id: UUID) -> None:
+    drafts = [add_draft(units, tenant_id, add_contact(units, tenant_id, f"{n}@example.org")) for n in range(2)]
+    first, second = (claim(units, tenant_id, new_email(draft))[0] for draft in drafts)
+    settle(units, tenant_id, first.id, EmailStatus.SENT)
+
+    def ids(email_filter: EmailFilter) -> list[UUID]:
+        with units(tenant_id) as unit:
+            return [email.id for email in unit.emails.page(email_filter, None, 10)]
+
+    assert ids(EmailFilter(contact_id=second.contact_id)) == [second.id]
+    assert ids(EmailFilter(status=EmailStatus.SENT)) == [first.id]
+    assert ids(EmailFilter(run_id=first.run_id, contact_id=first.contact_id)) == [first.id]
+    assert ids(EmailFilter(run_id=first.run_id, status=EmailStatus.BOUNCED)) == []
+    assert ids(EmailFilter(run_id=new_id())) == []
 
 
 def test_the_first_reason_of_a_suppression_is_kept(units: MessagingUnits, tenant_id: UUID) -> None:
     with units(tenant_id) as unit:
-        assert not unit.suppressions.has("ann@example.org")
+        assert unit.suppressions.find("ann@example.org") is None
         unit.suppressions.add("ann@example.org", SuppressionReason.UNSUBSCRIBED)
         unit.suppressions.add("ann@example.org", SuppressionReason.BOUNCED)
         unit.commit()
     with units(tenant_id) as unit:
         (suppression,), cursor = unit.suppressions.page(None, 10)
-        assert unit.suppressions.has("ann@example.org")
+        assert unit.suppressions.find("ann@example.org") == suppression
     assert (suppression.address, suppression.reason, cursor) == (
         "ann@example.org",
         SuppressionReason.UNSUBSCRIBED,
@@ -398,7 +415,7 @@ def test_a_deleted_suppression_is_gone(units: MessagingUnits, tenant_id: UUID) -
         unit.suppressions.add("ann@example.org", SuppressionReason.MANUAL)
         assert unit.suppressions.delete("ann@example.org")
         assert not unit.suppressions.delete("ann@example.org")
-        assert not unit.suppressions.has("ann@example.org")
+        assert unit.suppressions.find("ann@example.org") is None
 
 
 def test_a_tenant_without_a_sender_address_cannot_send(backend: Backend, tenant_id: UUID) -> None:

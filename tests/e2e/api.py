@@ -94,7 +94,7 @@ def decide(client: ApiClient, run_id: str, decision: str) -> Json:
 
 
 def emails_of(client: ApiClient, run_id: str) -> list[Json]:
-    return [email for email in client.get("/emails", limit=200)["items"] if email["run_id"] == run_id]
+    return list(client.get("/emails", run_id=run_id, limit=200)["items"])
 
 
 def sent_mails(platform: Platform, email_id: str) -> list[bytes]:

@@ -318,9 +318,9 @@ def test_the_end_of_our_deployment_invokes_the_observer(
 def test_a_stopped_managers_schedule_is_disabled(operated_platform: Platform) -> None:
     def schedule_state() -> str:
         return str(
-            operated_platform.aws("scheduler").get_schedule(
-                Name="email-sender-clock-local.backup-manager.daily"
-            )["State"]
+            operated_platform.aws("scheduler").get_schedule(Name="email-sender-clock-local.backup-manager.daily")[
+                "State"
+            ]
         )
 
     assert schedule_state() == "ENABLED"

@@ -19,6 +19,7 @@ from email_sender.messaging.model import (
     Draft,
     DraftApproval,
     Email,
+    EmailFilter,
     EmailStatus,
     Message,
     Suppression,
@@ -186,8 +187,15 @@ class FakeEmails:
     def get(self, email_id: UUID) -> Email | None:
         return self._state.emails.get(email_id)
 
-    def page(self, before: UUID | None, limit: int) -> Sequence[Email]:
-        return [self._state.emails[email_id] for email_id in _before(self._state.emails, before)][:limit]
+    def page(self, email_filter: EmailFilter, before: UUID | None, limit: int) -> Sequence[Email]:
+        emails = [self._state.emails[email_id] for email_id in _before(self._state.emails, before)]
+        return [
+            email
+            for email in emails
+            if email_filter.run_id in (None, email.run_id)
+            and email_filter.contact_id in (None, email.contact_id)
+            and email_filter.status in (None, email.status)
+        ][:limit]
 
     def settle(
         self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
@@ -209,8 +217,8 @@ class FakeSuppressions:
     def add(self, address: str, reason: SuppressionReason) -> None:
         self._state.suppressions.setdefault(address, Suppression(address, reason, datetime.now(UTC)))
 
-    def has(self, address: str) -> bool:
-        return address in self._state.suppressions
+    def find(self, address: str) -> Suppression | None:
+        return self._state.suppressions.get(address)
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
         suppressions = [

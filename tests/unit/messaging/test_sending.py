@@ -12,7 +12,16 @@ import pytest
 from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubscribeLinks
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.kit.system_clock import new_id
-from email_sender.messaging.model import Contact, Content, Draft, DraftApproval, Email, EmailStatus, SuppressionReason
+from email_sender.messaging.model import (
+    Contact,
+    Content,
+    Draft,
+    DraftApproval,
+    Email,
+    EmailFilter,
+    EmailStatus,
+    SuppressionReason,
+)
 from email_sender.messaging.ports import SendRejected, SendThrottled
 from email_sender.messaging.sending import LEASE, SendOrder, SendService
 from email_sender.messaging.templates import content_hash
@@ -206,7 +215,9 @@ def test_an_address_suppressed_before_sending_gets_nothing(scenario: SendingScen
         unit.suppressions.add("ann@example.org", SuppressionReason.UNSUBSCRIBED)
         unit.commit()
     for _ in range(2):
-        assert scenario.service.send(scenario.order()).status is EmailStatus.SUPPRESSED
+        email = scenario.service.send(scenario.order())
+        assert email.status is EmailStatus.SUPPRESSED
+        assert email.error == f"suppressed: unsubscribed on {datetime.now(UTC).date().isoformat()}"
     assert scenario.provider.accepted_mails == []
     assert scenario.event_types == ["email.suppressed"]
 
@@ -384,8 +395,8 @@ def test_a_missing_email_can_be_neither_read_nor_settled(scenario: SendingScenar
 
 def test_emails_are_read_page_by_page(scenario: SendingScenario) -> None:
     email_ids = [scenario.service.send(scenario.order(step=f"s{n}")).id for n in range(3)]
-    first = scenario.service.page(TENANT, None, 2)
+    first = scenario.service.page(TENANT, EmailFilter(), None, 2)
     assert first.next_cursor is not None
-    rest = scenario.service.page(TENANT, UUID(first.next_cursor), 2)
+    rest = scenario.service.page(TENANT, EmailFilter(), UUID(first.next_cursor), 2)
     assert [email.id for email in [*first.items, *rest.items]] == email_ids[::-1]
     assert rest.next_cursor is None

@@ -11,7 +11,7 @@ from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
 from email_sender.messaging.contacts import ContactService
-from email_sender.messaging.model import SuppressionReason
+from email_sender.messaging.model import EmailFilter, EmailStatus, SuppressionReason
 from email_sender.messaging.sending import SendService
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service, send_service
@@ -26,9 +26,18 @@ Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]
 
 
 @router.get("/emails")
-async def page(caller: Reader, service: Emails, limit: Limit = 50, cursor: Cursor = None) -> Listing[EmailOut]:
-    """List emails. The newest come first."""
-    email_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+async def page(
+    caller: Reader,
+    service: Emails,
+    run_id: UUID | None = None,
+    contact_id: UUID | None = None,
+    status: EmailStatus | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Listing[EmailOut]:
+    """List emails. The newest come first. `run_id`, `contact_id` and `status` restrict the list."""
+    email_filter = EmailFilter(run_id, contact_id, status)
+    email_page = service.page(caller.tenant_id, email_filter, parse_id_cursor(cursor), limit)
     return Listing(items=[EmailOut.of(email) for email in email_page.items], next_cursor=email_page.next_cursor)
 
 

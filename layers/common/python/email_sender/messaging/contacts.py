@@ -126,7 +126,7 @@ class ContactService:
         tenant_id, contact_id = self._links.read(token)
         with self._units(tenant_id) as unit:
             contact = unit.contacts.get(contact_id)
-            if contact is None or unit.suppressions.has(contact.address):
+            if contact is None or unit.suppressions.find(contact.address) is not None:
                 return
             unit.suppressions.add(contact.address, SuppressionReason.UNSUBSCRIBED)
             data = {"contact_id": str(contact_id)}

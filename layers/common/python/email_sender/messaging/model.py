@@ -122,6 +122,15 @@ class Email:
     sent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EmailFilter:
+    """Restricts a list of emails. None does not restrict it."""
+
+    run_id: UUID | None = None
+    contact_id: UUID | None = None
+    status: EmailStatus | None = None
+
+
 class SuppressionReason(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"

@@ -13,6 +13,7 @@ from email_sender.messaging.model import (
     Draft,
     DraftApproval,
     Email,
+    EmailFilter,
     EmailStatus,
     Message,
     Suppression,
@@ -82,7 +83,7 @@ class EmailStore(Protocol):
     def get(self, email_id: UUID) -> Email | None:
         """Return the email, locked until the transaction ends."""
 
-    def page(self, before: UUID | None, limit: int) -> Sequence[Email]: ...
+    def page(self, email_filter: EmailFilter, before: UUID | None, limit: int) -> Sequence[Email]: ...
 
     def settle(
         self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
@@ -93,7 +94,7 @@ class SuppressionStore(Protocol):
     def add(self, address: str, reason: SuppressionReason) -> None:
         """Suppress the address. If it is already suppressed, its first reason stays."""
 
-    def has(self, address: str) -> bool: ...
+    def find(self, address: str) -> Suppression | None: ...
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]: ...
 

@@ -20,7 +20,7 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.messaging import outgoing_mail
-from email_sender.messaging.model import Contact, Draft, Email, EmailStatus
+from email_sender.messaging.model import Contact, Draft, Email, EmailFilter, EmailStatus, Suppression, SuppressionReason
 from email_sender.messaging.ports import (
     MailProvider,
     MessagingUnit,
@@ -140,9 +140,9 @@ class SendService:
         status = EmailStatus.SENT if was_sent else EmailStatus.REJECTED
         return self._settle(tenant_id, email_id, status, error=None if was_sent else "settled by a person: not sent")
 
-    def page(self, tenant_id: UUID, before: UUID | None, limit: int) -> Page[Email]:
+    def page(self, tenant_id: UUID, email_filter: EmailFilter, before: UUID | None, limit: int) -> Page[Email]:
         with self._units(tenant_id) as unit:
-            rows = unit.emails.page(before, limit + 1)
+            rows = unit.emails.page(email_filter, before, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
     def get(self, tenant_id: UUID, email_id: UUID) -> Email:
@@ -177,11 +177,13 @@ class SendService:
             email, may_send = unit.emails.claim(new_email)
             if not may_send:
                 return _Claim(email, None)
-            if unit.suppressions.has(contact.address):
-                unit.emails.settle(email.id, EmailStatus.SUPPRESSED, now, None, None)
+            suppression = unit.suppressions.find(contact.address)
+            if suppression is not None:
+                reason = _describe(suppression)
+                unit.emails.settle(email.id, EmailStatus.SUPPRESSED, now, None, reason)
                 unit.emit(self._build_event(order.tenant_id, email, EmailStatus.SUPPRESSED))
                 unit.commit()
-                return _Claim(replace(email, status=EmailStatus.SUPPRESSED), None)
+                return _Claim(replace(email, status=EmailStatus.SUPPRESSED, error=reason), None)
             sender = unit.mail_from()
             raw = self._build_raw_mail(order.tenant_id, email, contact, draft, sender, now)
             unit.emit(self._build_event(order.tenant_id, email, EmailStatus.QUEUED))
@@ -263,3 +265,10 @@ def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:
             "The run's principal does not have the permission messaging:send, and no approver with this permission "
             "approved this draft in this run."
         )
+
+
+def _describe(suppression: Suppression) -> str:
+    """Return why the address gets no email, such as "suppressed: unsubscribed on 2026-11-28"."""
+    date = f" on {suppression.created_at.date().isoformat()}" if suppression.created_at else ""
+    reason = "added by hand" if suppression.reason is SuppressionReason.MANUAL else suppression.reason
+    return f"suppressed: {reason}{date}"

@@ -135,25 +135,24 @@ class PostgresSuppressions:
             [self._tenant_id, self._keys.fingerprint(address), self._keys.encrypt(address, SUPPRESSED), reason],
         )
 
-    def has(self, address: str) -> bool:
-        result = self._conn.execute(
-            "select 1 from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
-        )
-        return result.fetchone() is not None
+    def find(self, address: str) -> Suppression | None:
+        row = self._conn.execute(
+            "select * from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+        ).fetchone()
+        return self._suppression(row) if row else None
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
         rows = self._conn.execute(
             "select * from suppressions where address_hash > %s order by address_hash limit %s",
             [_parse_cursor(after), limit + 1],
         ).fetchall()
-        items = [
-            Suppression(
-                self._keys.decrypt(row["address_enc"], SUPPRESSED), SuppressionReason(row["reason"]), row["created_at"]
-            )
-            for row in rows[:limit]
-        ]
+        items = [self._suppression(row) for row in rows[:limit]]
         next_cursor = urlsafe_b64encode(rows[limit - 1]["address_hash"]).decode() if len(rows) > limit else None
         return items, next_cursor
+
+    def _suppression(self, row: Row) -> Suppression:
+        address = self._keys.decrypt(row["address_enc"], SUPPRESSED)
+        return Suppression(address, SuppressionReason(row["reason"]), row["created_at"])
 
     def delete(self, address: str) -> bool:
         result = self._conn.execute(

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.messaging.model import Content, Draft, DraftApproval, Email, EmailStatus
+from email_sender.messaging.model import Content, Draft, DraftApproval, Email, EmailFilter, EmailStatus
 from email_sender.security.ports import TenantKeys
 
 DRAFT = "drafts.content"
@@ -124,9 +124,23 @@ class PostgresEmails:
         row = self._conn.execute("select * from emails where id = %s for update", [email_id]).fetchone()
         return _email(row) if row else None
 
-    def page(self, before: UUID | None, limit: int) -> Sequence[Email]:
+    def page(self, email_filter: EmailFilter, before: UUID | None, limit: int) -> Sequence[Email]:
         rows = self._conn.execute(
-            "select * from emails where %s::uuid is null or id < %s order by id desc limit %s", [before, before, limit]
+            """
+            select * from emails
+            where (%(before)s::uuid is null or id < %(before)s)
+              and (%(run)s::uuid is null or run_id = %(run)s)
+              and (%(contact)s::uuid is null or contact_id = %(contact)s)
+              and (%(status)s::text is null or status = %(status)s)
+            order by id desc limit %(limit)s
+            """,
+            {
+                "before": before,
+                "run": email_filter.run_id,
+                "contact": email_filter.contact_id,
+                "status": email_filter.status,
+                "limit": limit,
+            },
         ).fetchall()
         return [_email(row) for row in rows]
 
