@@ -38,6 +38,12 @@ class _Detail(BaseModel):
     event_type: str = Field(alias="eventType")
     mail: _Mail
     bounce: dict[str, Any] = Field(default_factory=dict)
+    complaint: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def is_withdrawn_complaint(self) -> bool:
+        """Whether the recipient moved the mail out of the spam folder (Feedback-Type `not-spam`, RFC 6430)."""
+        return self.complaint.get("complaintFeedbackType") == "not-spam"
 
 
 class SesEvent(BaseModel):
@@ -45,7 +51,10 @@ class SesEvent(BaseModel):
 
 
 def record(event: SesEvent) -> None:
-    """Apply one SES event. Mail without our tags and temporary bounces, which SES retries, change nothing."""
+    """Apply one SES event.
+
+    Mail without our tags, temporary bounces, which SES retries, and withdrawn complaints change nothing.
+    """
     detail = event.detail
     status = _STATUS_BY_EVENT_TYPE.get(detail.event_type)
     try:
@@ -53,7 +62,8 @@ def record(event: SesEvent) -> None:
     except (KeyError, IndexError, ValueError):
         logger.warning("SES event ignored: the mail has no email tags", event_type=detail.event_type)
         return
-    if status is None or (status is EmailStatus.BOUNCED and detail.bounce.get("bounceType") != "Permanent"):
+    is_temporary = status is EmailStatus.BOUNCED and detail.bounce.get("bounceType") != "Permanent"
+    if status is None or is_temporary or detail.is_withdrawn_complaint:
         logger.info("SES event ignored: no effect", event_type=detail.event_type, email_id=str(email_id))
         return
     try:

@@ -238,6 +238,8 @@ def _can_change(current: EmailStatus, new_status: EmailStatus) -> bool:
 
     Settlement only moves forward: a late Send event does not undo a delivery.
     """
+    if new_status is EmailStatus.REJECTED and current is EmailStatus.SENT:
+        return True  # SES accepted the email, then found a virus in it (its Reject event follows its Send event)
     if new_status in (EmailStatus.SENT, EmailStatus.UNKNOWN, EmailStatus.REJECTED, EmailStatus.QUEUED):
         return current in _UNSETTLED_STATUSES and new_status is not current
     if new_status is EmailStatus.DELIVERED:
