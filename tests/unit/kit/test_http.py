@@ -254,6 +254,22 @@ def test_an_unknown_key_is_rejected_even_if_it_names_a_tenant(key: str) -> None:
     assert (response.status, response.json["errors"][0]["pointer"]) == (422, f"/{key}")
 
 
+def test_an_unknown_query_parameter_is_rejected_and_the_known_ones_are_listed() -> None:
+    response = call("GET", "/who", token=claims(), query="limit=3&runid=1&status=sent")
+    assert response.status == 422
+    assert response.json["detail"] == "`runid` is not a parameter of this route. It has: cursor, limit."
+    assert [error["pointer"] for error in response.json["errors"]] == ["query:runid", "query:status"]
+    assert call("POST", "/things", '{"name": "n"}', token=claims(), query="dry_run=1").status == 422
+
+
+def test_a_caller_without_a_token_learns_nothing_about_parameters() -> None:
+    assert call("GET", "/who", query="runid=1").status == 401
+
+
+def test_a_public_route_ignores_unknown_query_parameters() -> None:
+    assert call("GET", "/large/text", query="size=1&utm_source=mail").status == 200
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x"])
 def test_an_invalid_query_parameter_is_named(query: str) -> None:
     response = call("GET", "/who", token=claims(), query=query)

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import Request
 
 from email_sender.errors import Forbidden, Unauthenticated
+from email_sender.kit.query_parameters import reject_unknown_parameters
 from email_sender.security.permissions import Permission, Role, require
 
 
@@ -45,7 +46,8 @@ class Requires:
     """A FastAPI dependency that returns the caller if the caller's role has the permission.
 
     The tenant always comes from the token. A request that names a different tenant in a header or in the query is
-    rejected instead of ignored, because its client believes that it can choose the tenant.
+    rejected instead of ignored, because its client believes that it can choose the tenant. Unknown query parameters are
+    rejected too. Public routes ignore them, because mail programs and other senders add their own.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -57,6 +59,7 @@ class Requires:
             if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
                 raise Forbidden("The token belongs to a different tenant than the one that the request names.")
         require(principal.role, self.permission)
+        reject_unknown_parameters(request)
         return principal
 
 
