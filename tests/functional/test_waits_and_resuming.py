@@ -335,6 +335,25 @@ def test_an_expired_wait_is_recorded_and_the_engines_own_timeout_decides(scenari
     assert step_results(scenario, run)[("call", -1)] == {"replied": False, "reason": "timeout"}
 
 
+@pytest.mark.parametrize(
+    ("passed", "result"),
+    [
+        (timedelta(days=1), {"replied": False, "reason": "timeout"}),
+        (timedelta(hours=23), None),
+    ],
+)
+def test_a_wait_that_timed_out_before_its_run_failed_is_not_repeated(
+    scenario: WorkflowScenario, passed: timedelta, result: dict[str, Any] | None
+) -> None:
+    run = scenario.start_run()
+    _request_wait(scenario, run, WaitKind.REPLY, add_email(scenario, run), "token")
+    scenario.clock.advance(passed)
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.FAILED, {"step": "next", "name": "invalid", "message": "no"})
+    (record,) = scenario.runs.get(scenario.tenant, run.id).steps
+    assert record.result == result
+    assert record.status is (StepStatus.SUCCEEDED if result else StepStatus.FAILED)
+
+
 def test_an_email_of_another_tenant_ends_no_wait(scenario: WorkflowScenario, cluster: Cluster) -> None:
     other_scenario = WorkflowScenario(cluster, scenario.units, cluster.new_tenant())
     other_email_id = add_email(other_scenario, other_scenario.start_run(), "bounced")

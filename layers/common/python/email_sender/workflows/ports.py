@@ -112,8 +112,8 @@ class WaitStore(Protocol):
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None: ...
 
-    def close(self, run_id: UUID, at: datetime) -> None:
-        """Close the waits of a run that ended."""
+    def close(self, run_id: UUID, at: datetime) -> Mapping[tuple[str, int], datetime]:
+        """Close the open waits of a run that ended. Return when each would have expired, by (step, item)."""
 
 
 class WorkflowUnit(Protocol):

@@ -1,6 +1,6 @@
 """Waits of steps in PostgreSQL: for replies to emails and for the end of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -58,10 +58,13 @@ class PostgresWaits:
             [at, wait.run_id, wait.step, wait.item],
         )
 
-    def close(self, run_id: UUID, at: datetime) -> None:
-        self._conn.execute(
-            "update task_waits set delivered_at = %s where run_id = %s and delivered_at is null", [at, run_id]
-        )
+    def close(self, run_id: UUID, at: datetime) -> Mapping[tuple[str, int], datetime]:
+        rows = self._conn.execute(
+            "update task_waits set delivered_at = %s where run_id = %s and delivered_at is null "
+            "returning step, item, expires_at",
+            [at, run_id],
+        ).fetchall()
+        return {(row["step"], row["item"]): row["expires_at"] for row in rows}
 
 
 def _settled_wait(row: Row) -> SettledWait:

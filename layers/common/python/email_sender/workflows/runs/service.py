@@ -264,16 +264,17 @@ class RunService:
                 error = self._explain_expression_error(unit, run, error)
             now = self._now()
             steps = unit.runs.steps(run_id)
+            # Close waits and approvals, because no step waits for them any more.
+            expiries = unit.waits.close(run_id, now)
+            unit.approvals.close(run_id, now)
             recorded_steps = {record.step for record in steps}
             for step, step_status in (inline or {}).items():
                 if step not in recorded_steps:
                     unit.runs.record(run_id, StepRecord(step, -1, "", step_status, now, finished_at=now))
             for record in steps:
                 if record.status is StepStatus.WAITING:
-                    unit.runs.record(run_id, end_waiting_step(record, status, now))
-            # Close waits and approvals, because no step waits for them any more.
-            unit.waits.close(run_id, now)
-            unit.approvals.close(run_id, now)
+                    expires_at = expiries.get((record.step, record.item))
+                    unit.runs.record(run_id, end_waiting_step(record, status, now, expires_at))
             unit.runs.set_status(run_id, status, now, error=error)
             event_type, event_data = describe_end(status, error or {}, actor)
             unit.emit(self._build_event(event_type, tenant_id, run, **event_data))

@@ -19,9 +19,19 @@ from email_sender.workflows.ports import WorkflowEngine, WorkflowUnits
 ACTIONS = {WaitKind.REPLY: "email.wait_for_reply", WaitKind.RUN: "workflow.call"}
 
 
-def end_waiting_step(record: StepRecord, status: RunStatus, now: datetime) -> StepRecord:
-    """Return the record of a waiting step whose run has ended: the engine's timeout ended the step, or the run did."""
-    timed_out = status is RunStatus.SUCCEEDED
+# The engine starts its timeout a little before the wait is stored, so it also ends a little earlier.
+_TIMEOUT_TOLERANCE = timedelta(seconds=10)
+
+
+def end_waiting_step(
+    record: StepRecord, status: RunStatus, now: datetime, expires_at: datetime | None = None
+) -> StepRecord:
+    """Return the record of a waiting step whose run has ended: the engine's timeout ended the step, or the run did.
+
+    A run that fails right after a wait timed out must not count the wait as failed: a retry from the failed step would
+    wait the whole time again.
+    """
+    timed_out = status is RunStatus.SUCCEEDED or (expires_at is not None and expires_at <= now + _TIMEOUT_TOLERANCE)
     if timed_out and record.action == ACTIONS[WaitKind.REPLY]:
         result = {"replied": False, "reason": "timeout"}
         return replace(record, status=StepStatus.SUCCEEDED, result=result, finished_at=now)
