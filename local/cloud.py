@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from email.utils import parseaddr
 from pathlib import Path
@@ -21,7 +22,7 @@ from local import database, identities, restored_settings
 from local.aws import packaging
 from local.aws.deploy import client_factory, deploy
 from local.identities import User
-from local.layout import BUILD, EMBEDDINGS, PORTS, Layout
+from local.layout import BUILD, EMBEDDINGS, PORTS, ROOT, Layout
 from local.ports import HOST, pick_port
 from local.postgres import Postgres
 from local.processes import Child, Spec, Supervisor, python_spec
@@ -203,7 +204,8 @@ class LocalCloud:
         """Return a version that changes only with the template and the engine's data: a restart deploys nothing."""
         template = packaging.digest((BUILD / "template.yaml").read_bytes())[:8]
         engine = packaging.digest(self._layout.secret("../qdrant/identity").encode())[:8]
-        return f"0.1.0+{template}.{engine}"
+        release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+        return f"{release}+{template}.{engine}"
 
     def _put_secret(self, client: Callable[[str], Any], user: str, password: str | None = None) -> str:
         manager = client("secretsmanager")

@@ -67,7 +67,8 @@ def list_tenants(url: str) -> list[Tenant]:
 def add_tenant(url: str, tenant: Tenant) -> bool:
     """Store a customer tenant. Return False if a tenant with this name already exists."""
     with psycopg.connect(url) as conn:
-        if conn.execute("select from email_sender.tenants where name = %s", [tenant.name]).fetchone():
+        row = conn.execute("select id from email_sender.tenants where name = %s", [tenant.name]).fetchone()
+        if row is not None:
             return False
         _add_tenant(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
     return True

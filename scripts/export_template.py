@@ -7,6 +7,7 @@ python scripts/export_template.py --check  # fail if template.yaml is out of dat
 import importlib
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def template() -> str:
         area: {name: _function(area, function, consumers) for name, function in functions.items()}
         for area, functions in _read("functions.yaml").items()
     }
-    text = jinja.get_template("template.yaml.j2").render(areas=areas, consumers=consumers)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    text = jinja.get_template("template.yaml.j2").render(areas=areas, consumers=consumers, version=version)
     return HEADER + re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local.layout import ROOT
 
@@ -34,6 +35,19 @@ def test_a_module_is_short_and_documented_and_has_no_todo(path: Path) -> None:
     assert ast.get_docstring(ast.parse(text)), "no docstring"
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     assert not re.search(r"except( Exception| BaseException)?( as \w+)?:\s*\n\s*pass\b", text)
+
+
+def test_deployed_yaml_has_no_aliases() -> None:
+    """CloudFormation does not support YAML aliases (its user guide, "Template formats")."""
+    deployed = [ROOT / "template.yaml", *(ROOT / "statemachines").glob("*.yaml")]
+    assert len(deployed) > 4
+    aliases = [
+        f"{name_of(path)}: {event.anchor}"
+        for path in deployed
+        for event in yaml.parse(path.read_text())
+        if isinstance(event, yaml.AliasEvent)
+    ]
+    assert aliases == []
 
 
 def test_links_in_the_documentation_point_to_existing_files() -> None:

@@ -223,6 +223,17 @@ def test_an_expression_error_names_the_step_and_the_field(scenario: WorkflowScen
     }
 
 
+def test_a_run_ends_even_if_its_definition_is_no_longer_valid(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    with scenario.cluster.connect_as_owner() as conn:
+        conn.execute("update workflow_versions set definition = '{}' where workflow_id = %s", [run.workflow_id])
+        conn.commit()
+    error = {"step": "ask", "name": "expression", "message": "JSONata expression did not return a result: $x"}
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.FAILED, error)
+    stored_run = scenario.runs.get(scenario.tenant, run.id).run
+    assert (stored_run.status, stored_run.error) == (RunStatus.FAILED, error)
+
+
 def test_a_failed_execution_is_recorded_with_its_cause(scenario: WorkflowScenario) -> None:
     run = scenario.start_run()
     scenario.runs.reconcile(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from email_sender.coordination.events import Event
+from email_sender.errors import InvalidInput
 from email_sender.messaging.model import (
     Contact,
     Content,
@@ -131,6 +132,14 @@ class MessagingUnits(Protocol):
     def __call__(self, tenant_id: UUID) -> AbstractContextManager[MessagingUnit]: ...
 
 
+class MissingValue(InvalidInput):
+    """A template reads a value that does not exist. `name` is the top-level name of the path, such as `evidence`."""
+
+    def __init__(self, detail: str, name: str | None) -> None:
+        super().__init__(detail)
+        self.name = name
+
+
 class Renderer(Protocol):
     """A sandboxed template engine."""
 
@@ -141,7 +150,8 @@ class Renderer(Protocol):
         """Render the template with these values.
 
         Raises:
-            InvalidInput: a value is missing, the result is too large, rendering takes too long, or the subject has a
+            MissingValue: the template reads a value that does not exist.
+            InvalidInput: the result is too large, rendering takes too long, or the subject has a
                 line break.
         """
 

@@ -18,7 +18,7 @@ from email_sender.messaging.model import (
     Message,
     Template,
 )
-from email_sender.messaging.ports import MessagingUnit, MessagingUnits, Renderer, UnsubscribeLinks
+from email_sender.messaging.ports import MessagingUnit, MessagingUnits, MissingValue, Renderer, UnsubscribeLinks
 from email_sender.paging import Page
 
 # Names that every template can read without declaring them.
@@ -118,10 +118,10 @@ class TemplateService:
         values = _template_values(template, contact, [], variables, link)
         try:
             content = self._renderer.render(template, values)
-        except InvalidInput as error:
-            if not error.problems and "reads evidence" in error.detail:
-                raise InvalidInput(f"{error.detail} A preview has no evidence; a draft has it.") from None
-            raise
+        except MissingValue as error:
+            if error.name != "evidence":
+                raise
+            raise InvalidInput(f"{error.detail} A preview has no evidence; a draft has it.") from None
         return Preview(content, missing_names, unused_names)
 
     def draft(

@@ -22,6 +22,7 @@ from jinja2.utils import missing
 
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import Content, Template
+from email_sender.messaging.ports import MissingValue
 
 _MAX_SOURCE = 100_000
 _MAX_OUTPUT = 500_000
@@ -100,7 +101,7 @@ class JinjaRenderer:
                     parts.append(part)
                 return "".join(parts)
         except _MissingValueError as error:
-            raise InvalidInput(_missing_value_text(error, values)) from None
+            raise _missing_value(error, values) from None
         except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
             raise InvalidInput(_error_text(error)) from None
 
@@ -182,26 +183,29 @@ def _error_text(error: Exception) -> str:
     return f"The template cannot be used: {error}{location}"
 
 
-def _missing_value_text(error: _MissingValueError, values: Mapping[str, Any]) -> str:
+def _missing_value(error: _MissingValueError, values: Mapping[str, Any]) -> MissingValue:
     """Return for example "The template reads evidence[0], but evidence is empty."."""
     if error.container is missing:
-        return f"The template reads {error.name}, which has no value."
-    container = _path_of(error.container, values) or "a value"
-    missing_path = f"{container}[{error.name}]" if isinstance(error.name, int) else f"{container}.{error.name}"
+        return MissingValue(f"The template reads {error.name}, which has no value.", error.name)
+    root, path = _path_of(error.container, values) or (None, "a value")
+    missing_path = f"{path}[{error.name}]" if isinstance(error.name, int) else f"{path}.{error.name}"
     reason = f"has no {error.name}"
     if isinstance(error.container, list):
         count = len(error.container)
         reason = "is empty" if count == 0 else f"has only {count} item{'' if count == 1 else 's'}"
-    return f"The template reads {missing_path}, but {container} {reason}."
+    return MissingValue(f"The template reads {missing_path}, but {path} {reason}.", root)
 
 
-def _path_of(container: Any, values: Mapping[str, Any]) -> str | None:
-    """Return the path of a value, such as `evidence` or `evidence[0]`, or None if the template computed the value."""
+def _path_of(container: Any, values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the top-level name and the path of a value, such as `evidence` and `evidence[0]`.
+
+    Returns None if the template computed the value.
+    """
     for name, value in values.items():
         if value is container:
-            return name
+            return name, name
         items = enumerate(value) if isinstance(value, list) else ()
         for index, item in items:
             if item is container:
-                return f"{name}[{index}]"
+                return name, f"{name}[{index}]"
     return None

@@ -284,7 +284,10 @@ class RunService:
 
     def _explain_expression_error(self, unit: WorkflowUnit, run: Run, error: Mapping[str, Any]) -> Mapping[str, Any]:
         raw = unit.workflows.version(run.workflow_id, run.version)
-        step = self._compiler.parse(raw).steps.get(error.get("step", "")) if raw is not None else None
+        try:
+            step = self._compiler.parse(raw).steps.get(error.get("step", "")) if raw is not None else None
+        except InvalidInput:
+            step = None  # stored under older rules; the end of the run must be recorded in any case
         return error if step is None else {**error, "message": explain_expression_error(step, error["message"])}
 
     def sweep(self, tenant_id: UUID) -> int:
