@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 from email_sender.archive.mbox import split
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import Address, ParsedMessage, normalise_address, parse
 from email_sender.errors import InvalidInput
 from tests.fakes import mailboxes
@@ -83,7 +84,8 @@ def test_a_well_formed_message_is_parsed() -> None:
         text="Fine, thanks.",
         full_text=parsed.full_text,
         list_id="talk.lists.example",
-        is_automatic=False,
+        kind=MailKind.PERSON,
+        author=Address("Ada Byron", "ada@sender.example"),
         attachments=0,
         problems=(),
     )
@@ -242,7 +244,9 @@ def test_bytes_without_headers_are_rejected(raw: bytes) -> None:
         (b"X-Autoreply: yes", True),
         (b"Return-Path: <>", True),
         (b"Precedence: bulk", True),
-        (b"Precedence: bulk\nList-Id: <a.b>", False),
+        (b"Precedence: bulk\nList-Id: <a.b>", True),
+        (b"Precedence: bulk\nList-Id: <a.b>\nList-Post: <mailto:a@b>", False),
+        (b"Precedence: bulk\nList-Id: <team.receiver.example>", False),
         (b"Precedence: bulk\nSender: owner-talk@lists.example", False),
         (b"Precedence: auto_reply\nList-Id: <a.b>", True),
         (b"Precedence: list", False),

@@ -1,11 +1,14 @@
 """Extract the text of a MIME message and count its attachments."""
 
+import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
-from email_sender.archive.decoding import clean_text, decode_bytes
+from email_sender.archive.decoding import clean_line, clean_text, decode_bytes, decode_words
+from email_sender.archive.flowed_text import unflow
 
 # Exceptions that the standard library raises for broken MIME parameters and encodings. UnicodeError is a ValueError.
 PARSER_ERRORS = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
@@ -15,16 +18,20 @@ type Mail = Message[Any, Any]
 
 _MAX_PARTS = 1_000
 _MAX_BYTES = 2_000_000
+_MAX_FILE_NAME = 255
+_META_CHARSET = re.compile(rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+_META_BYTES = 4_096
+_INNER_PADDING = re.compile(r"=\s*[A-Za-z0-9+/]")
 _READABLE_TYPES = ("text/plain", "text/html", "text/enriched")
 _SIGNATURE_TYPES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
 
 
 @dataclass(frozen=True, slots=True)
 class MessageBody:
-    """The readable text of a message and the number of its attachments."""
+    """The readable text of a message, and the names of its attachments (empty for one without a name)."""
 
     text: str
-    attachments: int
+    attachments: tuple[str, ...]
 
 
 def read_body(message: Mail, from_html: Callable[[str], str], problems: list[str]) -> MessageBody:
@@ -34,7 +41,8 @@ def read_body(message: Mail, from_html: Callable[[str], str], problems: list[str
     there is more. The walk does not recurse.
     """
     texts: list[str] = []
-    attachments = part_count = 0
+    attachments: list[str] = []
+    part_count = 0
     # A part, and whether a better alternative to it was already chosen.
     pending_parts: list[tuple[Mail, bool]] = [(message, False)]
     while pending_parts:
@@ -53,17 +61,36 @@ def read_body(message: Mail, from_html: Callable[[str], str], problems: list[str
             pending_parts.extend(reversed(list(child_entries)))
             continue
         readable = kind in _READABLE_TYPES or (kind.startswith("multipart/") and not part.is_multipart())
-        if readable and (part is message or not _is_attachment(part)):
+        # Some clients give the body a file name. Only a part that says so, or that follows the text, is a file.
+        is_body = part is message or not _is_attachment(part) or (not texts and _is_unmarked_body(part, part_count))
+        if readable and is_body:
             if not is_redundant:
                 text = _decode_text(part, problems)
                 texts.append(from_html(text) if kind in ("text/html", "text/enriched") else text)
         elif kind not in _SIGNATURE_TYPES and not (part.get("Content-ID") and not _is_attachment(part)):
-            attachments += 1
+            attachments.append(clean_line(decode_words(_call_or_default(part.get_filename, ""), []))[:_MAX_FILE_NAME])
         if any(type(defect).__name__ == "StartBoundaryNotFoundDefect" for defect in part.defects):
             problems.append("multipart without its boundary read as text")
     if any(type(defect).__name__ == "CloseBoundaryNotFoundDefect" for defect in _defects(message)):
         problems.append("truncated MIME: the last boundary is missing")
-    return MessageBody("\n\n".join(text for text in texts if text.strip()), attachments)
+    return MessageBody("\n\n".join(text for text in texts if text.strip()), tuple(attachments))
+
+
+def content_type(part: Mail) -> str:
+    """Return the content type in lower case, `text/plain` if it cannot be read."""
+    return _call_or_default(part.get_content_type, "text/plain")
+
+
+def list_parts(message: Mail) -> list[Mail]:
+    """Return the message and its parts in order, at most 1,000, without the insides of attached messages."""
+    parts: list[Mail] = []
+    pending: list[Mail] = [message]
+    while pending and len(parts) < _MAX_PARTS:
+        part = pending.pop()
+        parts.append(part)
+        if part.is_multipart() and _call_or_default(part.get_content_type, "").startswith("multipart/"):
+            pending.extend(reversed([child for child in part.get_payload() if isinstance(child, Message)]))
+    return parts
 
 
 def _choose_alternative(children: list[Mail]) -> Mail | None:
@@ -84,19 +111,49 @@ def _is_attachment(part: Mail) -> bool:
     )
 
 
-def _decode_text(part: Mail, problems: list[str]) -> str:
-    def payload() -> Any:
-        return part.get_payload(decode=True)
+def _is_unmarked_body(part: Mail, position: int) -> bool:
+    """Return whether a part with a file name is the text: it is shown inline, or nothing but the container precedes."""
+    return _call_or_default(part.get_content_disposition, "") != "attachment" or position <= 2
 
-    data = _call_or_default(payload, b"")
-    data = data if isinstance(data, bytes) else b""
+
+def _decode_text(part: Mail, problems: list[str]) -> str:
+    data = _payload(part)
     if len(data) > _MAX_BYTES:
         # Cut at a line or a space: a character cut in two must not spoil the rest.
         problems.append("more than 2 MB of text: the rest was not read")
         data = data[: max(data.rfind(b"\n", 0, _MAX_BYTES), data.rfind(b" ", 0, _MAX_BYTES)) + 1 or _MAX_BYTES]
     if part.defects and any(type(defect).__name__.startswith("InvalidBase64") for defect in part.defects):
         problems.append("broken base64 was read as far as possible")
-    return clean_text(decode_bytes(data, _call_or_default(part.get_content_charset, None), problems))
+    charset: str | None = _call_or_default(part.get_content_charset, None)
+    kind = _call_or_default(part.get_content_type, "text/plain")
+    if kind == "text/html" and (charset or "us-ascii") in ("us-ascii", "ascii"):
+        meta = _META_CHARSET.search(data[:_META_BYTES])
+        charset = meta.group(1).decode("ascii") if meta else charset
+    text = clean_text(decode_bytes(data, charset, problems))
+    if kind == "text/plain" and parameter(part, "format") == "flowed":
+        return unflow(text, delete_space=parameter(part, "delsp") == "yes")
+    return text
+
+
+def _payload(part: Mail) -> bytes:
+    """Return the decoded bytes. Base64 that was padded in the middle (two encodings, one after the other) is read on."""
+    encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
+    raw = part.get_payload()
+    if encoding == "base64" and isinstance(raw, str) and _INNER_PADDING.search(raw):
+        pieces = re.split(r"=+", re.sub(r"[^A-Za-z0-9+/=]", "", raw))
+        return b"".join(binascii.a2b_base64(piece + "=" * (-len(piece) % 4)) for piece in pieces if len(piece) % 4 != 1)
+
+    def payload() -> Any:
+        return part.get_payload(decode=True)
+
+    data = _call_or_default(payload, b"")
+    return data if isinstance(data, bytes) else b""
+
+
+def parameter(part: Mail, name: str) -> str:
+    """Return a parameter of the part's content type in lower case, or empty."""
+    value = _call_or_default(lambda: part.get_param(name), "")
+    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def _defects(message: Mail) -> list[Any]:

@@ -1,38 +1,17 @@
 """Decode the bytes and encoded words of mail into text that UTF-8 and PostgreSQL accept."""
 
 import binascii
-import codecs
 import re
 from email.errors import HeaderParseError
 from email.header import decode_header
+
+from email_sender.archive import charsets
 
 # C0 and C1 control characters except tab and newline, the delete character, and lone surrogates.
 _UNWANTED_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENCODED_WORD = r"=\?[!->@-~]{1,60}\?[bBqQ]\?[ !->@-~]*\?="
 _ENCODED_WORDS = re.compile(rf"{_ENCODED_WORD}(?:[ \t]*{_ENCODED_WORD})*")
 _SPACES = re.compile(r"\s+")
-
-# WHATWG rules: these labels mean the larger character set. https://encoding.spec.whatwg.org/#names-and-labels
-_LARGER_CHARSETS = {
-    "us-ascii": "cp1252", "ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin-1": "cp1252",
-    "latin1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030", "ks_c_5601-1987": "cp949",
-    "euc-kr": "cp949", "shift_jis": "cp932", "iso-8859-8-i": "iso-8859-8", "utf8": "utf-8",
-}  # fmt: skip
-# Python text encodings that are not mail charsets: some are slow, and some would interpret escapes in the mail.
-_NON_MAIL_ENCODINGS = {
-    "punycode",
-    "idna",
-    "unicode-escape",
-    "unicode_escape",
-    "raw-unicode-escape",
-    "raw_unicode_escape",
-    "undefined",
-    "mbcs",
-    "oem",
-    "utf-7",
-    "utf7",
-    "utf_7",
-}
 
 
 def clean_text(text: str) -> str:
@@ -56,11 +35,8 @@ def decode_bytes(data: bytes, charset: str | None, problems: list[str]) -> str:
     charset_name = clean_line(label)[:40]
     is_ascii = label in ("us-ascii", "ascii")
     try:
-        if label in _NON_MAIL_ENCODINGS:
-            raise LookupError(label)
-        codecs.lookup(label)
         if not is_ascii:
-            return data.decode(_LARGER_CHARSETS.get(label, label))
+            return charsets.decode(data, label)
         problem = "8-bit text without a charset read as {}"
     except (LookupError, ValueError) as error:
         # The charset is unknown, or a byte does not fit it. The loop below guesses.

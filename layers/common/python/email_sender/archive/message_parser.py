@@ -5,7 +5,7 @@ Real mail breaks every rule, so no header is trusted. What can be repaired is re
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import Compat32
@@ -13,8 +13,12 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from email_sender.archive.addresses import Address, normalise_address, read_addresses
-from email_sender.archive.body_text import PARSER_ERRORS, Mail, read_body
+from email_sender.archive.authors import find_author, is_sent_copy
+from email_sender.archive.body_text import PARSER_ERRORS, Mail, content_type, list_parts, parameter, read_body
 from email_sender.archive.decoding import clean_line, clean_text, decode_words
+from email_sender.archive.delivery_reports import DeliveryReport, read_report
+from email_sender.archive.mail_kinds import Classification, MailKind, PartTypes, classify
+from email_sender.archive.quotations import ATTRIBUTION_MARK, Correspondence
 from email_sender.errors import InvalidInput
 
 __all__ = ["Address", "ParsedMessage", "TextCleaner", "normalise_address", "parse"]
@@ -26,6 +30,8 @@ MAX_REFERENCES = 100
 MAX_RECIPIENTS = 500
 _MAX_HEADER = 65_536
 _MAX_PROBLEMS = 20
+# The author of a quoted message is nearly always among the first recipients of the answer.
+_MAX_KNOWN_PEOPLE = 20
 # Nesting levels times bytes: limits parsing to about five seconds. A message of 20 MB may have ten levels.
 _MAX_NESTED_BYTES = 200_000_000
 
@@ -34,12 +40,10 @@ _KNOWN_HEADERS = frozenset((
     "from", "to", "cc", "subject", "date", "message-id", "received", "return-path", "sender", "reply-to",
     "delivered-to",
 ))  # fmt: skip
+_MULTIPART_HEADER = re.compile(rb"^content-type:[ \t]*(?:\r?\n[ \t]+)?multipart/", re.IGNORECASE | re.MULTILINE)
 _MESSAGE_IDS = re.compile(r"<\s*([^<>]{1,2000}?)\s*>")
-_LIST_HEADERS = ("List-Id", "List-Post", "Mailing-List", "X-Mailing-List", "X-BeenThere", "X-Mailman-Version")
-_AUTOMATIC_SENDER = re.compile(
-    r"(?:mailer-daemon|postmaster|(?:do[-_.]?)?no[-_.]?t?[-_.]?reply.*|bounces?|mailman|majordomo|listserv|listproc"
-    r"|.+-(?:bounces?|request|daemon))(?:[+=].*)?@.*"
-)
+# An id without brackets: with an @, or long enough to be no word.
+_BARE_IDS = re.compile(r"[^\s<>,;\"()]+@[^\s<>,;\"()]+|(?<!\S)(?=\S*\d)[\w.-]{20,}(?!\S)")
 
 
 class TextCleaner(Protocol):
@@ -49,7 +53,7 @@ class TextCleaner(Protocol):
         """Return the visible text of an HTML body."""
         ...
 
-    def new_text(self, text: str) -> str:
+    def new_text(self, text: str, known: Correspondence) -> str:
         """Return the text without quotes of earlier messages and without the signature."""
         ...
 
@@ -61,8 +65,10 @@ class ParsedMessage:
     `message_id` has no angle brackets; without a Message-ID header it is `sha256:<hex of the raw bytes>`. `references`
     runs from the oldest to the newest, as in the header; of more than 100, the first and the last 99 are kept.
     `sent_at` is in UTC. `text` is what the sender wrote; `full_text` also contains quotes. Each has at most 100,000
-    characters. `list_id` is lower case. `is_automatic` is true if no person wrote the message; posts to mailing lists
-    count as written by people. `problems` describes repairs and missing parts.
+    characters. `list_id` is lower case. `kind` says who wrote the message, `kind_sign` what shows it. `sender` is the
+    From address; `author` is the person behind it, also where a list or a web form replaced the From address, and None
+    if there is none. `is_sent` marks a copy from a folder of sent mail. `report` is set for bounces. `problems`
+    describes repairs and missing parts.
     """
 
     message_id: str
@@ -75,9 +81,20 @@ class ParsedMessage:
     text: str
     full_text: str
     list_id: str | None
-    is_automatic: bool
+    kind: MailKind
     attachments: int
     problems: tuple[str, ...]
+    kind_sign: str = ""
+    author: Address | None = None
+    reply_to: Address | None = None
+    is_sent: bool = False
+    report: DeliveryReport | None = None
+    attachment_names: tuple[str, ...] = ()
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether it is not certain that a person wrote the message. Posts to mailing lists are a person's."""
+        return self.kind is not MailKind.PERSON
 
 
 def parse(raw: bytes, cleaner: TextCleaner) -> ParsedMessage:
@@ -114,11 +131,6 @@ def _parse(raw: bytes, cleaner: TextCleaner) -> ParsedMessage:
         raise InvalidInput("The message has no headers.")
 
     body = read_body(message, cleaner.from_html, problems)
-    full_text = clean_text(body.text).strip()
-    text = clean_text(cleaner.new_text(full_text)).strip()
-    if not text and not body.attachments:
-        problems.append("no text")
-
     message_ids = _message_ids(_header(message, "Message-ID"))
     if not message_ids:
         problems.append("no Message-ID")
@@ -130,26 +142,41 @@ def _parse(raw: bytes, cleaner: TextCleaner) -> ParsedMessage:
     recipients = {
         address.email: address for name in ("To", "Cc") for address in reversed(_addresses(message, name, problems))
     }
+    subject = decode_words(_header(message, "Subject"), problems)[:MAX_SUBJECT]
+    people = [*senders[:1], *recipients.values()][:_MAX_KNOWN_PEOPLE]
+    known = Correspondence([one.name for one in people if one.name], [one.email for one in people], subject)
+    full_text = clean_text(body.text).strip()
+    text = clean_text(cleaner.new_text(full_text, known)).strip()
+    if not text and not body.attachments:
+        problems.append("no text")
+    reply_to = _addresses(message, "Reply-To", [])
+    found = _find_kind(message, senders[0].email if senders else "", subject, full_text)
     return ParsedMessage(
         message_id=message_ids[0] if message_ids else f"sha256:{hashlib.sha256(raw).hexdigest()}",
         in_reply_to=_in_reply_to(_header(message, "In-Reply-To")),
         references=_references(message),
-        subject=decode_words(_header(message, "Subject"), problems)[:MAX_SUBJECT],
+        subject=subject,
         sender=senders[0] if senders else None,
         recipients=tuple(recipients.values())[:MAX_RECIPIENTS],
         sent_at=_sent_at(message, problems),
         text=text[:MAX_TEXT],
-        full_text=full_text[:MAX_TEXT],
+        full_text=full_text.replace(ATTRIBUTION_MARK, "> ")[:MAX_TEXT],
         list_id=_list_id(_header(message, "List-Id")),
-        is_automatic=_is_automatic(message, senders[0].email if senders else ""),
-        attachments=body.attachments,
+        kind=found.classification.kind,
+        kind_sign=found.classification.sign,
+        author=find_author(message, senders[0] if senders else None, found.classification.kind, problems),
+        reply_to=reply_to[0] if reply_to else None,
+        is_sent=is_sent_copy(message),
+        report=found.report,
+        attachments=len(body.attachments),
+        attachment_names=body.attachments,
         problems=tuple(dict.fromkeys(problems))[:_MAX_PROBLEMS],
     )
 
 
 def _read(raw: bytes, problems: list[str]) -> Mail:
     # The parser recurses once per level, and compares each line with the boundary of every level.
-    if raw.count(b"multipart/") * len(raw) <= _MAX_NESTED_BYTES:
+    if len(_MULTIPART_HEADER.findall(raw)) * len(raw) <= _MAX_NESTED_BYTES:
         try:
             return message_from_bytes(raw, policy=_POLICY)
         except RecursionError:
@@ -167,9 +194,9 @@ def _header(message: Mail, name: str) -> str:
 
 
 def _message_ids(value: str) -> list[str]:
-    """Return the message ids in a header, without brackets. A single token without brackets counts as an id."""
+    """Return the message ids in a header, without brackets. Some programs write ids without brackets."""
     text = decode_words(value, [])
-    candidates = _MESSAGE_IDS.findall(text) or ([text] if "@" in text and " " not in text else [])
+    candidates = _MESSAGE_IDS.findall(text) or _BARE_IDS.findall(text)
     ids = (re.sub(r"\s|[<>]", "", identifier) for identifier in candidates)
     return [identifier for identifier in ids if 0 < len(identifier) <= MAX_ID]
 
@@ -183,7 +210,10 @@ def _in_reply_to(value: str) -> str | None:
 
 
 def _references(message: Mail) -> tuple[str, ...]:
-    ids = list(dict.fromkeys(_message_ids(_header(message, "References"))))
+    value = _header(message, "References")
+    # Some programs add ids without brackets to others' ids with brackets.
+    text = _MESSAGE_IDS.sub(r" \1 ", decode_words(value, [])) if "<" in value else value
+    ids = list(dict.fromkeys(_message_ids(text)))
     return tuple(ids if len(ids) <= MAX_REFERENCES else [ids[0], *ids[1 - MAX_REFERENCES :]])
 
 
@@ -234,18 +264,34 @@ def _list_id(value: str) -> str | None:
     return id_match.group(1).lower() if id_match else None
 
 
-def _is_automatic(message: Mail, sender: str) -> bool:
-    def value(name: str) -> str:
-        return clean_line(_header(message, name)).lower()
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    classification: Classification
+    report: DeliveryReport | None
 
-    if value("Auto-Submitted").partition(";")[0].strip() not in ("", "no"):
-        return True
-    if "X-Autoreply" in message or "X-Autorespond" in message or value("Return-Path") == "<>":
-        return True
-    if value("Content-Type").startswith("multipart/report") or _AUTOMATIC_SENDER.fullmatch(sender):
-        return True
-    # Mailing lists mark posts as bulk; elsewhere bulk means a newsletter or a program. Old lists set only Sender.
-    submitter = read_addresses(value("Sender"))
-    is_from_list = any(name in message for name in _LIST_HEADERS) or bool(submitter and submitter[0].email != sender)
-    precedence = value("Precedence")
-    return precedence in ("auto_reply", "junk") or (precedence == "bulk" and not is_from_list)
+
+def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
+    parts = list_parts(message)
+    kinds = frozenset(content_type(part) for part in parts)
+    calendar = next((part for part in parts if content_type(part) == "text/calendar"), None)
+    feedback = next((part for part in parts if content_type(part) == "message/feedback-report"), None)
+    part_types = PartTypes(
+        kinds,
+        parameter(message, "report-type") or "unknown" if content_type(message) == "multipart/report" else "",
+        _calendar_method(calendar) if calendar is not None else "",
+        feedback is not None and "feedback-type:" in feedback.as_string()[:_MAX_HEADER].lower(),
+    )
+    classification = classify(message, sender, subject, part_types)
+    if classification.kind is not MailKind.BOUNCE:
+        return _Kind(classification, None)
+    report = read_report(message, parts, text, subject)
+    if report is not None and report.action:
+        kind = {"failed": MailKind.BOUNCE, "delayed": MailKind.DELAY}.get(report.action, MailKind.DELIVERY_REPORT)
+        return _Kind(replace(classification, kind=kind), report)
+    return _Kind(classification, report)
+
+
+def _calendar_method(part: Mail) -> str:
+    """Return the method of a calendar: a parameter of its content type, or a property of the calendar."""
+    method = re.search(r"^METHOD:([A-Z]{3,20})", str(part.get_payload())[:_MAX_HEADER], re.MULTILINE)
+    return parameter(part, "method") or (method.group(1).lower() if method else "")
