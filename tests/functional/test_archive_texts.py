@@ -5,9 +5,9 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.imports import PostgresArchiveUnits
 from email_sender.adapters.qdrant.ids import CLIENT_ID, encode_client_id
 from email_sender.archive.message_parser import parse
 from email_sender.kit.system_clock import new_id, now
@@ -32,7 +32,7 @@ def archive_message(cluster: Cluster, database: Database, tenant: UUID, text: by
     message = parse(MAIL % (uuid4().hex.encode(), text), MailTextCleaner())
     with PostgresArchiveUnits(database, cluster.vault(database), None)(tenant) as unit:
         unit.add(upload)
-        (stored_message,) = unit.archive(upload.id, [IncomingMessage(0, message)])
+        (stored_message,) = unit.archive(upload.id, [IncomingMessage(0, message, message.author)])
         unit.commit()
     return stored_message.message_id
 

@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+from email_sender.adapters.postgres.archive import PostgresArchiveUnits
+from email_sender.adapters.postgres.contacts import ADDRESS
 from email_sender.adapters.postgres.database import Database
-from email_sender.adapters.postgres.imports import PostgresArchiveUnits
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.archive.inbound_mail import InboundMailService
+from email_sender.archive.receipts import Receipt
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id, now
@@ -63,22 +65,30 @@ class InboundMailScenario:
             TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, EVENTS
         )
 
-    def receive(self, raw: bytes, key: str = "") -> UUID | None:
+    def receive(self, raw: bytes, key: str = "", receipt: Receipt | None = None) -> UUID | None:
+        message_ids = self.receive_for_all(raw, key, receipt)
+        return message_ids[0] if message_ids else None
+
+    def receive_for_all(self, raw: bytes, key: str = "", receipt: Receipt | None = None) -> Sequence[UUID]:
         key = key or uuid4().hex
         self.objects.stored[key] = raw
-        return self.receiving.receive(key, None)
+        return self.receiving.receive(key, None, receipt)
 
     def event_types(self, tenant: UUID) -> list[str]:
         rows = self.cluster.query("select type from outbox where tenant_id = %s order by sequence", tenant)
         return [row["type"] for row in rows]
 
-    def add_sent_email(self, tenant: UUID) -> tuple[UUID, str]:
-        """Store a delivered email; return its id and the provider's message id."""
+    def add_sent_email(self, tenant: UUID, to: str = "ann@people.example") -> tuple[UUID, str]:
+        """Store a delivered email to this contact; return its id and the provider's message id."""
         email_id, contact, draft, provider = new_id(), new_id(), new_id(), uuid4().hex
+        keys = self.cluster.vault(self.app).keys_for(tenant)
         self.cluster.execute(
-            "insert into contacts (id, tenant_id, address_hash, address_enc) values (%s, %s, %s, '')",
-            contact, tenant, email_id.bytes,
+            "insert into contacts (id, tenant_id, address_hash, address_enc) values (%s, %s, %s, %s) "
+            "on conflict do nothing",
+            contact, tenant, keys.fingerprint(to), keys.encrypt(to, ADDRESS),
         )  # fmt: skip
+        (row,) = self.cluster.query("select id from contacts where address_hash = %s", keys.fingerprint(to))
+        contact = row["id"]
         self.cluster.execute(
             "insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version, "
             "content_enc, sha256) values (%s, %s, %s, 'd', 0, %s, %s, 1, '', 'x')",
@@ -117,7 +127,7 @@ def build_mail(
 
 
 def new_tenant_with_address(cluster: Cluster) -> tuple[UUID, str]:
-    address = f"{uuid4().hex}@Acme.example"
+    address = f"{uuid4().hex}@{uuid4().hex}.Acme.example"
     return cluster.new_tenant(f"Acme <{address}>"), address
 
 
@@ -140,6 +150,8 @@ def test_a_mail_to_an_address_of_two_tenants_or_of_none_is_ignored(
     for to in (address, "nobody@else.example", "undisclosed-recipients:;"):
         assert scenario.receive(build_mail(to)) is None
     assert scenario.writer.written == []
+    rows = cluster.query("select reason from unclaimed_mail where %s = any(recipients)", address.lower())
+    assert [row["reason"] for row in rows] == [f"Several tenants have the recipient {address.lower()} or its domain."]
 
 
 @pytest.mark.parametrize("domain", ["@email.amazonses.com", "@eu-west-1.amazonses.com", ""])
@@ -254,7 +266,7 @@ def test_a_reply_in_an_imported_mailbox_counts_too(
     tenant = cluster.new_tenant(None)
     email, provider = scenario.add_sent_email(tenant)
     parsed_mail = parse(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>"), MailTextCleaner())
-    messages = [IncomingMessage(0, parsed_mail)]
+    messages = [IncomingMessage(0, parsed_mail, parsed_mail.author)]
     with PostgresArchiveUnits(app_role, cluster.vault(app_role), None)(tenant) as unit:
         stored_messages = unit.archive(new_id(), messages)
         record_replies(unit, tenant, messages, stored_messages, EVENTS)

@@ -27,6 +27,7 @@ from email_sender.adapters.postgres.managers import manager_units, publish_once_
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.adapters.postgres.settings_versions import settings_units
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
@@ -215,6 +216,11 @@ def _queues() -> Mapping[str, Queue]:
 def consumer_for(dead_letter_arn: str) -> str:
     """Return the consumer whose dead-letter queue has this ARN, or `undelivered` if no consumer has it."""
     return next((name for name, queue in _queues().items() if queue.dead == dead_letter_arn), "undelivered")
+
+
+@cache
+def unclaimed_mail() -> PostgresUnclaimedMail:
+    return PostgresUnclaimedMail(platform_database())
 
 
 @cache

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from email_sender.adapters.mail.text_cleaner import MailTextCleaner
-from email_sender.archive.mbox import split
 from email_sender.archive.mail_kinds import MailKind
+from email_sender.archive.mbox import split
 from email_sender.archive.message_parser import Address, ParsedMessage, normalise_address, parse
 from email_sender.errors import InvalidInput
 from tests.fakes import mailboxes

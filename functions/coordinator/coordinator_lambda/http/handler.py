@@ -1,12 +1,12 @@
 """The HTTP entry point of the coordinator."""
 
 from coordinator_lambda.bootstrap import gate, idempotency
-from coordinator_lambda.http.routes import audit, config, events, failed_events, managers
+from coordinator_lambda.http.routes import audit, config, events, failed_events, managers, unclaimed_mail
 from email_sender.kit.http import create_app, lambda_handler
 
 app = create_app(
     "Email Sender: coordinator",
-    [managers.router, audit.router, config.router, failed_events.router, events.router],
+    [managers.router, audit.router, config.router, failed_events.router, unclaimed_mail.router, events.router],
     gate,
 )
 app.state.idempotency = idempotency

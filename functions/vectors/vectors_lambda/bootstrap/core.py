@@ -7,10 +7,11 @@ from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.s3 import S3Uploads
 from email_sender.adapters.aws.step_functions import StepFunctionsImports, StepFunctionsJobs
 from email_sender.adapters.models.embeddings import BedrockEmbedder, WordLlamaEmbedder
+from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.adapters.postgres.imports import PostgresArchiveUnits, PostgresImportUnits
+from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unit_of_work import Units

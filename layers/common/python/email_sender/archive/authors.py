@@ -15,9 +15,10 @@ _VIA = re.compile(r"\s+(?:via|durch|über|par|vía|tramite)\s+\S.*$", re.IGNOREC
 _ENCODED_AUTHOR = re.compile(r"([^=@\s]{1,64})=(?:40)?([^=@\s]{3,255}\.[^=@\s]{2,63})@.*")
 _SENT_LABELS = frozenset((
     "sent", "sent mail", "sent items", "sent messages", "gesendet", "envoyés", "messages envoyés", "enviados",
-    "enviats", "inviati", "posta inviata", "verzonden", "skickat", "sendt", "sendte", "lähetetyt", "wysłane", "odeslané", "odoslané",
-    "elküldött", "elküldött levelek", "trimise", "poslano", "изпратени", "отправленные", "надіслані", "gönderilmiş",
-    "gönderilmiş postalar", "απεσταλμένα", "נשלח", "المرسلة", "已发送", "已傳送", "寄件備份", "送信済み", "送信済みメール", "보낸편지함",
+    "enviats", "inviati", "posta inviata", "verzonden", "skickat", "sendt", "sendte", "lähetetyt", "wysłane",
+    "odeslané", "odoslané", "elküldött", "elküldött levelek", "trimise", "poslano", "изпратени", "отправленные",
+    "надіслані", "gönderilmiş", "gönderilmiş postalar", "απεσταλμένα", "נשלח", "المرسلة", "已发送", "已傳送",
+    "寄件備份", "送信済み", "送信済みメール", "보낸편지함",
 ))  # fmt: skip
 
 
@@ -54,7 +55,9 @@ def _original_author(message: Mail, sender: Address, list_addresses: frozenset[s
         address
         for name in ("X-Original-From", "X-Original-Sender", "Reply-To", "X-Reply-To")
         for address in _read(message, name)
-        if address.email not in list_addresses and address.email != sender.email and not is_machine_address(address.email)
+        if address.email not in list_addresses
+        and address.email != sender.email
+        and not is_machine_address(address.email)
     ]
     if not candidates:
         return None

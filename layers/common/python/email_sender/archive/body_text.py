@@ -136,7 +136,7 @@ def _decode_text(part: Mail, problems: list[str]) -> str:
 
 
 def _payload(part: Mail) -> bytes:
-    """Return the decoded bytes. Base64 that was padded in the middle (two encodings, one after the other) is read on."""
+    """Return the decoded bytes. Base64 that is padded in the middle, since it was encoded twice over, is read on."""
     encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
     raw = part.get_payload()
     if encoding == "base64" and isinstance(raw, str) and _INNER_PADDING.search(raw):
@@ -152,8 +152,12 @@ def _payload(part: Mail) -> bytes:
 
 def parameter(part: Mail, name: str) -> str:
     """Return a parameter of the part's content type in lower case, or empty."""
-    value = _call_or_default(lambda: part.get_param(name), "")
-    return value.strip().lower() if isinstance(value, str) else ""
+
+    def value() -> Any:
+        return part.get_param(name)
+
+    found = _call_or_default(value, "")
+    return found.strip().lower() if isinstance(found, str) else ""
 
 
 def _defects(message: Mail) -> list[Any]:

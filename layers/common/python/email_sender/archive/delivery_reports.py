@@ -7,6 +7,7 @@ behind an alias, and servers put either into Final-Recipient.
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import Message
 from typing import Any
@@ -26,19 +27,24 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _REPLY_CODE = re.compile(r"(?<![\d.])([45])\d\d[ -]")
 _NOT_YET = re.compile(
     r"\bexpired\b|\btimed? ?out\b|retry time|too long|giving up after|connection refused|network is|unreachable|"
-    r"no route to|temporar|try again|mailbox (?:is )?full|over ?quota|quota exceeded",
+    r"no route to|temporar|try again|connect failed",
     re.IGNORECASE,
 )
+_DELETED = re.compile(r"^Disposition:[^;\n]*automatic[^;\n]*;\s*deleted", re.IGNORECASE | re.MULTILINE)
 _GENERAL_STATUSES = ("5.0.0", "4.0.0", "")
+_ABOUT_CONTENT = re.compile(
+    r"spam|blocked|policy|blacklist|block list|too large|too big|virus|full|quota", re.IGNORECASE
+)
 # The recipient paragraph of qmail and its descendants, of dma, and of servers that only write text.
 _TEXT_RECIPIENT = re.compile(
-    r"^[ \t]*<([^<>\s]{3,320})>:?[ \t]*(?:\((?:expanded )?from[^)]*\))?:?[ \t]*$|delivering your mail to <([^<>\s]{3,320})>"
+    r"^[ \t]*<([^<>\s]{3,320})>:?[ \t]*(?:\((?:expanded )?from[^)]*\))?:?[ \t]*$"
+    r"|delivering your mail to <([^<>\s]{3,320})>"
     r"|^[ \t]{0,8}<([^<>\s]{3,320})>:[ \t]*\S",
     re.MULTILINE,
 )
 _RETURNED_ID = re.compile(r"^Message-I[dD]:\s*<([^<>\s]{3,998})>", re.MULTILINE | re.IGNORECASE)
-_FINAL_NOTICE = re.compile(r"envelope expired|returned mail|undeliver|giving up|given up|delivery failed|could not send message",
-                           re.IGNORECASE)  # fmt: skip
+_FINAL_SUBJECT = re.compile(r"\s*(?:returned mail|undeliver|(?:mail )?delivery failed)", re.IGNORECASE)
+_FINAL_TEXT = re.compile(r"envelope expired|giving up|given up", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,8 @@ class ReportedRecipient:
 
     `address` is what was mailed, `final_address` where it failed behind an alias. `action` is one of RFC 3464:
     failed, delayed, delivered, relayed, expanded. `status` is the most exact enhanced status code that the server
-    wrote. `is_permanent`: the address will never accept this mail. `is_shared`: several recipients have this same
-    diagnostic, so it may belong to another of them.
+    wrote. `is_permanent`: the servers will not try again. `is_shared`: several recipients have this same diagnostic, so
+    it may belong to another of them.
     """
 
     address: str
@@ -58,6 +64,13 @@ class ReportedRecipient:
     diagnostic: str | None = None
     is_permanent: bool = False
     is_shared: bool = False
+
+    @property
+    def proves_bad_address(self) -> bool:
+        """Whether mail to this address is useless: not for a full mailbox, a refused text or a refused sender."""
+        is_about_address = self.status is None or self.status.startswith(("5.0.", "5.1.")) or self.status == "5.2.1"
+        is_refusal = bool(self.diagnostic and _ABOUT_CONTENT.search(self.diagnostic))
+        return self.is_permanent and not self.is_shared and is_about_address and not is_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,9 @@ class DeliveryReport:
     def action(self) -> str:
         """Return the worst action: failed before delayed before the successes."""
         actions = {recipient.action for recipient in self.recipients}
-        return next((action for action in ("failed", "delayed", "delivered", "relayed", "expanded") if action in actions), "")
+        return next(
+            (action for action in ("failed", "delayed", "delivered", "relayed", "expanded") if action in actions), ""
+        )
 
 
 def read_report(message: Mail, parts: Sequence[Mail], text: str, subject: str) -> DeliveryReport | None:
@@ -87,14 +102,14 @@ def read_report(message: Mail, parts: Sequence[Mail], text: str, subject: str) -
     if not originals:
         returned_ids = _RETURNED_ID.findall(text)
     mailed = _mailed_addresses(originals[0] if originals else text)
-    is_final = bool(_FINAL_NOTICE.search(text) or _FINAL_NOTICE.search(subject))
+    is_final = bool(_FINAL_TEXT.search(text) or _FINAL_SUBJECT.match(subject))
     recipients = list(_from_fields(status_text, text, is_final=is_final)) if status_text else []
-    recipients = recipients or list(_from_text(message, text))
+    recipients = recipients or list(_from_refusal(parts)) or list(_from_text(message, text))
     if not recipients:
         return None
     failed = [one for one in recipients if one.action == "failed"]
-    if len(recipients) == 1 and len(mailed) == 1 and recipients[0].address not in mailed:
-        recipients = [replace(recipients[0], address=mailed[0])]
+    if len(mailed) == 1 and all(one.address not in mailed for one in recipients):
+        recipients = [replace(one, address=mailed[0]) for one in recipients]
     shared = {one.diagnostic for one in failed if [other.diagnostic for other in failed].count(one.diagnostic) > 1}
     recipients = [replace(one, is_shared=one.action == "failed" and one.diagnostic in shared) for one in recipients]
     return DeliveryReport(tuple(recipients[:_MAX_RECIPIENTS]), tuple(dict.fromkeys(returned_ids[:5])))
@@ -107,10 +122,12 @@ def _from_fields(status_text: str, text: str, *, is_final: bool) -> Iterator[Rep
         original = _address(fields.get("original-recipient", ""))
         if not final and not original:
             continue
-        action = fields.get("action", "failed").split()[0].lower() if fields.get("action", "failed").split() else "failed"
+        action = (
+            fields.get("action", "failed").split()[0].lower() if fields.get("action", "failed").split() else "failed"
+        )
         action = {"undeliverable": "failed", "deliverable": "delivered", "transferred": "relayed"}.get(action, action)
         diagnostic = fields.get("diagnostic-code") or _text_about(text, final or original)
-        if action == "delayed" and is_final and _NOT_YET.search(f"{diagnostic} {text}"):
+        if action == "delayed" and is_final:
             action = "failed"  # opensmtpd and nullmailer give up with the action of a delay
         status = _exact_status(fields.get("status", ""), diagnostic)
         mailed, target = original or final, final or original
@@ -123,19 +140,38 @@ def _from_fields(status_text: str, text: str, *, is_final: bool) -> Iterator[Rep
         )  # fmt: skip
 
 
+def is_refusal(part: Mail) -> bool:
+    """Return whether this read receipt is a recipient's filter refusing the mail (sieve's `reject`, RFC 5429)."""
+    return _kind(part) == "message/disposition-notification" and bool(_DELETED.search(_status_text(part)))
+
+
+def _from_refusal(parts: Sequence[Mail]) -> Iterator[ReportedRecipient]:
+    for part in parts:
+        if is_refusal(part):
+            fields = _fields(_status_text(part).strip())
+            final = _address(fields.get("final-recipient", ""))
+            mailed = _address(fields.get("original-recipient", "")) or final
+            if mailed:
+                yield ReportedRecipient(
+                    mailed, final or mailed, "failed", "5.7.1", "refused by the recipient's filter", True
+                )
+
+
 def _from_text(message: Mail, text: str) -> Iterator[ReportedRecipient]:
     from flufl.bounce import scan_message
 
     failed_header = clean_line(str(message.get("X-Failed-Recipients", "")))
     addresses = [address.email for address in read_addresses(failed_header)] if failed_header else []
-    head = re.split(r"^-{3,} (?:Below this line|This is a copy)|^(?:Message|Original) headers follow", text, maxsplit=1, flags=re.M)[0]
+    head = re.split(
+        r"^-{3,} (?:Below this line|This is a copy)|^(?:Message|Original) headers follow", text, maxsplit=1, flags=re.M
+    )[0]
     addresses = addresses or [found for groups in _TEXT_RECIPIENT.findall(head) for found in groups if found]
     temporary: set[str] = set()
     if not addresses:
-        try:
+        soft: set[bytes] = set()
+        hard: set[bytes] = set()
+        with suppress(*PARSER_ERRORS, KeyError):
             soft, hard = scan_message(message)
-        except (*PARSER_ERRORS, KeyError):
-            soft, hard = set(), set()
         temporary = {one.decode("utf-8", "replace") for one in soft}
         addresses = sorted(temporary | {one.decode("utf-8", "replace") for one in hard})
     for address in dict.fromkeys(filter(None, map(_address, addresses))):
@@ -147,8 +183,7 @@ def _from_text(message: Mail, text: str) -> Iterator[ReportedRecipient]:
 
 def _is_permanent(status: str, diagnostic: str) -> bool:
     if status and status not in _GENERAL_STATUSES:
-        # 5.2.2: the mailbox is full today.
-        return status.startswith("5") and status != "5.2.2"
+        return status.startswith("5")
     code = _REPLY_CODE.search(diagnostic)
     if code:
         return code.group(1) == "5"
@@ -218,8 +253,11 @@ def _kind(part: Mail) -> str:
 def _status_text(part: Mail) -> str:
     payload: Any = part.get_payload()
     blocks = payload if isinstance(payload, list) else [payload]
-    text = "\n\n".join(block.as_string() if isinstance(block, Message) else str(block) for block in blocks)
-    return clean_text(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    raw = b"\n\n".join(
+        block.as_bytes() if isinstance(block, Message) else str(block).encode("utf-8", "surrogateescape")
+        for block in blocks
+    )
+    return clean_text(raw.decode("utf-8", "replace"))
 
 
 def _original_headers(part: Mail) -> str:

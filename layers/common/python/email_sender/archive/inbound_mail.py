@@ -1,28 +1,68 @@
-"""Receive single mails: archive them like imported messages, and publish `message.received`."""
+"""Receive single mails: archive them, record what they answer, and publish `message.received`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid5
 
+from email_sender.archive.authorship import OwnAddresses, find_contact
+from email_sender.archive.delivery_reports import DeliveryReport
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.mailbox_import import join_threads
-from email_sender.archive.message_index import MessageWriter, possible_provider_ids, record_replies
+from email_sender.archive.message_index import (
+    MessageWriter,
+    find_answer,
+    possible_provider_ids,
+    publish_answers,
+)
 from email_sender.archive.message_parser import ParsedMessage, TextCleaner, parse
+from email_sender.archive.receipts import Receipt
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
-from email_sender.vectors.imports.model import ArchiveUnits, IncomingMessage, Uploads
+from email_sender.vectors.imports.model import (
+    Answer,
+    AnsweredEmail,
+    ArchivedMessage,
+    ArchiveUnit,
+    ArchiveUnits,
+    IncomingMessage,
+    Uploads,
+)
 
 # The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
+_MIN_REPEATED_WORDS = 6
 _MAX_BYTES = 40 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class MailOwners:
+    """The tenants that a received mail belongs to. If there is none, `reason` says why."""
+
+    tenants: Sequence[UUID]
+    reason: str = ""
+
+
 class MailDirectory(Protocol):
-    """Finds the tenant that a received mail belongs to."""
+    """Finds the tenants that a received mail belongs to, and keeps a list of the mail that belongs to none."""
 
-    def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
-        """Return the only tenant that sends from one of the recipients.
+    def owners_of_mail(self, provider_ids: Sequence[str], recipients: Sequence[str]) -> MailOwners:
+        """Return every tenant that one of the recipients belongs to.
 
-        If there are several, return the one of them whose email the message answers. If there is none, as for blind
-        copies and aliases, return the tenant whose email the message answers. Return None if that is not one tenant.
+        A recipient belongs to the tenant with this address, else to the only tenant with its domain. If no recipient
+        belongs to anybody, the mail belongs to the tenant whose email it answers.
         """
+        ...
+
+    def add_unclaimed(
+        self, key: str, version: str | None, recipients: Sequence[str], reason: str, at: datetime
+    ) -> None:
+        """List the object as mail of no tenant. Repeating it changes nothing."""
+
+
+class DeliveryReports(Protocol):
+    def apply(self, tenant_id: UUID, report: DeliveryReport, *, is_complaint: bool) -> None:
+        """Apply a bounce or a complaint that came as mail to the email it is about. Repeating it changes nothing."""
 
 
 class InboundMailService:
@@ -34,14 +74,16 @@ class InboundMailService:
         cleaner: TextCleaner,
         writer: MessageWriter,
         events: EventFactory,
+        reports: DeliveryReports | None = None,
     ) -> None:
         self._directory, self._units, self._uploads = directory, units, uploads
-        self._cleaner, self._writer, self._events = cleaner, writer, events
+        self._cleaner, self._writer, self._events, self._reports = cleaner, writer, events, reports
 
-    def receive(self, key: str, version: str | None) -> UUID | None:
-        """Archive the mail in this object. Repeating it changes nothing.
+    def receive(self, key: str, version: str | None, receipt: Receipt | None = None) -> Sequence[UUID]:
+        """Archive the mail in this object for each of its tenants. Repeating it changes nothing.
 
-        Returns the id of the message. If the mail belongs to no tenant, the object stays in the bucket; returns None.
+        Returns the ids of the messages. If the mail belongs to no tenant, the object stays in the bucket and is listed
+        for operators. Without a receipt, the recipients are those of the headers.
 
         The archive and its events are committed before the points are written. If the process dies in between, the
         queue delivers the object again.
@@ -53,36 +95,96 @@ class InboundMailService:
         if len(raw) > _MAX_BYTES:
             raise InvalidInput("The mail is larger than 40 MB, the largest size that SES accepts.")
         parsed = parse(raw, self._cleaner)
-        recipients = [recipient.email for recipient in parsed.recipients]
-        tenant_id = self._directory.tenant_of_mail(possible_provider_ids(parsed), recipients)
-        if tenant_id is None:
-            return None
-        return self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed)
+        receipt = receipt or Receipt()
+        recipients = [*receipt.recipients] or [recipient.email for recipient in parsed.recipients]
+        owners = self._directory.owners_of_mail(_referenced_ids(parsed), recipients)
+        if not owners.tenants:
+            self._directory.add_unclaimed(key, version, recipients, owners.reason, self._events.now())
+            return []
+        return [
+            self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed, receipt.failed_check)
+            for tenant_id in owners.tenants
+        ]
 
-    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage) -> UUID:
-        messages = [IncomingMessage(0, parsed)]
+    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage, failed_check: str | None) -> UUID:
         with self._units(tenant_id) as unit:
-            archived_messages = unit.archive(import_id, messages)
-            (archived_message,) = archived_messages
-            answered_emails = record_replies(unit, tenant_id, messages, archived_messages, self._events)
+            own = OwnAddresses.of(unit.own_addresses())
+            contact = None if failed_check else find_contact(parsed, own)
+            message = IncomingMessage(0, parsed, contact, failed_check)
+            (archived_message,) = unit.archive(import_id, [message])
+            kind = parsed.kind
+            if contact and kind is MailKind.PERSON and self._is_doubtful(unit, message, archived_message):
+                kind = MailKind.UNCERTAIN
+            answered_emails = self._record_answer(unit, tenant_id, message, archived_message, kind)
             unit.set_threads(join_threads(tenant_id, unit.links(import_id)))
-            if archived_message.is_new and not parsed.is_automatic:
-                answered_email = answered_emails[0] if answered_emails else None
-                data = {
-                    "message_id": str(archived_message.message_id),
-                    "contact_id": str(archived_message.contact_id) if archived_message.contact_id else None,
-                    "answers_email_id": str(answered_email.email_id) if answered_email else None,
-                }
-                unit.emit(
-                    self._events.build(
-                        "message.received",
-                        tenant_id,
-                        archived_message.message_id,
-                        data,
-                        correlation_id=answered_email.run_id if answered_email else None,
-                        event_id=uuid5(archived_message.message_id, "received"),
-                    )
-                )
+            if archived_message.is_new and contact:
+                self._publish(unit, tenant_id, archived_message, answered_emails, kind)
             unit.commit()
-        self._writer.write(tenant_id, import_id, messages, archived_messages)
+        if parsed.report and self._reports and not failed_check:
+            self._reports.apply(tenant_id, parsed.report, is_complaint=parsed.kind is MailKind.COMPLAINT)
+        self._writer.write(tenant_id, import_id, [message], [archived_message])
         return archived_message.message_id
+
+    def _is_doubtful(self, unit: ArchiveUnit, message: IncomingMessage, archived_message: ArchivedMessage) -> bool:
+        """Return whether a program may have written an unmarked answer: the contact sent the very same text before.
+
+        People repeat "Yes, please", but not whole sentences.
+        """
+        answer = find_answer(message, archived_message)
+        is_long = len(message.parsed.text.split()) >= _MIN_REPEATED_WORDS
+        return answer is not None and is_long and unit.repeats_earlier_message(answer, message.parsed.text)
+
+    def _record_answer(
+        self,
+        unit: ArchiveUnit,
+        tenant_id: UUID,
+        message: IncomingMessage,
+        archived_message: ArchivedMessage,
+        kind: MailKind,
+    ) -> Sequence[AnsweredEmail]:
+        answer = find_answer(message, archived_message, is_certain=kind is MailKind.PERSON)
+        answered_emails = unit.mark_answered([answer], self._events.now()) if answer else []
+        if kind is not MailKind.PERSON and archived_message.is_new:
+            unit.set_kind(archived_message.message_id, kind)
+        is_fresh = not answered_emails and message.parsed.list_id is None and kind is MailKind.PERSON
+        if is_fresh and archived_message.contact_id and archived_message.is_new:
+            fresh = Answer((), archived_message.message_id, archived_message.contact_id)
+            answered_emails = unit.mark_waits_answered(fresh, self._events.now())
+        publish_answers(unit, tenant_id, answered_emails, self._events)
+        return answered_emails
+
+    def _publish(
+        self,
+        unit: ArchiveUnit,
+        tenant_id: UUID,
+        archived_message: ArchivedMessage,
+        answered_emails: Sequence[AnsweredEmail],
+        kind: MailKind,
+    ) -> None:
+        answered_email = answered_emails[0] if answered_emails else None
+        data = {
+            "message_id": str(archived_message.message_id),
+            "contact_id": str(archived_message.contact_id),
+            "answers_email_id": str(answered_email.email_id) if answered_email else None,
+            "class": str(kind),
+        }
+        unit.emit(
+            self._events.build(
+                "message.received",
+                tenant_id,
+                archived_message.message_id,
+                data,
+                correlation_id=answered_email.run_id if answered_email else None,
+                event_id=uuid5(archived_message.message_id, "received"),
+            )
+        )
+
+
+def _referenced_ids(parsed: ParsedMessage) -> Sequence[str]:
+    """Return the provider's ids of the emails that the message refers to; a bounce returns the headers of its email."""
+    returned = [
+        provider_id
+        for message_id in (parsed.report.message_ids if parsed.report else ())
+        for provider_id in (message_id, message_id.partition("@")[0])
+    ]
+    return [*possible_provider_ids(parsed), *returned]

@@ -5,7 +5,6 @@ docs/reference/mail.md lists the signs. Sources: RFC 3834 (Auto-Submitted), RFC 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,7 +62,9 @@ _NEWSLETTER_HEADERS = (
     "X-Campaign", "X-CampaignID", "X-Campaign-Id", "X-MC-User", "X-Mailchimp-Campaign", "X-CSA-Complaints",
     "X-Newsletter", "X-Mailing-Id", "X-List-Administrivia",
 )  # fmt: skip
-_DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-?daemon|mdaemon|mailsystem|microsoftexchange[0-9a-f]*)(?:[+=].*)?@.*")
+_DAEMON = re.compile(
+    r"(?:mailer-daemon|postmaster|mail-?daemon|mdaemon|mailsystem|microsoftexchange[0-9a-f]*)(?:[+=].*)?@.*"
+)
 _NO_REPLY = (
     r"(?:.+[-_.+])?(?:do[-_.]?not[-_.]?reply|don?t[-_.]?reply|no[-_.]?t?[-_.]?reply|noresponse|no[-_.]?answer|"
     r"nepasrepondre|ne[-_.]pas[-_.]repondre|noresponder|no[-_.]responder|nao[-_.]?responda|nicht[-_.]?antworten|"
@@ -83,16 +84,18 @@ _LIST_SENDER = re.compile(
     r".+[-+](?:bounces?|request|owner|daemon|confirm|help|subscribe|unsubscribe|join|leave|faq|moderate|notify|"
     r"errors?|return|accept|reject|get|nomail|digest)(?:[-+=].*)?@.*"
 )
-_DIGEST_SUBJECT = re.compile(r"^(?!\s*re:).*\bdigest\b.{0,40}\b(?:vol(?:ume)?\.?|issue|number|nr|#)\s?\d+|^digest for\b", re.IGNORECASE)
+_DIGEST_SUBJECT = re.compile(
+    r"^(?!\s*re:).*\bdigest\b.{0,40}\b(?:vol(?:ume)?\.?|issue|number|nr|#)\s?\d+|^digest for\b", re.IGNORECASE
+)
 _MAILER_PROGRAMS = re.compile(r"vacation|autorespon|auto-?repl|out.?of.?office|mailbot", re.IGNORECASE)
 _CALENDAR_ANSWERS = frozenset(("reply", "counter", "declinecounter", "refresh"))
 
 
 def classify(message: Mail, sender: str, subject: str, part_types: "PartTypes") -> Classification:
     """Return the kind of the message. `sender` is its normalised From address, or empty."""
-    header = _reader(message)
+    mail = _Facts(message, sender, subject, part_types)
     for find in (_as_report, _as_list_mail, _as_marked, _as_machine, _as_bulk, _as_unmarked_answer):
-        found = find(header, message, sender, subject, part_types)
+        found = find(mail)
         if found is not None:
             return found
     return _PERSON
@@ -111,108 +114,114 @@ class PartTypes:
     report_type: str = ""
     calendar_method: str = ""
     has_feedback_type: bool = False
+    is_refusal: bool = False
 
 
-_Header = Callable[[str], str]
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    message: Mail
+    sender: str
+    subject: str
+    parts: PartTypes
+
+    def header(self, name: str) -> str:
+        """Return the first header of this name on one line, in lower case, or empty."""
+        return clean_line(str(self.message.get(name, ""))[:1000]).lower()
 
 
-def _reader(message: Mail) -> _Header:
-    return lambda name: clean_line(str(message.get(name, ""))[:1000]).lower()
-
-
-def _as_report(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
-    if parts.has_feedback_type:
+def _as_report(mail: _Facts) -> Classification | None:
+    if mail.parts.has_feedback_type:
         return Classification(MailKind.COMPLAINT, "a part message/feedback-report with Feedback-Type")
-    if "message/disposition-notification" in parts.kinds or parts.report_type == "disposition-notification":
+    if mail.parts.is_refusal:
+        return Classification(MailKind.BOUNCE, "a recipient's filter refused the mail")
+    if "message/disposition-notification" in mail.parts.kinds or mail.parts.report_type == "disposition-notification":
         return Classification(MailKind.READ_RECEIPT, "a part message/disposition-notification")
-    if parts.calendar_method in _CALENDAR_ANSWERS:
-        return Classification(MailKind.CALENDAR_ANSWER, f"text/calendar with the method {parts.calendar_method}")
-    if STATUS_TYPES & parts.kinds or parts.report_type == "delivery-status":
+    if mail.parts.calendar_method in _CALENDAR_ANSWERS:
+        return Classification(MailKind.CALENDAR_ANSWER, f"text/calendar with the method {mail.parts.calendar_method}")
+    if STATUS_TYPES & mail.parts.kinds or mail.parts.report_type == "delivery-status":
         return Classification(MailKind.BOUNCE, "a part message/delivery-status")
-    if message.get("X-Failed-Recipients"):
+    if mail.message.get("X-Failed-Recipients"):
         return Classification(MailKind.BOUNCE, "X-Failed-Recipients")
-    if parts.report_type:
+    if mail.parts.report_type:
         return Classification(MailKind.AUTO_REPLY, "multipart/report")
-    submitted = header("Auto-Submitted").partition(";")[0].strip()
-    is_daemon = _DAEMON.fullmatch(sender) or (not sender and "mailer-daemon" in header("From"))
+    submitted = mail.header("Auto-Submitted").partition(";")[0].strip()
+    is_daemon = _DAEMON.fullmatch(mail.sender) or (not mail.sender and "mailer-daemon" in mail.header("From"))
     if is_daemon and submitted in ("", "auto-replied"):
         return Classification(MailKind.BOUNCE, "a mail server's own address")
     return None
 
 
-def _as_list_mail(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
-    is_list = any(name in message for name in (*_LIST_HEADERS, "List-Id"))
-    if "multipart/digest" in parts.kinds or (is_list and _DIGEST_SUBJECT.search(subject)):
+def _as_list_mail(mail: _Facts) -> Classification | None:
+    is_list = any(name in mail.message for name in (*_LIST_HEADERS, "List-Id"))
+    if "multipart/digest" in mail.parts.kinds or (is_list and _DIGEST_SUBJECT.search(mail.subject)):
         return Classification(MailKind.DIGEST, "a digest of several messages")
-    if _LIST_SENDER.fullmatch(sender):
+    is_mailman_notice = "X-Mailman-Version" in mail.message and mail.header("Precedence") == "bulk"
+    if is_mailman_notice and not any(name in mail.message for name in ("List-Post", "X-BeenThere")):
+        return Classification(MailKind.LIST_NOTICE, "X-Mailman-Version without a list to post to")
+    if _LIST_SENDER.fullmatch(mail.sender):
         return Classification(MailKind.LIST_NOTICE, "an address of list software")
     return None
 
 
-def _as_marked(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
-    submitted = header("Auto-Submitted").partition(";")[0].strip()
+def _as_marked(mail: _Facts) -> Classification | None:
+    submitted = mail.header("Auto-Submitted").partition(";")[0].strip()
     # A mail that a rule forwarded is still its author's.
     is_forwarded = submitted == "auto-forwarded"
     if submitted not in ("", "no") and not is_forwarded:
         kind = MailKind.AUTO_REPLY if submitted == "auto-replied" else MailKind.NOTIFICATION
         return Classification(kind, f"Auto-Submitted: {submitted}")
     for name in _RESPONDER_HEADERS:
-        if message.get(name) and header(name) not in ("no", "false", "0"):
+        if mail.message.get(name) and mail.header(name) not in ("no", "false", "0"):
             return Classification(MailKind.AUTO_REPLY, name)
-    if header("Delivered-To") == "autoresponder" or header("X-POST-MessageClass").endswith("autoresponder"):
+    if mail.header("Delivered-To") == "autoresponder" or mail.header("X-POST-MessageClass").endswith("autoresponder"):
         return Classification(MailKind.AUTO_REPLY, "Delivered-To: Autoresponder")
-    if header("Return-Path").replace(" ", "") in ("<>", "<mailer-daemon>"):
+    if mail.header("Return-Path").replace(" ", "") in ("<>", "<mailer-daemon>"):
         return Classification(MailKind.AUTO_REPLY, "an empty Return-Path")
-    if _MAILER_PROGRAMS.search(header("X-Mailer") + " " + header("User-Agent")):
+    if _MAILER_PROGRAMS.search(mail.header("X-Mailer") + " " + mail.header("User-Agent")):
         return Classification(MailKind.AUTO_REPLY, "X-Mailer")
-    loop = read_addresses(header("X-Loop"))
-    if loop and loop[0].email == sender and not any(name in message for name in _LIST_HEADERS):
+    loop = read_addresses(mail.header("X-Loop"))
+    if loop and loop[0].email == mail.sender and not any(name in mail.message for name in _LIST_HEADERS):
         return Classification(MailKind.AUTO_REPLY, "X-Loop with the sender's address")
-    if header("Precedence") in ("auto_reply", "auto-reply") or header("X-Precedence") in ("auto_reply", "auto-reply"):
+    if mail.header("Precedence") in ("auto_reply", "auto-reply") or mail.header("X-Precedence") in (
+        "auto_reply",
+        "auto-reply",
+    ):
         return Classification(MailKind.AUTO_REPLY, "Precedence: auto_reply")
-    if automatic_subjects.is_marked(subject) or automatic_subjects.is_marked(header("X-Original-Subject")):
+    if automatic_subjects.is_marked(mail.subject) or automatic_subjects.is_marked(mail.header("X-Original-Subject")):
         return Classification(MailKind.AUTO_REPLY, "the subject of a responder")
     return None
 
 
-def _as_machine(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
+def _as_machine(mail: _Facts) -> Classification | None:
     for name in _NOTIFIER_HEADERS:
-        if name in message:
+        if name in mail.message:
             return Classification(MailKind.NOTIFICATION, name)
-    if _MACHINE_SENDER.fullmatch(sender):
+    if _MACHINE_SENDER.fullmatch(mail.sender):
         return Classification(MailKind.NOTIFICATION, "the sender's address")
     return None
 
 
-def _as_bulk(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
+def _as_bulk(mail: _Facts) -> Classification | None:
     # Lists mark posts as bulk; elsewhere bulk means a newsletter or a program. Old lists set only Sender.
-    posting = header("List-Post")
-    submitter = read_addresses(header("Sender"))
-    distributes = any(name in message for name in _LIST_HEADERS) and not posting.startswith("no")
-    recipients = {address.email for address in read_addresses(header("To"))}
-    replies_go_to_list = any(address.email in recipients for address in read_addresses(header("Reply-To")))
-    is_discussion = distributes or replies_go_to_list or bool(submitter and submitter[0].email != sender)
-    is_answer = bool(message.get("In-Reply-To") or message.get("References"))
-    if "List-Id" in message and not is_discussion:
+    posting = mail.header("List-Post")
+    submitter = read_addresses(mail.header("Sender"))
+    distributes = any(name in mail.message for name in _LIST_HEADERS) and not posting.startswith("no")
+    recipients = {address.email for address in read_addresses(mail.header("To"))}
+    replies_go_to_list = any(address.email in recipients for address in read_addresses(mail.header("Reply-To")))
+    is_discussion = distributes or replies_go_to_list or bool(submitter and submitter[0].email != mail.sender)
+    is_answer = bool(mail.message.get("In-Reply-To") or mail.message.get("References"))
+    if "List-Id" in mail.message and not is_discussion:
         # A list to post to is itself among the recipients.
-        is_discussion = is_answer or any(address.replace("@", ".", 1) in header("List-Id") for address in recipients)
-    precedence = header("Precedence")
+        is_discussion = is_answer or any(
+            address.replace("@", ".", 1) in mail.header("List-Id") for address in recipients
+        )
+    precedence = mail.header("Precedence")
     if precedence == "junk" or (precedence == "bulk" and not is_discussion):
         return Classification(MailKind.NEWSLETTER, f"Precedence: {precedence}")
     for name in _NEWSLETTER_HEADERS:
-        if name in message:
+        if name in mail.message:
             return Classification(MailKind.NEWSLETTER, name)
-    if "List-Unsubscribe" in message and not (is_discussion or is_answer):
+    if "List-Unsubscribe" in mail.message and not (is_discussion or is_answer):
         return Classification(MailKind.NEWSLETTER, "List-Unsubscribe without a list to post to")
     return None
 
@@ -224,17 +233,24 @@ _SERVER_MESSAGE_ID = re.compile(
 )
 
 
-def _as_unmarked_answer(
-    header: _Header, message: Mail, sender: str, subject: str, parts: PartTypes
-) -> Classification | None:
+# The first server took the mail from a program on the same machine: exim, postfix, sendmail, qmail.
+_LOCAL_SUBMISSION = re.compile(
+    r"\bwith local\b|\(Postfix, from userid \d+\)|/Submit\)|\(qmail \d+ invoked by uid \d+\)|\bfrom \w+ \(uid \d+\)"
+)
+
+
+def _as_unmarked_answer(mail: _Facts) -> Classification | None:
     """Return a doubt. Real responders (vacation, formail -rt) mark nothing at all."""
-    if any(name in message for name in (*_LIST_HEADERS, "List-Id")):
+    if any(name in mail.message for name in (*_LIST_HEADERS, "List-Id")):
         return None
-    if automatic_subjects.is_likely(subject):
+    if automatic_subjects.is_likely(mail.subject):
         return Classification(MailKind.UNCERTAIN, "a subject that responders write")
-    has_client = any(name in message for name in ("MIME-Version", "User-Agent", "X-Mailer"))
-    has_server_id = not message.get("Message-ID") or bool(_SERVER_MESSAGE_ID.match(str(message.get("Message-ID"))))
-    is_answer = bool(message.get("In-Reply-To") or message.get("References"))
-    if is_answer and has_server_id and not has_client:
-        return Classification(MailKind.UNCERTAIN, "an answer that no mail client wrote")
+    has_client = any(name in mail.message for name in ("MIME-Version", "User-Agent", "X-Mailer"))
+    has_server_id = not mail.message.get("Message-ID") or bool(
+        _SERVER_MESSAGE_ID.match(str(mail.message.get("Message-ID")))
+    )
+    is_answer = bool(mail.message.get("In-Reply-To") or mail.message.get("References"))
+    first_hop = clean_line(str((mail.message.get_all("Received") or [""])[-1])[:1000])
+    if has_server_id and not has_client and (is_answer or _LOCAL_SUBMISSION.search(first_hop)):
+        return Classification(MailKind.UNCERTAIN, "no mail client wrote it")
     return None

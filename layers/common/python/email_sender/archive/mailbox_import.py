@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from email_sender.archive.mbox import scan, split
+from email_sender.archive.authorship import OwnAddresses, find_contact
+from email_sender.archive.mbox import is_deleted, scan, split
 from email_sender.archive.message_index import MessageWriter, record_replies
-from email_sender.archive.message_parser import TextCleaner, parse
+from email_sender.archive.message_parser import ParsedMessage, TextCleaner, parse
 from email_sender.archive.threads import thread_roots
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
@@ -118,14 +119,22 @@ class MailboxChunkImporter:
         with self._units(tenant_id) as unit:
             record = existing_import(unit, import_id)
         data = b"".join(self._uploads.read(record.object_key, record.object_version, chunk.offset, chunk.length))
-        messages: list[IncomingMessage] = []
+        parsed_messages: list[tuple[int, ParsedMessage]] = []
         errors: list[RejectedRecord] = []
         for ordinal, raw in enumerate(split(data), chunk.first):
+            if is_deleted(raw):
+                errors.append(RejectedRecord(ordinal, "The message was deleted in the mail client."))
+                continue
             try:
-                messages.append(IncomingMessage(ordinal, parse(raw, self._cleaner)))
+                parsed_messages.append((ordinal, parse(raw, self._cleaner)))
             except InvalidInput as error:
                 errors.append(RejectedRecord(ordinal, error.detail))
         with self._units(tenant_id) as unit:
+            own = OwnAddresses.of(unit.own_addresses())
+            own = own.with_sent_copies(parsed for _, parsed in parsed_messages)
+            messages = [
+                IncomingMessage(ordinal, parsed, find_contact(parsed, own)) for ordinal, parsed in parsed_messages
+            ]
             archived_messages = unit.archive(import_id, messages)
             record_replies(unit, tenant_id, messages, archived_messages, self._events)
             new_count = sum(archived_message.is_new for archived_message in archived_messages)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid5
 
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.coordination.events import EventFactory
 from email_sender.vectors.bm25 import document_terms
-from email_sender.vectors.imports.model import AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
+from email_sender.vectors.imports.model import Answer, AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
 from email_sender.vectors.model import Point
 from email_sender.vectors.ports import Embedder, PointWriter
 
@@ -53,14 +54,35 @@ def record_replies(
     archived_messages: Sequence[ArchivedMessage],
     events: EventFactory,
 ) -> Sequence[AnsweredEmail]:
-    """Record which emails these messages answer, and publish each answer once. Automatic messages answer nothing."""
-    message_ids_by_provider_id = {
-        provider_id: archived_message.message_id
+    """Record which emails these messages answer, and publish each answer once.
+
+    Only a contact answers: automatic mail, the tenant's own mail and mail that failed a check have no contact.
+    """
+    answers = [
+        answer
         for message, archived_message in zip(messages, archived_messages, strict=True)
-        if not message.parsed.is_automatic
-        for provider_id in possible_provider_ids(message.parsed)
-    }
-    answered_emails = unit.mark_answered(message_ids_by_provider_id, events.now()) if message_ids_by_provider_id else []
+        if (answer := find_answer(message, archived_message)) is not None
+    ]
+    answered_emails = unit.mark_answered(answers, events.now()) if answers else []
+    publish_answers(unit, tenant_id, answered_emails, events)
+    return answered_emails
+
+
+def find_answer(
+    message: IncomingMessage, archived_message: ArchivedMessage, *, is_certain: bool = True
+) -> Answer | None:
+    """Return the message as an answer, or None if it refers to nothing or no contact wrote it."""
+    provider_ids = possible_provider_ids(message.parsed)
+    if archived_message.contact_id is None or not provider_ids:
+        return None
+    is_certain = is_certain and message.parsed.kind is MailKind.PERSON
+    return Answer(provider_ids, archived_message.message_id, archived_message.contact_id, is_certain)
+
+
+def publish_answers(
+    unit: ArchiveUnit, tenant_id: UUID, answered_emails: Sequence[AnsweredEmail], events: EventFactory
+) -> None:
+    """Publish `email.replied` for each email, once."""
     for answered_email in answered_emails:
         data = {
             "email_id": str(answered_email.email_id),
@@ -78,7 +100,6 @@ def record_replies(
                 event_id=uuid5(answered_email.email_id, "replied"),
             )
         )
-    return answered_emails
 
 
 def possible_provider_ids(parsed: ParsedMessage) -> list[str]:

@@ -16,7 +16,7 @@ from email_sender.archive.addresses import Address, normalise_address, read_addr
 from email_sender.archive.authors import find_author, is_sent_copy
 from email_sender.archive.body_text import PARSER_ERRORS, Mail, content_type, list_parts, parameter, read_body
 from email_sender.archive.decoding import clean_line, clean_text, decode_words
-from email_sender.archive.delivery_reports import DeliveryReport, read_report
+from email_sender.archive.delivery_reports import DeliveryReport, is_refusal, read_report
 from email_sender.archive.mail_kinds import Classification, MailKind, PartTypes, classify
 from email_sender.archive.quotations import ATTRIBUTION_MARK, Correspondence
 from email_sender.errors import InvalidInput
@@ -279,7 +279,8 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
         kinds,
         parameter(message, "report-type") or "unknown" if content_type(message) == "multipart/report" else "",
         _calendar_method(calendar) if calendar is not None else "",
-        feedback is not None and "feedback-type:" in feedback.as_string()[:_MAX_HEADER].lower(),
+        feedback is not None and b"feedback-type:" in feedback.as_bytes()[:_MAX_HEADER].lower(),
+        any(is_refusal(part) for part in parts),
     )
     classification = classify(message, sender, subject, part_types)
     if classification.kind is not MailKind.BOUNCE:

@@ -38,9 +38,7 @@ _NUMERIC_DATE = re.compile(
 )
 _YEAR = re.compile(r"(?<!\d)(?:1[34]|19|20|25)\d\d(?!\d)")
 _DAY = re.compile(r"(?<![\d:.])\d{1,2}(?![\d:])")
-_TIME = re.compile(
-    r"(?<!\d)[0-2]?\d\s?[:.h٫時시点點]\s?[0-5]\d(?!\d)|\b\d{1,2}\s?[ap]\.?\s?m\b", re.IGNORECASE
-)
+_TIME = re.compile(r"(?<!\d)[0-2]?\d\s?[:.h٫時시点點]\s?[0-5]\d(?!\d)|\b\d{1,2}\s?[ap]\.?\s?m\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]{1,64}@[^\s<>()\[\]\"',;:]{1,255}\.[^\s<>()\[\]\"',;:]{2,63}")
 _COLON_END = re.compile(r"[:：﹕︰׃៖፦፡]\s*$|[:：]\s*[\"“«]?\s*$")
 _SENTENCE_END = re.compile(r"[.!?。！？؟…]\s*$")
@@ -229,7 +227,7 @@ def _header_block_length(lines: Sequence[str], start: int, known: Correspondence
     has_rule = any(_is_rule(line) for line in lines[max(0, start - 2) : start])
     values: list[str] = []
     blank = length = 0
-    for length, line in enumerate(lines[start : start + 2 * _MAX_LABELLED_LINES]):  # noqa: B007
+    for length, line in enumerate(lines[start : start + 2 * _MAX_LABELLED_LINES]):
         match = _LABELLED_LINE.fullmatch(line)
         if match:
             values.append(_plain(match.group(2)))

@@ -102,7 +102,7 @@ def _text_pieces(soup: "Tag") -> Iterator[str]:
 
 
 def _classes(node: "Tag") -> list[str]:
-    value = node.get("class") or []
+    value: str | list[str] = node.get("class") or []
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -35,6 +35,7 @@ _FORWARD = re.compile(
 )
 _SIGNATURE_MARK = re.compile(r"^--\s*$", re.MULTILINE)
 
+
 class MailTextCleaner:
     """Implements archive.message_parser.TextCleaner. Longer inputs are first cut to a maximum length."""
 

@@ -1,26 +1,17 @@
-"""Imports and the mail archive in PostgreSQL. Implements vectors.imports.model's units."""
+"""Imports in PostgreSQL. Implements vectors.imports.model.ImportUnit."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from psycopg import Connection, Cursor
-
-from email_sender.adapters.postgres.contacts import ADDRESS, CONTENT, NAME
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
-from email_sender.security.ports import TenantKeys, Vault
 from email_sender.vectors.imports.model import (
-    AnsweredEmail,
-    ArchivedMessage,
     Format,
     Import,
     ImportKind,
     ImportStatus,
-    IncomingMessage,
     MessageLinks,
     Progress,
     RejectedRecord,
@@ -32,23 +23,6 @@ update imports set status = %(status)s, object_version = %(version)s, execution_
     payloads_version = %(payloads_version)s,
     chunks = %(chunks)s, size_bytes = %(size)s, error = %(error)s, started_at = %(started)s, finished_at = %(finished)s
 where id = %(id)s
-"""
-# Sorted by hash, so that two chunks with common contacts lock them in the same order.
-_UPSERT_CONTACTS = """
-insert into contacts as c (id, tenant_id, address_hash, address_enc, name_enc, last_seen_at)
-select * from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::bytea[], %s::timestamptz[])
-on conflict (tenant_id, address_hash) do update set
-    name_enc = coalesce(c.name_enc, excluded.name_enc),
-    last_seen_at = greatest(c.last_seen_at, excluded.last_seen_at)
-returning id, address_hash
-"""
-# A message whose import never joined its threads moves to the import that finds the message again.
-_ADD_MESSAGE = """
-insert into messages as m (id, tenant_id, import_id, message_hash, reference_hashes, contact_id, sent_at, automatic,
-                      content_enc, problems)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-on conflict (tenant_id, message_hash) do update set import_id = excluded.import_id where m.thread_id is null
-returning (m.xmax = 0) as is_new
 """
 _ADD_CHUNK = """
 insert into import_chunks as c (tenant_id, import_id, ordinal, messages, stored, duplicates, failed)
@@ -66,12 +40,6 @@ cross join lateral (
     where i.kind = 'vectors' and c.import_id = e.import_id and c.ordinal < e.ordinal >> 32
 ) before
 where e.import_id = %s and e.ordinal > %s order by e.ordinal limit %s
-"""
-_SET_REPLIED = """
-update emails e set replied_at = %s, reply_id = a.message_id
-from unnest(%s::text[], %s::uuid[]) as a (provider_message_id, message_id)
-where e.provider_message_id = a.provider_message_id and e.replied_at is null
-returning e.id, e.run_id, e.contact_id, e.reply_id
 """
 _SELECT_LINKS = """
 with mine as (select * from messages where import_id = %(import)s),
@@ -211,82 +179,6 @@ class PostgresImportUnit(Unit):
             self.conn.execute("delete from threads where id = %s", [old])
 
 
-class PostgresArchiveUnit(PostgresImportUnit):
-    """Imports with the archived mail, which is encrypted with the tenant's keys."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None, keys: TenantKeys) -> None:
-        super().__init__(conn, tenant_id, bus)
-        self._keys = keys
-
-    def archive(self, import_id: UUID, messages: Sequence[IncomingMessage]) -> Sequence[ArchivedMessage]:
-        contacts = self._store_contacts(messages)
-        stored_messages = []
-        with self.conn.pipeline():
-            cursors = [self._store_message(import_id, message, contacts) for message in messages]
-        for message, cursor in zip(messages, cursors, strict=True):
-            key = self._keys.fingerprint(message.parsed.message_id)
-            contact = contacts.get(self._sender_hash(message)) if self._sender_hash(message) else None
-            stored_messages.append(
-                ArchivedMessage(uuid5(self.tenant_id, key.hex()), contact, _is_new(cursor.fetchone()))
-            )
-        return stored_messages
-
-    def mark_answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[AnsweredEmail]:
-        rows = self.conn.execute(_SET_REPLIED, [at, list(answers), list(answers.values())]).fetchall()
-        return [AnsweredEmail(row["id"], row["run_id"], row["contact_id"], row["reply_id"]) for row in rows]
-
-    def _store_contacts(self, messages: Sequence[IncomingMessage]) -> dict[bytes, UUID]:
-        """Store the senders as contacts. Returns the contact ids by the hash of the address."""
-        newest_by_sender: dict[bytes, IncomingMessage] = {}
-        for message in messages:
-            key = self._sender_hash(message)
-            if key and (
-                key not in newest_by_sender or _sent_timestamp(message) >= _sent_timestamp(newest_by_sender[key])
-            ):
-                newest_by_sender[key] = message
-        if not newest_by_sender:
-            return {}
-        keys = sorted(newest_by_sender)
-        senders = [newest_by_sender[key].parsed.sender for key in keys]
-        rows = self.conn.execute(
-            _UPSERT_CONTACTS,
-            [
-                [uuid5(self.tenant_id, f"contact/{key.hex()}") for key in keys],
-                [self.tenant_id] * len(keys),
-                keys,
-                [self._keys.encrypt(sender.email, ADDRESS) for sender in senders if sender],
-                [self._keys.encrypt(sender.name, NAME) if sender.name else None for sender in senders if sender],
-                [newest_by_sender[key].parsed.sent_at for key in keys],
-            ],
-        ).fetchall()
-        return {row["address_hash"]: row["id"] for row in rows}
-
-    def _store_message(self, import_id: UUID, message: IncomingMessage, contacts: dict[bytes, UUID]) -> Cursor[Row]:
-        parsed = message.parsed
-        key = self._keys.fingerprint(parsed.message_id)
-        references = dict.fromkeys((*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else [])))
-        return self.conn.execute(
-            _ADD_MESSAGE,
-            [
-                uuid5(self.tenant_id, key.hex()),
-                self.tenant_id,
-                import_id,
-                key,
-                [self._keys.fingerprint(reference) for reference in references],
-                contacts.get(self._sender_hash(message)),
-                parsed.sent_at,
-                parsed.is_automatic,
-                self._keys.encrypt(json.dumps({"subject": parsed.subject, "text": parsed.text}), CONTENT),
-                list(parsed.problems),
-            ],
-        )
-
-    def _sender_hash(self, message: IncomingMessage) -> bytes:
-        """Return the hash of the sender's address; empty for automatic mail and mail without a sender."""
-        sender = message.parsed.sender
-        return self._keys.fingerprint(sender.email) if sender and not message.parsed.is_automatic else b""
-
-
 class PostgresImportUnits:
     def __init__(self, database: Database, bus: Bus | None) -> None:
         self._database, self._bus = database, bus
@@ -295,26 +187,6 @@ class PostgresImportUnits:
     def __call__(self, tenant_id: UUID) -> Iterator[PostgresImportUnit]:
         with self._database.tenant(tenant_id) as conn:
             yield PostgresImportUnit(conn, tenant_id, self._bus)
-
-
-class PostgresArchiveUnits:
-    def __init__(self, database: Database, vault: Vault, bus: Bus | None) -> None:
-        self._database, self._vault, self._bus = database, vault, bus
-
-    @contextmanager
-    def __call__(self, tenant_id: UUID) -> Iterator[PostgresArchiveUnit]:
-        # Read the keys before the transaction begins: the vault uses the same pool, which has one connection.
-        keys = self._vault.keys_for(tenant_id)
-        with self._database.tenant(tenant_id) as conn:
-            yield PostgresArchiveUnit(conn, tenant_id, self._bus, keys)
-
-
-def _is_new(row: Row | None) -> bool:
-    return row is not None and bool(row["is_new"])
-
-
-def _sent_timestamp(message: IncomingMessage) -> float:
-    return message.parsed.sent_at.timestamp() if message.parsed.sent_at else 0.0
 
 
 def _import(row: Row) -> Import:

@@ -1,21 +1,29 @@
 """Find the tenant of an object, for callers that do not know the tenant yet. For the platform role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
+from email_sender.archive.authorship import without_tag
+from email_sender.archive.inbound_mail import MailOwners
 
-# The tenants whose sender address is one of the recipients, and those that sent one of the emails.
-_TENANTS_OF_MAIL = """
-    select id, bool_or(is_addressed) as is_addressed, bool_or(is_answered) as is_answered
-    from (
-        select id, true as is_addressed, false as is_answered from tenants
-        where lower(coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) = any(%s)
-        union all
-        select tenant_id, false, true from emails where provider_message_id = any(%s)
-    ) candidates
-    group by id
+# Every tenant with its addresses and domains; there are few. Then those that sent one of the emails.
+_TENANT_ADDRESSES = """
+    select id, array(select lower(address) from unnest(
+        aliases || coalesce(substring(mail_from from '<([^<>]+)>'), mail_from)) address
+        where address is not null) as addresses
+    from tenants
+    where kind = 'customer' and (mail_from is not null or aliases <> '{}')
 """
+_TENANTS_OF_EMAILS = "select distinct tenant_id from emails where provider_message_id = any(%s)"
+# Domains of mail providers: their addresses say nothing about who else belongs to the domain.
+_SHARED_DOMAINS = frozenset((
+    "gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "yahoo.com", "icloud.com",
+    "me.com", "aol.com", "gmx.de", "gmx.net", "web.de", "t-online.de", "proton.me", "protonmail.com", "mail.ru",
+    "yandex.ru", "qq.com", "163.com", "126.com", "orange.fr", "free.fr", "laposte.net", "libero.it", "seznam.cz",
+))  # fmt: skip
 
 
 class TenantDirectory:
@@ -37,20 +45,21 @@ class TenantDirectory:
             row = conn.execute("select tenant_id from triggers where id = %s", [trigger_id]).fetchone()
         return row["tenant_id"] if row else None
 
-    def tenant_of_mail(self, provider_ids: list[str], recipients: list[str]) -> UUID | None:
-        """Find the tenant of an incoming mail. Implements archive.inbound_mail.MailDirectory.
+    def owners_of_mail(self, provider_ids: Sequence[str], recipients: Sequence[str]) -> MailOwners:
+        """Find the tenants of a received mail. Implements archive.inbound_mail.MailDirectory.
 
         Recipients decide before references: a customer of one tenant may forward that tenant's mail to another tenant,
         and must not put it into the archive of the first.
         """
-        addresses = [recipient.lower() for recipient in recipients]
-        addresses += [_without_tag(address) for address in addresses]
         with self._database.platform() as conn:
-            rows = conn.execute(_TENANTS_OF_MAIL, [addresses, provider_ids]).fetchall()
-        addressed = {row["id"] for row in rows if row["is_addressed"]}
-        answered = {row["id"] for row in rows if row["is_answered"]}
-        candidates = addressed if len(addressed) == 1 else addressed & answered if addressed else answered
-        return next(iter(candidates)) if len(candidates) == 1 else None
+            rows = conn.execute(_TENANT_ADDRESSES).fetchall()
+            answered = {row["tenant_id"] for row in conn.execute(_TENANTS_OF_EMAILS, [list(provider_ids)]).fetchall()}
+        return find_owners({row["id"]: row["addresses"] for row in rows}, answered, recipients)
+
+    def add_unclaimed(
+        self, key: str, version: str | None, recipients: Sequence[str], reason: str, at: datetime
+    ) -> None:
+        PostgresUnclaimedMail(self._database).add(key, version, recipients, reason, at)
 
     def tenant_of_run(self, run_id: UUID) -> UUID | None:
         with self._database.platform() as conn:
@@ -58,7 +67,40 @@ class TenantDirectory:
         return row["tenant_id"] if row else None
 
 
-def _without_tag(address: str) -> str:
-    """Return the address without a tag: `team+news@acme.example` reaches `team@acme.example`."""
-    local_part, _, domain = address.rpartition("@")
-    return f"{local_part.partition('+')[0] or local_part}@{domain}"
+def find_owners(
+    addresses_by_tenant: Mapping[UUID, Sequence[str]], answered: Set[UUID], recipients: Sequence[str]
+) -> MailOwners:
+    """Return the tenants that the recipients belong to. `answered` are those whose email the mail answers."""
+    owners: dict[UUID, None] = {}
+    reason = (
+        "The mail has no recipient." if not recipients else "No tenant has one of the recipients' addresses or domains."
+    )
+    for find in (_tenants_with_address, _tenants_with_domain):
+        for recipient in recipients:
+            candidates = find(addresses_by_tenant, recipient.lower())
+            chosen = candidates if len(candidates) == 1 else candidates & answered
+            if len(chosen) == 1:
+                owners.update(dict.fromkeys(chosen))
+            elif candidates:
+                reason = f"Several tenants have the recipient {recipient} or its domain."
+        if owners:
+            return MailOwners(sorted(owners))
+    if len(answered) == 1 and not reason.startswith("Several"):
+        return MailOwners(list(answered))
+    return MailOwners([], reason)
+
+
+def _tenants_with_address(addresses_by_tenant: Mapping[UUID, Sequence[str]], recipient: str) -> set[UUID]:
+    wanted = {recipient, without_tag(recipient)}
+    return {tenant for tenant, addresses in addresses_by_tenant.items() if wanted & set(addresses)}
+
+
+def _tenants_with_domain(addresses_by_tenant: Mapping[UUID, Sequence[str]], recipient: str) -> set[UUID]:
+    domain = recipient.rpartition("@")[2]
+    if domain in _SHARED_DOMAINS:
+        return set()
+    return {
+        tenant
+        for tenant, addresses in addresses_by_tenant.items()
+        if any(address.rpartition("@")[2] == domain for address in addresses)
+    }

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from email_sender.archive.addresses import Address
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.coordination.events import Event
 from email_sender.errors import NotFound
@@ -104,15 +106,21 @@ class ChunkRange:
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A parsed message that is to be archived. `ordinal` is its position in the file."""
+    """A parsed message that is to be archived.
+
+    `ordinal` is its position in the file. `contact` is the contact who wrote it, if one did. `verdict` is the check of
+    the mail service that the message failed; such a message is kept and starts nothing.
+    """
 
     ordinal: int
     parsed: ParsedMessage
+    contact: Address | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedMessage:
-    """An archived message. `contact_id` is None if no person wrote it; `is_new` is false if it was already archived."""
+    """An archived message. `contact_id` is None if no contact wrote it. A message archived earlier is not new."""
 
     message_id: UUID
     contact_id: UUID | None
@@ -127,6 +135,19 @@ class AnsweredEmail:
     run_id: UUID
     contact_id: UUID
     message_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message that answers one of the emails with these ids of the provider, if its contact got one of them.
+
+    `is_certain` is false if a program may have written it.
+    """
+
+    provider_ids: Sequence[str]
+    message_id: UUID
+    contact_id: UUID
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +203,25 @@ class ArchiveUnit(ImportUnit, Protocol):
     def archive(self, import_id: UUID, messages: Sequence[IncomingMessage]) -> Sequence[ArchivedMessage]:
         """Store messages and their senders. Messages that are already archived stay unchanged."""
 
-    def mark_answered(self, answers: Mapping[str, UUID], at: datetime) -> Sequence[AnsweredEmail]:
+    def own_addresses(self) -> Sequence[str]:
+        """Return the tenant's sender address and its aliases."""
+        ...
+
+    def mark_answered(self, answers: Sequence[Answer], at: datetime) -> Sequence[AnsweredEmail]:
         """Record which message answers each email, and return the emails that were not answered before.
 
-        `answers` maps a provider's message id to the id of the answering message.
+        Only the email's contact answers it. What somebody else wrote, or perhaps a program, is recorded with the email
+        and the message, and not returned.
         """
+
+    def mark_waits_answered(self, answer: Answer, at: datetime) -> Sequence[AnsweredEmail]:
+        """Record the message as the answer to every email to this contact that a step still waits on."""
+
+    def set_kind(self, message_id: UUID, kind: MailKind) -> None: ...
+
+    def repeats_earlier_message(self, answer: Answer, text: str) -> bool:
+        """Return whether this contact sent the same text before, in another message."""
+        ...
 
 
 class ImportUnits(Protocol):
