@@ -15,6 +15,7 @@ from email_sender.adapters.documents import event_schemas
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
+    BounceType,
     Contact,
     Draft,
     DraftApproval,
@@ -46,6 +47,8 @@ class State:
     approvals: list[tuple[UUID, UUID, DraftApproval]] = field(default_factory=list)
     emails: dict[UUID, Email] = field(default_factory=dict)
     suppressions: dict[str, Suppression] = field(default_factory=dict)
+    reports: set[tuple[UUID, str, datetime]] = field(default_factory=set)
+    temporary_bounces: dict[tuple[str, UUID], datetime] = field(default_factory=dict)
 
 
 class FakeContacts:
@@ -197,8 +200,23 @@ class FakeEmails:
             and email_filter.status in (None, email.status)
         ][:limit]
 
+    def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
+        found = [email for email in self._state.emails.values() if email.provider_message_id in provider_ids]
+        return max(found, key=lambda email: email.id, default=None)
+
+    def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
+        is_new = (email_id, kind, at) not in self._state.reports
+        self._state.reports.add((email_id, kind, at))
+        return is_new
+
     def settle(
-        self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
+        self,
+        email_id: UUID,
+        status: EmailStatus,
+        at: datetime,
+        provider_message_id: str | None,
+        error: str | None,
+        bounce_type: BounceType | None = None,
     ) -> None:
         current = self._state.emails[email_id]
         self._state.emails[email_id] = replace(
@@ -207,6 +225,7 @@ class FakeEmails:
             error=error,
             provider_message_id=provider_message_id or current.provider_message_id,
             sent_at=(current.sent_at or at) if status in _SENT else None,
+            bounce_type=bounce_type,
         )
 
 
@@ -219,6 +238,17 @@ class FakeSuppressions:
 
     def find(self, address: str) -> Suppression | None:
         return self._state.suppressions.get(address)
+
+    def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
+        self._state.temporary_bounces.setdefault((address, email_id), at)
+        return sum(
+            bounced == address and bounced_at >= since
+            for (bounced, _), bounced_at in self._state.temporary_bounces.items()
+        )
+
+    def forget_temporary_bounces(self, email_id: UUID) -> None:
+        for key in [key for key in self._state.temporary_bounces if key[1] == email_id]:
+            del self._state.temporary_bounces[key]
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
         suppressions = [

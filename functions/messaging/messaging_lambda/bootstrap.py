@@ -20,6 +20,7 @@ from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.live_settings import live_settings
+from email_sender.kit.mail_settings import bounce_limit
 from email_sender.kit.resources import database, key_wrapper, manager_gate
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import logger
@@ -34,6 +35,7 @@ from email_sender.messaging.notifications import (
     NotificationService,
     NotificationUnits,
 )
+from email_sender.messaging.outcomes import OutcomeService
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
 
@@ -99,6 +101,11 @@ def send_service() -> SendService:
     # No retries: SES would send the mail twice.
     provider = SesMailProvider(lambda: client("ses", max_attempts=1))
     return SendService(_units(), provider, unsubscribe_links(), settings().configuration_set, now, new_id)
+
+
+@cache
+def outcome_service() -> OutcomeService:
+    return OutcomeService(_units(), bounce_limit, now, new_id)
 
 
 @cache

@@ -13,6 +13,7 @@ from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubsc
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import (
+    BounceType,
     Contact,
     Content,
     Draft,
@@ -22,6 +23,7 @@ from email_sender.messaging.model import (
     EmailStatus,
     SuppressionReason,
 )
+from email_sender.messaging.outcomes import BounceLimit, OutcomeReport, OutcomeService, ReportKind
 from email_sender.messaging.ports import SendRejected, SendThrottled
 from email_sender.messaging.sending import LEASE, SendOrder, SendService
 from email_sender.messaging.templates import content_hash
@@ -29,6 +31,13 @@ from email_sender.security.permissions import Role
 from tests.fakes.messaging import FakeMailProvider, FakeMessagingUnits, Killed, State
 
 TENANT = UUID(int=1)
+REPORTS = {
+    EmailStatus.SENT: ReportKind.SEND,
+    EmailStatus.DELIVERED: ReportKind.DELIVERY,
+    EmailStatus.BOUNCED: ReportKind.BOUNCE,
+    EmailStatus.COMPLAINED: ReportKind.COMPLAINT,
+    EmailStatus.REJECTED: ReportKind.REJECT,
+}
 
 
 class FakeClock:
@@ -54,6 +63,13 @@ class SendingScenario:
     service: SendService
     contact: Contact
     draft: Draft
+
+    def report(self, status: EmailStatus, provider_id: str = "provider-1", tenant: UUID = TENANT) -> None:
+        """Record what the provider reports with this status."""
+        outcomes = OutcomeService(self.units, lambda: BounceLimit(3, timedelta(days=30)), self.clock.now, new_id)
+        bounce_type = BounceType.PERMANENT if status is EmailStatus.BOUNCED else None
+        report = OutcomeReport(REPORTS[status], self.clock.now(), "", provider_id, (), bounce_type)
+        outcomes.record(tenant, self.email.id, report)
 
     def order(self, role: Role = Role.ADMIN, **changes: UUID | str) -> SendOrder:
         return replace(SendOrder(TENANT, self.draft.run_id, "send", self.draft.id, role), **changes)  # type: ignore[arg-type]
@@ -327,7 +343,6 @@ def test_a_deleted_contact_gets_nothing(scenario: SendingScenario) -> None:
         (EmailStatus.BOUNCED, EmailStatus.COMPLAINED, EmailStatus.COMPLAINED),
         # Late or repeated:
         (EmailStatus.SENT, EmailStatus.SENT, EmailStatus.SENT),
-        (EmailStatus.SENT, EmailStatus.UNKNOWN, EmailStatus.SENT),
         (EmailStatus.DELIVERED, EmailStatus.SENT, EmailStatus.DELIVERED),
         (EmailStatus.DELIVERED, EmailStatus.REJECTED, EmailStatus.DELIVERED),
         (EmailStatus.DELIVERED, EmailStatus.DELIVERED, EmailStatus.DELIVERED),
@@ -345,7 +360,7 @@ def test_a_provider_event_only_moves_an_email_forward(
     email = scenario.service.send(scenario.order())
     scenario.state.emails[email.id] = replace(scenario.email, status=before)
     scenario.units.events.clear()
-    scenario.service.apply_provider_event(TENANT, email.id, reported, "provider-1", None)
+    scenario.report(reported)
     assert scenario.email.status is after
     assert scenario.event_types == ([] if before is after else [f"email.{after}"])
 
@@ -354,16 +369,16 @@ def test_the_providers_send_event_settles_the_email_of_a_killed_sender(scenario:
     scenario.provider.after = raising(Killed())
     with pytest.raises(Killed):
         scenario.service.send(scenario.order())
-    scenario.service.apply_provider_event(TENANT, scenario.email.id, EmailStatus.SENT, "provider-9", None)
+    scenario.report(EmailStatus.SENT, "provider-9")
     scenario.provider.after = lambda: None
     assert scenario.service.send(scenario.order()).status is EmailStatus.SENT
     assert (scenario.email.provider_message_id, len(scenario.provider.accepted_mails)) == ("provider-9", 1)
 
 
-def test_a_provider_event_for_another_tenants_email_is_not_found(scenario: SendingScenario) -> None:
-    email = scenario.service.send(scenario.order())
-    with pytest.raises(NotFound):
-        scenario.service.apply_provider_event(UUID(int=2), email.id, EmailStatus.BOUNCED, None, None)
+def test_a_provider_event_for_another_tenants_email_changes_nothing(scenario: SendingScenario) -> None:
+    scenario.service.send(scenario.order())
+    scenario.report(EmailStatus.BOUNCED, tenant=UUID(int=2))
+    assert scenario.email.status is EmailStatus.SENT
 
 
 @pytest.mark.parametrize(("was_sent", "status"), [(True, EmailStatus.SENT), (False, EmailStatus.REJECTED)])

@@ -41,9 +41,13 @@ from email_sender.vectors.service import VectorService
 from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, import_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from email_sender.adapters.postgres.vault import PostgresVault
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.collection_settings import Placement
     from email_sender.adapters.qdrant.tenant_points import QdrantIndex
+    from email_sender.messaging.outcomes import BounceLimit, OutcomeService
 
 # Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
 # that was restored from a backup.
@@ -291,17 +295,39 @@ def receiving() -> InboundMailService:
 @cache
 def _receiving() -> InboundMailService:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+    from email_sender.kit.mail_settings import accepts_uncertain_answers, bounce_limit
 
     directory, writer = TenantDirectory(platform_database()), MessageWriter(point_writer(), _message_embedder)
-    return InboundMailService(directory, _archive_units(), uploads(), MailTextCleaner(), writer, _MAIL_EVENTS)
+    return InboundMailService(
+        directory,
+        _archive_units(),
+        uploads(),
+        MailTextCleaner(),
+        writer,
+        _MAIL_EVENTS,
+        _outcomes(bounce_limit),
+        accepts_uncertain_answers,
+    )
+
+
+def _outcomes(limit: "Callable[[], BounceLimit]") -> "OutcomeService":
+    from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
+    from email_sender.messaging.outcomes import OutcomeService
+
+    units = PostgresMessagingUnits(app_database(), _vault(), _bus())
+    return OutcomeService(units, limit, now, new_id)
 
 
 @cache
 def _archive_units() -> PostgresArchiveUnits:
+    return PostgresArchiveUnits(app_database(), _vault(), _bus())
+
+
+@cache
+def _vault() -> "PostgresVault":
     from email_sender.adapters.postgres.vault import PostgresVault
 
-    vault = PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
-    return PostgresArchiveUnits(app_database(), vault, _bus())
+    return PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
 
 
 def _message_embedder() -> Embedder:

@@ -1,7 +1,7 @@
 """Lambda queue handler: store received mail.
 
-The queue contains the receipts of SES, which name a mail in the bucket, its recipients and the results of the checks, and
-the bucket's object-created events for mail that something else stored.
+The queue contains the receipts of SES, which name a mail in the bucket, its recipients and the results of the checks,
+and the bucket's object-created events for mail that something else stored.
 """
 
 from pydantic import BaseModel, Field, RootModel

@@ -59,6 +59,12 @@ def read_addresses(header: str) -> list[Address]:
     return addresses or _valid_addresses([("", match.group()) for match in _LOOSE_ADDRESS.finditer(header)])
 
 
+def without_tag(address: str) -> str:
+    """Return the address without a tag: `team+news@acme.example` reaches `team@acme.example`."""
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part.partition('+')[0] or local_part}@{domain}"
+
+
 def _valid_addresses(pairs: list[tuple[str, str]]) -> list[Address]:
     addresses: dict[str, Address] = {}
     for name, email in pairs:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from email_sender.archive.addresses import Address, normalise_address
+from email_sender.archive.addresses import Address, normalise_address, without_tag
 from email_sender.archive.mail_kinds import MailKind, is_machine_address
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.errors import InvalidInput
@@ -50,9 +50,3 @@ def find_contact(message: ParsedMessage, own: OwnAddresses) -> Address | None:
     if visitor is None or is_answer or visitor.email in own or is_machine_address(visitor.email):
         return None
     return visitor if message.kind is MailKind.PERSON else None
-
-
-def without_tag(address: str) -> str:
-    """Return the address without a tag: `team+news@acme.example` reaches `team@acme.example`."""
-    local_part, _, domain = address.rpartition("@")
-    return f"{local_part.partition('+')[0] or local_part}@{domain}"

@@ -1,7 +1,6 @@
 """Receive single mails: archive them, record what they answer, and publish `message.received`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -17,7 +16,7 @@ from email_sender.archive.message_index import (
     publish_answers,
 )
 from email_sender.archive.message_parser import ParsedMessage, TextCleaner, parse
-from email_sender.archive.receipts import Receipt
+from email_sender.archive.receipts import MailOwners, Receipt
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.vectors.imports.model import (
@@ -33,14 +32,6 @@ from email_sender.vectors.imports.model import (
 # The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
 _MIN_REPEATED_WORDS = 6
 _MAX_BYTES = 40 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class MailOwners:
-    """The tenants that a received mail belongs to. If there is none, `reason` says why."""
-
-    tenants: Sequence[UUID]
-    reason: str = ""
 
 
 class MailDirectory(Protocol):
@@ -75,9 +66,12 @@ class InboundMailService:
         writer: MessageWriter,
         events: EventFactory,
         reports: DeliveryReports | None = None,
+        accepts_uncertain: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`accepts_uncertain`: whether an answer that a program may have written counts at once."""
         self._directory, self._units, self._uploads = directory, units, uploads
         self._cleaner, self._writer, self._events, self._reports = cleaner, writer, events, reports
+        self._accepts_uncertain = accepts_uncertain
 
     def receive(self, key: str, version: str | None, receipt: Receipt | None = None) -> Sequence[UUID]:
         """Archive the mail in this object for each of its tenants. Repeating it changes nothing.
@@ -115,6 +109,8 @@ class InboundMailService:
             kind = parsed.kind
             if contact and kind is MailKind.PERSON and self._is_doubtful(unit, message, archived_message):
                 kind = MailKind.UNCERTAIN
+            if kind is MailKind.UNCERTAIN and self._accepts_uncertain():
+                kind = MailKind.PERSON
             answered_emails = self._record_answer(unit, tenant_id, message, archived_message, kind)
             unit.set_threads(join_threads(tenant_id, unit.links(import_id)))
             if archived_message.is_new and contact:

@@ -53,7 +53,7 @@ class TextCleaner(Protocol):
         """Return the visible text of an HTML body."""
         ...
 
-    def new_text(self, text: str, known: Correspondence) -> str:
+    def new_text(self, text: str, known: Correspondence = Correspondence()) -> str:  # noqa: B008  # immutable
         """Return the text without quotes of earlier messages and without the signature."""
         ...
 

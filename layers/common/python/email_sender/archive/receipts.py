@@ -1,7 +1,8 @@
-"""What the mail service says about a received mail: for whom it came, and which checks it failed."""
+"""What is known of a received mail beside its text: for whom it came, and which checks it failed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 # The checks of SES, in the order in which a failure is named.
 CHECKS = ("virus", "spam", "dmarc", "spf", "dkim")
@@ -20,3 +21,11 @@ class Receipt:
     def failed_check(self) -> str | None:
         """Return the check that the mail failed so that it must start nothing, or None."""
         return next((check for check in _DECISIVE_CHECKS if self.verdicts.get(check) == "fail"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MailOwners:
+    """The tenants that a received mail belongs to. If there is none, `reason` says why."""
+
+    tenants: Sequence[UUID]
+    reason: str = ""

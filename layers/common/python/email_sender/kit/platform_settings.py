@@ -55,6 +55,25 @@ class Notifications(_Section):
     """Days that notifications are retained."""
 
 
+class Mail(_Section):
+    """How mail and its outcomes are judged.
+
+    `temporary_bounces` within `temporary_bounce_days` suppress an address. `uncertain_answers`: whether an answer that
+    a program may have written ends a wait at once (`accept`) or after somebody has looked (`hold`).
+    `automatic_emails_an_hour`: a workflow sends no more emails to one contact within an hour, so that two programs
+    never answer each other for ever.
+    """
+
+    temporary_bounces: Annotated[int, Field(strict=True, ge=1, le=50)] = 3
+    """So many emails that bounced temporarily suppress an address."""
+    temporary_bounce_days: Days = 30
+    """Days within which they bounced."""
+    uncertain_answers: Literal["hold", "accept"] = "hold"
+    """Whether an answer that a program may have written ends a wait."""
+    automatic_emails_an_hour: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 10
+    """Emails of workflows to one contact within an hour."""
+
+
 class Events(_Section):
     """`kept_months`: retention of stored events in whole months, in addition to the current month."""
 
@@ -116,6 +135,7 @@ class PlatformSettings(_Section):
 
     logging: Logging = Logging()
     notifications: Notifications = Notifications()
+    mail: Mail = Mail()
     events: Events = Events()
     failed_events: FailedEvents = FailedEvents()
     health: Health = Health()

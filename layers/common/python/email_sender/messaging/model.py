@@ -104,6 +104,13 @@ class EmailStatus(StrEnum):
     COMPLAINED = "complained"
 
 
+class BounceType(StrEnum):
+    """`permanent`: the address is useless. `temporary`: the server gave up, and may accept another mail."""
+
+    PERMANENT = "permanent"
+    TEMPORARY = "temporary"
+
+
 @dataclass(frozen=True, slots=True)
 class Email:
     """An email of a run's step. After `lease_until`, an attempt that is still `sending` counts as lost."""
@@ -120,6 +127,7 @@ class Email:
     error: str | None = None
     created_at: datetime | None = None
     sent_at: datetime | None = None
+    bounce_type: BounceType | None = None
 
 
 @dataclass(frozen=True, slots=True)

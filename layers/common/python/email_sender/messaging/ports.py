@@ -9,6 +9,7 @@ from uuid import UUID
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import (
+    BounceType,
     Contact,
     Content,
     Draft,
@@ -86,9 +87,22 @@ class EmailStore(Protocol):
 
     def page(self, email_filter: EmailFilter, before: UUID | None, limit: int) -> Sequence[Email]: ...
 
+    def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
+        """Return the newest email with one of these ids of the provider."""
+
     def settle(
-        self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
+        self,
+        email_id: UUID,
+        status: EmailStatus,
+        at: datetime,
+        provider_message_id: str | None,
+        error: str | None,
+        bounce_type: BounceType | None = None,
     ) -> None: ...
+
+    def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
+        """Record what a server reported. Returns whether this is the first report of this kind with this time."""
+        ...
 
 
 class SuppressionStore(Protocol):
@@ -96,6 +110,12 @@ class SuppressionStore(Protocol):
         """Suppress the address. If it is already suppressed, its first reason stays."""
 
     def find(self, address: str) -> Suppression | None: ...
+
+    def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
+        """Record a temporary bounce. Returns in how many emails to this address there was one since then."""
+        ...
+
+    def forget_temporary_bounces(self, email_id: UUID) -> None: ...
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]: ...
 

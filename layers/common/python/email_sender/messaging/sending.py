@@ -20,6 +20,7 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.messaging import outgoing_mail
+from email_sender.messaging.email_status import can_change
 from email_sender.messaging.model import Contact, Draft, Email, EmailFilter, EmailStatus, Suppression, SuppressionReason
 from email_sender.messaging.ports import (
     MailProvider,
@@ -35,8 +36,6 @@ from email_sender.security.permissions import Permission, Role, allows
 
 # Longer than one call to the provider can take with its timeouts; a live sender settles well before.
 LEASE = timedelta(seconds=20)
-
-_UNSETTLED_STATUSES = (EmailStatus.SENDING, EmailStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +121,6 @@ class SendService:
         except Unavailable:
             return self._settle(order.tenant_id, email.id, EmailStatus.UNKNOWN, error="the provider did not answer")
         return self._settle(order.tenant_id, email.id, EmailStatus.SENT, provider_id)
-
-    def apply_provider_event(
-        self, tenant_id: UUID, email_id: UUID, status: EmailStatus, provider_id: str | None, detail: str | None
-    ) -> None:
-        """Apply the provider's own event. Repeated and late events change nothing."""
-        self._settle(tenant_id, email_id, status, provider_id, detail)
 
     def settle_unknown(self, tenant_id: UUID, email_id: UUID, *, was_sent: bool) -> Email:
         """Settle an email that is `unknown`, as a person decided."""
@@ -219,7 +212,7 @@ class SendService:
             email = unit.emails.get(email_id)
             if email is None:
                 raise NotFound("Email not found.")
-            if not _can_change(email.status, status):
+            if not can_change(email, status):
                 return email
             now = self._now()
             unit.emails.settle(email.id, status, now, provider_id, error)
@@ -231,22 +224,6 @@ class SendService:
     def _build_event(self, tenant_id: UUID, email: Email, status: EmailStatus) -> Event:
         data = {"email_id": str(email.id), "run_id": str(email.run_id), "contact_id": str(email.contact_id)}
         return self._events.build(f"email.{status}", tenant_id, email.id, data, correlation_id=email.run_id)
-
-
-def _can_change(current: EmailStatus, new_status: EmailStatus) -> bool:
-    """Return whether an email may change from `current` to `new_status`.
-
-    Settlement only moves forward: a late Send event does not undo a delivery.
-    """
-    if new_status is EmailStatus.REJECTED and current is EmailStatus.SENT:
-        return True  # SES accepted the email, then found a virus in it (its Reject event follows its Send event)
-    if new_status in (EmailStatus.SENT, EmailStatus.UNKNOWN, EmailStatus.REJECTED, EmailStatus.QUEUED):
-        return current in _UNSETTLED_STATUSES and new_status is not current
-    if new_status is EmailStatus.DELIVERED:
-        return current in (*_UNSETTLED_STATUSES, EmailStatus.SENT)
-    if new_status is EmailStatus.BOUNCED:
-        return current in (*_UNSETTLED_STATUSES, EmailStatus.SENT, EmailStatus.DELIVERED)
-    return current not in (EmailStatus.COMPLAINED, EmailStatus.SUPPRESSED, EmailStatus.REJECTED)
 
 
 def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:

@@ -3,6 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -140,6 +141,21 @@ class PostgresSuppressions:
             "select * from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
         ).fetchone()
         return self._suppression(row) if row else None
+
+    def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
+        fingerprint = self._keys.fingerprint(address)
+        self._conn.execute(
+            "insert into temporary_bounces (tenant_id, address_hash, email_id, at) values (%s, %s, %s, %s) "
+            "on conflict do nothing",
+            [self._tenant_id, fingerprint, email_id, at],
+        )
+        row = self._conn.execute(
+            "select count(*) as count from temporary_bounces where address_hash = %s and at >= %s", [fingerprint, since]
+        ).fetchone()
+        return int(row["count"]) if row else 0
+
+    def forget_temporary_bounces(self, email_id: UUID) -> None:
+        self._conn.execute("delete from temporary_bounces where email_id = %s", [email_id])
 
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]:
         rows = self._conn.execute(

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.messaging.model import Content, Draft, DraftApproval, Email, EmailFilter, EmailStatus
+from email_sender.messaging.model import BounceType, Content, Draft, DraftApproval, Email, EmailFilter, EmailStatus
 from email_sender.security.ports import TenantKeys
 
 DRAFT = "drafts.content"
@@ -144,18 +144,38 @@ class PostgresEmails:
         ).fetchall()
         return [_email(row) for row in rows]
 
+    def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
+        row = self._conn.execute(
+            "select * from emails where provider_message_id = any(%s) order by id desc limit 1", [list(provider_ids)]
+        ).fetchone()
+        return _email(row) if row else None
+
     def settle(
-        self, email_id: UUID, status: EmailStatus, at: datetime, provider_message_id: str | None, error: str | None
+        self,
+        email_id: UUID,
+        status: EmailStatus,
+        at: datetime,
+        provider_message_id: str | None,
+        error: str | None,
+        bounce_type: BounceType | None = None,
     ) -> None:
         self._conn.execute(
             """
-            update emails set status = %s, error = %s, updated_at = %s,
+            update emails set status = %s, error = %s, bounce_type = %s, updated_at = %s,
                 provider_message_id = coalesce(%s, provider_message_id),
                 sent_at = case when %s in ('sent', 'delivered', 'bounced', 'complained') then coalesce(sent_at, %s) end
             where id = %s
             """,
-            [status, error, at, provider_message_id, status, at, email_id],
+            [status, error, bounce_type, at, provider_message_id, status, at, email_id],
         )
+
+    def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
+        result = self._conn.execute(
+            "insert into email_reports (tenant_id, email_id, kind, detail, at) values (%s, %s, %s, %s, %s) "
+            "on conflict do nothing",
+            [self._tenant_id, email_id, kind, detail[:2_000].replace("\0", ""), at],
+        )
+        return result.rowcount == 1
 
 
 def _email(row: Row) -> Email:
@@ -172,4 +192,5 @@ def _email(row: Row) -> Email:
         error=row["error"],
         created_at=row["created_at"],
         sent_at=row["sent_at"],
+        bounce_type=BounceType(row["bounce_type"]) if row["bounce_type"] else None,
     )

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
-from email_sender.archive.authorship import without_tag
-from email_sender.archive.inbound_mail import MailOwners
+from email_sender.archive.addresses import without_tag
+from email_sender.archive.receipts import MailOwners
 
 # Every tenant with its addresses and domains; there are few. Then those that sent one of the emails.
 _TENANT_ADDRESSES = """
