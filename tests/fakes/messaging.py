@@ -12,6 +12,7 @@ from email.policy import default
 from uuid import UUID
 
 from email_sender.adapters.documents import event_schemas
+from email_sender.archive.addresses import normalise_address
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
@@ -200,6 +201,23 @@ class FakeEmails:
             and email_filter.status in (None, email.status)
         ][:limit]
 
+    def find_last_of_runs(self, run_ids: Sequence[UUID], contact_id: UUID) -> Email | None:
+        found = [
+            email
+            for email in self._state.emails.values()
+            if email.run_id in run_ids and email.contact_id == contact_id and email.provider_message_id is not None
+        ]
+        return max(found, key=lambda email: email.id, default=None)
+
+    def count_since(self, contact_id: UUID, since: datetime) -> int:
+        return sum(
+            email.contact_id == contact_id
+            and email.created_at is not None
+            and email.created_at >= since
+            and email.status not in (EmailStatus.REJECTED, EmailStatus.SUPPRESSED)
+            for email in self._state.emails.values()
+        )
+
     def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
         found = [email for email in self._state.emails.values() if email.provider_message_id in provider_ids]
         return max(found, key=lambda email: email.id, default=None)
@@ -234,10 +252,10 @@ class FakeSuppressions:
         self._state = state
 
     def add(self, address: str, reason: SuppressionReason) -> None:
-        self._state.suppressions.setdefault(address, Suppression(address, reason, datetime.now(UTC)))
+        self._state.suppressions.setdefault(normalise_address(address), Suppression(address, reason, datetime.now(UTC)))
 
     def find(self, address: str) -> Suppression | None:
-        return self._state.suppressions.get(address)
+        return self._state.suppressions.get(normalise_address(address))
 
     def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
         self._state.temporary_bounces.setdefault((address, email_id), at)
@@ -257,7 +275,7 @@ class FakeSuppressions:
         return suppressions[:limit], suppressions[limit - 1].address if len(suppressions) > limit else None
 
     def delete(self, address: str) -> bool:
-        return self._state.suppressions.pop(address, None) is not None
+        return self._state.suppressions.pop(normalise_address(address), None) is not None
 
 
 class FakeMessagingUnit:

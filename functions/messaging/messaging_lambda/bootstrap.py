@@ -23,7 +23,7 @@ from email_sender.kit.live_settings import live_settings
 from email_sender.kit.mail_settings import bounce_limit
 from email_sender.kit.resources import database, key_wrapper, manager_gate
 from email_sender.kit.system_clock import new_id, now
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import logger, report_blocked_sending
 from email_sender.kit.unsubscribe_keys import unsubscribe_links
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.notifications import (
@@ -43,6 +43,12 @@ from email_sender.messaging.templates import TemplateService
 class Settings(DatabaseSettings, BusSettings, VaultSettings):
     configuration_set: NonEmpty
     """SES configuration set of outgoing email."""
+    aws_region: str = "us-east-1"
+    """Region of SES, set by Lambda. It is part of the Message-IDs that SES gives."""
+
+    @property
+    def message_id_domain(self) -> str:
+        return "email.amazonses.com" if self.aws_region == "us-east-1" else f"{self.aws_region}.amazonses.com"
 
 
 class NotifySettings(Settings):
@@ -99,8 +105,17 @@ def template_service() -> TemplateService:
 @cache
 def send_service() -> SendService:
     # No retries: SES would send the mail twice.
-    provider = SesMailProvider(lambda: client("ses", max_attempts=1))
-    return SendService(_units(), provider, unsubscribe_links(), settings().configuration_set, now, new_id)
+    provider = SesMailProvider(lambda: client("ses", max_attempts=1), report_blocked_sending)
+    return SendService(
+        _units(),
+        provider,
+        unsubscribe_links(),
+        settings().configuration_set,
+        now,
+        new_id,
+        message_id_domain=settings().message_id_domain,
+        max_automatic=lambda: live_settings().mail.automatic_emails_an_hour,
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import Contact, Content
-from email_sender.messaging.outgoing_mail import build
+from email_sender.messaging.outgoing_mail import Envelope, build
 
 HELLO = Content("Hello", "Text\n")
 LINK = "https://mail.example/api/v1/unsubscribe/v1.k1." + "A" * 254
@@ -23,16 +23,8 @@ def raw(
     address: str = "ann@example.org",
     content: Content = HELLO,
 ) -> bytes:
-    return build(
-        sender=sender,
-        contact=Contact(new_id(), address, name),
-        content=content,
-        unsubscribe_url=LINK,
-        email_id=new_id(),
-        tenant_id=new_id(),
-        configuration_set="set-1",
-        at=datetime(2026, 5, 4, 12, tzinfo=UTC),
-    )
+    envelope = Envelope(sender, LINK, new_id(), new_id(), "set-1", datetime(2026, 5, 4, 12, tzinfo=UTC))
+    return build(envelope, Contact(new_id(), address, name), content)
 
 
 def parsed(*args: Any, **kwargs: Any) -> EmailMessage:

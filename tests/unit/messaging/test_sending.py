@@ -116,7 +116,7 @@ def scenario() -> SendingScenario:
 def test_a_draft_is_sent_once_with_the_emails_id_in_its_tags(scenario: SendingScenario) -> None:
     email = scenario.service.send(scenario.order())
     (mail,) = scenario.provider.accepted_mails
-    assert (mail.recipient, mail.sender) == ("ann@example.org", "Acme Support <support@acme.example>")
+    assert (mail.recipient, mail.sender) == ("ann@example.org", "support@acme.example")
     assert f"email_id={email.id}" in str(mail.message["X-SES-MESSAGE-TAGS"])
     assert (email.status, email.provider_message_id) == (EmailStatus.SENT, "provider-1")
     assert (scenario.email.status, scenario.email.provider_message_id) == (EmailStatus.SENT, "provider-1")

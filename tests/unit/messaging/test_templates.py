@@ -57,7 +57,7 @@ def test_a_draft_is_rendered_for_its_contact_with_its_evidence(service: Template
     created_draft = draft(service, evidence=[evidence.id])
     assert created_draft.content.subject == "About Disk"
     assert created_draft.content.text.startswith("Dear Ann, 3. https://mail.example/api/v1/unsubscribe/v1.k1.")
-    assert created_draft.content.html == f"<p>{'x' * 400}</p>"
+    assert created_draft.content.html == f"<p>{'x' * 399}…</p>"
     assert (created_draft.template_id, created_draft.template_version, list(created_draft.evidence)) == (
         INTRO.id,
         1,
@@ -100,7 +100,8 @@ def test_a_missing_or_mistyped_variable_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "greeting"), [(None, "bob"), ("", "bob"), ("   ", "bob"), ("Bob", "Bob"), (" Bob  Lee", "Bob")]
+    ("name", "greeting"),
+    [(None, "Dear,"), ("", "Dear,"), ("   ", "Dear,"), ("Bob", "Dear Bob,"), (" Bob  Lee", "Dear Bob,")],
 )
 def test_a_contact_can_be_greeted_whatever_its_name_is(
     service: TemplateService, units: FakeMessagingUnits, evidence: Message, name: str | None, greeting: str
@@ -110,7 +111,7 @@ def test_a_contact_can_be_greeted_whatever_its_name_is(
     bobs_message = replace(evidence, id=new_id(), contact_id=bob.id)
     units.states[TENANT].messages[bobs_message.id] = bobs_message
     created_draft = draft(service, contact_id=bob.id, evidence=[bobs_message.id])
-    assert created_draft.content.text.startswith(f"Dear {greeting}, ")
+    assert created_draft.content.text.startswith(f"{greeting} ")
 
 
 @pytest.mark.parametrize("writer", [None, UUID(int=99)])
@@ -206,7 +207,7 @@ def test_a_preview_of_a_template_with_evidence_says_why_it_fails(service: Templa
     with pytest.raises(InvalidInput) as caught:
         service.preview(TENANT, template.id, {}, ANN.id)
     assert caught.value.detail == (
-        "The template reads evidence[0], but evidence is empty. A preview has no evidence; a draft has it."
+        "The template reads evidence[0], but evidence is empty. The archive has no message of this contact to quote."
     )
 
 

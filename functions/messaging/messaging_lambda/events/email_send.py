@@ -22,7 +22,9 @@ def send(call: TaskCall) -> Mapping[str, Any]:
     parameters = call.parse(SendIn)
     order = SendOrder(call.tenant_id, call.run_id, call.step, parameters.draft, call.role, call.lineage)
     email = send_service().send(order)
-    return {"email_id": str(email.id), "contact_id": str(email.contact_id), "status": str(email.status)}
+    result = {"email_id": str(email.id), "contact_id": str(email.contact_id), "status": str(email.status)}
+    # Why an email was not sent belongs into the run's step.
+    return {**result, "reason": email.error} if email.error else result
 
 
 # The service checks the permission itself, since an approval can replace it.

@@ -16,12 +16,15 @@ Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class RenderIn(BaseModel):
+    """`thread`: whether the draft continues the conversation of the run's earlier email to the contact."""
+
     model_config = ConfigDict(extra="forbid")
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
     contact: UUID
     evidence: Annotated[list[UUID], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
+    thread: bool = True
 
 
 class SelectIn(BaseModel):
@@ -56,6 +59,8 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         contact_id=parameters.contact,
         evidence=parameters.evidence,
         variables=parameters.variables,
+        lineage=call.lineage,
+        continues_conversation=parameters.thread,
     )
     return {"draft_id": str(draft.id), "contact_id": str(draft.contact_id), "sha256": draft.sha256}
 

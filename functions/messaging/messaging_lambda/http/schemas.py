@@ -100,12 +100,17 @@ class TemplateIn(RequestBody):
     body_text: Annotated[str, Field(min_length=1, max_length=_MAX_BODY)]
     body_html: Annotated[str, Field(max_length=_MAX_BODY)] | None = None
     variables: Annotated[list[VariableIn], Field(max_length=50)] = Field(default_factory=list)
+    language: Annotated[
+        str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*$", max_length=20, description="Language of dates")
+    ] = "en"
 
     def template(self, template_id: UUID) -> Template:
         variables = tuple(
             Variable(variable.name, variable.type, variable.required, variable.default) for variable in self.variables
         )
-        return Template(template_id, self.name, 1, self.subject, self.body_text, self.body_html, variables)
+        return Template(
+            template_id, self.name, 1, self.subject, self.body_text, self.body_html, variables, language=self.language
+        )
 
 
 class TemplateOut(BaseModel):
@@ -116,6 +121,7 @@ class TemplateOut(BaseModel):
     body_text: str
     body_html: str | None
     variables: list[VariableIn]
+    language: str
     updated_at: datetime | None
 
     @classmethod
@@ -127,6 +133,7 @@ class TemplateOut(BaseModel):
             subject=template.subject,
             body_text=template.body_text,
             body_html=template.body_html,
+            language=template.language,
             variables=[
                 VariableIn.model_validate(
                     {
@@ -143,8 +150,11 @@ class TemplateOut(BaseModel):
 
 
 class PreviewIn(RequestBody):
+    """`evidence`: messages of the contact to quote. By default, its latest messages are quoted."""
+
     variables: dict[str, Any] = Field(default_factory=dict)
     contact_id: UUID | None = None
+    evidence: Annotated[list[UUID], Field(max_length=20)] = Field(default_factory=list)
 
 
 class PreviewOut(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,10 +15,13 @@ from workflows_lambda.bootstrap import engine, run_service, wait_service
 
 
 class ReplyIn(BaseModel):
+    """`from: anyone` also accepts an answer of a person who is not the contact."""
+
     model_config = ConfigDict(extra="forbid")
 
     email: UUID
     timeout: str = "P3D"
+    sender: Annotated[Literal["contact", "anyone"], Field(alias="from")] = "contact"
 
 
 class CallIn(BaseModel):
@@ -35,7 +38,8 @@ class CallIn(BaseModel):
 def wait_for_reply(call: TaskCall) -> Mapping[str, Any]:
     """Wait for a reply. The email of another tenant is not visible to this one, so that wait can only time out."""
     arguments = call.parse(ReplyIn)
-    _register_wait(call, WaitKind.REPLY, arguments.email, arguments.timeout)
+    accepts_others = arguments.sender == "anyone"
+    _register_wait(call, WaitKind.REPLY, arguments.email, arguments.timeout, accepts_others=accepts_others)
     wait_service().settle(call.tenant_id, arguments.email)
     return {"email": str(arguments.email)}
 
@@ -54,7 +58,9 @@ def call_workflow(call: TaskCall) -> Mapping[str, Any]:
     return {"run_id": str(run.id)}
 
 
-def _register_wait(call: TaskCall, kind: WaitKind, subject: UUID, timeout: str) -> None:
+def _register_wait(
+    call: TaskCall, kind: WaitKind, subject: UUID, timeout: str, *, accepts_others: bool = False
+) -> None:
     wait_service().register_wait(
         call.tenant_id,
         run_id=call.run_id,
@@ -64,6 +70,7 @@ def _register_wait(call: TaskCall, kind: WaitKind, subject: UUID, timeout: str) 
         subject=subject,
         task_token=_require_task_token(call),
         timeout=timedelta(seconds=parse_duration(timeout)),
+        accepts_others=accepts_others,
     )
 
 

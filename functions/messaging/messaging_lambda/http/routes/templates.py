@@ -73,7 +73,7 @@ async def delete(template_id: UUID, caller: Writer, service: Service) -> Respons
 @router.post("/templates/{template_id}/preview")
 async def preview(template_id: UUID, body: PreviewIn, caller: Reader, service: Service) -> PreviewOut:
     """Preview a template. Renders it and lists missing and unused variables. Nothing is stored."""
-    return PreviewOut.of(service.preview(caller.tenant_id, template_id, body.variables, body.contact_id))
+    return PreviewOut.of(service.preview(caller.tenant_id, template_id, body.variables, body.contact_id, body.evidence))
 
 
 @router.get("/drafts/{draft_id}")

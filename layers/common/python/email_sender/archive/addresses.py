@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import getaddresses
+
+import idna
 
 from email_sender.errors import InvalidInput
 
@@ -17,18 +19,34 @@ _LOOSE_ADDRESS = re.compile(r"[^\s<>\"(),:;@]{1,64}@[^\s<>\"(),:;@]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An email address. `email` is normalised; `name` is the display name and may be empty."""
+    """An email address. `email` is normalised; `name` is the display name and may be empty.
+
+    `mailbox` is the address to send to: servers may tell apart the case of the local part.
+    """
 
     name: str
     email: str
+    mailbox: str = field(default="", compare=False)
 
 
 def normalise_address(email: str) -> str:
-    """Return the canonical form of an address, for comparison.
+    """Return the canonical form of an address, for comparison: `clean_address` in lower case.
 
-    The address is trimmed, NFC-normalised, IDNA-encoded (IDNA 2003, as in the standard library) and lower-cased.
-    Quotes around a local part that needs none are removed. Domains of one label are allowed (`root@localhost`).
-    Normalising the result again returns the same address.
+    Raises:
+        InvalidInput: the text is not one address. The error does not contain the address.
+    """
+    local, _, domain = clean_address(email).rpartition("@")
+    # Lower-casing can undo NFC, and normalising again can produce a letter that has a lower case of its own.
+    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local.lower()).lower())
+    return f"{local}@{domain}"
+
+
+def clean_address(email: str) -> str:
+    """Return the address in the form to send to. The local part keeps its case.
+
+    The address is trimmed and NFC-normalised, and its domain is encoded with UTS 46, non-transitional: straße.example
+    is not strasse.example. Quotes around a local part that needs none are removed. Domains of one label are allowed
+    (`root@localhost`). Cleaning the result again returns the same address.
 
     Raises:
         InvalidInput: the text is not one address. The error does not contain the address.
@@ -37,8 +55,6 @@ def normalise_address(email: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain or len(text) > 320:
         raise InvalidInput("An address needs a local part, an @ and a domain, and has at most 320 characters.")
-    # Lower-casing can undo NFC, and normalising again can produce a letter that has a lower case of its own.
-    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local.lower()).lower())
     if _QUOTED_LOCAL_PART.fullmatch(local) and _UNQUOTED_LOCAL_PART.fullmatch(local[1:-1]):
         local = local[1:-1]
     if not (_UNQUOTED_LOCAL_PART.fullmatch(local) or _QUOTED_LOCAL_PART.fullmatch(local)) or len(local.encode()) > 64:
@@ -69,10 +85,11 @@ def _valid_addresses(pairs: list[tuple[str, str]]) -> list[Address]:
     addresses: dict[str, Address] = {}
     for name, email in pairs:
         try:
-            normalised_email = normalise_address(email)
+            mailbox = clean_address(email)
         except InvalidInput:
             continue
-        addresses.setdefault(normalised_email, Address(name[:_MAX_NAME], normalised_email))
+        normalised_email = normalise_address(mailbox)
+        addresses.setdefault(normalised_email, Address(name[:_MAX_NAME], normalised_email, mailbox))
     return list(addresses.values())
 
 
@@ -80,10 +97,11 @@ def _normalise_domain(domain: str) -> str:
     domain = domain.lower().rstrip(".")
     if _ADDRESS_LITERAL.fullmatch(domain):
         return domain
-    try:
-        domain = domain if domain.isascii() else domain.encode("idna").decode("ascii").lower()
-    except (UnicodeError, IndexError):
-        domain = ""
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True, transitional=False).decode("ascii").lower()
+        except (idna.IDNAError, UnicodeError, IndexError):
+            domain = ""
     if len(domain) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in domain.split(".")):
         raise InvalidInput("The part of the address after @ is not a domain name.")
     return domain

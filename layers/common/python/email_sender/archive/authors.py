@@ -1,6 +1,7 @@
 """Find the person who wrote a message: not the list that sent it on, not the form on a web site, not a machine."""
 
 import re
+from dataclasses import replace
 
 from email_sender.archive.addresses import Address, normalise_address, read_addresses
 from email_sender.archive.body_text import Mail
@@ -49,20 +50,26 @@ def is_sent_copy(message: Mail) -> bool:
 
 def _original_author(message: Mail, sender: Address, list_addresses: frozenset[str]) -> Address | None:
     encoded = _decode_author(sender)
-    if encoded is not None:
+    if encoded is not None or "-dmarc-request@" in sender.email:
         return encoded
     candidates = [
         address
-        for name in ("X-Original-From", "X-Original-Sender", "Reply-To", "X-Reply-To")
+        for name in ("X-Original-From", "X-Original-Sender", "Reply-To", "X-Reply-To", "Cc")
         for address in _read(message, name)
-        if address.email not in list_addresses
+        # Mailman puts the author into Cc if answers go to the list.
+        if (name != "Cc" or _is_name_of(address, sender))
+        and address.email not in list_addresses
         and address.email != sender.email
         and not is_machine_address(address.email)
     ]
     if not candidates:
         return None
     name = next((one.name for one in candidates if one.name and one.email == candidates[0].email), "")
-    return _without_list_name(Address(name or sender.name, candidates[0].email))
+    return _without_list_name(replace(candidates[0], name=name or sender.name))
+
+
+def _is_name_of(address: Address, sender: Address) -> bool:
+    return bool(address.name) and address.name.casefold() == _without_list_name(sender).name.casefold()
 
 
 def _form_visitor(message: Mail, sender: Address | None) -> Address | None:
@@ -82,7 +89,7 @@ def _is_list_address(sender: Address, message: Mail, list_addresses: frozenset[s
 
 
 def _list_addresses(message: Mail) -> frozenset[str]:
-    found: list[str] = []
+    found: list[str] = [address.email for address in _read(message, "Reply-To") if _goes_to(message, address)]
     post = re.search(r"<mailto:([^>?\s]{3,320})", str(message.get("List-Post", ""))[:_MAX_HEADER], re.IGNORECASE)
     found += [post.group(1)] if post else []
     for name in ("X-BeenThere", "X-Mailing-List", "Mailing-List", "X-Loop-List"):
@@ -90,12 +97,18 @@ def _list_addresses(message: Mail) -> frozenset[str]:
     return frozenset(address for one in found if (address := _normalise(one)))
 
 
+def _goes_to(message: Mail, address: Address) -> bool:
+    """Return whether answers go where the message itself went: to the list."""
+    return _is_list_mail(message) and any(recipient.email == address.email for recipient in _read(message, "To"))
+
+
 def _is_list_mail(message: Mail) -> bool:
     return any(name in message for name in ("List-Id", "List-Post", "Mailing-List", "X-Mailing-List", "X-BeenThere"))
 
 
 def _is_encoded(sender: Address) -> bool:
-    return _decode_author(sender) is not None
+    # LISTSERV hides the address behind a number.
+    return "-dmarc-request@" in sender.email or _decode_author(sender) is not None
 
 
 def _decode_author(sender: Address) -> Address | None:
@@ -109,13 +122,13 @@ def _decode_author(sender: Address) -> Address | None:
 
 def _without_list_name(address: Address) -> Address:
     name = _VIA.sub("", address.name).strip()
-    return Address(name.strip("'\" ") if name != address.name else address.name, address.email)
+    return replace(address, name=name.strip("'\" ")) if name != address.name else address
 
 
 def _read(message: Mail, name: str) -> list[Address]:
     values = message.get_all(name, [])
     text = clean_line(str(values[0])[:_MAX_HEADER]) if values else ""
-    return [Address(decode_words(address.name, []), address.email) for address in read_addresses(text)]
+    return [replace(address, name=decode_words(address.name, [])) for address in read_addresses(text)]
 
 
 def _normalise(email: str) -> str | None:

@@ -15,7 +15,7 @@ _MARKS = (
     "fora do escritório", "resposta automàtica", "ausente del trabajo", "ausência do escritório",
     "automatiskt svar", "automatiskt meddelande", "frånvaromeddelande", "frånvarande", "autosvar",
     "automatisk svar", "automatisk svarmelding", "fraværsmelding", "fravær", "fraværende", "fraværsbesked",
-    "ikke til stede", "automaattinen vastaus", "poissa", "poissaolo", "sjálfvirkt svar", "automatyczna odpowiedź",
+    "ikke til stede", "automaattinen vastaus", "poissa", "poissaolo", "sjálfvirkt svar", "automatyczna odpowiedź", "odpowiedź automatyczna",
     "poza biurem", "nieobecność", "automatická odpověď", "mimo kancelář", "nepřítomnost", "automatická odpoveď",
     "mimo kancelárie", "neprítomnosť", "automatikus válasz", "házon kívül", "távollét", "răspuns automat",
     "absent de la birou", "samodejni odgovor", "odsoten", "automatski odgovor", "izvan ureda",
@@ -51,9 +51,12 @@ _LIKELY = re.compile(
 )
 
 
-def is_marked(subject: str) -> bool:
-    """Return whether the subject begins like a responder's: `Automatic reply: …`, `Abwesenheitsnotiz`."""
-    return bool(subject and (_MARKED.match(subject) or _SHORT_MARK.match(subject)))
+def is_marked(subject: str, *, is_answer: bool) -> bool:
+    """Return whether the subject begins like a responder's: `Automatic reply: …`, `Abwesenheitsnotiz`.
+
+    `Auto: …` is one only in an answer: in some languages a person may write about a car.
+    """
+    return bool(subject and (_MARKED.match(subject) or (is_answer and _SHORT_MARK.match(subject))))
 
 
 def is_likely(subject: str) -> bool:

@@ -30,6 +30,7 @@ _NOT_YET = re.compile(
     r"no route to|temporar|try again|connect failed",
     re.IGNORECASE,
 )
+_SIEVE = re.compile(r"^Reporting-UA:.*(?:sieve|dovecot|cyrus|mail delivery)", re.IGNORECASE | re.MULTILINE)
 _DELETED = re.compile(r"^Disposition:[^;\n]*automatic[^;\n]*;\s*deleted", re.IGNORECASE | re.MULTILINE)
 _GENERAL_STATUSES = ("5.0.0", "4.0.0", "")
 _ABOUT_CONTENT = re.compile(
@@ -104,7 +105,7 @@ def read_report(message: Mail, parts: Sequence[Mail], text: str, subject: str) -
     mailed = _mailed_addresses(originals[0] if originals else text)
     is_final = bool(_FINAL_TEXT.search(text) or _FINAL_SUBJECT.match(subject))
     recipients = list(_from_fields(status_text, text, is_final=is_final)) if status_text else []
-    recipients = recipients or list(_from_refusal(parts)) or list(_from_text(message, text))
+    recipients = recipients or list(_from_refusal(message, parts)) or list(_from_text(message, text))
     if not recipients:
         return None
     failed = [one for one in recipients if one.action == "failed"]
@@ -140,14 +141,21 @@ def _from_fields(status_text: str, text: str, *, is_final: bool) -> Iterator[Rep
         )  # fmt: skip
 
 
-def is_refusal(part: Mail) -> bool:
-    """Return whether this read receipt is a recipient's filter refusing the mail (sieve's `reject`, RFC 5429)."""
-    return _kind(part) == "message/disposition-notification" and bool(_DELETED.search(_status_text(part)))
+def is_refusal(message: Mail, part: Mail) -> bool:
+    """Return whether this read receipt is a recipient's filter refusing the mail (sieve's `reject`, RFC 5429).
+
+    A mail program writes the same when its user deletes a mail without reading it.
+    """
+    if _kind(part) != "message/disposition-notification":
+        return False
+    fields = _status_text(part)
+    is_server = "reject" in str(message.get("Auto-Submitted", "")).lower() or bool(_SIEVE.search(fields))
+    return is_server and bool(_DELETED.search(fields))
 
 
-def _from_refusal(parts: Sequence[Mail]) -> Iterator[ReportedRecipient]:
+def _from_refusal(message: Mail, parts: Sequence[Mail]) -> Iterator[ReportedRecipient]:
     for part in parts:
-        if is_refusal(part):
+        if is_refusal(message, part):
             fields = _fields(_status_text(part).strip())
             final = _address(fields.get("final-recipient", ""))
             mailed = _address(fields.get("original-recipient", "")) or final

@@ -74,16 +74,19 @@ _NO_REPLY = (
 _MACHINES = (
     r"bounces?|notifications?|notify|notifier|alerts?|newsletters?|mailer|auto-?mailer|autoconfirm|auto-confirm|"
     r"autoreply|auto-reply|autoresponder|robot|daemon|cron|nagios|updates?|invitations?|digest|listserv|listproc|"
-    r"majordomo|mailman|sympa|ezmlm|mailing-?list|mail-?robot|system-?messages?"
+    r"majordomo|mailman|sympa|ezmlm|wordpress|www-data|apache|web-?form|contact-?form|kontaktformular|form-?mailer?|mailing-?list|mail-?robot|system-?messages?"
 )
 _MACHINE_SENDER = re.compile(
     rf"(?:{_NO_REPLY}|(?:{_MACHINES})(?:[-_.+=].*)?|.+[-_.](?:notifications?|newsletters?|alerts?|autoreply|robot)"
     r"|reply\+[^@]{8,}|r[-+][0-9a-f]{16,})@.*"
 )
 _LIST_SENDER = re.compile(
-    r".+[-+](?:bounces?|request|owner|daemon|confirm|help|subscribe|unsubscribe|join|leave|faq|moderate|notify|"
+    r"(?!.+-dmarc-request@).+[-+](?:bounces?|request|owner|daemon|confirm|help|subscribe|unsubscribe|join|leave|faq|moderate|notify|"
     r"errors?|return|accept|reject|get|nomail|digest)(?:[-+=].*)?@.*"
 )
+_COMMENT = re.compile(r"\([^()]*\)")
+# Who submits the posts of a list that sets only Sender: owner-talk@, talk-admin@.
+_LIST_SUBMITTER = re.compile(r"(?:owner-.+|.+-(?:owner|admin|bounces?|request|errors|return|list)(?:[-+=].*)?)@.*")
 _DIGEST_SUBJECT = re.compile(
     r"^(?!\s*re:).*\bdigest\b.{0,40}\b(?:vol(?:ume)?\.?|issue|number|nr|#)\s?\d+|^digest for\b", re.IGNORECASE
 )
@@ -128,6 +131,22 @@ class _Facts:
         """Return the first header of this name on one line, in lower case, or empty."""
         return clean_line(str(self.message.get(name, ""))[:1000]).lower()
 
+    @property
+    def submitted(self) -> str:
+        """Return the keyword of Auto-Submitted, without comments and parameters."""
+        return _COMMENT.sub("", self.header("Auto-Submitted")).partition(";")[0].strip()
+
+    @property
+    def is_answer(self) -> bool:
+        return bool(self.message.get("In-Reply-To") or self.message.get("References"))
+
+    @property
+    def has_no_client(self) -> bool:
+        """Whether a server gave the Message-ID, and nothing shows a mail client."""
+        has_client = any(name in self.message for name in ("MIME-Version", "User-Agent", "X-Mailer"))
+        message_id = str(self.message.get("Message-ID", ""))
+        return not has_client and (not message_id or bool(_SERVER_MESSAGE_ID.match(message_id)))
+
 
 def _as_report(mail: _Facts) -> Classification | None:
     if mail.parts.has_feedback_type:
@@ -144,7 +163,7 @@ def _as_report(mail: _Facts) -> Classification | None:
         return Classification(MailKind.BOUNCE, "X-Failed-Recipients")
     if mail.parts.report_type:
         return Classification(MailKind.AUTO_REPLY, "multipart/report")
-    submitted = mail.header("Auto-Submitted").partition(";")[0].strip()
+    submitted = mail.submitted
     is_daemon = _DAEMON.fullmatch(mail.sender) or (not mail.sender and "mailer-daemon" in mail.header("From"))
     if is_daemon and submitted in ("", "auto-replied"):
         return Classification(MailKind.BOUNCE, "a mail server's own address")
@@ -164,7 +183,7 @@ def _as_list_mail(mail: _Facts) -> Classification | None:
 
 
 def _as_marked(mail: _Facts) -> Classification | None:
-    submitted = mail.header("Auto-Submitted").partition(";")[0].strip()
+    submitted = mail.submitted
     # A mail that a rule forwarded is still its author's.
     is_forwarded = submitted == "auto-forwarded"
     if submitted not in ("", "no") and not is_forwarded:
@@ -187,7 +206,7 @@ def _as_marked(mail: _Facts) -> Classification | None:
         "auto-reply",
     ):
         return Classification(MailKind.AUTO_REPLY, "Precedence: auto_reply")
-    if automatic_subjects.is_marked(mail.subject) or automatic_subjects.is_marked(mail.header("X-Original-Subject")):
+    if automatic_subjects.is_marked(mail.subject, is_answer=mail.is_answer):
         return Classification(MailKind.AUTO_REPLY, "the subject of a responder")
     return None
 
@@ -208,8 +227,10 @@ def _as_bulk(mail: _Facts) -> Classification | None:
     distributes = any(name in mail.message for name in _LIST_HEADERS) and not posting.startswith("no")
     recipients = {address.email for address in read_addresses(mail.header("To"))}
     replies_go_to_list = any(address.email in recipients for address in read_addresses(mail.header("Reply-To")))
-    is_discussion = distributes or replies_go_to_list or bool(submitter and submitter[0].email != mail.sender)
-    is_answer = bool(mail.message.get("In-Reply-To") or mail.message.get("References"))
+    is_discussion = (
+        distributes or replies_go_to_list or bool(submitter and _LIST_SUBMITTER.fullmatch(submitter[0].email))
+    )
+    is_answer = mail.is_answer
     if "List-Id" in mail.message and not is_discussion:
         # A list to post to is itself among the recipients.
         is_discussion = is_answer or any(
@@ -217,6 +238,8 @@ def _as_bulk(mail: _Facts) -> Classification | None:
         )
     precedence = mail.header("Precedence")
     if precedence == "junk" or (precedence == "bulk" and not is_discussion):
+        if mail.has_no_client:
+            return Classification(MailKind.AUTO_REPLY, f"Precedence: {precedence}, and no mail client")
         return Classification(MailKind.NEWSLETTER, f"Precedence: {precedence}")
     for name in _NEWSLETTER_HEADERS:
         if name in mail.message:
@@ -245,12 +268,7 @@ def _as_unmarked_answer(mail: _Facts) -> Classification | None:
         return None
     if automatic_subjects.is_likely(mail.subject):
         return Classification(MailKind.UNCERTAIN, "a subject that responders write")
-    has_client = any(name in mail.message for name in ("MIME-Version", "User-Agent", "X-Mailer"))
-    has_server_id = not mail.message.get("Message-ID") or bool(
-        _SERVER_MESSAGE_ID.match(str(mail.message.get("Message-ID")))
-    )
-    is_answer = bool(mail.message.get("In-Reply-To") or mail.message.get("References"))
     first_hop = clean_line(str((mail.message.get_all("Received") or [""])[-1])[:1000])
-    if has_server_id and not has_client and (is_answer or _LOCAL_SUBMISSION.search(first_hop)):
+    if mail.has_no_client and (mail.is_answer or _LOCAL_SUBMISSION.search(first_hop)):
         return Classification(MailKind.UNCERTAIN, "no mail client wrote it")
     return None

@@ -226,7 +226,7 @@ def _addresses(message: Mail, name: str, problems: list[str]) -> list[Address]:
         if not text.isascii():
             text = decode_words(text, problems) if "=?" not in text else text.encode("ascii", "replace").decode()
         for address in read_addresses(clean_line(text[:_MAX_HEADER])):
-            addresses.append(Address(decode_words(address.name, problems)[:320], address.email))
+            addresses.append(replace(address, name=decode_words(address.name, problems)[:320]))
     return addresses
 
 
@@ -280,7 +280,7 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
         parameter(message, "report-type") or "unknown" if content_type(message) == "multipart/report" else "",
         _calendar_method(calendar) if calendar is not None else "",
         feedback is not None and b"feedback-type:" in feedback.as_bytes()[:_MAX_HEADER].lower(),
-        any(is_refusal(part) for part in parts),
+        any(is_refusal(message, part) for part in parts),
     )
     classification = classify(message, sender, subject, part_types)
     if classification.kind is not MailKind.BOUNCE:
@@ -289,6 +289,8 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
     if report is not None and report.action:
         kind = {"failed": MailKind.BOUNCE, "delayed": MailKind.DELAY}.get(report.action, MailKind.DELIVERY_REPORT)
         return _Kind(replace(classification, kind=kind), report)
+    if report is None and "return-receipt" in _header(message, "Auto-Submitted").lower():
+        return _Kind(replace(classification, kind=MailKind.DELIVERY_REPORT), None)
     return _Kind(classification, report)
 
 

@@ -222,7 +222,8 @@ def _header_block_length(lines: Sequence[str], start: int, known: Correspondence
 
     Copied headers are labelled lines that name the author, the date and perhaps the subject.
     """
-    if not _LABELLED_LINE.fullmatch(lines[start]):
+    first = _LABELLED_LINE.fullmatch(lines[start])
+    if not first or not first.group(2).strip():
         return 0
     has_rule = any(_is_rule(line) for line in lines[max(0, start - 2) : start])
     values: list[str] = []
@@ -234,7 +235,7 @@ def _header_block_length(lines: Sequence[str], start: int, known: Correspondence
             blank = 0
         elif not line.strip() and not blank and len(values) < 3:
             blank = 1
-        elif not line.strip() or len(values) >= _MAX_LABELLED_LINES:
+        elif not line.strip() or len(values) >= _MAX_LABELLED_LINES or _is_rule(line):
             break
         elif values and (line[0] in " \t" or "@" in line or _is_wrapped(lines, start + length)):
             values[-1] += " " + _plain(line)

@@ -14,6 +14,7 @@ logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
 MANAGER_STATUS = "email_sender_manager_status"
 VECTOR_OPERATIONS = "email_sender_vector_operations_total"
 CACHE_LOOKUPS = "email_sender_cache_lookups_total"
+SENDING_BLOCKED = "email_sender_sending_blocked_total"
 API_DURATION = "email_sender_api_request_duration_seconds"
 HTTP_DURATION = "http_request_duration_seconds"
 
@@ -51,3 +52,10 @@ def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
             with single_metric(name=CACHE_LOOKUPS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
                 metric.add_dimension("cache", cache)
                 metric.add_dimension("result", result)
+
+
+def report_blocked_sending(reason: str) -> None:
+    """Log and count that the mail provider accepts nothing until an operator acts, for the alarm SendingBlocked."""
+    logger.error("the mail provider accepts no mail: an operator has to act", reason=reason)
+    with single_metric(name=SENDING_BLOCKED, unit=MetricUnit.Count, value=1, namespace=NAMESPACE):
+        pass

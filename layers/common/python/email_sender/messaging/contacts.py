@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from email_sender.archive.message_parser import normalise_address
+from email_sender.archive.addresses import clean_address, normalise_address
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput, NotFound
@@ -42,7 +42,7 @@ class ContactService:
             Conflict: the tenant already has the address.
             InvalidInput: the address is not valid.
         """
-        contact = Contact(contact_id, normalise_address(address), name, attributes, created_at=self._now())
+        contact = Contact(contact_id, clean_address(address), name, attributes, created_at=self._now())
         with self._units(tenant_id) as unit:
             existing_contact = unit.contacts.get(contact_id)
             if existing_contact is not None:

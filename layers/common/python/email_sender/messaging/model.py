@@ -10,7 +10,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person whom the tenant may write to. `address` is normalised (addresses.normalise_address)."""
+    """A person whom the tenant may write to. `address` is clean (addresses.clean_address), and unique in any case."""
 
     id: UUID
     address: str
@@ -30,6 +30,7 @@ class Message:
     sent_at: datetime | None
     subject: str
     text: str
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ VARIABLE_TYPES = ("string", "number", "boolean", "date", "list")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One version of a template. The subject and the bodies are Jinja2 sources."""
+    """One version of a template. The subject and the bodies are Jinja2 sources; dates are written in `language`."""
 
     id: UUID
     name: str
@@ -57,6 +58,7 @@ class Template:
     body_html: str | None = None
     variables: Sequence[Variable] = ()
     updated_at: datetime | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An immutable draft. `sha256` covers the contact and the content (templates.content_hash)."""
+    """An immutable draft. `sha256` covers the contact and the content (templates.content_hash).
+
+    `follows` is the email whose conversation it continues.
+    """
 
     id: UUID
     run_id: UUID
@@ -83,6 +88,7 @@ class Draft:
     sha256: str
     evidence: Sequence[UUID] = ()
     created_at: datetime | None = None
+    follows: UUID | None = None
 
 
 class EmailStatus(StrEnum):
@@ -128,6 +134,7 @@ class Email:
     created_at: datetime | None = None
     sent_at: datetime | None = None
     bounce_type: BounceType | None = None
+    reply_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

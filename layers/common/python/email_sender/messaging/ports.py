@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -87,6 +87,13 @@ class EmailStore(Protocol):
 
     def page(self, email_filter: EmailFilter, before: UUID | None, limit: int) -> Sequence[Email]: ...
 
+    def find_last_of_runs(self, run_ids: Sequence[UUID], contact_id: UUID) -> Email | None:
+        """Return the newest email of these runs to the contact that the provider accepted."""
+
+    def count_since(self, contact_id: UUID, since: datetime) -> int:
+        """Return how many emails to the contact were sent, or are being sent, since then."""
+        ...
+
     def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
         """Return the newest email with one of these ids of the provider."""
 
@@ -165,6 +172,10 @@ class Renderer(Protocol):
 
     def used_names(self, source: str) -> frozenset[str]:
         """Return the top-level names that a template reads. Raises InvalidInput if the template cannot be parsed."""
+
+    def format_date(self, date: date, language: str) -> str:
+        """Return the date as people write it: `2 September 2002`, `2. September 2002`."""
+        ...
 
     def render(self, template: Template, values: Mapping[str, Any]) -> Content:
         """Render the template with these values.

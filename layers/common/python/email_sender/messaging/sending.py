@@ -13,7 +13,7 @@ settles it; a person can also settle it.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
@@ -36,6 +36,7 @@ from email_sender.security.permissions import Permission, Role, allows
 
 # Longer than one call to the provider can take with its timeouts; a live sender settles well before.
 LEASE = timedelta(seconds=20)
+_GUARDED_TIME = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,15 @@ class SendService:
         now: Clock,
         new_id: IdFactory,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        message_id_domain: str = "email.amazonses.com",
+        max_automatic: Callable[[], int] = lambda: 10,
     ) -> None:
+        """`message_id_domain`: SES gives each mail the Message-ID `<its id>@<this domain>`.
+
+        `max_automatic`: how many emails a contact gets from workflows within an hour if no person approves them.
+        """
+        self._message_id_domain, self._max_automatic = message_id_domain, max_automatic
         self._units, self._provider, self._links = units, provider, links
         self._configuration_set, self._now, self._new_id, self._sleep = configuration_set, now, new_id, sleep
         self._events = EventFactory("messaging", now, new_id)
@@ -112,9 +121,9 @@ class SendService:
             return email
         try:
             provider_id = self._provider.send(mail.raw, mail.sender, mail.recipient)
-        except SendThrottled:
-            self._settle(order.tenant_id, email.id, EmailStatus.QUEUED, error="throttled")
-            raise RateLimited("The mail provider is throttling requests. Try again later.") from None
+        except SendThrottled as error:
+            self._settle(order.tenant_id, email.id, EmailStatus.QUEUED, error=f"not sent yet: {error}")
+            raise RateLimited(f"The mail provider does not accept the email now: {error}. Try again later.") from None
         except SendRejected as error:
             self._settle(order.tenant_id, email.id, EmailStatus.REJECTED, error=str(error))
             raise InvalidInput(f"The mail provider rejected the mail: {error}.") from None
@@ -151,7 +160,7 @@ class SendService:
             draft = unit.drafts.get(order.draft_id)
             if draft is None or draft.run_id not in order.runs:
                 raise NotFound("Draft not found in this run.")
-            _authorise(unit, order, draft)
+            is_automatic = not _authorise(unit, order, draft)
             contact = unit.contacts.get(draft.contact_id)
             if contact is None:
                 raise NotFound("The contact no longer exists.")
@@ -178,24 +187,53 @@ class SendService:
                 unit.commit()
                 return _Claim(replace(email, status=EmailStatus.SUPPRESSED, error=reason), None)
             sender = unit.mail_from()
-            raw = self._build_raw_mail(order.tenant_id, email, contact, draft, sender, now)
+            if is_automatic and unit.emails.count_since(contact.id, now - _GUARDED_TIME) > self._max_automatic():
+                return self._stop_loop(unit, order, email)
+            raw = self._build_raw_mail(unit, order, email, contact, draft, is_automatic=is_automatic)
             unit.emit(self._build_event(order.tenant_id, email, EmailStatus.QUEUED))
             unit.commit()
-        return _Claim(email, _RawMail(raw, sender, contact.address))
+        recipient = outgoing_mail.ascii_address(contact.address)
+        return _Claim(email, _RawMail(raw, outgoing_mail.sender_address(sender), recipient))
 
     def _build_raw_mail(
-        self, tenant_id: UUID, email: Email, contact: Contact, draft: Draft, sender: str, at: datetime
+        self,
+        unit: MessagingUnit,
+        order: SendOrder,
+        email: Email,
+        contact: Contact,
+        draft: Draft,
+        *,
+        is_automatic: bool,
     ) -> bytes:
-        return outgoing_mail.build(
-            sender=sender,
-            contact=contact,
-            content=draft.content,
-            unsubscribe_url=self._links.url(tenant_id, contact.id),
+        envelope = outgoing_mail.Envelope(
+            sender=unit.mail_from(),
+            unsubscribe_url=self._links.url(order.tenant_id, contact.id),
             email_id=email.id,
-            tenant_id=tenant_id,
+            tenant_id=order.tenant_id,
             configuration_set=self._configuration_set,
-            at=at,
+            at=self._now(),
+            references=self._conversation(unit, draft),
+            is_automatic=is_automatic,
         )
+        return outgoing_mail.build(envelope, contact, draft.content)
+
+    def _conversation(self, unit: MessagingUnit, draft: Draft) -> Sequence[str]:
+        """Return the Message-IDs of the email that the draft follows, and of the contact's answer to it."""
+        earlier = unit.emails.get(draft.follows) if draft.follows else None
+        if earlier is None or earlier.provider_message_id is None:
+            return []
+        provider_id = earlier.provider_message_id
+        references = [provider_id if "@" in provider_id else f"{provider_id}@{self._message_id_domain}"]
+        answers = unit.messages.get_many([earlier.reply_id] if earlier.reply_id else [])
+        return [*references, *(answer.message_id for answer in answers if answer.message_id)]
+
+    def _stop_loop(self, unit: MessagingUnit, order: SendOrder, email: Email) -> "_Claim":
+        """Reject an automatic email: two programs that answer each other would never end."""
+        reason = f"not sent: this contact got {self._max_automatic()} emails within the last hour (loop guard)"
+        unit.emails.settle(email.id, EmailStatus.REJECTED, self._now(), None, reason)
+        unit.emit(self._build_event(order.tenant_id, email, EmailStatus.REJECTED))
+        unit.commit()
+        return _Claim(replace(email, status=EmailStatus.REJECTED, error=reason), None)
 
     def _mark_unknown(self, tenant_id: UUID, email_id: UUID) -> Email:
         return self._settle(tenant_id, email_id, EmailStatus.UNKNOWN, error="the sender stopped unexpectedly")
@@ -226,7 +264,10 @@ class SendService:
         return self._events.build(f"email.{status}", tenant_id, email.id, data, correlation_id=email.run_id)
 
 
-def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:
+def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> bool:
+    """Check that the order may send the draft. Returns whether a person approved it."""
+    if any(message.contact_id != draft.contact_id for message in unit.messages.get_many(draft.evidence)):
+        raise Forbidden("The draft quotes a message that its contact did not write.")
     if content_hash(draft.contact_id, draft.content) != draft.sha256:
         raise Forbidden("The draft does not match its stored hash.")
     # The approvals of the newest run that has any are decisive.
@@ -244,6 +285,7 @@ def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> None:
             "The run's principal does not have the permission messaging:send, and no approver with this permission "
             "approved this draft in this run."
         )
+    return bool(approvals)
 
 
 def _describe(suppression: Suppression) -> str:

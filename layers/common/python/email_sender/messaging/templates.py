@@ -1,15 +1,17 @@
 """Templates with typed variables: storage, preview and drafts."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
+from email_sender.messaging.greetings import first_name, without_unknown_names
 from email_sender.messaging.model import (
     VARIABLE_TYPES,
     Contact,
@@ -18,6 +20,7 @@ from email_sender.messaging.model import (
     Message,
     Template,
 )
+from email_sender.messaging.passages import choose_passage
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, MissingValue, Renderer, UnsubscribeLinks
 from email_sender.paging import Page
 
@@ -26,6 +29,17 @@ BUILT_IN_NAMES = frozenset({"contact", "evidence", "unsubscribe_url"})
 
 _MAX_EVIDENCE = 20
 _MAX_EXCERPT = 400
+_PREVIEWED_MESSAGES = 3
+_REPLY_MARK = re.compile(r"\s*re\s?:", re.IGNORECASE)
+_EXAMPLE_CONTACT = Contact(UUID(int=0), "ada@example.org", "Ada Example")
+_EXAMPLE_MESSAGE = Message(
+    UUID(int=0),
+    UUID(int=0),
+    None,
+    datetime(2002, 9, 2, 10, tzinfo=UTC),
+    "An example",
+    "This is an example of a message that the contact wrote. A draft quotes a real one.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +103,31 @@ class TemplateService:
             unit.commit()
 
     def preview(
-        self, tenant_id: UUID, template_id: UUID, variables: Mapping[str, Any], contact_id: UUID | None
+        self,
+        tenant_id: UUID,
+        template_id: UUID,
+        variables: Mapping[str, Any],
+        contact_id: UUID | None,
+        evidence: Sequence[UUID] = (),
     ) -> Preview:
-        """Render the template for a contact, or for an example contact. Nothing is stored."""
+        """Render the template for a contact, or for an example contact. Nothing is stored.
+
+        Without evidence, the contact's latest messages are quoted; an example contact has an example message.
+
+        Raises:
+            InvalidInput: the contact did not write one of the messages, or a variable has a wrong value.
+        """
         template = self.get(tenant_id, template_id)
-        contact = Contact(UUID(int=0), "ada@example.org", "Ada Example")
+        contact, messages = _EXAMPLE_CONTACT, [_EXAMPLE_MESSAGE]
         if contact_id is not None:
             with self._units(tenant_id) as unit:
                 contact = _get_contact(unit, contact_id)
+                messages = list(
+                    unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
+                    if evidence
+                    else unit.messages.of_contact(contact_id, None, _PREVIEWED_MESSAGES)
+                )
+            _require_own_words(contact, messages)
         used_names = self._used_names(template)
         missing_names = [
             variable.name
@@ -115,13 +146,13 @@ class TemplateService:
         if missing_names:
             return Preview(None, missing_names, unused_names)
         link = self._links.url(tenant_id, contact.id)
-        values = _template_values(template, contact, [], variables, link)
+        values = self._values(template, contact, messages, variables, link)
         try:
-            content = self._renderer.render(template, values)
+            content = self._render(template, values)
         except MissingValue as error:
             if error.name != "evidence":
                 raise
-            raise InvalidInput(f"{error.detail} A preview has no evidence; a draft has it.") from None
+            raise InvalidInput(f"{error.detail} The archive has no message of this contact to quote.") from None
         return Preview(content, missing_names, unused_names)
 
     def draft(
@@ -135,8 +166,13 @@ class TemplateService:
         contact_id: UUID,
         evidence: Sequence[UUID],
         variables: Mapping[str, Any],
+        lineage: Sequence[UUID] = (),
+        continues_conversation: bool = True,
     ) -> Draft:
         """Render and store a draft, once for each (run, step, item). `template` is a name or an id.
+
+        If the run, or a run of its lineage, has already sent an email to the contact, the draft continues that
+        conversation: it has its subject with "Re: ", so that mail programs show both together.
 
         Raises:
             NotFound: the template or the contact does not exist.
@@ -148,9 +184,10 @@ class TemplateService:
             messages = unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
             _require_own_words(contact, messages)
             link = self._links.url(tenant_id, contact.id)
-            content = self._renderer.render(
-                stored_template, _template_values(stored_template, contact, messages, variables, link)
-            )
+            content = self._render(stored_template, self._values(stored_template, contact, messages, variables, link))
+            earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id) if continues_conversation else None
+            if earlier is not None:
+                content = _continue_subject(content, unit.drafts.get(earlier.draft_id))
             draft = unit.drafts.add(
                 Draft(
                     id=self._new_id(),
@@ -164,6 +201,7 @@ class TemplateService:
                     sha256=content_hash(contact.id, content),
                     evidence=[message.id for message in messages],
                     created_at=self._now(),
+                    follows=earlier.id if earlier else None,
                 )
             )
             unit.commit()
@@ -208,6 +246,25 @@ class TemplateService:
         if problems:
             raise InvalidInput(problems[0].message, problems)
 
+    def _render(self, template: Template, values: Mapping[str, Any]) -> Content:
+        content = self._renderer.render(template, values)
+        html = None if content.html is None else without_unknown_names(content.html)
+        return Content(without_unknown_names(content.subject).strip(), without_unknown_names(content.text), html)
+
+    def _values(
+        self,
+        template: Template,
+        contact: Contact,
+        messages: Sequence[Message],
+        variables: Mapping[str, Any],
+        link: str,
+    ) -> dict[str, Any]:
+        dates = [
+            self._renderer.format_date(message.sent_at.date(), template.language) if message.sent_at else ""
+            for message in messages
+        ]
+        return _template_values(template, contact, list(zip(messages, dates, strict=True)), variables, link)
+
     def _used_names(self, template: Template) -> frozenset[str]:
         parts = (template.subject, template.body_text, template.body_html or "")
         return frozenset().union(*(self._renderer.used_names(part) for part in parts))
@@ -219,24 +276,37 @@ def content_hash(contact_id: UUID, content: Content) -> str:
     return sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _continue_subject(content: Content, earlier: Draft | None) -> Content:
+    """Return the content with the subject of the conversation, which Gmail needs to show both mails together."""
+    if earlier is None:
+        return content
+    subject = earlier.content.subject
+    return replace(content, subject=subject if _REPLY_MARK.match(subject) else f"Re: {subject}")
+
+
 def _template_values(
-    template: Template, contact: Contact, messages: Sequence[Message], variables: Mapping[str, Any], link: str
+    template: Template,
+    contact: Contact,
+    messages: Sequence[tuple[Message, str]],
+    variables: Mapping[str, Any],
+    link: str,
 ) -> dict[str, Any]:
     name = (contact.name or "").strip() or contact.address.partition("@")[0]
     values: dict[str, Any] = {
         "contact": {
             "email": contact.address,
             "name": name,
-            "first_name": name.split()[0],
+            "first_name": first_name(contact.name),
             **{key: value for key, value in contact.attributes.items() if key not in ("email", "name", "first_name")},
         },
         "evidence": [
             {
                 "subject": message.subject,
                 "sent_at": message.sent_at.date().isoformat() if message.sent_at else "",
-                "excerpt": message.text[:_MAX_EXCERPT],
+                "date": written_date,
+                "excerpt": choose_passage(message.text, _MAX_EXCERPT),
             }
-            for message in messages
+            for message, written_date in messages
         ],
         "unsubscribe_url": link,
     }

@@ -26,7 +26,8 @@ class Action:
     `permission` is the permission that the run's principal needs ("" for none). `errors` are the error names that the
     action can fail with, besides those of every task (`invalid`, `forbidden`, `timeout`). A `callback` action completes
     by task token. `timeout_results` maps each value of `with.on_timeout` to the result of a step that timed out; the
-    first entry is the default. Without entries, a timeout is an error.
+    first entry is the default. Without entries, a timeout is an error. `timeout_grace_seconds`: how much later than the
+    platform the engine ends the step.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Action:
     description: str = ""
     kind: ActionKind = ActionKind.TASK
     timeout_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    timeout_grace_seconds: int = 0
     errors: tuple[str, ...] = ()
     # Whether a step with this action may have for_each.
     allows_for_each: bool = True
@@ -180,10 +182,15 @@ ACTION_CATALOGUE = Catalogue(
                 contact=_ID,
                 evidence=_list(_POINT_ID, 100),
                 variables=_ANY_OBJECT,
+                thread={"type": "boolean"},
             ),
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
-            description="Render a template for one contact and store the draft. The result has its id and hash.",
+            description=(
+                "Render a template for one contact and store the draft. The result has its id and hash. If the run has "
+                "already sent the contact an email, the draft continues that conversation and has its subject; "
+                "`thread: false` starts another one."
+            ),
             errors=("not_found", "unavailable"),
         ),
         Action(
@@ -218,7 +225,7 @@ ACTION_CATALOGUE = Catalogue(
             "email.send",
             "messaging:send",
             _object("draft", draft=_ID),
-            _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT),
+            _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT, reason=_TEXT),
             default_timeout_seconds=60,
             description="Send a draft once, even if the step is retried. Without the permission, it needs an approval.",
             errors=("throttled", "unavailable", "not_found"),
@@ -226,7 +233,9 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "email.wait_for_reply",
             "messaging:read",
-            _object("email", email=_ID, timeout=_DURATION),
+            _object(
+                "email", email=_ID, timeout=_DURATION, **{"from": {"type": "string", "enum": ["contact", "anyone"]}}
+            ),
             _object(
                 "replied",
                 replied={"type": "boolean"},
@@ -238,10 +247,13 @@ ACTION_CATALOGUE = Catalogue(
             callback=True,
             default_timeout_seconds=3 * 86_400,
             description=(
-                "Wait until a person replies to an email, for at most `timeout`. Automatic replies do not count. If "
-                "the email can no longer get a reply (for example, it bounced), the wait ends with a `reason`."
+                "Wait until the contact replies to an email, for at most `timeout`. Automatic replies do not count. "
+                "With `from: anyone`, the answer of another person counts too. If the email can no longer get a reply "
+                "(for example, it bounced), the wait ends with a `reason`. The result has the `contact_id`."
             ),
             timeout_results={"": {"replied": False, "reason": "timeout"}},
+            # The platform's own sweep ends the wait first, with the contact in its result.
+            timeout_grace_seconds=90,
             errors=("unavailable",),
         ),
         Action(

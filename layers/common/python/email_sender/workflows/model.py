@@ -102,7 +102,10 @@ class WaitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A step that waits by task token. The token never leaves the platform."""
+    """A step that waits by task token. The token never leaves the platform.
+
+    `accepts_others`: an answer of a person other than the contact ends the wait too.
+    """
 
     run_id: UUID
     step: str
@@ -112,6 +115,7 @@ class Wait:
     task_token: str
     asked_at: datetime
     expires_at: datetime
+    accepts_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,15 @@ _INVISIBLE = str.maketrans({"\u00a0": " ", "\u200b": None, "\ufeff": None,
                             "\u00ad": None, "\u034f": None})  # fmt: skip
 # Joiners are letters' parts in Persian and Hindi, but padding beside spaces.
 _LOOSE_JOINERS = re.compile("(?<!\\S)[\u200c\u200d]+|[\u200c\u200d]+(?!\\S)")
-_NO_MARKS = str.maketrans(dict.fromkeys("\x01\x02\x03"))
+# The edges of blocks that meet, and a line break before them: \x04 begins a new line, \x05 a paragraph.
+_EDGES = re.compile("\n?[ \t]*[\x04\x05][ \t\x04\x05]*")
+_NO_MARKS = str.maketrans(dict.fromkeys("\x01\x02\x03\x04\x05"))
 # What clients put around the line above a quotation, and around all earlier mail.
 _ATTRIBUTIONS = frozenset(("gmail_attr", "moz-cite-prefix", "reply-intro"))
+_SIGNATURES = frozenset((
+    "gmail_signature", "moz-signature", "ms-outlook-mobile-signature", "protonmail_signature_block",
+    "ymail_android_signature", "AppleMailSignature",
+))  # fmt: skip
 _QUOTATIONS = frozenset(("yahoo_quoted", "protonmail_quote", "tutanota_quote", "OLK_SRC_BODY_SECTION"))
 # Outlook on the web puts an empty element with one of these ids where the earlier mail begins, up to the end.
 _HISTORY_IDS = frozenset(("divRplyFwdMsg", "appendonsend", "mail-editor-reference-message-container"))
@@ -78,11 +84,13 @@ def _text_pieces(soup: "Tag") -> Iterator[str]:
             if name in _SKIPPED_TAGS or _HIDDEN_STYLE.search(str(node.get("style") or "")):
                 continue
             element_id = str(node.get("id") or "").removeprefix("x_")
-            if element_id in _HISTORY_IDS and not history_began:
+            # Gmail puts the headers of a forwarded mail where it puts the line above a quotation.
+            is_forward = "gmail_attr" in _classes(node) and node.get_text().lstrip().startswith("-----")
+            if (element_id in _HISTORY_IDS or is_forward) and not history_began:
                 history_began = True
                 yield "\n\x01"
             labels = {element_id, *(label.removeprefix("x_") for label in _classes(node))}
-            if labels & _ATTRIBUTIONS:
+            if labels & (_ATTRIBUTIONS | _SIGNATURES):
                 before, after = f"\n\x01{_MARK}", "\x02\n"
             elif labels & _QUOTATIONS:
                 before, after = "\n\x01", "\x02\n"
@@ -108,18 +116,24 @@ def _classes(node: "Tag") -> list[str]:
 
 def _block_edges(name: str) -> tuple[str, str]:
     if name == "blockquote":
-        return "\n\x01", "\x02\n"
+        return "\x04\x01", "\x02\x04"
     if name in ("td", "th"):
         return "", " "
     if name == "br":
         return "\n", ""
-    edge = "\n\n" if name in _PARAGRAPH_TAGS else "\n" if name in _BLOCK_TAGS else ""
+    edge = "\x05" if name in _PARAGRAPH_TAGS else "\x04" if name in _BLOCK_TAGS else ""
     return edge, edge
+
+
+def _line_breaks(match: re.Match[str]) -> str:
+    """Return the line breaks between two blocks. A break at the end of a block adds no line of its own."""
+    breaks = match.group().count("\n")
+    return "\n" * max(breaks - 1, 0) + ("\n\n" if "\x05" in match.group() else "\n")
 
 
 def _quote_lines(pieces: Iterator[str]) -> Iterator[str]:
     depth = blank = 0
-    for line in "".join(pieces).split("\n"):
+    for line in _EDGES.sub(_line_breaks, "".join(pieces)).split("\n"):
         depth += line.count("\x01")
         is_attribution = _MARK in line
         text = line.replace("\x01", "").replace("\x02", "").replace(_MARK, "").strip()

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from types import FrameType
@@ -78,6 +79,17 @@ class JinjaRenderer:
                 return frozenset(meta.find_undeclared_variables(self._text_environment.parse(source)))
         except (TemplateError, RecursionError) as error:
             raise InvalidInput(_error_text(error)) from None
+
+    def format_date(self, date: date, language: str) -> str:
+        from babel import Locale, UnknownLocaleError
+        from babel.dates import format_date
+
+        try:
+            locale = Locale.parse(language.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            locale = Locale.parse("en_GB")
+        # English outside the United States has the day first.
+        return format_date(date, "d MMMM y" if locale.language == "en" and locale.territory != "US" else "long", locale)
 
     def render(self, template: Template, values: Mapping[str, Any]) -> Content:
         subject = self._render(self._text_environment, template.subject, values).strip()

@@ -33,6 +33,16 @@ _FOOTER = re.compile(
 _FORWARD = re.compile(
     r"^-{2,} ?(?:begin )?(?:forwarded|original) (?:message|text).{0,200}\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL
 )
+# What phones and apps add at the end, alone in its paragraph.
+_DEVICE = re.compile(
+    r"(?:^|\n)[ \t]*(?:\[?(?:sent|get|von meinem|von mein|gesendet|diese nachricht wurde von|holen sie sich|envoyé|"
+    r"obtenez|enviado|enviada|obtén|inviato|scarica|verstuurd|verzonden|download|skickat|skaffa|sendt|hent|lähetetty|"
+    r"hanki|wysłan[eo]|pobierz|odesláno|získat|odoslané|отправлено|скачать|надіслано|gönderildi)\b|iphone(?:から|で)|"
+    r".{0,30}(?:から送信|에서 보냄|发送自|发自))[^\n]{0,60}(?:iphone|ipad|android|galaxy|samsung|huawei|xiaomi|pixel|outlook|"
+    r"yahoo|proton|gmx|web\.de|gmail|mail\.ru|yandex|handy|smartphone|mobil|telefon|blackberry|windows|aquamail|k-9)"
+    r"[^\n]{0,60}\s*\Z",
+    re.IGNORECASE,
+)
 _SIGNATURE_MARK = re.compile(r"^--\s*$", re.MULTILINE)
 
 
@@ -60,7 +70,8 @@ class MailTextCleaner:
                 if own_text.strip()
                 else "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">"))
             )
-        return re.sub(r"\n{3,}", "\n\n", latest_text).strip()
+        latest_text = re.sub(r"\n{3,}", "\n\n", latest_text).strip()
+        return latest_text[: match.start()].rstrip() if (match := _DEVICE.search(latest_text)) else latest_text
 
 
 def _find_signature(text: str) -> int:

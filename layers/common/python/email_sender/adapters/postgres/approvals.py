@@ -96,6 +96,9 @@ class PostgresApprovals:
             """
             select count(*) as known from drafts d
             join unnest(%s::uuid[], %s::text[]) as wanted (id, sha256) using (id, sha256)
+            where not exists (
+                select from messages m where m.id = any(d.evidence) and m.contact_id is distinct from d.contact_id
+            )
             """,
             [[draft[0] for draft in drafts], [draft[1] for draft in drafts]],
         ).fetchone()

@@ -153,7 +153,7 @@ class PostgresArchiveUnit(PostgresImportUnit):
                 [uuid5(self.tenant_id, f"contact/{key.hex()}") for key in keys],
                 [self.tenant_id] * len(keys),
                 keys,
-                [self._keys.encrypt(contact.email, ADDRESS) for contact in contacts if contact],
+                [self._keys.encrypt(contact.mailbox or contact.email, ADDRESS) for contact in contacts if contact],
                 [self._keys.encrypt(contact.name, NAME) if contact.name else None for contact in contacts if contact],
                 [newest_by_author[key].parsed.sent_at for key in keys],
             ],
@@ -230,6 +230,7 @@ def _content(message: IncomingMessage) -> str:
     parsed = message.parsed
     sender = [parsed.sender.name, parsed.sender.email] if parsed.sender else None
     content = {
+        "message_id": parsed.message_id,
         "subject": parsed.subject,
         "text": parsed.text,
         "full_text": parsed.full_text,

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
+from email_sender.archive.addresses import normalise_address
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.security.ports import TenantKeys
@@ -43,7 +44,7 @@ class PostgresContacts:
             [
                 contact.id,
                 self._tenant_id,
-                self._keys.fingerprint(contact.address),
+                self._keys.fingerprint(normalise_address(contact.address)),
                 self._keys.encrypt(contact.address, ADDRESS),
                 self._name(contact),
                 Jsonb(dict(contact.attributes)),
@@ -121,7 +122,13 @@ class PostgresMessages:
     def _message(self, row: Row) -> Message:
         content: dict[str, Any] = json.loads(self._keys.decrypt(row["content_enc"], CONTENT))
         return Message(
-            row["id"], row["contact_id"], row["thread_id"], row["sent_at"], content["subject"], content["text"]
+            row["id"],
+            row["contact_id"],
+            row["thread_id"],
+            row["sent_at"],
+            content["subject"],
+            content["text"],
+            content.get("message_id"),
         )
 
 
@@ -133,17 +140,22 @@ class PostgresSuppressions:
         self._conn.execute(
             "insert into suppressions (tenant_id, address_hash, address_enc, reason) values (%s, %s, %s, %s) "
             "on conflict do nothing",
-            [self._tenant_id, self._keys.fingerprint(address), self._keys.encrypt(address, SUPPRESSED), reason],
+            [
+                self._tenant_id,
+                self._keys.fingerprint(normalise_address(address)),
+                self._keys.encrypt(address, SUPPRESSED),
+                reason,
+            ],
         )
 
     def find(self, address: str) -> Suppression | None:
         row = self._conn.execute(
-            "select * from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+            "select * from suppressions where address_hash = %s", [self._keys.fingerprint(normalise_address(address))]
         ).fetchone()
         return self._suppression(row) if row else None
 
     def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
-        fingerprint = self._keys.fingerprint(address)
+        fingerprint = self._keys.fingerprint(normalise_address(address))
         self._conn.execute(
             "insert into temporary_bounces (tenant_id, address_hash, email_id, at) values (%s, %s, %s, %s) "
             "on conflict do nothing",
@@ -172,7 +184,7 @@ class PostgresSuppressions:
 
     def delete(self, address: str) -> bool:
         result = self._conn.execute(
-            "delete from suppressions where address_hash = %s", [self._keys.fingerprint(address)]
+            "delete from suppressions where address_hash = %s", [self._keys.fingerprint(normalise_address(address))]
         )
         return result.rowcount == 1
 

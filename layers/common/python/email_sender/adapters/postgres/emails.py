@@ -21,12 +21,16 @@ class PostgresDrafts:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def add(self, draft: Draft) -> Draft:
-        content = {**asdict(draft.content), "evidence": [str(message_id) for message_id in draft.evidence]}
+        content = {
+            **asdict(draft.content),
+            "evidence": [str(message_id) for message_id in draft.evidence],
+            "follows": str(draft.follows) if draft.follows else None,
+        }
         result = self._conn.execute(
             """
             insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version,
-                                content_enc, sha256)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                content_enc, sha256, evidence)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (tenant_id, run_id, step, item) do nothing
             """,
             [
@@ -40,6 +44,7 @@ class PostgresDrafts:
                 draft.template_version,
                 self._keys.encrypt(json.dumps(content), DRAFT),
                 draft.sha256,
+                list(draft.evidence),
             ],
         )
         if result.rowcount == 1:
@@ -79,6 +84,7 @@ class PostgresDrafts:
             sha256=row["sha256"],
             evidence=[UUID(message_id) for message_id in content["evidence"]],
             created_at=row["created_at"],
+            follows=UUID(content["follows"]) if content.get("follows") else None,
         )
 
 
@@ -144,6 +150,22 @@ class PostgresEmails:
         ).fetchall()
         return [_email(row) for row in rows]
 
+    def find_last_of_runs(self, run_ids: Sequence[UUID], contact_id: UUID) -> Email | None:
+        row = self._conn.execute(
+            "select * from emails where run_id = any(%s) and contact_id = %s and provider_message_id is not null "
+            "order by id desc limit 1",
+            [list(run_ids), contact_id],
+        ).fetchone()
+        return _email(row) if row else None
+
+    def count_since(self, contact_id: UUID, since: datetime) -> int:
+        row = self._conn.execute(
+            "select count(*) as count from emails where contact_id = %s and created_at >= %s "
+            "and status not in ('rejected', 'suppressed')",
+            [contact_id, since],
+        ).fetchone()
+        return int(row["count"]) if row else 0
+
     def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
         row = self._conn.execute(
             "select * from emails where provider_message_id = any(%s) order by id desc limit 1", [list(provider_ids)]
@@ -193,4 +215,5 @@ def _email(row: Row) -> Email:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         bounce_type=BounceType(row["bounce_type"]) if row["bounce_type"] else None,
+        reply_id=row["reply_id"],
     )

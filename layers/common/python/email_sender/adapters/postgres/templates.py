@@ -12,7 +12,7 @@ from email_sender.errors import Conflict
 from email_sender.messaging.model import Template, Variable
 
 _SELECT = """
-select t.id, t.name, t.version, t.updated_at, v.subject, v.body_text, v.body_html, v.variables
+select t.id, t.name, t.version, t.updated_at, v.subject, v.body_text, v.body_html, v.variables, v.language
 from templates t join template_versions v on v.template_id = t.id and v.version = t.version
 """
 
@@ -66,8 +66,8 @@ class PostgresTemplates:
         self._conn.execute(
             """
             insert into template_versions
-                (tenant_id, template_id, version, subject, body_text, body_html, variables, created_by)
-            values (%s, %s, %s, %s, %s, %s, %s, %s)
+                (tenant_id, template_id, version, subject, body_text, body_html, variables, language, created_by)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
             """,
             [
                 self._tenant_id,
@@ -77,6 +77,7 @@ class PostgresTemplates:
                 template.body_text,
                 template.body_html,
                 Jsonb([asdict(variable) for variable in template.variables]),
+                template.language,
                 created_by,
             ],
         )
@@ -92,4 +93,5 @@ def _template(row: Row) -> Template:
         body_html=row["body_html"],
         variables=tuple(Variable(**variable) for variable in row["variables"]),
         updated_at=row["updated_at"],
+        language=row["language"],
     )

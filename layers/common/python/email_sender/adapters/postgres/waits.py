@@ -12,13 +12,16 @@ from email_sender.workflows.model import SettledWait, Wait, WaitKind
 
 # The row of the email or run shows whether the wait is over, so code that ends one does not need to know its waits.
 _SELECT_SETTLED = """
-select w.*, e.status as email_status, e.replied_at, e.reply_id, e.contact_id, r.status as run_status
+select w.*, e.status as email_status, e.contact_id, r.status as run_status,
+       coalesce(e.replied_at, case when w.accepts_others then e.other_replied_at end) as replied_at,
+       coalesce(e.reply_id, case when w.accepts_others then e.other_reply_id end) as reply_id
 from task_waits w
 left join emails e on w.kind = 'reply' and e.id = w.subject
 left join runs r on w.kind = 'run' and r.id = w.subject
 where w.delivered_at is null and (%(subject)s::uuid is null or w.subject = %(subject)s)
   and (w.expires_at < %(now)s
-       or e.replied_at is not null or e.status in ('rejected', 'suppressed', 'bounced', 'complained')
+       or e.replied_at is not null or (w.accepts_others and e.other_replied_at is not null)
+       or e.status in ('rejected', 'suppressed', 'bounced', 'complained')
        or r.status in ('succeeded', 'failed', 'cancelled', 'timed_out'))
 order by w.asked_at for update of w skip locked
 """
@@ -31,8 +34,9 @@ class PostgresWaits:
     def add(self, wait: Wait) -> None:
         self._conn.execute(
             """
-            insert into task_waits (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            insert into task_waits (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at,
+                                    accepts_others)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id, step, item) do update set task_token = excluded.task_token, delivered_at = null
             """,
             [
@@ -45,6 +49,7 @@ class PostgresWaits:
                 wait.task_token,
                 wait.asked_at,
                 wait.expires_at,
+                wait.accepts_others,
             ],
         )
 
@@ -77,6 +82,7 @@ def _settled_wait(row: Row) -> SettledWait:
         row["task_token"],
         row["asked_at"],
         row["expires_at"],
+        row["accepts_others"],
     )
     if wait.kind is WaitKind.REPLY:
         return SettledWait(wait, result=_reply(row))
@@ -88,14 +94,15 @@ def _settled_wait(row: Row) -> SettledWait:
     return SettledWait(wait)
 
 
-def _reply(row: Row) -> dict[str, Any] | None:
+def _reply(row: Row) -> dict[str, Any]:
+    """Return the result of a wait for a reply that is over. It names the contact, unless the contact was deleted."""
+    contact = {"contact_id": str(row["contact_id"])} if row["contact_id"] else {}
     if row["replied_at"] is not None:
         return {
             "replied": True,
             "message_id": str(row["reply_id"]),
-            "contact_id": str(row["contact_id"]),
+            **contact,
             "at": row["replied_at"].isoformat(),
         }
-    if row["email_status"] in ("rejected", "suppressed", "bounced", "complained"):
-        return {"replied": False, "reason": row["email_status"]}
-    return None
+    ended = row["email_status"] in ("rejected", "suppressed", "bounced", "complained")
+    return {"replied": False, "reason": row["email_status"] if ended else "timeout", **contact}

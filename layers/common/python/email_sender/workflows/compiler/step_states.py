@@ -146,7 +146,8 @@ def _task(step: Step, task_builder: TaskBuilder) -> State:
 def _timeout(step: Step) -> int:
     timeout = step.arguments.get("timeout") if step.action.callback else None
     # Always a literal: the parser rejects an expression here.
-    return parse_duration(timeout) if isinstance(timeout, str) else step.action.default_timeout_seconds
+    seconds = parse_duration(timeout) if isinstance(timeout, str) else step.action.default_timeout_seconds
+    return seconds + step.action.timeout_grace_seconds
 
 
 def _result(step: Step) -> str:

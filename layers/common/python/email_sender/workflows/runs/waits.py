@@ -57,10 +57,11 @@ class WaitService:
         subject: UUID,
         task_token: str,
         timeout: timedelta,
+        accepts_others: bool = False,
     ) -> None:
         """Store a wait for the end of `subject`. A repeated call (an engine retry) only renews the task token."""
         now = self._now()
-        wait = Wait(run_id, step, item, kind, subject, task_token, now, now + timeout)
+        wait = Wait(run_id, step, item, kind, subject, task_token, now, now + timeout, accepts_others)
         with self._units(tenant_id) as unit:
             unit.runs.get(run_id, lock=True)
             unit.waits.add(wait)
