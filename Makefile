@@ -102,8 +102,8 @@ lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml
 	$(PY) scripts/export_openapi.py
 	$(PY) scripts/export_actions.py
-	$(PY) scripts/export_environment.py
 	$(PY) scripts/export_template.py
+	$(PY) scripts/export_environment.py
 
 clean: ## remove everything that was built; .local (your data) stays
 	rm -rf .aws-sam $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -48,6 +48,7 @@ class State:
     approvals: list[tuple[UUID, UUID, DraftApproval]] = field(default_factory=list)
     emails: dict[UUID, Email] = field(default_factory=dict)
     suppressions: dict[str, Suppression] = field(default_factory=dict)
+    deleted_addresses: dict[UUID, str] = field(default_factory=dict)
     reports: set[tuple[UUID, str, datetime]] = field(default_factory=set)
     temporary_bounces: dict[tuple[str, UUID], datetime] = field(default_factory=dict)
 
@@ -90,6 +91,8 @@ class FakeContacts:
 
     def delete(self, contact_id: UUID) -> bool:
         state = self._state
+        if contact_id in state.contacts:
+            state.deleted_addresses[contact_id] = state.contacts[contact_id].address
         for rows in (state.messages, state.drafts, state.emails):
             for row_id in [row.id for row in rows.values() if row.contact_id == contact_id]:
                 del rows[row_id]
@@ -253,6 +256,14 @@ class FakeSuppressions:
 
     def add(self, address: str, reason: SuppressionReason) -> None:
         self._state.suppressions.setdefault(normalise_address(address), Suppression(address, reason, datetime.now(UTC)))
+
+    def add_for_deleted_contact(self, contact_id: UUID, reason: SuppressionReason) -> bool:
+        address = self._state.deleted_addresses.get(contact_id)
+        if address is None or normalise_address(address) in self._state.suppressions:
+            return False
+        suppression = Suppression(None, reason, datetime.now(UTC))
+        self._state.suppressions[normalise_address(address)] = suppression
+        return True
 
     def find(self, address: str) -> Suppression | None:
         return self._state.suppressions.get(normalise_address(address))

@@ -251,14 +251,16 @@ class SuppressionIn(RequestBody):
 
 
 class SuppressionOut(BaseModel):
-    email: str
+    """`email` is null if the contact was deleted before it unsubscribed: only a hash of the address is known."""
+
+    email: str | None
     reason: str
     created_at: datetime | None
 
     @classmethod
     def of(cls, suppression: Suppression, role: Role) -> Self:
         return cls(
-            email=displayed_address(suppression.address, role),
+            email=displayed_address(suppression.address, role) if suppression.address else None,
             reason=suppression.reason,
             created_at=suppression.created_at,
         )

@@ -1,7 +1,9 @@
 """Composition root of the vectors functions. Each object is built once per execution environment."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.s3 import S3Uploads
@@ -10,6 +12,7 @@ from email_sender.adapters.models.embeddings import BedrockEmbedder, WordLlamaEm
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.deleted_contacts import PostgresDeletedContacts
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
@@ -31,6 +34,7 @@ from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.batch import BatchService
 from email_sender.vectors.cache import CachedSearch, EmbeddingCache, Embeddings
 from email_sender.vectors.collection_settings import SettingsService
+from email_sender.vectors.imports.deletions import ContactCleaner
 from email_sender.vectors.imports.model import ImportKind
 from email_sender.vectors.imports.service import ImportService
 from email_sender.vectors.jobs.service import JobService
@@ -271,6 +275,18 @@ def import_service() -> ImportService:
 @cache
 def import_steps() -> ImportSteps:
     return ImportSteps(import_units(), uploads(), now, new_id)
+
+
+@cache
+def contact_cleaner() -> ContactCleaner:
+    return ContactCleaner(PostgresDeletedContacts(app_database()), _LazyPoints(), uploads(), now)
+
+
+class _LazyPoints:
+    """Connects to the engine only if there is something to delete: most sweeps find nothing."""
+
+    def delete(self, tenant_id: UUID, collection: str, ids: Sequence[UUID]) -> None:
+        point_writer().delete(tenant_id, collection, ids)
 
 
 def chunk_work() -> MailboxChunkImporter:

@@ -53,7 +53,7 @@ async def change(contact_id: UUID, body: ContactChange, caller: Writer, service:
 
 @router.delete("/contacts/{contact_id}", status_code=204)
 async def delete(contact_id: UUID, caller: Writer, service: Service) -> Response:
-    """Delete a contact. Its messages are deleted too. A suppression of its address stays."""
+    """Delete a contact. Its messages, drafts, emails and search points are deleted too. A suppression stays."""
     service.delete(caller.tenant_id, contact_id)
     return Response(status_code=204)
 

@@ -98,9 +98,15 @@ class ContactService:
         return updated_contact
 
     def delete(self, tenant_id: UUID, contact_id: UUID) -> None:
+        """Delete a contact with its messages, drafts and emails. A keyed hash of the address stays.
+
+        Its search points and the uploaded files with its mail are deleted within minutes.
+        """
         with self._units(tenant_id) as unit:
             if not unit.contacts.delete(contact_id):
                 raise NotFound("Contact not found.")
+            data = {"contact_id": str(contact_id)}
+            unit.emit(self._events.build("contact.deleted", tenant_id, contact_id, data))
             unit.commit()
 
     def messages(self, tenant_id: UUID, contact_id: UUID, before: UUID | None, limit: int) -> Page[Message]:
@@ -126,9 +132,14 @@ class ContactService:
         tenant_id, contact_id = self._links.read(token)
         with self._units(tenant_id) as unit:
             contact = unit.contacts.get(contact_id)
-            if contact is None or unit.suppressions.find(contact.address) is not None:
+            if contact is None:
+                # The link in an old email works for ever: the hash of the address outlives the contact.
+                if not unit.suppressions.add_for_deleted_contact(contact_id, SuppressionReason.UNSUBSCRIBED):
+                    return
+            elif unit.suppressions.find(contact.address) is not None:
                 return
-            unit.suppressions.add(contact.address, SuppressionReason.UNSUBSCRIBED)
+            else:
+                unit.suppressions.add(contact.address, SuppressionReason.UNSUBSCRIBED)
             data = {"contact_id": str(contact_id)}
             unit.emit(self._events.build("contact.unsubscribed", tenant_id, contact_id, data))
             unit.commit()

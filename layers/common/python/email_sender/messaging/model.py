@@ -155,9 +155,9 @@ class SuppressionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that receives no mail."""
+    """An address that receives no mail. It is None if its contact was deleted before."""
 
-    address: str
+    address: str | None
     reason: SuppressionReason
     created_at: datetime | None = None
 

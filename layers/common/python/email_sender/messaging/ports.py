@@ -116,6 +116,10 @@ class SuppressionStore(Protocol):
     def add(self, address: str, reason: SuppressionReason) -> None:
         """Suppress the address. If it is already suppressed, its first reason stays."""
 
+    def add_for_deleted_contact(self, contact_id: UUID, reason: SuppressionReason) -> bool:
+        """Suppress the address that a deleted contact had. Returns whether it was not suppressed before."""
+        ...
+
     def find(self, address: str) -> Suppression | None: ...
 
     def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:

@@ -57,3 +57,21 @@ grant select, insert, update, delete on unclaimed_mail to platform;
 -- The language of a template's dates, and the messages that a draft quotes: only its contact may have written them.
 alter table template_versions add column language text not null default 'en';
 alter table drafts add column evidence uuid[] not null default '{}';
+
+-- A deleted contact. The keyed hash of the address outlives the person, so that the unsubscribe link keeps working. The
+-- points of its messages and the uploaded files with its mail are deleted by the sweep of imports.
+create table deleted_contacts (
+    tenant_id    uuid not null references tenants,
+    contact_id   uuid not null,
+    address_hash bytea not null,
+    message_ids  uuid[] not null,
+    import_ids   uuid[] not null,
+    deleted_at   timestamptz not null default now(),
+    cleaned_at   timestamptz,
+    primary key (tenant_id, contact_id)
+);
+create index deleted_contacts_open on deleted_contacts (tenant_id) where cleaned_at is null;
+select seal('deleted_contacts', 'select, insert, update');
+
+-- The address of a contact that was deleted before it unsubscribed is not known any more.
+alter table suppressions alter column address_enc drop not null;

@@ -45,6 +45,10 @@ class S3Uploads:
         with translate_s3_errors("The bucket no longer exists."):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=content)
 
+    def delete(self, key: str) -> None:
+        with translate_s3_errors("The uploaded file no longer exists."):
+            self._client().delete_object(Bucket=self._bucket, Key=key)
+
     def read(self, key: str, version: str | None, offset: int = 0, length: int | None = None) -> Iterable[bytes]:
         options = {"VersionId": version} if version else {}
         if length is not None:

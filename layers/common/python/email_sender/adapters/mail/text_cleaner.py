@@ -38,8 +38,9 @@ _DEVICE = re.compile(
     r"(?:^|\n)[ \t]*(?:\[?(?:sent|get|von meinem|von mein|gesendet|diese nachricht wurde von|holen sie sich|envoyé|"
     r"obtenez|enviado|enviada|obtén|inviato|scarica|verstuurd|verzonden|download|skickat|skaffa|sendt|hent|lähetetty|"
     r"hanki|wysłan[eo]|pobierz|odesláno|získat|odoslané|отправлено|скачать|надіслано|gönderildi)\b|iphone(?:から|で)|"
-    r".{0,30}(?:から送信|에서 보냄|发送自|发自))[^\n]{0,60}(?:iphone|ipad|android|galaxy|samsung|huawei|xiaomi|pixel|outlook|"
-    r"yahoo|proton|gmx|web\.de|gmail|mail\.ru|yandex|handy|smartphone|mobil|telefon|blackberry|windows|aquamail|k-9)"
+    r".{0,30}(?:から送信|에서 보냄|发送自|发自))[^\n]{0,60}"
+    r"(?:iphone|ipad|android|galaxy|samsung|huawei|xiaomi|pixel|outlook|yahoo|proton|gmx|web\.de|gmail|"
+    r"mail\.ru|yandex|handy|smartphone|mobil|telefon|blackberry|windows|aquamail|k-9)"
     r"[^\n]{0,60}\s*\Z",
     re.IGNORECASE,
 )

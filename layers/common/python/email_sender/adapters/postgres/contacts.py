@@ -29,6 +29,16 @@ order by c.id limit %(limit)s
 """
 
 
+_REMEMBER_DELETED = """
+insert into deleted_contacts (tenant_id, contact_id, address_hash, message_ids, import_ids)
+select c.tenant_id, c.id, c.address_hash,
+       array(select id from messages where contact_id = c.id),
+       array(select distinct import_id from messages where contact_id = c.id)
+from contacts c where c.id = %s
+on conflict do nothing
+"""
+
+
 class PostgresContacts:
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
@@ -86,6 +96,7 @@ class PostgresContacts:
         )
 
     def delete(self, contact_id: UUID) -> bool:
+        self._conn.execute(_REMEMBER_DELETED, [contact_id])
         return self._conn.execute("delete from contacts where id = %s", [contact_id]).rowcount == 1
 
     def _name(self, contact: Contact) -> bytes | None:
@@ -148,6 +159,14 @@ class PostgresSuppressions:
             ],
         )
 
+    def add_for_deleted_contact(self, contact_id: UUID, reason: SuppressionReason) -> bool:
+        result = self._conn.execute(
+            "insert into suppressions (tenant_id, address_hash, reason) "
+            "select tenant_id, address_hash, %s from deleted_contacts where contact_id = %s on conflict do nothing",
+            [reason, contact_id],
+        )
+        return result.rowcount == 1
+
     def find(self, address: str) -> Suppression | None:
         row = self._conn.execute(
             "select * from suppressions where address_hash = %s", [self._keys.fingerprint(normalise_address(address))]
@@ -179,7 +198,7 @@ class PostgresSuppressions:
         return items, next_cursor
 
     def _suppression(self, row: Row) -> Suppression:
-        address = self._keys.decrypt(row["address_enc"], SUPPRESSED)
+        address = self._keys.decrypt(row["address_enc"], SUPPRESSED) if row["address_enc"] else None
         return Suppression(address, SuppressionReason(row["reason"]), row["created_at"])
 
     def delete(self, address: str) -> bool:
