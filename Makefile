@@ -30,16 +30,19 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant backup restore test test-sam check audit build bench deploy lock generate clean
+.PHONY: help run tenant clock backup restore test test-sam check audit build bench deploy lock generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the whole platform on this machine and its main job (ONCE=1: exit afterwards)
-	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose)
+	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose) $(if $(DEMO),--again)
 
 tenant: $(VENV)/.ready ## add a tenant to the running local cloud: make tenant NAME=studio SENDER="Studio <hello@studio.example>"
 	@$(PY) -m local.tenant "$(NAME)" "$$SENDER"
+
+clock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
+	@$(PY) -m local.clock $(if $(RESET),--reset,"$(FORWARD)")
 
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups
 	@$(PY) -m local.backup_command

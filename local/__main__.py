@@ -31,6 +31,7 @@ _EXPECTED_ERRORS = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="Email Sender on this machine.")
     parser.add_argument("--once", action="store_true", help="run the demo, then stop")
+    parser.add_argument("--again", action="store_true", help="run the demo again, with the same people")
     parser.add_argument("--verbose", action="store_true", help="list the differences from AWS")
     options = parser.parse_args()
 
@@ -48,9 +49,9 @@ def main() -> int:
     try:
         with cloud:
             cloud.start()
-            console.print(f"[green]The platform is ready[/] after {time.perf_counter() - started:.1f} s. Demo:")
-            _run_demo(layout, console)
-            console.print(f"[green]The demo is complete[/] after {time.perf_counter() - started:.1f} s.")
+            console.print(f"[green]The platform is ready[/] after {time.perf_counter() - started:.1f} s.")
+            if _run_demo(layout, console, again=options.again):
+                console.print(f"[green]The demo is complete[/] after {time.perf_counter() - started:.1f} s.")
             if not options.once:
                 _keep_running(cloud, layout, console, stop)
     except KeyboardInterrupt:
@@ -63,10 +64,15 @@ def main() -> int:
     return 0
 
 
-def _run_demo(layout: Layout, console: Console) -> None:
+def _run_demo(layout: Layout, console: Console, *, again: bool) -> bool:
+    """Run the demo unless an earlier start did. Returns whether it ran."""
     demo = Demo(json.loads(layout.endpoints.read_text()), console)
     try:
+        if demo.was_run() and not again:
+            console.print("The demo ran before, so its people get no second mail. `make run DEMO=again` repeats it.")
+            return False
         demo.run()
+        return True
     finally:
         demo.close()
 

@@ -46,6 +46,10 @@ class Demo:
         self._show_steps(run)
         self._show_events(run)
 
+    def was_run(self) -> bool:
+        """Return whether acme has sent mail before. People must not get the demo's mail at every start."""
+        return bool(self._admin.get("/emails", limit=1)["items"])
+
     def close(self) -> None:
         self._admin.close()
         self._user.close()

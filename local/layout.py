@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+# By how many seconds the clock of mail and workflows is ahead (make clock).
+CLOCK_FILE = "clock"
 BUILD = ROOT / ".aws-sam/build"
 EMBEDDINGS = ROOT / ".aws-sam/embeddings"
 

@@ -64,12 +64,14 @@ class InitError(RuntimeError):
 class Runtime:
     """What all execution environments of this server share.
 
-    `packages` is a directory with the packages of Lambda's Python runtime (boto3); `endpoint` is MiniStack's URL.
+    `packages` is a directory with the packages of Lambda's Python runtime (boto3); `endpoint` is MiniStack's URL;
+    `clock_file` holds by how many seconds the clock of mail and workflows is ahead.
     """
 
     archives: ArchiveCache
     packages: Path
     endpoint: str
+    clock_file: Path
 
 
 class ExecutionEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
@@ -205,6 +207,7 @@ class ExecutionEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[{config.get('Version')}]{uuid.uuid4().hex}",
             "LAMBDA_TASK_ROOT": str(code),
             "_HANDLER": config["Handler"],
+            "LOCAL_CLOCK_FILE": str(self.runtime.clock_file),
         }
         variables = (config.get("Environment") or {}).get("Variables") or {}
         function_variables = {

@@ -17,9 +17,10 @@ from ministack.app import app as ministack
 from ministack.core import hypercorn_compat, lambda_runtime
 from ministack.services import apigateway
 
-from local.aws import execution_environments, mail_relay, repairs, schedules
+from local.aws import execution_environments, interrupted_executions, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
 from local.aws.runtime_packages import link_runtime_packages
+from local.layout import CLOCK_FILE
 
 HOST = "127.0.0.1"
 
@@ -74,10 +75,12 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
             archives=ArchiveCache(state / "unpacked"),
             packages=link_runtime_packages(state / "runtime"),
             endpoint=f"http://{HOST}:{port}",
+            clock_file=state.parent / CLOCK_FILE,
         )
     )
     repairs.install()
     schedules.install()
+    interrupted = interrupted_executions.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None
     hypercorn_compat.install()
 
@@ -92,7 +95,9 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    ready_task = asyncio.create_task(_print_ready((port, api_port)))
+    ready_task = asyncio.create_task(
+        _print_ready((port, api_port), lambda: interrupted.start_again(f"http://{HOST}:{port}"))
+    )
     try:
         await hypercorn_serve(with_api_port(ministack, api_port), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
     finally:
@@ -102,7 +107,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
             relay.stop()
 
 
-async def _print_ready(ports: tuple[int, ...]) -> None:
+async def _print_ready(ports: tuple[int, ...], when_ready: Callable[[], None]) -> None:
     for port in ports:
         while True:
             try:
@@ -113,3 +118,4 @@ async def _print_ready(ports: tuple[int, ...]) -> None:
                 writer.close()
                 break
     print("ready", flush=True)
+    when_ready()

@@ -39,7 +39,9 @@ LONG: dict[str, Any] = {
 
 @pytest.fixture
 def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
-    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    scenario.add_templates("t", "other")
+    return scenario
 
 
 def step_record(name: str, item: int = -1, *, action: str = "x", failed: bool = False) -> StepRecord:
@@ -129,16 +131,26 @@ def call_workflow(scenario: WorkflowScenario, caller: Run, token: str = "token")
     return scenario.runs.call(scenario.tenant, child, "review", INPUTS, caller.id)
 
 
-def _request_wait(scenario: WorkflowScenario, run: Run, kind: WaitKind, subject: UUID, token: str) -> None:
+def _request_wait(
+    scenario: WorkflowScenario,
+    run: Run,
+    kind: WaitKind,
+    subject: UUID,
+    token: str,
+    step: str = "call",
+    *,
+    accepts_others: bool = False,
+) -> None:
     scenario.waits.register_wait(
         scenario.tenant,
         run_id=run.id,
-        step="call",
+        step=step,
         item=-1,
         kind=kind,
         subject=subject,
         task_token=token,
         timeout=timedelta(days=1),
+        accepts_others=accepts_others,
     )
 
 
@@ -268,6 +280,11 @@ def test_a_reply_ends_the_wait_whether_it_arrives_before_or_after(scenario: Work
         assert (response["replied"], response["message_id"]) == (True, str(message))
 
 
+def contact_of(scenario: WorkflowScenario, email_id: UUID) -> str:
+    (row,) = scenario.cluster.query("select contact_id from emails where id = %s", email_id)
+    return str(row["contact_id"])
+
+
 def reply_to(scenario: WorkflowScenario, email_id: UUID) -> None:
     with scenario.cluster.connect_as_owner() as conn:
         conn.execute("update emails set replied_at = now(), reply_id = %s where id = %s", [new_id(), email_id])
@@ -321,18 +338,38 @@ def test_waits_and_approvals_settle_while_their_run_ends(scenario: WorkflowScena
 @pytest.mark.parametrize("status", ["bounced", "complained", "suppressed", "rejected"])
 def test_a_mail_that_cannot_be_answered_ends_the_wait_for_a_reply(scenario: WorkflowScenario, status: str) -> None:
     run = scenario.start_run()
-    _request_wait(scenario, run, WaitKind.REPLY, add_email(scenario, run, status), "token")
+    email_id = add_email(scenario, run, status)
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
     scenario.waits.settle(scenario.tenant)
-    assert scenario.engine.answers == [("token", {"replied": False, "reason": status})]
+    contact_id = contact_of(scenario, email_id)
+    assert scenario.engine.answers == [("token", {"replied": False, "reason": status, "contact_id": contact_id})]
 
 
-def test_an_expired_wait_is_recorded_and_the_engines_own_timeout_decides(scenario: WorkflowScenario) -> None:
+def test_an_expired_wait_ends_with_its_contact(scenario: WorkflowScenario) -> None:
     run = scenario.start_run()
-    _request_wait(scenario, run, WaitKind.REPLY, add_email(scenario, run), "token")
+    email_id = add_email(scenario, run)
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
     scenario.clock.advance(timedelta(days=2))
     assert [scenario.waits.settle(scenario.tenant), scenario.waits.settle(scenario.tenant)] == [1, 0]
-    assert scenario.engine.answers == []
-    assert step_results(scenario, run)[("call", -1)] == {"replied": False, "reason": "timeout"}
+    result = {"replied": False, "reason": "timeout", "contact_id": contact_of(scenario, email_id)}
+    assert scenario.engine.answers == [("token", result)]
+    assert step_results(scenario, run)[("call", -1)] == result
+
+
+def test_the_answer_of_somebody_else_ends_only_a_wait_that_accepts_anyone(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    email_id, message = add_email(scenario, run), new_id()
+    with scenario.cluster.connect_as_owner() as conn:
+        conn.execute(
+            "update emails set other_replied_at = now(), other_reply_id = %s where id = %s", [message, email_id]
+        )
+        conn.commit()
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token")
+    assert scenario.waits.settle(scenario.tenant) == 0
+    _request_wait(scenario, run, WaitKind.REPLY, email_id, "token-2", step="other", accepts_others=True)
+    assert scenario.waits.settle(scenario.tenant) == 1
+    ((token, result),) = scenario.engine.answers
+    assert (token, result["replied"], result["message_id"]) == ("token-2", True, str(message))
 
 
 @pytest.mark.parametrize(

@@ -400,3 +400,13 @@ def test_runs_and_approvals_are_paged(scenario: WorkflowScenario) -> None:
     assert [
         approval.id for approval in scenario.approvals.page(scenario.tenant, None, approval_ids[0], 1).items
     ] == approval_ids[1:2]
+
+
+def test_a_workflow_that_names_a_missing_template_is_refused_with_its_place(scenario: WorkflowScenario) -> None:
+    draft = {"id": "draft", "uses": "template.render", "with": {"template": "welcome", "contact": "{% $inputs.c %}"}}
+    definition = {"name": "missing", "steps": [draft]}
+    with pytest.raises(InvalidInput, match="There is no template 'welcome'") as caught:
+        scenario.workflows.create(scenario.tenant, new_id(), definition, ANN)
+    assert [problem.pointer for problem in caught.value.problems] == ["/steps/0/with/template"]
+    scenario.add_templates("welcome")
+    assert scenario.workflows.create(scenario.tenant, new_id(), definition, ANN).version == 1

@@ -61,6 +61,13 @@ class WorkflowScenario:
     def create_workflow(self) -> Workflow:
         return self.workflows.create(self.tenant, new_id(), DEFINITION, ANN)
 
+    def add_templates(self, *names: str) -> None:
+        for name in names:
+            self.cluster.execute(
+                "insert into templates (id, tenant_id, name, version) values (%s, %s, %s, 1)",
+                new_id(), self.tenant, name,
+            )  # fmt: skip
+
     def start_run(self) -> Run:
         return self.runs.start(self.tenant, new_id(), self.create_workflow().id, INPUTS, ANN)
 

@@ -22,7 +22,8 @@ from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.mail_settings import bounce_limit
 from email_sender.kit.resources import database, key_wrapper, manager_gate
-from email_sender.kit.system_clock import new_id, now
+from email_sender.kit.system_clock import movable_now as now
+from email_sender.kit.system_clock import new_id
 from email_sender.kit.telemetry import logger, report_blocked_sending
 from email_sender.kit.unsubscribe_keys import unsubscribe_links
 from email_sender.messaging.contacts import ContactService

@@ -25,7 +25,8 @@ from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
 from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
-from email_sender.kit.system_clock import new_id, now
+from email_sender.kit.system_clock import movable_now as now
+from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import Message
 from email_sender.workflows.generation import TextModel
 from email_sender.workflows.runs.approvals import ApprovalService

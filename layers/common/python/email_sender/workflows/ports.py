@@ -23,6 +23,10 @@ from email_sender.workflows.triggers.model import TriggerStore
 
 
 class WorkflowStore(Protocol):
+    def missing_templates(self, names: Sequence[str]) -> Sequence[str]:
+        """Return those of these names or ids of templates that the tenant does not have."""
+        ...
+
     def add(self, workflow: Workflow, published_by: str) -> None:
         """Store a workflow with its first version. Raises Conflict if the name is taken."""
 

@@ -19,6 +19,7 @@ from email_sender.workflows.definition.parser import SchemaChecker, parse_defini
 from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
 from email_sender.workflows.n8n.importer import ImportResult, import_n8n
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
+from email_sender.workflows.storing_checks import approves_drafts, check_templates
 from email_sender.workflows.triggers.model import TriggerKind, build_triggers
 
 # An event bus has 300 rules unless AWS raises the quota.
@@ -104,7 +105,7 @@ class WorkflowService:
         """Store a workflow and register its state machine. Repeating the call with the same id returns the workflow.
 
         Raises:
-            InvalidInput: the definition has problems.
+            InvalidInput: the definition has problems, or it names a template that does not exist.
             Forbidden: the actor's role lacks a permission that a step needs.
             Conflict: the name is taken, or the tenant would have too many event triggers.
         """
@@ -114,6 +115,7 @@ class WorkflowService:
             existing = unit.workflows.get(workflow_id)
             if existing is not None:
                 return existing
+            check_templates(raw, definition, unit.workflows.missing_templates)
             unit.workflows.add(workflow, actor.subject)
             _publish_triggers(unit, workflow_id, definition, actor)
             # Before the commit, because a stored version can run. If the commit fails, the state machine never runs.
@@ -144,6 +146,7 @@ class WorkflowService:
                 raise Conflict(
                     f"The workflow is at version {current.version}, not {expected_version}. Read it again and retry."
                 )
+            check_templates(raw, definition, unit.workflows.missing_templates)
             updated_workflow = Workflow(
                 workflow_id,
                 definition.name,
@@ -226,8 +229,8 @@ def _publish_triggers(unit: WorkflowUnit, workflow_id: UUID, definition: Definit
 def authorise(definition: Definition, role: Role) -> None:
     """Check that the role has every permission that the definition's steps need.
 
-    `email.send` without messaging:send is allowed if the step comes after an approval. At the moment of sending, the
-    sender checks again, by hash, that somebody with that permission approved the draft.
+    `email.send` without messaging:send is allowed if the step comes after an approval that lists its drafts. At the
+    moment of sending, the sender checks again, by hash, that somebody with that permission approved the draft.
 
     Raises:
         Forbidden: a permission is missing; the message names the step and the permission.
@@ -237,20 +240,7 @@ def authorise(definition: Definition, role: Role) -> None:
         if not permission or allows(role, Permission(permission)):
             continue
         sends = permission == Permission.MESSAGING_SEND
-        if sends and any(
-            definition.steps[upstream_id].action.name == "approval" for upstream_id in _upstream(step.id, definition)
-        ):
+        if sends and approves_drafts(definition, step):
             continue
-        advice = " Put an approval before it." if sends else ""
+        advice = " Put an approval before it that lists the drafts it sends." if sends else ""
         raise Forbidden(f"Step {step.id} needs {permission}, which the role {role} does not have.{advice}")
-
-
-def _upstream(step: str, definition: Definition) -> set[str]:
-    upstream: set[str] = set()
-    pending = list(definition.steps[step].needs)
-    while pending:
-        step_id = pending.pop()
-        if step_id not in upstream:
-            upstream.add(step_id)
-            pending.extend(definition.steps[step_id].needs)
-    return upstream

@@ -57,6 +57,14 @@ class PostgresWorkflows:
     def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
         self._conn, self._tenant_id = conn, tenant_id
 
+    def missing_templates(self, names: Sequence[str]) -> Sequence[str]:
+        rows = self._conn.execute(
+            "select wanted from unnest(%s::text[]) wanted "
+            "where not exists (select from templates t where t.name = wanted or t.id::text = lower(wanted))",
+            [list(names)],
+        ).fetchall()
+        return [row["wanted"] for row in rows]
+
     def add(self, workflow: Workflow, published_by: str) -> None:
         row = self._conn.execute(
             "insert into workflows (id, tenant_id, name, definition) values (%s, %s, %s, %s) "
