@@ -176,10 +176,15 @@ def reply_to_emails(platform: Platform, run_id: str) -> list[Any]:
     )
     settled_emails = wait_until(lambda: platform.query(query, run_id), lambda emails: len(emails) == 3, 90)
     rows = sorted(settled_emails, key=lambda row: row["name"] is None)
+    admin = platform["admin@acme"]
+    first, second, third = (_contact_address(admin, row["contact_id"]) for row in rows)
     for _ in range(2):
-        deliver_inbound_mail(platform, reply_mail("Ann <ann@people.example>", "x@acme.example", rows[0]["name"]))
+        deliver_inbound_mail(platform, reply_mail(f"Ann <{first}>", "x@acme.example", rows[0]["name"]))
     automatic_id = rows[1]["name"] or uuid4().hex
-    deliver_inbound_mail(platform, reply_mail("b@people.example", "x@acme.example", automatic_id, automatic=True))
+    deliver_inbound_mail(platform, reply_mail(second, "x@acme.example", automatic_id, automatic=True))
+    # Somebody else who knows the id of the third email does not answer in the contact's place.
+    stranger = f"stranger-{third}"
+    deliver_inbound_mail(platform, reply_mail(stranger, "x@acme.example", rows[2]["name"] or uuid4().hex))
     return rows
 
 

@@ -13,7 +13,7 @@ _MAX_HEADER = 2_000
 # "Ann Smith via Talk", as lists write the name of somebody whose address they replaced.
 _VIA = re.compile(r"\s+(?:via|durch|über|par|vía|tramite)\s+\S.*$", re.IGNORECASE)
 # bob=40people.example@dmarc.list.example, and bob@people.example.invalid.
-_ENCODED_AUTHOR = re.compile(r"([^=@\s]{1,64})=(?:40)?([^=@\s]{3,255}\.[^=@\s]{2,63})@.*")
+_ENCODED_AUTHOR = re.compile(r"([^=@\s]{1,64})=(?:40)?([^=@\s]{1,255}\.[^=@\s]{2,63})@.*")
 _SENT_LABELS = frozenset((
     "sent", "sent mail", "sent items", "sent messages", "gesendet", "envoyés", "messages envoyés", "enviados",
     "enviats", "inviati", "posta inviata", "verzonden", "skickat", "sendt", "sendte", "lähetetyt", "wysłane",

@@ -5,8 +5,6 @@ Browsers read a label as the larger set that its writers really use: `gb2312` as
 
 import codecs
 
-import webencodings
-
 # The WHATWG name, and the Python codec that comes closest where webencodings' own choice is smaller.
 _CODECS = {
     "gbk": "gb18030", "big5": "big5hkscs", "shift_jis": "cp932", "euc-kr": "cp949", "euc-jp": "euc_jis_2004",
@@ -29,6 +27,8 @@ def decode(data: bytes, label: str) -> str:
         return _decode_iso_2022_jp(data)
     if name in _OTHER_LABELS:
         return data.decode(_OTHER_LABELS[name])
+    import webencodings  # on first use: only functions that read mail have the package
+
     encoding = webencodings.lookup(name)
     if encoding is None or encoding.name in ("replacement", "x-user-defined"):
         raise LookupError(label)

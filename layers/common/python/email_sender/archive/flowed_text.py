@@ -2,6 +2,7 @@
 
 import re
 
+NO_QUOTE = "\u2060"
 _QUOTE_MARKS = re.compile(r">*")
 
 
@@ -24,6 +25,8 @@ def unflow(text: str, *, delete_space: bool) -> str:
         if open_depth == depth and not is_signature:
             paragraphs[-1] += content
         else:
-            paragraphs.append(f"{'>' * depth} {content}" if depth else content)
+            # An own line that begins with ">" is no quotation. NO_QUOTE is invisible and removed with the quotations.
+            own_line = NO_QUOTE + content if content.startswith(">") else content
+            paragraphs.append(f"{'>' * depth} {content}" if depth else own_line)
         open_depth = depth if is_flowed else None
     return "\n".join(paragraphs)

@@ -17,6 +17,7 @@ from email_sender.archive.authors import find_author, is_sent_copy
 from email_sender.archive.body_text import PARSER_ERRORS, Mail, content_type, list_parts, parameter, read_body
 from email_sender.archive.decoding import clean_line, clean_text, decode_words
 from email_sender.archive.delivery_reports import DeliveryReport, is_refusal, read_report
+from email_sender.archive.flowed_text import NO_QUOTE
 from email_sender.archive.mail_kinds import Classification, MailKind, PartTypes, classify
 from email_sender.archive.quotations import ATTRIBUTION_MARK, Correspondence
 from email_sender.errors import InvalidInput
@@ -159,8 +160,8 @@ def _parse(raw: bytes, cleaner: TextCleaner) -> ParsedMessage:
         sender=senders[0] if senders else None,
         recipients=tuple(recipients.values())[:MAX_RECIPIENTS],
         sent_at=_sent_at(message, problems),
-        text=text[:MAX_TEXT],
-        full_text=full_text.replace(ATTRIBUTION_MARK, "> ")[:MAX_TEXT],
+        text=text.replace(NO_QUOTE, "")[:MAX_TEXT],
+        full_text=full_text.replace(ATTRIBUTION_MARK, "> ").replace(NO_QUOTE, "")[:MAX_TEXT],
         list_id=_list_id(_header(message, "List-Id")),
         kind=found.classification.kind,
         kind_sign=found.classification.sign,

@@ -10,6 +10,7 @@ _ADDRESS = re.compile(r"\S+@\S+|\S+\.\S+\.\S+")
 _VIA = re.compile(
     r"\s+(?:via|durch|über|on behalf of|im auftrag von|par|vía|tramite)\s.*$|\s[|/–—]\s.*$", re.IGNORECASE
 )
+_REMARK = re.compile(r"\s*\([^()]*\)")
 # Words of a mailbox that several people or none read.
 _NOT_A_PERSON = re.compile(
     r"\b(?:team|support|sales|info|office|service|kundenservice|helpdesk|department|newsletter|no[- ]?reply|admin|"
@@ -40,7 +41,7 @@ def first_name(display_name: str | None) -> str:
     """
     from nameparser import HumanName
 
-    name = _VIA.sub("", _strip_quotes(display_name or "")).strip()
+    name = _REMARK.sub("", _VIA.sub("", _strip_quotes(display_name or ""))).strip()
     if not name or _ADDRESS.search(name) or _NOT_A_PERSON.search(name) or _FAMILY_NAME_FIRST.search(name):
         return UnknownName()
     parsed: Any = HumanName(name)
