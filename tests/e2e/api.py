@@ -117,3 +117,21 @@ def wait_for_events(client: ApiClient, correlation_id: str, until: str) -> list[
     )
     time.sleep(1)
     return list(client.get("/events", correlation_id=correlation_id, limit=200)["items"]) or events
+
+
+def deliver_inbound_mail(platform: Platform, raw: bytes) -> None:
+    """Store a mail in the inbound bucket, as SES does with received mail."""
+    stack = platform.aws("cloudformation")
+    response = stack.describe_stack_resource(StackName="email-sender-local", LogicalResourceId="Inbound")
+    bucket = response["StackResourceDetail"]["PhysicalResourceId"]
+    platform.aws("s3").put_object(Bucket=bucket, Key=uuid4().hex, Body=raw)
+
+
+def reply_mail(sender: str, to: str, provider_id: str, *, automatic: bool = False) -> bytes:
+    name, domain = uuid4().hex, "" if "@" in provider_id else "@email.amazonses.com"
+    extra_header = "Auto-Submitted: auto-replied\r\n" if automatic else ""
+    return (
+        f"From: {sender}\r\nTo: {to}\r\nSubject: Re: hello\r\nMessage-ID: <{name}@people.example>\r\n{extra_header}"
+        f"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nIn-Reply-To: <{provider_id}{domain}>\r\n"
+        f"References: <{provider_id}{domain}>\r\n\r\nYes, {name} please.\r\n"
+    ).encode()

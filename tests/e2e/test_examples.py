@@ -73,12 +73,12 @@ def wait_until_ended(client: ApiClient, run_id: str, seconds: float = 120) -> ap
     )
 
 
-def approve(client: ApiClient, run_id: str, step: str) -> None:
+def approve(client: ApiClient, run_id: str, step: str, seconds: float = 60) -> None:
     def find_pending() -> list[api.Json]:
         approvals = retry_server_errors(lambda: client.get("/approvals", status="pending", limit=200))["items"]
         return [candidate for candidate in approvals if (candidate["run_id"], candidate["step"]) == (run_id, step)]
 
-    (approval,) = wait_until(find_pending, lambda approvals: len(approvals) == 1, 60)
+    (approval,) = wait_until(find_pending, lambda approvals: len(approvals) == 1, seconds)
     retry_server_errors(lambda: client.post(f"/approvals/{approval['id']}", {"decision": "approved"}))
 
 
@@ -146,11 +146,12 @@ def scenario(platform: Platform, model: TextModelServer) -> Iterator[ExamplesSce
             examples.posted_run_ids.append(posted_run["run_id"])
         approve(admin, follow_up_run["id"], "review")
         examples.emails = reply_to_emails(platform, follow_up_run["id"])
-        deliver_inbound_mail(platform, reply_mail(f"Una <{examples.writer}>", tenant["mail_from"], "none"))
+        api.deliver_inbound_mail(platform, api.reply_mail(f"Una <{examples.writer}>", tenant["mail_from"], "none"))
         triage_run = wait_until(lambda: triage_runs(admin, triage, examples.writer), lambda runs: len(runs) > 0, 200)[0]
         # Kill once more during the triage run. A queue redelivers an unfinished message after two minutes.
         kill_function_processes(platform)
-        approve(admin, follow_up_run["id"], "review_reminders")
+        # The sweep ends the waits, up to a minute late.
+        approve(admin, follow_up_run["id"], "review_reminders", seconds=200)
         started_runs = {"follow-up": follow_up_run, "weekly-report": report_run, "inbound-triage": triage_run}
         examples.runs = {name: wait_until_ended(admin, run["id"]) for name, run in started_runs.items()}
         examples.runs["import-and-index"] = wait_until_ended(admin, examples.posted_run_ids[0])
@@ -179,12 +180,12 @@ def reply_to_emails(platform: Platform, run_id: str) -> list[Any]:
     admin = platform["admin@acme"]
     first, second, third = (_contact_address(admin, row["contact_id"]) for row in rows)
     for _ in range(2):
-        deliver_inbound_mail(platform, reply_mail(f"Ann <{first}>", "x@acme.example", rows[0]["name"]))
+        api.deliver_inbound_mail(platform, api.reply_mail(f"Ann <{first}>", "x@acme.example", rows[0]["name"]))
     automatic_id = rows[1]["name"] or uuid4().hex
-    deliver_inbound_mail(platform, reply_mail(second, "x@acme.example", automatic_id, automatic=True))
+    api.deliver_inbound_mail(platform, api.reply_mail(second, "x@acme.example", automatic_id, automatic=True))
     # Somebody else who knows the id of the third email does not answer in the contact's place.
     stranger = f"stranger-{third}"
-    deliver_inbound_mail(platform, reply_mail(stranger, "x@acme.example", rows[2]["name"] or uuid4().hex))
+    api.deliver_inbound_mail(platform, api.reply_mail(stranger, "x@acme.example", rows[2]["name"] or uuid4().hex))
     return rows
 
 
@@ -196,24 +197,6 @@ def triage_runs(client: ApiClient, workflow: api.Json, writer: str) -> list[api.
 
 def _contact_address(client: ApiClient, contact: str) -> str:
     return str(retry_server_errors(lambda: client.get(f"/contacts/{contact}"))["email"])
-
-
-def deliver_inbound_mail(platform: Platform, raw: bytes) -> None:
-    """Store a mail in the inbound bucket, as SES does with received mail."""
-    stack = platform.aws("cloudformation")
-    response = stack.describe_stack_resource(StackName="email-sender-local", LogicalResourceId="Inbound")
-    bucket = response["StackResourceDetail"]["PhysicalResourceId"]
-    platform.aws("s3").put_object(Bucket=bucket, Key=uuid4().hex, Body=raw)
-
-
-def reply_mail(sender: str, to: str, provider_id: str, *, automatic: bool = False) -> bytes:
-    name, domain = uuid4().hex, "" if "@" in provider_id else "@email.amazonses.com"
-    extra_header = "Auto-Submitted: auto-replied\r\n" if automatic else ""
-    return (
-        f"From: {sender}\r\nTo: {to}\r\nSubject: Re: hello\r\nMessage-ID: <{name}@people.example>\r\n{extra_header}"
-        f"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nIn-Reply-To: <{provider_id}{domain}>\r\n"
-        f"References: <{provider_id}{domain}>\r\n\r\nYes, {name} please.\r\n"
-    ).encode()
 
 
 def published_data(platform: Platform, run: api.Json, kind: str) -> list[api.Json]:

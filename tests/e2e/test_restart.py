@@ -268,3 +268,43 @@ def test_any_part_may_be_killed_without_losing_data(own_platform: Platform, home
         for client in second.clients.values():
             client.close()
         second.cloud.stop()
+
+
+def test_a_run_that_waits_for_a_reply_goes_on_after_a_clean_restart(own_platform: Platform, home: Path) -> None:
+    """A reminder after four days must survive the end of a working day."""
+    admin = own_platform["admin@acme"]
+    contact, template = api.add_contact(admin), api.add_template(admin)
+    definition = api.mail_workflow(template["name"], [contact["id"]], approval=False)
+    definition["steps"].append(
+        {
+            "id": "answer",
+            "uses": "email.wait_for_reply",
+            "needs": ["send"],
+            "for_each": "{% $steps.send %}",
+            "with": {"email": "{% $item.email_id %}", "timeout": "P4D"},
+        }
+    )
+    run = api.start_run(admin, definition)
+    api.wait_for_run(admin, run["id"], "waiting")
+    own_platform.cloud.stop()
+
+    restarted = start_platform(home, PORTS)
+    try:
+        admin = restarted["admin@acme"]
+        assert admin.get(f"/runs/{run['id']}")["status"] in ("waiting", "running")
+        (email,) = api.emails_of(admin, run["id"])
+        sent = wait_until(
+            lambda: restarted.query(
+                "select provider_message_id as name from email_sender.emails where id = %s", email["id"]
+            ),
+            lambda rows: bool(rows and rows[0]["name"]),
+            60,
+        )
+        api.deliver_inbound_mail(restarted, api.reply_mail(contact["email"], "hello@acme.example", sent[0]["name"]))
+        ended = api.wait_for_run(admin, run["id"], seconds=120)
+        assert ended["status"] == "succeeded", ended["error"]
+        (answer,) = [record["result"] for record in ended["steps"] if record["step"] == "answer"]
+        assert (answer["replied"], answer["contact_id"]) == (True, contact["id"])
+        assert len(api.sent_mails(restarted, email["id"])) == 1
+    finally:
+        restarted.cloud.stop()

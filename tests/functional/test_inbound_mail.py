@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,12 +12,15 @@ from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.contacts import ADDRESS
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.archive.answer_tags import tag_address
 from email_sender.archive.inbound_mail import InboundMailService
 from email_sender.archive.receipts import Receipt
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.outcomes import BounceLimit, OutcomeService
 from email_sender.vectors.model import Point
 from tests.database import Cluster
 
@@ -61,8 +65,14 @@ class InboundMailScenario:
         self.app, self.platform = self.cluster.database("app", size=1), self.cluster.database("platform", size=1)
         writer: Any = self.writer
         units = PostgresArchiveUnits(self.app, self.cluster.vault(self.app), None)
+        outcomes = OutcomeService(
+            PostgresMessagingUnits(self.app, self.cluster.vault(self.app), None),
+            lambda: BounceLimit(3, timedelta(days=30)),
+            now,
+            new_id,
+        )
         self.receiving = InboundMailService(
-            TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, EVENTS
+            TenantDirectory(self.platform), units, self.objects, MailTextCleaner(), writer, EVENTS, outcomes
         )
 
     def receive(self, raw: bytes, key: str = "", receipt: Receipt | None = None) -> UUID | None:
@@ -272,3 +282,191 @@ def test_a_reply_in_an_imported_mailbox_counts_too(
         record_replies(unit, tenant, messages, stored_messages, EVENTS)
         unit.commit()
     assert scenario.find_reply_id(email) == stored_messages[0].message_id
+
+
+# ---- Recipients, authors and answers as mail really comes ------------------------------------------------------------
+
+
+def receipt_for(*recipients: str, **verdicts: str) -> Receipt:
+    return Receipt(recipients, verdicts)
+
+
+def test_the_recipients_of_the_envelope_decide_not_those_of_the_headers(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    """A blind copy, an alias or a forwarding rule: the headers name somebody else."""
+    (tenant, address), (other_tenant, other_address) = (
+        new_tenant_with_address(cluster),
+        new_tenant_with_address(cluster),
+    )
+    assert scenario.receive(build_mail(other_address), receipt=receipt_for(address)) is not None
+    assert (scenario.event_types(tenant), scenario.event_types(other_tenant)) == (["message.received"], [])
+
+
+def test_a_mail_to_two_tenants_is_delivered_to_both(scenario: InboundMailScenario, cluster: Cluster) -> None:
+    tenants = [new_tenant_with_address(cluster) for _ in range(2)]
+    recipients = [address for _, address in tenants]
+    assert len(scenario.receive_for_all(build_mail(", ".join(recipients)))) == 2
+    assert [scenario.event_types(tenant) for tenant, _ in tenants] == [["message.received"]] * 2
+
+
+def test_another_address_of_the_domain_and_an_alias_belong_to_the_tenant(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    alias = f"{uuid4().hex}@other.example"
+    cluster.execute("update tenants set aliases = %s where id = %s", [alias], tenant)
+    domain = address.partition("@")[2]
+    for recipient in (f"sales@{domain}", alias.upper()):
+        assert scenario.receive(build_mail("x@y.example"), receipt=receipt_for(recipient)) is not None
+    assert scenario.event_types(tenant) == ["message.received"] * 2
+
+
+def test_a_domain_of_the_recipient_beats_the_email_that_the_mail_quotes(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    sending_tenant, (tenant, address) = cluster.new_tenant(None), new_tenant_with_address(cluster)
+    _, provider = scenario.add_sent_email(sending_tenant)
+    mail = build_mail(f"sales@{address.partition('@')[2]}", f"References: <{provider}@email.amazonses.com>")
+    assert scenario.receive(mail) is not None
+    assert (scenario.event_types(sending_tenant), scenario.event_types(tenant)) == ([], ["message.received"])
+
+
+@pytest.mark.parametrize("verdicts", [{"spam": "fail"}, {"virus": "fail"}, {"dmarc": "fail", "spf": "pass"}])
+def test_a_mail_that_fails_a_check_is_kept_and_starts_nothing(
+    scenario: InboundMailScenario, cluster: Cluster, verdicts: dict[str, str]
+) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    mail = build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>")
+    assert scenario.receive(mail, receipt=receipt_for("x@y.example", **verdicts)) is not None
+    (row,) = cluster.query("select verdict, contact_id from messages where tenant_id = %s", tenant)
+    assert (row["verdict"], row["contact_id"]) == (next(iter(verdicts)), None)
+    assert (scenario.find_reply_id(email), scenario.event_types(tenant)) == (None, [])
+
+
+def test_spf_and_dkim_alone_fail_nothing_since_forwarding_breaks_them(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    receipt = receipt_for(address, spf="fail", dkim="fail", dmarc="gray", spam="pass", virus="pass")
+    assert scenario.receive(build_mail(address), receipt=receipt) is not None
+    assert scenario.event_types(tenant) == ["message.received"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "headers"),
+    [
+        ("Eve <eve@else.example>", ()),
+        ("Acme <hello@acme.example>", ("X-Gmail-Labels: Sent",)),
+        ("Ann <ann@people.example>", ("Auto-Submitted: auto-replied",)),
+        ("Ann <ann@people.example>", ("Content-Type: text/calendar; method=REPLY",)),
+        ("Ann <ann@people.example>", ("Content-Type: multipart/report; report-type=disposition-notification",)),
+        ("MAILER-DAEMON@people.example", ()),
+    ],
+)
+def test_only_the_contacts_own_words_answer_an_email(
+    scenario: InboundMailScenario, cluster: Cluster, sender: str, headers: tuple[str, ...]
+) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    mail = build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>", *headers, sender=sender)
+    assert scenario.receive(mail) is not None
+    assert scenario.find_reply_id(email) is None
+    assert "email.replied" not in scenario.event_types(tenant)
+
+
+def test_the_answer_of_somebody_else_is_recorded_beside_the_email(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    header = f"In-Reply-To: <{provider}@email.amazonses.com>"
+    message = scenario.receive(build_mail("x@y.example", header, sender="Bob <bob@people.example>"))
+    (row,) = cluster.query("select reply_id, other_reply_id from emails where id = %s", email)
+    assert (row["reply_id"], row["other_reply_id"]) == (None, message)
+
+
+@pytest.mark.parametrize(
+    "mail_of",
+    [
+        lambda header: build_mail("x@y.example", header, text="I will be out of the office until Monday."),
+        lambda header: build_mail("x@y.example", header).replace(b"Subject: Re: hello", b"Subject: On vacation"),
+    ],
+)
+def test_an_answer_that_a_program_may_have_written_is_held(
+    scenario: InboundMailScenario, cluster: Cluster, mail_of: Any
+) -> None:
+    """vacation and formail mark nothing: the same text as before, or a responder's subject, raises the doubt."""
+    tenant = cluster.new_tenant(None)
+    _, earlier = scenario.add_sent_email(tenant)
+    scenario.receive(mail_of(f"In-Reply-To: <{earlier}@email.amazonses.com>"))
+    email, provider = scenario.add_sent_email(tenant)
+    message = scenario.receive(mail_of(f"In-Reply-To: <{provider}@email.amazonses.com>"))
+    (row,) = cluster.query("select kind, answers_email_id from messages where id = %s", message)
+    assert (row["kind"], row["answers_email_id"]) == ("uncertain", email)
+    assert scenario.find_reply_id(email) is None
+
+
+def test_a_fresh_mail_of_the_contact_ends_its_open_waits(scenario: InboundMailScenario, cluster: Cluster) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    email, _ = scenario.add_sent_email(tenant)
+    forgotten, _ = scenario.add_sent_email(tenant)
+    workflow, run = new_id(), new_id()
+    cluster.execute(
+        "insert into workflows (id, tenant_id, name, definition) values (%s, %s, 'w', '{}')", workflow, tenant
+    )
+    cluster.execute(
+        "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role) "
+        "values (%s, %s, %s, 1, 'waiting', '{}', 'ann', 'admin')",
+        run, tenant, workflow,
+    )  # fmt: skip
+    cluster.execute(
+        "insert into task_waits (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at) "
+        "values (%s, %s, 's', 0, 'reply', %s, 't', now(), now())",
+        tenant, run, email,
+    )  # fmt: skip
+    message = scenario.receive(build_mail(address))
+    assert (scenario.find_reply_id(email), scenario.find_reply_id(forgotten)) == (message, None)
+
+
+def test_an_answer_to_the_tagged_address_is_matched_without_references(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    email, _ = scenario.add_sent_email(tenant)
+    message = scenario.receive(build_mail(tag_address(f"hi@{address.partition('@')[2]}", email)))
+    assert message is not None
+    assert scenario.find_reply_id(email) == message
+
+
+def test_a_second_message_with_the_same_id_does_not_replace_the_first(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    raw = build_mail(address, text="I like the first offer.")
+    forged = raw.replace(b"Ann <ann@people.example>", b"Eve <eve@else.example>").replace(b"first", b"worst")
+    first, second = scenario.receive(raw), scenario.receive(forged)
+    assert first != second
+    contacts = cluster.query("select contact_id from messages where tenant_id = %s", tenant)
+    assert len({row["contact_id"] for row in contacts}) == 2
+
+
+def test_a_bounce_that_arrives_as_mail_ends_its_email_and_suppresses_the_address(
+    scenario: InboundMailScenario, cluster: Cluster
+) -> None:
+    tenant, address = new_tenant_with_address(cluster)
+    email, provider = scenario.add_sent_email(tenant)
+    bounce = (
+        f"From: MAILER-DAEMON@mx.example\r\nTo: {address}\r\nSubject: failure notice\r\n"
+        f"Message-ID: <b@mx.example>\r\n\r\n"
+        f"<ann@people.example>:\r\n550 5.1.1 no such user\r\n\r\n"
+        f"--- Below this line is a copy of the message.\r\n\r\n"
+        f"Message-ID: <{provider}@email.amazonses.com>\r\nTo: ann@people.example\r\n\r\nHello.\r\n"
+    ).encode()
+    scenario.receive(bounce)
+    (row,) = cluster.query("select status, bounce_type, error from emails where id = %s", email)
+    assert (row["status"], row["bounce_type"]) == ("bounced", "permanent")
+    assert "5.1.1" in row["error"]
+    assert len(cluster.query("select * from suppressions where tenant_id = %s", tenant)) == 1
+    assert scenario.event_types(tenant) == ["email.bounced"]

@@ -336,7 +336,7 @@ def test_domains_that_no_registry_accepts_are_refused(address: str) -> None:
 # ---- Greetings (17) -------------------------------------------------------------------------------------------------
 
 
-GREETINGS = {
+GREETINGS: dict[str | None, list[str | None]] = {
     "John": ["Doe, John", "JOHN SMITH", "Smith, Dr. John A.", "Smith, John (Sales)"],
     "Bob": ["'Bob'", '"Bob Jones"', "Bob via List"],
     "Ann": ["Dr. Ann Smith", "Ann Smith, PhD", "Ann Smith | Acme"],

@@ -3,8 +3,10 @@
 import re
 from datetime import UTC, datetime
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import parseaddr
 from uuid import UUID
 
 from fast_mail_parser import parse_email
@@ -12,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+from email_sender.archive.answer_tags import tagged_email_ids
 from email_sender.archive.message_parser import parse
 from email_sender.messaging.model import Contact, Content
-from email_sender.messaging.outgoing_mail import Envelope, build, tagged_email_ids
+from email_sender.messaging.outgoing_mail import Envelope, build
 
 CLEANER = MailTextCleaner()
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -73,7 +76,9 @@ def test_built_mail_is_read_back_by_three_parsers(name: str, subject: str, text:
     assert recipient.addr_spec == "Ann.Smith@people.example"
     assert parsed.recipients[0].mailbox == "Ann.Smith@people.example"
     if not is_encoded_word(name):
-        assert recipient.display_name == parsed.recipients[0].name == name
+        # The standard library's newer parser keeps the space between two encoded words of a name (findings/).
+        encoded_name, _ = parseaddr(str(message_from_bytes(raw)["To"]))
+        assert str(make_header(decode_header(encoded_name))) == parsed.recipients[0].name == name
     assert list(parsed.references) == list(dict.fromkeys(references))
     assert parsed.in_reply_to == (references[-1] if references else None)
     assert parsed.reply_to is not None

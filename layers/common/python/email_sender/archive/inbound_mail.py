@@ -1,6 +1,7 @@
 """Receive single mails: archive them, record what they answer, and publish `message.received`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -96,22 +97,24 @@ class InboundMailService:
             self._directory.add_unclaimed(key, version, recipients, owners.reason, self._events.now())
             return []
         return [
-            self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed, receipt.failed_check)
+            self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed, receipt)
             for tenant_id in owners.tenants
         ]
 
-    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage, failed_check: str | None) -> UUID:
+    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage, receipt: Receipt) -> UUID:
+        failed_check = receipt.failed_check
         with self._units(tenant_id) as unit:
             own = OwnAddresses.of(unit.own_addresses())
             contact = None if failed_check else find_contact(parsed, own)
             message = IncomingMessage(0, parsed, contact, failed_check)
             (archived_message,) = unit.archive(import_id, [message])
             kind = parsed.kind
-            if contact and kind is MailKind.PERSON and self._is_doubtful(unit, message, archived_message):
+            answer = find_answer(message, archived_message, receipt.recipients)
+            if answer and kind is MailKind.PERSON and _repeats(unit, answer, parsed):
                 kind = MailKind.UNCERTAIN
             if kind is MailKind.UNCERTAIN and self._accepts_uncertain():
                 kind = MailKind.PERSON
-            answered_emails = self._record_answer(unit, tenant_id, message, archived_message, kind)
+            answered_emails = self._record_answer(unit, tenant_id, message, archived_message, answer, kind)
             unit.set_threads(join_threads(tenant_id, unit.links(import_id)))
             if archived_message.is_new and contact:
                 self._publish(unit, tenant_id, archived_message, answered_emails, kind)
@@ -121,25 +124,17 @@ class InboundMailService:
         self._writer.write(tenant_id, import_id, [message], [archived_message])
         return archived_message.message_id
 
-    def _is_doubtful(self, unit: ArchiveUnit, message: IncomingMessage, archived_message: ArchivedMessage) -> bool:
-        """Return whether a program may have written an unmarked answer: the contact sent the very same text before.
-
-        People repeat "Yes, please", but not whole sentences.
-        """
-        answer = find_answer(message, archived_message)
-        is_long = len(message.parsed.text.split()) >= _MIN_REPEATED_WORDS
-        return answer is not None and is_long and unit.repeats_earlier_message(answer, message.parsed.text)
-
     def _record_answer(
         self,
         unit: ArchiveUnit,
         tenant_id: UUID,
         message: IncomingMessage,
         archived_message: ArchivedMessage,
+        answer: Answer | None,
         kind: MailKind,
     ) -> Sequence[AnsweredEmail]:
-        answer = find_answer(message, archived_message, is_certain=kind is MailKind.PERSON)
-        answered_emails = unit.mark_answered([answer], self._events.now()) if answer else []
+        certain = replace(answer, is_certain=kind is MailKind.PERSON) if answer else None
+        answered_emails = unit.mark_answered([certain], self._events.now()) if certain else []
         if kind is not MailKind.PERSON and archived_message.is_new:
             unit.set_kind(archived_message.message_id, kind)
         is_fresh = not answered_emails and message.parsed.list_id is None and kind is MailKind.PERSON
@@ -174,6 +169,15 @@ class InboundMailService:
                 event_id=uuid5(archived_message.message_id, "received"),
             )
         )
+
+
+def _repeats(unit: ArchiveUnit, answer: Answer, parsed: ParsedMessage) -> bool:
+    """Return whether a program may have written an unmarked answer: the contact sent the very same text before.
+
+    People repeat "Yes, please", but not whole sentences.
+    """
+    is_long = len(parsed.text.split()) >= _MIN_REPEATED_WORDS
+    return is_long and unit.repeats_earlier_message(answer, parsed.text)
 
 
 def _referenced_ids(parsed: ParsedMessage) -> Sequence[str]:

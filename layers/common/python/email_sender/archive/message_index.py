@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid5
 
+from email_sender.archive.answer_tags import tagged_email_ids
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.coordination.events import EventFactory
@@ -69,14 +70,18 @@ def record_replies(
 
 
 def find_answer(
-    message: IncomingMessage, archived_message: ArchivedMessage, *, is_certain: bool = True
+    message: IncomingMessage, archived_message: ArchivedMessage, recipients: Sequence[str] = ()
 ) -> Answer | None:
-    """Return the message as an answer, or None if it refers to nothing or no contact wrote it."""
+    """Return the message as an answer, or None if it refers to nothing or no contact wrote it.
+
+    `recipients` are those of the envelope, if they are known.
+    """
     provider_ids = possible_provider_ids(message.parsed)
-    if archived_message.contact_id is None or not provider_ids:
+    email_ids = tagged_email_ids([*recipients, *(recipient.email for recipient in message.parsed.recipients)])
+    if archived_message.contact_id is None or not (provider_ids or email_ids):
         return None
-    is_certain = is_certain and message.parsed.kind is MailKind.PERSON
-    return Answer(provider_ids, archived_message.message_id, archived_message.contact_id, is_certain)
+    is_certain = message.parsed.kind is MailKind.PERSON
+    return Answer(provider_ids, archived_message.message_id, archived_message.contact_id, is_certain, email_ids)
 
 
 def publish_answers(

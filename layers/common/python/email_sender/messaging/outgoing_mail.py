@@ -1,18 +1,19 @@
 """Build the raw mail of a draft (RFC 5322, RFC 8058)."""
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, formataddr, parseaddr
 from uuid import UUID
 
 from email_sender.archive.addresses import clean_address
+from email_sender.archive.answer_tags import tag_address
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import Contact, Content
 
@@ -21,9 +22,6 @@ EMAIL_ID_TAG = "email_id"
 # Mail servers may still refuse 8-bit text. Lines of encoded bodies have at most 76 characters, encoded words at most
 # 75.
 _POLICY = SMTP.clone(cte_type="7bit")
-_MAX_LOCAL_PART = 64
-_TAG_MARK = "r-"
-_TAG = re.compile(rf"\+{_TAG_MARK}([a-z2-7]{{26}})@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,12 @@ def build(envelope: Envelope, contact: Contact, content: Content) -> bytes:
     name, _ = parseaddr(envelope.sender)
     sender = sender_address(envelope.sender)
     recipient = ascii_address(contact.address)
+    reply_address = tag_address(sender, envelope.email_id)
+    addresses = [("From", name, sender), ("To", contact.name or "", recipient)]
+    addresses += [("Reply-To", name, reply_address)] if reply_address != sender else []
     try:
-        message["From"] = Address(name, addr_spec=sender)
-        message["To"] = Address(contact.name or "", addr_spec=recipient)
         message["Subject"] = content.subject
-        reply_address = tag_address(sender, envelope.email_id)
-        if reply_address != sender:
-            message["Reply-To"] = Address(name, addr_spec=reply_address)
+        address_headers = [_address_header(*address) for address in addresses]
     except (ValueError, IndexError, MessageError) as error:
         # The standard library rejects CR and LF in headers.
         raise InvalidInput("The sender, recipient or subject has a line break or an invalid address.") from error
@@ -70,7 +67,7 @@ def build(envelope: Envelope, contact: Contact, content: Content) -> bytes:
     message.set_content(content.text)
     if content.html is not None:
         message.add_alternative(content.html, subtype="html")
-    return _plain_headers(envelope) + message.as_bytes()
+    return "".join(address_headers).encode("ascii") + _plain_headers(envelope) + message.as_bytes()
 
 
 def sender_address(sender: str) -> str:
@@ -93,21 +90,20 @@ def ascii_address(address: str) -> str:
     return clean
 
 
-def tag_address(address: str, email_id: UUID) -> str:
-    """Return the address with a tag that names the email, or the address itself if the tag does not fit.
+def _address_header(header: str, name: str, address: str) -> str:
+    """Return a header with one address.
 
-    An answer to this address is matched even if its mail program drops the references.
+    The standard library's policies put spaces between the encoded words of a long name, where no space was.
     """
-    local_part, _, domain = address.rpartition("@")
-    tag = base64.b32encode(email_id.bytes).decode().rstrip("=").lower()
-    tagged = f"{local_part}+{_TAG_MARK}{tag}"
-    return address if len(tagged) > _MAX_LOCAL_PART or "+" in local_part else f"{tagged}@{domain}"
-
-
-def tagged_email_ids(addresses: Sequence[str]) -> Sequence[UUID]:
-    """Return the ids of the emails that the tags of these addresses name."""
-    tags = [match.group(1) for address in addresses if (match := _TAG.search(address))]
-    return [UUID(bytes=base64.b32decode(tag.upper() + "======")) for tag in tags]
+    if any(char in name for char in "\r\n\0"):
+        raise ValueError("a line break")
+    checked = str(Address(addr_spec=address))
+    if not name:
+        return f"{header}: {checked}\r\n"
+    if not name.isascii() or "=?" in name:
+        encoded = Header(name, "utf-8", maxlinelen=74, header_name=header).encode(linesep="\r\n")
+        return f"{header}: {encoded}\r\n <{checked}>\r\n"
+    return f"{header}: {formataddr((name, checked))}\r\n"
 
 
 def _plain_headers(envelope: Envelope) -> bytes:

@@ -46,19 +46,21 @@ where tenant_id = %(tenant)s and message_hash = %(hash)s and not exists (select 
 # Only the contact of an email answers it. One email is answered once, by the first message.
 _SET_REPLIED = """
 update emails e set replied_at = %s, reply_id = a.message_id
-from unnest(%s::text[], %s::uuid[], %s::uuid[]) as a (provider_message_id, message_id, contact_id)
-where e.provider_message_id = a.provider_message_id and e.contact_id = a.contact_id and e.replied_at is null
+from unnest(%s::text[], %s::uuid[], %s::uuid[], %s::uuid[]) as a (provider_message_id, email_id, message_id, contact_id)
+where (e.provider_message_id = a.provider_message_id or e.id = a.email_id)
+  and e.contact_id = a.contact_id and e.replied_at is null
 returning e.id, e.run_id, e.contact_id, e.reply_id
 """
 _SET_REPLIED_BY_OTHERS = """
 update emails e set other_replied_at = %s, other_reply_id = a.message_id
-from unnest(%s::text[], %s::uuid[], %s::uuid[]) as a (provider_message_id, message_id, contact_id)
-where e.provider_message_id = a.provider_message_id and e.contact_id <> a.contact_id and e.other_replied_at is null
+from unnest(%s::text[], %s::uuid[], %s::uuid[], %s::uuid[]) as a (provider_message_id, email_id, message_id, contact_id)
+where (e.provider_message_id = a.provider_message_id or e.id = a.email_id)
+  and e.contact_id <> a.contact_id and e.other_replied_at is null
 """
 _LINK_TO_EMAILS = """
 update messages m set answers_email_id = e.id
-from unnest(%s::text[], %s::uuid[], %s::uuid[]) as a (provider_message_id, message_id, contact_id)
-join emails e on e.provider_message_id = a.provider_message_id
+from unnest(%s::text[], %s::uuid[], %s::uuid[], %s::uuid[]) as a (provider_message_id, email_id, message_id, contact_id)
+join emails e on e.provider_message_id = a.provider_message_id or e.id = a.email_id
 where m.id = a.message_id and (e.contact_id = a.contact_id or m.answers_email_id is null)
 """
 _SET_WAITS_REPLIED = """
@@ -242,11 +244,16 @@ def _content(message: IncomingMessage) -> str:
 
 
 def _columns(answers: Sequence[Answer]) -> list[list[object]]:
-    pairs = [(provider_id, answer) for answer in answers for provider_id in answer.provider_ids]
+    """Return one row for each email that an answer may answer, as columns."""
+    rows: list[tuple[str | None, UUID | None, Answer]] = [
+        (provider_id, None, answer) for answer in answers for provider_id in answer.provider_ids
+    ]
+    rows += [(None, email_id, answer) for answer in answers for email_id in answer.email_ids]
     return [
-        [provider_id for provider_id, _ in pairs],
-        [answer.message_id for _, answer in pairs],
-        [answer.contact_id for _, answer in pairs],
+        [provider_id for provider_id, _, _ in rows],
+        [email_id for _, email_id, _ in rows],
+        [answer.message_id for _, _, answer in rows],
+        [answer.contact_id for _, _, answer in rows],
     ]
 
 

@@ -141,13 +141,14 @@ class AnsweredEmail:
 class Answer:
     """A message that answers one of the emails with these ids of the provider, if its contact got one of them.
 
-    `is_certain` is false if a program may have written it.
+    `email_ids` are named by the address it was sent to. `is_certain` is false if a program may have written it.
     """
 
     provider_ids: Sequence[str]
     message_id: UUID
     contact_id: UUID
     is_certain: bool = True
+    email_ids: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
