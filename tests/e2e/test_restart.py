@@ -307,4 +307,6 @@ def test_a_run_that_waits_for_a_reply_goes_on_after_a_clean_restart(own_platform
         assert (answer["replied"], answer["contact_id"]) == (True, contact["id"])
         assert len(api.sent_mails(restarted, email["id"])) == 1
     finally:
+        for client in restarted.clients.values():
+            client.close()
         restarted.cloud.stop()
