@@ -128,7 +128,7 @@ def _import(
         )  # fmt: skip
         unit.add(row)
         unit.commit()
-    steps = ImportSteps(cast("ImportUnits", units), files, now, new_id)
+    steps = ImportSteps(cast("ImportUnits", units), files, None, now, new_id)
     key = BulkPlan(cast("ImportUnits", units), files, files, collections, readers()).plan(TENANT, import_id)
     work = BulkWork(cast("BulkUnits", units), files, bench.writer, collections, readers(), steps)
     for part in json.loads(b"".join(files.read(key, None))):

@@ -1,5 +1,8 @@
 """Mailbox imports: repeated, broken, and files that are not mailboxes."""
 
+import io
+import zipfile
+
 import httpx
 import pytest
 
@@ -34,6 +37,16 @@ def test_importing_the_same_mailbox_twice_changes_nothing(platform: Platform) ->
     assert first["progress"]["stored"] == 21
     assert (second["progress"]["stored"], second["progress"]["duplicates"]) == (0, 21)
     assert stored_counts(platform) == before
+
+
+def test_a_zipped_mailbox_is_unpacked_and_imported(platform: Platform) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Takeout/Mail/All mail.mbox", mailboxes.ordinary(5))
+        archive.writestr("Takeout/index.html", "<html>no mail</html>")
+    job = api.import_mailbox(platform["user@globex"], content.getvalue(), "takeout.zip")
+    assert job["status"] == "completed", job["error"]
+    assert job["progress"]["messages"] == 5
 
 
 def test_a_broken_message_does_not_stop_the_others(platform: Platform) -> None:

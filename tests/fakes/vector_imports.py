@@ -174,7 +174,7 @@ class BulkImportScenario:
             payloads_version=None if payloads is None else "v1",
         )
         collections, units = {collection.name: collection}, cast("ImportUnits", self.store)
-        self.steps = ImportSteps(units, self.uploads, lambda: NOW, new_id)
+        self.steps = ImportSteps(units, self.uploads, None, lambda: NOW, new_id)
         self._plan = BulkPlan(units, self.uploads, self.uploads, collections, readers())
         self._work = BulkWork(
             cast("BulkUnits", units),

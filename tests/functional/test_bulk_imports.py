@@ -40,7 +40,7 @@ class VectorImportScenario:
         self.uploads, self.engine, self.index = MemoryUploads(), RecordingEngine(), MemoryIndex()
         collections = {SMALL.name: SMALL}
         self.service = ImportService(self.units, self.uploads, lambda: self.engine, lambda: collections, now, new_id)
-        self.steps = ImportSteps(self.units, self.uploads, now, new_id)
+        self.steps = ImportSteps(self.units, self.uploads, None, now, new_id)
         self.plan = BulkPlan(self.units, self.uploads, self.uploads, collections, readers())
         self.work = BulkWork(
             self.units,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
-from email_sender.adapters.aws.s3 import S3Uploads
+from email_sender.adapters.aws.s3 import S3Unpacker, S3Uploads
 from email_sender.adapters.aws.step_functions import StepFunctionsImports, StepFunctionsJobs
 from email_sender.adapters.models.embeddings import BedrockEmbedder, WordLlamaEmbedder
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
@@ -274,7 +274,7 @@ def import_service() -> ImportService:
 
 @cache
 def import_steps() -> ImportSteps:
-    return ImportSteps(import_units(), uploads(), now, new_id)
+    return ImportSteps(import_units(), uploads(), S3Unpacker(uploads()), now, new_id)
 
 
 @cache

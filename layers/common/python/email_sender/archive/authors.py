@@ -45,7 +45,12 @@ def find_author(message: Mail, sender: Address | None, kind: MailKind, problems:
 def is_sent_copy(message: Mail) -> bool:
     """Return whether the message is a copy from a folder of sent mail, as Gmail labels it."""
     labels = decode_words(str(message.get("X-Gmail-Labels", ""))[:_MAX_HEADER], [])
-    return any(label.strip().strip('"').casefold() in _SENT_LABELS for label in labels.split(","))
+    return any(is_sent_label(label.strip().strip('"')) for label in labels.split(","))
+
+
+def is_sent_label(name: str) -> bool:
+    """Return whether this is the name of a folder of sent mail, in the languages of Gmail and Outlook."""
+    return name.casefold() in _SENT_LABELS
 
 
 def _original_author(message: Mail, sender: Address, list_addresses: frozenset[str]) -> Address | None:

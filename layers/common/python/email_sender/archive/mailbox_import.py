@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from email_sender.archive.authorship import OwnAddresses, find_contact
@@ -32,21 +32,44 @@ _MAX_CHUNKS = 2_000
 _MIN_CHUNK_BYTES = 2 * 1024 * 1024
 
 
+class MailUnpacker(Protocol):
+    def unpack(self, key: str, version: str | None, size: int) -> str | None:
+        """Store the mail of an archive (zip, gzip, tar) as an mbox and return its key; None if it is no archive.
+
+        Repeating it stores the same mbox.
+
+        Raises:
+            InvalidInput: the archive is damaged, has no mail, or has a format that cannot be read.
+        """
+        ...
+
+
 class ImportSteps:
     """Plans a mailbox import, and completes or fails any import."""
 
-    def __init__(self, units: ImportUnits, uploads: Uploads, now: Clock, new_id: IdFactory) -> None:
-        self._units, self._uploads, self._now = units, uploads, now
+    def __init__(
+        self, units: ImportUnits, uploads: Uploads, unpacker: MailUnpacker | None, now: Clock, new_id: IdFactory
+    ) -> None:
+        """`unpacker` None: archives are refused."""
+        self._units, self._uploads, self._unpacker, self._now = units, uploads, unpacker, now
         self._events = EventFactory("vectors", now, new_id)
 
     def plan(self, tenant_id: UUID, import_id: UUID) -> Sequence[ChunkRange]:
-        """Split the file into chunks at message boundaries. Reads the file once, in constant memory.
+        """Split the file into chunks at message boundaries. An archive is unpacked first. Takes constant memory.
 
         Raises:
-            InvalidInput: the file is empty, or not an mbox.
+            InvalidInput: the file is empty, or contains no mail.
         """
         with self._units(tenant_id) as unit:
             record = existing_import(unit, import_id)
+        # The record names the mbox only once all of it is stored. If the process dies before, all of it is repeated.
+        unpacked_key = (
+            self._unpacker.unpack(record.object_key, record.object_version, record.size_bytes)
+            if self._unpacker
+            else None
+        )
+        if unpacked_key is not None:
+            record = replace(record, object_key=unpacked_key, object_version=None)
         target = max(_MIN_CHUNK_BYTES, record.size_bytes // _MAX_CHUNKS + 1)
         mbox_chunks = scan(self._uploads.read(record.object_key, record.object_version), target_bytes=target)
         chunks = [
@@ -54,7 +77,15 @@ class ImportSteps:
             for number, chunk in enumerate(mbox_chunks)
         ]
         with self._units(tenant_id) as unit:
-            unit.save(replace(existing_import(unit, import_id, lock=True), chunks=len(chunks)))
+            locked_record = existing_import(unit, import_id, lock=True)
+            unit.save(
+                replace(
+                    locked_record,
+                    object_key=record.object_key,
+                    object_version=record.object_version,
+                    chunks=len(chunks),
+                )
+            )
             unit.commit()
         return chunks
 

@@ -50,6 +50,7 @@ _MOZILLA_STATUS = re.compile(rb"^X-Mozilla-Status:[ \t]*([0-9A-Fa-f]{4})", re.MU
 _MOZILLA_EXPUNGED = 0x0008
 _UNIX_STATUS = re.compile(rb"^X-Status:[ \t]*[A-Z]*D", re.MULTILINE)
 _LEADING_BYTES = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*\r?\n)*")
+_FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _COMPRESSION_MAGIC = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -206,12 +207,30 @@ def _find_first_separator(data: bytes) -> int:
     if not data[start:].strip():
         raise InvalidInput("The file is empty.")
     if data.startswith(_COMPRESSION_MAGIC):
-        raise InvalidInput("The file is compressed. Upload the uncompressed mbox.")
+        raise InvalidInput("The file is compressed in a way that is not supported. Upload a zip, gzip or mbox file.")
     if not _is_separator(data, start, after_empty=True):
         raise InvalidInput(
             'The file is not an mbox: its first line should be "From ", a sender and a date with a time and a year.'
         )
     return start
+
+
+def is_mailbox_head(head: bytes) -> bool:
+    """Return whether a file with this beginning is an mbox."""
+    leading = _LEADING_BYTES.match(head)
+    return _is_separator(head, leading.end() if leading else 0, after_empty=True)
+
+
+def is_message_head(head: bytes) -> bool:
+    """Return whether a file with this beginning is a single message."""
+    return _is_single_message(head)
+
+
+def quote_message(raw: bytes, *, is_sent: bool = False) -> bytes:
+    """Return a message as an entry of an mbox (mboxrd). `is_sent` marks a copy from a folder of sent mail."""
+    quoted = _FROM_LINE.sub(rb">\1", raw.replace(b"\r\n", b"\n"))
+    mark = b"X-Gmail-Labels: Sent\n" if is_sent else b""
+    return b"From - Thu Jan  1 00:00:00 1970\n" + mark + quoted.lstrip(b"\n").rstrip(b"\n") + b"\n\n"
 
 
 def is_deleted(raw: bytes) -> bool:

@@ -19,7 +19,8 @@ from email_sender.vectors.imports.model import (
 )
 
 _SAVE = """
-update imports set status = %(status)s, object_version = %(version)s, execution_arn = %(execution)s,
+update imports set status = %(status)s, object_key = %(key)s, object_version = %(version)s, execution_arn =
+%(execution)s,
     payloads_version = %(payloads_version)s,
     chunks = %(chunks)s, size_bytes = %(size)s, error = %(error)s, started_at = %(started)s, finished_at = %(finished)s
 where id = %(id)s
@@ -89,6 +90,7 @@ class PostgresImportUnit(Unit):
             {
                 "id": updated_import.id,
                 "status": updated_import.status,
+                "key": updated_import.object_key,
                 "version": updated_import.object_version,
                 "payloads_version": updated_import.payloads_version,
                 "execution": updated_import.execution_arn,
