@@ -13,6 +13,7 @@ from uuid import UUID
 
 from email_sender.adapters.documents import event_schemas
 from email_sender.archive.addresses import normalise_address
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
@@ -109,6 +110,17 @@ class FakeMessages:
     def of_contact(self, contact_id: UUID, before: UUID | None, limit: int) -> Sequence[Message]:
         messages = [self._state.messages[message_id] for message_id in _before(self._state.messages, before)]
         return [message for message in messages if message.contact_id == contact_id][:limit]
+
+    def uncertain(self, before: UUID | None, limit: int) -> Sequence[Message]:
+        messages = [self._state.messages[message_id] for message_id in _before(self._state.messages, before)]
+        return [
+            message
+            for message in messages
+            if message.kind is MailKind.UNCERTAIN and message.answers_email_id is not None
+        ][:limit]
+
+    def set_kind(self, message_id: UUID, kind: MailKind) -> None:
+        self._state.messages[message_id] = replace(self._state.messages[message_id], kind=kind, kind_sign="")
 
 
 class FakeTemplates:
@@ -224,6 +236,11 @@ class FakeEmails:
     def find_by_provider_ids(self, provider_ids: Sequence[str]) -> Email | None:
         found = [email for email in self._state.emails.values() if email.provider_message_id in provider_ids]
         return max(found, key=lambda email: email.id, default=None)
+
+    def mark_answered(self, email_id: UUID, message_id: UUID, at: datetime) -> bool:
+        email = self._state.emails[email_id]
+        self._state.emails[email_id] = replace(email, reply_id=email.reply_id or message_id)
+        return email.reply_id is None
 
     def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
         is_new = (email_id, kind, at) not in self._state.reports

@@ -53,10 +53,7 @@ def test_every_line_ends_with_crlf_and_is_within_the_length_limit() -> None:
 )
 def test_a_subject_arrives_unchanged(subject: str) -> None:
     message = parsed(content=Content(subject, "Text"))
-    if subject.startswith("=?"):
-        assert message["Subject"] == "x", "every mail reader decodes an encoded word"
-    else:
-        assert str(message["Subject"]).strip() == subject.strip()
+    assert str(message["Subject"]).strip() == subject.strip()
 
 
 @pytest.mark.parametrize("name", ["Ann", "Zoë Müller", "李雷", 'O"Brien, Ann <x>', "ann@example.com", ""])

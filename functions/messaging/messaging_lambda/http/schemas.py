@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.kit.schemas import RequestBody
 from email_sender.messaging.model import (
     Contact,
@@ -65,12 +66,21 @@ class ContactOut(BaseModel):
 
 
 class MessageOut(BaseModel):
+    """`class` says who wrote the message (docs/reference/mail.md), and `class_sign` what shows it.
+
+    `verdict` is the check that it failed: `virus`, `spam` or `dmarc`. `answers_email_id` is the email that it answers.
+    """
+
     id: UUID
     contact_id: UUID | None
     thread_id: UUID | None
     sent_at: datetime | None
     subject: str
     text: str
+    kind: MailKind = Field(serialization_alias="class")
+    class_sign: str
+    verdict: str | None
+    answers_email_id: UUID | None
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -81,7 +91,17 @@ class MessageOut(BaseModel):
             sent_at=message.sent_at,
             subject=message.subject,
             text=message.text,
+            kind=message.kind,
+            class_sign=message.kind_sign,
+            verdict=message.verdict,
+            answers_email_id=message.answers_email_id,
         )
+
+
+class MessageClassIn(RequestBody):
+    """`person`: the message counts as an answer. `auto_reply`: it does not."""
+
+    kind: Annotated[Literal["person", "auto_reply"], Field(alias="class")]
 
 
 class VariableIn(RequestBody):

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
@@ -13,7 +14,7 @@ from email_sender.kit.schemas import Listing
 from email_sender.messaging.contacts import ContactService
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service
-from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, MessageOut
+from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, MessageClassIn, MessageOut
 
 router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
 Service = Annotated[ContactService, depends_on(contact_service)]
@@ -67,6 +68,23 @@ async def messages(
     return Listing(
         items=[MessageOut.of(message) for message in message_page.items], next_cursor=message_page.next_cursor
     )
+
+
+@router.get("/messages/uncertain")
+async def uncertain_answers(
+    caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[MessageOut]:
+    """List uncertain answers. A program may have written them; they end no wait until somebody has looked."""
+    message_page = service.uncertain_answers(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(
+        items=[MessageOut.of(message) for message in message_page.items], next_cursor=message_page.next_cursor
+    )
+
+
+@router.put("/messages/{message_id}/class")
+async def classify(message_id: UUID, body: MessageClassIn, caller: Writer, service: Service) -> MessageOut:
+    """Decide who wrote an uncertain message. A person's message answers its email, and a wait for it goes on."""
+    return MessageOut.of(service.classify(caller.tenant_id, message_id, MailKind(body.kind)))
 
 
 @router.get("/messages")

@@ -82,8 +82,16 @@ def _form_visitor(message: Mail, sender: Address | None) -> Address | None:
     visitors = _read(message, "Reply-To")
     if len(visitors) != 1 or sender is None or is_machine_address(visitors[0].email):
         return None
-    is_service = visitors[0].email.rpartition("@")[2] == sender.email.rpartition("@")[2]
+    is_service = _organisation(visitors[0].email) == _organisation(sender.email)
     return None if is_service or "List-Unsubscribe" in message else visitors[0]
+
+
+def _organisation(email: str) -> str:
+    """Return the label of a domain that names its owner: `apple` of euro.apple.com and of lists.apple.com."""
+    labels = email.rpartition("@")[2].split(".")
+    while len(labels) > 1 and (len(labels[-1]) <= 3 or labels[-1] in ("example", "info")):
+        labels.pop()
+    return labels[-1]
 
 
 def _is_list_address(sender: Address, message: Mail, list_addresses: frozenset[str]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from email_sender.archive import automatic_subjects
-from email_sender.archive.addresses import read_addresses
+from email_sender.archive.addresses import read_addresses, without_tag
 from email_sender.archive.body_text import Mail
 from email_sender.archive.decoding import clean_line
 from email_sender.archive.delivery_reports import STATUS_TYPES
@@ -60,7 +60,7 @@ _NOTIFIER_HEADERS = (
 )  # fmt: skip
 _NEWSLETTER_HEADERS = (
     "X-Campaign", "X-CampaignID", "X-Campaign-Id", "X-MC-User", "X-Mailchimp-Campaign", "X-CSA-Complaints",
-    "X-Newsletter", "X-Mailing-Id", "X-List-Administrivia",
+    "X-Newsletter", "X-Mailing-Id", "X-List-Administrivia", "X-Bulkmail",
 )  # fmt: skip
 _DAEMON = re.compile(
     r"(?:mailer-daemon|postmaster|mail-?daemon|mdaemon|mailsystem|microsoftexchange[0-9a-f]*)(?:[+=].*)?@.*"
@@ -72,7 +72,9 @@ _NO_REPLY = (
     r"ikke[-_.]?svar|ei[-_.]?vastausta|ne[-_.]?valaszoljon|cevaplamayin|yanitlamayin)(?:[-_.+=].*|\d*)"
 )
 _MACHINES = (
-    r"bounces?|notifications?|notify|notifier|alerts?|newsletters?|mailer|auto-?mailer|autoconfirm|auto-confirm|"
+    r"bounces?|notifications?|notify|notifier|alerts?|newsletters?|newsflash|headlines|rss-?feeds?|mailer|"
+    r"reminders?|replies|subscribers?|subscriptions?|offers|promotions?|specials|deals|announce(?:ments?)?|owner-.+|donotuse|nobody|"
+    r"auto-?mailer|autoconfirm|auto-confirm|"
     r"autoreply|auto-reply|autoresponder|robot|daemon|cron|nagios|updates?|invitations?|digest|listserv|listproc|"
     r"majordomo|mailman|sympa|ezmlm|wordpress|www-data|apache|web-?form|contact-?form|kontaktformular|form-?mailer?|mailing-?list|mail-?robot|system-?messages?"
 )
@@ -80,6 +82,24 @@ _MACHINE_SENDER = re.compile(
     rf"(?:{_NO_REPLY}|(?:{_MACHINES})(?:[-_.+=].*)?|.+[-_.](?:notifications?|newsletters?|alerts?|autoreply|robot)"
     r"|reply\+[^@]{8,}|r[-+][0-9a-f]{16,})@.*"
 )
+# An address made for one mail: `news-f485fcce40b794d5@`, `online#3.20034.f9@`, and hosts that send for machines only.
+_TOKEN_SENDER = re.compile(
+    r"[^@]*#[^@]*@.*|[^@]*[-._+=](?=[^@]*\d)(?=[^@]*[a-f])[0-9a-f]{12,}(?:[-._+=][^@]*)?@.*|(?:[^@]*?\d{4,}){3}[^@]*@.*"
+    r"|(?=(?:[^@.]*\.){3})(?=[^@]*\d{4,})[^@]+@.*"
+    r"|[^@]+@(?:[^@]+\.)?(?:newsletters?|e-?news|bounces?|(?:euro)?mailers?|mailings?|campaigns?|marketing|edm|"
+    r"notify|notifications?|alerts?|reply|replies)\.[^@]+\.[^@]+"
+)
+_NEWSLETTER_TEXT = re.compile(
+    r"\bto unsubscribe\b|\bunsubscribe (?:here|from this|from our|at any time|by|link|now)\b|\bto be removed\b"
+    r"|\byou(?:'re| are| have)? (?:receiv(?:ed?|ing)|been sent|subscribed)\b.{0,40}"
+    r"\b(?:because|as a|newsletter|mailing|subscriber)"
+    r"|\bif you (?:no longer|do not|don't|would (?:rather|prefer) not|wish not)\b.{0,40}\b(?:receive|wish|want)"
+    r"|\b(?:newsletter|mailing) (?:abbestellen|abmelden)\b|\bse d[ée]sabonner\b|\bdarse de baja\b"
+    r"|\bdisiscri(?:viti|zione)\b|\buitschrijven\b|\bcancel your subscription\b"
+    r"|\bmanage your (?:subscriptions?|preferences)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_MAX_SEARCHED_TEXT = 60_000
 _LIST_SENDER = re.compile(
     r"(?!.+-dmarc-request@).+[-+](?:bounces?|request|owner|daemon|confirm|help|subscribe|unsubscribe|join|leave|faq|moderate|notify|"
     r"errors?|return|accept|reject|get|nomail|digest)(?:[-+=].*)?@.*"
@@ -88,15 +108,15 @@ _COMMENT = re.compile(r"\([^()]*\)")
 # Who submits the posts of a list that sets only Sender: owner-talk@, talk-admin@.
 _LIST_SUBMITTER = re.compile(r"(?:owner-.+|.+-(?:owner|admin|bounces?|request|errors|return|list)(?:[-+=].*)?)@.*")
 _DIGEST_SUBJECT = re.compile(
-    r"^(?!\s*re:).*\bdigest\b.{0,40}\b(?:vol(?:ume)?\.?|issue|number|nr|#)\s?\d+|^digest for\b", re.IGNORECASE
+    r"^(?!.*\bre:).*\bdigest\b.{0,40}\b(?:vol(?:ume)?\.?|issue|number|nr|#)\s?\d+|^digest for\b", re.IGNORECASE
 )
 _MAILER_PROGRAMS = re.compile(r"vacation|autorespon|auto-?repl|out.?of.?office|mailbot", re.IGNORECASE)
 _CALENDAR_ANSWERS = frozenset(("reply", "counter", "declinecounter", "refresh"))
 
 
-def classify(message: Mail, sender: str, subject: str, part_types: "PartTypes") -> Classification:
-    """Return the kind of the message. `sender` is its normalised From address, or empty."""
-    mail = _Facts(message, sender, subject, part_types)
+def classify(message: Mail, sender: str, subject: str, part_types: "PartTypes", text: str = "") -> Classification:
+    """Return the kind of the message. `sender` is its normalised From address, or empty; `text` its readable text."""
+    mail = _Facts(message, sender, subject, part_types, text)
     for find in (_as_report, _as_list_mail, _as_marked, _as_machine, _as_bulk, _as_unmarked_answer):
         found = find(mail)
         if found is not None:
@@ -106,7 +126,12 @@ def classify(message: Mail, sender: str, subject: str, part_types: "PartTypes") 
 
 def is_machine_address(email: str) -> bool:
     """Return whether nobody reads or writes under this normalised address: `noreply@`, `notifications@`, servers."""
-    return any(pattern.fullmatch(email) for pattern in (_DAEMON, _MACHINE_SENDER, _LIST_SENDER))
+    return _is_token(email) or any(pattern.fullmatch(email) for pattern in (_DAEMON, _MACHINE_SENDER, _LIST_SENDER))
+
+
+def _is_token(email: str) -> bool:
+    """Return whether the address was made for one mail. The tags of people's own addresses may be tokens too."""
+    return bool(_TOKEN_SENDER.fullmatch(without_tag(email)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +151,7 @@ class _Facts:
     sender: str
     subject: str
     parts: PartTypes
+    text: str
 
     def header(self, name: str) -> str:
         """Return the first header of this name on one line, in lower case, or empty."""
@@ -215,7 +241,7 @@ def _as_machine(mail: _Facts) -> Classification | None:
     for name in _NOTIFIER_HEADERS:
         if name in mail.message:
             return Classification(MailKind.NOTIFICATION, name)
-    if _MACHINE_SENDER.fullmatch(mail.sender):
+    if _MACHINE_SENDER.fullmatch(mail.sender) or _is_token(mail.sender):
         return Classification(MailKind.NOTIFICATION, "the sender's address")
     return None
 
@@ -244,6 +270,8 @@ def _as_bulk(mail: _Facts) -> Classification | None:
     for name in _NEWSLETTER_HEADERS:
         if name in mail.message:
             return Classification(MailKind.NEWSLETTER, name)
+    if not (is_discussion or is_answer) and _NEWSLETTER_TEXT.search(mail.text[-_MAX_SEARCHED_TEXT:]):
+        return Classification(MailKind.NEWSLETTER, "a text that tells how to unsubscribe")
     if "List-Unsubscribe" in mail.message and not (is_discussion or is_answer):
         return Classification(MailKind.NEWSLETTER, "List-Unsubscribe without a list to post to")
     return None

@@ -283,7 +283,7 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
         feedback is not None and b"feedback-type:" in feedback.as_bytes()[:_MAX_HEADER].lower(),
         any(is_refusal(message, part) for part in parts),
     )
-    classification = classify(message, sender, subject, part_types)
+    classification = classify(message, sender, subject, part_types, text)
     if classification.kind is not MailKind.BOUNCE:
         return _Kind(classification, None)
     report = read_report(message, parts, text, subject)

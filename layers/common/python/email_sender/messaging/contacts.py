@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from email_sender.archive.addresses import clean_address, normalise_address
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
-from email_sender.errors import InvalidInput, NotFound
+from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
 from email_sender.paging import Page
@@ -118,6 +119,49 @@ class ContactService:
     def messages_by_id(self, tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
         with self._units(tenant_id) as unit:
             return unit.messages.get_many(ids)
+
+    def uncertain_answers(self, tenant_id: UUID, before: UUID | None, limit: int) -> Page[Message]:
+        """Return the answers that a program may have written, and that nobody has looked at yet."""
+        with self._units(tenant_id) as unit:
+            rows = unit.messages.uncertain(before, limit + 1)
+        return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
+
+    def classify(self, tenant_id: UUID, message_id: UUID, kind: MailKind) -> Message:
+        """Record what somebody decided about an uncertain message. A person's message answers its email at once.
+
+        Raises:
+            NotFound: the message does not exist.
+            Conflict: the message is not uncertain, or was decided otherwise.
+        """
+        with self._units(tenant_id) as unit:
+            messages = unit.messages.get_many([message_id])
+            if not messages:
+                raise NotFound("Message not found.")
+            (message,) = messages
+            if message.kind not in (MailKind.UNCERTAIN, kind):
+                raise Conflict(f"The message is {message.kind}. Only an uncertain message can be decided.")
+            unit.messages.set_kind(message_id, kind)
+            if kind is MailKind.PERSON and message.answers_email_id is not None:
+                self._record_answer(unit, tenant_id, message, message.answers_email_id)
+            unit.commit()
+        return replace(message, kind=kind, kind_sign="")
+
+    def _record_answer(self, unit: MessagingUnit, tenant_id: UUID, message: Message, email_id: UUID) -> None:
+        email = unit.emails.get(email_id)
+        if email is None or not unit.emails.mark_answered(email_id, message.id, self._now()):
+            return
+        data = {
+            "email_id": str(email.id),
+            "run_id": str(email.run_id),
+            "contact_id": str(email.contact_id),
+            "message_id": str(message.id),
+        }
+        event_id = uuid5(email.id, "replied")
+        unit.emit(
+            self._events.build(
+                "email.replied", tenant_id, email.id, data, correlation_id=email.run_id, event_id=event_id
+            )
+        )
 
     def verify_link(self, token: str) -> None:
         """Check the token of an unsubscribe link. Raises NotFound if the token is not valid."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from email_sender.archive.mail_kinds import MailKind
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -22,7 +24,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An archived mail that a contact wrote. `text` is its new text, without quotes."""
+    """An archived mail. `text` is its new text, without quotes.
+
+    `kind` says who wrote it (archive.mail_kinds), and `kind_sign` what shows it. `verdict` is the check of the mail
+    service that it failed. `answers_email_id` is the email that it answers.
+    """
 
     id: UUID
     contact_id: UUID | None
@@ -31,6 +37,10 @@ class Message:
     subject: str
     text: str
     message_id: str | None = None
+    kind: MailKind = MailKind.PERSON
+    kind_sign: str = ""
+    verdict: str | None = None
+    answers_email_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,7 @@ def build(envelope: Envelope, contact: Contact, content: Content) -> bytes:
     addresses = [("From", name, sender), ("To", contact.name or "", recipient)]
     addresses += [("Reply-To", name, reply_address)] if reply_address != sender else []
     try:
-        message["Subject"] = content.subject
-        address_headers = [_address_header(*address) for address in addresses]
+        text_headers = [_address_header(*address) for address in addresses] + [_subject_header(content.subject)]
     except (ValueError, IndexError, MessageError) as error:
         # The standard library rejects CR and LF in headers.
         raise InvalidInput("The sender, recipient or subject has a line break or an invalid address.") from error
@@ -67,7 +66,7 @@ def build(envelope: Envelope, contact: Contact, content: Content) -> bytes:
     message.set_content(content.text)
     if content.html is not None:
         message.add_alternative(content.html, subtype="html")
-    return "".join(address_headers).encode("ascii") + _plain_headers(envelope) + message.as_bytes()
+    return "".join(text_headers).encode("ascii") + _plain_headers(envelope) + message.as_bytes()
 
 
 def sender_address(sender: str) -> str:
@@ -90,13 +89,25 @@ def ascii_address(address: str) -> str:
     return clean
 
 
+def _subject_header(subject: str) -> str:
+    """Return the subject. The standard library's policies write encoded words of more than 75 characters."""
+    _require_one_line(subject)
+    is_plain = subject.isascii() and "=?" not in subject and all(len(word) < 900 for word in subject.split(" "))
+    encoded = Header(subject, "us-ascii" if is_plain else "utf-8", maxlinelen=75, header_name="Subject")
+    return f"Subject: {encoded.encode(linesep='\r\n')}\r\n"
+
+
+def _require_one_line(text: str) -> None:
+    if any(char in text for char in "\r\n\0"):
+        raise ValueError("a line break")
+
+
 def _address_header(header: str, name: str, address: str) -> str:
     """Return a header with one address.
 
     The standard library's policies put spaces between the encoded words of a long name, where no space was.
     """
-    if any(char in name for char in "\r\n\0"):
-        raise ValueError("a line break")
+    _require_one_line(name)
     checked = str(Address(addr_spec=address))
     if not name:
         return f"{header}: {checked}\r\n"

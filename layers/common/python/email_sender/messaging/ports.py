@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import (
@@ -49,6 +50,12 @@ class MessageStore(Protocol):
     def get_many(self, ids: Sequence[UUID]) -> Sequence[Message]: ...
 
     def of_contact(self, contact_id: UUID, before: UUID | None, limit: int) -> Sequence[Message]: ...
+
+    def uncertain(self, before: UUID | None, limit: int) -> Sequence[Message]:
+        """Return the answers that a program may have written, and that nobody has looked at."""
+        ...
+
+    def set_kind(self, message_id: UUID, kind: MailKind) -> None: ...
 
 
 class TemplateStore(Protocol):
@@ -106,6 +113,10 @@ class EmailStore(Protocol):
         error: str | None,
         bounce_type: BounceType | None = None,
     ) -> None: ...
+
+    def mark_answered(self, email_id: UUID, message_id: UUID, at: datetime) -> bool:
+        """Record the answer to an email. Returns whether it was not answered before."""
+        ...
 
     def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
         """Record what a server reported. Returns whether this is the first report of this kind with this time."""

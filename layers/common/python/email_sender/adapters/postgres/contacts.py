@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
 from email_sender.archive.addresses import normalise_address
+from email_sender.archive.mail_kinds import MailKind
 from email_sender.errors import Conflict, InvalidInput
 from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
 from email_sender.security.ports import TenantKeys
@@ -130,6 +131,17 @@ class PostgresMessages:
         ).fetchall()
         return [self._message(row) for row in rows]
 
+    def uncertain(self, before: UUID | None, limit: int) -> Sequence[Message]:
+        rows = self._conn.execute(
+            "select * from messages where kind = 'uncertain' and answers_email_id is not null "
+            "and (%s::uuid is null or id < %s) order by id desc limit %s",
+            [before, before, limit],
+        ).fetchall()
+        return [self._message(row) for row in rows]
+
+    def set_kind(self, message_id: UUID, kind: MailKind) -> None:
+        self._conn.execute("update messages set kind = %s, kind_sign = '' where id = %s", [kind, message_id])
+
     def _message(self, row: Row) -> Message:
         content: dict[str, Any] = json.loads(self._keys.decrypt(row["content_enc"], CONTENT))
         return Message(
@@ -140,6 +152,10 @@ class PostgresMessages:
             content["subject"],
             content["text"],
             content.get("message_id"),
+            MailKind(row["kind"]),
+            row["kind_sign"],
+            row["verdict"],
+            row["answers_email_id"],
         )
 
 

@@ -191,6 +191,13 @@ class PostgresEmails:
             [status, error, bounce_type, at, provider_message_id, status, at, email_id],
         )
 
+    def mark_answered(self, email_id: UUID, message_id: UUID, at: datetime) -> bool:
+        result = self._conn.execute(
+            "update emails set replied_at = %s, reply_id = %s where id = %s and replied_at is null",
+            [at, message_id, email_id],
+        )
+        return result.rowcount == 1
+
     def add_report(self, email_id: UUID, kind: str, detail: str, at: datetime) -> bool:
         result = self._conn.execute(
             "insert into email_reports (tenant_id, email_id, kind, detail, at) values (%s, %s, %s, %s, %s) "
