@@ -38,7 +38,8 @@ def test_a_resumed_run_continues_at_the_failed_step_and_sends_no_mail_again(plat
             "id": "more",
             "uses": "template.render",
             "needs": ["pause"],
-            "with": {"template": late_template, "contact": contact["id"]},
+            # An expression: a template that is named outright must exist when the workflow is stored.
+            "with": {"template": f"{{% '{late_template}' %}}", "contact": contact["id"]},
         },
     )
     failed_run = execute_workflow(platform, resumable_workflow)
@@ -93,7 +94,8 @@ def test_a_workflow_calls_another_and_waits_for_it(platform: Platform) -> None:
 
 
 def test_a_run_that_fails_on_an_empty_expression_names_the_step_and_the_field(platform: Platform) -> None:
-    remind = {"template": "reminder", "contact": "{% $item.contact_id %}"}
+    template = api.add_template(platform["admin@acme"])["name"]
+    remind = {"template": template, "contact": "{% $item.contact_id %}"}
     workflow = create_workflow(
         platform, {"id": "remind", "uses": "template.render", "for_each": "{% $inputs.people %}", "with": remind}
     )

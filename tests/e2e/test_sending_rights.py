@@ -72,7 +72,8 @@ def test_a_denial_holds_even_if_the_workflow_does_not_check_it(platform: Platfor
 
 
 def test_a_failed_step_has_a_readable_reason(platform: Platform) -> None:
-    definition = api.mail_workflow("no-such-template", [api.add_contact(platform["user@acme"])["id"]])
+    # An expression: a template that is named outright is checked when the workflow is stored.
+    definition = api.mail_workflow("{% 'no-such-template' %}", [api.add_contact(platform["user@acme"])["id"]])
     run = api.start_run(platform["user@acme"], definition)
     ended_run = api.wait_for_run(platform["user@acme"], run["id"])
     assert ended_run["status"] == "failed"

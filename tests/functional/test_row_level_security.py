@@ -46,6 +46,8 @@ _PLATFORM_READS = {
     "vector_writes": {"collection"},
     "backups": {"*"},
     "backup_objects": {"*"},
+    # Received mail of no tenant: operators see whom it was for, and the bucket keeps it.
+    "unclaimed_mail": {"*"},
 }
 
 
@@ -322,6 +324,9 @@ def test_the_platform_role_has_exactly_these_write_privileges(cluster: Cluster) 
         ("outbox", "UPDATE"),
         ("served_collections", "INSERT"),
         ("served_collections", "UPDATE"),
+        ("unclaimed_mail", "DELETE"),
+        ("unclaimed_mail", "INSERT"),
+        ("unclaimed_mail", "UPDATE"),
         ("vector_changes", "DELETE"),
         ("vector_changes", "UPDATE"),
     ]
@@ -352,6 +357,7 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
     """Insert one row into every table. References point to rows of the same tenant."""
     now, random_bytes = datetime.now(UTC), os.urandom(32)
     contact, thread, template, draft, workflow, run, upload, job, notification, channel = (new_id() for _ in range(10))
+    email = new_id()
     rows: dict[str, dict[str, Any]] = {
         "data_keys": {"purpose": "content", "version": 1, "wrapped": random_bytes},
         "idempotency": {
@@ -397,7 +403,7 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
             "sha256": "x",
         },
         "emails": {
-            "id": new_id(),
+            "id": email,
             "run_id": run,
             "step": "s",
             "contact_id": contact,
@@ -406,6 +412,9 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
             "status": "sent",
             "lease_until": now,
         },
+        "email_reports": {"email_id": email, "kind": "delayed", "at": now},
+        "temporary_bounces": {"address_hash": random_bytes, "email_id": email, "at": now},
+        "deleted_contacts": {"contact_id": new_id(), "address_hash": random_bytes, "message_ids": [], "import_ids": []},
         "suppressions": {"address_hash": random_bytes, "address_enc": random_bytes, "reason": "manual"},
         "workflows": {"id": workflow, "name": "w", "definition": Jsonb({})},
         "workflow_versions": {"workflow_id": workflow, "version": 1, "definition": Jsonb({}), "published_by": "ann"},
@@ -514,6 +523,11 @@ def _fill(cluster: Cluster, tenant: UUID) -> None:
         backup = UUID(int=1)
         conn.execute(
             "insert into backups (id, started_at, location) values (%s, now(), 's3://b/f') on conflict do nothing",
+            [backup],
+        )
+        conn.execute(
+            "insert into unclaimed_mail (id, object_key, recipients, reason, received_at) "
+            "values (%s, 'ses/m', '{}', 'r', now()) on conflict do nothing",
             [backup],
         )
         conn.execute(

@@ -50,6 +50,7 @@ def assert_encodable(parsed: ParsedMessage) -> None:
 @settings(deadline=None)
 @given(st.one_of(st.binary(max_size=500), FRAGMENTS, st.binary(max_size=200).map(lambda raw: message(raw, raw))))
 @example(b"From: a@b\nContent-Type: text/plain; charset*" + b"9" * 5000 + b"=y\n\nx")
+@example(b"From:\nContent-Type:;a*0;a*\n\x80")
 def test_any_bytes_are_parsed_or_rejected_with_a_reason(raw: bytes) -> None:
     try:
         parsed = read(raw)

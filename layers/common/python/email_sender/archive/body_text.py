@@ -138,7 +138,7 @@ def _decode_text(part: Mail, problems: list[str]) -> str:
 def _payload(part: Mail) -> bytes:
     """Return the decoded bytes. Base64 that is padded in the middle, since it was encoded twice over, is read on."""
     encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
-    raw = part.get_payload()
+    raw = stored_payload(part)
     if encoding == "base64" and isinstance(raw, str) and _INNER_PADDING.search(raw):
         pieces = re.split(r"=+", re.sub(r"[^A-Za-z0-9+/=]", "", raw))
         return b"".join(binascii.a2b_base64(piece + "=" * (-len(piece) % 4)) for piece in pieces if len(piece) % 4 != 1)
@@ -148,6 +148,17 @@ def _payload(part: Mail) -> bytes:
 
     data = _call_or_default(payload, b"")
     return data if isinstance(data, bytes) else b""
+
+
+def stored_payload(part: Mail) -> Any:
+    """Return the payload as it stands, without decoding: a list of parts, or text, or empty if it cannot be read."""
+    # Of 8-bit text, the standard library reads the charset even here, and fails on a broken one.
+    return _call_or_default(part.get_payload, "")
+
+
+def source(part: Mail) -> bytes:
+    """Return the part as bytes, or empty if it cannot be written again."""
+    return _call_or_default(part.as_bytes, b"")
 
 
 def parameter(part: Mail, name: str) -> str:

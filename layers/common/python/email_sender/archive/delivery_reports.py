@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import Message
-from typing import Any
 
 from email_sender.archive.addresses import normalise_address, read_addresses
-from email_sender.archive.body_text import PARSER_ERRORS, Mail
+from email_sender.archive.body_text import PARSER_ERRORS, Mail, content_type, source, stored_payload
 from email_sender.archive.decoding import clean_line, clean_text
 from email_sender.errors import InvalidInput
 
@@ -97,7 +96,9 @@ def read_report(message: Mail, parts: Sequence[Mail], text: str, subject: str) -
     without fields are read with flufl.bounce, which knows many servers' wording; this is slow, so callers ask only for
     mail that looks like a bounce.
     """
-    status_text = "\n\n".join(_status_text(part) for part in parts if _kind(part) in STATUS_TYPES)[:_MAX_REPORT_BYTES]
+    status_text = "\n\n".join(_status_text(part) for part in parts if content_type(part) in STATUS_TYPES)[
+        :_MAX_REPORT_BYTES
+    ]
     originals = [headers for part in parts if (headers := _original_headers(part))]
     returned_ids = [found for headers in originals for found in _RETURNED_ID.findall(headers)]
     if not originals:
@@ -146,7 +147,7 @@ def is_refusal(message: Mail, part: Mail) -> bool:
 
     A mail program writes the same when its user deletes a mail without reading it.
     """
-    if _kind(part) != "message/disposition-notification":
+    if content_type(part) != "message/disposition-notification":
         return False
     fields = _status_text(part)
     is_server = "reject" in str(message.get("Auto-Submitted", "")).lower() or bool(_SIEVE.search(fields))
@@ -166,7 +167,7 @@ def _from_refusal(message: Mail, parts: Sequence[Mail]) -> Iterator[ReportedReci
 
 
 def _from_text(message: Mail, text: str) -> Iterator[ReportedRecipient]:
-    from flufl.bounce import scan_message
+    from flufl.bounce import all_failures
 
     failed_header = clean_line(str(message.get("X-Failed-Recipients", "")))
     addresses = [address.email for address in read_addresses(failed_header)] if failed_header else []
@@ -179,7 +180,7 @@ def _from_text(message: Mail, text: str) -> Iterator[ReportedRecipient]:
         soft: set[bytes] = set()
         hard: set[bytes] = set()
         with suppress(*PARSER_ERRORS, KeyError):
-            soft, hard = scan_message(message)
+            soft, hard = all_failures(message)
         temporary = {one.decode("utf-8", "replace") for one in soft}
         addresses = sorted(temporary | {one.decode("utf-8", "replace") for one in hard})
     for address in dict.fromkeys(filter(None, map(_address, addresses))):
@@ -251,18 +252,11 @@ def _address(value: str) -> str:
         return ""
 
 
-def _kind(part: Mail) -> str:
-    try:
-        return part.get_content_type()
-    except PARSER_ERRORS:
-        return "text/plain"
-
-
 def _status_text(part: Mail) -> str:
-    payload: Any = part.get_payload()
+    payload = stored_payload(part)
     blocks = payload if isinstance(payload, list) else [payload]
     raw = b"\n\n".join(
-        block.as_bytes() if isinstance(block, Message) else str(block).encode("utf-8", "surrogateescape")
+        source(block) if isinstance(block, Message) else str(block).encode("utf-8", "surrogateescape")
         for block in blocks
     )
     return clean_text(raw.decode("utf-8", "replace"))
@@ -270,9 +264,9 @@ def _status_text(part: Mail) -> str:
 
 def _original_headers(part: Mail) -> str:
     """Return the headers of the returned mail, as text."""
-    if _kind(part) not in ORIGINAL_TYPES:
+    if content_type(part) not in ORIGINAL_TYPES:
         return ""
-    payload: Any = part.get_payload()
+    payload = stored_payload(part)
     if isinstance(payload, list):
         inner = payload[0] if payload and isinstance(payload[0], Message) else None
         return "\n".join(f"{name}: {value}" for name, value in inner.items()) if inner is not None else ""

@@ -14,7 +14,16 @@ from typing import Protocol
 
 from email_sender.archive.addresses import Address, normalise_address, read_addresses
 from email_sender.archive.authors import find_author, is_sent_copy
-from email_sender.archive.body_text import PARSER_ERRORS, Mail, content_type, list_parts, parameter, read_body
+from email_sender.archive.body_text import (
+    PARSER_ERRORS,
+    Mail,
+    content_type,
+    list_parts,
+    parameter,
+    read_body,
+    source,
+    stored_payload,
+)
 from email_sender.archive.decoding import clean_line, clean_text, decode_words
 from email_sender.archive.delivery_reports import DeliveryReport, is_refusal, read_report
 from email_sender.archive.flowed_text import NO_QUOTE
@@ -280,7 +289,7 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
         kinds,
         parameter(message, "report-type") or "unknown" if content_type(message) == "multipart/report" else "",
         _calendar_method(calendar) if calendar is not None else "",
-        feedback is not None and b"feedback-type:" in feedback.as_bytes()[:_MAX_HEADER].lower(),
+        feedback is not None and b"feedback-type:" in source(feedback)[:_MAX_HEADER].lower(),
         any(is_refusal(message, part) for part in parts),
     )
     classification = classify(message, sender, subject, part_types, text)
@@ -297,5 +306,5 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
 
 def _calendar_method(part: Mail) -> str:
     """Return the method of a calendar: a parameter of its content type, or a property of the calendar."""
-    method = re.search(r"^METHOD:([A-Z]{3,20})", str(part.get_payload())[:_MAX_HEADER], re.MULTILINE)
+    method = re.search(r"^METHOD:([A-Z]{3,20})", str(stored_payload(part))[:_MAX_HEADER], re.MULTILINE)
     return parameter(part, "method") or (method.group(1).lower() if method else "")

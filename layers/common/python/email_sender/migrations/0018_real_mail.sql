@@ -53,6 +53,7 @@ create table unclaimed_mail (
 );
 create index unclaimed_mail_page on unclaimed_mail (received_at desc, id desc);
 grant select, insert, update, delete on unclaimed_mail to platform;
+select readable_by_backup('unclaimed_mail');
 
 -- The language of a template's dates, and the messages that a draft quotes: only its contact may have written them.
 alter table template_versions add column language text not null default 'en';
