@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from email_sender.kit.http import RouteInfo, routes_of
 from email_sender.security.permissions import GRANTS, Permission, Role
 from tests.conftest import Platform
+from tests.fakes import mailboxes
 
 AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
 ROUTES = [route for area in AREAS for route in routes_of(importlib.import_module(f"{area}_lambda.http.handler").app)]
@@ -191,6 +192,7 @@ def test_resources_of_another_tenant_are_not_found(
         "PUT /api/v1/workflows/{workflow_id}": {
             "definition": {"name": "mine", "steps": [{"id": "w", "uses": "wait", "with": {"seconds": 1}}]}
         },
+        "PUT /api/v1/messages/{message_id}/class": {"class": "person"},
         "POST /api/v1/approvals/{approval_id}": {"decision": "approved"},
         "POST /api/v1/emails/{email_id}/settle": {"decision": "sent"},
         "POST /api/v1/workflows/{workflow_id}/execute": {"inputs": {}},
@@ -227,7 +229,11 @@ def resources(platform: Platform) -> dict[str, str]:
     api.wait_for_run(admin, run["id"])
     (email,) = api.emails_of(admin, run["id"])
     channel = admin.post("/notifications/channels", {"name": uuid4().hex, "kind": "log"})
+    api.import_mailbox(admin, mailboxes.ordinary(1))
+    tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
+    (message, *_) = platform.query("select id::text as name from email_sender.messages where tenant_id = %s", tenant)
     return {
+        "message_id": message["name"],
         "channel_id": channel["id"],
         "contact_id": contact["id"],
         "template_id": template["id"],
