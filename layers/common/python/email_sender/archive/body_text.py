@@ -152,8 +152,12 @@ def _payload(part: Mail) -> bytes:
 
 def stored_payload(part: Mail) -> Any:
     """Return the payload as it stands, without decoding: a list of parts, or text, or empty if it cannot be read."""
-    # Of 8-bit text, the standard library reads the charset even here, and fails on a broken one.
-    return _call_or_default(part.get_payload, "")
+
+    def payload() -> Any:
+        # Of 8-bit text, the standard library reads the charset even here, and fails on a broken one.
+        return part.get_payload()
+
+    return _call_or_default(payload, "")
 
 
 def source(part: Mail) -> bytes:
