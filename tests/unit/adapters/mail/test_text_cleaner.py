@@ -38,6 +38,19 @@ NEW_TEXT = {
         "--- begin forwarded text\n\nDate: x\nFrom: y\nSubject: z\n\nNews.",
         "--- begin forwarded text\n\nDate: x\nFrom: y\nSubject: z\n\nNews.",
     ),
+    "a sentence that ends like an attribution": (
+        "Hello,\n\nOn the whole I agree with what Anna wrote:\nthe roof can wait.\n\nPaul",
+        "Hello,\n\nOn the whole I agree with what Anna wrote:\nthe roof can wait.\n\nPaul",
+    ),
+    "a sentence above a quotation": (
+        "On the whole I agree with what Anna wrote:\n> It can wait.\n\nPaul",
+        "On the whole I agree with what Anna wrote:\n\nPaul",
+    ),
+    "a form": (
+        "The data:\n\nFrom: Berlin\nTo: Hamburg\nSubject: a removal\nDate: Monday\n\nCan you?",
+        "The data:\n\nFrom: Berlin\nTo: Hamburg\nSubject: a removal\nDate: Monday\n\nCan you?",
+    ),
+    "a rule between two parts": ("One.\n\n---\n\nTwo.", "One.\n\n---\n\nTwo."),
     "all quoted": ("> a\n> b", ""),
 }
 

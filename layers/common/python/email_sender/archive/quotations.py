@@ -40,6 +40,8 @@ _YEAR = re.compile(r"(?<!\d)(?:1[34]|19|20|25)\d\d(?!\d)")
 _DAY = re.compile(r"(?<![\d:.])\d{1,2}(?![\d:])")
 _TIME = re.compile(r"(?<!\d)[0-2]?\d\s?[:.h٫時시点點]\s?[0-5]\d(?!\d)|\b\d{1,2}\s?[ap]\.?\s?m\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]{1,64}@[^\s<>()\[\]\"',;:]{1,255}\.[^\s<>()\[\]\"',;:]{2,63}")
+# Yahoo's app goes on in the line of the attribution, after some spaces.
+_RUN_ON = re.compile(r"(?<=[:：])\s{2,}\S.*")
 _COLON_END = re.compile(r"[:：﹕︰׃៖፦፡]\s*$|[:：]\s*[\"“«]?\s*$")
 _SENTENCE_END = re.compile(r"[.!?。！？؟…]\s*$")
 _RULE_LINE = re.compile(r"\s*[-_=*—–━─═]{2,}.{0,80}?[-_=*—–━─═]{2,}\s*|\s*[-_=*—–━─═]{5,}\s*")
@@ -48,6 +50,8 @@ _LABELLED_LINE = re.compile(r"\s{0,4}[*_]{0,2}([^\W\d_][^:：\n]{0,24}?)[*_]{0,2
 _REPLY_PREFIX = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*|[^\W\d_]{1,12}(?:\[\d+\])?\s?[:：]\s*)+")
 _FORMAT_MARKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff*]")
 _MAX_ATTRIBUTION = 500
+# Words of an attribution without a date, an address or a known name.
+_MAX_BARE_ATTRIBUTION = 5
 _MAX_LABELLED_LINES = 12
 
 
@@ -189,7 +193,11 @@ def _attribution_strength(line: str, known: Correspondence) -> int:
     if has_date and has_time and ends_with_colon:
         return 2
     is_address = names_author and bool(_ADDRESS.search(line))
-    if has_verb or (ends_with_colon and (is_address or (names_author and not _GREETING.match(line)))):
+    # "I like what Anna and Paul wrote:" is the author's own sentence.
+    is_prose = not (names_author or has_date or _WEEKDAY.search(line)) and len(line.split()) > _MAX_BARE_ATTRIBUTION
+    if (has_verb and not is_prose) or (
+        ends_with_colon and (is_address or (names_author and not _GREETING.match(line)))
+    ):
         return 1
     return 1 if has_date and has_time and not _SENTENCE_END.search(line) and len(line) <= 200 else 0
 
@@ -272,7 +280,7 @@ def _introduces_history(lines: Sequence[str], start: int, known: Correspondence)
     while end < len(lines) and lines[end].strip():
         end += 1
     for length in range(1, min(3, end - start) + 1):
-        attribution = _plain(" ".join(lines[start : start + length]))
+        attribution = _RUN_ON.sub("", _plain(" ".join(lines[start : start + length])))
         if len(attribution) > _MAX_ATTRIBUTION or _QUOTED_LINE.match(lines[start + length - 1]):
             return False
         if _COLON_END.search(attribution):

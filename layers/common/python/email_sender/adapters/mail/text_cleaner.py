@@ -44,6 +44,9 @@ _DEVICE = re.compile(
     r"[^\n]{0,60}\s*\Z",
     re.IGNORECASE,
 )
+# Prose such as "On the whole I agree with what Anna wrote:" is a header to mail-parser-reply; a copied one has a date.
+_DATE_OR_ADDRESS = re.compile(r"[\d@]")
+_MAX_FALSE_HEADERS = 4
 _SIGNATURE_MARK = re.compile(r"^--\s*$", re.MULTILINE)
 
 
@@ -94,8 +97,14 @@ def _latest_reply(text: str) -> str:
     shortened_text = "\n".join(_shorten(line.strip()) for line in lines)
     languages = tuple(language for language, words in _LANGUAGES.items() if words.search(shortened_text))
     parser = copy.copy(_reply_parser(("en", *languages)))
-    parser.text, parser.replies = shortened_text[:_MAX_PARSER_TEXT], []
-    reply = parser.read().replies[0]
+    for _ in range(_MAX_FALSE_HEADERS):
+        parser.text, parser.replies = shortened_text[:_MAX_PARSER_TEXT], []
+        replies = parser.read().replies
+        header = next((reply.headers for reply in replies if reply.headers), "")
+        if not header or _DATE_OR_ADDRESS.search(header) or header not in shortened_text:
+            break
+        shortened_text = shortened_text.replace(header, "\n".join("-" for _ in header.split("\n")), 1)
+    reply = replies[0]
     if reply.headers:
         return ""
     content: str = reply.content
