@@ -1,6 +1,7 @@
 """Reader of Parquet files: a column `vector` of float lists, an optional column `id`, and payload columns."""
 
 import math
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
@@ -30,6 +31,9 @@ _NOT_JSON: tuple[Callable[[Any], bool], ...] = (
     arrow.DataType.is_duration,
     arrow.DataType.is_map,
 )
+
+# The row index of a data frame. pandas (`__index_level_0__`) and Dask store it as a column; it is no payload.
+_FRAME_INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")
 
 type _Values = list[Any]
 
@@ -65,7 +69,7 @@ class ParquetPoints:
 def _rows(batch: Any, begin: int, first: int, collection: Collection) -> Iterator[Row | BadRow]:
     names = batch.column_names
     ids: list[Any] = batch.column("id").to_pylist() if "id" in names else [None] * batch.num_rows
-    keys = [name for name in names if name not in ("id", "vector")]
+    keys = [name for name in names if name not in ("id", "vector") and not _FRAME_INDEX.fullmatch(name)]
     columns = [batch.column(name).to_pylist() for name in keys]
     vectors = _vectors(batch.column("vector"), collection)
     for at, vector in enumerate(vectors):
@@ -152,7 +156,7 @@ def _type_name(kind: Any) -> str:
 
 def _check_schema(schema: Any, collection: Collection) -> None:
     for name in schema.names:
-        if name in ("id", "vector"):
+        if name in ("id", "vector") or _FRAME_INDEX.fullmatch(name):
             continue
         if is_reserved(name):
             raise InvalidInput(f"The column name {name[:100]} is reserved. Rename the column.")
