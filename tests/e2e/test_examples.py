@@ -120,7 +120,7 @@ def scenario(platform: Platform, model: TextModelServer) -> Iterator[ExamplesSce
     """Run all four examples at once while function processes are killed."""
     admin, topic = platform["admin@acme"], uuid4().hex
     people = [mailboxes.message(f"We speak of {topic}.\n".encode()) for _ in range(3)]
-    names = [(f"<{n}@{topic}>".encode(), f"<{n}-{topic}@sender.example>".encode()) for n in range(3)]
+    names = [(f"<{n}@{topic}>".encode(), f"<p{n}.{topic[:8]}@sender.example>".encode()) for n in range(3)]
     letters = [
         raw.replace(b"<one@sender.example>", name).replace(b"<ada@sender.example>", sender)
         for raw, (name, sender) in zip(people, names, strict=True)

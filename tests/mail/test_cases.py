@@ -275,6 +275,16 @@ def test_only_the_answer_of_a_program_is_automatic(header: str, kind: MailKind) 
 
 
 @pytest.mark.parametrize(
+    ("header", "kind"),
+    [("X-Other: x", MailKind.NOTIFICATION), ("In-Reply-To: <ours@acme.example>", MailKind.PERSON)],
+)
+def test_an_answer_may_come_from_an_address_that_is_a_token(header: str, kind: MailKind) -> None:
+    """Newsletters write from such addresses, and market places relay people's answers from them."""
+    raw = mail("Yes.\n", header).replace(b"ann@people.example", b"relay-0123456789abcdef@market.example")
+    assert parse(raw, CLEANER).kind is kind
+
+
+@pytest.mark.parametrize(
     "subject",
     [
         "Automatic reply: One",

@@ -241,7 +241,8 @@ def _as_machine(mail: _Facts) -> Classification | None:
     for name in _NOTIFIER_HEADERS:
         if name in mail.message:
             return Classification(MailKind.NOTIFICATION, name)
-    if _MACHINE_SENDER.fullmatch(mail.sender) or _is_token(mail.sender):
+    # A market place relays people's answers from addresses that are tokens.
+    if _MACHINE_SENDER.fullmatch(mail.sender) or (_is_token(mail.sender) and not mail.is_answer):
         return Classification(MailKind.NOTIFICATION, "the sender's address")
     return None
 
