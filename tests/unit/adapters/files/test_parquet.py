@@ -105,9 +105,7 @@ def test_other_columns_become_the_payload() -> None:
 def test_the_row_index_of_a_data_frame_is_no_payload() -> None:
     """pandas and Dask write it as a column with a reserved name; a named index is an ordinary column."""
     numbers = arrow.Array([0, 1], TYPES.int64())
-    content = parquet(
-        vector=vectors(2), shelf=numbers, **{"__index_level_0__": numbers, "__null_dask_index__": numbers}
-    )
+    content = parquet(vector=vectors(2), shelf=numbers, __index_level_0__=numbers, __null_dask_index__=numbers)
     assert [row.payload for row in rows(content) if isinstance(row, Row)] == [{"shelf": 0}, {"shelf": 1}]
 
 
