@@ -470,3 +470,25 @@ def test_a_bounce_that_arrives_as_mail_ends_its_email_and_suppresses_the_address
     assert "5.1.1" in row["error"]
     assert len(cluster.query("select * from suppressions where tenant_id = %s", tenant)) == 1
     assert scenario.event_types(tenant) == ["email.bounced"]
+
+
+@pytest.mark.parametrize(("feedback", "status"), [("abuse", "complained"), ("not-spam", "delivered")])
+def test_a_complaint_that_arrives_as_mail_suppresses_the_contact(
+    scenario: InboundMailScenario, cluster: Cluster, feedback: str, status: str
+) -> None:
+    """The provider blacked out the recipient: the Message-ID alone shows which email it was."""
+    tenant, address = new_tenant_with_address(cluster)
+    email, provider = scenario.add_sent_email(tenant)
+    complaint = (
+        f"From: abuse@isp.example\r\nTo: {address}\r\nSubject: FW: hello\r\nMIME-Version: 1.0\r\n"
+        f'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+        f"--b\r\nContent-Type: text/plain\r\n\r\nA report.\r\n"
+        f"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: {feedback}\r\nVersion: 1\r\n\r\n"
+        f"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <{provider}@email.amazonses.com>\r\n"
+        f"To: redacted@isp.example\r\nSubject: hello\r\n\r\nHello.\r\n--b--\r\n"
+    ).encode()
+    for _ in range(2):
+        scenario.receive(complaint)
+    assert cluster.query("select status from emails where id = %s", email) == [{"status": status}]
+    suppressed = cluster.query("select reason from suppressions where tenant_id = %s", tenant)
+    assert suppressed == ([{"reason": "complained"}] if status == "complained" else [])

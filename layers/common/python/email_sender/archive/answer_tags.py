@@ -1,8 +1,11 @@
-"""Tags in addresses that name an email: an answer is matched even if its mail program drops the references."""
+"""How a received mail names our email: by the id in a Message-ID, or by a tag in the address it was sent to.
+
+The tag matches an answer even if its mail program drops the references.
+"""
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 _MAX_LOCAL_PART = 64
@@ -22,3 +25,14 @@ def tagged_email_ids(addresses: Sequence[str]) -> Sequence[UUID]:
     """Return the ids of the emails that the tags of these addresses name."""
     tags = [match.group(1) for address in addresses if (match := _TAG.search(address))]
     return [UUID(bytes=base64.b32decode(tag.upper() + "======")) for tag in tags]
+
+
+def provider_ids_of(message_ids: Iterable[str]) -> list[str]:
+    """Return the ids that the provider may have given to the emails with these Message-IDs.
+
+    SES forms a Message-ID from its own id and a domain that depends on the region; another provider's id may be the
+    whole Message-ID.
+    """
+    return list(
+        dict.fromkeys(part for message_id in message_ids for part in (message_id, message_id.partition("@")[0]))
+    )

@@ -17,6 +17,9 @@ from email_sender.archive.decoding import clean_line, clean_text
 from email_sender.errors import InvalidInput
 
 STATUS_TYPES = frozenset(("message/delivery-status", "message/global-delivery-status"))
+FEEDBACK_TYPE = "message/feedback-report"
+# The recipient says that the mail is no spam; a report about signatures (RFC 6591); a report about a virus.
+_NO_COMPLAINTS = frozenset(("not-spam", "auth-failure", "virus"))
 ORIGINAL_TYPES = frozenset(("message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"))
 _MAX_REPORT_BYTES = 200_000
 _MAX_RECIPIENTS = 100
@@ -117,6 +120,18 @@ def read_report(message: Mail, parts: Sequence[Mail], text: str, subject: str) -
     return DeliveryReport(tuple(recipients[:_MAX_RECIPIENTS]), tuple(dict.fromkeys(returned_ids[:5])))
 
 
+def read_complaint(parts: Sequence[Mail]) -> DeliveryReport | None:
+    """Return which mail a report of RFC 5965 complains about, or None if nobody complains in it.
+
+    Providers black out the recipient, so the report names none.
+    """
+    fields = _fields("\n".join(_status_text(part) for part in parts if content_type(part) == FEEDBACK_TYPE))
+    if fields.get("feedback-type", "").strip().lower() in _NO_COMPLAINTS:
+        return None
+    headers = "\n".join(map(_original_headers, parts))
+    return DeliveryReport((), tuple(dict.fromkeys(_RETURNED_ID.findall(headers)))[:5])
+
+
 def _from_fields(status_text: str, text: str, *, is_final: bool) -> Iterator[ReportedRecipient]:
     for block in re.split(r"\n[ \t]*\n", status_text):
         fields = _fields(block)
@@ -124,9 +139,7 @@ def _from_fields(status_text: str, text: str, *, is_final: bool) -> Iterator[Rep
         original = _address(fields.get("original-recipient", ""))
         if not final and not original:
             continue
-        action = (
-            fields.get("action", "failed").split()[0].lower() if fields.get("action", "failed").split() else "failed"
-        )
+        action = next(iter(fields.get("action", "").lower().split()), "failed")
         action = {"undeliverable": "failed", "deliverable": "delivered", "transferred": "relayed"}.get(action, action)
         diagnostic = fields.get("diagnostic-code") or _text_about(text, final or original)
         if action == "delayed" and is_final:
@@ -177,10 +190,10 @@ def _from_text(message: Mail, text: str) -> Iterator[ReportedRecipient]:
     addresses = addresses or [found for groups in _TEXT_RECIPIENT.findall(head) for found in groups if found]
     temporary: set[str] = set()
     if not addresses:
-        soft: set[bytes] = set()
-        hard: set[bytes] = set()
-        with suppress(*PARSER_ERRORS, KeyError):
-            soft, hard = all_failures(message)
+        failures: tuple[frozenset[bytes], frozenset[bytes]] = (frozenset(), frozenset())
+        with suppress(*PARSER_ERRORS):
+            failures = all_failures(message)
+        soft, hard = failures
         temporary = {one.decode("utf-8", "replace") for one in soft}
         addresses = sorted(temporary | {one.decode("utf-8", "replace") for one in hard})
     for address in dict.fromkeys(filter(None, map(_address, addresses))):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid5
 
+from email_sender.archive.answer_tags import provider_ids_of
 from email_sender.archive.authorship import OwnAddresses, find_contact
 from email_sender.archive.delivery_reports import DeliveryReport
 from email_sender.archive.mail_kinds import MailKind
@@ -30,8 +31,8 @@ from email_sender.vectors.imports.model import (
     Uploads,
 )
 
-# The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
 _MIN_REPEATED_WORDS = 6
+# The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
 _MAX_BYTES = 40 * 1024 * 1024
 
 
@@ -182,9 +183,4 @@ def _repeats(unit: ArchiveUnit, answer: Answer, parsed: ParsedMessage) -> bool:
 
 def _referenced_ids(parsed: ParsedMessage) -> Sequence[str]:
     """Return the provider's ids of the emails that the message refers to; a bounce returns the headers of its email."""
-    returned = [
-        provider_id
-        for message_id in (parsed.report.message_ids if parsed.report else ())
-        for provider_id in (message_id, message_id.partition("@")[0])
-    ]
-    return [*possible_provider_ids(parsed), *returned]
+    return [*possible_provider_ids(parsed), *provider_ids_of(parsed.report.message_ids if parsed.report else ())]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid5
 
-from email_sender.archive.answer_tags import tagged_email_ids
+from email_sender.archive.answer_tags import provider_ids_of, tagged_email_ids
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.coordination.events import EventFactory
@@ -108,17 +108,8 @@ def publish_answers(
 
 
 def possible_provider_ids(parsed: ParsedMessage) -> list[str]:
-    """Return the ids that the provider may have given to the emails this message refers to.
-
-    SES forms a Message-ID from its own id and a domain that depends on the region; another provider's id may be the
-    whole Message-ID.
-    """
-    references = (*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else []))
-    return list(
-        dict.fromkeys(
-            provider_id for reference in references for provider_id in (reference, reference.partition("@")[0])
-        )
-    )
+    """Return the ids that the provider may have given to the emails this message refers to."""
+    return provider_ids_of((*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else [])))
 
 
 def embedded_text(subject: str, text: str) -> str:

@@ -25,7 +25,13 @@ from email_sender.archive.body_text import (
     stored_payload,
 )
 from email_sender.archive.decoding import clean_line, clean_text, decode_words
-from email_sender.archive.delivery_reports import DeliveryReport, is_refusal, read_report
+from email_sender.archive.delivery_reports import (
+    FEEDBACK_TYPE,
+    DeliveryReport,
+    is_refusal,
+    read_complaint,
+    read_report,
+)
 from email_sender.archive.flowed_text import NO_QUOTE
 from email_sender.archive.mail_kinds import Classification, MailKind, PartTypes, classify
 from email_sender.archive.quotations import ATTRIBUTION_MARK, Correspondence
@@ -77,8 +83,8 @@ class ParsedMessage:
     `sent_at` is in UTC. `text` is what the sender wrote; `full_text` also contains quotes. Each has at most 100,000
     characters. `list_id` is lower case. `kind` says who wrote the message, `kind_sign` what shows it. `sender` is the
     From address; `author` is the person behind it, also where a list or a web form replaced the From address, and None
-    if there is none. `is_sent` marks a copy from a folder of sent mail. `report` is set for bounces. `problems`
-    describes repairs and missing parts.
+    if there is none. `is_sent` marks a copy from a folder of sent mail. `report` is set for bounces and complaints.
+    `problems` describes repairs and missing parts.
     """
 
     message_id: str
@@ -284,7 +290,7 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
     parts = list_parts(message)
     kinds = frozenset(content_type(part) for part in parts)
     calendar = next((part for part in parts if content_type(part) == "text/calendar"), None)
-    feedback = next((part for part in parts if content_type(part) == "message/feedback-report"), None)
+    feedback = next((part for part in parts if content_type(part) == FEEDBACK_TYPE), None)
     part_types = PartTypes(
         kinds,
         parameter(message, "report-type") or "unknown" if content_type(message) == "multipart/report" else "",
@@ -293,6 +299,8 @@ def _find_kind(message: Mail, sender: str, subject: str, text: str) -> _Kind:
         any(is_refusal(message, part) for part in parts),
     )
     classification = classify(message, sender, subject, part_types, text)
+    if classification.kind is MailKind.COMPLAINT:
+        return _Kind(classification, read_complaint(parts))
     if classification.kind is not MailKind.BOUNCE:
         return _Kind(classification, None)
     report = read_report(message, parts, text, subject)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from email_sender.archive.addresses import normalise_address
+from email_sender.archive.answer_tags import provider_ids_of
 from email_sender.archive.delivery_reports import DeliveryReport, ReportedRecipient
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
@@ -86,22 +87,22 @@ class OutcomeService:
 
     def apply(self, tenant_id: UUID, report: DeliveryReport, *, is_complaint: bool) -> None:
         """Apply a bounce or a complaint that came as mail. Implements archive.inbound_mail.DeliveryReports."""
-        provider_ids = [
-            part for message_id in report.message_ids for part in (message_id, message_id.partition("@")[0])
-        ]
         with self._units(tenant_id) as unit:
-            email = unit.emails.find_by_provider_ids(provider_ids)
+            email = unit.emails.find_by_provider_ids(provider_ids_of(report.message_ids))
             contact = unit.contacts.get(email.contact_id) if email else None
         if email is None or contact is None:
+            return
+        if is_complaint:
+            # Most providers black out the recipient. An email has only one.
+            complaint = OutcomeReport(ReportKind.COMPLAINT, self._now(), "complaint", addresses=[contact.address])
+            self.record(tenant_id, email.id, complaint)
             return
         for recipient in report.recipients:
             concerns_contact = contact.address in (recipient.address, recipient.final_address)
             if concerns_contact or len(report.recipients) == 1:
-                self.record(tenant_id, email.id, self._to_report(recipient, contact.address, is_complaint=is_complaint))
+                self.record(tenant_id, email.id, self._to_report(recipient, contact.address))
 
-    def _to_report(self, recipient: ReportedRecipient, address: str, *, is_complaint: bool) -> OutcomeReport:
-        if is_complaint:
-            return OutcomeReport(ReportKind.COMPLAINT, self._now(), "complaint", addresses=[address])
+    def _to_report(self, recipient: ReportedRecipient, address: str) -> OutcomeReport:
         detail = " ".join(part for part in (recipient.status, recipient.diagnostic) if part)
         if recipient.action == "delayed":
             return OutcomeReport(ReportKind.DELAY, self._now(), detail)

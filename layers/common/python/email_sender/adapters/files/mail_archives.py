@@ -1,6 +1,6 @@
 """Turn compressed mail into one mbox: zip, tar and gzip files with mailboxes, messages, Maildirs and Google Takeout.
 
-Everything is streamed. What is no mail is skipped. Implements archive.mailbox_import.MailUnpacker.
+Everything is streamed. What is no mail is skipped.
 """
 
 import bz2
@@ -72,7 +72,8 @@ def _mailboxes(file: IO[bytes]) -> Iterator[bytes]:
     if head.startswith(_ZIP):
         with zipfile.ZipFile(file) as archive:
             for number, info in enumerate(archive.infolist()):
-                if not info.is_dir() and number < _MAX_FILES:
+                _check_count(number)
+                if not info.is_dir():
                     with archive.open(info) as member:
                         yield from _mail_in(PurePosixPath(info.filename), member)
         return
@@ -88,6 +89,11 @@ def _mailboxes(file: IO[bytes]) -> Iterator[bytes]:
         yield from _mail_in(PurePosixPath("mail"), io.BufferedReader(joined))
 
 
+def _check_count(number: int) -> None:
+    if number >= _MAX_FILES:
+        raise InvalidInput(f"The archive has more than {_MAX_FILES} files. Split it.")
+
+
 def _decompressed(file: IO[bytes], head: bytes) -> IO[bytes]:
     if head.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
@@ -97,7 +103,8 @@ def _decompressed(file: IO[bytes], head: bytes) -> IO[bytes]:
 def _tar_members(file: IO[bytes]) -> Iterator[bytes]:
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for number, info in enumerate(archive):
-            member = archive.extractfile(info) if info.isfile() and number < _MAX_FILES else None
+            _check_count(number)
+            member = archive.extractfile(info) if info.isfile() else None
             if member is not None:
                 yield from _mail_in(PurePosixPath(info.name), member)
 
