@@ -192,7 +192,7 @@ class LocalCloud:
             "QdrantGrpcPort": str(self.ports["qdrant-grpc"]),
             "QdrantTls": "false",
             "QdrantHealthUrl": f"http://{HOST}:{self.ports['qdrant']}/healthz",
-            "Embedder": "wordllama",
+            "Embedder": "bundled",
             "EmbeddingsLayerArn": self._embeddings_layer(client),
             "TextModel": os.environ.get(TEXT_MODEL, OLLAMA),
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",

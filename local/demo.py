@@ -20,6 +20,7 @@ WORKFLOW = ROOT / "examples/workflows/outreach.yaml"
 TEMPLATES = ROOT / "examples/workflows/templates.json"
 QUERY = "people who package RPMs and hit dependency problems"
 PEOPLE = 4
+_SHOWN_PASSAGE = 200
 
 
 class DemoFailed(RuntimeError):
@@ -85,15 +86,18 @@ class Demo:
         )
         groups: list[dict[str, Any]] = result["groups"]
         if not groups:
-            raise DemoFailed("The search found no contacts.")
+            raise DemoFailed(f"The search found no contacts. {result.get('nobody', '')}")
         for rank, group in enumerate(groups, 1):
             contact = self._admin.get(f"/contacts/{group['key']}")
             self._console.print(f"[bold]{rank}. {contact['name'] or ''}[/] <{contact['email']}>  {group['score']:.3f}")
-            ids = [hit["id"] for hit in group["hits"]]
-            for message in self._admin.get("/messages", id=ids)["items"]:
-                excerpt = " ".join(message["text"].split())[:150]
-                self._console.print(f"   {(message['sent_at'] or '')[:10]}  {message['subject']}", markup=False)
-                self._console.print(f"   [dim]{_escape_markup(excerpt)}[/]")
+            self._console.print(f"   {group['reason']}", markup=False)
+            for hit in group["hits"]:
+                message = hit["message"]
+                passage = (
+                    " ".join(message["passage"]["text"].split())[:_SHOWN_PASSAGE] if message.get("passage") else ""
+                )
+                self._console.print(f"   {(message.get('sent_at') or '')[:10]}  {message['subject']}", markup=False)
+                self._console.print(f"   [dim]{_escape_markup(passage)}[/]")
         self._console.print(f"[dim]The search took {result['took_ms']:.1f} ms.[/]")
         return groups
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from email_sender.adapters.models.embeddings import WordLlamaEmbedder
+from email_sender.adapters.models.sentence_embedder import SentenceEmbedder
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
@@ -25,7 +25,7 @@ from local.backups import NotRestorable
 from local.backups.backup_folder import BackupFolder, BackupPointSource, Report
 
 # The embedding model of the local cloud.
-_MODEL = WordLlamaEmbedder()
+_MODEL = SentenceEmbedder()
 
 
 @dataclass(frozen=True, slots=True)

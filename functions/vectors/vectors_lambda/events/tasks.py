@@ -7,7 +7,7 @@ from typing import Any
 from email_sender.kit.tasks.call import TaskCall, as_list
 from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.security.permissions import Permission
-from email_sender.vectors.model import Group
+from email_sender.vectors.model import Group, Hit
 from vectors_lambda.bootstrap.core import gate, vector_service, workflow_units
 from vectors_lambda.http.schemas.points import InsertIn
 from vectors_lambda.http.schemas.searches import SearchIn
@@ -17,22 +17,24 @@ _MAX_IDS = 20
 
 
 def search(call: TaskCall) -> Mapping[str, Any]:
-    """Search, and return ids and scores only: payloads and texts do not enter the state machine."""
+    """Search, and return ids, scores and places of passages: payloads and texts do not enter the state machine."""
     request = call.parse(SearchIn)
-    result = vector_service().search(call.tenant_id, request.collection, request.search())
+    answer = vector_service().search(call.tenant_id, request.collection, request.search())
+    nobody = {"nobody": answer.nobody is not None}
     if request.group_by is None:
-        return {"results": [{"id": str(hit.id), "score": hit.score} for hit in result if not isinstance(hit, Group)]}
-    return {
-        "groups": [
-            {
-                "key": str(group.key),
-                "score": group.score,
-                "hits": [{"id": str(hit.id), "score": hit.score} for hit in group.hits],
-            }
-            for group in result
-            if isinstance(group, Group)
-        ]
-    }
+        return {"results": [_hit(hit) for hit in answer.result if isinstance(hit, Hit)], **nobody}
+    groups = [
+        {"key": str(group.key), "score": group.score, "hits": [_hit(hit) for hit in group.hits]}
+        for group in answer.result
+        if isinstance(group, Group)
+    ]
+    return {"groups": groups, **nobody}
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    passage = hit.message.passage if hit.message else None
+    place = {"passage": {"start": passage.start, "end": passage.end}} if passage else {}
+    return {"id": str(hit.id), "score": hit.score, **place}
 
 
 def insert(call: TaskCall) -> Mapping[str, Any]:

@@ -31,11 +31,11 @@ def test_the_settings_of_a_model_are_read() -> None:
 
 def test_a_collection_that_changes_its_model_lists_both() -> None:
     bedrock = {"provider": "bedrock", "size": 512}
-    listed_models = settings({"message_vectors": [bedrock, {"provider": "wordllama"}]}).embedding_models[
+    listed_models = settings({"message_vectors": [bedrock, {"provider": "bundled"}]}).embedding_models[
         "message_vectors"
     ]
     assert isinstance(listed_models, list)
-    assert [(model.provider, model.size) for model in listed_models] == [("bedrock", 512), ("wordllama", 0)]
+    assert [(model.provider, model.size) for model in listed_models] == [("bedrock", 512), ("bundled", 0)]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_collection_that_changes_its_model_lists_both() -> None:
         "{", "[]", "3", {"document_vectors": {}}, {"document_vectors": {"provider": "magic"}},
         {"document_vectors": {**OPENAI, "size": 0}}, {"document_vectors": {**OPENAI, "endpoint": ""}},
         {"document_vectors": {**OPENAI, "key": "sk-1"}}, {"message_vectors": {"provider": "bedrock", "size": 300}},
-        {"message_vectors": {"provider": "wordllama", "size": 64}},
+        {"message_vectors": {"provider": "bundled", "size": 64}},
         {"message_vectors": {"provider": "bedrock", "size": -1}},
     ],
 )  # fmt: skip

@@ -40,11 +40,14 @@ async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
     """Search for points.
 
     Finds the nearest points by vector, by text or like examples. `group_by` returns them in groups.
+
+    In `message_vectors`, `text` asks for people: "who has trouble with …?". `group_by: contact` returns people with the
+    messages that prove it. If nobody matches, the result is empty and `nobody` says why.
     """
     start_time = time.perf_counter()
-    result = service.search(caller.tenant_id, body.collection, body.search())
+    answer = service.search(caller.tenant_id, body.collection, body.search())
     count_vector_operations("search", "success")
-    return SearchOut(**AnswerOut.of(body, result).__dict__, took_ms=_elapsed_ms(start_time))
+    return SearchOut(**AnswerOut.of(body, answer).__dict__, took_ms=_elapsed_ms(start_time))
 
 
 @router.post("/searches", response_model_exclude_none=True)
@@ -54,10 +57,10 @@ async def searches(body: SearchesIn, caller: Reader, service: Service) -> Search
     All searches are of one collection.
     """
     start_time = time.perf_counter()
-    results = service.search_many(caller.tenant_id, body.collection, [options.search() for options in body.searches])
-    count_vector_operations("search", "success", len(results))
-    answers = [AnswerOut.of(options, result) for options, result in zip(body.searches, results, strict=True)]
-    return SearchesOut(answers=answers, took_ms=_elapsed_ms(start_time))
+    answers = service.search_many(caller.tenant_id, body.collection, [options.search() for options in body.searches])
+    count_vector_operations("search", "success", len(answers))
+    bodies = [AnswerOut.of(options, answer) for options, answer in zip(body.searches, answers, strict=True)]
+    return SearchesOut(answers=bodies, took_ms=_elapsed_ms(start_time))
 
 
 @router.get("/collections")

@@ -8,7 +8,15 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from email_sender.errors import DomainError, InvalidInput
 from email_sender.kit.pydantic_problems import problems_of
 from email_sender.vectors.batch import Action, NewPoints, Operation, Outcome
-from email_sender.vectors.model import MAX_OPERATIONS, MAX_POINTS, Delete, DeletePayload, PointSelector, SetPayload
+from email_sender.vectors.model import (
+    MAX_OPERATIONS,
+    MAX_POINTS,
+    Answer,
+    Delete,
+    DeletePayload,
+    PointSelector,
+    SetPayload,
+)
 from vectors_lambda.http.schemas.points import ClientIdIn, PointIn, VectorsBody
 from vectors_lambda.http.schemas.searches import AnswerOut, FilterIn, SearchIn
 
@@ -145,7 +153,7 @@ class OutcomeOut(BaseModel):
             return cls(status="failed", error=ErrorOut.of(error))
         parsed, operation = parsed_operation
         if isinstance(parsed, SearchOp):
-            return cls(status="done", answer=AnswerOut.of(parsed, outcome.result or ()))
+            return cls(status="done", answer=AnswerOut.of(parsed, outcome.answer or Answer([])))
         ids = [point.id for point in operation.action.points] if isinstance(operation.action, NewPoints) else None
         return cls(status="done", count=outcome.count, ids=ids)
 

@@ -9,16 +9,17 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_v
 from email_sender.vectors.model import (
     MAX_LIMIT,
     MAX_SEARCHES,
+    Answer,
     Condition,
     Example,
     Filter,
+    FoundMessage,
     Group,
     Hit,
     Nearest,
     QueryInput,
     Recommend,
     Search,
-    SearchResult,
     Strategy,
     TextQuery,
 )
@@ -138,6 +139,9 @@ class SearchOptions(VectorsBody):
     """A search. Exactly one of `vector`, `vector_b64`, `text` and `recommend` is set.
 
     `hybrid` also ranks by the terms of `text`. Scores are then the scores of the fused ranking.
+
+    In `message_vectors`, `text` is a question: "who …?". `include_bulk` also searches newsletters and mail of machines.
+    `weak_matches` returns the nearest messages even if nobody matches.
     """
 
     vector: Vector = None
@@ -145,6 +149,8 @@ class SearchOptions(VectorsBody):
     text: Text | None = None
     recommend: RecommendIn | None = None
     hybrid: bool = False
+    include_bulk: bool = False
+    weak_matches: bool = False
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
     filter: FilterIn = Field(default_factory=FilterIn)
     group_by: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -161,6 +167,8 @@ class SearchOptions(VectorsBody):
             raise ValueError("A search must have exactly one of vector, vector_b64, text and recommend.")
         if self.hybrid and self.text is None:
             raise ValueError("A hybrid search needs text.")
+        if (self.include_bulk or self.weak_matches) and self.text is None:
+            raise ValueError("include_bulk and weak_matches need text.")
         return self
 
     def search(self) -> Search[QueryInput]:
@@ -179,7 +187,7 @@ class SearchOptions(VectorsBody):
 
     def _build_query(self) -> QueryInput:
         if self.text is not None:
-            return TextQuery(self.text, self.hybrid)
+            return TextQuery(self.text, self.hybrid, self.include_bulk, self.weak_matches)
         if self.recommend is not None:
             return self.recommend.query()
         return Nearest(self.vector if self.vector is not None else self.vector_b64)
@@ -194,41 +202,104 @@ class SearchesIn(VectorsBody):
     searches: Annotated[list[SearchOptions], Field(min_length=1, max_length=MAX_SEARCHES)]
 
 
+class SenderOut(BaseModel):
+    name: str | None = None
+    email: str | None = None
+
+
+class PassageOut(BaseModel):
+    """The passage that matches best. It is in the characters [start, end) of the message's text."""
+
+    text: str
+    start: int
+    end: int
+
+
+class FoundMessageOut(BaseModel):
+    """The archived message of a hit. `kind` is `person`, `uncertain` or a kind of mail that machines write."""
+
+    subject: str
+    sender: SenderOut
+    sent_at: datetime | None = None
+    kind: str
+    passage: PassageOut | None = None
+
+    @classmethod
+    def of(cls, message: FoundMessage) -> Self:
+        passage = message.passage
+        return cls(
+            subject=message.subject,
+            sender=SenderOut(name=message.sender_name, email=message.sender_email),
+            sent_at=message.sent_at,
+            kind=message.kind,
+            passage=PassageOut(text=passage.text, start=passage.start, end=passage.end) if passage else None,
+        )
+
+
 class HitOut(BaseModel):
+    """A found point. `message` is set if a question found it."""
+
     id: UUID | int
     score: float
     payload: dict[str, Any] | None = None
     vector: list[float] | None = None
+    message: FoundMessageOut | None = None
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
         return cls(
-            id=hit.id, score=hit.score, payload=dict(hit.payload), vector=list(hit.vector) if hit.vector else None
+            id=hit.id,
+            score=hit.score,
+            payload=dict(hit.payload),
+            vector=list(hit.vector) if hit.vector else None,
+            message=FoundMessageOut.of(hit.message) if hit.message else None,
         )
 
 
 class GroupOut(BaseModel):
+    """Hits that share a payload value. `reason` says why a question found them."""
+
     key: str | int
     score: float
+    reason: str | None = None
     hits: list[HitOut]
 
     @classmethod
     def of(cls, group: Group) -> Self:
-        return cls(key=group.key, score=group.score, hits=[HitOut.of(hit) for hit in group.hits])
+        return cls(key=group.key, score=group.score, reason=group.reason, hits=[HitOut.of(hit) for hit in group.hits])
+
+
+class PeriodOut(BaseModel):
+    """The time that a question names: from `since` (included) until `until` (excluded)."""
+
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class AnswerOut(BaseModel):
-    """The result of a search: `groups` if the search has `group_by`, otherwise `results`."""
+    """The result of a search: `groups` if the search has `group_by`, otherwise `results`.
+
+    `nobody` says why no message answers a question. `period` is the time that the question names.
+    """
 
     results: list[HitOut] | None = None
     groups: list[GroupOut] | None = None
     count: int
+    nobody: str | None = None
+    period: PeriodOut | None = None
 
     @classmethod
-    def of(cls, search: SearchOptions, result: SearchResult) -> Self:
-        if search.group_by is not None:
-            return cls(groups=[GroupOut.of(group) for group in result if isinstance(group, Group)], count=len(result))
-        return cls(results=[HitOut.of(hit) for hit in result if isinstance(hit, Hit)], count=len(result))
+    def of(cls, search: SearchOptions, answer: Answer) -> Self:
+        result = answer.result
+        period = PeriodOut(since=answer.since, until=answer.until) if answer.since or answer.until else None
+        is_grouped = search.group_by is not None
+        return cls(
+            results=None if is_grouped else [HitOut.of(hit) for hit in result if isinstance(hit, Hit)],
+            groups=[GroupOut.of(group) for group in result if isinstance(group, Group)] if is_grouped else None,
+            count=len(result),
+            nobody=answer.nobody,
+            period=period,
+        )
 
 
 class SearchOut(AnswerOut):

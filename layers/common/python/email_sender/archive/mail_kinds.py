@@ -36,6 +36,10 @@ class MailKind(StrEnum):
     NOTIFICATION = "notification"
 
 
+# Mail that programs write to many, or about themselves. Searches leave it out unless they are asked for it.
+BULK_KINDS = frozenset(MailKind) - {MailKind.PERSON, MailKind.UNCERTAIN}
+
+
 @dataclass(frozen=True, slots=True)
 class Classification:
     """The kind of a message, and the header or pattern that shows it (empty for a person's message)."""

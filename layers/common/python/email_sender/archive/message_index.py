@@ -4,24 +4,23 @@ from collections.abc import Callable, Sequence
 from uuid import UUID, uuid5
 
 from email_sender.archive.answer_tags import provider_ids_of, tagged_email_ids
-from email_sender.archive.mail_kinds import MailKind
+from email_sender.archive.mail_kinds import BULK_KINDS, MailKind
 from email_sender.archive.message_parser import ParsedMessage
+from email_sender.archive.search.passages import embed_messages, embedded_text
 from email_sender.coordination.events import EventFactory
 from email_sender.vectors.bm25 import document_terms
 from email_sender.vectors.imports.model import Answer, AnsweredEmail, ArchivedMessage, ArchiveUnit, IncomingMessage
 from email_sender.vectors.model import Point
-from email_sender.vectors.ports import Embedder, PointWriter
+from email_sender.vectors.ports import Embedder, PassageStore, PointWriter
 
 COLLECTION = "message_vectors"
-# The number of characters that are embedded. More text does not improve the embedding.
-_EMBEDDED_CHARACTERS = 4_000
 
 
 class MessageWriter:
-    """Writes the points of archived messages. Repeating it writes the same points."""
+    """Writes the points and the passages of archived messages. Repeating it writes the same."""
 
-    def __init__(self, writer: PointWriter, embedder: Callable[[], Embedder]) -> None:
-        self._writer, self._embedder = writer, embedder
+    def __init__(self, writer: PointWriter, passages: PassageStore, embedder: Callable[[], Embedder]) -> None:
+        self._writer, self._passages, self._embedder = writer, passages, embedder
 
     def write(
         self,
@@ -30,20 +29,33 @@ class MessageWriter:
         messages: Sequence[IncomingMessage],
         archived_messages: Sequence[ArchivedMessage],
     ) -> None:
+        """Write the mail of contacts, and bulk mail, which a search finds only if it is asked to.
+
+        The passages are stored first: if the process dies in between, the next attempt writes both again.
+        """
         pairs = [
             (message.parsed, archived_message)
             for message, archived_message in zip(messages, archived_messages, strict=True)
-            if archived_message.contact_id is not None and (message.parsed.text or message.parsed.subject)
+            if (archived_message.contact_id is not None or message.parsed.kind in BULK_KINDS)
+            and (message.parsed.text or message.parsed.subject)
         ]
         if not pairs:
             return
-        texts = [embedded_text(parsed.subject, parsed.text) for parsed, _ in pairs]
-        vectors = self._embedder().embed(texts)
+        model = self._embedder()
+        embedded = embed_messages(model, [(parsed.subject, parsed.text) for parsed, _ in pairs])
+        self._passages.save(
+            tenant_id,
+            model.model,
+            {archived.message_id: one.passages for (_, archived), one in zip(pairs, embedded, strict=True)},
+        )
         points = [
             Point(
-                archived_message.message_id, vector, _payload(parsed, archived_message, import_id), document_terms(text)
+                archived_message.message_id,
+                one.whole,
+                _payload(parsed, archived_message, import_id),
+                document_terms(embedded_text(parsed.subject, parsed.text)),
             )
-            for (parsed, archived_message), vector, text in zip(pairs, vectors, texts, strict=True)
+            for (parsed, archived_message), one in zip(pairs, embedded, strict=True)
         ]
         self._writer.upsert(tenant_id, COLLECTION, points)
 
@@ -112,13 +124,10 @@ def possible_provider_ids(parsed: ParsedMessage) -> list[str]:
     return provider_ids_of((*parsed.references, *([parsed.in_reply_to] if parsed.in_reply_to else [])))
 
 
-def embedded_text(subject: str, text: str) -> str:
-    """Return the text of a message that is embedded."""
-    return f"{subject}\n{text}"[:_EMBEDDED_CHARACTERS]
-
-
 def _payload(parsed: ParsedMessage, archived_message: ArchivedMessage, import_id: UUID) -> dict[str, str]:
-    payload = {"contact": str(archived_message.contact_id), "import": str(import_id)}
+    payload = {"import": str(import_id), "kind": str(parsed.kind)}
+    if archived_message.contact_id is not None:
+        payload["contact"] = str(archived_message.contact_id)
     if parsed.sent_at is not None:
         payload["sent_at"] = parsed.sent_at.isoformat()
     return payload

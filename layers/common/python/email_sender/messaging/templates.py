@@ -29,6 +29,8 @@ BUILT_IN_NAMES = frozenset({"contact", "evidence", "unsubscribe_url"})
 
 _MAX_EVIDENCE = 20
 _MAX_EXCERPT = 400
+# A passage that a search found is quoted as a whole.
+_MAX_PASSAGE = 800
 _PREVIEWED_MESSAGES = 3
 _REPLY_MARK = re.compile(r"\s*re\s?:", re.IGNORECASE)
 _EXAMPLE_CONTACT = Contact(UUID(int=0), "ada@example.org", "Ada Example")
@@ -168,8 +170,11 @@ class TemplateService:
         variables: Mapping[str, Any],
         lineage: Sequence[UUID] = (),
         continues_conversation: bool = True,
+        passages: Mapping[UUID, tuple[int, int]] | None = None,
     ) -> Draft:
         """Render and store a draft, once for each (run, step, item). `template` is a name or an id.
+
+        `passages`: the characters [start, end) of a message's text to quote, by message.
 
         If the run, or a run of its lineage, has already sent an email to the contact, the draft continues that
         conversation: it has its subject with "Re: ", so that mail programs show both together.
@@ -184,7 +189,9 @@ class TemplateService:
             messages = unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
             _require_own_words(contact, messages)
             link = self._links.url(tenant_id, contact.id)
-            content = self._render(stored_template, self._values(stored_template, contact, messages, variables, link))
+            content = self._render(
+                stored_template, self._values(stored_template, contact, messages, variables, link, passages)
+            )
             earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id) if continues_conversation else None
             if earlier is not None:
                 content = _continue_subject(content, unit.drafts.get(earlier.draft_id))
@@ -258,12 +265,20 @@ class TemplateService:
         messages: Sequence[Message],
         variables: Mapping[str, Any],
         link: str,
+        passages: Mapping[UUID, tuple[int, int]] | None = None,
     ) -> dict[str, Any]:
-        dates = [
-            self._renderer.format_date(message.sent_at.date(), template.language) if message.sent_at else ""
+        evidence = [
+            {
+                "subject": message.subject,
+                "sent_at": message.sent_at.date().isoformat() if message.sent_at else "",
+                "date": self._renderer.format_date(message.sent_at.date(), template.language)
+                if message.sent_at
+                else "",
+                "excerpt": _excerpt(message, (passages or {}).get(message.id)),
+            }
             for message in messages
         ]
-        return _template_values(template, contact, list(zip(messages, dates, strict=True)), variables, link)
+        return _template_values(template, contact, evidence, variables, link)
 
     def _used_names(self, template: Template) -> frozenset[str]:
         parts = (template.subject, template.body_text, template.body_html or "")
@@ -287,7 +302,7 @@ def _continue_subject(content: Content, earlier: Draft | None) -> Content:
 def _template_values(
     template: Template,
     contact: Contact,
-    messages: Sequence[tuple[Message, str]],
+    evidence: Sequence[Mapping[str, str]],
     variables: Mapping[str, Any],
     link: str,
 ) -> dict[str, Any]:
@@ -299,15 +314,7 @@ def _template_values(
             "first_name": first_name(contact.name),
             **{key: value for key, value in contact.attributes.items() if key not in ("email", "name", "first_name")},
         },
-        "evidence": [
-            {
-                "subject": message.subject,
-                "sent_at": message.sent_at.date().isoformat() if message.sent_at else "",
-                "date": written_date,
-                "excerpt": choose_passage(message.text, _MAX_EXCERPT),
-            }
-            for message, written_date in messages
-        ],
+        "evidence": evidence,
         "unsubscribe_url": link,
     }
     problems = []
@@ -323,6 +330,13 @@ def _template_values(
     if problems:
         raise InvalidInput(f"The template {template.name} cannot be rendered with these variables.", problems)
     return values
+
+
+def _excerpt(message: Message, passage: tuple[int, int] | None) -> str:
+    """Return what to quote of a message: the passage that a search found, else the beginning."""
+    start, end = passage or (0, 0)
+    found = message.text[start:end].strip()
+    return choose_passage(found, _MAX_PASSAGE) if found else choose_passage(message.text, _MAX_EXCERPT)
 
 
 def _is_of_type(value: Any, kind: str) -> bool:

@@ -12,12 +12,13 @@ from uuid import UUID
 
 from email_sender.errors import DomainError, InvalidInput, NotFound, Problem
 from email_sender.vectors.model import (
+    Answer,
     Collection,
     Delete,
     DeletePayload,
+    PreparedQuery,
     QueryInput,
     Search,
-    SearchResult,
     SetPayload,
     Upsert,
     Write,
@@ -49,10 +50,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an operation did. `count` is the number of points written or selected; `result` is set for a search."""
+    """What an operation did. `count` is the number of points written or selected; `answer` is set for a search."""
 
     count: int | None = None
-    result: SearchResult | None = None
+    answer: Answer | None = None
     error: DomainError | None = None
 
 
@@ -62,7 +63,7 @@ class _PreparedOperation:
 
     number: int
     collection: Collection
-    action: Write | Search
+    action: Write | Search[PreparedQuery]
 
     @property
     def batch_key(self) -> tuple[str, str]:
@@ -119,7 +120,7 @@ class BatchService:
 
     def _prepare(self, tenant_id: UUID, operations: Sequence[tuple[int, Operation]]) -> list[_PreparedOperation]:
         """Embed all texts: one model call for a collection's searches, and one for its points."""
-        actions: dict[int, Write | Search] = {}
+        actions: dict[int, Write | Search[PreparedQuery]] = {}
         for name in dict.fromkeys(operation.collection for _, operation in operations):
             collection = self._vectors.collection(name)
             collection_actions = [
@@ -163,11 +164,11 @@ class BatchService:
         outcomes: dict[int, Outcome] = {}
 
         def search_all(positions: Sequence[int]) -> None:
-            results = self._vectors.run_searches(
+            answers = self._vectors.run_searches(
                 tenant_id, batch[0].collection, [searches[number] for number in positions]
             )
-            for position, result in zip(positions, results, strict=True):
-                outcomes[batch[position].number] = Outcome(result=result)
+            for position, answer in zip(positions, answers, strict=True):
+                outcomes[batch[position].number] = Outcome(answer=answer)
 
         refusals = _find_refusals(len(searches), search_all)
         return outcomes | {batch[position].number: Outcome(error=error) for position, error in refusals}

@@ -86,10 +86,26 @@ class Embeddings:
         """Return the vector of each text, in order."""
         if not texts:
             return []
-        model, caches = self.model(collection), self._caches.get(collection.name, ())
+        model = self.model(collection)
+        return self._embed_cached(tenant_id, collection, texts, f"{model.model}/{model.size}", model.embed)
+
+    def embed_questions(self, tenant_id: UUID, collection: Collection, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return the vector of each question, in order."""
+        model = self.model(collection)
+        name = f"{model.model}/{model.size}/question"
+        return self._embed_cached(tenant_id, collection, texts, name, model.embed_questions)
+
+    def _embed_cached(
+        self,
+        tenant_id: UUID,
+        collection: Collection,
+        texts: Sequence[str],
+        name: str,
+        embed: Callable[[Sequence[str]], Sequence[Vector]],
+    ) -> Sequence[Vector]:
+        caches = self._caches.get(collection.name, ())
         if not caches:
-            return model.embed(texts)
-        name = f"{model.model}/{model.size}"
+            return embed(texts)
         keys = [hashlib.sha256(text.encode()).digest() for text in texts]
         texts_by_key = dict(zip(keys, texts, strict=True))
         vectors_by_key: dict[bytes, Vector] = {}
@@ -104,7 +120,7 @@ class Embeddings:
         self._record("embeddings", len(vectors_by_key), len(texts_by_key) - len(vectors_by_key))
         uncached_texts = {key: text for key, text in texts_by_key.items() if key not in vectors_by_key}
         if uncached_texts:
-            new_vectors = dict(zip(uncached_texts, model.embed(list(uncached_texts.values())), strict=True))
+            new_vectors = dict(zip(uncached_texts, embed(list(uncached_texts.values())), strict=True))
             _put(caches, tenant_id, name, new_vectors)
             vectors_by_key |= new_vectors
         return [vectors_by_key[key] for key in keys]

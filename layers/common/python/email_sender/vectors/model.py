@@ -62,7 +62,7 @@ def build_collections(
             256,
             Distance.COSINE,
             quantized=True,
-            payload_indexes={"contact": "keyword", "sent_at": "datetime"},
+            payload_indexes={"contact": "keyword", "sent_at": "datetime", "kind": "keyword"},
         ),
     )
     settings = settings or {}
@@ -181,13 +181,21 @@ class Recommend:
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """Search by a text, which is embedded first. `hybrid` also searches by the terms of the text."""
+    """Search by a text, which is embedded first. `hybrid` also searches by the terms of the text.
+
+    In `message_vectors`, the text is a question (archive.search). `include_bulk`: newsletters, notifications and other
+    mail of machines are searched too. `weak_matches`: messages are returned even if nobody matches.
+    """
 
     text: str
     hybrid: bool = False
+    include_bulk: bool = False
+    weak_matches: bool = False
 
 
 type Query = Nearest | Hybrid | Recommend
+# A query whose text is embedded, or a question, which its search embeds itself.
+type PreparedQuery = Query | TextQuery
 # A query as the client sends it, before its text is embedded.
 type QueryInput = Nearest | TextQuery | Recommend
 
@@ -248,20 +256,61 @@ type Write = Upsert | Delete | SetPayload | DeletePayload
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """The passage of a message that matches best: the characters [start, end) of its text."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMessage:
+    """The archived message of a hit. `passage` is None if the message has no text."""
+
+    subject: str
+    sender_name: str | None
+    sender_email: str | None
+    sent_at: datetime | None
+    kind: str
+    passage: FoundPassage | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
+    """A found point. `message` is set if the point is an archived message that was found by a question."""
+
     id: ClientId
     score: float
     payload: Mapping[str, Any] = field(default_factory=dict)
     vector: Sequence[float] | None = None
+    message: FoundMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hits that share a payload value. `score` is the score of the best hit."""
+    """Hits that share a payload value. `score` is the score of the best hit; for a question, of all hits together.
+
+    `reason` says in a sentence why a question found this group.
+    """
 
     key: str | int
     score: float
     hits: Sequence[Hit]
+    reason: str | None = None
 
 
 type SearchResult = Sequence[Hit] | Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a search. `nobody` says why no message matches a question, or is None.
+
+    `since` and `until` are the time that the question names.
+    """
+
+    result: SearchResult
+    nobody: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None

@@ -1,12 +1,24 @@
 """The ports of the vectors domain: points, embedding models, and the event outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from email_sender.coordination.events import Event
-from email_sender.vectors.model import ClientId, Collection, Group, Hit, Point, PointSelector, Search, Write
+from email_sender.vectors.model import (
+    Answer,
+    ClientId,
+    Collection,
+    Group,
+    Hit,
+    Point,
+    PointSelector,
+    Search,
+    TextQuery,
+    Write,
+)
 
 
 class CollectionCreator(Protocol):
@@ -50,7 +62,31 @@ class PointSearch(Protocol):
     def search_groups(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Group]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """A message to embed: its subject, subject and text as a whole, and the texts of its passages."""
+
+    subject: str
+    whole: str
+    passages: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MailVectors:
+    """The vector of a whole message, and of each of its passages."""
+
+    whole: Sequence[float]
+    passages: Sequence[Sequence[float]]
+
+
+class QuestionSearch(Protocol):
+    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> Answer:
+        """Return what answers the question, or the reason why nothing does."""
+
+
 class Embedder(Protocol):
+    """An embedding model. The vectors of messages and questions have the length 1."""
+
     @property
     def model(self) -> str:
         """The id of the model, stored with its vectors: vectors of two models cannot be compared."""
@@ -58,8 +94,26 @@ class Embedder(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def passage_part(self) -> slice:
+        """The part of a question's vector to compare with the vectors of passages."""
+
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """Return the vector of each text, in order."""
+
+    def embed_questions(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Return the vector of each question, in order."""
+
+    def embed_mail(self, mails: Sequence[MailText]) -> Sequence[MailVectors]:
+        """Return the vectors of each message, in order."""
+
+    def weakest_match(self, question: str, /) -> float | None:
+        """Return the similarity below which no message matches this question, or None if nobody has measured it."""
+
+
+class PassageStore(Protocol):
+    def save(self, tenant_id: UUID, model: str, passages: Mapping[UUID, bytes]) -> None:
+        """Store the packed passages of messages. Messages that do not exist any more are left out."""
 
 
 class EventUnit(Protocol):

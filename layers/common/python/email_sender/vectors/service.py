@@ -12,18 +12,18 @@ from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
     MAX_POINTS,
     MAX_SEARCHES,
+    Answer,
     ClientId,
     Collection,
     Hybrid,
     Nearest,
     Point,
-    Query,
+    PreparedQuery,
     QueryInput,
     Search,
-    SearchResult,
     TextQuery,
 )
-from email_sender.vectors.ports import EventUnits, PointReader, PointSearch, PointWriter
+from email_sender.vectors.ports import EventUnits, PointReader, PointSearch, PointWriter, QuestionSearch
 from email_sender.vectors.validation import NewPoint, point_problems, raise_for_problems, search_problems
 
 
@@ -46,10 +46,12 @@ class VectorService:
         units: EventUnits,
         now: Clock,
         new_id: IdFactory,
+        questions: Mapping[str, QuestionSearch] | None = None,
     ) -> None:
+        """`questions` are the searches of collections whose texts are questions, by collection."""
         self._writer, self._reader, self._search = writer, reader, search
         self._embeddings, self._collections, self._units = embeddings, collections, units
-        self._now, self._new_id = now, new_id
+        self._now, self._new_id, self._questions = now, new_id, questions or {}
         self._events = EventFactory("vectors", now, new_id)
 
     def insert(self, tenant_id: UUID, collection: str, points: Sequence[NewPoint]) -> int:
@@ -72,18 +74,16 @@ class VectorService:
         self.publish_counts(tenant_id, {("vectors.inserted", collection): len(points)})
         return len(points)
 
-    def search(self, tenant_id: UUID, collection: str, search: Search[QueryInput]) -> SearchResult:
+    def search(self, tenant_id: UUID, collection: str, search: Search[QueryInput]) -> Answer:
         """Return the hits, or the groups if `group_by` is set."""
         target = self.collection(collection)
         raise_for_problems(search_problems(search, target))
         return self.run_search(tenant_id, target, self.embed_queries(tenant_id, target, [search])[0])
 
-    def search_many(
-        self, tenant_id: UUID, collection: str, searches: Sequence[Search[QueryInput]]
-    ) -> Sequence[SearchResult]:
+    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[QueryInput]]) -> Sequence[Answer]:
         """Return the result of each search. All texts are embedded in one call, and all hits are fetched in one call.
 
-        Grouped searches are run one by one, since the engine cannot batch them.
+        Grouped searches and questions are run one by one, since the engine cannot batch them.
         """
         target = self.collection(collection)
         if not 0 < len(searches) <= MAX_SEARCHES:
@@ -136,25 +136,35 @@ class VectorService:
 
     def embed_queries(
         self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[QueryInput]]
-    ) -> list[Search]:
-        """Return the searches with their texts embedded, in one model call."""
+    ) -> list[Search[PreparedQuery]]:
+        """Return the searches with their texts embedded, in one model call. A QuestionSearch embeds its own text."""
+        if collection.name in self._questions:
+            return [search.replace_query(search.query) for search in searches]
         texts = [search.query.text for search in searches if isinstance(search.query, TextQuery)]
         vectors = iter(self._embeddings.embed(tenant_id, collection, texts))
         return [search.replace_query(_embed_query(search.query, vectors)) for search in searches]
 
-    def run_search(self, tenant_id: UUID, collection: Collection, search: Search) -> SearchResult:
+    def run_search(self, tenant_id: UUID, collection: Collection, search: Search[PreparedQuery]) -> Answer:
+        query = search.query
+        if isinstance(query, TextQuery):
+            return self._questions[collection.name].search(tenant_id, collection, search.replace_query(query))
         if search.group_by is not None:
-            return self._search.search_groups(tenant_id, collection.name, search)
-        return self._search.search(tenant_id, collection.name, search)
+            return Answer(self._search.search_groups(tenant_id, collection.name, search.replace_query(query)))
+        return Answer(self._search.search(tenant_id, collection.name, search.replace_query(query)))
 
     def run_searches(
-        self, tenant_id: UUID, collection: Collection, searches: Sequence[Search]
-    ) -> Sequence[SearchResult]:
-        plain = [search for search in searches if search.group_by is None]
-        hits = iter(self._search.search_many(tenant_id, collection.name, plain) if plain else ())
+        self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[PreparedQuery]]
+    ) -> Sequence[Answer]:
+        together = {
+            position: search.replace_query(search.query)
+            for position, search in enumerate(searches)
+            if search.group_by is None and not isinstance(search.query, TextQuery)
+        }
+        hits = self._search.search_many(tenant_id, collection.name, list(together.values())) if together else ()
+        answers = dict(zip(together, map(Answer, hits), strict=True))
         return [
-            next(hits) if search.group_by is None else self._search.search_groups(tenant_id, collection.name, search)
-            for search in searches
+            answers[position] if position in answers else self.run_search(tenant_id, collection, search)
+            for position, search in enumerate(searches)
         ]
 
     def publish_counts(self, tenant_id: UUID, counts: Mapping[tuple[str, str], int]) -> None:
@@ -166,7 +176,7 @@ class VectorService:
             unit.commit()
 
 
-def _embed_query(query: QueryInput, vectors: Iterator[Sequence[float]]) -> Query:
+def _embed_query(query: QueryInput, vectors: Iterator[Sequence[float]]) -> PreparedQuery:
     if not isinstance(query, TextQuery):
         return query
     vector = next(vectors)

@@ -85,7 +85,8 @@ _ANY: Schema = {}
 _ANY_OBJECT: Schema = {"type": "object"}
 _DURATION: Schema = {"type": "string", "format": "duration"}
 _POINT_ID: Schema = {"type": ["string", "integer"]}
-_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, payload=_ANY_OBJECT), 100)
+_PASSAGE: Schema = _object("start", "end", start={"type": "integer"}, end={"type": "integer"})
+_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, passage=_PASSAGE), 100)
 
 ACTION_CATALOGUE = Catalogue(
     (
@@ -102,15 +103,19 @@ ACTION_CATALOGUE = Catalogue(
                 group_by=_NAME,
                 filter=_ANY_OBJECT,
                 score_threshold=_NUMBER,
+                include_bulk={"type": "boolean"},
+                weak_matches={"type": "boolean"},
             ),
             _object(
+                nobody={"type": "boolean"},
                 groups=_list(_object("key", "score", "hits", key=_TEXT, score=_NUMBER, hits=_HITS), 100),
                 results=_HITS,
             ),
             default_timeout_seconds=30,
             description=(
                 "Find the points nearest to a text or a vector. With `group_by`, results are grouped by that payload "
-                "key."
+                "key. In `message_vectors`, the text is a question (docs/guides/search.md). If nobody matches, the result "
+                "is empty and `nobody` is true."
             ),
             errors=("throttled", "unavailable"),
         ),
@@ -180,7 +185,7 @@ ACTION_CATALOGUE = Catalogue(
                 "contact",
                 template=_NAME,
                 contact=_ID,
-                evidence=_list(_POINT_ID, 100),
+                evidence=_list({"type": ["string", "object"]}, 100),
                 variables=_ANY_OBJECT,
                 thread={"type": "boolean"},
             ),
@@ -189,7 +194,8 @@ ACTION_CATALOGUE = Catalogue(
             description=(
                 "Render a template for one contact and store the draft. The result has its id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
-                "`thread: false` starts another one."
+                "`thread: false` starts another one. `evidence` lists message ids, or hits of a search, whose passages "
+                "are quoted."
             ),
             errors=("not_found", "unavailable"),
         ),

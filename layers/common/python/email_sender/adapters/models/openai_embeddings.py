@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Sequence
 
 from email_sender.adapters.models.openai_endpoint import OpenAIEndpoint
+from email_sender.adapters.models.whole_texts import WholeTexts
 from email_sender.errors import Unavailable
 
 _MAX_TEXTS = 256
@@ -16,7 +17,7 @@ _MAX_CHARACTERS = 20_000
 _TIMEOUT_SECONDS = 10.0
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(WholeTexts):
     """`base` is the URL before `/embeddings`.
 
     Raises:

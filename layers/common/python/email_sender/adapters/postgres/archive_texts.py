@@ -7,7 +7,7 @@ from uuid import UUID
 from email_sender.adapters.postgres.contacts import CONTENT
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.qdrant.ids import CLIENT_ID, decode_client_id
-from email_sender.archive.message_index import embedded_text
+from email_sender.archive.search.passages import embedded_text
 from email_sender.security.ports import Vault
 from email_sender.vectors.jobs.transfer import StoredPoint
 

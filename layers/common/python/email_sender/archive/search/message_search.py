@@ -1,0 +1,154 @@
+"""Search the mail archive by a question: find candidates, rank them again, and say "nobody" if none matches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+from uuid import UUID
+
+from email_sender.archive.mail_kinds import BULK_KINDS
+from email_sender.archive.search.candidates import (
+    ArchivedCandidate,
+    Candidate,
+    build_groups,
+    build_hits,
+    rank,
+    why_nobody,
+)
+from email_sender.archive.search.passages import EmbeddedPassage, embed_messages, split_passages, unpack_passages
+from email_sender.archive.search.periods import Period
+from email_sender.archive.search.question import understand
+from email_sender.clock import Clock
+from email_sender.vectors.bm25 import query_terms
+from email_sender.vectors.cache import Embeddings
+from email_sender.vectors.model import (
+    Answer,
+    Collection,
+    Condition,
+    Filter,
+    Hybrid,
+    Nearest,
+    Query,
+    Search,
+    TextQuery,
+)
+from email_sender.vectors.ports import Embedder, PassageStore, PointSearch
+
+# So many messages are ranked again. With more, the ranking of the labelled questions does not change.
+_CANDIDATES = 60
+_CANDIDATES_FOR_EACH_RESULT = 6
+_MAX_CANDIDATES = 400
+# Messages that were embedded by another model get their passages when a search finds them; so many at once.
+_MAX_NEW_PASSAGES = 16
+
+
+class CandidateArchive(Protocol):
+    def read(self, tenant_id: UUID, ids: Sequence[UUID], model: str) -> Mapping[UUID, ArchivedCandidate]:
+        """Return these messages by id, without those that do not exist. `model` embedded the returned passages."""
+
+
+class MessageSearch:
+    """Searches messages. It implements vectors.service.QuestionSearch."""
+
+    def __init__(
+        self,
+        points: PointSearch,
+        embeddings: Embeddings,
+        archive: CandidateArchive,
+        passages: PassageStore,
+        now: Clock,
+    ) -> None:
+        self._points, self._embeddings, self._archive = points, embeddings, archive
+        self._passages, self._now = passages, now
+
+    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> Answer:
+        """Return the messages that answer the question, or the reason why there is none.
+
+        Only messages that the archive still has are returned.
+        """
+        question = understand(search.query.text, self._now())
+        model = self._embeddings.model(collection)
+        (vector,) = self._embeddings.embed_questions(tenant_id, collection, [question.statement])
+        is_always_answered = search.query.weak_matches or search.query.hybrid
+        weakest_match = None if is_always_answered else model.weakest_match(question.statement)
+        period = question.period
+        candidates = self._find(tenant_id, collection, search, question.statement, vector, model, period)
+        nobody = why_nobody(candidates, weakest_match, period)
+        if nobody and period is not None and not period.is_required:
+            period = None
+            candidates = self._find(tenant_id, collection, search, question.statement, vector, model, period)
+            nobody = why_nobody(candidates, weakest_match, period)
+        since, until = (period.since, period.until) if period else (None, None)
+        if search.score_threshold is not None:
+            candidates = [candidate for candidate in candidates if candidate.score >= search.score_threshold]
+        if nobody:
+            return Answer([], nobody, since, until)
+        return Answer(
+            build_groups(candidates, search) if search.group_by else build_hits(candidates, search), None, since, until
+        )
+
+    def _find(
+        self,
+        tenant_id: UUID,
+        collection: Collection,
+        search: Search[TextQuery],
+        statement: str,
+        vector: Sequence[float],
+        model: Embedder,
+        period: Period | None,
+    ) -> list[Candidate]:
+        """Return the candidates, best first."""
+        query = Hybrid(vector, query_terms(statement)) if search.query.hybrid else Nearest(vector)
+        hits = self._points.search(tenant_id, collection.name, _candidate_search(search, query, period))
+        messages = self._archive.read(tenant_id, [hit.id for hit in hits if isinstance(hit.id, UUID)], model.model)
+        found = [(hit, messages[hit.id]) for hit in hits if isinstance(hit.id, UUID) and hit.id in messages]
+        passages = self._unpack(tenant_id, model, [message for _, message in found])
+        part = vector[model.passage_part]
+        candidates = [rank(hit, message, passages.get(message.id, ()), part) for hit, message in found]
+        if search.query.hybrid:
+            return [replace(candidate, score=candidate.hit.score) for candidate in candidates]
+        return sorted(candidates, key=lambda candidate: -candidate.score)
+
+    def _unpack(
+        self, tenant_id: UUID, model: Embedder, messages: Sequence[ArchivedCandidate]
+    ) -> dict[UUID, list[EmbeddedPassage]]:
+        dimensions = len(range(*model.passage_part.indices(model.size)))
+        embedded = {
+            message.id: unpack_passages(message.passages, dimensions)
+            for message in messages
+            if message.passages is not None
+        }
+        missing = _within_budget([message for message in messages if message.passages is None])
+        new = embed_messages(model, [(message.subject, message.text) for message in missing])
+        packed = {message.id: one.passages for message, one in zip(missing, new, strict=True)}
+        if packed:
+            self._passages.save(tenant_id, model.model, packed)
+        return embedded | {id_: unpack_passages(data, dimensions) for id_, data in packed.items()}
+
+
+def _candidate_search(search: Search[TextQuery], query: Query, period: Period | None) -> Search:
+    """Return the engine's search for candidates: those of the time, and no bulk mail unless it is asked for."""
+    must, must_not = list(search.filter.must), list(search.filter.must_not)
+    if period is not None:
+        must.append(Condition("sent_at", gte=period.since, lt=period.until))
+    if not search.query.include_bulk:
+        must_not.append(Condition("kind", any_of=sorted(BULK_KINDS)))
+    limit = min(_MAX_CANDIDATES, max(_CANDIDATES, _CANDIDATES_FOR_EACH_RESULT * search.limit))
+    return replace(
+        search.replace_query(query),
+        limit=limit,
+        filter=Filter(must, search.filter.should, must_not),
+        group_by=None,
+        score_threshold=None,
+        with_payload=True,
+    )
+
+
+def _within_budget(messages: Sequence[ArchivedCandidate]) -> list[ArchivedCandidate]:
+    """Return the first messages, whose passages can be embedded while somebody waits."""
+    chosen, budget = [], _MAX_NEW_PASSAGES
+    for message in messages:
+        budget -= 1 + len(split_passages(message.text))
+        if budget < 0:
+            break
+        chosen.append(message)
+    return chosen
