@@ -30,7 +30,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore test test-sam check audit build bench deploy lock generate clean
+.PHONY: help run tenant clock backup restore test test-sam check audit build bench search-quality deploy lock generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## build what `make d
 
 bench: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the benchmarks, side by side with the parts beneath
 	$(PY) -m benchmarks
+
+search-quality: $(VENV)/.ready ## measure the search on labelled questions (LABELS=…, MAILBOX=…, MODEL=… measure your own)
+	@$(PY) scripts/search_quality.py $(if $(LABELS),--labels "$(LABELS)") $(if $(MAILBOX),--mailbox "$(MAILBOX)") \
+		$(if $(MODEL),--model '$(MODEL)') $(if $(RESULTS),--results "$(RESULTS)")
 
 deploy: $(VENV)/.ready .aws-sam/.built ## deploy to AWS: make deploy ENV=prod PARAMETERS=prod.yaml
 	@$(PY) scripts/deploy.py "$(ENV)"

@@ -37,8 +37,8 @@ def fetch(folder: Path) -> Path:
     return package
 
 
-def build_mailbox(package: Path, target: Path, limit: int) -> None:
-    files = sorted((package / "data").glob("*/*.txt"))[:limit]
+def build_mailbox(package: Path, target: Path, limit: int, folder: str = "*") -> None:
+    files = sorted((package / "data").glob(f"{folder}/*.txt"))[:limit]
     with target.open("wb") as stream:
         for file in files:
             raw = file.read_bytes()

@@ -50,8 +50,59 @@ def test_a_text_search_finds_people_and_their_messages(platform: Platform, mailb
     assert "rpm" in " ".join(message["subject"] + message["text"] for message in messages).lower()
 
 
+def test_each_hit_shows_its_message_and_the_passage_that_matches(platform: Platform, mailbox_import: api.Json) -> None:
+    client = platform["readonly@acme"]
+    query = {"collection": "message_vectors", "text": QUERY, "limit": 5, "group_by": "contact"}
+    for group in client.post("/vectors/search", query)["groups"]:
+        assert group["hits"][0]["message"]["subject"] in group["reason"] or "…" in group["reason"]
+        for hit in group["hits"]:
+            (message,) = client.get("/messages", id=[hit["id"]])["items"]
+            shown = hit["message"]
+            assert (shown["subject"], shown["sent_at"]) == (message["subject"], message["sent_at"])
+            assert shown["sender"]["email"].endswith(".example")
+            passage = shown["passage"]
+            assert " ".join(message["text"][passage["start"] : passage["end"]].split()) == passage["text"] != ""
+
+
+def test_nobody_is_found_where_nobody_matches(platform: Platform, finished_run: api.Json) -> None:
+    query = {"collection": "message_vectors", "text": "Who wants to lease an oven for a bakery?", "group_by": "contact"}
+    answer = platform["readonly@acme"].post("/vectors/search", query)
+    assert (answer["groups"], answer["count"]) == ([], 0)
+    assert "a match begins at" in answer["nobody"]
+    weak_answer = platform["readonly@acme"].post("/vectors/search", {**query, "weak_matches": True})
+    assert len(weak_answer["groups"]) == 10
+    assert "nobody" not in weak_answer
+    inputs = {"query": "Who wants to lease an oven for a bakery?", "people": 3}
+    run = platform["user@acme"].post(f"/workflows/{finished_run['workflow_id']}/execute", {"inputs": inputs})
+    # Nobody gets an email.
+    api.decide(platform["admin@acme"], run["id"], "approved")
+    api.wait_for_run(platform["user@acme"], run["id"], "succeeded")
+    assert api.emails_of(platform["user@acme"], run["id"]) == []
+
+
+def test_a_time_in_the_question_is_a_condition(platform: Platform, mailbox_import: api.Json) -> None:
+    query = {"collection": "message_vectors", "text": f"In October 2002, {QUERY}", "limit": 20}
+    answer = platform["readonly@acme"].post("/vectors/search", query)
+    assert answer["period"] == {"since": "2002-09-30T10:00:00Z", "until": "2002-11-01T14:00:00Z"}
+    assert {hit["message"]["sent_at"][:7] for hit in answer["results"]} <= {"2002-10", "2002-09"}
+    answer = platform["readonly@acme"].post("/vectors/search", {**query, "text": f"In May 1999, {QUERY}"})
+    assert answer["nobody"] == "The archive has no message of a person between 1999-05-01 and 1999-05-31."
+
+
+def test_a_draft_quotes_the_passage_that_was_found(platform: Platform, finished_run: api.Json) -> None:
+    steps = finished_run["steps"]
+    (selected,) = [step["result"] for step in steps if step["step"] == "select"]
+    for step in (step for step in steps if step["step"] == "draft"):
+        hit = selected["groups"][step["item"]]["hits"][0]
+        (message,) = platform["user@acme"].get("/messages", id=[hit["id"]])["items"]
+        passage = message["text"][hit["passage"]["start"] : hit["passage"]["end"]]
+        draft = platform["user@acme"].get(f"/drafts/{step['result']['draft_id']}")
+        quoted = " ".join(draft["text"].partition("You wrote:")[2].split())
+        assert quoted[:40] in " ".join(passage.split())
+
+
 def test_the_other_tenant_finds_nothing_of_it(platform: Platform, mailbox_import: api.Json) -> None:
-    query = {"collection": "message_vectors", "text": QUERY, "limit": 100}
+    query = {"collection": "message_vectors", "text": QUERY, "limit": 100, "weak_matches": True}
     # Other tests share these tenants; the points that they inserted have no message ids.
     own_hits = {
         hit["id"] for hit in platform["admin@acme"].post("/vectors/search", query)["results"] if _is_uuid(hit["id"])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -137,6 +138,21 @@ def test_an_export_restores_deleted_points(client: ApiClient, operator: ApiClien
     assert [entry["job_id"] for entry in operator.get("/vectors/jobs", limit=2)["items"]] == [
         job["job_id"], export["job_id"],
     ]  # fmt: skip
+
+
+def test_a_repair_removes_points_that_outlived_their_messages(platform: Platform, operator: ApiClient) -> None:
+    client, orphan = platform["admin@acme"], str(uuid4())
+    point = {"id": orphan, "text": "xkqz-8 outlived its message", "payload": {"import": "1"}}
+    client.post("/vectors/insert", {"collection": "message_vectors", "points": [point]})
+    query = {"collection": "message_vectors", "text": "xkqz-8", "hybrid": True, "limit": 100}
+    # No search shows it.
+    assert orphan not in {hit["id"] for hit in client.post("/vectors/search", query)["results"]}
+    job = wait_until_ended(operator, operator.post("/vectors/jobs/repairs", {}), "completed")
+    assert (job["kind"], job["report"]["removed"]) == ("repair", 1)
+    assert client.http.delete(f"/vectors/{orphan}", params={"collection": "message_vectors"}).status_code == 404
+    response = operator.http.post("/vectors/jobs/repairs", json={"collection": COLLECTION})
+    assert response.status_code == 422
+    assert response.json()["detail"] == "Only points of message_vectors are made of messages."
 
 
 def test_jobs_are_for_operators_and_invalid_requests_are_explained(platform: Platform, operator: ApiClient) -> None:

@@ -1,4 +1,4 @@
-"""Texts of archived messages, used to embed points again with another model."""
+"""Texts and passages of archived messages, for points that are embedded again and for searches."""
 
 from array import array
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from email_sender.adapters.mail.text_cleaner import MailTextCleaner
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.message_candidates import PostgresCandidates, PostgresPassages
 from email_sender.adapters.qdrant.ids import CLIENT_ID, encode_client_id
 from email_sender.archive.message_parser import parse
 from email_sender.kit.system_clock import new_id, now
@@ -60,3 +61,32 @@ def test_each_message_is_decrypted_with_its_tenants_keys(cluster: Cluster, new_t
     texts = ArchiveTexts(database, cluster.vault(database)).texts_of(points)
     # There is no text for an unknown message, a numeric id, or another tenant's message.
     assert texts == {points[0].id: "Grüße\nthe first", points[1].id: "Grüße\nthe second"}
+
+
+def test_a_search_reads_messages_with_the_passages_of_its_model(
+    cluster: Cluster, new_tenant: Callable[[], UUID]
+) -> None:
+    database = cluster.database("app", size=1)
+    tenant, other_tenant = new_tenant(), new_tenant()
+    message_id = archive_message(cluster, database, tenant, b"the first")
+    other_message_id = archive_message(cluster, database, other_tenant, b"the second")
+    archive = PostgresCandidates(database, cluster.vault(database))
+    passages = PostgresPassages(database)
+    passages.save(tenant, "model a", {message_id: b"packed", uuid4(): b"deleted meanwhile"})
+    # A tenant can neither write to nor read from messages of another.
+    passages.save(tenant, "model a", {other_message_id: b"stolen"})
+
+    ids = [message_id, other_message_id, uuid4()]
+    candidates = archive.read(tenant, ids, "model a")
+    assert list(candidates) == [message_id]
+    candidate = candidates[message_id]
+    assert (candidate.subject, candidate.text, candidate.passages) == ("Grüße", "the first", b"packed")
+    assert (candidate.sender_name, candidate.sender_email) == ("Ada", "ada@example.org")
+    assert (candidate.kind, candidate.refers_to_others) == ("person", False)
+    assert archive.read(tenant, ids, "model b")[message_id].passages is None
+    assert archive.read(other_tenant, ids, "model a")[other_message_id].passages is None
+    assert archive.read(tenant, [], "model a") == {}
+
+    passages.save(tenant, "model b", {message_id: b"again"})
+    assert archive.read(tenant, ids, "model a")[message_id].passages is None
+    assert archive.read(tenant, ids, "model b")[message_id].passages == b"again"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -406,6 +406,21 @@ def test_an_answer_that_a_program_may_have_written_is_held(
     (row,) = cluster.query("select kind, answers_email_id from messages where id = %s", message)
     assert (row["kind"], row["answers_email_id"]) == ("uncertain", email)
     assert scenario.find_reply_id(email) is None
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(0, "uncertain"), (5, "uncertain"), (6, "person"), (-2, "person")])
+def test_an_answer_that_came_before_anybody_could_read_the_email_is_held(
+    scenario: InboundMailScenario, cluster: Cluster, seconds: int, kind: str
+) -> None:
+    tenant = cluster.new_tenant(None)
+    email, provider = scenario.add_sent_email(tenant)
+    sent_at = datetime(2002, 9, 2, 10, 0, tzinfo=UTC) - timedelta(seconds=seconds)
+    # The database knows fractions of a second, and a mail's date does not.
+    cluster.execute("update emails set sent_at = %s where id = %s", sent_at + timedelta(milliseconds=400), email)
+    message = scenario.receive(build_mail("x@y.example", f"In-Reply-To: <{provider}@email.amazonses.com>"))
+    (row,) = cluster.query("select kind, answers_email_id from messages where id = %s", message)
+    assert (row["kind"], row["answers_email_id"]) == (kind, email)
+    assert (scenario.find_reply_id(email) is None) is (kind == "uncertain")
 
 
 def test_a_fresh_mail_of_the_contact_ends_its_open_waits(scenario: InboundMailScenario, cluster: Cluster) -> None:

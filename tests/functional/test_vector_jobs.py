@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from email_sender.errors import Conflict, InvalidInput, NotFound, Unavailable
 from email_sender.kit.system_clock import new_id
-from email_sender.vectors.jobs.model import JobStatus, Source, SourceKind
+from email_sender.vectors.jobs.model import Job, JobStatus, Source, SourceKind
 from email_sender.vectors.jobs.service import TargetOverrides
 from email_sender.vectors.model import (
     Condition,
@@ -26,6 +26,7 @@ from email_sender.vectors.model import (
     SetPayload,
 )
 from tests.database import Cluster
+from tests.functional.test_archive_texts import archive_message
 from tests.functional.vector_job_scenario import BUCKET, FAR, NEAR, PLATFORM, Killed, VectorJobScenario
 
 pytestmark = [
@@ -373,3 +374,50 @@ def test_a_write_after_a_switch_is_refused_until_refreshed(scenario: VectorJobSc
     scenario.served_collections.refresh()
     scenario.writer.upsert(scenario.own_tenant, scenario.name, [Point(80, NEAR)])
     assert 80 in scenario.visible_ids(scenario.own_tenant)
+
+
+def test_a_repair_removes_the_points_of_deleted_messages_wherever_it_is_killed(
+    scenario: VectorJobScenario, cluster: Cluster
+) -> None:
+    kept = archive_message(cluster, cluster.database("app", size=1), scenario.own_tenant, b"I stay.")
+    gone = [uuid4() for _ in range(3)]
+    expected_points = scenario.read_points()
+
+    def add_message_points() -> None:
+        points = [Point(message_id, NEAR, {"import": "1"}) for message_id in (kept, *gone)]
+        # A client's own point may have any UUID.
+        points.append(Point(UUID(int=5), NEAR, {"text": "mine"}))
+        scenario.write(lambda writer: writer.upsert(scenario.own_tenant, scenario.name, points))
+
+    def repair() -> Job:
+        job = scenario.service.export(PLATFORM, new_id(), scenario.name, "ann")
+        with scenario.units(PLATFORM) as unit:
+            unit.conn.execute("update vector_jobs set kind = 'repair' where id = %s", [job.id])
+            unit.commit()
+        return scenario.job(job)
+
+    add_message_points()
+    job = scenario.run(repair())
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    assert job.report == {"points": 45, "removed": 3}
+    assert len(scenario.read_points()) == len(expected_points) + 2
+    turn, has_survived = 0, False
+    while not has_survived:
+        turn += 3
+        add_message_points()
+        job = repair()
+        scenario.calls_left = turn
+        try:
+            job, has_survived = scenario.run(job), True
+        except Killed:
+            scenario.calls_left = None
+            job = scenario.run(job)
+        scenario.calls_left = None
+        assert job.status is JobStatus.COMPLETED, turn
+        assert len(scenario.read_points()) == len(expected_points) + 2, turn
+    assert turn > 20
+
+
+def test_only_the_mail_archive_can_be_repaired(scenario: VectorJobScenario) -> None:
+    with pytest.raises(InvalidInput, match="Only points of message_vectors"):
+        scenario.service.repair(PLATFORM, new_id(), scenario.name, "ann")

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import boto3
 
 from email_sender.adapters.files.exports import S3Exports
+from email_sender.adapters.postgres.archive_texts import ArchiveOrphans
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.vector_jobs import PostgresJobUnits, PostgresRegistry
@@ -18,6 +19,7 @@ from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import DomainError
 from email_sender.kit.system_clock import new_id, now
 from email_sender.vectors.jobs.model import Job, JobStatus, Phase, Source
+from email_sender.vectors.jobs.repair import Repair
 from email_sender.vectors.jobs.service import JobService, TargetOverrides
 from email_sender.vectors.jobs.steps import JobSteps
 from email_sender.vectors.model import (
@@ -99,6 +101,7 @@ class VectorJobScenario:
         )  # fmt: skip
         self.exports = S3Exports(lambda: boto3.client("s3", region_name="us-east-1"), BUCKET)
         self.sources = JobSources(self.engine, self.exports, models, lambda: None, str)  # type: ignore[arg-type, return-value]  # no archive
+        self.repair = Repair(ArchiveOrphans(app), self.writer)
         self.started_executions: list[str] = []
         sizes = {self.name: {name: model.size for name, model in models[self.name].items()}}
         self.service = JobService(
@@ -108,7 +111,9 @@ class VectorJobScenario:
             lambda: sizes,
             now,
         )
-        self.steps = JobSteps(self.units, self.registry, self.engine, self.sources, self.exports, now, new_id)
+        self.steps = JobSteps(
+            self.units, self.registry, self.engine, self.sources, self.exports, self.repair, now, new_id
+        )
         self.calls_left: int | None = None
         self.on_step: Callable[[str], None] = lambda _step: None
         assert self.preparation.prepare() == [self.name]
@@ -161,7 +166,7 @@ class VectorJobScenario:
             cast("Any", KillingProxy(component, self))
             for component in (self.engine, self.registry, self.exports, self.units)
         )
-        steps = JobSteps(units, registry, engine, self.sources, exports, now, new_id)
+        steps = JobSteps(units, registry, engine, self.sources, exports, self.repair, now, new_id)
         job_key = (PLATFORM, job.id)
         try:
             self._run(steps, job_key, self.job(job).status)
@@ -183,7 +188,7 @@ class VectorJobScenario:
                         self.on_step(phase)
                 self.on_step(f"{phase} done")
                 finished_phase, (phase, parts) = phase, steps.follow(*job_key, phase)
-                if finished_phase is Phase.EXPORT and phase is None:
+                if finished_phase in (Phase.EXPORT, Phase.REPAIR) and phase is None:
                     return
         while True:
             while not steps.catch_up(*job_key):

@@ -130,7 +130,7 @@ def _model_settings() -> dict[str, list[ModelSettings]]:
 def models() -> dict[str, dict[str, Embedder]]:
     """Return the embedding models of each collection, by model id. The first model is used for new collections."""
     return {
-        collection: {embedder.model: embedder for embedder in map(_model, model_settings)}
+        collection: {embedder.model: embedder for embedder in map(build_model, model_settings)}
         for collection, model_settings in _model_settings().items()
     }
 
@@ -155,7 +155,7 @@ def embeddings() -> Embeddings:
     return Embeddings(models(), caches, count_cache_lookups)
 
 
-def _model(settings: ModelSettings) -> Embedder:
+def build_model(settings: ModelSettings) -> Embedder:
     if settings.provider == "bundled":
         return SentenceEmbedder()
     if settings.provider == "bedrock":

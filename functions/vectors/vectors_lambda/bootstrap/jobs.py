@@ -5,7 +5,7 @@ from functools import cache
 from email_sender.adapters.aws.backup_points import S3BackupPoints
 from email_sender.adapters.aws.backup_store import S3Backups
 from email_sender.adapters.files.exports import S3Exports
-from email_sender.adapters.postgres.archive_texts import ArchiveTexts
+from email_sender.adapters.postgres.archive_texts import ArchiveOrphans, ArchiveTexts
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.vector_jobs import PostgresRegistry
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
@@ -14,6 +14,7 @@ from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, VaultSettings
 from email_sender.kit.resources import key_wrapper, platform_database
 from email_sender.kit.system_clock import new_id, now
+from email_sender.vectors.jobs.repair import Repair
 from email_sender.vectors.jobs.steps import JobSteps
 from email_sender.vectors.prepare_collections import Preparation
 from vectors_lambda.bootstrap.core import (
@@ -24,6 +25,8 @@ from vectors_lambda.bootstrap.core import (
     job_units,
     models,
     placement,
+    point_writer,
+    served_collections,
 )
 from vectors_lambda.bootstrap.settings import import_settings
 from vectors_lambda.job_sources import JobSources
@@ -47,9 +50,11 @@ def preparation() -> Preparation:
 
 @cache
 def job_steps() -> JobSteps:
+    served_collections()
     exports = S3Exports(lambda: client("s3"), import_settings().uploads_bucket)
     sources = JobSources(qdrant_collections(), exports, models(), _archive_texts, _read_secret)
-    return JobSteps(job_units(), registry(), qdrant_collections(), sources, exports, now, new_id)
+    repair = Repair(ArchiveOrphans(app_database()), point_writer())
+    return JobSteps(job_units(), registry(), qdrant_collections(), sources, exports, repair, now, new_id)
 
 
 @cache

@@ -53,7 +53,8 @@ def _run_step(step: Step, work: JobSteps, context: LambdaContext) -> dict[str, A
             next_phase, parts = work.follow(*job_key, step.phase)
             if next_phase is not None:
                 return {"next": "phase", "phase": next_phase, "parts": list(range(parts))}
-            return {"next": "end" if step.phase is Phase.EXPORT else "switch", "phase": step.phase, "parts": []}
+            is_over = step.phase in (Phase.EXPORT, Phase.REPAIR)
+            return {"next": "end" if is_over else "switch", "phase": step.phase, "parts": []}
         case "catch_up":
             return {"done": work.catch_up(*job_key)}
         case "switch":

@@ -1,4 +1,4 @@
-"""Routes of exports and migrations, for operators."""
+"""Routes of exports, migrations and repairs, for operators."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ from email_sender.kit.query_parameters import Limit
 from email_sender.security.permissions import Permission
 from email_sender.vectors.jobs.service import JobService
 from vectors_lambda.bootstrap.core import job_service
-from vectors_lambda.http.schemas.jobs import ExportIn, JobOut, JobsOut, MigrationIn, RollbackIn
+from vectors_lambda.http.schemas.jobs import ExportIn, JobOut, JobsOut, MigrationIn, RepairIn, RollbackIn
 
 router = APIRouter(prefix="/vectors/jobs", tags=["vector jobs"], route_class=IdempotentRoute)
 Service = Annotated[JobService, depends_on(job_service)]
@@ -42,6 +42,15 @@ async def migrate(request: Request, body: MigrationIn, caller: Operator, service
         caller.tenant_id, operation_id(request), body.collection, source, overrides, caller.subject
     )  # fmt: skip
     return JobOut.of(job)
+
+
+@router.post("/repairs", status_code=202)
+async def repair(request: Request, body: RepairIn, caller: Operator, service: Service) -> JobOut:
+    """Repair the collection of messages.
+
+    Removes the points whose messages no longer exist. The report counts the points that were read and removed.
+    """
+    return JobOut.of(service.repair(caller.tenant_id, operation_id(request), body.collection, caller.subject))
 
 
 @router.get("")

@@ -1,4 +1,4 @@
-"""Request and response bodies of exports and migrations."""
+"""Request and response bodies of exports, migrations and repairs."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StrictBool
 
 from email_sender.vectors.jobs.model import Job, PartProgress, Phase, Source, SourceKind
-from email_sender.vectors.jobs.service import TargetOverrides
+from email_sender.vectors.jobs.service import ARCHIVE_COLLECTION, TargetOverrides
 from email_sender.vectors.model import Distance
 from vectors_lambda.http.schemas.points import VectorsBody
 
@@ -18,6 +18,10 @@ _Key = Annotated[str, Field(min_length=1, max_length=255, description="The paylo
 
 class ExportIn(VectorsBody):
     collection: _Name
+
+
+class RepairIn(VectorsBody):
+    collection: _Name = ARCHIVE_COLLECTION
 
 
 class CurrentSource(VectorsBody):

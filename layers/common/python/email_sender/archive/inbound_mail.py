@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid5
 
@@ -32,6 +32,8 @@ from email_sender.vectors.imports.model import (
 )
 
 _MIN_REPEATED_WORDS = 6
+# Delivering, reading and answering an email takes a person longer.
+_SHORTEST_ANSWER = timedelta(seconds=5)
 # The largest mail that SES accepts (docs.aws.amazon.com/ses, "Quotas").
 _MAX_BYTES = 40 * 1024 * 1024
 
@@ -111,7 +113,11 @@ class InboundMailService:
             (archived_message,) = unit.archive(import_id, [message])
             kind = parsed.kind
             answer = find_answer(message, archived_message, receipt.recipients)
-            if answer and kind is MailKind.PERSON and _repeats(unit, answer, parsed):
+            if (
+                answer
+                and kind is MailKind.PERSON
+                and (_is_too_fast(unit, answer, parsed) or _repeats(unit, answer, parsed))
+            ):
                 kind = MailKind.UNCERTAIN
             if kind is MailKind.UNCERTAIN and self._accepts_uncertain():
                 kind = MailKind.PERSON
@@ -170,6 +176,11 @@ class InboundMailService:
                 event_id=uuid5(archived_message.message_id, "received"),
             )
         )
+
+
+def _is_too_fast(unit: ArchiveUnit, answer: Answer, parsed: ParsedMessage) -> bool:
+    """Return whether a program may have written an unmarked answer: it came before anybody could read the email."""
+    return parsed.sent_at is not None and unit.was_sent_within(answer, parsed.sent_at, _SHORTEST_ANSWER)
 
 
 def _repeats(unit: ArchiveUnit, answer: Answer, parsed: ParsedMessage) -> bool:

@@ -84,7 +84,7 @@ _MACHINES = (
 )
 _MACHINE_SENDER = re.compile(
     rf"(?:{_NO_REPLY}|(?:{_MACHINES})(?:[-_.+=].*)?|.+[-_.](?:notifications?|newsletters?|alerts?|autoreply|robot)"
-    r"|reply\+[^@]{8,}|r[-+][0-9a-f]{16,})@.*"
+    r"|repl(?:y|ies)(?:[-_.]\d[-_.\d]*)?|reply\+[^@]{8,}|r[-+][0-9a-f]{16,})@.*"
 )
 # An address made for one mail: `news-f485fcce40b794d5@`, `online#3.20034.f9@`, and hosts that send for machines only.
 _TOKEN_SENDER = re.compile(

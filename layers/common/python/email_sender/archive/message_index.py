@@ -14,6 +14,8 @@ from email_sender.vectors.model import Point
 from email_sender.vectors.ports import Embedder, PassageStore, PointWriter
 
 COLLECTION = "message_vectors"
+# The payload key that only points made of messages have.
+IMPORT_KEY = "import"
 
 
 class MessageWriter:
@@ -125,7 +127,7 @@ def possible_provider_ids(parsed: ParsedMessage) -> list[str]:
 
 
 def _payload(parsed: ParsedMessage, archived_message: ArchivedMessage, import_id: UUID) -> dict[str, str]:
-    payload = {"import": str(import_id), "kind": str(parsed.kind)}
+    payload = {IMPORT_KEY: str(import_id), "mail_kind": str(parsed.kind)}
     if archived_message.contact_id is not None:
         payload["contact"] = str(archived_message.contact_id)
     if parsed.sent_at is not None:

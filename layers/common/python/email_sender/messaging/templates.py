@@ -29,8 +29,8 @@ BUILT_IN_NAMES = frozenset({"contact", "evidence", "unsubscribe_url"})
 
 _MAX_EVIDENCE = 20
 _MAX_EXCERPT = 400
-# A passage that a search found is quoted as a whole.
-_MAX_PASSAGE = 800
+# Of a passage that a search found, more is quoted: what matches may be its end.
+_MAX_PASSAGE = 600
 _PREVIEWED_MESSAGES = 3
 _REPLY_MARK = re.compile(r"\s*re\s?:", re.IGNORECASE)
 _EXAMPLE_CONTACT = Contact(UUID(int=0), "ada@example.org", "Ada Example")

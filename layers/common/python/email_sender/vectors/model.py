@@ -62,7 +62,7 @@ def build_collections(
             256,
             Distance.COSINE,
             quantized=True,
-            payload_indexes={"contact": "keyword", "sent_at": "datetime", "kind": "keyword"},
+            payload_indexes={"contact": "keyword", "sent_at": "datetime", "mail_kind": "keyword"},
         ),
     )
     settings = settings or {}

@@ -114,8 +114,8 @@ ACTION_CATALOGUE = Catalogue(
             default_timeout_seconds=30,
             description=(
                 "Find the points nearest to a text or a vector. With `group_by`, results are grouped by that payload "
-                "key. In `message_vectors`, the text is a question (docs/guides/search.md). If nobody matches, the result "
-                "is empty and `nobody` is true."
+                "key. In `message_vectors`, the text is a question (docs/guides/search.md). If nobody matches, the "
+                "result is empty and `nobody` is true."
             ),
             errors=("throttled", "unavailable"),
         ),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parseaddr
 from uuid import UUID, uuid5
 
@@ -69,6 +69,13 @@ where e.contact_id = %(contact)s and e.replied_at is null and e.id in (
     select subject from task_waits where kind = 'reply' and delivered_at is null)
 returning e.id, e.run_id, e.contact_id, e.reply_id
 """
+# The clock of the mail server rounds to seconds.
+_SENT_SINCE = """
+select exists (
+    select from emails where (provider_message_id = any(%s::text[]) or id = any(%s::uuid[])) and contact_id = %s
+    and date_trunc('second', sent_at) between %s and %s
+) as was_sent
+"""
 _MAX_COMPARED_MESSAGES = 5
 
 
@@ -127,6 +134,13 @@ class PostgresArchiveUnit(PostgresImportUnit):
 
     def set_kind(self, message_id: UUID, kind: MailKind) -> None:
         self.conn.execute("update messages set kind = %s where id = %s", [kind, message_id])
+
+    def was_sent_within(self, answer: Answer, written_at: datetime, limit: timedelta) -> bool:
+        row = self.conn.execute(
+            _SENT_SINCE,
+            [list(answer.provider_ids), list(answer.email_ids), answer.contact_id, written_at - limit, written_at],
+        ).fetchone()
+        return bool(row and row["was_sent"])
 
     def repeats_earlier_message(self, answer: Answer, text: str) -> bool:
         rows = self.conn.execute(

@@ -1,4 +1,7 @@
-"""Texts of archived messages, for points that are embedded again. Implements vectors.jobs.transfer.PointTexts."""
+"""What the archive says about points: the texts to embed again, and which points have no message any more.
+
+Implements vectors.jobs.transfer.PointTexts and vectors.jobs.repair.OrphanFinder.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,6 +10,7 @@ from uuid import UUID
 from email_sender.adapters.postgres.contacts import CONTENT
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.qdrant.ids import CLIENT_ID, decode_client_id
+from email_sender.archive.message_index import IMPORT_KEY
 from email_sender.archive.search.passages import embedded_text
 from email_sender.security.ports import Vault
 from email_sender.vectors.jobs.transfer import StoredPoint
@@ -37,3 +41,22 @@ class ArchiveTexts:
             content = json.loads(keys.decrypt(row["content_enc"], CONTENT))
             texts[ids[row["id"]]] = embedded_text(content["subject"], content["text"])
         return texts
+
+
+class ArchiveOrphans:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, points: Sequence[StoredPoint]) -> Mapping[UUID, Sequence[UUID]]:
+        ids_by_tenant: dict[UUID, set[UUID]] = {}
+        for point in points:
+            client_id = decode_client_id(point.payload[CLIENT_ID])
+            if isinstance(client_id, UUID) and IMPORT_KEY in point.payload:
+                ids_by_tenant.setdefault(point.tenant_id, set()).add(client_id)
+        orphans: dict[UUID, Sequence[UUID]] = {}
+        for tenant_id, ids in ids_by_tenant.items():
+            with self._database.tenant(tenant_id) as conn:
+                rows = conn.execute("select id from messages where id = any(%s)", [list(ids)]).fetchall()
+            if missing := sorted(ids - {row["id"] for row in rows}):
+                orphans[tenant_id] = missing
+        return orphans

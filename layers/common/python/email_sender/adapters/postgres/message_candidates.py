@@ -47,6 +47,7 @@ class PostgresPassages:
         ids = sorted(passages)
         with self._database.tenant(tenant_id) as conn:
             conn.execute(_SAVE, [model, ids, [passages[message_id] for message_id in ids]])
+            conn.commit()
 
 
 def _candidate(row: Row, keys: TenantKeys) -> ArchivedCandidate:

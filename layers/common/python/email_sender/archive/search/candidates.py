@@ -32,27 +32,38 @@ class ArchivedCandidate:
     refers_to_others: bool
     passages: bytes | None
 
+    @property
+    def starts_conversation(self) -> bool:
+        return not self.refers_to_others and not _ANSWER_SUBJECT.match(self.subject)
+
+    @property
+    def has_own_words(self) -> bool:
+        """Whether the author wrote anything: an answer without text has only the subject of somebody else."""
+        return bool(self.text.strip()) or self.starts_conversation
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A found point with its message. `similarity` compares it with the question; `score` ranks it."""
+    """A found point. `message` is None if a client stored the point itself. `similarity` compares it with the question.
+
+    `score` ranks it.
+    """
 
     hit: Hit
-    message: ArchivedCandidate
+    message: ArchivedCandidate | None
     passage: Passage | None
     similarity: float
     score: float
 
 
 def rank(
-    hit: Hit, message: ArchivedCandidate, passages: Sequence[EmbeddedPassage], vector: Sequence[float]
+    hit: Hit, message: ArchivedCandidate | None, passages: Sequence[EmbeddedPassage], vector: Sequence[float]
 ) -> Candidate:
     """Compare the message and its passages with the question's `vector`."""
     similarities = [passage.similarity(vector) for passage in passages]
     best = max(range(len(passages)), key=similarities.__getitem__, default=None)
     similarity = ranking.similarity(hit.score, None if best is None else similarities[best])
-    starts_conversation = not message.refers_to_others and not _ANSWER_SUBJECT.match(message.subject)
-    score = ranking.score(similarity, starts_conversation=starts_conversation)
+    score = ranking.score(similarity, starts_conversation=message is not None and message.starts_conversation)
     return Candidate(hit, message, None if best is None else passages[best].passage, similarity, score)
 
 
@@ -98,22 +109,25 @@ def build_groups(candidates: Sequence[Candidate], search: Search[TextQuery]) -> 
 
 def _build_hit(candidate: Candidate, search: Search[TextQuery]) -> Hit:
     message, passage = candidate.message, candidate.passage
+    payload = candidate.hit.payload if search.with_payload else {}
+    if message is None:
+        return replace(candidate.hit, score=candidate.score, payload=payload)
     found_passage = FoundPassage(passage.text_of(message.text), passage.start, passage.end) if passage else None
     found = FoundMessage(
         message.subject, message.sender_name, message.sender_email, message.sent_at, message.kind, found_passage
     )
-    payload = candidate.hit.payload if search.with_payload else {}
     return replace(candidate.hit, score=candidate.score, payload=payload, message=found)
 
 
-def _reason(candidates: Sequence[Candidate]) -> str:
-    """Return for example: Started the conversation "No sound" on 2002-09-02; 2 more messages match."""
-    best = candidates[0]
-    is_start = best.score > best.similarity
-    subject = best.message.subject.strip() or "without a subject"
+def _reason(candidates: Sequence[Candidate]) -> str | None:
+    """Return for example: Started the conversation "No sound" on 2002-09-02; 2 more messages are similar."""
+    best = candidates[0].message
+    if best is None:
+        return None
+    subject = best.subject.strip() or "without a subject"
     subject = subject if len(subject) <= _MAX_SUBJECT else subject[: _MAX_SUBJECT - 1].rstrip() + "…"
-    when = f" on {best.message.sent_at.date().isoformat()}" if best.message.sent_at else ""
-    verb = "Started the conversation" if is_start else "Wrote"
+    when = f" on {best.sent_at.date().isoformat()}" if best.sent_at else ""
+    verb = "Started the conversation" if best.starts_conversation else "Wrote"
     others = len(candidates) - 1
     more = f"; {others} more {'message is' if others == 1 else 'messages are'} similar" if others else ""
     return f'{verb} "{subject}"{when}{more}.'

@@ -26,7 +26,7 @@ _ROLE_WHOSE = re.compile(r"^([^,.?!]{2,60}?)\s+whose\s+(.+)$", re.IGNORECASE)
 _ROLE = re.compile(r"^(?:an?|the)\s+\w", re.IGNORECASE)
 _BE = re.compile(r"^(?:is|are)\s+(.+)$", re.IGNORECASE)
 
-_IRREGULAR_VERBS = {"has": "have", "is": "am", "are": "am", "does": "do", "goes": "go"}
+_IRREGULAR_VERBS = {"has": "have", "is": "am", "are": "am", "does": "do", "goes": "go", "were": "was"}
 # Words that end in s and are no verb in the third person.
 _OTHER_WORDS = frozenset(("always", "as", "his", "its", "across", "perhaps", "was", "this", "thus", "us", "towards"))
 _SECOND_VERB = re.compile(r"\b(and|or|who|but)\s+([a-z]{2,}s)\b(?!\s+(?:of|for|and|or|,))")

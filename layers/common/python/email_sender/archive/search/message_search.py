@@ -6,6 +6,8 @@ from typing import Protocol
 from uuid import UUID
 
 from email_sender.archive.mail_kinds import BULK_KINDS
+from email_sender.archive.message_index import IMPORT_KEY
+from email_sender.archive.search import ranking
 from email_sender.archive.search.candidates import (
     ArchivedCandidate,
     Candidate,
@@ -25,6 +27,7 @@ from email_sender.vectors.model import (
     Collection,
     Condition,
     Filter,
+    Hit,
     Hybrid,
     Nearest,
     Query,
@@ -78,6 +81,9 @@ class MessageSearch:
             candidates = self._find(tenant_id, collection, search, question.statement, vector, model, period)
             nobody = why_nobody(candidates, weakest_match, period)
         since, until = (period.since, period.until) if period else (None, None)
+        if not is_always_answered:
+            best = max((candidate.similarity for candidate in candidates), default=0.0)
+            candidates = [candidate for candidate in candidates if ranking.is_shown(candidate.similarity, best)]
         if search.score_threshold is not None:
             candidates = [candidate for candidate in candidates if candidate.score >= search.score_threshold]
         if nobody:
@@ -100,10 +106,14 @@ class MessageSearch:
         query = Hybrid(vector, query_terms(statement)) if search.query.hybrid else Nearest(vector)
         hits = self._points.search(tenant_id, collection.name, _candidate_search(search, query, period))
         messages = self._archive.read(tenant_id, [hit.id for hit in hits if isinstance(hit.id, UUID)], model.model)
-        found = [(hit, messages[hit.id]) for hit in hits if isinstance(hit.id, UUID) and hit.id in messages]
-        passages = self._unpack(tenant_id, model, [message for _, message in found])
+        found = [(hit, messages.get(hit.id) if isinstance(hit.id, UUID) else None) for hit in hits]
+        passages = self._unpack(tenant_id, model, [message for _, message in found if message])
         part = vector[model.passage_part]
-        candidates = [rank(hit, message, passages.get(message.id, ()), part) for hit, message in found]
+        candidates = [
+            rank(hit, message, passages.get(message.id, ()) if message else (), part)
+            for hit, message in found
+            if (message.has_own_words if message else _is_clients_own(hit))
+        ]
         if search.query.hybrid:
             return [replace(candidate, score=candidate.hit.score) for candidate in candidates]
         return sorted(candidates, key=lambda candidate: -candidate.score)
@@ -125,13 +135,18 @@ class MessageSearch:
         return embedded | {id_: unpack_passages(data, dimensions) for id_, data in packed.items()}
 
 
+def _is_clients_own(hit: Hit) -> bool:
+    """Return whether a client stored the point itself. Otherwise it has outlived its message."""
+    return IMPORT_KEY not in hit.payload
+
+
 def _candidate_search(search: Search[TextQuery], query: Query, period: Period | None) -> Search:
     """Return the engine's search for candidates: those of the time, and no bulk mail unless it is asked for."""
     must, must_not = list(search.filter.must), list(search.filter.must_not)
     if period is not None:
         must.append(Condition("sent_at", gte=period.since, lt=period.until))
     if not search.query.include_bulk:
-        must_not.append(Condition("kind", any_of=sorted(BULK_KINDS)))
+        must_not.append(Condition("mail_kind", any_of=sorted(BULK_KINDS)))
     limit = min(_MAX_CANDIDATES, max(_CANDIDATES, _CANDIDATES_FOR_EACH_RESULT * search.limit))
     return replace(
         search.replace_query(query),

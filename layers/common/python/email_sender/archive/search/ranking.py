@@ -17,6 +17,8 @@ _SECOND_MESSAGE = 0.08
 # "Nobody" is decided by the best messages together, unless one alone is clearly similar.
 _DECIDING_MESSAGES = 3
 _CLEARLY_SIMILAR = 1.25
+# Messages far less similar than the best one are not shown: they prove nothing.
+_SHOWN = 0.5
 # Within a time there are fewer messages, and the best of them is less similar.
 _IN_PERIOD = 0.8
 
@@ -47,6 +49,11 @@ def best_together(similarities: Iterable[float]) -> float:
 def is_nobody(similarities: Sequence[float], weakest_match: float) -> bool:
     """Return whether no message matches. `weakest_match` is the similarity below which a message is no match."""
     return best_together(similarities) < weakest_match and max(similarities) < weakest_match * _CLEARLY_SIMILAR
+
+
+def is_shown(similarity: float, best: float) -> bool:
+    """Return whether a message is shown beside the best one."""
+    return similarity >= best * _SHOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -219,6 +219,10 @@ class ArchiveUnit(ImportUnit, Protocol):
         """Record the message as the answer to every email to this contact that a step still waits on."""
 
     def set_kind(self, message_id: UUID, kind: MailKind) -> None: ...
+
+    def was_sent_within(self, answer: Answer, written_at: datetime, limit: timedelta) -> bool:
+        """Return whether an answered email was sent at most `limit` before the answer was written."""
+        ...
 
     def repeats_earlier_message(self, answer: Answer, text: str) -> bool:
         """Return whether this contact sent the same text before, in another message."""

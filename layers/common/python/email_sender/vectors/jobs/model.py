@@ -1,4 +1,4 @@
-"""Exports and migrations: the model of a job, and the ports that jobs need."""
+"""Exports, migrations and repairs: the model of a job, and the ports that jobs need."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,11 +16,12 @@ from email_sender.vectors.served_collections import ServedCollection
 class JobKind(StrEnum):
     EXPORT = "export"
     MIGRATION = "migration"
+    REPAIR = "repair"
 
 
 class JobStatus(StrEnum):
     """
-    running ──> completed                                      an export
+    running ──> completed                                      an export or a repair
     running ──> switched ──> finishing ──> completed           a migration
        │            └──────> rolling_back ──> rolled_back
        └──> failed               └──> switched, with `error`
@@ -69,9 +70,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An export or migration. `served` is the collection served when the job was created.
+    """An export, a migration or a repair. `served` is the collection served when the job was created.
 
-    `target` is the collection that a migration creates; for an export it equals `served`. `discard`: a rollback drops
+    `target` is the collection that a migration creates; otherwise it equals `served`. `discard`: a rollback drops
     the changes since the switch. `report` holds the counts, checksums and names that the steps found.
     """
 
@@ -95,6 +96,7 @@ class Phase(StrEnum):
     EXPORT = "export"
     COPY = "copy"
     COMPARE = "compare"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Exports and migrations of collections, as operators request them."""
+"""Exports, migrations and repairs of collections, as operators request them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +65,20 @@ class JobService:
         current = self._get_served(collection)
         new_job = Job(
             job_id, JobKind.EXPORT, JobStatus.RUNNING, collection, Source(), current, current, created_by, self._now()
+        )  # fmt: skip
+        return self._create_and_start(tenant_id, new_job)
+
+    def repair(self, tenant_id: UUID, job_id: UUID, collection: str, created_by: str) -> Job:
+        """Start a job that removes the points whose messages no longer exist.
+
+        Raises:
+            InvalidInput: the collection is not the one of the mail archive.
+        """
+        if collection != ARCHIVE_COLLECTION:
+            raise InvalidInput.at("/collection", f"Only points of {ARCHIVE_COLLECTION} are made of messages.")
+        current = self._get_served(collection)
+        new_job = Job(
+            job_id, JobKind.REPAIR, JobStatus.RUNNING, collection, Source(), current, current, created_by, self._now()
         )  # fmt: skip
         return self._create_and_start(tenant_id, new_job)
 

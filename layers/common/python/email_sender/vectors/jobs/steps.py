@@ -31,6 +31,7 @@ from email_sender.vectors.jobs.ports import (
     MigrationSources,
     ServingRegistry,
 )
+from email_sender.vectors.jobs.repair import Repair
 from email_sender.vectors.jobs.service import total_progress
 from email_sender.vectors.jobs.transfer import (
     PAGE_SIZE,
@@ -54,11 +55,12 @@ class JobSteps:
         engine: CollectionEngine,
         sources: MigrationSources,
         exports: ExportWriter,
+        repair: Repair,
         now: Clock,
         new_id: IdFactory,
     ) -> None:
         self._units, self._registry, self._engine = units, registry, engine
-        self._sources, self._exports = sources, exports
+        self._sources, self._exports, self._repair = sources, exports, repair
         self._now, self._new_id = now, new_id
         self._events = EventFactory("vectors", now, new_id)
 
@@ -67,6 +69,8 @@ class JobSteps:
         job = self._job(tenant_id, job_id)
         if job.kind is JobKind.EXPORT:
             return Phase.EXPORT, PART_COUNT
+        if job.kind is JobKind.REPAIR:
+            return Phase.REPAIR, PART_COUNT
         parts = self._sources.count_parts(job)
         is_fresh = not self._has_begun(tenant_id, job)
         stored_as = self._registry.get(job.collection).stored_as
@@ -97,7 +101,8 @@ class JobSteps:
         return progress.done
 
     def follow(self, tenant_id: UUID, job_id: UUID, phase: Phase) -> tuple[Phase | None, int]:
-        """Return the next phase and its number of parts. The phase is None after the last phase; an export ends here.
+        """Return the next phase and its number of parts. The phase is None after the last phase. An export and a
+        repair end here.
 
         Raises:
             Conflict: the finished phase found points that could not be converted or that differ.
@@ -112,6 +117,9 @@ class JobSteps:
                 return None, 0
             self._report(tenant_id, job_id, export=export_uri)
             return Phase.COPY, self._sources.count_parts(job)
+        if phase is Phase.REPAIR:
+            self._end(tenant_id, job_id, JobStatus.COMPLETED, points=phase_total.points, removed=phase_total.sampled)
+            return None, 0
         if phase_total.failed:
             verb = "could not be converted" if phase is Phase.COPY else "differ"
             raise Conflict(f"{phase_total.failed} points {verb}. The first failure: {phase_total.reason}.")
@@ -227,6 +235,9 @@ class JobSteps:
         if phase is Phase.EXPORT:
             source = self._engine.points(job.served.stored_as)
             return lambda progress: self._exports.write_page(job, progress, source)
+        if phase is Phase.REPAIR:
+            served = self._engine.points(job.served.stored_as)
+            return lambda progress: self._repair.process_page(job.collection, served, progress)
         target = self._engine.points(job.target.stored_as)
         transfer = Transfer(self._sources.source_for(job), target, self._sources.converter_for(job), job.target)
         if phase is Phase.COPY:
