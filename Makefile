@@ -24,7 +24,7 @@ export PYTHON := $(CURDIR)/$(PY)
 # Exported instead of passed as arguments: values can be JSON or contain spaces and quotes.
 export PARAMETERS SENDER
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging
+export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
@@ -94,7 +94,7 @@ build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## build what `make d
 bench: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the benchmarks, side by side with the parts beneath
 	$(PY) -m benchmarks
 
-search-quality: $(VENV)/.ready ## measure the search on labelled questions (LABELS=…, MAILBOX=…, MODEL=… measure your own)
+search-quality: $(VENV)/.ready .aws-sam/.embeddings ## measure the search on labelled questions (LABELS=…, MAILBOX=…, MODEL=… measure your own)
 	@$(PY) scripts/search_quality.py $(if $(LABELS),--labels "$(LABELS)") $(if $(MAILBOX),--mailbox "$(MAILBOX)") \
 		$(if $(MODEL),--model '$(MODEL)') $(if $(RESULTS),--results "$(RESULTS)")
 
@@ -121,10 +121,11 @@ clean: ## remove everything that was built; .local (your data) stays
 	@sam build > .aws-sam/build.log 2>&1 || { tail -n 30 .aws-sam/build.log; echo "sam build failed. The complete log is in .aws-sam/build.log"; exit 1; }
 	@touch $@
 
-.aws-sam/.embeddings: $(VENV)/.ready layers/embeddings/Makefile layers/embeddings/requirements.txt scripts/build.mk
+.aws-sam/.embeddings: $(VENV)/.ready layers/embeddings/Makefile layers/embeddings/requirements.txt scripts/build.mk scripts/quantize_model.py
 	@echo "Building the layer of the bundled embedding model …"
 	@rm -rf .aws-sam/embeddings && mkdir -p .aws-sam/embeddings
 	@$(MAKE) --silent -C layers/embeddings build-EmbeddingsLayer ARTIFACTS_DIR=$(CURDIR)/.aws-sam/embeddings
+	@mkdir -p .aws-sam/models && ln -sfn ../embeddings/python/email_sender_models .aws-sam/models/email_sender_models
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml uv.lock .python-version | $(UV)

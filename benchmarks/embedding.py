@@ -1,4 +1,4 @@
-"""Benchmark the bundled embedding model with real mail: its rate beside the bare runtimes, its memory, a question's time."""
+"""Benchmark the bundled embedding model with real mail: its rate beside the bare runtimes, and its memory."""
 
 import statistics
 import subprocess

