@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from email_sender.kit.http import BASE_PATH, RouteInfo, routes_of
+from email_sender.kit.api_paths import BASE_PATH
+from email_sender.kit.http import RouteInfo, routes_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "template"

@@ -40,9 +40,9 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.coordination.manager_status import Observer, StatusService
 from email_sender.coordination.registry import ManagerGraph
 from email_sender.coordination.replays import Replay
+from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
-from email_sender.kit.http import BASE_PATH
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
 from email_sender.kit.resources import backup_database, database, manager_gate, platform_database

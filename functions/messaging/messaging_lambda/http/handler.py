@@ -1,6 +1,7 @@
 """The HTTP entry point of messaging."""
 
-from email_sender.kit.http import BASE_PATH, create_app, lambda_handler
+from email_sender.kit.api_paths import BASE_PATH
+from email_sender.kit.http import create_app, lambda_handler
 from messaging_lambda.bootstrap import gate, idempotency
 from messaging_lambda.http.routes import contacts, emails, notifications, templates, unsubscribe
 

@@ -26,7 +26,6 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.archive.inbound_mail import InboundMailService
 from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
 from email_sender.archive.message_index import COLLECTION, MessageWriter
-from email_sender.archive.search.message_search import MessageSearch
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.collection_settings import Placement
     from email_sender.adapters.qdrant.tenant_points import QdrantIndex
+    from email_sender.archive.search.message_search import MessageSearch
     from email_sender.messaging.outcomes import BounceLimit, OutcomeService
 
 # Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
@@ -214,7 +214,9 @@ def _vector_service() -> VectorService:
 
 
 @cache
-def _message_search() -> MessageSearch:
+def _message_search() -> "MessageSearch":
+    from email_sender.archive.search.message_search import MessageSearch
+
     candidates = PostgresCandidates(app_database(), _vault())
     return MessageSearch(point_search(), embeddings(), candidates, _passages(), now)
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
-from email_sender.kit.http import BASE_PATH
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Limit
 from email_sender.security.permissions import Permission

@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
+from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Requires
 from email_sender.kit.telemetry import logger, record_request_duration
 from email_sender.security.permissions import Permission
 
-BASE_PATH = "/api/v1"
 MAX_BODY_BYTES = 5 * 1024 * 1024
 # Lambda returns at most 6,291,556 bytes of JSON. In it the body is a string: quotes and backslashes take two bytes.
 MAX_RESPONSE_BYTES = 6_200_000

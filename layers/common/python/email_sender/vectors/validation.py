@@ -67,10 +67,10 @@ def vector_problems(vector: Sequence[float], collection: Collection, at: str) ->
         message = f"{collection.name} holds vectors of {collection.size} dimensions, but this vector has {len(vector)}."
         return [Problem(at, message)]
     floats = vector if isinstance(vector, array) and vector.typecode == "f" else array("f", vector)
-    return [] if _is_finite(floats) else [Problem(at, "All numbers of a vector must be finite as float32.")]
+    return [] if is_finite(floats) else [Problem(at, "All numbers of a vector must be finite as float32.")]
 
 
-def _is_finite(floats: array[float]) -> bool:
+def is_finite(floats: array[float]) -> bool:
     """Return whether all numbers are finite as float32, the type that the engine stores.
 
     NaN and infinity have all exponent bits set. The first seven of these bits are in the highest byte, beside the sign,

@@ -4,7 +4,6 @@ A part has the lines that begin within its bytes. Its reader skips the end of a 
 reads past the part to the end of its last line. So each line is read exactly once.
 """
 
-import math
 from array import array
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from email_sender.vectors.imports.point_files import (
     build_row,
 )
 from email_sender.vectors.model import Collection
+from email_sender.vectors.validation import is_finite
 
 _BOM = b"\xef\xbb\xbf"
 _READ_AHEAD_BYTES = 256 * 1024
@@ -163,8 +163,7 @@ def _parse_vector(entry: dict[str, Any], collection: Collection) -> "array[float
         return vector
     if len(vector) != collection.size:
         return f"{collection.name} holds vectors of {collection.size} dimensions, but this vector has {len(vector)}."
-    # NaN and infinity survive a sum of doubles, and a sum of finite float32 never overflows a double.
-    return vector if math.isfinite(sum(vector)) else "All numbers of a vector must be finite as float32."
+    return vector if is_finite(vector) else "All numbers of a vector must be finite as float32."
 
 
 def _vector_from_list(numbers: object) -> "array[float] | str":

@@ -1,0 +1,3 @@
+"""Paths of the HTTP API, for code that serves no HTTP and must not load the framework."""
+
+BASE_PATH = "/api/v1"
