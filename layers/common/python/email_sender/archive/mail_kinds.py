@@ -11,7 +11,7 @@ from enum import StrEnum
 from email_sender.archive import automatic_subjects
 from email_sender.archive.addresses import read_addresses, without_tag
 from email_sender.archive.body_text import Mail
-from email_sender.archive.decoding import clean_line
+from email_sender.archive.decoding import clean_line, decode_words
 from email_sender.archive.delivery_reports import STATUS_TYPES
 
 
@@ -34,6 +34,7 @@ class MailKind(StrEnum):
     DIGEST = "digest"
     NEWSLETTER = "newsletter"
     NOTIFICATION = "notification"
+    SPAM = "spam"
 
 
 # Mail that programs write to many, or about themselves. Searches leave it out unless they are asked for it.
@@ -93,6 +94,13 @@ _TOKEN_SENDER = re.compile(
     r"|[^@]+@(?:[^@]+\.)?(?:newsletters?|e-?news|bounces?|(?:euro)?mailers?|mailings?|campaigns?|marketing|edm|"
     r"notify|notifications?|alerts?|reply|replies)\.[^@]+\.[^@]+"
 )
+_SPAM_MARKS = {
+    "X-Spam-Flag": re.compile(r"^(?:yes|true)\b"),
+    "X-Spam-Status": re.compile(r"^yes\b"),
+    "X-Gmail-Labels": re.compile(r"(?:^|[,\"])\s*spam\s*(?:[,\"]|$)"),
+    "X-Forefront-Antispam-Report": re.compile(r"(?:^|;)\s*sfv:spm\b"),
+    "X-MS-Exchange-Organization-SCL": re.compile(r"^[5-9]$"),
+}
 _NEWSLETTER_TEXT = re.compile(
     r"\bto unsubscribe\b|\bunsubscribe (?:here|from this|from our|at any time|by|link|now)\b|\bto be removed\b"
     r"|\byou(?:'re| are| have)? (?:receiv(?:ed?|ing)|been sent|subscribed)\b.{0,40}"
@@ -121,7 +129,7 @@ _CALENDAR_ANSWERS = frozenset(("reply", "counter", "declinecounter", "refresh"))
 def classify(message: Mail, sender: str, subject: str, part_types: "PartTypes", text: str = "") -> Classification:
     """Return the kind of the message. `sender` is its normalised From address, or empty; `text` its readable text."""
     mail = _Facts(message, sender, subject, part_types, text)
-    for find in (_as_report, _as_list_mail, _as_marked, _as_machine, _as_bulk, _as_unmarked_answer):
+    for find in (_as_report, _as_spam, _as_list_mail, _as_marked, _as_machine, _as_bulk, _as_unmarked_answer):
         found = find(mail)
         if found is not None:
             return found
@@ -209,6 +217,15 @@ def _as_list_mail(mail: _Facts) -> Classification | None:
         return Classification(MailKind.LIST_NOTICE, "X-Mailman-Version without a list to post to")
     if _LIST_SENDER.fullmatch(mail.sender):
         return Classification(MailKind.LIST_NOTICE, "an address of list software")
+    return None
+
+
+def _as_spam(mail: _Facts) -> Classification | None:
+    """Find the mark of the filter that received the mail: SpamAssassin and others, Gmail's export, Exchange."""
+    for name, mark in _SPAM_MARKS.items():
+        # Gmail encodes its labels as words.
+        if mark.search(decode_words(str(mail.message.get(name, ""))[:1000], []).lower()):
+            return Classification(MailKind.SPAM, name)
     return None
 
 
