@@ -194,10 +194,10 @@ def _shown_proofs(found: Answer, proofs: Mapping[str, str], archive: ExactSearch
 def _print(console: Console, model: str, figures: Figures, rate: float) -> None:
     table = Table("measure", "value", title=f"Search quality of {model}", box=None, header_style="bold")
     questions = len(figures.quality)
-    table.add_row("nDCG@10 of messages", f"{fmean(figures.quality):.2f}")
-    table.add_row(
-        f"a right person in the first {SHOWN_PEOPLE}", f"{fmean(figures.people):.2f} of {questions} questions"
-    )
+    if questions:
+        people = f"{fmean(figures.people):.2f} of {questions} questions"
+        table.add_row("nDCG@10 of messages", f"{fmean(figures.quality):.2f}")
+        table.add_row(f"a right person in the first {SHOWN_PEOPLE}", people)
     nobody = f"{sum(figures.right_nobody)} of {len(figures.right_nobody)}"
     table.add_row('"nobody" where nobody matches', f"{nobody}; wrongly {figures.false_nobody} of {questions}")
     if figures.passages:

@@ -83,7 +83,7 @@ def test_nobody_is_found_where_nobody_matches(platform: Platform, finished_run: 
 def test_a_time_in_the_question_is_a_condition(platform: Platform, mailbox_import: api.Json) -> None:
     query = {"collection": "message_vectors", "text": f"In October 2002, {QUERY}", "limit": 20}
     answer = platform["readonly@acme"].post("/vectors/search", query)
-    assert answer["period"] == {"since": "2002-09-30T10:00:00Z", "until": "2002-11-01T14:00:00Z"}
+    assert answer["period"] == {"since": "2002-10-01T00:00:00Z", "until": "2002-11-01T00:00:00Z"}
     assert {hit["message"]["sent_at"][:7] for hit in answer["results"]} <= {"2002-10", "2002-09"}
     answer = platform["readonly@acme"].post("/vectors/search", {**query, "text": f"In May 1999, {QUERY}"})
     assert answer["nobody"] == "The archive has no message of a person between 1999-05-01 and 1999-05-31."

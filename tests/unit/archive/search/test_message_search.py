@@ -10,7 +10,7 @@ import pytest
 from email_sender.adapters.models.whole_texts import WholeTexts
 from email_sender.archive.search.candidates import ArchivedCandidate
 from email_sender.archive.search.message_search import MessageSearch
-from email_sender.archive.search.passages import embed_messages
+from email_sender.archive.search.passages import embed_messages, unpack_passages
 from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
     Answer,
@@ -227,7 +227,7 @@ def test_a_time_at_the_beginning_is_a_condition(archive: Archive) -> None:
     august = archive.add("2", "bob", "The printer again.", sent_at=datetime(2002, 8, 15, tzinfo=UTC))
     answer, ids = ask(archive, "In August 2002, who has a dead printer?")
     assert ids == [august]
-    assert answer.since == datetime(2002, 7, 31, 10, tzinfo=UTC)
+    assert (answer.since, answer.until) == (datetime(2002, 8, 1, tzinfo=UTC), datetime(2002, 9, 1, tzinfo=UTC))
     answer, ids = ask(archive, "In May 2002, who has a dead printer?")
     assert ids == []
     assert answer.nobody == "The archive has no message of a person between 2002-05-01 and 2002-05-31."
@@ -278,3 +278,11 @@ def test_a_score_threshold_leaves_weaker_messages_out(archive: Archive) -> None:
     search = MessageSearch(archive, embeddings, archive, archive, lambda: datetime(2026, 11, 28, tzinfo=UTC))
     answer = search.search(TENANT, MESSAGES, Search(TextQuery("a printer"), score_threshold=0.9))
     assert len(answer.result) == 1
+    answer = search.search(TENANT, MESSAGES, Search(TextQuery("a printer"), score_threshold=2.0))
+    assert (answer.result, answer.nobody) == ([], "No message reaches the score_threshold of 2.0.")
+
+
+def test_a_long_message_gets_its_passages_too(archive: Archive) -> None:
+    long = archive.add("1", "ann", "The printer of our office is dead. " * 500, has_passages=False)
+    ask(archive, "Who has a dead printer?")
+    assert len(unpack_passages(archive.saved[long], archive.model.size)) == 16

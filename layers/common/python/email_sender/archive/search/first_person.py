@@ -21,14 +21,33 @@ _WHO = re.compile(rf"^(?:{_ANYBODY}\s+)?(?:who|that)\s+(.+)$", re.IGNORECASE)
 _WHICH = re.compile(rf"^(?:which|what)\s+{_ANYBODY}\s+(.+)$", re.IGNORECASE)
 _DOING = re.compile(rf"^{_ANYBODY}\s+((?:\w+ly\s+)?\w+ing\b.*)$", re.IGNORECASE)
 _OWNER = re.compile(r"^(?:an?\s+|the\s+)?owners?\s+of\s+(.+)$", re.IGNORECASE)
-_ROLE_WHO = re.compile(r"^(?:which\s+)?([^,.?!]{2,60}?)\s+(?:who|that)\s+(.+)$", re.IGNORECASE)
-_ROLE_WHOSE = re.compile(r"^([^,.?!]{2,60}?)\s+whose\s+(.+)$", re.IGNORECASE)
-_ROLE = re.compile(r"^(?:an?|the)\s+\w", re.IGNORECASE)
+# What comes before "who" is a person, unless it is a sentence or a question of another kind.
+_PERSON = (
+    r"(?!(?:i|we|you|it|my|our|is|are|do|does|can|what|how|why|when|where)\b)"
+    r"((?:(?!\b(?:is|are|was|were|want|need|have|has|do|does|can|i)\b)[^,.?!]){2,60}?)"
+)
+_ROLE_WHO = re.compile(rf"^(?:which\s+)?{_PERSON}\s+(?:who|that)\s+(.+)$", re.IGNORECASE)
+_ROLE_WHOSE = re.compile(rf"^{_PERSON}\s+whose\s+(.+)$", re.IGNORECASE)
+# "A company in Bonn that …" and "An employer with open positions", but not "a loan".
+_ROLE = re.compile(r"^(?:an?|the)\s+\S+(?:\s+\S+){2}", re.IGNORECASE)
 _BE = re.compile(r"^(?:is|are)\s+(.+)$", re.IGNORECASE)
 
-_IRREGULAR_VERBS = {"has": "have", "is": "am", "are": "am", "does": "do", "goes": "go", "were": "was"}
+_IRREGULAR_VERBS = {
+    "doesn't": "don't",
+    "hasn't": "haven't",
+    "isn't": "am not",
+    "aren't": "am not",
+    "weren't": "wasn't",
+    "has": "have",
+    "is": "am",
+    "are": "am",
+    "does": "do",
+    "goes": "go",
+    "were": "was",
+}
 # Words that end in s and are no verb in the third person.
 _OTHER_WORDS = frozenset(("always", "as", "his", "its", "across", "perhaps", "was", "this", "thus", "us", "towards"))
+_FIRST_WORD = re.compile(r"^([\w']*)(.*)$", re.DOTALL)
 _SECOND_VERB = re.compile(r"\b(and|or|who|but)\s+([a-z]{2,}s)\b(?!\s+(?:of|for|and|or|,))")
 
 
@@ -58,9 +77,9 @@ def _statement(predicate: str) -> str:
     """Return "I …" with the verbs of the predicate in the first person."""
     if match := _BE.match(predicate):
         return f"I am {_convert_second_verbs(match[1])}"
-    verb, space, rest = predicate.partition(" ")
+    verb, rest = _FIRST_WORD.match(predicate).groups()  # type: ignore[union-attr]  # it matches every text
     converted = _first_person_verb(verb)
-    return f"I {converted}{space}{rest if converted == verb else _convert_second_verbs(rest)}"
+    return f"I {converted}{rest if converted == verb else _convert_second_verbs(rest)}"
 
 
 def _convert_second_verbs(text: str) -> str:
@@ -79,7 +98,7 @@ def _first_person_verb(verb: str) -> str:
         return _IRREGULAR_VERBS[word]
     if word in _OTHER_WORDS or not word.endswith("s") or word.endswith("ss") or len(word) < 4:
         return verb
-    if word.endswith("ies"):
+    if word.endswith("ies") and len(word) > 4:
         return verb[:-3] + "y"
     return verb[:-2] if word.endswith(("shes", "ches", "xes", "sses", "zzes", "oes")) else verb[:-1]
 

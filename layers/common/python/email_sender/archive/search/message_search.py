@@ -71,26 +71,38 @@ class MessageSearch:
         question = understand(search.query.text, self._now())
         model = self._embeddings.model(collection)
         (vector,) = self._embeddings.embed_questions(tenant_id, collection, [question.statement])
-        is_always_answered = search.query.weak_matches or search.query.hybrid
-        weakest_match = None if is_always_answered else model.weakest_match(question.statement)
         period = question.period
-        candidates = self._find(tenant_id, collection, search, question.statement, vector, model, period)
-        nobody = why_nobody(candidates, weakest_match, period)
+        candidates, nobody = self._answer(tenant_id, collection, search, question.statement, vector, model, period)
         if nobody and period is not None and not period.is_required:
             period = None
-            candidates = self._find(tenant_id, collection, search, question.statement, vector, model, period)
-            nobody = why_nobody(candidates, weakest_match, period)
-        since, until = (period.since, period.until) if period else (None, None)
+            candidates, nobody = self._answer(tenant_id, collection, search, question.statement, vector, model, period)
+        since, until = period.bounds if period else (None, None)
+        if nobody:
+            return Answer([], nobody, since, until)
+        result = build_groups(candidates, search) if search.group_by else build_hits(candidates, search)
+        return Answer(result, None, since, until)
+
+    def _answer(
+        self,
+        tenant_id: UUID,
+        collection: Collection,
+        search: Search[TextQuery],
+        statement: str,
+        vector: Sequence[float],
+        model: Embedder,
+        period: Period | None,
+    ) -> tuple[list[Candidate], str | None]:
+        """Return the candidates to show, best first, and the reason if there is none."""
+        is_always_answered = search.query.weak_matches or search.query.hybrid
+        candidates = self._find(tenant_id, collection, search, statement, vector, model, period)
+        nobody = why_nobody(candidates, None if is_always_answered else model.weakest_match(statement), period)
         if not is_always_answered:
             best = max((candidate.similarity for candidate in candidates), default=0.0)
             candidates = [candidate for candidate in candidates if ranking.is_shown(candidate.similarity, best)]
-        if search.score_threshold is not None:
+        if nobody is None and search.score_threshold is not None:
             candidates = [candidate for candidate in candidates if candidate.score >= search.score_threshold]
-        if nobody:
-            return Answer([], nobody, since, until)
-        return Answer(
-            build_groups(candidates, search) if search.group_by else build_hits(candidates, search), None, since, until
-        )
+            nobody = None if candidates else f"No message reaches the score_threshold of {search.score_threshold}."
+        return candidates, nobody
 
     def _find(
         self,
@@ -159,11 +171,12 @@ def _candidate_search(search: Search[TextQuery], query: Query, period: Period | 
 
 
 def _within_budget(messages: Sequence[ArchivedCandidate]) -> list[ArchivedCandidate]:
-    """Return the first messages, whose passages can be embedded while somebody waits."""
-    chosen, budget = [], _MAX_NEW_PASSAGES
+    """Return as many messages as can be embedded while somebody waits, at least one."""
+    chosen: list[ArchivedCandidate] = []
+    budget = _MAX_NEW_PASSAGES
     for message in messages:
-        budget -= 1 + len(split_passages(message.text))
-        if budget < 0:
-            break
-        chosen.append(message)
+        cost = 1 + len(split_passages(message.text))
+        if cost <= budget or not chosen:
+            chosen.append(message)
+            budget -= cost
     return chosen

@@ -7,6 +7,9 @@ from email_sender.archive.search.first_person import first_person
 from email_sender.archive.search.languages import is_english
 from email_sender.archive.search.periods import Period, find_period
 
+# Longer texts are no questions, and the model reads no more.
+_MAX_QUESTION = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -18,6 +21,7 @@ class Question:
 
 def understand(text: str, now: datetime) -> Question:
     """Return the question without a time that is a condition, and with one that may be part of the matter."""
+    text = " ".join(text.split())[:_MAX_QUESTION]
     period, rest = find_period(text, now.date())
     about = rest if period and period.is_required else text
     return Question(first_person(about) if is_english(about) else about, period)

@@ -53,7 +53,7 @@ def is_nobody(similarities: Sequence[float], weakest_match: float) -> bool:
 
 def is_shown(similarity: float, best: float) -> bool:
     """Return whether a message is shown beside the best one."""
-    return similarity >= best * _SHOWN
+    return similarity >= min(best, best * _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
