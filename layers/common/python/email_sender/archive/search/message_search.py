@@ -1,7 +1,7 @@
 """Search the mail archive by a question: find candidates, rank them again, and say "nobody" if none matches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -49,6 +49,22 @@ class CandidateArchive(Protocol):
         """Return these messages by id, without those that do not exist. `model` embedded the returned passages."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question on its way: `statement` was embedded as `vector` by `model`."""
+
+    tenant_id: UUID
+    collection: Collection
+    search: Search[TextQuery]
+    statement: str
+    vector: Sequence[float]
+    model: Embedder
+
+    @property
+    def is_always_answered(self) -> bool:
+        return self.search.query.weak_matches or self.search.query.hybrid
+
+
 class MessageSearch:
     """Searches messages. It implements vectors.service.QuestionSearch."""
 
@@ -71,55 +87,42 @@ class MessageSearch:
         question = understand(search.query.text, self._now())
         model = self._embeddings.model(collection)
         (vector,) = self._embeddings.embed_questions(tenant_id, collection, [question.statement])
+        asked = _Asked(tenant_id, collection, search, question.statement, vector, model)
         period = question.period
-        candidates, nobody = self._answer(tenant_id, collection, search, question.statement, vector, model, period)
+        candidates, nobody = self._answer(asked, period)
         if nobody and period is not None and not period.is_required:
             period = None
-            candidates, nobody = self._answer(tenant_id, collection, search, question.statement, vector, model, period)
+            candidates, nobody = self._answer(asked, period)
         since, until = period.bounds if period else (None, None)
         if nobody:
             return Answer([], nobody, since, until)
         result = build_groups(candidates, search) if search.group_by else build_hits(candidates, search)
         return Answer(result, None, since, until)
 
-    def _answer(
-        self,
-        tenant_id: UUID,
-        collection: Collection,
-        search: Search[TextQuery],
-        statement: str,
-        vector: Sequence[float],
-        model: Embedder,
-        period: Period | None,
-    ) -> tuple[list[Candidate], str | None]:
+    def _answer(self, asked: _Asked, period: Period | None) -> tuple[list[Candidate], str | None]:
         """Return the candidates to show, best first, and the reason if there is none."""
-        is_always_answered = search.query.weak_matches or search.query.hybrid
-        candidates = self._find(tenant_id, collection, search, statement, vector, model, period)
-        nobody = why_nobody(candidates, None if is_always_answered else model.weakest_match(statement), period)
-        if not is_always_answered:
+        candidates = self._find(asked, period)
+        weakest_match = None if asked.is_always_answered else asked.model.weakest_match(asked.statement)
+        nobody = why_nobody(candidates, weakest_match, period)
+        if not asked.is_always_answered:
             best = max((candidate.similarity for candidate in candidates), default=0.0)
             candidates = [candidate for candidate in candidates if ranking.is_shown(candidate.similarity, best)]
-        if nobody is None and search.score_threshold is not None:
-            candidates = [candidate for candidate in candidates if candidate.score >= search.score_threshold]
-            nobody = None if candidates else f"No message reaches the score_threshold of {search.score_threshold}."
+        threshold = asked.search.score_threshold
+        if nobody is None and threshold is not None:
+            candidates = [candidate for candidate in candidates if candidate.score >= threshold]
+            nobody = None if candidates else f"No message reaches the score_threshold of {threshold}."
         return candidates, nobody
 
-    def _find(
-        self,
-        tenant_id: UUID,
-        collection: Collection,
-        search: Search[TextQuery],
-        statement: str,
-        vector: Sequence[float],
-        model: Embedder,
-        period: Period | None,
-    ) -> list[Candidate]:
+    def _find(self, asked: _Asked, period: Period | None) -> list[Candidate]:
         """Return the candidates, best first."""
-        query = Hybrid(vector, query_terms(statement)) if search.query.hybrid else Nearest(vector)
-        hits = self._points.search(tenant_id, collection.name, _candidate_search(search, query, period))
-        messages = self._archive.read(tenant_id, [hit.id for hit in hits if isinstance(hit.id, UUID)], model.model)
+        search, vector, model = asked.search, asked.vector, asked.model
+        query = Hybrid(vector, query_terms(asked.statement)) if search.query.hybrid else Nearest(vector)
+        engine_search = _candidate_search(search, query, period)
+        hits = self._points.search(asked.tenant_id, asked.collection.name, engine_search)
+        ids = [hit.id for hit in hits if isinstance(hit.id, UUID)]
+        messages = self._archive.read(asked.tenant_id, ids, model.model)
         found = [(hit, messages.get(hit.id) if isinstance(hit.id, UUID) else None) for hit in hits]
-        passages = self._unpack(tenant_id, model, [message for _, message in found if message])
+        passages = self._unpack(asked.tenant_id, model, [message for _, message in found if message])
         part = vector[model.passage_part]
         candidates = [
             rank(hit, message, passages.get(message.id, ()) if message else (), part)
