@@ -31,7 +31,17 @@ from email_sender.archive.search.passages import EmbeddedMessage, embed_messages
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import now
 from email_sender.vectors.cache import Embeddings
-from email_sender.vectors.model import Answer, Collection, Condition, Distance, Group, Hit, Nearest, Search, TextQuery
+from email_sender.vectors.model import (
+    Collection,
+    Condition,
+    Distance,
+    Group,
+    Hit,
+    Nearest,
+    Search,
+    SearchAnswer,
+    TextQuery,
+)
 from email_sender.vectors.ports import Embedder
 from scripts.real_mail import PACKAGE, build_mailbox, fetch
 from vectors_lambda.bootstrap.core import build_model
@@ -69,12 +79,6 @@ class ExactSearch:
             and not any(_fulfils(message, condition) for condition in search.filter.must_not)
         ]
         return sorted(hits, key=lambda hit: -hit.score)[: search.limit]
-
-    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        return [self.search(tenant_id, collection, search) for search in searches]
-
-    def search_groups(self, _tenant_id: UUID, _collection: str, _search: Search) -> Sequence[Group]:
-        raise NotImplementedError  # MessageSearch groups by itself
 
     def read(self, _tenant_id: UUID, ids: Sequence[UUID], _model: str) -> Mapping[UUID, ArchivedCandidate]:
         return {message_id: _candidate(self.messages[message_id]) for message_id in ids}
@@ -181,7 +185,7 @@ def ndcg(ranked: Sequence[str], labels: Mapping[str, int]) -> float:
     return discounted([labels.get(message, 0) for message in ranked]) / best if best else 0.0
 
 
-def _shown_proofs(found: Answer, proofs: Mapping[str, str], archive: ExactSearch) -> list[bool]:
+def _shown_proofs(found: SearchAnswer, proofs: Mapping[str, str], archive: ExactSearch) -> list[bool]:
     """Return for each right message that was found whether the shown passage has the sentence that proves it."""
     passages = {
         _message_id(hit, archive): hit.message.passage.text

@@ -13,7 +13,6 @@ from email_sender.archive.search.message_search import MessageSearch
 from email_sender.archive.search.passages import embed_messages, unpack_passages
 from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
-    Answer,
     Collection,
     Condition,
     Distance,
@@ -22,11 +21,12 @@ from email_sender.vectors.model import (
     Hit,
     Nearest,
     Search,
+    SearchAnswer,
     TextQuery,
 )
 
 TENANT = UUID(int=1)
-WORDS = "printer network garden music".split()  # noqa: SIM905  # reads better
+WORDS = ["printer", "network", "garden", "music"]
 MESSAGES = Collection("message_vectors", len(WORDS) + 1, Distance.COSINE, quantized=False, model="words", lexical=True)
 
 
@@ -101,12 +101,6 @@ class Archive:
             and condition.gte <= sent_at < condition.lt
         )
 
-    def search_many(self, _tenant_id: UUID, _collection: str, _searches: Sequence[Search]) -> Sequence[Sequence[Hit]]:
-        raise NotImplementedError
-
-    def search_groups(self, _tenant_id: UUID, _collection: str, _search: Search) -> Sequence[Group]:
-        raise NotImplementedError
-
     def read(self, _tenant_id: UUID, ids: Sequence[UUID], _model: str) -> Mapping[UUID, ArchivedCandidate]:
         return {message_id: self.messages[message_id] for message_id in ids if message_id in self.messages}
 
@@ -121,7 +115,7 @@ def archive() -> Archive:
 
 def ask(
     archive: Archive, text: str, *, limit: int = 10, group_by: str | None = None, **options: bool
-) -> tuple[Answer, list[UUID]]:
+) -> tuple[SearchAnswer, list[UUID]]:
     """Return the answer and the ids of all its messages."""
     embeddings = Embeddings({MESSAGES.name: {archive.model.model: archive.model}})
     search = MessageSearch(archive, embeddings, archive, archive, lambda: datetime(2026, 11, 28, tzinfo=UTC))

@@ -11,10 +11,10 @@ from email_sender.vectors.batch import Action, NewPoints, Operation, Outcome
 from email_sender.vectors.model import (
     MAX_OPERATIONS,
     MAX_POINTS,
-    Answer,
     Delete,
     DeletePayload,
     PointSelector,
+    SearchAnswer,
     SetPayload,
 )
 from vectors_lambda.http.schemas.points import ClientIdIn, PointIn, VectorsBody
@@ -153,7 +153,7 @@ class OutcomeOut(BaseModel):
             return cls(status="failed", error=ErrorOut.of(error))
         parsed, operation = parsed_operation
         if isinstance(parsed, SearchOp):
-            return cls(status="done", answer=AnswerOut.of(parsed, outcome.answer or Answer([])))
+            return cls(status="done", answer=AnswerOut.of(parsed, outcome.answer or SearchAnswer([])))
         ids = [point.id for point in operation.action.points] if isinstance(operation.action, NewPoints) else None
         return cls(status="done", count=outcome.count, ids=ids)
 

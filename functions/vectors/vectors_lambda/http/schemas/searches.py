@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_v
 from email_sender.vectors.model import (
     MAX_LIMIT,
     MAX_SEARCHES,
-    Answer,
     Condition,
     Example,
     Filter,
@@ -20,6 +19,7 @@ from email_sender.vectors.model import (
     QueryInput,
     Recommend,
     Search,
+    SearchAnswer,
     Strategy,
     TextQuery,
 )
@@ -289,7 +289,7 @@ class AnswerOut(BaseModel):
     period: PeriodOut | None = None
 
     @classmethod
-    def of(cls, search: SearchOptions, answer: Answer) -> Self:
+    def of(cls, search: SearchOptions, answer: SearchAnswer) -> Self:
         result = answer.result
         period = PeriodOut(since=answer.since, until=answer.until) if answer.since or answer.until else None
         is_grouped = search.group_by is not None

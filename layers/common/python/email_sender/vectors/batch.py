@@ -12,13 +12,13 @@ from uuid import UUID
 
 from email_sender.errors import DomainError, InvalidInput, NotFound, Problem
 from email_sender.vectors.model import (
-    Answer,
     Collection,
     Delete,
     DeletePayload,
     PreparedQuery,
     QueryInput,
     Search,
+    SearchAnswer,
     SetPayload,
     Upsert,
     Write,
@@ -53,7 +53,7 @@ class Outcome:
     """What an operation did. `count` is the number of points written or selected; `answer` is set for a search."""
 
     count: int | None = None
-    answer: Answer | None = None
+    answer: SearchAnswer | None = None
     error: DomainError | None = None
 
 

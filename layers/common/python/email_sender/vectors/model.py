@@ -304,7 +304,7 @@ type SearchResult = Sequence[Hit] | Sequence[Group]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SearchAnswer:
     """The result of a search. `nobody` says why no message matches a question, or is None.
 
     `since` and `until` are the time that the question names.

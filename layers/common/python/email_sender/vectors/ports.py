@@ -8,7 +8,6 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.vectors.model import (
-    Answer,
     ClientId,
     Collection,
     Group,
@@ -16,6 +15,7 @@ from email_sender.vectors.model import (
     Point,
     PointSelector,
     Search,
+    SearchAnswer,
     TextQuery,
     Write,
 )
@@ -80,7 +80,7 @@ class MailVectors:
 
 
 class QuestionSearch(Protocol):
-    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> Answer:
+    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> SearchAnswer:
         """Return what answers the question, or the reason why nothing does."""
 
 

@@ -12,7 +12,6 @@ from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
     MAX_POINTS,
     MAX_SEARCHES,
-    Answer,
     ClientId,
     Collection,
     Hybrid,
@@ -21,6 +20,7 @@ from email_sender.vectors.model import (
     PreparedQuery,
     QueryInput,
     Search,
+    SearchAnswer,
     TextQuery,
 )
 from email_sender.vectors.ports import EventUnits, PointReader, PointSearch, PointWriter, QuestionSearch
@@ -74,13 +74,15 @@ class VectorService:
         self.publish_counts(tenant_id, {("vectors.inserted", collection): len(points)})
         return len(points)
 
-    def search(self, tenant_id: UUID, collection: str, search: Search[QueryInput]) -> Answer:
+    def search(self, tenant_id: UUID, collection: str, search: Search[QueryInput]) -> SearchAnswer:
         """Return the hits, or the groups if `group_by` is set."""
         target = self.collection(collection)
         raise_for_problems(search_problems(search, target))
         return self.run_search(tenant_id, target, self.embed_queries(tenant_id, target, [search])[0])
 
-    def search_many(self, tenant_id: UUID, collection: str, searches: Sequence[Search[QueryInput]]) -> Sequence[Answer]:
+    def search_many(
+        self, tenant_id: UUID, collection: str, searches: Sequence[Search[QueryInput]]
+    ) -> Sequence[SearchAnswer]:
         """Return the result of each search. All texts are embedded in one call, and all hits are fetched in one call.
 
         Grouped searches and questions are run one by one, since the engine cannot batch them.
@@ -144,24 +146,24 @@ class VectorService:
         vectors = iter(self._embeddings.embed(tenant_id, collection, texts))
         return [search.replace_query(_embed_query(search.query, vectors)) for search in searches]
 
-    def run_search(self, tenant_id: UUID, collection: Collection, search: Search[PreparedQuery]) -> Answer:
+    def run_search(self, tenant_id: UUID, collection: Collection, search: Search[PreparedQuery]) -> SearchAnswer:
         query = search.query
         if isinstance(query, TextQuery):
             return self._questions[collection.name].search(tenant_id, collection, search.replace_query(query))
         if search.group_by is not None:
-            return Answer(self._search.search_groups(tenant_id, collection.name, search.replace_query(query)))
-        return Answer(self._search.search(tenant_id, collection.name, search.replace_query(query)))
+            return SearchAnswer(self._search.search_groups(tenant_id, collection.name, search.replace_query(query)))
+        return SearchAnswer(self._search.search(tenant_id, collection.name, search.replace_query(query)))
 
     def run_searches(
         self, tenant_id: UUID, collection: Collection, searches: Sequence[Search[PreparedQuery]]
-    ) -> Sequence[Answer]:
+    ) -> Sequence[SearchAnswer]:
         together = {
             position: search.replace_query(search.query)
             for position, search in enumerate(searches)
             if search.group_by is None and not isinstance(search.query, TextQuery)
         }
         hits = self._search.search_many(tenant_id, collection.name, list(together.values())) if together else ()
-        answers = dict(zip(together, map(Answer, hits), strict=True))
+        answers = dict(zip(together, map(SearchAnswer, hits), strict=True))
         return [
             answers[position] if position in answers else self.run_search(tenant_id, collection, search)
             for position, search in enumerate(searches)

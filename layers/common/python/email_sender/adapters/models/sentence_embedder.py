@@ -28,7 +28,7 @@ _ENGLISH_SIZE, _MULTILINGUAL_SIZE = 384, 512
 _MAX_CHARACTERS, _MAX_TOKENS = 2_000, 256
 # The weight of the multilingual part for a question in English, and of a subject beside the passages.
 _MULTILINGUAL_WEIGHT, _SUBJECT_WEIGHT = 0.5, 0.5
-# Below these similarities, nobody matches: measured on 92 questions, 50 of them with an answer (docs/guides/search.md).
+# Below these similarities, nobody matches: measured on 100 questions, 48 with an answer (docs/guides/search.md).
 _WEAKEST_MATCH, _WEAKEST_FOREIGN_MATCH = 0.212, 0.14
 
 
@@ -116,7 +116,7 @@ def open_english_model() -> tuple["InferenceSession", "Tokenizer"]:
     from tokenizers import Tokenizer
 
     options = SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = os.process_cpu_count() or 1
     # The arena would keep the memory of the longest text, and waiting threads would keep the processor busy.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -47,7 +47,7 @@ _IRREGULAR_VERBS = {
 }
 # Words that end in s and are no verb in the third person.
 _OTHER_WORDS = frozenset(("always", "as", "his", "its", "across", "perhaps", "was", "this", "thus", "us", "towards"))
-_FIRST_WORD = re.compile(r"^([\w']*)(.*)$", re.DOTALL)
+_FIRST_WORD = re.compile(r"^[\w']+")
 _SECOND_VERB = re.compile(r"\b(and|or|who|but)\s+([a-z]{2,}s)\b(?!\s+(?:of|for|and|or|,))")
 
 
@@ -77,9 +77,9 @@ def _statement(predicate: str) -> str:
     """Return "I …" with the verbs of the predicate in the first person."""
     if match := _BE.match(predicate):
         return f"I am {_convert_second_verbs(match[1])}"
-    verb, rest = _FIRST_WORD.match(predicate).groups()  # type: ignore[union-attr]  # it matches every text
-    converted = _first_person_verb(verb)
-    return f"I {converted}{rest if converted == verb else _convert_second_verbs(rest)}"
+    converted = _FIRST_WORD.sub(lambda match: _first_person_verb(match[0]), predicate)
+    # "who sells and fixes", but not "who can sell bikes and fixes".
+    return f"I {predicate if converted == predicate else _convert_second_verbs(converted)}"
 
 
 def _convert_second_verbs(text: str) -> str:

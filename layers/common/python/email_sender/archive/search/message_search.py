@@ -23,7 +23,6 @@ from email_sender.clock import Clock
 from email_sender.vectors.bm25 import query_terms
 from email_sender.vectors.cache import Embeddings
 from email_sender.vectors.model import (
-    Answer,
     Collection,
     Condition,
     Filter,
@@ -32,9 +31,10 @@ from email_sender.vectors.model import (
     Nearest,
     Query,
     Search,
+    SearchAnswer,
     TextQuery,
 )
-from email_sender.vectors.ports import Embedder, PassageStore, PointSearch
+from email_sender.vectors.ports import Embedder, PassageStore
 
 # So many messages are ranked again. With more, the ranking of the labelled questions does not change.
 _CANDIDATES = 60
@@ -42,6 +42,11 @@ _CANDIDATES_FOR_EACH_RESULT = 6
 _MAX_CANDIDATES = 400
 # Messages that were embedded by another model get their passages when a search finds them; so many at once.
 _MAX_NEW_PASSAGES = 16
+
+
+class CandidatePoints(Protocol):
+    def search(self, tenant_id: UUID, collection: str, search: Search) -> Sequence[Hit]:
+        """Return the points of one tenant that are nearest to a vector, best first."""
 
 
 class CandidateArchive(Protocol):
@@ -70,7 +75,7 @@ class MessageSearch:
 
     def __init__(
         self,
-        points: PointSearch,
+        points: CandidatePoints,
         embeddings: Embeddings,
         archive: CandidateArchive,
         passages: PassageStore,
@@ -79,7 +84,7 @@ class MessageSearch:
         self._points, self._embeddings, self._archive = points, embeddings, archive
         self._passages, self._now = passages, now
 
-    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> Answer:
+    def search(self, tenant_id: UUID, collection: Collection, search: Search[TextQuery]) -> SearchAnswer:
         """Return the messages that answer the question, or the reason why there is none.
 
         Only messages that the archive still has are returned.
@@ -95,9 +100,9 @@ class MessageSearch:
             candidates, nobody = self._answer(asked, period)
         since, until = period.bounds if period else (None, None)
         if nobody:
-            return Answer([], nobody, since, until)
+            return SearchAnswer([], nobody, since, until)
         result = build_groups(candidates, search) if search.group_by else build_hits(candidates, search)
-        return Answer(result, None, since, until)
+        return SearchAnswer(result, None, since, until)
 
     def _answer(self, asked: _Asked, period: Period | None) -> tuple[list[Candidate], str | None]:
         """Return the candidates to show, best first, and the reason if there is none."""

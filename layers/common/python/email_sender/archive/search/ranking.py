@@ -1,6 +1,6 @@
 """Rank messages and people for a question.
 
-The weights were chosen on 50 labelled questions over two archives (docs/guides/search.md); the ranking is insensitive
+The weights were chosen on 52 labelled questions over two archives (docs/guides/search.md); the ranking is insensitive
 to their exact values.
 """
 
