@@ -30,7 +30,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore test test-sam check audit build bench search-quality deploy lock generate clean
+.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy lock generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## build what `make d
 
 bench: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the benchmarks, side by side with the parts beneath
 	$(PY) -m benchmarks
+
+bench-growth: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## measure at 1, 10 and 100 times the data, up to 1,000,000 points
+	$(PY) -m benchmarks.growth
 
 search-quality: $(VENV)/.ready .aws-sam/.embeddings ## measure the search on labelled questions (LABELS=…, MAILBOX=…, MODEL=… measure your own)
 	@$(PY) scripts/search_quality.py $(if $(LABELS),--labels "$(LABELS)") $(if $(MAILBOX),--mailbox "$(MAILBOX)") \

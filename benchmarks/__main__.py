@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bulk, compiling, embedding, events, functions, vectors
+from benchmarks import bulk, compiling, embedding, events, functions, mailbox, steps, vectors
 from local.layout import ROOT
 
 
@@ -66,6 +66,8 @@ def collect_rows(scratch: Path) -> list[Row]:
         ("vectors", vectors.measure),
         ("bulk", bulk.measure),
         ("memory", bulk.measure_memory),
+        ("mailbox", mailbox.measure),
+        ("steps", steps.measure),
     ):
         (scratch / name).mkdir()
         results += _safely(name, measure_with_servers, scratch / name)

@@ -73,8 +73,8 @@ def _measure_imports(bench: VectorBench, vectors: Any, files: LocalBucket, bucke
 
     imports: dict[str, Callable[[], None]] = {
         "raw": upload_raw,
-        "npy": lambda: _import(bench, files, bucket / "file.npy", Format.NPY),
-        "ndjson": lambda: _import(bench, files, bucket / "file.ndjson", Format.NDJSON),
+        "npy": lambda: run_import(bench, files, bucket / "file.npy", Format.NPY),
+        "ndjson": lambda: run_import(bench, files, bucket / "file.ndjson", Format.NDJSON),
     }
     times: dict[str, list[float]] = {name: [] for name in imports}
     for _ in range(_RUNS):
@@ -107,7 +107,7 @@ def measure_memory(scratch: Path) -> list[dict[str, Any]]:
     np.save(bucket / "file.npy", vectors)
     del vectors
     with vector_bench(scratch) as bench:
-        _import(bench, LocalBucket(bucket), bucket / "file.npy", Format.NPY, _RESTING)
+        run_import(bench, LocalBucket(bucket), bucket / "file.npy", Format.NPY, _RESTING)
         bench.wait_until_indexed(_RESTING)
         return [
             {"measure": f"memory of the engine at rest, {number:,} x {_RESTING.size:,}", "value": bench.resident_mb(),
@@ -115,7 +115,7 @@ def measure_memory(scratch: Path) -> list[dict[str, Any]]:
         ]  # fmt: skip
 
 
-def _import(
+def run_import(
     bench: VectorBench, files: LocalBucket, file: Path, kind: Format, collection: Collection = _COLLECTION
 ) -> None:
     """Import a file with one worker, part by part, with the import's rows in PostgreSQL."""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,21 +35,42 @@ _CHANGES = 200
 _TENANT: UUID = TENANTS[0].id
 
 
-def measure(scratch: Path) -> list[dict[str, Any]]:
-    with _database(scratch) as (owner, platform, app):
-        outbox = _outbox(scratch, app)
-        owner.execute("delete from outbox")
-        handle = _handler(platform)
+@dataclass(frozen=True, slots=True)
+class RecorderBench:
+    """A running PostgreSQL, its owner's connection, and the recorder's handler."""
+
+    owner: psycopg.Connection[Any]
+    app: Database
+    handle: Callable[[dict[str, Any]], None]
+
+    def run(self, runs: int) -> tuple[list[float], list[float]]:
+        """Return the seconds of the recorder and of COPY for batches of 1,000 events, in turns.
+
+        Raises:
+            RuntimeError: not every event was stored.
+        """
         recorder_seconds, copy_seconds = [], []
-        for _ in range(_RUNS + 1):
+        count_before = self._count()
+        for _ in range(runs):
             events, copied_events = _events(), _events()
-            _fill_outbox(owner, events)
+            _fill_outbox(self.owner, events)
             batch = _build_batch(events)
-            recorder_seconds.append(_seconds(handle, batch))
-            copy_seconds.append(_seconds(_copy, owner, copied_events))
-        count_row = owner.execute("select count(*) from events").fetchone()
-        if count_row is None or count_row[0] != 2 * _BATCH * (_RUNS + 1):
+            recorder_seconds.append(_seconds(self.handle, batch))
+            copy_seconds.append(_seconds(_copy, self.owner, copied_events))
+        if self._count() - count_before != 2 * _BATCH * runs:
             raise RuntimeError("The table `events` lacks events of the benchmark.")
+        return recorder_seconds, copy_seconds
+
+    def _count(self) -> int:
+        row = self.owner.execute("select count(*) from events").fetchone()
+        return int(row[0]) if row else 0
+
+
+def measure(scratch: Path) -> list[dict[str, Any]]:
+    with recorder_bench(scratch) as bench:
+        outbox = _outbox(scratch, bench.app)
+        bench.owner.execute("delete from outbox")
+        recorder_seconds, copy_seconds = bench.run(_RUNS + 1)
     # The first run opens the connections and is left out.
     recorder_rate, copy_rate = (_BATCH / statistics.median(seconds[1:]) for seconds in (recorder_seconds, copy_seconds))
     return [
@@ -95,7 +117,7 @@ def _bus(scratch: Path) -> Iterator[EventBridgeBus]:
 
 
 @contextmanager
-def _database(scratch: Path) -> Iterator[tuple[psycopg.Connection[Any], Database, Database]]:
+def recorder_bench(scratch: Path) -> Iterator[RecorderBench]:
     server = Postgres(scratch / "postgres", pick_port("postgres", 35432, print))
     server.prepare()
     passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
@@ -106,7 +128,7 @@ def _database(scratch: Path) -> Iterator[tuple[psycopg.Connection[Any], Database
         with psycopg.connect(
             server.url(DATABASE), autocommit=True, options="-c search_path=email_sender,public"
         ) as owner:
-            yield owner, platform, app
+            yield RecorderBench(owner, app, _handler(platform))
         platform.close()
         app.close()
 

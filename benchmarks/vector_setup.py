@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 from qdrant_client import QdrantClient, models
@@ -95,12 +96,20 @@ class VectorBench:
 @contextmanager
 def discard_output() -> Iterator[None]:
     """Discard what a handler prints: its logs and metrics."""
-    with Path(os.devnull).open("w") as devnull, redirect_stdout(devnull):
+    with redirect_stdout(_open_devnull()):
         yield
 
 
+@cache
+def _open_devnull() -> TextIO:
+    """Return a file that stays open, because threads share the redirection."""
+    return Path(os.devnull).open("w")
+
+
 @contextmanager
-def vector_bench(scratch: Path) -> Iterator[VectorBench]:
+def vector_bench(scratch: Path, *more: Collection) -> Iterator[VectorBench]:
+    """Yield the running parts with COLLECTIONS and `more` collections."""
+    collections = {**COLLECTIONS, **{collection.name: collection for collection in more}}
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     grpc_port, http_port = pick_port("grpc", 36334, print), pick_port("http", 36333, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(scratch / "qdrant")]
@@ -120,12 +129,12 @@ def vector_bench(scratch: Path) -> Iterator[VectorBench]:
         )
         channel = Channel(Address(HOST, grpc_port, tls=False))
         index = QdrantIndex(lambda: channel)
-        for collection in COLLECTIONS.values():
+        for collection in collections.values():
             index.prepare(collection)
         writer = LockingWriter(
             index,
             PostgresWriteLock(database, lambda: None),
-            CollectionCatalogue(COLLECTIONS, PostgresServedCollectionStore(lambda: database, PLATFORM_TENANT)),
+            CollectionCatalogue(collections, PostgresServedCollectionStore(lambda: database, PLATFORM_TENANT)),
         )
         _serve(writer, index, database)
         yield VectorBench(raw_client, index, writer, database, engine.process.pid)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
 
 from email_sender.adapters.aws.eventbridge import encode_detail
+from email_sender.adapters.postgres import event_log
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.event_log import EventQuery, OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.unit_of_work import Units
@@ -69,6 +70,17 @@ def test_an_event_too_large_for_the_bus_is_not_written(app_role: Database, tenan
     assert cluster.query("select id from outbox where tenant_id = %s", tenant) == []
     commit_events(app_role, bus, tenant_event(tenant, "x" * (MAX_EVENT_BYTES - envelope_bytes)))
     assert [len(entry.detail) > MAX_EVENT_BYTES - 1 for entry in bus.entries] == [True]
+
+
+@pytest.mark.parametrize("statement", [event_log._MOVE, event_log._DUE])
+def test_moving_events_takes_linear_time_with_the_statistics_of_an_empty_outbox(
+    statement: LiteralString, cluster: Cluster
+) -> None:
+    cluster.execute("delete from outbox")
+    cluster.execute("analyze outbox")
+    parameter = "array[gen_random_uuid()]" if "any(%s)" in statement else "500"
+    plan = cluster.query("explain " + statement.replace("%s", parameter))
+    assert "Nested Loop" not in "\n".join(row["QUERY PLAN"] for row in plan)
 
 
 def delivered_event(entry: BusEntry) -> BusEvent:

@@ -1,5 +1,6 @@
 """HTTP routes of workflows."""
 
+from functools import cache
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -51,10 +52,17 @@ async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Curs
     return Listing(items=[WorkflowOut.of(workflow) for workflow in workflows.items], next_cursor=workflows.next_cursor)
 
 
-@router.get("/actions")
-async def actions(_caller: Reader) -> Listing[ActionOut]:
+@router.get("/actions", response_model=Listing[ActionOut])
+async def actions(_caller: Reader) -> Response:
     """List the actions of steps. Each action has the schemas of a step's `with` and of its result."""
-    return Listing(items=[ActionOut.of(action) for action in ACTION_CATALOGUE])
+    return Response(_actions_json(), media_type="application/json")
+
+
+@cache
+def _actions_json() -> bytes:
+    """Return the list of actions, which is the same for all callers."""
+    actions = Listing(items=[ActionOut.of(action) for action in ACTION_CATALOGUE])
+    return actions.model_dump_json(by_alias=True).encode()
 
 
 @router.post("", status_code=201)
