@@ -17,6 +17,7 @@ UV_VERSION := 0.13.8
 TOOLS := .local/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(TOOLS)/bin/uv)
 VENV := .venv
+LINTERS := .local/linters
 COMMON := layers/common/python/email_sender
 PY := $(VENV)/bin/python
 export UV
@@ -30,7 +31,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy lock generate clean
+.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +56,7 @@ restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<fo
 # own temporary folder, because a pytest session removes the access of other users to the folder of a session that runs,
 # and PostgreSQL runs as another user if root runs the tests.
 FOREGROUND := needs_cloud or needs_engine
-test: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
+test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
@@ -109,6 +110,9 @@ lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 	$(UV) sync --quiet
 	$(PY) scripts/export_requirements.py
 
+authorities: $(VENV)/.ready ## update the certificates of Amazon's authorities (needs the network)
+	$(PY) scripts/export_authorities.py
+
 generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml
 	$(PY) scripts/export_openapi.py
 	$(PY) scripts/export_actions.py
@@ -129,6 +133,11 @@ clean: ## remove everything that was built; .local (your data) stays
 	@rm -rf .aws-sam/embeddings && mkdir -p .aws-sam/embeddings
 	@$(MAKE) --silent -C layers/embeddings build-EmbeddingsLayer ARTIFACTS_DIR=$(CURDIR)/.aws-sam/embeddings
 	@mkdir -p .aws-sam/models && ln -sfn ../embeddings/python/email_sender_models .aws-sam/models/email_sender_models
+	@touch $@
+
+$(LINTERS)/.ready: tests/aws/linters/requirements.txt $(VENV)/.ready
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(LINTERS)
+	@$(UV) pip install --quiet --python $(LINTERS)/bin/python -r tests/aws/linters/requirements.txt
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml uv.lock .python-version | $(UV)

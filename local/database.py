@@ -1,14 +1,13 @@
 """Create and migrate the database of the local cloud, with its roles' passwords and its two tenants."""
 
 from dataclasses import dataclass
-from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
+from email_sender.adapters.postgres.database_roles import add_platform_tenant, prepare_roles
 from email_sender.adapters.postgres.migrate import migrate
-from email_sender.coordination.events import PLATFORM_TENANT
 from local.postgres import Postgres
 
 DATABASE = "email_sender"
@@ -36,11 +35,9 @@ def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
         if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
     with psycopg.connect(server.url(DATABASE)) as conn:
+        prepare_roles(conn, passwords)
         applied = migrate(conn)
-        for role, password in passwords.items():
-            statement: LiteralString = "alter role {} login password {}"
-            conn.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
-        _add_tenant(conn, PLATFORM_TENANT, "platform", "platform", None)
+        add_platform_tenant(conn)
         for tenant in TENANTS:
             _add_tenant(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
     return applied

@@ -1,10 +1,13 @@
-"""Writes template.yaml from the files in template/ and the routes in the code.
+"""Writes template.yaml from the files in template/ and the routes in the code, and state machines as JSON.
+
+CloudFormation reads the uploaded definition of a state machine without resolving YAML's aliases, so it gets JSON.
 
 python scripts/export_template.py          # write
-python scripts/export_template.py --check  # fail if template.yaml is out of date
+python scripts/export_template.py --check  # fail if a file is out of date
 """
 
 import importlib
+import json
 import re
 import sys
 import tomllib
@@ -46,8 +49,12 @@ def template() -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    policies = {
+        name: jinja.from_string(statements).render(consumers=consumers)
+        for name, statements in _read("policies.yaml").items()
+    }
     areas = {
-        area: {name: _function(area, function, consumers) for name, function in functions.items()}
+        area: {name: _function(area, function, consumers, policies) for name, function in functions.items()}
         for area, functions in _read("functions.yaml").items()
     }
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -59,15 +66,20 @@ def _read(name: str) -> Json:
     return dict(yaml.safe_load((SOURCE / name).read_text()))
 
 
-def _function(area: str, declared: Json, consumers: Mapping[str, Json]) -> Json:
+def state_machine(source: Path) -> str:
+    """Return a definition as JSON, with the comments left out and the aliases resolved."""
+    return json.dumps(yaml.safe_load(source.read_text()), indent=1, ensure_ascii=False) + "\n"
+
+
+def _function(area: str, declared: Json, consumers: Mapping[str, Json], policies: Mapping[str, str]) -> Json:
     """Return what the macro `function_resource` needs, with every default filled in."""
     function: Json = {
         "after": ["Migrations"],
         "timeout": None,
         "memory": None,
         "in_vpc": True,
-        "statements": None,
-        "extra_policies": None,
+        "statements": "",
+        "routes": False,
         **declared,
     }
     module = function["handler"].rsplit(".", 1)[-1]
@@ -75,13 +87,13 @@ def _function(area: str, declared: Json, consumers: Mapping[str, Json]) -> Json:
         "POWERTOOLS_SERVICE_NAME": f"{area}-{module.replace('_', '-')}",
         "MANAGER": function["manager"],
     }
-    policies = list(function.get("policies", []))
+    granted = list(function.get("policies", []))
     events = [function["events"]] if "events" in function else []
     if "queue" in function:
         consumer = consumers[function["queue"]["consumer"]]
         environment["DEAD_LETTERS"] = f"!Ref {consumer['name']}DeadLetters"
         environment["MAX_RECEIVES"] = f'"{consumer["max_receives"]}"'
-        policies.append("SendToDeadLetters")
+        granted.append("SendToDeadLetters")
         events.insert(0, _queue_event(consumer["name"], function["queue"]))
     if "schedule" in function:
         events.insert(0, _schedule_event(function["manager"], function["schedule"]))
@@ -93,7 +105,14 @@ def _function(area: str, declared: Json, consumers: Mapping[str, Json]) -> Json:
         environment |= _settings(consumers)[group]
     environment |= function.get("environment", {})
     layers = [LAYERS[layer] for layer in function.get("layers", [])]
-    return {**function, "environment": environment, "policies": policies, "layers": layers, "events": "\n".join(events)}
+    statements = "\n".join([*(policies[name] for name in granted), function["statements"]]).strip()
+    return {
+        **function,
+        "environment": environment,
+        "statements": statements,
+        "layers": layers,
+        "events": "\n".join(events),
+    }
 
 
 def _settings(consumers: Mapping[str, Json]) -> Mapping[str, Mapping[str, str]]:
@@ -108,6 +127,7 @@ def _queue_event(name: str, queue: Json) -> str:
     window = f", MaximumBatchingWindowInSeconds: {queue['batch_window']}" if "batch_window" in queue else ""
     return (
         f"Queue: {{Type: SQS, Properties: {{Queue: !GetAtt {name}Queue.Arn, BatchSize: {queue['batch_size']}{window}, "
+        f"ScalingConfig: {{MaximumConcurrency: {queue['concurrency']}}}, "
         "FunctionResponseTypes: [ReportBatchItemFailures]}}"
     )
 
@@ -123,7 +143,10 @@ def _schedule_event(manager: str, schedule: Json) -> str:
 def _dead_letter_events(consumers: Mapping[str, Json]) -> Iterator[str]:
     queues = {consumer.capitalize(): f"{queue['name']}DeadLetters" for consumer, queue in consumers.items()}
     for event, queue in {**queues, "Undelivered": "DeadLetters"}.items():
-        yield f"{event}: {{Type: SQS, Properties: {{Queue: !GetAtt {queue}.Arn, BatchSize: 10}}}}"
+        yield (
+            f"{event}: {{Type: SQS, Properties: {{Queue: !GetAtt {queue}.Arn, BatchSize: 10, "
+            "ScalingConfig: {MaximumConcurrency: 2}}}"
+        )
 
 
 def _route_events(area: str) -> Iterator[str]:
@@ -149,13 +172,16 @@ def _event_name(route: RouteInfo) -> str:
 
 
 def main() -> int:
-    text = template()
+    files = {TARGET: template()}
+    for source in sorted((ROOT / "statemachines").glob("*.asl.yaml")):
+        files[source.with_suffix(".json")] = state_machine(source)
     if "--check" in sys.argv:
-        if not TARGET.is_file() or TARGET.read_text() != text:
-            print("template.yaml is out of date. Run `make generate`.", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(text)
+        outdated = [path.name for path, text in files.items() if not path.is_file() or path.read_text() != text]
+        if outdated:
+            print(f"{', '.join(outdated)} is out of date. Run `make generate`.", file=sys.stderr)
+        return int(bool(outdated))
+    for path, text in files.items():
+        path.write_text(text)
     return 0
 
 

@@ -100,9 +100,10 @@ def _upload(s3: "S3Client", path: Path) -> str:
         if not _exists(s3, key):
             s3.put_object(Bucket=BUCKET, Key=key, Body=packaging.zip_tree(path))
     else:
-        definition = packaging.state_machine_json(path)
-        key = f"{packaging.digest(definition)}.json"
-        s3.put_object(Bucket=BUCKET, Key=key, Body=definition)
+        # The same bytes that AWS would get.
+        content = path.read_bytes()
+        key = f"{packaging.digest(content)}{path.suffix}"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=content)
     return f"s3://{BUCKET}/{key}"
 
 

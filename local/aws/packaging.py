@@ -1,14 +1,11 @@
 """Reproducible archives: their bytes depend only on the files, so unchanged artefacts are not uploaded again."""
 
 import hashlib
-import json
 import os
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-
-import yaml
 
 # The date of every file: an archive must not depend on the time of the checkout or the build.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -38,11 +35,6 @@ def zip_tree(root: Path) -> bytes:
             entry.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 1)
     return buffer.getvalue()
-
-
-def state_machine_json(path: Path) -> bytes:
-    """Return a definition in Amazon States Language as JSON. MiniStack, unlike CloudFormation, does not accept YAML."""
-    return json.dumps(yaml.safe_load(path.read_text())).encode()
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:

@@ -17,7 +17,7 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
-from email_sender.kit.aws_clients import client
+from email_sender.kit.aws_clients import client, slow_client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.mail_settings import bounce_limit
@@ -39,6 +39,9 @@ from email_sender.messaging.notifications import (
 from email_sender.messaging.outcomes import OutcomeService
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
+
+# Longer than a webhook may take, and shorter than the timeout of the functions that call them.
+_WEBHOOK_SECONDS = 25
 
 
 class Settings(DatabaseSettings, BusSettings, VaultSettings):
@@ -147,7 +150,7 @@ def channel_service() -> ChannelService:
 @cache
 def notification_service() -> NotificationService:
     notify_settings = NotifySettings.from_environment()
-    outbound = LambdaOutbound(lambda: client("lambda"), notify_settings.outbound_function)
+    outbound = LambdaOutbound(lambda: slow_client("lambda", _WEBHOOK_SECONDS), notify_settings.outbound_function)
     # No retries: SES would send the mail twice.
     provider = SesMailProvider(lambda: client("ses", max_attempts=1))
     senders: dict[ChannelKind, DeliverySender] = {

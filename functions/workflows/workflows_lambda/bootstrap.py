@@ -22,7 +22,7 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
-from email_sender.kit.aws_clients import client
+from email_sender.kit.aws_clients import client, slow_client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
 from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
 from email_sender.kit.system_clock import movable_now as now
@@ -36,6 +36,10 @@ from email_sender.workflows.service import Compiler, WorkflowService
 from email_sender.workflows.triggers.service import TriggerService
 from email_sender.workflows.triggers.webhooks import WebhookService
 from workflows_lambda.action_functions import targets
+
+# Somewhat longer than the called function's timeout, and shorter than that of the caller.
+_OUTBOUND_SECONDS = 80
+_TEXT_SECONDS = 140
 
 
 class TextModelSettings(BaseModel):
@@ -100,7 +104,7 @@ def engine() -> StepFunctionsEngine:
 
 @cache
 def outbound() -> LambdaOutbound:
-    return LambdaOutbound(lambda: client("lambda"), settings().outbound_function)
+    return LambdaOutbound(lambda: slow_client("lambda", _OUTBOUND_SECONDS), settings().outbound_function)
 
 
 @cache
@@ -112,7 +116,7 @@ def text_model() -> TextModel:
     if model_settings is None:
         raise Conflict("This deployment has no text model. Set its parameter TextModel.")
     if model_settings.provider == "bedrock":
-        return BedrockTextModel(lambda: client("bedrock-runtime"), model_settings.model)
+        return BedrockTextModel(lambda: slow_client("bedrock-runtime", _TEXT_SECONDS), model_settings.model)
     return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn))
 
 

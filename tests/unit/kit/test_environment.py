@@ -16,7 +16,7 @@ GOOD = {"STAGE": "prod", "DATABASE_HOST": "db.internal"}
 
 def test_a_variable_that_is_not_set_has_its_default() -> None:
     settings = DatabaseSettings.from_environment(GOOD)
-    assert (settings.database_port, settings.database_user, settings.database_ssl) == (5432, "app", "require")
+    assert (settings.database_port, settings.database_user, settings.database_ssl) == (5432, "app", "verify-full")
 
 
 @pytest.mark.parametrize("name", ["STAGE", "DATABASE_HOST"])

@@ -1,20 +1,45 @@
-"""Applies migrations in a deployment, before new code gets traffic: a CloudFormation custom resource or invocation."""
+"""Prepares the database in a deployment, before new code gets traffic: a custom resource, or an invocation."""
 
 from typing import Any
 
 import psycopg
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from email_sender.adapters.postgres.database_roles import add_platform_tenant, prepare_roles
 from email_sender.adapters.postgres.migrate import migrate
 from email_sender.kit.custom_resources import deployment_step
 from email_sender.kit.environment import DatabaseSettings
-from email_sender.kit.resources import conninfo
+from email_sender.kit.resources import conninfo, secret_password
+
+
+class MigrationSettings(DatabaseSettings):
+    """The secrets of the roles. A role without a secret signs in with IAM."""
+
+    app_secret_arn: str = ""
+    """Secret of the role app."""
+    platform_secret_arn: str = ""
+    """Secret of the role platform."""
+    backup_secret_arn: str = ""
+    """Secret of the role backup."""
 
 
 def apply() -> dict[str, Any]:
-    """Apply the migrations that are missing. Return their names as `applied`."""
-    with psycopg.connect(conninfo(DatabaseSettings.from_environment()), connect_timeout=5) as conn:
-        return {"applied": migrate(conn)}
+    """Prepare the roles, apply the migrations that are missing, and add the platform tenant: all of it or nothing.
+
+    Returns the names of the migrations as `applied`.
+    """
+    settings = MigrationSettings.from_environment()
+    secrets = {
+        "app": settings.app_secret_arn,
+        "platform": settings.platform_secret_arn,
+        "backup": settings.backup_secret_arn,
+    }
+    passwords = {role: secret_password(arn) for role, arn in secrets.items() if arn}
+    with psycopg.connect(conninfo(settings), connect_timeout=5) as conn:
+        prepare_roles(conn, passwords)
+        applied = migrate(conn)
+        add_platform_tenant(conn)
+    return {"applied": applied}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

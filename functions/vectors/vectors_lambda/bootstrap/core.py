@@ -28,7 +28,7 @@ from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporte
 from email_sender.archive.message_index import COLLECTION, MessageWriter
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
-from email_sender.kit.aws_clients import client
+from email_sender.kit.aws_clients import client, slow_client
 from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
 from email_sender.kit.resources import database, key_wrapper, manager_gate, platform_database, secret_text
 from email_sender.kit.system_clock import new_id, now
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 # that was restored from a backup.
 _MAIL_EVENTS = EventFactory("messaging", now, new_id)
 _RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
+# How long a model may take for one text.
+_EMBEDDING_SECONDS = 20
 _EMBEDDINGS_BYTES, _EMBEDDINGS_SECONDS = 16 * 1024 * 1024, 3600.0
 
 
@@ -159,7 +161,7 @@ def build_model(settings: ModelSettings) -> Embedder:
     if settings.provider == "bundled":
         return SentenceEmbedder()
     if settings.provider == "bedrock":
-        return BedrockEmbedder(lambda: client("bedrock-runtime"), settings.size or 256)
+        return BedrockEmbedder(lambda: slow_client("bedrock-runtime", _EMBEDDING_SECONDS), settings.size or 256)
     from email_sender.adapters.models.openai_embeddings import OpenAIEmbedder
 
     return OpenAIEmbedder(settings.endpoint, settings.model, settings.size, _embedding_key)

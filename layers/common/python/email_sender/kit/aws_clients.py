@@ -11,23 +11,32 @@ _CONNECT_SECONDS = 2
 _READ_SECONDS = 5
 
 
-def client(service: str, *, max_attempts: int = 3, region: str | None = None) -> Any:
+def client(service: str, *, max_attempts: int = 3, region: str | None = None, read_seconds: int = _READ_SECONDS) -> Any:
     """Return the cached client of an AWS service.
 
-    `max_attempts` is 1 for calls that must not be repeated, such as sending an email.
+    `max_attempts` is 1 for calls that must not be repeated, such as sending an email. `read_seconds` is how long the
+    service may take for a response.
     """
     # A function of its own, because type checkers do not check the arguments of a cached function.
-    return _cached_client(service, max_attempts, region)
+    return _cached_client(service, max_attempts, region, read_seconds)
+
+
+def slow_client(service: str, seconds: int) -> Any:
+    """Return a client for calls that work until they answer: functions and models. It makes each call once.
+
+    A second attempt after a timeout would send a request twice, or pay for a text twice.
+    """
+    return client(service, max_attempts=1, read_seconds=seconds)
 
 
 @cache
-def _cached_client(service: str, max_attempts: int, region: str | None) -> Any:
+def _cached_client(service: str, max_attempts: int, region: str | None, read_seconds: int) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=read_seconds,
         retries={"total_max_attempts": max_attempts, "mode": "standard"},
         signature_version="s3v4" if service == "s3" else None,
     )

@@ -73,7 +73,7 @@ class DatabaseSettings(Settings):
     """Database role of the function."""
     database_secret_arn: str = ""
     """Secret with `username` and `password`; empty: IAM authentication."""
-    database_ssl: Literal["require", "verify-full", "disable"] = "require"
+    database_ssl: Literal["verify-full", "require", "disable"] = "verify-full"
     """libpq `sslmode` of the connection."""
 
 

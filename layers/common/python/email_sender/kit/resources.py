@@ -6,6 +6,7 @@ from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
+from email_sender.adapters.postgres.certificate_authorities import AUTHORITIES
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.managers import StoppedManagers
 from email_sender.coordination.manager_gate import ManagerGate
@@ -62,6 +63,11 @@ def secret_text(arn: str) -> str:
     return str(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) if arn else ""
 
 
+def secret_password(arn: str) -> str:
+    """Return the password in the secret of a database role."""
+    return str(json.loads(secret_text(arn))["password"])
+
+
 def conninfo(settings: DatabaseSettings) -> str:
     """Return a connection string with the stored password, or with a new IAM token."""
     user, password = settings.database_user, ""
@@ -78,4 +84,6 @@ def conninfo(settings: DatabaseSettings) -> str:
         user=user,
         password=password,
         sslmode=settings.database_ssl,
+        # Without a file, verify-full would look for one in the home directory, which a function does not have.
+        **({"sslrootcert": str(AUTHORITIES)} if settings.database_ssl == "verify-full" else {}),
     )

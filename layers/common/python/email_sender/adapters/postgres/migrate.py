@@ -18,6 +18,8 @@ def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
     """Apply the migrations that are missing and return their names.
 
     Either all of them are applied or none. Concurrent runs are safe: the second one waits and finds nothing to do.
+    Applied migrations that are newer than all files belong to a newer version: a deployment that fails after its
+    migrations goes back to the code before it, which must find the database acceptable.
 
     Raises:
         Conflict: an applied file was edited or removed, so the files no longer show what was applied.
@@ -33,10 +35,9 @@ def migrate(conn: Connection[object], folder: Path = FOLDER) -> list[str]:
             cursor.execute("select name, digest from email_sender.schema_migrations").fetchall()
         )
         files = {file.name: file.read_bytes() for file in sorted(folder.glob("*.sql"))}
-        if missing_files := sorted(set(applied_digests) - set(files)):
-            raise Conflict(
-                f"Migration {missing_files[0]} was applied, but its file is missing. Is this an older version?"
-            )
+        missing_files = sorted(name for name in set(applied_digests) - set(files) if name < max(files, default=""))
+        if missing_files:
+            raise Conflict(f"Migration {missing_files[0]} was applied, but its file is missing.")
         applied_names = []
         for name, sql in files.items():
             digest = sha256(sql).hexdigest()
