@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from email_sender.adapters.postgres.database_roles import add_platform_tenant, prepare_roles
+from email_sender.adapters.postgres.database_setup import add_platform_tenant, prepare_roles
 from email_sender.adapters.postgres.migrate import migrate
 from local.postgres import Postgres
 

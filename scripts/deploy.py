@@ -1,4 +1,4 @@
-"""Deploy the built application to AWS with the parameters of one environment.
+"""Deploy the stacks of one environment to AWS: network, data, platform, edge (scripts/stacks.py).
 
 PARAMETERS=prod.yaml python scripts/deploy.py prod
 
@@ -25,10 +25,10 @@ import yaml
 from email_sender.adapters.documents.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
 from local.aws.configuration import configuration_fingerprint
-from local.aws.intrinsics import read_template
+from scripts import stacks
+from scripts.stacks import Stack
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE = ROOT / ".aws-sam/build/template.yaml"
 VALUES = ROOT / ".aws-sam/parameters.yaml"
 
 _CONFIGURATION_LINE = re.compile(r"^(?P<key> +CONFIGURATION): .*$", re.M)
@@ -105,6 +105,11 @@ def read_samconfig(samconfig: str, environment: str) -> dict[str, str]:
     return parse_pairs(str(config[name]["deploy"]["parameters"].get("parameter_overrides", "")))
 
 
+def read_region(samconfig: str, environment: str) -> str:
+    config: dict[str, Any] = tomllib.loads(samconfig)
+    return str(config["default" if environment == "dev" else environment]["global"]["parameters"]["region"])
+
+
 def check_names(values: Mapping[str, str], template_parameters: Collection[str]) -> Mapping[str, str]:
     """Return `values`. Raises DeploymentRefused for a name that is not a parameter of the template."""
     for name in values:
@@ -114,6 +119,15 @@ def check_names(values: Mapping[str, str], template_parameters: Collection[str])
                 f"The template has no parameter {name}." + (f" Is it {suggestions[0]}?" if suggestions else "")
             )
     return values
+
+
+def check_network(values: Mapping[str, str]) -> None:
+    """Raise DeploymentRefused if the data stack would need a network that is given only in part."""
+    network, data = stacks.STACKS[:2]
+    if data.is_needed(values) and not network.is_needed(values) and not values.get("VpcId"):
+        raise DeploymentRefused(
+            "SubnetIds is given, so VpcId is needed too: the database and Qdrant get security groups."
+        )
 
 
 def parameters_yaml(values: Mapping[str, str]) -> str:
@@ -148,25 +162,60 @@ def _git(*words: str) -> str:
     return completed.stdout.strip() or "unknown"
 
 
+def deploy_stacks(environment: str, values: Mapping[str, str], region: str) -> int:
+    """Deploy the stacks that are needed, in their order. Return the exit status of the first `sam` that fails, or 0."""
+    known = dict(values)
+    for stack in stacks.STACKS:
+        if not stack.is_needed(known):
+            continue
+        name, stack_region = stacks.stack_name(environment, stack), stack.region or region
+        print(f"Deploying the stack {name} in {stack_region} …", flush=True)
+        parameters = stack.parameters(known)
+        if stack.name == "platform":
+            stack.template.write_text(stamp_configuration(stack.template.read_text(), parameters))
+            parameters["BuiltAt"] = datetime.now(UTC).isoformat(timespec="seconds")
+        status = _run_sam(environment, stack, name, stack_region, parameters)
+        if status:
+            return status
+        if stack.name == "platform":
+            _delete_old_versions(name, stack_region)
+        # A value that was given wins over an output of the same name.
+        known = {**stacks.read_outputs(name, stack_region), **known}
+    return 0
+
+
+def _delete_old_versions(stack: str, region: str) -> None:
+    # The deployment has succeeded: a failure here is reported, and the next deployment tries again.
+    subprocess.run([sys.executable, "-m", "scripts.prune_versions", stack, region], cwd=ROOT, check=False)
+
+
+def _run_sam(environment: str, stack: Stack, name: str, region: str, parameters: Mapping[str, str]) -> int:
+    VALUES.write_text(parameters_yaml(parameters))
+    config = "default" if environment == "dev" else environment
+    command = ["sam", "deploy", "--config-env", config, "--template-file", str(stack.template)]
+    command += ["--stack-name", name, "--region", region, "--no-fail-on-empty-changeset"]
+    return subprocess.run([*command, "--parameter-overrides", f"file://{VALUES}"], cwd=ROOT, check=False).returncode
+
+
 def main() -> int:
     environment = sys.argv[1]
     try:
+        samconfig = (ROOT / "samconfig.toml").read_text()
         values = {
-            **read_samconfig((ROOT / "samconfig.toml").read_text(), environment),
+            **read_samconfig(samconfig, environment),
             "AppVersion": _git("describe", "--always", "--dirty"),
             "Commit": _git("rev-parse", "HEAD"),
             **read_parameters(os.environ.get("PARAMETERS", "")),
             "Stage": environment,
         }
-        check_names(values, read_template(TEMPLATE)["Parameters"])
+        check_names(values, stacks.known_parameters())
+        check_network(values)
     except DeploymentRefused as error:
         print(error, file=sys.stderr)
         return 2
-    TEMPLATE.write_text(stamp_configuration(TEMPLATE.read_text(), values))
-    VALUES.write_text(parameters_yaml({**values, "BuiltAt": datetime.now(UTC).isoformat(timespec="seconds")}))
-    config = "default" if environment == "dev" else environment
-    command = ["sam", "deploy", "--config-env", config, "--template-file", str(TEMPLATE)]
-    return subprocess.run([*command, "--parameter-overrides", f"file://{VALUES}"], cwd=ROOT, check=False).returncode
+    if values.get("DomainName"):
+        values.setdefault("PublicUrl", f"https://{values['DomainName']}")
+    return deploy_stacks(environment, values, read_region(samconfig, environment))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ PORTS = {
     "api": 18080, "aws": 14566, "postgres": 15432, "qdrant": 16333, "qdrant-grpc": 16334, "mail": 18025, "smtp": 11025,
 }  # fmt: skip
 
+# Where the functions of the shared cloud record their calls of AWS, below its home.
+AWS_CALLS = "aws-calls.ndjson"
 
 # tests/fakes/text_model.py listens here in place of a real model.
 TEXT_MODEL_PORT = 18434
@@ -43,7 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.needs_cloud)
         if "cluster" in fixtures:
             item.add_marker(pytest.mark.needs_postgres)
-    items.sort(key=lambda item: item.get_closest_marker("own_cloud") is not None)
+    # First what records calls of AWS, then what reads the record, and last what starts clouds of its own.
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("own_cloud", "reads_calls")])
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ def sign_in_users(cloud: LocalCloud) -> dict[str, ApiClient]:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    deployed_platform = start_platform(tmp_path_factory.mktemp("cloud"), PORTS)
+    home = tmp_path_factory.mktemp("cloud")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RECORDED_CALLS", str(home / AWS_CALLS))
+        deployed_platform = start_platform(home, PORTS)
     yield deployed_platform
     for client in deployed_platform.clients.values():
         client.close()

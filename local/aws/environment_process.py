@@ -99,6 +99,33 @@ def handle_invocation(handler: Handler, message: dict[str, Any]) -> str:
         return json.dumps({"error": report | {"requestId": request_id, "stackTrace": []}})
 
 
+def record_aws_calls(log: str) -> None:
+    """Append each call of an AWS API to `log`, one JSON document a line, so that tests can compare them with rights."""
+    try:
+        aws_clients = importlib.import_module("email_sender.kit.aws_clients")
+    except ImportError:  # a function that is not of this platform
+        return
+    create_client = aws_clients._cached_client
+    function, recorded_clients = os.environ["AWS_LAMBDA_FUNCTION_NAME"], set()
+
+    def record(params: Any, model: Any, **_: object) -> None:
+        call = {"function": function, "service": model.service_model.service_name, "operation": model.name}
+        line = json.dumps(call | {"params": params}, default=lambda _: None) + "\n"
+        # One write, so that the lines of several processes do not mix.
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
+    def create_recorded_client(*arguments: object) -> Any:
+        client = create_client(*arguments)
+        if id(client) not in recorded_clients:
+            recorded_clients.add(id(client))
+            client.meta.events.register("provide-client-params", record)
+        return client
+
+    aws_clients._cached_client = create_recorded_client  # type: ignore[attr-defined]  # replaced for the tests
+
+
 def main() -> None:
     responses = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1)
     requests = os.fdopen(os.dup(0), "rb")
@@ -115,6 +142,8 @@ def main() -> None:
         report["errorType"] = _RUNTIME_NAMES.get(type(error), report["errorType"])
         write_response(responses, json.dumps({"error": report}))
         sys.exit(1)
+    if log := os.environ.get("RECORDED_CALLS"):
+        record_aws_calls(log)
     write_response(responses, json.dumps({"result": "ready"}))
 
     while line := requests.readline():

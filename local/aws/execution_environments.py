@@ -209,6 +209,8 @@ class ExecutionEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             "_HANDLER": config["Handler"],
             "LOCAL_CLOCK_FILE": str(self.runtime.clock_file),
         }
+        if log := os.environ.get("RECORDED_CALLS"):
+            lambda_variables["RECORDED_CALLS"] = log
         variables = (config.get("Environment") or {}).get("Variables") or {}
         function_variables = {
             key: str(value)

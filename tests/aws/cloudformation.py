@@ -162,7 +162,7 @@ class _Evaluation:
 
     def physical_name(self, name: str) -> str:
         """Return the resource's own name, or one that CloudFormation makes of the stack's and the logical name."""
-        properties = self._template["Resources"][name].get("Properties", {})
+        properties: Json = self._template["Resources"][name].get("Properties", {})
         own = next((properties[key] for key in NAME_PROPERTIES if key in properties), None)
         return str(self.value(own)) if own is not None else f"{self._stack}-{name}-1ABCDEFGHIJKL"
 
@@ -172,7 +172,7 @@ class _Evaluation:
             return f"{name}.{attribute}"
         physical = self.physical_name(name)
         form = _ARNS.get(kind, kind.lower().replace("::", ":") + ":{region}:{account}:{name}")
-        return "arn:aws:" + form.format(region=REGION, account=ACCOUNT, name=physical)
+        return "arn:aws:" + str(form).format(region=REGION, account=ACCOUNT, name=physical)
 
 
 NAME_PROPERTIES = (

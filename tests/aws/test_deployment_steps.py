@@ -45,10 +45,10 @@ class Secrets:
 
 
 class ResponseHandler(BaseHTTPRequestHandler):
-    responses: list[Json]
+    answers: list[Json]
 
     def do_PUT(self) -> None:
-        self.responses.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         self.send_response(200)
         self.end_headers()
 
@@ -59,7 +59,7 @@ class ResponseHandler(BaseHTTPRequestHandler):
 @contextmanager
 def response_server() -> Iterator[tuple[str, list[Json]]]:
     responses: list[Json] = []
-    handler = type("Handler", (ResponseHandler,), {"responses": responses})
+    handler = type("Handler", (ResponseHandler,), {"answers": responses})
     with HTTPServer((HOST, 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{HOST}:{server.server_port}/presigned", responses

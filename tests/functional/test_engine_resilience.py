@@ -104,6 +104,17 @@ def test_a_refusal_does_not_open_the_circuit_breaker(index: QdrantIndex, channel
     assert channel.state == "closed"
 
 
+def test_a_dead_node_is_passed_over(engine: EngineProcess, index: QdrantIndex) -> None:
+    """Nothing listens at the first two addresses."""
+    several = Channel(Address("127.0.0.3, 127.0.0.2,127.0.0.1", engine.port, tls=False))
+    own_index = QdrantIndex(lambda: several)
+    started = time.monotonic()
+    own_index.upsert(TENANT, COLLECTION_NAME, [Point(uuid4(), vector(1), {})])
+    assert len(own_index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1))))) == 1
+    assert time.monotonic() - started < 2
+    several.close()
+
+
 def test_calls_to_a_dead_engine_stop_after_a_few_failures_until_it_recovers(
     engine: EngineProcess, index: QdrantIndex, channel: Channel
 ) -> None:

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,14 @@ from samcli.cli.types import CfnParameterOverridesType
 
 from local.aws.intrinsics import read_template
 from local.layout import ROOT
-from scripts import deploy
+from scripts import deploy, stacks
 from scripts.deploy import DeploymentRefused, check_names, parameters_yaml, parse_pairs, read_samconfig
 
-TEMPLATE_PARAMETERS = read_template(ROOT / "template.yaml")["Parameters"]
+PARAMETERS = {
+    name
+    for path in [ROOT / "template.yaml", *(ROOT / "stacks").glob("*.yaml")]
+    for name in read_template(path)["Parameters"]
+}
 
 
 def read_by_sam(path: Path) -> dict[str, str]:
@@ -94,70 +100,161 @@ def test_each_environment_has_its_own_values_and_an_unknown_one_is_rejected() ->
     with pytest.raises(DeploymentRefused, match="There are: dev, staging, prod"):
         read_samconfig(text, "production")
     for name in ("dev", "staging", "prod"):
-        assert check_names(read_samconfig(text, name), TEMPLATE_PARAMETERS)
+        assert check_names(read_samconfig(text, name), PARAMETERS)
         assert tomllib.loads(text)["default" if name == "dev" else name]["global"]["parameters"]["stack_name"]
 
 
 def test_an_unknown_parameter_is_rejected_with_a_suggestion() -> None:
     with pytest.raises(DeploymentRefused, match=r"no parameter DatbaseHost\. Is it DatabaseHost\?"):
-        check_names({"DatbaseHost": "x"}, TEMPLATE_PARAMETERS)
+        check_names({"DatbaseHost": "x"}, PARAMETERS)
+
+
+OUTPUTS = {
+    "email-sender-prod-network": {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"},
+    "email-sender-prod-data": {"DatabaseHost": "db.internal", "QdrantHost": "qdrant.internal", "QdrantTls": "false"},
+    "email-sender-prod": {"ApiUrl": "https://api.example.com"},
+    "email-sender-prod-edge": {},
+}
+
+
+@dataclass(frozen=True)
+class SamCall:
+    stack: str
+    region: str
+    template: str
+    values: dict[str, str]
+
+
+class Machine:
+    """A built template, a `sam` that records its arguments and values, and an `aws` that knows the stacks' outputs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.template = folder, folder / "template.yaml"
+        self.template.write_text((ROOT / "template.yaml").read_text())
+        self.add_program("aws", f'name=$(echo "$*" | sed "s/.*--stack-name //; s/ .*//")\ncat {folder}/$name.json\n')
+        self.sam_exits_with(0)
+        for name, outputs in OUTPUTS.items():
+            listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+            (folder / f"{name}.json").write_text(json.dumps(listed))
+
+    def sam_exits_with(self, status: int) -> None:
+        count = f"$(ls {self.folder} | grep -c '^call')"
+        script = f'call={self.folder}/call{count}\necho "$@" > $call\n'
+        self.add_program(
+            "sam",
+            f"{script}cp {self.folder}/parameters.yaml {self.folder}/values$(basename $call).yaml\nexit {status}\n",
+        )
+
+    def add_program(self, name: str, script: str) -> None:
+        (self.folder / name).write_text("#!/bin/sh\n" + script)
+        (self.folder / name).chmod(0o755)
+
+    def deploy(self, environment: str = "prod") -> int:
+        sys.argv = ["deploy.py", environment]
+        return deploy.main()
+
+    def calls(self) -> list[SamCall]:
+        found = []
+        for path in sorted(self.folder.glob("call*")):
+            words = path.read_text().split()
+            options = dict(pairwise(words))
+            values = read_by_sam(self.folder / f"values{path.name}.yaml")
+            found.append(
+                SamCall(options["--stack-name"], options["--region"], Path(options["--template-file"]).name, values)
+            )
+        return found
 
 
 @pytest.fixture
-def build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A built template and a `sam` program that only records its arguments."""
-    monkeypatch.setattr(deploy, "TEMPLATE", tmp_path / "template.yaml")
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    replaced = tuple(
+        replace(stack, template=machine.template) if stack.name == "platform" else stack for stack in stacks.STACKS
+    )
+    monkeypatch.setattr(stacks, "STACKS", replaced)
     monkeypatch.setattr(deploy, "VALUES", tmp_path / "parameters.yaml")
-    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text())
-    sam = tmp_path / "sam"
-    sam.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\nexit 7\n')
-    sam.chmod(0o755)
+    monkeypatch.setattr(deploy, "_delete_old_versions", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", [])
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    return tmp_path
+    monkeypatch.delenv("PARAMETERS", raising=False)
+    return machine
 
 
-def test_deploy_passes_all_values_to_sam_and_returns_its_exit_code(
-    build_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_deployment_from_nothing_creates_every_stack_in_order(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (build_folder / "mine.yaml").write_text("QdrantReplicas: 5\nTextModel: {provider: bedrock, model: m}\n")
-    monkeypatch.setenv("PARAMETERS", str(build_folder / "mine.yaml"))
-    monkeypatch.setattr(sys, "argv", ["deploy.py", "prod"])
-    assert deploy.main() == 7
-    assert (build_folder / "arguments").read_text().split() == [
-        "deploy",
-        "--config-env",
+    monkeypatch.setenv("PARAMETERS", "DomainName=mail.example.com")
+    assert machine.deploy() == 0
+    network, data, platform, edge = machine.calls()
+    assert [call.stack for call in machine.calls()] == list(OUTPUTS)
+    assert network.values == {"Stage": "prod", "NatGateways": "each"}
+    assert (data.values["VpcId"], data.values["SubnetIds"], data.values["Profile"]) == (
+        "vpc-1",
+        "subnet-1,subnet-2",
         "prod",
-        "--template-file",
-        str(build_folder / "template.yaml"),
-        "--parameter-overrides",
-        f"file://{build_folder}/parameters.yaml",
-    ]
-    values = read_by_sam(build_folder / "parameters.yaml")
-    assert values.keys() == {
+    )
+    assert (platform.values["DatabaseHost"], platform.values["QdrantHost"]) == ("db.internal", "qdrant.internal")
+    assert (platform.values["PublicUrl"], platform.values["SecurityGroupIds"]) == ("https://mail.example.com", "sg-1")
+    assert (edge.values["ApiUrl"], edge.region) == ("https://api.example.com", "us-east-1")
+    assert {call.region for call in (network, data, platform)} == {"eu-west-1"}
+
+
+def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.folder / "mine.yaml").write_text(
+        "QdrantReplicas: 5\nTextModel: {provider: bedrock, model: m}\nSubnetIds: [a, b]\nSecurityGroupIds: [c]\n"
+        "DatabaseHost: own.example.com\nQdrantHost: cloud.example.com\nPublicUrl: https://mail.example.com\n"
+    )
+    monkeypatch.setenv("PARAMETERS", str(machine.folder / "mine.yaml"))
+    machine.sam_exits_with(7)
+    assert machine.deploy() == 7
+    (call,) = machine.calls()
+    assert (call.stack, call.template) == ("email-sender-prod", "template.yaml")
+    assert call.values.keys() == {
         "Stage", "QdrantShards", "QdrantReplicas", "LogRetentionDays", "TextModel", "AppVersion", "Commit", "BuiltAt",
+        "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl",
     }  # fmt: skip
-    assert (values["Stage"], values["QdrantShards"], values["QdrantReplicas"]) == ("prod", "6", "5")
-    assert json.loads(values["TextModel"]) == {"provider": "bedrock", "model": "m"}
-    configuration_id = read_template(build_folder / "template.yaml")["Globals"]["Function"]["Environment"]["Variables"][
-        "CONFIGURATION"
-    ]
-    assert configuration_id.startswith("p-")
-    # A later build with the same values is the same deployment; a changed value makes another one.
-    deploy.main()
-    assert configuration_id in (build_folder / "template.yaml").read_text()
-    (build_folder / "mine.yaml").write_text("QdrantReplicas: 4\n")
-    deploy.main()
-    assert configuration_id not in (build_folder / "template.yaml").read_text()
+    assert (call.values["QdrantShards"], call.values["QdrantReplicas"]) == ("6", "5")
+    assert json.loads(call.values["TextModel"]) == {"provider": "bedrock", "model": "m"}
+
+
+def configuration_of(machine: Machine) -> str:
+    return machine.template.read_text().split("CONFIGURATION: ")[1].split("\n")[0]
+
+
+def test_a_changed_value_is_another_configuration(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example QdrantReplicas=5")
+    machine.deploy()
+    first = configuration_of(machine)
+    machine.deploy()
+    assert configuration_of(machine) == first
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example QdrantReplicas=4")
+    machine.deploy()
+    assert configuration_of(machine) != first
+
+
+def test_a_stack_that_fails_ends_the_deployment(machine: Machine) -> None:
+    machine.sam_exits_with(1)
+    assert machine.deploy() == 1
+    assert [call.stack for call in machine.calls()] == ["email-sender-prod-network"]
+
+
+def test_a_network_of_ones_own_needs_its_vpc(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARAMETERS", "SubnetIds=a,b SecurityGroupIds=c")
+    assert machine.deploy() == 2
+    assert "VpcId is needed too" in capsys.readouterr().err
 
 
 def test_an_invalid_parameter_is_reported_and_sam_is_not_called(
-    build_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PARAMETERS", "Databasehost=x")
-    monkeypatch.setattr(sys, "argv", ["deploy.py", "dev"])
-    assert deploy.main() == 2
+    assert machine.deploy("dev") == 2
     assert "Is it DatabaseHost?" in capsys.readouterr().err
-    assert not (build_folder / "arguments").exists()
+    assert machine.calls() == []
 
 
 def test_make_passes_parameter_values_unchanged(tmp_path: Path) -> None:
@@ -180,5 +277,5 @@ def test_the_examples_in_the_deployment_guide_are_valid(tmp_path: Path) -> None:
         lines = block.split("```")[0]
         # One block shows two alternatives for the same parameter.
         for text in lines.splitlines() if lines.count("TextModel") == 2 else [lines]:
-            assert check_names(read_parameter_file(tmp_path, text), TEMPLATE_PARAMETERS), text
+            assert check_names(read_parameter_file(tmp_path, text), PARAMETERS), text
     assert yaml.safe_load(blocks[0].split("```")[0])["SubnetIds"] == ["subnet-a", "subnet-b"]

@@ -5,11 +5,12 @@ from typing import Any
 import psycopg
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from email_sender.adapters.postgres.database_roles import add_platform_tenant, prepare_roles
+from email_sender.adapters.postgres.database_setup import add_platform_tenant, add_tenant, prepare_roles
 from email_sender.adapters.postgres.migrate import migrate
 from email_sender.kit.custom_resources import deployment_step
 from email_sender.kit.environment import DatabaseSettings
 from email_sender.kit.resources import conninfo, secret_password
+from email_sender.kit.system_clock import new_id
 
 
 class MigrationSettings(DatabaseSettings):
@@ -42,5 +43,13 @@ def apply() -> dict[str, Any]:
     return {"applied": applied}
 
 
+def create_tenant(name: str, sender: str) -> dict[str, Any]:
+    with psycopg.connect(conninfo(MigrationSettings.from_environment()), connect_timeout=5) as conn:
+        return {"tenant_id": str(add_tenant(conn, new_id(), name, sender))}
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handle CloudFormation's request, or an operator's: `{"tenant": {"name": …, "sender": …}}` adds a tenant."""
+    if "tenant" in event:
+        return create_tenant(str(event["tenant"]["name"]), str(event["tenant"]["sender"]))
     return deployment_step(event, context, apply)

@@ -44,7 +44,7 @@ class CollectionSettings(BaseModel):
 
 class EngineSettings(DatabaseSettings, BusSettings):
     qdrant_host: NonEmpty
-    """Host name of Qdrant."""
+    """Host name of Qdrant, or the IPv4 addresses of its nodes, separated by commas."""
     qdrant_grpc_port: int = 6334
     """gRPC port of Qdrant."""
     qdrant_tls: bool = True

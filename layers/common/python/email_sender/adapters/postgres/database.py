@@ -71,6 +71,9 @@ class Database:
                     num_workers=1,
                     open=False,
                     timeout=self._timeout,
+                    # By default the pool pauses longer after each failure, up to minutes: after a failover, functions
+                    # would not find the new primary for that long.
+                    reconnect_timeout=self._timeout,
                     # The server may have closed the connection while the execution environment was frozen. The check
                     # costs one round trip and finds out before the query does.
                     check=ConnectionPool.check_connection,

@@ -63,7 +63,11 @@ _COLLECTION_RESPONSE_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The engine's address. `api_key` is sent with every call and left out of `repr`."""
+    """The engine's address. `api_key` is sent with every call and left out of `repr`.
+
+    `host` is a name, or the IP addresses of several nodes, separated by commas. All addresses of a name, or of such a
+    list, are tried in turn, so that a dead node is passed over.
+    """
 
     host: str
     port: int
@@ -161,7 +165,13 @@ class Channel:
         unary_call = self._calls.get(path)
         if unary_call is None:
             unary_call = self._calls[path] = self._open().unary_unary(path, None, response_type.FromString)
-        response = unary_call(request, timeout=seconds, metadata=self._metadata)
+        try:
+            response = unary_call(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                # The node may be gone without a word. The next call connects again, to a node that answers.
+                self.close()
+            raise
         self._last_use = self._now()
         return response
 
@@ -176,7 +186,10 @@ class Channel:
 
     def _open(self) -> grpc.Channel:
         if self._channel is None:
-            target = f"{self._address.host}:{self._address.port}"
+            hosts = self._address.host.split(",")
+            target = ",".join(f"{host.strip()}:{self._address.port}" for host in hosts)
+            if len(hosts) > 1:
+                target = f"ipv4:{target}"
             if self._address.tls:
                 self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(), _OPTIONS)
             else:

@@ -1,17 +1,22 @@
-"""The roles that functions sign in with, and the platform tenant: what a new database needs before it can be used.
+"""What the owner of the database does besides migrations: the roles that functions sign in with, and tenants.
 
-The owner runs this before every migration, so that a changed password reaches the database too.
+The roles are prepared before every migration, so that a changed password reaches the database too.
 """
 
+import re
 from collections.abc import Mapping
+from email.utils import parseaddr
+from uuid import UUID
 
 from psycopg import Connection, sql
 
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.errors import InvalidInput
 
 ROLES = ("app", "platform", "backup")
 # RDS lets members of this role sign in with IAM tokens, and with nothing else.
 _IAM_ROLE = "rds_iam"
+_TENANT_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
 def prepare_roles(conn: Connection[tuple[object, ...]], passwords: Mapping[str, str]) -> None:
@@ -42,6 +47,27 @@ def add_platform_tenant(conn: Connection[tuple[object, ...]]) -> None:
         "insert into email_sender.tenants (id, name, kind) values (%s, 'platform', 'platform') on conflict do nothing",
         [PLATFORM_TENANT],
     )
+
+
+def add_tenant(conn: Connection[tuple[object, ...]], tenant_id: UUID, name: str, sender: str) -> UUID:
+    """Add a tenant, and return its id: that of the tenant with this name, if there is one already.
+
+    Raises:
+        InvalidInput: the name or the sender is invalid.
+    """
+    if not _TENANT_NAME.fullmatch(name):
+        raise InvalidInput.at(
+            "/name", "A name has 2 to 31 lower-case letters, digits and hyphens; the first is a letter."
+        )
+    if "@" not in parseaddr(sender)[1]:
+        raise InvalidInput.at("/sender", "The sender is an address such as Studio <hello@studio.example>.")
+    row = conn.execute("select id from email_sender.tenants where name = %s", [name]).fetchone()
+    if row is not None:
+        return UUID(str(row[0]))
+    conn.execute(
+        "insert into email_sender.tenants (id, name, mail_from) values (%s, %s, %s)", [tenant_id, name, sender]
+    )
+    return tenant_id
 
 
 def _has_role(conn: Connection[tuple[object, ...]], role: str) -> bool:
