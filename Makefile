@@ -32,7 +32,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy operator first-admin lock authorities generate clean
+.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +43,7 @@ run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the whole platfo
 tenant: $(VENV)/.ready ## add a tenant to the running local cloud: make tenant NAME=studio SENDER="Studio <hello@studio.example>"
 	@$(PY) -m local.tenant "$(NAME)" "$$SENDER"
 
-coperator: $(VENV)/.ready ## add an operator to a deployed platform: make operator ENV=prod EMAIL=ada@example.com
-	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)"
-
-first-admin: $(VENV)/.ready ## add a tenant and its first administrator: make first-admin ENV=prod NAME=studio SENDER="Studio <hello@studio.example>" EMAIL=ada@studio.example
-	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --tenant "$(NAME)" "$$SENDER"
-
-lock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
+clock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
 	@$(PY) -m local.clock $(if $(RESET),--reset,"$(FORWARD)")
 
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups
@@ -111,6 +105,18 @@ search-quality: $(VENV)/.ready .aws-sam/.embeddings ## measure the search on lab
 
 deploy: $(VENV)/.ready .aws-sam/.built ## deploy to AWS: make deploy ENV=prod PARAMETERS=prod.yaml
 	@$(PY) scripts/deploy.py "$(ENV)"
+
+rollback: $(VENV)/.ready ## give all functions their previous version, after showing the plan: make rollback ENV=prod
+	@$(PY) -m scripts.rollback "$(ENV)"
+
+cost: $(VENV)/.ready ## print what an environment costs: make cost ENV=prod PARAMETERS=prod.yaml
+	@$(PY) -m scripts.cost "$(ENV)"
+
+operator: $(VENV)/.ready ## add an operator to a deployed platform: make operator ENV=prod EMAIL=ada@example.com
+	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)"
+
+first-admin: $(VENV)/.ready ## add a tenant and its first administrator: make first-admin ENV=prod NAME=studio SENDER="Studio <hello@studio.example>" EMAIL=ada@studio.example
+	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --tenant "$(NAME)" "$$SENDER"
 
 lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 	$(UV) lock

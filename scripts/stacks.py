@@ -60,4 +60,6 @@ def read_outputs(name: str, region: str) -> dict[str, str]:
 
 
 def known_parameters() -> set[str]:
-    return {name for stack in STACKS for name in read_template(stack.template)["Parameters"]}
+    """Return the names of all parameters, from the sources: nothing has to be built."""
+    templates = [ROOT / "template.yaml" if stack.name == "platform" else stack.template for stack in STACKS]
+    return {name for template in templates for name in read_template(template)["Parameters"]}

@@ -4,6 +4,7 @@ Every difference from AWS is one line in the second result, so that nothing is l
 """
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,6 +110,8 @@ def _set_configuration(template: dict[str, Any], parameters: Mapping[str, str]) 
 
 
 def _translate(template: dict[str, Any], parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+    # It warns that switches of AWS's own service are missing here.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
     translator = Translator(None, Parser(), boto_session=Session(region_name=region))
     try:
         cloudformation_template: dict[str, Any] = translator.translate(template, dict(parameters))

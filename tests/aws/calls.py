@@ -61,8 +61,13 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
             yield from _s3(operation, params)
         case "secretsmanager" | "ssm" if operation.startswith("Get") or operation == "PutParameter":
             name = params.get("SecretId") or params["Name"]
-            # The emulator's Ref of a secret is a name, here and in the policy; on AWS it is an ARN.
-            yield Need(action, name if service == "secretsmanager" else arn(f"parameter{name}"))
+            if service == "ssm":
+                yield Need(action, arn(f"parameter{name}"))
+            elif name.startswith("arn:") or "unsubscribe-links" in name:
+                # The emulator's Ref of the stack's own secret is a name, here and in the policy; on AWS it is an ARN.
+                yield Need(action, name)
+            else:
+                yield Need(action, arn(f"secret:{name}-AbCdEf"))
         case "sqs":
             name = params["QueueUrl"].rpartition("/")[2]
             yield Need("sqs:SendMessage", arn(name))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.aws.evaluation import Json
 from local.layout import BUILD, ROOT
-from tests.aws.cloudformation import Json, as_list, compact, deployed, functions_of, translated_template
+from tests.aws.cloudformation import as_list, compact, deployed, functions_of, translated_template
 
 PAGE = ROOT / "docs/reference/limits.md"
 # Above this part of a limit, the test fails: the next feature would not fit.

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from local.aws.evaluation import Json
 from local.layout import ROOT
-from tests.aws.cloudformation import PLAIN, Json, as_list, deployed, functions_of, statements_of, translated_template
+from tests.aws.cloudformation import PLAIN, as_list, deployed, functions_of, statements_of, translated_template
 
 LINTERS = ROOT / ".local/linters/bin"
 STACKS = sorted((ROOT / "stacks").glob("*.yaml"))

@@ -4,16 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.aws.cloudformation import (
-    ACCOUNT,
-    NAME_PROPERTIES,
-    REGION,
-    Json,
-    deployed,
-    functions_of,
-    statements_of,
-    translated_template,
-)
+from local.aws.evaluation import ACCOUNT, NAME_PROPERTIES, REGION, Json
+from tests.aws.cloudformation import deployed, functions_of, statements_of, translated_template
 
 # Further properties that are physical ids, by AWS's documentation of each resource type's return values.
 IDS = (*NAME_PROPERTIES, "StatementId", "ConfigurationSetName", "RuleSetName")

@@ -29,7 +29,7 @@ class Endpoint:
         self._target = target
         self._listener = socket.create_server((HOST, 0))
         self._open: set[socket.socket] = set()
-        self._is_closed = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -44,7 +44,7 @@ class Endpoint:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._is_closed = True
+        self._closing.set()
         # Closing a socket does not wake a thread that accepts from it; a connection does.
         with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
             pass
@@ -52,9 +52,9 @@ class Endpoint:
         self._listener.close()
 
     def _accept(self) -> None:
-        while not self._is_closed:
+        while True:
             client, _ = self._listener.accept()
-            if self._is_closed:
+            if self._closing.is_set():
                 client.close()
                 return
             try:
