@@ -174,9 +174,7 @@ def _remove_version_retention(resources: Resources, differences: list[str]) -> N
 def _drop_unsupported(template: dict[str, Any], differences: list[str]) -> dict[str, Any]:
     """Return the template without the resources that MiniStack lacks, and with references to them replaced."""
     resources: Resources = template["Resources"]
-    reasons = {
-        logical_id: reason for logical_id, resource in resources.items() if (reason := _reason(resource["Type"]))
-    }
+    reasons = {logical_id: reason for logical_id, resource in resources.items() if (reason := _reason(resource))}
     state_machines = {
         logical_id: _state_machine_of(logical_id, resources)
         for logical_id in reasons
@@ -207,8 +205,11 @@ def _drop_unsupported(template: dict[str, Any], differences: list[str]) -> dict[
     return template | {"Resources": retained} | ({"Outputs": outputs} if outputs else {})
 
 
-def _reason(resource_type: str) -> str | None:
-    return next((reason for prefix, reason in UNSUPPORTED_RESOURCES.items() if resource_type.startswith(prefix)), None)
+def _reason(resource: Mapping[str, Any]) -> str | None:
+    kind: str = resource["Type"]
+    if kind == "AWS::CloudWatch::Alarm" and "Metrics" in resource.get("Properties", {}):
+        return "MiniStack's alarms do not calculate with metrics"
+    return next((reason for prefix, reason in UNSUPPORTED_RESOURCES.items() if kind.startswith(prefix)), None)
 
 
 def _state_machine_of(logical_id: str, resources: Resources) -> str:

@@ -213,6 +213,7 @@ def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
     assert (call.stack, call.template) == ("email-sender-prod", "template.yaml")
     assert call.values.keys() == {
         "Stage", "QdrantShards", "QdrantReplicas", "LogRetentionDays", "TextModel", "AppVersion", "Commit", "BuiltAt",
+        "Rollout", "Snapshots",
         "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl",
     }  # fmt: skip
     assert (call.values["QdrantShards"], call.values["QdrantReplicas"]) == ("6", "5")
@@ -278,4 +279,4 @@ def test_the_examples_in_the_deployment_guide_are_valid(tmp_path: Path) -> None:
         # One block shows two alternatives for the same parameter.
         for text in lines.splitlines() if lines.count("TextModel") == 2 else [lines]:
             assert check_names(read_parameter_file(tmp_path, text), PARAMETERS), text
-    assert yaml.safe_load(blocks[0].split("```")[0])["SubnetIds"] == ["subnet-a", "subnet-b"]
+    assert yaml.safe_load(blocks[1].split("```")[0])["SubnetIds"] == ["subnet-a", "subnet-b"]

@@ -11,7 +11,7 @@ LABELS = (("method", "GET"), ("endpoint", "/api/v1/contacts/{id}"), ("status", "
 
 
 def test_every_series_is_declared_even_without_samples() -> None:
-    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, CACHE_LOOKUPS, API_DURATION, HTTP_DURATION}
+    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, CACHE_LOOKUPS, API_DURATION}
     assert exposition([]).splitlines() == [
         f"# TYPE {MANAGER_STATUS} gauge",
         f"# TYPE {VECTOR_OPERATIONS} counter",
@@ -30,6 +30,12 @@ def test_a_duration_has_a_sum_a_count_and_two_quantiles() -> None:
         f'{API_DURATION}{{{labels},quantile="0.50"}} 2.5',
         f'{API_DURATION}{{{labels},quantile="0.95"}} 2.5',
     ]  # fmt: skip
+
+
+def test_the_durations_have_a_second_name() -> None:
+    lines = exposition([Sample(API_DURATION, LABELS, "Sum", 2.5)]).splitlines()
+    assert lines[-1] == lines[4].replace(API_DURATION, HTTP_DURATION)
+    assert lines[-2] == f"# TYPE {HTTP_DURATION} summary"
 
 
 def test_a_gauge_and_a_counter_have_one_line_each() -> None:
