@@ -7,17 +7,18 @@ python scripts/add_user.py ENVIRONMENT EMAIL --tenant NAME SENDER    # an admini
 import argparse
 import json
 import secrets
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from email_sender.coordination.events import PLATFORM_TENANT
 from scripts.deploy import ROOT, read_region
-from scripts.stacks import read_outputs
+from scripts.deployment_checks import DeploymentRefused
+from scripts.stacks import AwsFailed, read_outputs
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -67,6 +68,8 @@ def add_person(outputs: Mapping[str, str], region: str, email: str, tenant: tupl
     """Add an operator, or the administrator of `tenant` (its name and sender), and return the password."""
     if "UserPoolId" not in outputs:
         raise NotAdded("This platform takes tokens of another issuer. Add people there.")
+    if tenant is not None and not all(tenant):
+        raise NotAdded("NAME and SENDER are needed, such as NAME=studio SENDER='Studio <hello@studio.example>'.")
     if tenant is None:
         tenant_id, role = str(PLATFORM_TENANT), "operator"
     else:
@@ -81,15 +84,12 @@ def main() -> int:
     parser.add_argument("email")
     parser.add_argument("--tenant", nargs=2, metavar=("NAME", "SENDER"))
     options = parser.parse_args()
-    region = read_region((ROOT / "samconfig.toml").read_text(), options.environment)
     try:
+        region = read_region((ROOT / "samconfig.toml").read_text(), options.environment)
         outputs = read_outputs(f"email-sender-{options.environment}", region)
         password = add_person(outputs, region, options.email, tuple(options.tenant) if options.tenant else None)
-    except NotAdded as error:
-        print(error, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError:
-        print(f"The stack email-sender-{options.environment} could not be read (see above).", file=sys.stderr)
+    except (NotAdded, DeploymentRefused, AwsFailed, BotoCoreError, ClientError) as error:
+        print(f"Nobody was added: {error}", file=sys.stderr)
         return 1
     print(f"{options.email} can sign in with this password, which is shown only now: {password}")
     return 0

@@ -19,7 +19,8 @@ from rich.table import Table
 
 from local.aws.evaluation import Json, evaluate
 from local.aws.intrinsics import read_template
-from scripts.deploy import DeploymentRefused, check_names, read_parameters, read_samconfig
+from scripts.deploy import check_names, read_parameters, read_samconfig
+from scripts.deployment_checks import DeploymentRefused
 from scripts.stacks import ROOT, STACKS, known_parameters
 
 HOURS, SECONDS = 730, 730 * 3600
@@ -182,7 +183,8 @@ def main() -> int:
     _print(console, f"{environment} at rest, a month", at_rest)
     _print(console, "1,000 answered mails", cost_of_answered_mails(1_000, prices))
     console.print(
-        f"[dim]List prices of {prices.date} (scripts/prices.yaml), without the free tier, traffic and models."
+        f"[dim]List prices of us-east-1 on {prices.date} (scripts/prices.yaml); others are up to 10 % dearer. Not "
+        "included: the free tier, traffic, models."
     )
     return 0
 

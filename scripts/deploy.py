@@ -26,16 +26,13 @@ from email_sender.adapters.documents.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
 from local.aws.configuration import configuration_fingerprint
 from scripts import stacks
-from scripts.stacks import Stack
+from scripts.deployment_checks import DeploymentRefused, check_stacks, check_values, complete
+from scripts.stacks import AwsFailed, Stack
 
 ROOT = Path(__file__).parents[1]
 VALUES = ROOT / ".aws-sam/parameters.yaml"
 
 _CONFIGURATION_LINE = re.compile(r"^(?P<key> +CONFIGURATION): .*$", re.M)
-
-
-class DeploymentRefused(ValueError):
-    """The environment or a parameter is invalid. The message says what to change."""
 
 
 def read_parameters(text: str) -> dict[str, str]:
@@ -106,6 +103,8 @@ def read_samconfig(samconfig: str, environment: str) -> dict[str, str]:
 
 
 def read_region(samconfig: str, environment: str) -> str:
+    """Return the region of an environment. Raises DeploymentRefused for an unknown environment."""
+    read_samconfig(samconfig, environment)
     config: dict[str, Any] = tomllib.loads(samconfig)
     return str(config["default" if environment == "dev" else environment]["global"]["parameters"]["region"])
 
@@ -119,15 +118,6 @@ def check_names(values: Mapping[str, str], template_parameters: Collection[str])
                 f"The template has no parameter {name}." + (f" Is it {suggestions[0]}?" if suggestions else "")
             )
     return values
-
-
-def check_network(values: Mapping[str, str]) -> None:
-    """Raise DeploymentRefused if the data stack would need a network that is given only in part."""
-    network, data = stacks.STACKS[:2]
-    if data.is_needed(values) and not network.is_needed(values) and not values.get("VpcId"):
-        raise DeploymentRefused(
-            "SubnetIds is given, so VpcId is needed too: the database and Qdrant get security groups."
-        )
 
 
 def parameters_yaml(values: Mapping[str, str]) -> str:
@@ -209,13 +199,19 @@ def main() -> int:
             "Stage": environment,
         }
         check_names(values, stacks.known_parameters())
-        check_network(values)
-    except DeploymentRefused as error:
+        values, region = complete(values), read_region(samconfig, environment)
+        existing = {
+            stack.name: stacks.read_stack(stacks.stack_name(environment, stack), stack.region or region)
+            for stack in stacks.STACKS
+        }
+        # An existing stack keeps the values that are given nowhere, so only a first deployment needs all of them.
+        if existing["platform"] is None:
+            check_values(values)
+        check_stacks(existing, values, environment)
+        return deploy_stacks(environment, values, region)
+    except (DeploymentRefused, AwsFailed) as error:
         print(error, file=sys.stderr)
         return 2
-    if values.get("DomainName"):
-        values.setdefault("PublicUrl", f"https://{values['DomainName']}")
-    return deploy_stacks(environment, values, read_region(samconfig, environment))
 
 
 if __name__ == "__main__":

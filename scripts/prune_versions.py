@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -39,7 +40,12 @@ def _prune_function(client: "LambdaClient", name: str) -> int:
 
 def main() -> int:
     stack, region = sys.argv[1:]
-    print(f"Deleted {prune(boto3.client('lambda', region), stack)} old versions of functions.")
+    try:
+        deleted = prune(boto3.client("lambda", region), stack)
+    except (BotoCoreError, ClientError) as error:
+        print(f"The deployment succeeded, but old versions of functions could not be deleted: {error}", file=sys.stderr)
+        return 1
+    print(f"Deleted {deleted} old versions of functions.")
     return 0
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.deploy import ROOT, DeploymentRefused, read_region, read_samconfig
+from scripts.deploy import ROOT, read_region, read_samconfig
+from scripts.deployment_checks import DeploymentRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -86,7 +88,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     client = boto3.client("lambda", read_region(samconfig, environment))
-    return roll_back(client, f"email-sender-{environment}", input)
+    try:
+        return roll_back(client, f"email-sender-{environment}", input)
+    except (BotoCoreError, ClientError) as error:
+        print(f"The versions could not be read or changed: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.aws.intrinsics import read_template
 
@@ -47,19 +48,60 @@ def stack_name(environment: str, stack: Stack) -> str:
     return f"email-sender-{environment}" + ("" if stack.name == "platform" else f"-{stack.name}")
 
 
-def read_outputs(name: str, region: str) -> dict[str, str]:
+class AwsFailed(RuntimeError):
+    """The AWS CLI is missing or failed. The message has its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack as it exists."""
+
+    status: str
+    outputs: Mapping[str, str]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether CloudFormation only accepts that the stack is deleted: its creation failed."""
+        return self.status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+
+
+def read_stack(name: str, region: str) -> Deployed | None:
+    """Return the deployed stack, or None if there is none.
+
+    Raises:
+        AwsFailed: the stack could not be read.
+    """
+    command = ["aws", "cloudformation", "describe-stacks", "--stack-name", name, "--region", region]
+    command += ["--query", "Stacks[0].{status: StackStatus, outputs: Outputs}", "--output", "json"]
+    try:
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise AwsFailed("The AWS CLI is not installed (https://aws.amazon.com/cli).") from None
+    if completed.returncode:
+        if "does not exist" in completed.stderr:
+            return None
+        raise AwsFailed(f"The stack {name} in {region} could not be read: {completed.stderr.strip()}")
+    document = json.loads(completed.stdout)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in document["outputs"] or []}
+    return Deployed(document["status"], outputs)
+
+
+def read_outputs(name: str, region: str) -> Mapping[str, str]:
     """Return the outputs of a deployed stack.
 
     Raises:
-        subprocess.CalledProcessError: the AWS CLI failed. Its message is on standard error.
+        AwsFailed: the stack could not be read, or does not exist.
     """
-    command = ["aws", "cloudformation", "describe-stacks", "--stack-name", name, "--region", region]
-    command += ["--query", "Stacks[0].Outputs", "--output", "json"]
-    completed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return {output["OutputKey"]: output["OutputValue"] for output in json.loads(completed.stdout) or []}
+    stack = read_stack(name, region)
+    if stack is None:
+        raise AwsFailed(f"There is no stack {name} in {region}. Deploy it first.")
+    return stack.outputs
+
+
+def template_of(stack: Stack) -> dict[str, Any]:
+    """Return the stack's template from the sources: nothing has to be built."""
+    return read_template(ROOT / "template.yaml" if stack.name == "platform" else stack.template)
 
 
 def known_parameters() -> set[str]:
-    """Return the names of all parameters, from the sources: nothing has to be built."""
-    templates = [ROOT / "template.yaml" if stack.name == "platform" else stack.template for stack in STACKS]
-    return {name for template in templates for name in read_template(template)["Parameters"]}
+    return {name for stack in STACKS for name in template_of(stack)["Parameters"]}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scripts.cost import cost_at_rest, cost_of_answered_mails, read_prices, read_values, resources_of
-from scripts.deploy import DeploymentRefused
+from scripts.deployment_checks import DeploymentRefused
 
 PRICES = read_prices()
 

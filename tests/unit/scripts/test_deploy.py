@@ -18,7 +18,8 @@ from samcli.cli.types import CfnParameterOverridesType
 from local.aws.intrinsics import read_template
 from local.layout import ROOT
 from scripts import deploy, stacks
-from scripts.deploy import DeploymentRefused, check_names, parameters_yaml, parse_pairs, read_samconfig
+from scripts.deploy import check_names, parameters_yaml, parse_pairs, read_samconfig
+from scripts.deployment_checks import DeploymentRefused
 
 PARAMETERS = {
     name
@@ -131,18 +132,31 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder, self.template = folder, folder / "template.yaml"
         self.template.write_text((ROOT / "template.yaml").read_text())
-        self.add_program("aws", f'name=$(echo "$*" | sed "s/.*--stack-name //; s/ .*//")\ncat {folder}/$name.json\n')
+        find_name = 'name=$(echo "$*" | sed "s/.*--stack-name //; s/ .*//")\n'
+        missing = '{ echo "Stack with id $name does not exist" >&2; exit 254; }\n'
+        self.add_program("aws", f"{find_name}cat {folder}/$name.deployed 2>/dev/null || {missing}")
         self.sam_exits_with(0)
         for name, outputs in OUTPUTS.items():
-            listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
-            (folder / f"{name}.json").write_text(json.dumps(listed))
+            (folder / f"{name}.json").write_text(self._described("CREATE_COMPLETE", outputs))
+
+    @staticmethod
+    def _described(status: str, outputs: dict[str, str]) -> str:
+        listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        return json.dumps({"status": status, "outputs": listed or None})
+
+    def has_stack(self, name: str, status: str = "UPDATE_COMPLETE") -> None:
+        (self.folder / f"{name}.deployed").write_text(self._described(status, OUTPUTS[name]))
 
     def sam_exits_with(self, status: int) -> None:
-        count = f"$(ls {self.folder} | grep -c '^call')"
-        script = f'call={self.folder}/call{count}\necho "$@" > $call\n'
+        folder = self.folder
         self.add_program(
             "sam",
-            f"{script}cp {self.folder}/parameters.yaml {self.folder}/values$(basename $call).yaml\nexit {status}\n",
+            f"call={folder}/call$(ls {folder} | grep -c '^call')\n"
+            'echo "$@" > $call\n'
+            f"cp {folder}/parameters.yaml {folder}/values$(basename $call).yaml\n"
+            'name=$(echo "$*" | sed "s/.*--stack-name //; s/ .*//")\n'
+            f"cp {folder}/$name.json {folder}/$name.deployed\n"
+            f"exit {status}\n",
         )
 
     def add_program(self, name: str, script: str) -> None:
@@ -203,7 +217,8 @@ def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (machine.folder / "mine.yaml").write_text(
-        "QdrantReplicas: 5\nTextModel: {provider: bedrock, model: m}\nSubnetIds: [a, b]\nSecurityGroupIds: [c]\n"
+        "QdrantReplicas: 5\nQdrantHealthUrl: https://q/healthz\nTextModel: {provider: bedrock, model: m}\n"
+        "SubnetIds: [a, b]\nSecurityGroupIds: [c]\n"
         "DatabaseHost: own.example.com\nQdrantHost: cloud.example.com\nPublicUrl: https://mail.example.com\n"
     )
     monkeypatch.setenv("PARAMETERS", str(machine.folder / "mine.yaml"))
@@ -214,7 +229,8 @@ def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
     assert call.values.keys() == {
         "Stage", "QdrantShards", "QdrantReplicas", "LogRetentionDays", "TextModel", "AppVersion", "Commit", "BuiltAt",
         "Rollout", "Snapshots",
-        "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl",
+        "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl", "QdrantHealthUrl",
+        "DatabaseOwnerHost", "DatabaseOwnerUser", "QdrantTls",
     }  # fmt: skip
     assert (call.values["QdrantShards"], call.values["QdrantReplicas"]) == ("6", "5")
     assert json.loads(call.values["TextModel"]) == {"provider": "bedrock", "model": "m"}
@@ -235,27 +251,79 @@ def test_a_changed_value_is_another_configuration(machine: Machine, monkeypatch:
     assert configuration_of(machine) != first
 
 
-def test_a_stack_that_fails_ends_the_deployment(machine: Machine) -> None:
+def test_a_stack_that_fails_ends_the_deployment(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example")
     machine.sam_exits_with(1)
     assert machine.deploy() == 1
     assert [call.stack for call in machine.calls()] == ["email-sender-prod-network"]
 
 
-def test_a_network_of_ones_own_needs_its_vpc(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ("PublicUrl=https://a.example SubnetIds=a,b SecurityGroupIds=c", "VpcId is needed too"),
+        ("PublicUrl=https://a.example SubnetIds=a,b", "belong together"),
+        ("", "PublicUrl is needed"),
+        ("PublicUrl=a.example", "does not match https?://"),
+        ("PublicUrl=https://a.example DatabaseSsl=maybe", "must be one of verify-full, require, disable"),
+        ("PublicUrl=https://a.example QdrantHost=q.example", "QdrantHealthUrl is needed"),
+        ("Databasehost=x", "Is it DatabaseHost?"),
+    ],
+)
+def test_values_that_a_later_stack_would_refuse_are_refused_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], parameters: str, message: str
 ) -> None:
-    monkeypatch.setenv("PARAMETERS", "SubnetIds=a,b SecurityGroupIds=c")
+    monkeypatch.setenv("PARAMETERS", parameters)
     assert machine.deploy() == 2
-    assert "VpcId is needed too" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert machine.calls() == []
 
 
-def test_an_invalid_parameter_is_reported_and_sam_is_not_called(
+def test_an_update_needs_only_the_values_that_change(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OUTPUTS:
+        machine.has_stack(name)
+    monkeypatch.setenv("PARAMETERS", "LogRetentionDays=90")
+    assert machine.deploy() == 0
+    assert len(machine.calls()) == 3
+
+
+def test_an_update_without_the_values_of_own_parts_creates_no_empty_ones(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PARAMETERS", "Databasehost=x")
-    assert machine.deploy("dev") == 2
-    assert "Is it DatabaseHost?" in capsys.readouterr().err
+    machine.has_stack("email-sender-prod")
+    monkeypatch.setenv("PARAMETERS", "LogRetentionDays=90")
+    assert machine.deploy() == 2
+    assert "Pass the whole file of values" in capsys.readouterr().err
     assert machine.calls() == []
+
+
+def test_a_stack_whose_creation_failed_has_to_be_deleted_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.has_stack("email-sender-prod-network", "ROLLBACK_COMPLETE")
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example")
+    assert machine.deploy() == 2
+    assert "aws cloudformation delete-stack --stack-name email-sender-prod-network" in capsys.readouterr().err
+
+
+def test_own_parts_leave_nothing_of_the_stacks_before(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OUTPUTS:
+        machine.has_stack(name)
+    monkeypatch.setenv("PARAMETERS", "DatabaseHost=own QdrantHost=cloud QdrantHealthUrl=https://cloud/healthz")
+    assert machine.deploy() == 0
+    values = machine.calls()[-1].values
+    assert (values["DatabaseOwnerHost"], values["DatabaseOwnerUser"], values["QdrantTls"]) == ("", "postgres", "true")
+
+
+def test_a_missing_aws_cli_is_named(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (machine.folder / "aws").unlink()
+    monkeypatch.setenv("PATH", str(machine.folder))
+    monkeypatch.setattr(deploy, "_git", lambda *_: "unknown")
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example")
+    assert machine.deploy() == 2
+    assert "The AWS CLI is not installed" in capsys.readouterr().err
 
 
 def test_make_passes_parameter_values_unchanged(tmp_path: Path) -> None:
