@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL check the server's certificate, with a server that only speaks TLS."""
+"""How functions connect to PostgreSQL: they check its certificate, and notice that it is gone."""
 
 import socket
 import ssl
@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from psycopg.conninfo import conninfo_to_dict
 
 from email_sender.adapters.postgres.certificate_authorities import AUTHORITIES
 from email_sender.kit import resources
@@ -98,6 +99,15 @@ def test_a_certified_server_is_accepted(server: tuple[int, Path], monkeypatch: p
     # The handshake succeeds, and then the server hangs up.
     assert "certificate" not in connect(monkeypatch, port, "verify-full", certificate)
     assert "certificate" not in connect(monkeypatch, port, "require")
+
+
+def test_a_server_that_is_gone_is_noticed_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "client", lambda _service: Tokens())
+    settings = DatabaseSettings.from_environment({"STAGE": "dev", "DATABASE_HOST": "db.example"})
+    parameters = conninfo_to_dict(resources.conninfo(settings))
+    assert parameters["tcp_user_timeout"] == "5000"
+    idle, interval, count = (int(str(parameters[f"keepalives_{name}"])) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 20
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
