@@ -80,6 +80,7 @@ def _function(area: str, declared: Json, consumers: Mapping[str, Json], policies
         "in_vpc": True,
         "statements": "",
         "routes": False,
+        "name": None,
         **declared,
     }
     module = function["handler"].rsplit(".", 1)[-1]

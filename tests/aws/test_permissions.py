@@ -105,6 +105,10 @@ def test_every_right_was_used(platform: Platform, recorded: list[Json]) -> None:
 # Rights for what no end-to-end test makes these functions do: interrupted work, and failures. Functional tests of the
 # same code cover it, without AWS.
 UNUSED: dict[str, set[str]] = {
+    # The local cloud has no CodeDeploy.
+    "PreTrafficFunction": {
+        "codedeploy:GetDeployment", "codedeploy:PutLifecycleEventHookExecutionStatus", "lambda:InvokeFunction",
+    },
     # An import that found its execution, or lost it; a job likewise.
     "VectorsFunction": {"states:DescribeExecution"},
     "ImportStartFunction": {"states:DescribeExecution"},

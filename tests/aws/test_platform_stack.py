@@ -72,3 +72,11 @@ def test_a_rollout_is_watched_by_an_alarm_of_its_function() -> None:
     for name, group in groups.items():
         (alarm,) = group["AlarmConfiguration"]["Alarms"]
         assert alarm["Name"]["Ref"] == name.replace("DeploymentGroup", "Alarm")
+    hooks = [
+        one["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"].get("BeforeAllowTrafficHook")
+        for one in resources.values()
+        if "CodeDeployLambdaAliasUpdate" in one.get("UpdatePolicy", {})
+    ]
+    assert hooks == [{"Ref": "PreTrafficFunction"}] * 5
+    # CodeDeploy's own role may call only functions with this prefix.
+    assert deployed()["PreTrafficFunction"]["Properties"]["FunctionName"] == "CodeDeployHook_email-sender-dev"
