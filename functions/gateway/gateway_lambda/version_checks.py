@@ -1,7 +1,7 @@
 """Checks a new version of an HTTP function with requests like those of API Gateway, before it gets traffic.
 
-The requests are those of the operators' tenant: the sign-in refuses one, two write a point and find it, the others read a
-list. So a version without its settings, its rights, the database or the engine fails.
+The requests are those of the operators' tenant: the sign-in refuses one, two write a point and find it, the others read
+a list. So a version without its settings, its rights, the database or the engine fails.
 """
 
 import json
