@@ -35,7 +35,7 @@ _PLACEHOLDERS = {
 }  # fmt: skip
 
 # What one answered mail causes: its recipient is found, the draft is approved, the mail is sent, the reply is received,
-# matched and stored. Counted in the local cloud for a workflow like examples/workflows/outreach.yaml.
+# matched and stored. An estimate from the steps of examples/workflows/outreach.yaml and the functions behind them.
 ANSWERED_MAIL = {
     "lambda_request": 30, "lambda_gigabyte_second": 30 * 0.25, "http_request": 6, "state_transition": 20, "event": 10,
     "queue_request": 40, "mail_sent": 1, "mail_received": 1, "log_gigabyte": 40e-6, "nat_gigabyte": 100e-6,
