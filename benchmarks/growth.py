@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import uuid4
@@ -172,8 +173,7 @@ def _generate(owner: psycopg.Connection[Any], statement: LiteralString, number: 
 
 def _in_turns(work: Callable[[int], object], compared: Callable[[int], object]) -> tuple[float, float]:
     pairs = [
-        (_milliseconds(lambda: work(number)), _milliseconds(lambda: compared(number)))  # noqa: B023
-        for number in range(_CALLS)
+        (_milliseconds(partial(work, number)), _milliseconds(partial(compared, number))) for number in range(_CALLS)
     ]
     return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from email.utils import parseaddr
@@ -10,13 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from email_sender.adapters.postgres.database_setup import check_tenant
+from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id
 from local.aws.deploy import client_factory
 from local.database import Tenant, add_tenant
 from local.identities import User, sign_up_tenant
 from local.layout import ROOT, Layout
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
 class InvalidTenant(ValueError):
@@ -29,13 +28,11 @@ def create_tenant(layout: Layout, name: str, sender: str) -> Sequence[User]:
     Raises:
         InvalidTenant: the name or the sender is invalid, the name is in use, or the local cloud has never started.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidTenant(
-            f"The name {name!r} is invalid. Use 2 to 31 lower-case letters, digits and hyphens, starting with a letter."
-        )
+    try:
+        check_tenant(name, sender)
+    except InvalidInput as error:
+        raise InvalidTenant(error.detail) from None
     domain = parseaddr(sender)[1].rpartition("@")[2]
-    if not domain:
-        raise InvalidTenant(f"The sender {sender!r} is not an address such as 'Studio <hello@studio.example>'.")
     if not layout.endpoints.is_file():
         raise InvalidTenant("There is no local cloud yet. Start it with `make run`.")
     endpoints = json.loads(layout.endpoints.read_text())

@@ -21,13 +21,12 @@ from local.aws.evaluation import Json, evaluate
 from local.aws.intrinsics import read_template
 from scripts.deploy import check_names, read_parameters, read_samconfig
 from scripts.deployment_checks import DeploymentRefused
+from scripts.prune_versions import KEPT_VERSIONS
 from scripts.stacks import ROOT, STACKS, known_parameters
 
 HOURS, SECONDS = 730, 730 * 3600
 # A queue that is read by Lambda: five pollers that each wait 20 seconds (AWS's documentation of event source mappings).
 POLLS_A_MONTH = 5 * SECONDS // 20
-# How many versions of a function `make deploy` keeps.
-KEPT_VERSIONS = 3
 # Values of required parameters that do not change what costs money.
 _PLACEHOLDERS = {
     "VpcId": "vpc", "SecurityGroupIds": "sg", "PublicUrl": "https://mail.example.com", "DatabaseHost": "db",

@@ -174,8 +174,8 @@ def _event_name(route: RouteInfo) -> str:
 
 def main() -> int:
     files = {TARGET: template()}
-    for source in sorted((ROOT / "statemachines").glob("*.asl.yaml")):
-        files[source.with_suffix(".json")] = state_machine(source)
+    for source in sorted((SOURCE / "statemachines").glob("*.asl.yaml")):
+        files[ROOT / "statemachines" / source.with_suffix(".json").name] = state_machine(source)
     if "--check" in sys.argv:
         outdated = [path.name for path, text in files.items() if not path.is_file() or path.read_text() != text]
         if outdated:

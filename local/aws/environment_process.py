@@ -123,7 +123,7 @@ def record_aws_calls(log: str) -> None:
             client.meta.events.register("provide-client-params", record)
         return client
 
-    aws_clients._cached_client = create_recorded_client  # type: ignore[attr-defined]  # replaced for the tests
+    vars(aws_clients)["_cached_client"] = create_recorded_client
 
 
 def main() -> None:

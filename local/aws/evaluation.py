@@ -86,7 +86,7 @@ class _Evaluation:
             case "Fn::Base64":
                 return str(self.value(argument))
             case _:
-                raise NotImplementedError(name)
+                raise ValueError(f"{name} cannot be evaluated here.")
 
     def _substitute(self, match: re.Match[str], values: Json) -> str:
         if match[1]:

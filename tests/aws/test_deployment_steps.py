@@ -91,7 +91,8 @@ class Stack:
             event["PhysicalResourceId"] = "Migrations"
         if old_version is not None:
             event["OldResourceProperties"] = {"AppVersion": old_version}
-        migrate_function.handler(event, Context())  # type: ignore[arg-type]  # has what the handler reads
+        context: Any = Context()
+        migrate_function.handler(event, context)
         answer = self._responses.pop()
         assert (answer["PhysicalResourceId"], answer["RequestId"]) == ("Migrations", event["RequestId"])
         return answer
@@ -161,7 +162,7 @@ def test_a_step_that_failed_itself_is_deleted_and_repeated(
     folder = tmp_path / "migrations"
     shutil.copytree(migrate.FOLDER, folder)
     (folder / "9999_broken.sql").write_text("select 1 from no_such_table;")
-    with_broken_file(monkeypatch, folder)
+    use_migrations_of(monkeypatch, folder)
     answer = stack.call("Create")
     assert (answer["Status"], answer["Reason"]) == ("FAILED", "UndefinedTable")
     assert stack.query("select count(*) from pg_namespace where nspname = 'email_sender'") == [(0,)]
@@ -170,7 +171,7 @@ def test_a_step_that_failed_itself_is_deleted_and_repeated(
     assert stack.call("Create")["Status"] == "SUCCESS"
 
 
-def with_broken_file(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def use_migrations_of(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(migrate_function, "migrate", lambda conn: migrate.migrate(conn, folder))
 
 
@@ -182,7 +183,7 @@ def test_an_update_that_fails_later_goes_back_to_the_old_code_and_properties(
     shutil.copytree(migrate.FOLDER, folder)
     (folder / "9998_new.sql").write_text("create table email_sender.new_table (n int);")
     with monkeypatch.context() as new_code:
-        with_broken_file(new_code, folder)
+        use_migrations_of(new_code, folder)
         answer = stack.call("Update", "2", "1")
         assert json.loads(answer["Data"]["applied"]) == ["9998_new.sql"]
     # Now with the old code, which does not have the new file.
@@ -190,7 +191,7 @@ def test_an_update_that_fails_later_goes_back_to_the_old_code_and_properties(
     assert answer["Status"] == "SUCCESS", answer["Reason"]
     stack.sign_in("app").close()
     # The next attempt finds its migration applied.
-    with_broken_file(monkeypatch, folder)
+    use_migrations_of(monkeypatch, folder)
     answer = stack.call("Update", "2", "1")
     assert (answer["Status"], json.loads(answer["Data"]["applied"])) == ("SUCCESS", [])
 

@@ -58,5 +58,5 @@ def test_an_operator_belongs_to_the_platform_tenant(platform: Platform, outputs:
 
 @pytest.mark.parametrize("tenant", [("Bad Name", "a@b.example"), ("good-name", "no address")])
 def test_an_invalid_tenant_is_refused_with_the_reason(outputs: dict[str, str], tenant: tuple[str, str]) -> None:
-    with pytest.raises(NotAdded, match=r"A name has 2 to 31|The sender is an address"):
+    with pytest.raises(NotAdded, match=r"The name .* is invalid|The sender .* is not an address"):
         add_person(outputs, REGION, "ada@example.com", tenant)

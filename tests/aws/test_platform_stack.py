@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from email_sender.kit.telemetry import record_request_duration
+from gateway_lambda.version_checks import CHECKS
 from local.aws.intrinsics import read_template
 from local.layout import ROOT
 from tests.aws.cloudformation import PARAMETERS, deployed, translated_template
@@ -68,7 +69,7 @@ def test_a_rollout_is_watched_by_an_alarm_of_its_function() -> None:
     groups = {
         name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CodeDeploy::DeploymentGroup"
     }
-    assert len(groups) == 5
+    assert {name.removesuffix("DeploymentGroup") for name in groups} == set(CHECKS)
     for name, group in groups.items():
         (alarm,) = group["AlarmConfiguration"]["Alarms"]
         assert alarm["Name"]["Ref"] == name.replace("DeploymentGroup", "Alarm")

@@ -22,7 +22,7 @@ type Function = Callable[[dict[str, Any]], Any]
 
 
 def definition() -> dict[str, Any]:
-    text = (ROOT / "statemachines/vectors_import.asl.yaml").read_text()
+    text = (ROOT / "template/statemachines/vectors_import.asl.yaml").read_text()
     document: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)Function\}", lambda match: match[1].lower(), text))
     return document
 

@@ -161,7 +161,7 @@ class VectorJobScenario:
         return call_or_kill
 
     def run(self, job: Job) -> Job:
-        """Play statemachines/vectors_job.asl.yaml until it ends, and return the job."""
+        """Play template/statemachines/vectors_job.asl.yaml until it ends, and return the job."""
         engine, registry, exports, units = (
             cast("Any", KillingProxy(component, self))
             for component in (self.engine, self.registry, self.exports, self.units)

@@ -2,11 +2,8 @@
 
 import json
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
-
-import parliament  # noqa: E402
+import parliament
 
 findings = []
 for name, document in json.load(sys.stdin).items():

@@ -1,4 +1,4 @@
-"""The steps of statemachines/backup.asl.yaml except for the points, which only functions of vectors can read."""
+"""The steps of statemachines/backup.asl.json except for the points, which only functions of vectors can read."""
 
 from typing import Any, Literal
 

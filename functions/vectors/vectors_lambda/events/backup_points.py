@@ -1,4 +1,4 @@
-"""Lambda task: back up parts of a collection (the points step of statemachines/backup.asl.yaml)."""
+"""Lambda task: back up parts of a collection (the points step of statemachines/backup.asl.json)."""
 
 from typing import Annotated, Any
 

@@ -14,7 +14,7 @@ from vectors_lambda.bootstrap.core import import_steps
 
 
 class Step(BaseModel):
-    """The input from statemachines/mailbox_import.asl.yaml and statemachines/vectors_import.asl.yaml."""
+    """The input from statemachines/mailbox_import.asl.json and statemachines/vectors_import.asl.json."""
 
     step: Literal["plan", "finish", "fail"]
     tenant_id: UUID

@@ -1,4 +1,4 @@
-"""Lambda task: the steps of statemachines/vectors_job.asl.yaml."""
+"""Lambda task: the steps of statemachines/vectors_job.asl.json."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID

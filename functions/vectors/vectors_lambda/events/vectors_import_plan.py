@@ -13,7 +13,7 @@ from vectors_lambda.bootstrap.vectors_imports import bulk_plan
 
 
 class PlanTask(BaseModel):
-    """The input from statemachines/vectors_import.asl.yaml."""
+    """The input from statemachines/vectors_import.asl.json."""
 
     tenant_id: UUID
     import_id: UUID

@@ -1,4 +1,4 @@
-"""The steps of statemachines/backup.asl.yaml, except for the points. Each step may be killed and repeated.
+"""The steps of statemachines/backup.asl.json, except for the points. Each step may be killed and repeated.
 
 The database is dumped first. The engine already holds everything that the database records as done (an import's points
 are written before its part is counted), so the points that are read afterwards include everything that the dump refers

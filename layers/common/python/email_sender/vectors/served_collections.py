@@ -28,7 +28,7 @@ from email_sender.vectors.model import (
 from email_sender.vectors.ports import PointWriter
 
 # How long an execution environment may search the old collection after a switch. The state machine waits this long
-# (statemachines/vectors_job.asl.yaml).
+# (statemachines/vectors_job.asl.json).
 MAX_STALE_SECONDS = 5.0
 
 # Returns the engine's ids of the points that a write affects, or None if a filter selects them.

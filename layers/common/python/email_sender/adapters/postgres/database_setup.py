@@ -49,18 +49,26 @@ def add_platform_tenant(conn: Connection[tuple[object, ...]]) -> None:
     )
 
 
+def check_tenant(name: str, sender: str) -> None:
+    """Raise InvalidInput if a tenant cannot have this name or this sender."""
+    if not _TENANT_NAME.fullmatch(name):
+        raise InvalidInput.at(
+            "/name",
+            f"The name {name!r} is invalid. Use 2 to 31 lower-case letters, digits and hyphens, the first a letter.",
+        )
+    if not parseaddr(sender)[1].rpartition("@")[2]:
+        raise InvalidInput.at(
+            "/sender", f"The sender {sender!r} is not an address such as 'Studio <hello@studio.example>'."
+        )
+
+
 def add_tenant(conn: Connection[tuple[object, ...]], tenant_id: UUID, name: str, sender: str) -> UUID:
     """Add a tenant, and return its id: that of the tenant with this name, if there is one already.
 
     Raises:
         InvalidInput: the name or the sender is invalid.
     """
-    if not _TENANT_NAME.fullmatch(name):
-        raise InvalidInput.at(
-            "/name", "A name has 2 to 31 lower-case letters, digits and hyphens; the first is a letter."
-        )
-    if "@" not in parseaddr(sender)[1]:
-        raise InvalidInput.at("/sender", "The sender is an address such as Studio <hello@studio.example>.")
+    check_tenant(name, sender)
     row = conn.execute("select id from email_sender.tenants where name = %s", [name]).fetchone()
     if row is not None:
         return UUID(str(row[0]))
