@@ -29,7 +29,7 @@ _WITHOUT_RESOURCE = {
     ("events", "TestEventPattern"), ("lambda", "ListFunctions"), ("lambda", "ListEventSourceMappings"),
     ("logs", "DescribeLogGroups"), ("scheduler", "ListSchedules"), ("ses", "GetSendQuota"),
     ("stepfunctions", "ListStateMachines"), ("stepfunctions", "SendTaskFailure"), ("stepfunctions", "SendTaskSuccess"),
-    ("resourcegroupstaggingapi", "GetResources"),
+    ("resourcegroupstaggingapi", "GetResources"), ("codedeploy", "PutLifecycleEventHookExecutionStatus"),
 }  # fmt: skip
 _PREFIXES = {"stepfunctions": "states", "resourcegroupstaggingapi": "tag"}
 # Sign-in works without an AWS identity: Cognito does not check IAM for these (its API reference, "unauthenticated").

@@ -56,7 +56,8 @@ def check_tenant(name: str, sender: str) -> None:
             "/name",
             f"The name {name!r} is invalid. Use 2 to 31 lower-case letters, digits and hyphens, the first a letter.",
         )
-    if not parseaddr(sender)[1].rpartition("@")[2]:
+    user, _, domain = parseaddr(sender)[1].rpartition("@")
+    if not user or not domain:
         raise InvalidInput.at(
             "/sender", f"The sender {sender!r} is not an address such as 'Studio <hello@studio.example>'."
         )
