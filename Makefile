@@ -28,6 +28,8 @@ export PARAMETERS SENDER
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging
 export SAM_CLI_TELEMETRY := 0
+# The functions and the layer of the model are built at the same time.
+MAKEFLAGS += --jobs=2
 export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')

@@ -176,7 +176,7 @@ def _wait(cloudformation: "CloudFormationClient", stack: str, since: float) -> s
         if status is None or not status.endswith("_IN_PROGRESS"):
             return status
         time.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
+        pause = min(pause * 1.5, 0.3)
     raise DeploymentFailed(
         f"Stack {stack} still has status {status} after {WAIT_SECONDS:.0f} s:\n{_reasons(cloudformation, stack, since)}"
     )
