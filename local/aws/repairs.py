@@ -4,6 +4,7 @@
   and task tokens, and waits for every branch before it fails. User workflows are compiled to Parallel states.
 * S3's events on EventBridge lack the object's version, which imports need.
 * S3 returns the whole object for a request for a range of a version. Imports read ranges of a fixed version.
+* The saved state has the content of layers as base64 inside one JSON document of 480 MB, which takes 4 s to read.
 * The HTTP API returns a failed function's error and stack trace to the caller. AWS returns "Internal Server Error".
 """
 
@@ -12,6 +13,7 @@ import copy
 import json
 import queue
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
@@ -31,6 +33,10 @@ _RELIES_ON = {
         lambda_svc.lambda_execute_result_to_api_proxy_response,
         "36f0ed215e85",
     ),
+    "lambda_svc.get_state": (lambda_svc.get_state, "fbae0860de48"),
+    "lambda_svc._restore_state": (lambda_svc._restore_state, "29d435d6b656"),
+    "lambda_svc._write_code_blob": (lambda_svc._write_code_blob, "69a68bb703da"),
+    "lambda_svc._read_code_blob": (lambda_svc._read_code_blob, "37d94e7f9a52"),
     "eventbridge._dispatch_event": (eventbridge._dispatch_event, "d1bfe064f602"),
 }
 
@@ -48,6 +54,7 @@ def install() -> None:
     _repair_object_versions()
     _repair_ranges_of_versions()
     _repair_failed_integrations()
+    _repair_saved_layers()
 
 
 def _repair_parallel() -> None:
@@ -162,3 +169,29 @@ def _repair_failed_integrations() -> None:
 def _gateway_response(status: int, message: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     return {"statusCode": status, "headers": headers, "body": json.dumps({"message": message})}
+
+
+def _repair_saved_layers() -> None:
+    """Save the content of layers in files, as MiniStack does with the code of functions."""
+    get_state, load_state = lambda_svc.get_state, lambda_svc.load_persisted_state
+
+    def get_state_without_layers() -> State:
+        state: State = get_state()
+        for version in _layer_versions(state):
+            if version["_zip_data"]:
+                version["_zip_data"] = {lambda_svc._BLOB_REF_KEY: lambda_svc._write_code_blob(version["_zip_data"])}
+        return state
+
+    def load_state_with_layers(state: State) -> None:
+        for version in _layer_versions(state):
+            if isinstance(version["_zip_data"], dict):
+                version["_zip_data"] = lambda_svc._read_code_blob(version["_zip_data"][lambda_svc._BLOB_REF_KEY])
+        load_state(state)
+
+    lambda_svc.get_state = get_state_without_layers
+    lambda_svc.load_persisted_state = load_state_with_layers
+
+
+def _layer_versions(state: State) -> Iterator[State]:
+    for layer in state["layers"]._data.values():
+        yield from layer["versions"]

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -385,10 +387,19 @@ class TestMail:
 
 def test_the_emulator_stops_cleanly_and_keeps_its_state(supervisor: Supervisor, cloud: SampleCloud) -> None:
     """This must be the last test that uses `cloud`, because it stops the emulator."""
+    lambda_client = cloud.client("lambda")
+    layers = lambda_client.list_layers()["Layers"]
+    saved_layer = layers[0]["LatestMatchingVersion"]["LayerVersionArn"]
+    digest = lambda_client.get_layer_version_by_arn(Arn=saved_layer)["Content"]["CodeSha256"]
     cloud.child.process.send_signal(signal.SIGTERM)
     assert cloud.child.process.wait(15) == 0
+    # The content of layers is saved in files, not inside the JSON document.
+    assert "__bytes__" not in (cloud.state / "services/lambda.json").read_text()
     restarted_cloud = start_cloud(supervisor, cloud.state)
     assert httpx.get(f"{restarted_cloud.api}/health").status_code == 200
+    url = restarted_cloud.client("lambda").get_layer_version_by_arn(Arn=saved_layer)["Content"]["Location"]
+    content = httpx.get(f"{restarted_cloud.endpoint}{httpx.URL(url).raw_path.decode()}").content
+    assert b64encode(sha256(content).digest()).decode() == digest
     restarted_cloud.deploy()
     assert restarted_cloud.outputs == cloud.outputs
 
