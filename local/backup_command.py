@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
+from email_sender.backups.model import NotRestorable
 from local.aws.deploy import client_factory
-from local.backups import NotRestorable
 from local.backups.backup_folder import Report, fetch
 from local.client import wait_until
 from local.layout import ROOT, Layout

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from email_sender.backups.model import NotRestorable
 from email_sender.errors import DomainError
-from local.backups import NotRestorable
 from local.backups.restore_workflow import restore
 from local.layout import ROOT, Layout
 from local.ports import NoFreePort

@@ -6,7 +6,3 @@
 - ``collections``: the collections.
 - ``restore_workflow``: the complete restore, in a temporary folder that is moved into place at the end.
 """
-
-
-class NotRestorable(RuntimeError):
-    """The backup cannot be restored in this local cloud. The message says why. Nothing was changed."""

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from email_sender.adapters.files.backup_points import BackupPointSource
 from email_sender.adapters.models.sentence_embedder import SentenceEmbedder
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
-from email_sender.backups.model import CollectionDump
+from email_sender.backups.model import CollectionDump, NotRestorable
 from email_sender.vectors.jobs.model import PartProgress
 from email_sender.vectors.jobs.service import ARCHIVE_COLLECTION, total_progress
 from email_sender.vectors.jobs.transfer import (
@@ -21,8 +22,7 @@ from email_sender.vectors.jobs.transfer import (
 )
 from email_sender.vectors.model import build_collections
 from email_sender.vectors.served_collections import ServedCollection
-from local.backups import NotRestorable
-from local.backups.backup_folder import BackupFolder, BackupPointSource, Report
+from local.backups.backup_folder import BackupFolder, Report
 
 # The embedding model of the local cloud.
 _MODEL = SentenceEmbedder()
@@ -95,7 +95,7 @@ def _load(
     engine.create_if_missing(conversion.collection)
     target = engine.points(conversion.collection.stored_as)
     transfer = Transfer(
-        BackupPointSource(folder, list(collection_dump.objects)), target, conversion.convert, conversion.collection
+        BackupPointSource(folder, collection_dump.objects), target, conversion.convert, conversion.collection
     )
     written = _all_parts(transfer.copy)
     compared = _all_parts(lambda part: transfer.compare(part, conversion.points_without_text))

@@ -14,9 +14,10 @@ from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.qdrant.channel import Address, Channel
-from email_sender.backups.model import Manifest
-from local.backups import NotRestorable, collections, database
+from email_sender.backups.model import Manifest, NotRestorable
+from local.backups import collections
 from local.backups.backup_folder import BackupFolder, Report, fetch
+from local.backups.database import load_database, update_served_collections
 from local.backups.wrapping_keys import rewrap_function
 from local.database import DATABASE
 from local.layout import PORTS, Layout
@@ -58,7 +59,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
             supervisor.start(server.spec())
             with psycopg.connect(server.url(), autocommit=True) as conn:
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-            database.load(url, folder, manifest.database, rewrap, report)
+            load_database(url, folder, manifest.database, rewrap, report)
             grpc_port = pick_port("qdrant-grpc", PORTS["qdrant-grpc"], report)
             http_port = pick_port("qdrant", PORTS["qdrant"], report, [grpc_port])
             log = staging.home / "qdrant.log"
@@ -69,7 +70,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
             ):
                 archive = ArchiveTexts(connections, PostgresVault(connections, FileKeyWrapper(layout.key_file)))
                 served_collections = collections.load(channel, folder, manifest.collections, archive, report)
-            database.update_served_collections(url, served_collections)
+            update_served_collections(url, served_collections)
         for part in _PARTS:
             staging.directory(part).rename(layout.directory(part))
         return manifest

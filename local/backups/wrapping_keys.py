@@ -1,16 +1,13 @@
 """The keys that wrap the tenants' data keys. They are never in a backup and are needed before a restore."""
 
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
+from email_sender.adapters.postgres.restored_database import Rewrap
+from email_sender.backups.model import NotRestorable
 from email_sender.errors import DomainError
 from email_sender.security.ports import KeyWrapper
-from local.backups import NotRestorable
 from local.layout import Layout
-
-# Returns a tenant's wrapped data key, wrapped by the key of this local cloud.
-type Rewrap = Callable[[UUID, bytes], bytes]
 
 
 def rewrap_function(layout: Layout, key: str | None) -> Rewrap:

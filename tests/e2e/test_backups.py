@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import pytest
 
+from email_sender.backups.model import NotRestorable
 from local.backup_command import BackupFailed, back_up
-from local.backups import NotRestorable
 from local.backups.backup_folder import BackupFolder
 from local.backups.restore_workflow import restore
 from local.client import ApiClient, wait_until

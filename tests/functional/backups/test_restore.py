@@ -18,12 +18,13 @@ from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
 from email_sender.backups.manifest import from_bytes
-from email_sender.backups.model import Manifest
+from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.errors import InvalidInput
 from email_sender.vectors.jobs.transfer import StoredPoint
 from email_sender.vectors.model import build_collections
-from local.backups import NotRestorable, collections, database
+from local.backups import collections
 from local.backups.backup_folder import BackupFolder
+from local.backups.database import load_database
 from local.backups.restore_workflow import restore
 from local.backups.wrapping_keys import rewrap_function
 from local.layout import Layout
@@ -40,7 +41,7 @@ pytestmark = [
 
 def load(url: str, folder: BackupFolder, layout: Layout, key: str | None = None) -> Manifest:
     manifest = folder.verify(print)
-    database.load(url, folder, manifest.database, rewrap_function(layout, key), print)
+    load_database(url, folder, manifest.database, rewrap_function(layout, key), print)
     return manifest
 
 
@@ -212,7 +213,7 @@ def test_a_backup_of_a_newer_version_is_refused(
     ):
         changed_dump = replace(manifest.database, migrations=migrations)
         with pytest.raises(NotRestorable, match=expected_message):
-            database.load(url, folder, changed_dump, rewrap_function(layout, None), print)
+            load_database(url, folder, changed_dump, rewrap_function(layout, None), print)
         assert fetch_all(url, "select to_regclass('email_sender.tenants')") == [(None,)]
 
 

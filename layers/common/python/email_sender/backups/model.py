@@ -8,7 +8,12 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from email_sender.errors import Conflict
 from email_sender.vectors.served_collections import ServedCollection
+
+
+class NotRestorable(Conflict):
+    """The backup cannot be restored here. The message says why. Nothing was changed."""
 
 
 class BackupStatus(StrEnum):

@@ -1,4 +1,4 @@
-"""Backups in a bucket. Implements backups.model.BackupStore.
+"""Backups in a bucket. Implements backups.model.BackupStore, and opens their objects for a restore.
 
     <time>-<id>/database/<attempt>/<table>.copy.gz            rows in the format of PostgreSQL's COPY, gzipped
     <time>-<id>/vectors/<collection>/<part>/<page>.ndjson.gz   points in the format of exports (exports.py)
@@ -8,9 +8,9 @@ The bucket encrypts its objects.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from email_sender.adapters.aws.s3 import translate_s3_errors
 from email_sender.backups.model import StoredObject
@@ -31,6 +31,14 @@ class S3Backups:
 
     def location(self, folder: str) -> str:
         return f"s3://{self._bucket}/{folder}"
+
+    @contextmanager
+    def open(self, folder: str, key: str) -> Iterator[BinaryIO]:
+        """Open an object for reading, from its beginning to its end. Raises NotFound if it does not exist."""
+        with translate_s3_errors(f"{folder}/{key} does not exist."):
+            body = self._client().get_object(Bucket=self._bucket, Key=f"{folder}/{key}")["Body"]
+            with closing(body):
+                yield cast("BinaryIO", body)
 
     def put(self, folder: str, key: str, content: bytes) -> StoredObject:
         with self.open_writer(folder, key) as writer:
