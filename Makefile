@@ -34,7 +34,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ backup: $(VENV)/.ready ## back up the running local cloud to ./backups
 
 restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
 	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
+
+drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss of everything in a stage of its own: back up, lose, restore, compare
+	@$(PY) -m local.drill
 
 # Tests that share the local cloud or start an engine run in the foreground. All other tests need a processor and at most
 # a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage. They have their

@@ -49,12 +49,21 @@ class NotBuilt(RuntimeError):
 
 
 class LocalCloud:
-    """The parts of the local cloud and its stack. `report` gets one line for each completed step, with its time."""
+    """The parts of the local cloud and its stack. `report` gets one line for each completed step, with its time.
+
+    `tenants` are added unless they exist. Without tenants, a backup can be restored.
+    """
 
     def __init__(
-        self, layout: Layout, report: Report, ports: dict[str, int] | None = None, *, verbose: bool = False
+        self,
+        layout: Layout,
+        report: Report,
+        ports: dict[str, int] | None = None,
+        *,
+        verbose: bool = False,
+        tenants: Sequence[database.Tenant] = database.TENANTS,
     ) -> None:
-        self._layout, self._report, self._verbose = layout, report, verbose
+        self._layout, self._report, self._verbose, self._tenants = layout, report, verbose, tenants
         self._preferred_ports = {**PORTS, **(ports or {})}
         self.ports: dict[str, int] = {}
         self.users: Sequence[User] = ()
@@ -79,7 +88,8 @@ class LocalCloud:
             self._server.prepare()
             self._supervisor.start(self._server.spec(self._log("postgres")))
         with self._timer("2/6 Database migrated, roles and tenants created"):
-            database.prepare(self._server, {role: self._layout.secret(f"{role}.password") for role in _ROLES})
+            passwords = {role: self._layout.secret(f"{role}.password") for role in _ROLES}
+            database.prepare(self._server, passwords, self._tenants)
         with self._timer("3/6 Qdrant started"):
             self._supervisor.start(self._qdrant())
         with self._timer("4/6 Mail sink started"):
@@ -168,11 +178,16 @@ class LocalCloud:
             )
             self._restore_link_key(client)
             restored_settings.restore_settings(client, self.database_url, STAGE)
-            tenants = database.list_tenants(self.database_url)
-            for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in tenants if tenant.mail_from)):
-                client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
-            self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"], tenants)
-            self._layout.write_endpoints(self._endpoints())
+            self.sign_up_users()
+
+    def sign_up_users(self) -> None:
+        """Add the users of all tenants, verify the tenants' senders, and write endpoints.json."""
+        client = client_factory(self.aws_url)
+        tenants = database.list_tenants(self.database_url)
+        for sender in (NOTIFICATIONS_FROM, *(tenant.mail_from for tenant in tenants if tenant.mail_from)):
+            client("ses").verify_domain_identity(Domain=parseaddr(sender)[1].partition("@")[2])
+        self.users = identities.sign_up_all(client("cognito-idp"), self.outputs["UserPoolId"], tenants)
+        self._layout.write_endpoints(self._endpoints())
 
     def _parameters(self, client: Callable[[str], Any], secrets: dict[str, str], owner: str) -> dict[str, str]:
         return {

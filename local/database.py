@@ -1,5 +1,6 @@
 """Create and migrate the database of the local cloud, with its roles' passwords and its two tenants."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,7 +27,7 @@ TENANTS = (
 )
 
 
-def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
+def prepare(server: Postgres, passwords: dict[str, str], tenants: Sequence[Tenant] = TENANTS) -> list[str]:
     """Create and migrate the database, set the roles' passwords and add the tenants.
 
     Idempotent. Returns the names of the migrations that this call applied.
@@ -38,7 +39,7 @@ def prepare(server: Postgres, passwords: dict[str, str]) -> list[str]:
         prepare_roles(conn, passwords)
         applied = migrate(conn)
         add_platform_tenant(conn)
-        for tenant in TENANTS:
+        for tenant in tenants:
             _add_tenant(conn, tenant.id, tenant.name, "customer", tenant.mail_from)
     return applied
 

@@ -42,6 +42,7 @@ EXPECTED: dict[str, Any] = {
     "vectors/vectors_import_chunk": "not_found",
     "vectors/job_steps": "not_found",
     "vectors/backup_points": "not_found",
+    "vectors/restore_points": "rejected",
     "vectors/sweep": {"started": 0},
     "vectors/collection_setup": {"made": []},
     "messaging/handler.contacts": 200,

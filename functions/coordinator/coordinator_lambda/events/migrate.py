@@ -1,4 +1,4 @@
-"""Prepares the database in a deployment, before new code gets traffic: a custom resource, or an invocation."""
+"""What the owner of the database does: prepare it in a deployment, before new code gets traffic, and restore it."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def apply() -> dict[str, Any]:
         "backup": settings.backup_secret_arn,
     }
     passwords = {role: secret_password(arn) for role, arn in secrets.items() if arn}
-    with psycopg.connect(conninfo(settings), connect_timeout=5) as conn:
+    with _connect() as conn:
         prepare_roles(conn, passwords)
         applied = migrate(conn)
         add_platform_tenant(conn)
@@ -44,12 +44,30 @@ def apply() -> dict[str, Any]:
 
 
 def create_tenant(name: str, sender: str) -> dict[str, Any]:
-    with psycopg.connect(conninfo(MigrationSettings.from_environment()), connect_timeout=5) as conn:
+    with _connect() as conn:
         return {"tenant_id": str(add_tenant(conn, new_id(), name, sender))}
 
 
+def _connect() -> psycopg.Connection[Any]:
+    return psycopg.connect(conninfo(MigrationSettings.from_environment()), connect_timeout=5)
+
+
+def _restore(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    # Imported late, because deployments do not need it.
+    from coordinator_lambda.restore import RestoreStep, restore_database
+    from email_sender.kit.tasks.platform_step import platform_step
+
+    return platform_step(RestoreStep)(lambda step, _context: restore_database(step, _connect))(event, context)
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Handle CloudFormation's request, or an operator's: `{"tenant": {"name": …, "sender": …}}` adds a tenant."""
+    """Handle CloudFormation's request, or an operator's.
+
+    `{"tenant": {"name": …, "sender": …}}` adds a tenant. The state machine of restores sends
+    `{"restore": {"backup": …, "execution": …}}`.
+    """
+    if "restore" in event:
+        return _restore(event["restore"], context)
     if "tenant" in event:
         return create_tenant(str(event["tenant"]["name"]), str(event["tenant"]["sender"]))
     return deployment_step(event, context, apply)

@@ -1,15 +1,18 @@
-"""Composition root of jobs and backups: their platform database role, exports and connections to other engines."""
+"""Composition root of jobs, backups and restores: their platform role, exports, and connections to other engines."""
 
-from functools import cache
+from functools import cache, partial
 
 from email_sender.adapters.aws.backup_points import S3BackupPoints
 from email_sender.adapters.aws.backup_store import S3Backups
+from email_sender.adapters.files.backup_points import BackupPointSource
 from email_sender.adapters.files.exports import S3Exports
+from email_sender.adapters.files.stored_backup import StoredBackup
 from email_sender.adapters.postgres.archive_texts import ArchiveOrphans, ArchiveTexts
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.vector_jobs import PostgresRegistry
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.backups.points import PointsBackup
+from email_sender.backups.restored_points import PointsRestore
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, VaultSettings
 from email_sender.kit.resources import key_wrapper, platform_database
@@ -61,6 +64,20 @@ def job_steps() -> JobSteps:
 def points_backup() -> PointsBackup:
     store = S3Backups(lambda: client("s3"), BackupSettings.from_environment().backups_bucket)
     return PointsBackup(PostgresBackups(platform_database()), S3BackupPoints(store), qdrant_collections())
+
+
+@cache
+def points_restore(location: str) -> PointsRestore:
+    """Return the restore of the backup at `location`: s3://<bucket>/<backup>."""
+    bucket, _, folder = location.removeprefix("s3://").partition("/")
+    backup = StoredBackup(partial(S3Backups(lambda: client("s3"), bucket).open, folder), location)
+    manifest = backup.manifest()
+    model_names = {collection: frozenset(embedders) for collection, embedders in models().items()}
+
+    def source(collection: str) -> BackupPointSource:
+        return BackupPointSource(backup, manifest.collections[collection].objects)
+
+    return PointsRestore(manifest, source, qdrant_collections(), model_names)
 
 
 @cache

@@ -12,9 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.adapters.aws.s3 import translate_s3_errors
-from email_sender.backups.model import StoredObject
-from email_sender.errors import DomainError
+from email_sender.backups.model import NotRestorable, StoredObject
+from email_sender.errors import DomainError, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,8 +35,24 @@ class S3Backups:
 
     @contextmanager
     def open(self, folder: str, key: str) -> Iterator[BinaryIO]:
-        """Open an object for reading, from its beginning to its end. Raises NotFound if it does not exist."""
-        with translate_s3_errors(f"{folder}/{key} does not exist."):
+        """Open an object for reading, from its beginning to its end.
+
+        Raises:
+            NotFound: the object does not exist.
+            NotRestorable: the bucket does not exist, or this function may not read it.
+        """
+
+        def translate(error: AwsError) -> Exception | None:
+            if error.code == "NoSuchKey":
+                return NotFound(f"{folder}/{key} does not exist.")
+            if error.code in ("NoSuchBucket", "AccessDenied"):
+                return NotRestorable(
+                    f"The bucket {self._bucket} does not exist, or this platform may not read it. "
+                    "Name another bucket in the parameter RestoreBucket."
+                )
+            return None
+
+        with translate_aws_errors("The bucket did not respond.", translate):
             body = self._client().get_object(Bucket=self._bucket, Key=f"{folder}/{key}")["Body"]
             with closing(body):
                 yield cast("BinaryIO", body)

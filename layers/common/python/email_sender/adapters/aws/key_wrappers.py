@@ -45,7 +45,7 @@ class KmsKeyWrapper:
 
 
 def _translate(error: AwsError) -> Exception | None:
-    if error.code == "InvalidCiphertextException":
+    if error.code in ("InvalidCiphertextException", "IncorrectKeyException"):
         return Forbidden("The key belongs to another tenant.")
     return None
 

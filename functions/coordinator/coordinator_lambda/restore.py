@@ -1,0 +1,87 @@
+"""Restores the database of a backup into this platform, which has no tenants yet (statemachines/restore.asl.json)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+import psycopg
+from pydantic import BaseModel, Field
+
+from email_sender.adapters.aws.backup_store import S3Backups
+from email_sender.adapters.files.stored_backup import StoredBackup
+from email_sender.adapters.postgres.database_setup import add_platform_tenant
+from email_sender.adapters.postgres.restored_database import add_record, is_restored_by, load
+from email_sender.backups.model import Manifest, NotRestorable
+from email_sender.backups.steps import LANES
+from email_sender.errors import Forbidden
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import VaultSettings
+from email_sender.kit.resources import key_wrapper
+from email_sender.kit.telemetry import logger
+from email_sender.security.ports import KeyWrapper
+from email_sender.vectors.jobs.transfer import PART_COUNT
+
+
+class RestoreStep(BaseModel):
+    """`execution` is the id of the state machine's execution: a repeated step finds what it did before."""
+
+    backup: Annotated[str, Field(pattern=r"^s3://[^/]+/.+[^/]$")]
+    execution: str
+
+
+class RestoreSettings(VaultSettings):
+    restore_key_arn: str = ""
+    """KMS key that wrapped the data keys of the backup, if that is not this platform's."""
+
+
+def restore_database(step: RestoreStep, connect: Callable[[], "psycopg.Connection[Any]"]) -> dict[str, Any]:
+    """Load every table and compare it with the manifest: all of it or nothing.
+
+    Returns the lanes in which the points are to be restored, and the collections.
+
+    Raises:
+        NotRestorable: there are tenants already, an object is damaged, or a key does not fit.
+        Unavailable: the bucket, the key or the database did not respond.
+    """
+    bucket, _, folder = step.backup.removeprefix("s3://").partition("/")
+    backup = StoredBackup(partial(S3Backups(lambda: client("s3"), bucket).open, folder), step.backup)
+    manifest = backup.manifest()
+    with connect() as conn:
+        if not is_restored_by(conn, step.execution):
+            for table in manifest.database.tables.values():
+                backup.verify_bytes(table.stored_object)
+            load(conn, backup, manifest.database, _rewrap(RestoreSettings.from_environment()), logger.info)
+            add_platform_tenant(conn)
+            add_record(conn, manifest, step.backup, step.execution)
+    return {"lanes": _lanes(manifest), "collections": list(manifest.collections)}
+
+
+def _lanes(manifest: Manifest) -> list[dict[str, Any]]:
+    return [
+        {"collection": name, "parts": list(range(first, PART_COUNT, LANES)), "compared": [], "position": ""}
+        for name in manifest.collections
+        for first in range(LANES)
+    ]
+
+
+def _rewrap(settings: RestoreSettings) -> Callable[[UUID, bytes], bytes]:
+    """Return a function that wraps a data key by this platform's key, and so finds out whether it can be read."""
+    own = key_wrapper(settings)
+    former: KeyWrapper = own
+    if settings.restore_key_arn:
+        from email_sender.adapters.aws.key_wrappers import KmsKeyWrapper
+
+        former = KmsKeyWrapper(client("kms"), settings.restore_key_arn)
+
+    def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
+        try:
+            data_key = former.unwrap(tenant_id, wrapped)
+        except (Forbidden, ValueError) as error:
+            raise NotRestorable(
+                f"The data keys of tenant {tenant_id} are wrapped by another key than this platform's. "
+                "Deploy with its ARN as RestoreKeyArn, and restore again."
+            ) from error
+        return wrapped if former is own else own.wrap(tenant_id, data_key)
+
+    return rewrap
