@@ -12,6 +12,7 @@ BACKUP ?=
 KEY ?=
 NAME ?=
 EMAIL ?=
+ROLE ?=
 SENDER ?=
 UV_VERSION := 0.13.8
 
@@ -34,7 +35,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin user lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,10 @@ run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the whole platfo
 tenant: $(VENV)/.ready ## add a tenant to the running local cloud: make tenant NAME=studio SENDER="Studio <hello@studio.example>"
 	@$(PY) -m local.tenant "$(NAME)" "$$SENDER"
 
-clock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
+cuser: $(VENV)/.ready ## add a person to a tenant: make user ENV=prod NAME=studio EMAIL=bob@studio.example ROLE=user
+	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --member "$(NAME)" "$(ROLE)"
+
+lock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
 	@$(PY) -m local.clock $(if $(RESET),--reset,"$(FORWARD)")
 
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups

@@ -26,7 +26,7 @@ from email_sender.adapters.documents.yaml_documents import read_yaml
 from email_sender.errors import InvalidInput
 from local.aws.configuration import configuration_fingerprint
 from scripts import stacks
-from scripts.deployment_checks import DeploymentRefused, check_stacks, check_values, complete
+from scripts.deployment_checks import DeploymentRefused, check_stacks, check_values, complete, warnings
 from scripts.stacks import AwsFailed, Stack
 
 ROOT = Path(__file__).parents[1]
@@ -204,10 +204,10 @@ def main() -> int:
             stack.name: stacks.read_stack(stacks.stack_name(environment, stack), stack.region or region)
             for stack in stacks.STACKS
         }
-        # An existing stack keeps the values that are given nowhere, so only a first deployment needs all of them.
-        if existing["platform"] is None:
-            check_values(values)
-        check_stacks(existing, values, environment)
+        check_values(values, is_update=existing["platform"] is not None)
+        check_stacks(existing, values, environment, region)
+        for warning in warnings(values):
+            print(warning, file=sys.stderr)
         return deploy_stacks(environment, values, region)
     except (DeploymentRefused, AwsFailed) as error:
         print(error, file=sys.stderr)

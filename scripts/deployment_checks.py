@@ -28,8 +28,11 @@ def complete(values: Mapping[str, str]) -> dict[str, str]:
     return completed
 
 
-def check_values(values: Mapping[str, str]) -> None:
-    """Raise DeploymentRefused if a stack that is needed would refuse the values, or lack one."""
+def check_values(values: Mapping[str, str], *, is_update: bool = False) -> None:
+    """Raise DeploymentRefused if a stack that is needed would refuse the values, or lack one.
+
+    With `is_update`, nothing is lacking: an existing stack keeps the values that are given nowhere.
+    """
     network, data = stacks.STACKS[:2]
     if bool(values.get("SubnetIds")) != bool(values.get("SecurityGroupIds")):
         raise DeploymentRefused("SubnetIds and SecurityGroupIds belong together: give both, or neither.")
@@ -39,12 +42,19 @@ def check_values(values: Mapping[str, str]) -> None:
         )
     if values.get("QdrantHost") and not values.get("QdrantHealthUrl"):
         raise DeploymentRefused("QdrantHealthUrl is needed with QdrantHost: the URL of its /healthz.")
+    if values.get("Embedder") == "bundled" and not values.get("EmbeddingsLayerArn"):
+        raise DeploymentRefused(
+            "EmbeddingsLayerArn is needed with Embedder bundled: publish the layer of the bundled model first "
+            "(docs/guides/deploying.md#embedding-models)."
+        )
+    if values.get("JwtIssuer") and not values.get("JwksUrl"):
+        raise DeploymentRefused("JwksUrl is needed with JwtIssuer: the URL of the issuer's keys.")
     produced: set[str] = set()
     for stack in stacks.STACKS:
         if stack.is_needed(values):
             template = stacks.template_of(stack)
             for name, parameter in template["Parameters"].items():
-                _check_value(name, parameter, values, is_produced=name in produced)
+                _check_value(name, parameter, values, is_produced=is_update or name in produced)
             produced |= set(template.get("Outputs", {}))
 
 
@@ -63,7 +73,20 @@ def _check_value(name: str, parameter: Mapping[str, Any], values: Mapping[str, s
         )
 
 
-def check_stacks(deployed: Mapping[str, Deployed | None], values: Mapping[str, str], environment: str) -> None:
+def warnings(values: Mapping[str, str]) -> list[str]:
+    """Return what is allowed and probably not meant, as sentences."""
+    own = f"https://{values.get('DomainName')}"
+    if values.get("DomainName") and values.get("PublicUrl") != own:
+        return [
+            f"Unsubscribe links will start with PublicUrl, {values.get('PublicUrl')}, although the domain is {own}. "
+            "Remove PublicUrl from your values to use the domain."
+        ]
+    return []
+
+
+def check_stacks(
+    deployed: Mapping[str, Deployed | None], values: Mapping[str, str], environment: str, region: str
+) -> None:
     """Compare the existing stacks, by the names of STACKS, with those that these values need.
 
     Raises:
@@ -73,9 +96,11 @@ def check_stacks(deployed: Mapping[str, Deployed | None], values: Mapping[str, s
         state = deployed[stack.name]
         if state is not None and state.is_stuck:
             name = stacks.stack_name(environment, stack)
+            options = f"--stack-name {name} --region {stack.region or region}"
             raise DeploymentRefused(
                 f"The first deployment of {name} failed ({state.status}). Its events show the reason. Delete it, then "
-                f"deploy again: aws cloudformation delete-stack --stack-name {name}"
+                f"deploy again:\n  aws cloudformation delete-stack {options}\n"
+                f"  aws cloudformation wait stack-delete-complete {options}"
             )
         if _would_replace_own_part(stack, deployed, values):
             raise DeploymentRefused(

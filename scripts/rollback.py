@@ -38,7 +38,11 @@ def plan(client: "LambdaClient", stack: str) -> list[Change]:
         for function in page["Functions"]:
             name = function["FunctionName"]
             if name.startswith(f"{stack}-"):
-                alias = client.get_alias(FunctionName=name, Name=ALIAS)
+                try:
+                    alias = client.get_alias(FunctionName=name, Name=ALIAS)
+                except client.exceptions.ResourceNotFoundException:
+                    # Not of the platform: the data stack has functions that rotate passwords.
+                    continue
                 previous = _version_before(client, name, int(alias["FunctionVersion"]))
                 if previous is not None:
                     changes.append(Change(name, alias["FunctionVersion"], previous, alias["RevisionId"]))
@@ -72,7 +76,11 @@ def roll_back(client: "LambdaClient", stack: str, ask: Callable[[str], str]) -> 
         return 1
     for change in changes:
         print(f"{change.function}: version {change.current} -> {change.previous}")
-    if ask(f"Give these {len(changes)} functions their previous version? Type yes: ").strip() != "yes":
+    try:
+        answer = ask(f"Give these {len(changes)} functions their previous version? Type yes: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
         print("Nothing was changed.")
         return 1
     apply(client, changes)

@@ -7,7 +7,7 @@ import pytest
 
 from email_sender.coordination.events import PLATFORM_TENANT
 from local.client import ApiClient
-from scripts.add_user import NotAdded, add_person
+from scripts.add_user import OPERATOR, Membership, NotAdded, add_person
 from tests.conftest import Platform
 
 REGION = "us-east-1"
@@ -34,17 +34,25 @@ def test_an_administrator_of_a_new_tenant_can_sign_in_and_sees_only_this_tenant(
 ) -> None:
     name = f"t{uuid4().hex[:12]}"
     email = f"ada@{name}.example"
-    password = add_person(outputs, REGION, email, (name, f"Studio <hello@{name}.example>"))
+    first_admin = Membership(name, "admin", f"Studio <hello@{name}.example>")
+    password, tenant_id = add_person(outputs, REGION, email, first_admin)
     assert sign_in(platform, email, password)["items"] == []
     # Repeating it changes the password only.
-    new_password = add_person(outputs, REGION, email, (name, f"Studio <hello@{name}.example>"))
-    assert sign_in(platform, email, new_password)["items"] == []
-    assert len(platform.query("select id from email_sender.tenants where name = %s", name)) == 1
+    assert add_person(outputs, REGION, email, first_admin)[1] == tenant_id
+    (row,) = platform.query("select id from email_sender.tenants where name = %s", name)
+    assert str(row["id"]) == tenant_id
+    # Further people of the tenant.
+    member = f"bob@{name}.example"
+    password, their_tenant = add_person(outputs, REGION, member, Membership(name, "readonly"))
+    assert their_tenant == tenant_id
+    assert sign_in(platform, member, password)["items"] == []
+    with pytest.raises(NotAdded, match=r"has the role readonly .* already"):
+        add_person(outputs, REGION, member, Membership(name, "admin"))
 
 
 def test_an_operator_belongs_to_the_platform_tenant(platform: Platform, outputs: dict[str, str]) -> None:
     email = f"{uuid4().hex}@ops.example"
-    password = add_person(outputs, REGION, email, None)
+    password, _ = add_person(outputs, REGION, email, OPERATOR)
     client = ApiClient.sign_in(platform.api, email, password)
     try:
         assert client.get("/managers/orchestrator/status")["status"]
@@ -56,7 +64,21 @@ def test_an_operator_belongs_to_the_platform_tenant(platform: Platform, outputs:
     assert {"Name": "custom:tenant_id", "Value": str(PLATFORM_TENANT)} in user["UserAttributes"]
 
 
-@pytest.mark.parametrize("tenant", [("Bad Name", "a@b.example"), ("good-name", "no address")])
-def test_an_invalid_tenant_is_refused_with_the_reason(outputs: dict[str, str], tenant: tuple[str, str]) -> None:
-    with pytest.raises(NotAdded, match=r"The name .* is invalid|The sender .* is not an address"):
-        add_person(outputs, REGION, "ada@example.com", tenant)
+@pytest.mark.parametrize(
+    ("email", "membership", "message"),
+    [
+        ("ada@example.com", Membership("Bad Name", "admin", "a@b.example"), "The name .* is invalid"),
+        ("ada@example.com", Membership("good-name", "admin", "no address"), "The sender .* is not an address"),
+        ("ada@example.com", Membership("good-name", "admin", ""), "NAME and SENDER are needed"),
+        ("ada@example.com", Membership("nobodys-name", "user"), "There is no tenant named nobodys-name"),
+        ("ada@example.com", Membership("acme", "owner"), "must be one of readonly, user, admin"),
+        ("ada@example.com", Membership("acme", "operator"), "must be one of readonly, user, admin"),
+        ("", OPERATOR, "is not an address"),
+        ("ada@", OPERATOR, "is not an address"),
+    ],
+)
+def test_invalid_values_are_refused_with_the_reason(
+    outputs: dict[str, str], email: str, membership: Membership, message: str
+) -> None:
+    with pytest.raises(NotAdded, match=message):
+        add_person(outputs, REGION, email, membership)

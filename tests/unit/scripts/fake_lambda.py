@@ -1,10 +1,23 @@
-"""Lambda's API with the versions and aliases of three functions, two of them of one stack."""
+"""Lambda's API with the versions and aliases of four functions, three of them of one stack."""
 
 from typing import Any
 
 
+class NotFoundError(Exception):
+    pass
+
+
+class Exceptions:
+    ResourceNotFoundException = NotFoundError
+
+
 class FakeLambda:
-    """Each function has the versions 1 to 12. `email-sender-dev-rolled-back` uses version 2, the others use 12."""
+    """Each function has the versions 1 to 12. `email-sender-dev-rolled-back` uses version 2, the others use 12.
+
+    `email-sender-dev-data-rotation` has no alias.
+    """
+
+    exceptions = Exceptions
 
     def __init__(self) -> None:
         self.deleted: list[tuple[str, str]] = []
@@ -15,12 +28,16 @@ class FakeLambda:
 
     def list_aliases(self, FunctionName: str) -> dict[str, Any]:
         aliases: list[dict[str, Any]] = [{"FunctionVersion": "12"}]
+        if FunctionName.endswith("rotation"):
+            aliases = []
         if FunctionName.endswith("rolled-back"):
             weights = {"AdditionalVersionWeights": {"3": 0.1}}
             aliases = [{"FunctionVersion": "2", "RoutingConfig": weights}]
         return {"Aliases": aliases}
 
     def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:
+        if FunctionName == "email-sender-dev-data-rotation":
+            raise NotFoundError
         return {
             **self.list_aliases(FunctionName)["Aliases"][0],
             "Name": Name,
@@ -40,7 +57,12 @@ class FakePages:
 
     def paginate(self, **_: str) -> list[dict[str, Any]]:
         if self._operation == "list_functions":
-            names = ("email-sender-dev-one", "email-sender-dev-rolled-back", "email-sender-dev2-one")
+            names = (
+                "email-sender-dev-one",
+                "email-sender-dev-data-rotation",
+                "email-sender-dev-rolled-back",
+                "email-sender-dev2-one",
+            )
             return [{"Functions": [{"FunctionName": name}]} for name in names]
         return [
             {"Versions": [{"Version": str(number)} for number in range(1, 13)]},

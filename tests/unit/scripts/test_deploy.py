@@ -267,6 +267,9 @@ def test_a_stack_that_fails_ends_the_deployment(machine: Machine, monkeypatch: p
         ("PublicUrl=a.example", "does not match https?://"),
         ("PublicUrl=https://a.example DatabaseSsl=maybe", "must be one of verify-full, require, disable"),
         ("PublicUrl=https://a.example QdrantHost=q.example", "QdrantHealthUrl is needed"),
+        ("PublicUrl=https://a.example Embedder=bundled", "EmbeddingsLayerArn is needed"),
+        ("PublicUrl=https://a.example JwtIssuer=https://i.example", "JwksUrl is needed"),
+        ("DomainName=https://mail.example.com/", "does not match"),
         ("Databasehost=x", "Is it DatabaseHost?"),
     ],
 )
@@ -303,7 +306,29 @@ def test_a_stack_whose_creation_failed_has_to_be_deleted_first(
     machine.has_stack("email-sender-prod-network", "ROLLBACK_COMPLETE")
     monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example")
     assert machine.deploy() == 2
-    assert "aws cloudformation delete-stack --stack-name email-sender-prod-network" in capsys.readouterr().err
+    stack = "--stack-name email-sender-prod-network --region eu-west-1"
+    error = capsys.readouterr().err
+    assert f"delete-stack {stack}\n" in error
+    assert f"wait stack-delete-complete {stack}\n" in error
+
+
+def test_a_value_is_checked_in_an_update_too(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in OUTPUTS:
+        machine.has_stack(name)
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=mail.example.com")
+    assert machine.deploy() == 2
+    assert "does not match https?://" in capsys.readouterr().err
+    assert machine.calls() == []
+
+
+def test_another_public_url_than_the_domain_is_pointed_out(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://a.example DomainName=mail.example.com")
+    assert machine.deploy() == 0
+    assert "Remove PublicUrl from your values" in capsys.readouterr().err
 
 
 def test_own_parts_leave_nothing_of_the_stacks_before(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

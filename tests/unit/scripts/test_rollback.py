@@ -25,6 +25,15 @@ def test_nothing_changes_without_a_yes(answer: str) -> None:
     assert client.updated == {}
 
 
+def test_without_a_terminal_nothing_changes() -> None:
+    def ask(_: str) -> str:
+        raise EOFError
+
+    client: Any = FakeLambda()
+    assert roll_back(client, "email-sender-dev", ask) == 1
+    assert client.updated == {}
+
+
 def test_a_stage_without_functions_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     client: Any = FakeLambda()
     assert roll_back(client, "email-sender-prod", lambda _: "yes") == 1

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from email_sender.adapters.postgres.database_setup import add_platform_tenant, add_tenant, prepare_roles
+from email_sender.adapters.postgres.database_setup import add_platform_tenant, add_tenant, find_tenant, prepare_roles
 from email_sender.adapters.postgres.migrate import migrate
 from email_sender.kit.custom_resources import deployment_step
 from email_sender.kit.environment import DatabaseSettings
@@ -43,9 +43,11 @@ def apply() -> dict[str, Any]:
     return {"applied": applied}
 
 
-def create_tenant(name: str, sender: str) -> dict[str, Any]:
+def create_tenant(name: str, sender: str | None) -> dict[str, Any]:
+    """Return the id of the tenant with this name. Without a sender, it must exist; with one, it is added if not."""
     with _connect() as conn:
-        return {"tenant_id": str(add_tenant(conn, new_id(), name, sender))}
+        tenant_id = find_tenant(conn, name) if sender is None else add_tenant(conn, new_id(), name, sender)
+    return {"tenant_id": str(tenant_id)}
 
 
 def _connect() -> psycopg.Connection[Any]:
@@ -63,11 +65,11 @@ def _restore(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle CloudFormation's request, or an operator's.
 
-    `{"tenant": {"name": …, "sender": …}}` adds a tenant. The state machine of restores sends
-    `{"restore": {"backup": …, "execution": …}}`.
+    `{"tenant": {"name": …, "sender": …}}` adds a tenant; without `sender`, it returns the id of one. The state machine
+    of restores sends `{"restore": {"backup": …, "execution": …}}`.
     """
     if "restore" in event:
         return _restore(event["restore"], context)
     if "tenant" in event:
-        return create_tenant(str(event["tenant"]["name"]), str(event["tenant"]["sender"]))
+        return create_tenant(str(event["tenant"]["name"]), event["tenant"].get("sender"))
     return deployment_step(event, context, apply)

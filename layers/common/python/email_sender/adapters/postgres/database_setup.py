@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.errors import InvalidInput
+from email_sender.errors import InvalidInput, NotFound
 
 ROLES = ("app", "platform", "backup")
 # RDS lets members of this role sign in with IAM tokens, and with nothing else.
@@ -61,6 +61,14 @@ def check_tenant(name: str, sender: str) -> None:
         raise InvalidInput.at(
             "/sender", f"The sender {sender!r} is not an address such as 'Studio <hello@studio.example>'."
         )
+
+
+def find_tenant(conn: Connection[tuple[object, ...]], name: str) -> UUID:
+    """Return the id of the tenant with this name. Raises NotFound."""
+    row = conn.execute("select id from email_sender.tenants where name = %s", [name]).fetchone()
+    if row is None:
+        raise NotFound(f"There is no tenant named {name}.")
+    return UUID(str(row[0]))
 
 
 def add_tenant(conn: Connection[tuple[object, ...]], tenant_id: UUID, name: str, sender: str) -> UUID:
