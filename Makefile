@@ -46,10 +46,7 @@ run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the whole platfo
 tenant: $(VENV)/.ready ## add a tenant to the running local cloud: make tenant NAME=studio SENDER="Studio <hello@studio.example>"
 	@$(PY) -m local.tenant "$(NAME)" "$$SENDER"
 
-cuser: $(VENV)/.ready ## add a person to a tenant: make user ENV=prod NAME=studio EMAIL=bob@studio.example ROLE=user
-	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --member "$(NAME)" "$(ROLE)"
-
-lock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
+clock: $(VENV)/.ready ## move the clock of the running local cloud: make clock FORWARD=4d, or RESET=1
 	@$(PY) -m local.clock $(if $(RESET),--reset,"$(FORWARD)")
 
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups
@@ -126,6 +123,9 @@ operator: $(VENV)/.ready ## add an operator to a deployed platform: make operato
 
 first-admin: $(VENV)/.ready ## add a tenant and its first administrator: make first-admin ENV=prod NAME=studio SENDER="Studio <hello@studio.example>" EMAIL=ada@studio.example
 	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --tenant "$(NAME)" "$$SENDER"
+
+user: $(VENV)/.ready ## add a person to a tenant: make user ENV=prod NAME=studio EMAIL=bob@studio.example ROLE=user
+	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --member "$(NAME)" "$(ROLE)"
 
 lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 	$(UV) lock
