@@ -22,8 +22,6 @@ UNCONFIGURED_MANAGERS = {
     "tracing-manager",
     "alerting-manager",
     "dashboard-manager",
-    "replication-manager",
-    "load-balancer",
 }
 # Managers that are stopped together. Their dependants stop as well, so the last round stops all.
 STOP_ROUNDS = (
@@ -34,6 +32,8 @@ STOP_ROUNDS = (
         "backup-manager",
         "config-manager",
         "error-manager",
+        "replication-manager",
+        "load-balancer",
     ),
     ("orchestrator", "ai-template-manager", "vectorization", "monitoring-manager", "tenant-manager"),
     ("api-gateway", "logging-manager", "dependency-manager"),

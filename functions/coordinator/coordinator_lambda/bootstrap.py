@@ -25,10 +25,12 @@ from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
 from email_sender.adapters.postgres.platform_figures import read_figures
+from email_sender.adapters.postgres.replication import read_replication
 from email_sender.adapters.postgres.settings_versions import settings_units
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
+from email_sender.adapters.web.addresses import host_and_port, probe_addresses
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuration import Configuration
@@ -189,9 +191,14 @@ def observer() -> Observer:
     probes = DeploymentProbes(client, settings.stage, NAMESPACE)
     engine = partial(probe_http, settings.qdrant_health_url)
     api = partial(probe_http, f"{settings.public_url}{BASE_PATH}/version")
+    replication = partial(read_replication, quick_database)
+    addresses = {
+        "engine": partial(probe_addresses, *host_and_port(settings.qdrant_health_url)),
+        "database": partial(probe_addresses, settings.database_host, settings.database_port),
+    }
     quick_units = manager_units(quick_database, graph().order, _bus())
     health_checks = build_checks(
-        facts, deployment, probes, graph(), engine, api, live_settings, configuration().current
+        facts, deployment, probes, graph(), engine, api, replication, addresses, live_settings, configuration().current
     )
     return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from email_sender.adapters.aws.deployed_resources import Deployment
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
+from email_sender.adapters.postgres.replication import Replication
 from email_sender.coordination.configuration import CurrentSettings
 from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding, HealthCheck
@@ -21,9 +22,13 @@ from email_sender.kit.platform_settings import PlatformSettings
 type FactsReader = Callable[[], Mapping[str, Any]]
 type DeploymentReader = Callable[[], Deployment]
 type Probe = Callable[[], None]
+type ReplicationReader = Callable[[], Replication]
+type AddressProbe = Callable[[], Mapping[str, bool]]
 type LiveSettings = Callable[[], PlatformSettings]
 
 _MAX_BACKUP_AGE_SECONDS = 26 * 3600.0
+# Readers of RDS are usually less than a second behind.
+_MAX_READER_SECONDS = 30.0
 
 
 class Cached[T]:
@@ -52,13 +57,15 @@ def build_checks(
     graph: ManagerGraph,
     engine: Probe,
     api: Probe,
+    replication: ReplicationReader,
+    addresses: Mapping[str, AddressProbe],
     live: LiveSettings,
     read_settings: Callable[[], CurrentSettings],
 ) -> dict[str, HealthCheck]:
     """Return the health checks by manager. A manager without a check is not configured.
 
-    `engine` probes Qdrant, and `api` our own HTTP API. `live` returns the settings in effect, `read_settings` the
-    stored settings with their problems.
+    `engine` probes Qdrant, and `api` our own HTTP API. `addresses` probes the addresses of each store. `live` returns
+    the settings in effect, `read_settings` the stored settings with their problems.
     """
     return {
         "central-coordinator": partial(_check_bus, facts, deployment, live),
@@ -77,6 +84,8 @@ def build_checks(
         "monitoring-manager": partial(_check_observation, facts, live),
         "metrics-manager": partial(_check_metrics, probes),
         "logging-manager": partial(_check_logs, probes),
+        "replication-manager": partial(_check_replication, replication),
+        "load-balancer": partial(_check_addresses, addresses),
     }
 
 
@@ -234,3 +243,37 @@ def _check_logs(probes: DeploymentProbes) -> Finding:
     return build_finding(
         {f"Retained without limit: {', '.join(unlimited_groups)}.": bool(unlimited_groups)}, {"log_groups": len(groups)}
     )
+
+
+def _check_replication(read: ReplicationReader) -> Finding:
+    state = read()
+    figures: dict[str, Any] = {
+        "timeline": state.timeline,
+        "started_seconds_ago": round(state.started_seconds_ago),
+        "standbys": state.standbys,
+        "readers": int(state.has_reader),
+    }
+    if not state.accepts_writes:
+        reason = "The database accepts no writes. A failover may be in progress, or its address leads to a standby."
+        return Finding(Status.FAILED, reason, figures)
+    if not state.has_reader:
+        return Finding(figures=figures)
+    if state.reader is None:
+        return Finding(Status.DEGRADED, "The reader does not respond. The primary serves its reads.", figures)
+    seconds = round(state.reader.behind_seconds, 1)
+    figures |= {"reader_behind_seconds": seconds, "reader_behind_bytes": round(state.reader.behind_bytes)}
+    return build_finding({f"The reader is {seconds} s behind the primary.": seconds > _MAX_READER_SECONDS}, figures)
+
+
+def _check_addresses(probes: Mapping[str, AddressProbe]) -> Finding:
+    """Check every address behind the name of each store. One that answers is enough to work."""
+    figures: dict[str, Any] = {}
+    reasons, status = [], Status.RUNNING
+    for store, probe in probes.items():
+        answers = probe()
+        dead = [address for address, does_answer in answers.items() if not does_answer]
+        figures |= {f"{store}_addresses": len(answers), f"{store}_addresses_in_use": len(answers) - len(dead)}
+        if dead:
+            reasons.append(f"Of the {store}'s {len(answers)} addresses, {', '.join(dead)} accept no connections.")
+            status = Status.FAILED if len(dead) == len(answers) or status is Status.FAILED else Status.DEGRADED
+    return Finding(status, " ".join(reasons) or None, figures)

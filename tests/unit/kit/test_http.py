@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender import errors
+from email_sender.adapters.postgres.stale_reads import accepted_age
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
@@ -83,6 +84,15 @@ async def fails(kind: str) -> None:
 @router.get("/large/{kind}")
 async def large(kind: str, size: int) -> str | list[str]:
     return "x" * size if kind == "text" else [""] * (size // 3)
+
+
+@router.get("/old")
+def old() -> float | None:
+    """Read what is 2.2 s old, if the caller accepts that. A sync route runs in another thread."""
+    if (accepted := accepted_age()) is None:
+        return None
+    accepted.read = 2.2
+    return accepted.seconds
 
 
 @router.get("/breaks")
@@ -174,6 +184,23 @@ def test_every_response_has_the_security_headers_and_the_request_id(method: str,
     response = call(method, path, "{}" if method == "POST" else None, token=claims())
     assert response.status == status
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "accepted_seconds"),
+    [
+        ("max-stale=5", 5.0), ("no-cache, Max-Stale=0", 0.0), ("max-stale=86400", 300.0), ("max-stale", None),
+        ("max-stale=-1", None), ("max-stale=soon", None), ("no-store", None),
+    ],
+)  # fmt: skip
+def test_a_reader_may_accept_an_age_and_learns_the_age(cache_control: str, accepted_seconds: float | None) -> None:
+    response = call("GET", "/old", cache_control=cache_control)
+    assert (response.json, response.headers.get("age")) == (
+        accepted_seconds,
+        "3" if accepted_seconds is not None else None,
+    )
+    # The next request does not inherit it.
+    assert call("GET", "/old").json is None
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])

@@ -65,8 +65,8 @@ MANAGERS: Sequence[Manager] = (
     Manager("tracing-manager", Kind.INFRASTRUCTURE, "Traces through functions and events", ("logging-manager",)),
     Manager("alerting-manager", Kind.INFRASTRUCTURE, "Alarms on metrics", ("metrics-manager",)),
     Manager("dashboard-manager", Kind.INFRASTRUCTURE, "Dashboards of metrics", ("metrics-manager",)),
-    Manager("replication-manager", Kind.INFRASTRUCTURE, "Replicas of the stores", ("vectorization",)),
-    Manager("load-balancer", Kind.INFRASTRUCTURE, "Distribution of traffic to versions and regions", ("api-gateway",)),
+    Manager("replication-manager", Kind.INFRASTRUCTURE, "Replicas of the database, and failovers", ("vectorization",)),
+    Manager("load-balancer", Kind.INFRASTRUCTURE, "The addresses behind the names of the stores", ("api-gateway",)),
 )  # fmt: skip
 
 # Open even if their manager is stopped: starting managers, health information, and a recipient's right to unsubscribe.

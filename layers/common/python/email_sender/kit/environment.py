@@ -65,6 +65,8 @@ class DatabaseSettings(Settings):
 
     database_host: NonEmpty
     """Host name of PostgreSQL or RDS Proxy."""
+    database_reader_host: str = ""
+    """Host name of a replica, for reads that may be some seconds old; empty: the primary serves them too."""
     database_port: int = 5432
     """Port of PostgreSQL."""
     database_name: NonEmpty = "email_sender"

@@ -1,5 +1,6 @@
 """The FastAPI application of an API area, with the middleware, headers and limits that all areas share."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from email_sender.adapters.postgres.stale_reads import AcceptedAge, accept
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
@@ -23,6 +25,9 @@ from email_sender.security.permissions import Permission
 MAX_BODY_BYTES = 5 * 1024 * 1024
 # Lambda returns at most 6,291,556 bytes of JSON. In it the body is a string: quotes and backslashes take two bytes.
 MAX_RESPONSE_BYTES = 6_200_000
+
+# A caller who accepts any age gets at most this one.
+_MAX_AGE_SECONDS = 300.0
 
 _RESPONSE_TOO_LARGE = (
     f"The response would be larger than {MAX_RESPONSE_BYTES} bytes. Use a smaller limit, send several smaller "
@@ -64,8 +69,8 @@ def create_app(
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["authorization", "content-type", "idempotency-key", "if-match"],
-            expose_headers=["x-request-id", "etag", "retry-after", "location"],
+            allow_headers=["authorization", "cache-control", "content-type", "idempotency-key", "if-match"],
+            expose_headers=["age", "x-request-id", "etag", "retry-after", "location"],
             max_age=600,
         )
     app.add_middleware(EdgeMiddleware, gate=gate, form_paths=tuple(form_paths))
@@ -130,6 +135,7 @@ class EdgeMiddleware:
         scope["request_id"] = request_id
         status = 500
         pending_start: Message | None = None
+        age = AcceptedAge(0)
 
         async def send_with_headers(message: Message) -> None:
             """Hold the start back until the body arrives, to replace a response that is too large for Lambda."""
@@ -137,6 +143,8 @@ class EdgeMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _add_headers(message.get("headers", []), request_id)
+                if age.read is not None:
+                    message["headers"].append((b"age", str(math.ceil(age.read)).encode()))
                 pending_start = message
                 return
             response_start, pending_start = pending_start, None
@@ -148,6 +156,7 @@ class EdgeMiddleware:
                 await send(response_start)
             await send(message)
 
+        accepted_seconds = _accepted_age(scope)
         try:
             _check_body(scope, self._form_paths)
             self._gate().check_path(scope["path"].removeprefix(BASE_PATH))
@@ -157,7 +166,11 @@ class EdgeMiddleware:
             await response(scope, receive, send_with_headers)
         else:
             try:
-                await self._app(scope, receive, send_with_headers)
+                if accepted_seconds is None:
+                    await self._app(scope, receive, send_with_headers)
+                else:
+                    with accept(accepted_seconds) as age:
+                        await self._app(scope, receive, send_with_headers)
             except Exception as error:
                 # FastAPI's own handler would run outside this middleware, and its response would lack the headers.
                 response = await problems.unexpected_error_response(Request(scope), error)
@@ -168,6 +181,18 @@ class EdgeMiddleware:
 def _size_in_json(body: bytes) -> int:
     """Return the size of the body as a string in Lambda's JSON."""
     return len(body) + body.count(b'"') + body.count(b"\\") if len(body) > MAX_RESPONSE_BYTES // 2 else len(body)
+
+
+def _accepted_age(scope: Scope) -> float | None:
+    """Return the seconds of `Cache-Control: max-stale=<seconds>` (RFC 9111, 5.2.1.2) of a request that only reads."""
+    if scope["method"] != "GET":
+        return None
+    directives = dict(scope["headers"]).get(b"cache-control", b"").decode("latin-1").split(",")
+    for directive in directives:
+        name, _, seconds = directive.strip().partition("=")
+        if name.lower() == "max-stale" and seconds.isdecimal():
+            return min(float(seconds), _MAX_AGE_SECONDS)
+    return None
 
 
 def _route_template(scope: Scope) -> str:

@@ -24,10 +24,17 @@ _LOST_SERVER = {
     "keepalives_count": "2",
 }
 
+_READER_SECONDS = 1.0
+
 
 def database(settings: DatabaseSettings, timeout: float = 5.0) -> Database:
     """Return a database that connects at the first query, so that no snapshot contains a connection."""
-    return Database(partial(conninfo, settings), timeout=timeout)
+    reader = None
+    if settings.database_reader_host:
+        of_reader = settings.model_copy(update={"database_host": settings.database_reader_host})
+        # A short timeout, because the primary serves the read if the reader does not respond.
+        reader = Database(partial(conninfo, of_reader), timeout=_READER_SECONDS)
+    return Database(partial(conninfo, settings), timeout=timeout, reader=reader)
 
 
 def platform_database(timeout: float = 5.0) -> Database:

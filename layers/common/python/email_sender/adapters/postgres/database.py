@@ -5,7 +5,7 @@ the connection in RDS Proxy, so they are off (`prepare_threshold=None`).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from email_sender.adapters.postgres.stale_reads import accepted_age, check_age
 from email_sender.errors import Conflict, DomainError, InvalidInput, Unavailable
 
 Row = DictRow
@@ -23,20 +24,29 @@ Conninfo = Callable[[], str]
 class Database:
     """A connection pool for one database role.
 
-    `conninfo` is called for every new connection, because an IAM token is valid for 15 minutes.
+    `conninfo` is called for every new connection, because an IAM token is valid for 15 minutes. `reader` is a replica,
+    for reads whose caller accepts an age (stale_reads).
     """
 
-    def __init__(self, conninfo: Conninfo, *, size: int = 1, timeout: float = 5.0) -> None:
+    def __init__(
+        self, conninfo: Conninfo, *, size: int = 1, timeout: float = 5.0, reader: "Database | None" = None
+    ) -> None:
         self._conninfo = conninfo
         self._size = size
+        self._reader = reader
         self._timeout = timeout
         self._pool: ConnectionPool[Connection[Row]] | None = None
         self._opening = Lock()
 
+    @property
+    def reader(self) -> "Database | None":
+        return self._reader
+
     @contextmanager
     def tenant(self, tenant_id: UUID) -> Iterator[Connection[Row]]:
         """Open a transaction that sees only `tenant_id`. It is rolled back unless the caller commits."""
-        with self._transaction() as conn:
+        with ExitStack() as transaction:
+            conn = self._from_reader(transaction) or transaction.enter_context(self._transaction())
             # `true`: for this transaction only, so that a pooled connection never carries a tenant to the next request.
             conn.execute("select set_config('app.tenant_id', %s, true)", [str(tenant_id)])
             yield conn
@@ -47,7 +57,21 @@ class Database:
         with self._transaction() as conn:
             yield conn
 
+    def _from_reader(self, transaction: ExitStack) -> Connection[Row] | None:
+        """Open a transaction on the reader, if the caller accepts its age and it responds."""
+        accepted = accepted_age()
+        if self._reader is None or accepted is None:
+            return None
+        with suppress(Unavailable), ExitStack() as attempt:
+            conn = attempt.enter_context(self._reader._transaction())
+            check_age(conn, accepted)
+            transaction.push(attempt.pop_all())
+            return conn
+        return None
+
     def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -93,6 +117,9 @@ def translate_errors() -> Iterator[None]:
         raise
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         raise Unavailable("The database did not respond.") from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        # During a failover, the address may still lead to a server that is a standby now.
+        raise Unavailable("The database accepts no writes at the moment.") from error
     except psycopg.errors.UniqueViolation as error:
         raise Conflict("An object with the same name or id already exists.") from error
     except psycopg.errors.ForeignKeyViolation as error:
