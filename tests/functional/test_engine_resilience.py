@@ -45,6 +45,11 @@ class EngineProcess:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    @property
+    def exit_status(self) -> int | None:
+        """None while the process runs."""
+        return self._process.poll()
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
