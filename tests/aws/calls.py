@@ -94,6 +94,11 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
                 )
         case "stepfunctions":
             yield from _state_machines(action, operation, params, arn("stateMachine:"))
+        case "codedeploy" if operation == "GetDeployment":
+            # It needs the right on the deployment's group. The call names only the deployment.
+            yield Need(action, arn("deploymentgroup:email-sender-local-ServerlessDeploymentApplication/group"))
+        case "cognito-idp" if operation == "AdminGetUser":
+            yield Need(action, arn(f"userpool/{params['UserPoolId']}"))
         case _:
             raise UnknownCall(f"{service}.{operation}({', '.join(params)})")
 

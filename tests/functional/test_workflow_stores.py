@@ -51,7 +51,9 @@ def test_a_new_version_has_its_own_state_machine_and_the_old_one_stays(scenario:
     assert new_version.version == 2
     assert list(scenario.engine.machines) == [f"t-{workflow.id}-v1", f"t-{workflow.id}-v2"]
     with scenario.units(scenario.tenant) as unit:
-        assert unit.workflows.version(workflow.id, 1) == DEFINITION
+        stored_version = unit.workflows.version(workflow.id, 1)
+    assert stored_version is not None
+    assert (stored_version.definition, stored_version.published_role) == (DEFINITION, Role.ADMIN)
     with pytest.raises(Conflict, match="at version 2, not 1"):
         scenario.workflows.update(scenario.tenant, workflow.id, DEFINITION, 1, ANN)
 

@@ -10,8 +10,7 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import Conflict, Forbidden, NotFound
 from email_sender.kit.system_clock import new_id
 from email_sender.security.permissions import Role
-from email_sender.workflows.model import RunStatus, StepRecord, StepStatus
-from email_sender.workflows.service import Actor
+from email_sender.workflows.model import Actor, RunStatus, StepRecord, StepStatus
 from tests.database import Cluster
 from tests.functional.workflow_scenario import ANN, DEFINITION, INPUTS, WorkflowScenario
 

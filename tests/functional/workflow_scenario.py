@@ -11,11 +11,11 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.kit.system_clock import new_id
 from email_sender.security.permissions import Role
 from email_sender.workflows.actions import ACTION_CATALOGUE
-from email_sender.workflows.model import Approval, Decision, Run, RunStatus, ShownDraft, Workflow
+from email_sender.workflows.model import Actor, Approval, Decision, Run, RunStatus, ShownDraft, Workflow
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.service import RunService
 from email_sender.workflows.runs.waits import WaitService
-from email_sender.workflows.service import Actor, Compiler, WorkflowService
+from email_sender.workflows.service import Compiler, WorkflowService
 from tests.database import Cluster
 from tests.fakes.engine import FakeWorkflowEngine
 

@@ -282,3 +282,37 @@ def test_readers_see_masked_addresses(platform: Platform, resources: dict[str, s
     contact = platform["readonly@acme"].get(f"/contacts/{resources['contact_id']}")
     assert resources["address"] not in json.dumps(contact)
     assert contact["email"] == resources["address"][0] + "***@p***"
+
+
+# What a person, or a program, could still write to.
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+READER_ROUTES = [
+    route for route in PROTECTED
+    if route.method == "GET" and route.permission is not None and route.permission in GRANTS[Role.READONLY]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("route", READER_ROUTES, ids=name_of)
+def test_no_answer_to_a_reader_has_an_address_or_a_live_unsubscribe_link(
+    platform: Platform, resources: dict[str, str], route: RouteInfo
+) -> None:
+    path = route.path
+    for parameter, value in resources.items():
+        path = path.replace("{" + parameter + "}", value)
+    path += "?before=1&after=1" if path.endswith("/diff") else ""
+    response = platform["readonly@acme"].http.get(platform.cloud.api_url + path)
+    assert ADDRESS.findall(response.text) == []
+    assert "/unsubscribe/v1" not in response.text
+    assert int(response.headers["content-length"]) == len(response.content)
+
+
+def test_a_reader_cannot_unsubscribe_a_contact_with_a_preview_or_a_draft(
+    platform: Platform, resources: dict[str, str]
+) -> None:
+    reader, admin = platform["readonly@acme"], platform["admin@acme"]
+    preview = f"/templates/{resources['template_id']}/preview"
+    shown = json.dumps([reader.post(preview, {}), reader.get(f"/drafts/{resources['draft_id']}")])
+    # The template has the link; whoever may write sees it.
+    assert "/unsubscribe/" in json.dumps(admin.get(f"/drafts/{resources['draft_id']}"))
+    assert "/unsubscribe/v1" not in shown
+    assert ADDRESS.findall(shown) == []

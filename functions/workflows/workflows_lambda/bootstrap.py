@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from email_sender.adapters.aws.cognito_roles import CognitoRoles
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
 from email_sender.adapters.aws.step_functions import StepFunctionsEngine
@@ -75,6 +76,8 @@ class Settings(DatabaseSettings, BusSettings):
     """Queue that rules and schedules of triggers send to."""
     scheduler_role_arn: str = ""
     """Role of the schedules of triggers."""
+    user_pool_id: str = ""
+    """Cognito user pool; empty: another issuer has the people."""
     text_model: Annotated[TextModelSettings | None, json_variable(None)] = None
     """JSON: the model of ai.generate."""
     text_model_secret_arn: str = ""
@@ -152,7 +155,8 @@ def trigger_service() -> TriggerService:
         config.event_bus, config.triggers_queue_arn, config.scheduler_role_arn, config.machine_prefix
     )
     scheduler = EventBridgeTriggerScheduler(lambda: client("events"), lambda: client("scheduler"), target)
-    return TriggerService(workflow_units(), run_service(), scheduler, now, new_id)
+    roles = CognitoRoles(lambda: client("cognito-idp"), config.user_pool_id)
+    return TriggerService(workflow_units(), run_service(), scheduler, roles, now, new_id)
 
 
 @cache

@@ -11,10 +11,9 @@ from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
 from email_sender.security.permissions import Permission
-from email_sender.workflows.model import Decision
+from email_sender.workflows.model import Actor, Decision
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.service import RunService
-from email_sender.workflows.service import Actor
 from workflows_lambda.bootstrap import approval_service, run_service
 from workflows_lambda.http.schemas.workflows import ApprovalOut, DecisionIn, RetryIn, RunDetailOut, RunOut
 

@@ -40,7 +40,7 @@ async def page(workflow_id: UUID, caller: Reader, workflows: Workflows, triggers
 @router.post("/{trigger_id}/secret", status_code=201)
 async def secret(workflow_id: UUID, trigger_id: UUID, caller: Writer, service: Webhooks) -> SecretOut:
     """Create a new secret for a webhook. It is shown only once; the previous secret stays valid for one day."""
-    return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id))
+    return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id, caller.role))
 
 
 @webhook_router.post("/{token}", status_code=202)

@@ -17,8 +17,9 @@ from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission
 from email_sender.workflows.actions import ACTION_CATALOGUE
 from email_sender.workflows.drawing import mermaid, step_statuses, svg
+from email_sender.workflows.model import Actor
 from email_sender.workflows.runs.service import RunService
-from email_sender.workflows.service import Actor, WorkflowService
+from email_sender.workflows.service import WorkflowService
 from email_sender.workflows.triggers.service import TriggerService
 from workflows_lambda.bootstrap import run_service, trigger_service, workflow_service
 from workflows_lambda.http.definition_body import read_definition

@@ -59,6 +59,8 @@ class Requires:
             if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
                 raise Forbidden("The token belongs to a different tenant than the one that the request names.")
         require(principal.role, self.permission)
+        # The middleware masks the whole response (kit.masking).
+        request.scope["masks_addresses"] = principal.role is Role.READONLY
         reject_unknown_parameters(request)
         return principal
 

@@ -19,6 +19,7 @@ from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaTy
 from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Requires
+from email_sender.kit.masking import mask_body
 from email_sender.kit.telemetry import logger, record_request_duration
 from email_sender.security.permissions import Permission
 
@@ -148,6 +149,10 @@ class EdgeMiddleware:
                 pending_start = message
                 return
             response_start, pending_start = pending_start, None
+            if scope.get("masks_addresses") and message.get("body"):
+                message["body"] = mask_body(message["body"])
+                if response_start is not None:
+                    response_start["headers"] = _with_length(response_start["headers"], len(message["body"]))
             if response_start is not None and _size_in_json(message.get("body", b"")) > MAX_RESPONSE_BYTES:
                 response = await problems.domain_error_response(Request(scope), PayloadTooLarge(_RESPONSE_TOO_LARGE))
                 await response(scope, receive, send_with_headers)
@@ -176,6 +181,11 @@ class EdgeMiddleware:
                 response = await problems.unexpected_error_response(Request(scope), error)
                 await response(scope, receive, send_with_headers)
         record_request_duration(scope["method"], _route_template(scope), status, time.perf_counter() - started_at)
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    others = [pair for pair in headers if pair[0] != b"content-length"]
+    return [*others, (b"content-length", str(length).encode())]
 
 
 def _size_in_json(body: bytes) -> int:

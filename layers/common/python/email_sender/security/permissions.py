@@ -72,6 +72,15 @@ def allows(role: Role, permission: Permission) -> bool:
     return permission in GRANTS[role]
 
 
+def weaker(first: Role, second: Role) -> Role:
+    """Return the role that has no permission which the other lacks. Raise Forbidden if each has one of its own."""
+    if GRANTS[first] <= GRANTS[second]:
+        return first
+    if GRANTS[second] <= GRANTS[first]:
+        return second
+    raise Forbidden(f"The roles {first} and {second} have no permissions in common that a run could have.")
+
+
 def require(role: Role, permission: Permission) -> None:
     """Raise Forbidden if the role does not have the permission. The error names only the permission and the role."""
     if not allows(role, permission):

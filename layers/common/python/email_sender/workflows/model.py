@@ -56,13 +56,22 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """The principal that makes a request."""
+
+    subject: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowVersion:
-    """A published version of a workflow."""
+    """A published version of a workflow. `published_role` is the role that its publisher had then."""
 
     version: int
     definition: Mapping[str, Any]
     published_by: str
     published_at: datetime
+    published_role: Role
 
 
 @dataclass(frozen=True, slots=True)

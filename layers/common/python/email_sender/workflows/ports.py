@@ -10,6 +10,7 @@ from uuid import UUID
 from email_sender.coordination.events import Event
 from email_sender.errors import Problem
 from email_sender.workflows.model import (
+    Actor,
     Approval,
     Run,
     RunStatus,
@@ -27,10 +28,10 @@ class WorkflowStore(Protocol):
         """Return those of these names or ids of templates that the tenant does not have."""
         ...
 
-    def add(self, workflow: Workflow, published_by: str) -> None:
+    def add(self, workflow: Workflow, publisher: Actor) -> None:
         """Store a workflow with its first version. Raises Conflict if the name is taken."""
 
-    def add_version(self, workflow: Workflow, published_by: str) -> None:
+    def add_version(self, workflow: Workflow, publisher: Actor) -> None:
         """Store the next version. Raises Conflict if that version has already been stored."""
 
     def get(self, workflow_id: UUID) -> Workflow | None: ...
@@ -38,8 +39,7 @@ class WorkflowStore(Protocol):
     def find_by_name_or_id(self, name: str) -> Workflow | None:
         """Return the workflow with this name or id."""
 
-    def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
-        """Return the definition of one version."""
+    def version(self, workflow_id: UUID, version: int) -> WorkflowVersion | None: ...
 
     def versions(self, workflow_id: UUID, before: int | None, limit: int) -> Sequence[WorkflowVersion]:
         """Return versions, newest first."""

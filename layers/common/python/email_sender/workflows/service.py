@@ -1,7 +1,6 @@
 """Store users' workflow definitions as versions and register each version as a state machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from email_sender.workflows.definition.diff import Difference, compare_definitio
 from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.definition.parser import SchemaChecker, parse_definition
-from email_sender.workflows.model import Workflow, WorkflowStatus, WorkflowVersion
+from email_sender.workflows.model import Actor, Workflow, WorkflowStatus, WorkflowVersion
 from email_sender.workflows.n8n.importer import ImportResult, import_n8n
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
 from email_sender.workflows.storing_checks import approves_drafts, check_templates
@@ -24,14 +23,6 @@ from email_sender.workflows.triggers.model import TriggerKind, build_triggers
 
 # An event bus has 300 rules unless AWS raises the quota.
 MAX_RULES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """The principal that makes a request."""
-
-    subject: str
-    role: Role
 
 
 class Compiler:
@@ -116,7 +107,7 @@ class WorkflowService:
             if existing is not None:
                 return existing
             check_templates(raw, definition, unit.workflows.missing_templates)
-            unit.workflows.add(workflow, actor.subject)
+            unit.workflows.add(workflow, actor)
             _publish_triggers(unit, workflow_id, definition, actor)
             # Before the commit, because a stored version can run. If the commit fails, the state machine never runs.
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, 1))
@@ -155,7 +146,7 @@ class WorkflowService:
                 created_at=current.created_at,
                 updated_at=self._now(),
             )
-            unit.workflows.add_version(updated_workflow, actor.subject)
+            unit.workflows.add_version(updated_workflow, actor)
             _publish_triggers(unit, workflow_id, definition, actor)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, workflow_id, updated_workflow.version))
             unit.emit(self._build_event("workflow.updated", tenant_id, updated_workflow))
@@ -188,10 +179,10 @@ class WorkflowService:
 
     def _get_version(self, tenant_id: UUID, workflow_id: UUID, version: int) -> Mapping[str, Any]:
         with self._units(tenant_id) as unit:
-            definition = unit.workflows.version(workflow_id, version)
-        if definition is None:
+            stored_version = unit.workflows.version(workflow_id, version)
+        if stored_version is None:
             raise NotFound(f"The workflow has no version {version}.")
-        return definition
+        return stored_version.definition
 
     def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Workflow]:
         with self._units(tenant_id) as unit:

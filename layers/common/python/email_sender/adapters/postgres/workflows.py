@@ -19,6 +19,7 @@ from email_sender.errors import Conflict
 from email_sender.security.permissions import Role
 from email_sender.security.ports import TenantKeys, Vault
 from email_sender.workflows.model import (
+    Actor,
     Run,
     RunStatus,
     StepRecord,
@@ -65,7 +66,7 @@ class PostgresWorkflows:
         ).fetchall()
         return [row["wanted"] for row in rows]
 
-    def add(self, workflow: Workflow, published_by: str) -> None:
+    def add(self, workflow: Workflow, publisher: Actor) -> None:
         row = self._conn.execute(
             "insert into workflows (id, tenant_id, name, definition) values (%s, %s, %s, %s) "
             "on conflict (tenant_id, name) do nothing returning id",
@@ -73,9 +74,9 @@ class PostgresWorkflows:
         ).fetchone()
         if row is None:
             raise Conflict(f"A workflow with the name {workflow.name!r} already exists. Use PUT to add a version.")
-        self._add_version(workflow, published_by)
+        self._add_version(workflow, publisher)
 
-    def add_version(self, workflow: Workflow, published_by: str) -> None:
+    def add_version(self, workflow: Workflow, publisher: Actor) -> None:
         name_owner = self._conn.execute(
             "select 1 from workflows where name = %s and id <> %s", [workflow.name, workflow.id]
         ).fetchone()
@@ -88,7 +89,7 @@ class PostgresWorkflows:
         )
         if result.rowcount != 1:
             raise Conflict("Another request has just changed the workflow. Read it again before you change it.")
-        self._add_version(workflow, published_by)
+        self._add_version(workflow, publisher)
 
     def get(self, workflow_id: UUID) -> Workflow | None:
         row = self._conn.execute("select * from workflows where id = %s", [workflow_id]).fetchone()
@@ -100,19 +101,19 @@ class PostgresWorkflows:
         ).fetchone()
         return _workflow(row) if row else None
 
-    def version(self, workflow_id: UUID, version: int) -> Mapping[str, Any] | None:
+    def version(self, workflow_id: UUID, version: int) -> WorkflowVersion | None:
         row = self._conn.execute(
-            "select definition from workflow_versions where workflow_id = %s and version = %s", [workflow_id, version]
+            "select * from workflow_versions where workflow_id = %s and version = %s", [workflow_id, version]
         ).fetchone()
-        return row["definition"] if row else None
+        return _workflow_version(row) if row else None
 
     def versions(self, workflow_id: UUID, before: int | None, limit: int) -> Sequence[WorkflowVersion]:
         rows = self._conn.execute(
-            "select version, definition, published_by, created_at from workflow_versions "
+            "select * from workflow_versions "
             "where workflow_id = %s and (%s::integer is null or version < %s) order by version desc limit %s",
             [workflow_id, before, before, limit],
         ).fetchall()
-        return [WorkflowVersion(*row.values()) for row in rows]
+        return [_workflow_version(row) for row in rows]
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Workflow]:
         rows = self._conn.execute(
@@ -127,12 +128,15 @@ class PostgresWorkflows:
         )
         return result.rowcount == 1
 
-    def _add_version(self, workflow: Workflow, published_by: str) -> None:
+    def _add_version(self, workflow: Workflow, publisher: Actor) -> None:
         self._conn.execute(
-            "insert into workflow_versions (tenant_id, workflow_id, version, definition, published_by) "
-            "values (%s, %s, %s, %s, %s)",
-            [self._tenant_id, workflow.id, workflow.version, Jsonb(workflow.definition), published_by],
-        )
+            "insert into workflow_versions (tenant_id, workflow_id, version, definition, published_by, published_role) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            [
+                self._tenant_id, workflow.id, workflow.version, Jsonb(workflow.definition), publisher.subject,
+                publisher.role,
+            ],
+        )  # fmt: skip
 
 
 class PostgresRuns:
@@ -289,6 +293,12 @@ def _step(row: Row) -> StepRecord:
         row["error"],
         row["finished_at"],
     )
+
+
+def _workflow_version(row: Row) -> WorkflowVersion:
+    # Nobody knows the publisher's role of older versions: they get the rights that everybody has who may start a run.
+    role = Role(row["published_role"] or Role.USER)
+    return WorkflowVersion(row["version"], row["definition"], row["published_by"], row["created_at"], role)
 
 
 def _workflow(row: Row) -> Workflow:

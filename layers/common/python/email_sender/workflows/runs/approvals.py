@@ -9,9 +9,8 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.paging import Page
-from email_sender.workflows.model import Approval, Decision, RunStatus, ShownDraft, StepRecord, StepStatus
+from email_sender.workflows.model import Actor, Approval, Decision, RunStatus, ShownDraft, StepRecord, StepStatus
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
-from email_sender.workflows.service import Actor
 
 _MAX_DRAFTS = 500
 _MAX_COMMENT = 2000

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from email_sender.workflows.model import RunStatus
+from email_sender.workflows.model import Actor, RunStatus
 from email_sender.workflows.ports import ExecutionStatus
-from email_sender.workflows.service import Actor
 
 _FINAL_STATUSES = {
     ExecutionStatus.SUCCEEDED: (RunStatus.SUCCEEDED, None),

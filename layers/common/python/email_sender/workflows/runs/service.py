@@ -11,11 +11,13 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
+from email_sender.security.permissions import weaker
 from email_sender.workflows.compiler.asl import EXPRESSION_ERROR
 from email_sender.workflows.compiler.expression_errors import explain_expression_error
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.model import (
     OPEN_STATUSES,
+    Actor,
     Run,
     RunDetail,
     RunStatus,
@@ -27,7 +29,7 @@ from email_sender.workflows.ports import ExecutionStatus, InputChecker, Workflow
 from email_sender.workflows.runs.ending import describe_end, outcome_of_execution
 from email_sender.workflows.runs.resuming import ResumePlan, plan_resume
 from email_sender.workflows.runs.waits import WaitService, end_waiting_step
-from email_sender.workflows.service import Actor, Compiler, authorise
+from email_sender.workflows.service import Compiler, authorise
 
 _log = logging.getLogger(__name__)
 
@@ -79,13 +81,15 @@ class RunService:
     ) -> Run:
         """Start a run of a version, or of the newest version, on behalf of the actor.
 
+        The run has only the permissions that both the actor and the publisher of the version have.
+
         Repeating the call with the same run id has no effect. The run is committed before the engine starts it. If the
         process dies in between, the sweep starts the pending run.
 
         Raises:
             NotFound: the workflow or the version does not exist.
             Conflict: the workflow is archived.
-            Forbidden: the actor's role lacks a permission that a step needs.
+            Forbidden: the actor or the publisher lacks a permission that a step needs.
             InvalidInput: the inputs do not match the workflow's schema.
         """
         with self._units(tenant_id) as unit:
@@ -95,11 +99,14 @@ class RunService:
             if workflow.status is WorkflowStatus.ARCHIVED:
                 raise Conflict("The workflow is archived and cannot start new runs.")
             version_number = version or workflow.version
-            raw = unit.workflows.version(workflow_id, version_number)
-            if raw is None:
+            stored_version = unit.workflows.version(workflow_id, version_number)
+            if stored_version is None:
                 raise NotFound(f"The workflow has no version {version_number}.")
+            raw = stored_version.definition
             definition = self._compiler.parse(raw)
-            authorise(definition, actor.role)
+            # Somebody with fewer rights must not get something done by a run that somebody with more rights starts.
+            role = weaker(actor.role, stored_version.published_role)
+            authorise(definition, role)
             problems = self._inputs.problems(definition.inputs, inputs)
             if problems:
                 raise InvalidInput("The inputs do not match the workflow's schema.", problems)
@@ -111,7 +118,7 @@ class RunService:
                 status=RunStatus.PENDING,
                 inputs=inputs,
                 started_by=actor.subject,
-                role=actor.role,
+                role=role,
                 created_at=self._now(),
                 lineage=(*cause.earlier.lineage, cause.earlier.id) if cause.earlier else (),
                 passed=plan.passed,
@@ -180,15 +187,15 @@ class RunService:
             run = _require_run(unit, run_id)
             if run.status is not RunStatus.PENDING:
                 return run
-            raw = unit.workflows.version(run.workflow_id, run.version)
-        if raw is None:
+            stored_version = unit.workflows.version(run.workflow_id, run.version)
+        if stored_version is None:
             raise NotFound("The run's version of the workflow no longer exists.")
         machine = self._compiler.machine_name(run.workflow_id, run.version)
         try:
             execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         except NotFound:
             # The engine lost the state machine (a new account, a restored backup). Register it again.
-            definition = self._compiler.parse(raw)
+            definition = self._compiler.parse(stored_version.definition)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, run.workflow_id, run.version))
             execution = self._engine.start(machine, run.id, run.inputs, run.passed)
         with self._units(tenant_id) as unit:
@@ -283,9 +290,10 @@ class RunService:
         return ended_run
 
     def _explain_expression_error(self, unit: WorkflowUnit, run: Run, error: Mapping[str, Any]) -> Mapping[str, Any]:
-        raw = unit.workflows.version(run.workflow_id, run.version)
+        stored_version = unit.workflows.version(run.workflow_id, run.version)
         try:
-            step = self._compiler.parse(raw).steps.get(error.get("step", "")) if raw is not None else None
+            steps = self._compiler.parse(stored_version.definition).steps if stored_version is not None else {}
+            step = steps.get(error.get("step", ""))
         except InvalidInput:
             step = None  # stored under older rules; the end of the run must be recorded in any case
         return error if step is None else {**error, "message": explain_expression_error(step, error["message"])}
@@ -340,5 +348,6 @@ def _resume_plan_for(
 ) -> ResumePlan:
     if earlier is None:
         return ResumePlan()
-    before = unit.workflows.version(earlier.workflow_id, earlier.version) or {"steps": []}
+    stored_version = unit.workflows.version(earlier.workflow_id, earlier.version)
+    before = stored_version.definition if stored_version else {"steps": []}
     return plan_resume(before, raw, definition, unit.runs.steps(earlier.id))

@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
-from email_sender.errors import DomainError, InvalidInput, NotFound, Unavailable
-from email_sender.workflows.model import Run
+from email_sender.errors import DomainError, Forbidden, InvalidInput, NotFound, NotSupported, Unavailable
+from email_sender.security.permissions import Role, weaker
+from email_sender.workflows.model import Actor, Run
 from email_sender.workflows.runs.service import MAX_DEPTH, RunService, StartCause
-from email_sender.workflows.service import Actor
 from email_sender.workflows.triggers.model import (
     StoredTrigger,
     TriggerKind,
@@ -35,11 +35,27 @@ class TriggerInvocation:
     correlation_id: str | None = None
 
 
+class RoleDirectory(Protocol):
+    def role_of(self, tenant_id: UUID, subject: str) -> Role | None:
+        """Return the role that a person has in the tenant now, or None if there is no such person any more.
+
+        Raises:
+            NotSupported: this deployment cannot know, because another issuer has the people.
+            Unavailable: the directory did not respond.
+        """
+
+
 class TriggerService:
     def __init__(
-        self, units: TriggerUnits, runs: RunService, scheduler: TriggerScheduler, now: Clock, new_id: IdFactory
+        self,
+        units: TriggerUnits,
+        runs: RunService,
+        scheduler: TriggerScheduler,
+        roles: RoleDirectory,
+        now: Clock,
+        new_id: IdFactory,
     ) -> None:
-        self._units, self._runs, self._scheduler, self._now = units, runs, scheduler, now
+        self._units, self._runs, self._scheduler, self._roles, self._now = units, runs, scheduler, roles, now
         self._events = EventFactory("workflows", now, new_id)
 
     def list_for_workflow(self, tenant_id: UUID, workflow_id: UUID) -> list[StoredTrigger]:
@@ -86,8 +102,8 @@ class TriggerService:
             )
         run_id = uuid5(trigger.id, invocation.key)
         depth = 0 if causing_run is None else causing_run.depth + 1
-        actor = Actor(trigger.started_by, trigger.role)
         try:
+            actor = Actor(trigger.started_by, self._role_of(tenant_id, trigger))
             if depth > MAX_DEPTH:
                 raise InvalidInput(f"Runs can start each other at most {MAX_DEPTH} levels deep.")
             inputs = {**trigger.inputs, **invocation.inputs}
@@ -102,6 +118,24 @@ class TriggerService:
             return None
         self._record_outcome(tenant_id, trigger, invocation, run, None)
         return run
+
+    def _role_of(self, tenant_id: UUID, trigger: StoredTrigger) -> Role:
+        """Return the rights that the trigger's runs have now: those of its publisher, who may have lost some since.
+
+        Raises:
+            Forbidden: the publisher is not a member of the tenant any more.
+            Unavailable: nobody can say now. The invocation must be retried.
+        """
+        try:
+            current_role = self._roles.role_of(tenant_id, trigger.started_by)
+        except NotSupported:
+            return trigger.role
+        if current_role is None:
+            raise Forbidden(
+                "The person who published this trigger is not a member of the tenant any more. "
+                "Publish the workflow again."
+            )
+        return weaker(trigger.role, current_role)
 
     def _apply(self, tenant_id: UUID, trigger: StoredTrigger) -> tuple[TriggerState, str | None]:
         if trigger.state is TriggerState.RETIRING:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from email_sender.clock import Clock
-from email_sender.errors import InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
+from email_sender.errors import Forbidden, InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
+from email_sender.security.permissions import Role, weaker
 from email_sender.strict_json import read_json
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.runs.service import RunService
@@ -55,16 +56,22 @@ class WebhookService:
         self._units, self._units_with_keys, self._triggers, self._runs = units, units_with_keys, triggers, runs
         self._signatures, self._now = signatures, now
 
-    def renew_secret(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID) -> NewSecret:
+    def renew_secret(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID, role: Role) -> NewSecret:
         """Create a new secret and return it; it cannot be read again. The previous secret stays valid for one day.
 
         Raises:
             NotFound: the workflow has no active webhook with this id.
+            Forbidden: the webhook's runs have rights that `role` lacks, and the secret would give them away.
         """
         with self._units_with_keys(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
             if trigger is None or trigger.workflow_id != workflow_id or not _is_active_webhook(trigger):
                 raise NotFound("The workflow has no active webhook with this id.")
+            if weaker(role, trigger.role) != trigger.role:
+                raise Forbidden(
+                    f"Runs of this webhook have the rights of the role {trigger.role}, which the role {role} lacks. "
+                    "Ask somebody with that role for the secret, or publish the workflow yourself."
+                )
             old_secrets = unit.triggers.secrets(trigger_id)
             previous_ends = self._now() + SECRET_OVERLAP if old_secrets.current else None
             new_secrets = Secrets(self._signatures.new_secret(), old_secrets.current, previous_ends)
