@@ -4,6 +4,7 @@ The handler of the action (actions.http_request) calls it; that handler knows th
 """
 
 import base64
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from email_sender.errors import NotFound
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import Settings
 from email_sender.kit.tasks.platform_step import platform_step
+from email_sender.security.bound_secrets import BoundSecret, parse_secret
 
 
 class OutboundSettings(Settings):
@@ -44,16 +46,32 @@ def _outbound() -> OutboundHttp:
 @platform_step(OutboundRequest)
 def handler(outbound_request: OutboundRequest, _context: LambdaContext) -> dict[str, Any]:
     secrets = {
-        name: _secret(outbound_request.tenant_id, secret) for name, secret in outbound_request.secret_headers.items()
+        header: _secret(outbound_request.tenant_id, name) for header, name in outbound_request.secret_headers.items()
     }
+    for secret in secrets.values():
+        secret.check(outbound_request.url)
     request = Request(
         outbound_request.method,
         outbound_request.url,
-        {**outbound_request.headers, **secrets},
+        {**outbound_request.headers, **{header: secret.value for header, secret in secrets.items()}},
         base64.b64decode(outbound_request.body),
     )
     response = _outbound().fetch(request, outbound_request.seconds)
-    return {"status": response.status, "headers": dict(response.headers), "body": response.body}
+    result: dict[str, Any] = {"status": response.status, "headers": dict(response.headers), "body": response.body}
+    return dict(_without(result, [secret.value for secret in secrets.values()]))
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """Return the value without the secrets: some servers repeat what they were sent, and a run shows the response."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return value
+    if isinstance(value, list):
+        return [_without(element, secrets) for element in value]
+    if isinstance(value, dict):
+        return {_without(name, secrets): _without(element, secrets) for name, element in value.items()}
+    return value
 
 
 @cache
@@ -61,7 +79,7 @@ def _secrets_prefix() -> str:
     return OutboundSettings.from_environment().secrets_prefix
 
 
-def _secret(tenant_id: UUID, name: str) -> str:
+def _secret(tenant_id: UUID, name: str) -> BoundSecret:
     """Return a secret of the tenant. The tenant id is in the secret's name, so other tenants cannot reach it."""
 
     def translate(error: AwsError) -> Exception | None:
@@ -69,4 +87,4 @@ def _secret(tenant_id: UUID, name: str) -> str:
 
     with translate_aws_errors("The secret could not be read from AWS Secrets Manager.", translate):
         response = client("secretsmanager").get_secret_value(SecretId=f"{_secrets_prefix()}/tenants/{tenant_id}/{name}")
-    return str(response["SecretString"])
+    return parse_secret(name, str(response["SecretString"]))
