@@ -7,6 +7,7 @@ import pytest
 from local.drill import DrillFailed, drill
 
 
+@pytest.mark.needs_engine
 @pytest.mark.own_cloud
 def test_nothing_that_the_backup_holds_is_lost(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("drills") / "drill"

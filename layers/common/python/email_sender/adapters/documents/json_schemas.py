@@ -1,35 +1,189 @@
-"""Validate values and JSON Schemas (draft 2020-12) that users provide.
+"""Validate values and JSON Schemas (draft 2020-12) that users provide, in bounded time.
 
-Implements workflows.ports.InputChecker and workflows.definition.parser.SchemaChecker.
+Implements workflows.ports.InputChecker and workflows.definition.parser.SchemaChecker. A tenant's schema must not occupy
+a function that serves others: patterns run in linear time (RE2), equal elements are found by their text, and a
+validation has a deadline, because references can multiply each other.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from email_sender.errors import Problem
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
 
 _MAX_PROBLEMS = 20
+# Keywords whose content is no schema.
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+# An ordinary schema takes less than 10 ms.
+DEADLINE_SECONDS = 0.5
+_TOO_SLOW = Problem("", f"The value could not be checked within {DEADLINE_SECONDS} s. The schema is too complex.")
+
+type Keyword = Callable[[Any, Any, Any, Any], Iterator["ValidationError"] | None]
+
+
+class _DeadlineExceeded(Exception):
+    pass
 
 
 class JsonSchemaChecker:
     def problems(self, schema: Mapping[str, Any], value: Any) -> Sequence[Problem]:
-        """Return the problems of a value."""
-        from jsonschema import Draft202012Validator
+        """Return the problems of a value. A value that cannot be checked in time has a problem too."""
         from referencing import Registry
 
+        # A schema that was stored under older rules.
+        if unsupported := list(_unsupported(schema, ""))[:_MAX_PROBLEMS]:
+            return unsupported
         # The empty registry prevents the library from fetching referenced schemas from the network.
-        validator = Draft202012Validator(dict(schema), registry=Registry())
-        return [_problem(error) for error in validator.iter_errors(value)][:_MAX_PROBLEMS]
+        validator = _validator_class(time.monotonic() + DEADLINE_SECONDS)(dict(schema), registry=Registry())
+        problems = []
+        try:
+            for error in validator.iter_errors(value):
+                problems.append(_problem(error))
+                if len(problems) == _MAX_PROBLEMS:
+                    break
+        except (_DeadlineExceeded, RecursionError):
+            return [*problems, _TOO_SLOW]
+        return problems
 
     def check(self, schema: Mapping[str, Any]) -> list[Problem]:
         """Return the problems of a schema."""
         from jsonschema import Draft202012Validator
 
         meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)
-        return [_problem(error) for error in meta.iter_errors(dict(schema))][:_MAX_PROBLEMS]
+        problems = [_problem(error) for error in meta.iter_errors(dict(schema))][:_MAX_PROBLEMS]
+        return problems or list(_unsupported(schema, ""))[:_MAX_PROBLEMS]
+
+
+def _validator_class(deadline: float) -> type["Validator"]:
+    """Return a validator that stops at the deadline, between two keywords."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def bounded(keyword: Keyword) -> Keyword:
+        def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator["ValidationError"] | None:
+            if time.monotonic() > deadline:
+                raise _DeadlineExceeded
+            return keyword(validator, value, instance, schema)
+
+        return check
+
+    keywords: dict[str, Keyword] = {**Draft202012Validator.VALIDATORS, **_LINEAR}
+    extended: type[Validator] = extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, {name: bounded(check) for name, check in keywords.items()}
+    )
+    return extended
+
+
+def _pattern(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, str) and not _compile(pattern).search(instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    validator: Any, properties: Mapping[str, Any], instance: Any, _schema: Any
+) -> Iterator["ValidationError"]:
+    if not isinstance(instance, dict):
+        return
+    for pattern, subschema in properties.items():
+        for name, value in instance.items():
+            if _compile(pattern).search(name):
+                yield from validator.descend(value, subschema, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(instance, dict):
+        return
+    patterns = [_compile(pattern) for pattern in schema.get("patternProperties", {})]
+    known = schema.get("properties", {})
+    extra = [name for name in instance if name not in known and not any(pattern.search(name) for pattern in patterns)]
+    if isinstance(allowed, dict):
+        for name in extra:
+            yield from validator.descend(instance[name], allowed, path=name)
+    elif not allowed and extra:
+        names = ", ".join(repr(name) for name in extra)
+        yield ValidationError(f"Additional properties are not allowed ({names})")
+
+
+def _unique_items(_validator: Any, unique: Any, instance: Any, _schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if unique and isinstance(instance, list):
+        texts = {json.dumps(_numbers_as_floats(element), sort_keys=True) for element in instance}
+        if len(texts) < len(instance):
+            yield ValidationError("The array has equal elements.")
+
+
+# Keywords that the library checks by backtracking, or by comparing each element with each other.
+_LINEAR: Mapping[str, Keyword] = {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique_items,
+}
+
+
+def _numbers_as_floats(value: Any) -> Any:
+    """1 and 1.0 are equal in JSON Schema; true and 1 are not."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if abs(value) < 2**53 else value
+    if isinstance(value, list):
+        return [_numbers_as_floats(element) for element in value]
+    if isinstance(value, dict):
+        return {name: _numbers_as_floats(element) for name, element in value.items()}
+    return value
+
+
+@cache
+def _options() -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+def _compile(pattern: str) -> Any:
+    import re2
+
+    return re2.compile(pattern, _options())
+
+
+def _unsupported(schema: Any, pointer: str) -> Iterator[Problem]:
+    """Yield a problem for each regular expression that RE2 does not have, such as look-around and back-references."""
+    import re2
+
+    if isinstance(schema, list):
+        for number, element in enumerate(schema):
+            yield from _unsupported(element, f"{pointer}/{number}")
+        return
+    if not isinstance(schema, dict):
+        return
+    properties = schema.get("patternProperties")
+    patterns = [(f"{pointer}/patternProperties", name) for name in properties] if isinstance(properties, dict) else []
+    if patterns and "unevaluatedProperties" in schema:
+        # The library looks for these by backtracking.
+        yield Problem(pointer, "unevaluatedProperties is not supported beside patternProperties.")
+    if isinstance(schema.get("pattern"), str):
+        patterns.append((f"{pointer}/pattern", schema["pattern"]))
+    for where, pattern in patterns:
+        try:
+            _compile(pattern)
+        except re2.error as error:
+            reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+            yield Problem(where, f"The pattern {pattern!r} is not supported: {reason} (RE2 syntax).")
+    for name, element in schema.items():
+        if name not in _VALUES:
+            yield from _unsupported(element, f"{pointer}/{name}")
 
 
 def _problem(error: "ValidationError") -> Problem:
