@@ -20,6 +20,7 @@ TOOLS := .local/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(TOOLS)/bin/uv)
 VENV := .venv
 LINTERS := .local/linters
+DEPLOYED_GROUPS := $(foreach group,gateway vectors bulk workflows messaging embeddings,--group $(group))
 COMMON := layers/common/python/email_sender
 PY := $(VENV)/bin/python
 export UV
@@ -35,7 +36,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill test test-sam check audit build bench bench-growth search-quality deploy rollback cost operator first-admin user lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +97,11 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 
 audit: $(VENV)/.ready ## check the locked packages for known vulnerabilities (needs the network), and the import contracts
 	@$(PY) scripts/check_dependencies.py
+
+sbom: $(VENV)/.ready ## write the list of everything that is deployed, as CycloneDX, to .local/sbom.cdx.json
+	@mkdir -p .local
+	@$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups $(DEPLOYED_GROUPS) -o .local/sbom.cdx.json > /dev/null
+	@echo "Wrote .local/sbom.cdx.json."
 
 build: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## build what `make deploy` uploads
 

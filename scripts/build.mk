@@ -5,7 +5,7 @@ PYTHON ?= python3.13
 AREA := $(notdir $(CURDIR))
 # Always Lambda's platform, whichever machine builds.
 INSTALL := $(UV) pip install --quiet --python $(PYTHON) --python-version 3.13 \
-	--python-platform x86_64-manylinux_2_28 --only-binary :all: --no-deps
+	--python-platform x86_64-manylinux_2_28 --only-binary :all: --no-deps --require-hashes
 # Compile to .pyc files that are not checked against timestamps, which archives do not keep: importing took 862 ms
 # without them and takes 311 ms with them.
 # The .pyc files contain Lambda's paths, so that the packages of one area's functions are identical and uploaded once.

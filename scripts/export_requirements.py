@@ -1,10 +1,13 @@
-"""Write every requirements.txt from uv.lock. The other files leave out what the common layer already has.
+"""Write every requirements.txt from uv.lock, with the hashes that the build checks.
+
+The other files leave out what the common layer already has.
 
 python scripts/export_requirements.py          # write
 python scripts/export_requirements.py --check  # fail if a file is out of date
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,19 +28,20 @@ _EXCLUDED = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "hf-xe
 
 
 def export(*arguments: str) -> dict[str, str]:
-    """Run `uv export`. Return requirement lines, with pins and markers, by package name."""
+    """Run `uv export`. Return each requirement by package name: its pin, its markers, and the hashes of its files."""
     command = [
         os.environ.get("UV", "uv"),
         "export",
         "--frozen",
-        "--no-hashes",
         "--no-header",
         "--no-annotate",
         "--no-emit-project",
     ]
     output = subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    lines = [line for line in output.splitlines() if line and not line.startswith("#")]
-    return {line.split("==")[0].split("[")[0].strip(): line for line in lines}
+    text = "\n".join(line for line in output.splitlines() if line and not line.startswith("#"))
+    # The lines with hashes are indented.
+    requirements = re.split(r"\n(?=\S)", text) if text else []
+    return {re.split(r"==|\[", requirement)[0].strip(): requirement for requirement in requirements}
 
 
 def requirements_files() -> dict[Path, str]:
