@@ -138,7 +138,7 @@ from (select * from runs where tenant_id = %(tenant)s and status = 'succeeded' l
 
 def measure_runs(scratch: Path, report: Callable[[str], None]) -> list[Growth]:
     growth = Growth("start of a run, through the API", [])
-    with LocalCloud(Layout(scratch), lambda _line: None, steps.PORTS) as cloud:
+    with LocalCloud(Layout(scratch), lambda _line: None, steps.PORTS, limited=False) as cloud:
         cloud.start()
         client = steps.sign_in(cloud)
         workflow = steps.create_workflow(client, 1)

@@ -20,7 +20,7 @@ PORTS = {
 
 
 def measure(scratch: Path) -> list[dict[str, Any]]:
-    with LocalCloud(Layout(scratch), lambda _line: None, PORTS) as cloud:
+    with LocalCloud(Layout(scratch), lambda _line: None, PORTS, limited=False) as cloud:
         cloud.start()
         client = sign_in(cloud)
         one, many = (create_workflow(client, length) for length in (1, 1 + _STEPS))

@@ -39,6 +39,9 @@ OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
 _ROLES = ("app", "platform", "backup")
 
+_REQUEST_LIMITS = ("RequestsPerClient", "RequestsPerTenant", "RequestsPerAddress", "SignInsPerAddress")
+_UNLIMITED = "10000000"
+
 _DEPLOYMENTS, _PAUSE_SECONDS = 4, 3
 
 type Report = Callable[[str], None]
@@ -51,7 +54,8 @@ class NotBuilt(RuntimeError):
 class LocalCloud:
     """The parts of the local cloud and its stack. `report` gets one line for each completed step, with its time.
 
-    `tenants` are added unless they exist. Without tenants, a backup can be restored.
+    `tenants` are added unless they exist. Without tenants, a backup can be restored. `limited=False` raises the limits
+    of requests, for load that one machine makes in the name of many clients.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class LocalCloud:
         *,
         verbose: bool = False,
         tenants: Sequence[database.Tenant] = database.TENANTS,
+        limited: bool = True,
     ) -> None:
         self._layout, self._report, self._verbose, self._tenants = layout, report, verbose, tenants
+        self._limited = limited
         self._preferred_ports = {**PORTS, **(ports or {})}
         self.ports: dict[str, int] = {}
         self.users: Sequence[User] = ()
@@ -213,6 +219,7 @@ class LocalCloud:
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",
             "SesEventSource": SES_SOURCE,
             "NotificationsFrom": NOTIFICATIONS_FROM,
+            **({} if self._limited else dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED)),
         }
 
     def _version(self) -> str:

@@ -115,7 +115,7 @@ def _destroy(home: Path) -> None:
 
 
 def _drill(layout: Layout, report: Report, ports: dict[str, int]) -> Outcome:
-    with LocalCloud(layout, report, ports) as cloud:
+    with LocalCloud(layout, report, ports, limited=False) as cloud:
         cloud.start()
         writers = Writers(_sign_in(cloud))
         writers.start()
@@ -132,7 +132,7 @@ def _drill(layout: Layout, report: Report, ports: dict[str, int]) -> Outcome:
         shutil.rmtree(layout.directory(part))
     writers.join(60)
     report("Lost the database and all vectors")
-    with LocalCloud(layout, report, ports, tenants=()) as cloud:
+    with LocalCloud(layout, report, ports, tenants=(), limited=False) as cloud:
         cloud.start()
         started = time.monotonic()
         _run_machine(cloud, cloud.outputs["RestoreMachine"], {"backup": backup})

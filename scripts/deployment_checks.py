@@ -20,6 +20,7 @@ def complete(values: Mapping[str, str]) -> dict[str, str]:
     completed = dict(values)
     if values.get("DomainName"):
         completed.setdefault("PublicUrl", f"https://{values['DomainName']}")
+        completed.setdefault("TrustedProxies", "1")
     if values.get("DatabaseHost"):
         completed.setdefault("DatabaseOwnerHost", "")
         completed.setdefault("DatabaseOwnerUser", "postgres")

@@ -86,7 +86,8 @@ class Platform:
 
 
 def start_platform(home: Path, ports: dict[str, int]) -> Platform:
-    cloud = LocalCloud(Layout(home), print, ports)
+    # The tests make the requests of many clients.
+    cloud = LocalCloud(Layout(home), print, ports, limited=False)
     try:
         cloud.start()
         return Platform(cloud, f"{cloud.api_url}/api/v1", sign_in_users(cloud))

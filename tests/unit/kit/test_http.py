@@ -20,8 +20,12 @@ from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.http import MAX_BODY_BYTES, MAX_RESPONSE_BYTES, RouteInfo, create_app, lambda_handler, routes_of
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor, parse_if_match
+from email_sender.kit.rate_limiting import LimitSettings, buckets_of
 from email_sender.security.permissions import Permission
+from email_sender.security.rate_limits import RateLimiter
+from tests.unit.security.test_rate_limits import MemoryBuckets
 
+LIMITS = LimitSettings(stage="test", limits_table="t", requests_per_client=60)
 TENANT = "01930000-0000-7000-8000-00000000000a"
 OTHER_TENANT = "01930000-0000-7000-8000-00000000000b"
 HEADERS = {
@@ -443,3 +447,16 @@ def test_an_invalid_if_match_header_is_rejected(header: str) -> None:
 def test_an_id_cursor_is_parsed() -> None:
     assert parse_id_cursor(None) is None
     assert parse_id_cursor(TENANT) == UUID(TENANT)
+
+
+def test_a_request_beyond_its_limit_is_a_429_and_every_answer_names_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RateLimiter(MemoryBuckets(), lambda: 1_000.0)
+    limited = create_app("test", [router], lambda: GATE, lambda scope: limiter.take(buckets_of(scope, LIMITS)))
+    monkeypatch.setattr(__name__ + ".handle", lambda_handler(limited))
+    responses = [call("GET", "/who", token=claims()) for _ in range(11)]
+    assert [response.status for response in responses] == [200] * 10 + [429]
+    assert responses[0].headers["ratelimit-policy"] == '"client";q=60;w=60'
+    assert [response.headers["ratelimit"] for response in responses[:2]] == ['"client";r=9;t=60', '"client";r=8;t=60']
+    assert (responses[-1].json["code"], responses[-1].headers["retry-after"]) == ("rate_limited", "1")
+    # Another user of the tenant is served.
+    assert call("GET", "/who", token=claims(sub="bob")).status == 200

@@ -2,6 +2,7 @@
 
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.http import create_app, lambda_handler
+from email_sender.kit.rate_limiting import take_tokens
 from messaging_lambda.bootstrap import gate, idempotency
 from messaging_lambda.http.routes import contacts, emails, notifications, templates, unsubscribe
 
@@ -9,6 +10,7 @@ app = create_app(
     "Email Sender: messaging",
     [contacts.router, templates.router, emails.router, notifications.router, unsubscribe.router],
     gate,
+    take_tokens,
     form_paths=[f"{BASE_PATH}/unsubscribe/"],
 )
 app.state.idempotency = idempotency

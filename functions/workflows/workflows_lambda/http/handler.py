@@ -1,6 +1,7 @@
 """The HTTP entry point of workflows."""
 
 from email_sender.kit.http import create_app, lambda_handler
+from email_sender.kit.rate_limiting import take_tokens
 from workflows_lambda.bootstrap import gate, idempotency
 from workflows_lambda.http.routes import jobs, runs, triggers, workflows
 
@@ -8,6 +9,7 @@ app = create_app(
     "Email Sender: workflows",
     [workflows.router, triggers.router, triggers.webhook_router, runs.router, jobs.router],
     gate,
+    take_tokens,
 )
 app.state.idempotency = idempotency
 handler = lambda_handler(app)

@@ -20,8 +20,10 @@ from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Requires
 from email_sender.kit.masking import mask_body
+from email_sender.kit.rate_limiting import limit_headers
 from email_sender.kit.telemetry import logger, record_request_duration
 from email_sender.security.permissions import Permission
+from email_sender.security.rate_limits import Standing
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 # Lambda returns at most 6,291,556 bytes of JSON. In it the body is a string: quotes and backslashes take two bytes.
@@ -51,13 +53,22 @@ _DEFAULT_HEADERS: Sequence[tuple[bytes, bytes]] = (
 )
 
 
+# Takes a token from each bucket of a request. Raises RateLimited.
+type TakeTokens = Callable[[Scope], Standing | None]
+
+
 def create_app(
-    title: str, routers: Sequence[APIRouter], gate: Callable[[], ManagerGate], *, form_paths: Sequence[str] = ()
+    title: str,
+    routers: Sequence[APIRouter],
+    gate: Callable[[], ManagerGate],
+    limits: TakeTokens = lambda _scope: None,
+    *,
+    form_paths: Sequence[str] = (),
 ) -> FastAPI:
     """Create the application of an API area.
 
-    `gate` rejects requests to stopped managers. `form_paths` are path prefixes where a standard requires clients to
-    post a form (RFC 8058) instead of JSON.
+    `gate` rejects requests to stopped managers, and `limits` those beyond the limits of requests. `form_paths` are path
+    prefixes where a standard requires clients to post a form (RFC 8058) instead of JSON.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.routers = routers
@@ -71,10 +82,10 @@ def create_app(
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["authorization", "cache-control", "content-type", "idempotency-key", "if-match"],
-            expose_headers=["age", "x-request-id", "etag", "retry-after", "location"],
+            expose_headers=["age", "ratelimit", "ratelimit-policy", "x-request-id", "etag", "retry-after", "location"],
             max_age=600,
         )
-    app.add_middleware(EdgeMiddleware, gate=gate, form_paths=tuple(form_paths))
+    app.add_middleware(EdgeMiddleware, gate=gate, limits=limits, form_paths=tuple(form_paths))
     return app
 
 
@@ -121,9 +132,12 @@ class EdgeMiddleware:
     It is plain ASGI, which adds only microseconds to a request.
     """
 
-    def __init__(self, app: ASGIApp, gate: Callable[[], ManagerGate], form_paths: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, gate: Callable[[], ManagerGate], limits: TakeTokens, form_paths: tuple[str, ...] = ()
+    ) -> None:
         self._app = app
         self._gate = gate
+        self._limits = limits
         self._form_paths = form_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,6 +151,7 @@ class EdgeMiddleware:
         status = 500
         pending_start: Message | None = None
         age = AcceptedAge(0)
+        standing: Standing | None = None
 
         async def send_with_headers(message: Message) -> None:
             """Hold the start back until the body arrives, to replace a response that is too large for Lambda."""
@@ -144,6 +159,8 @@ class EdgeMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _add_headers(message.get("headers", []), request_id)
+                if standing is not None:
+                    message["headers"] += limit_headers(standing)
                 if age.read is not None:
                     message["headers"].append((b"age", str(math.ceil(age.read)).encode()))
                 pending_start = message
@@ -163,6 +180,7 @@ class EdgeMiddleware:
 
         accepted_seconds = _accepted_age(scope)
         try:
+            standing = self._limits(scope)
             _check_body(scope, self._form_paths)
             self._gate().check_path(scope["path"].removeprefix(BASE_PATH))
         except DomainError as error:
