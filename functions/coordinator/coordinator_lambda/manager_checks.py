@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from coordinator_lambda.store_checks import AddressProbe, ReplicationReader, check_addresses, check_replication
 from email_sender.adapters.aws.deployed_resources import Deployment
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
-from email_sender.adapters.postgres.replication import Replication
 from email_sender.coordination.configuration import CurrentSettings
 from email_sender.coordination.lifecycle import Status
-from email_sender.coordination.manager_status import Finding, HealthCheck
+from email_sender.coordination.manager_status import Finding, HealthCheck, build_finding
 from email_sender.coordination.registry import ManagerGraph
 from email_sender.errors import Unavailable
 from email_sender.kit.platform_settings import PlatformSettings
@@ -22,13 +22,9 @@ from email_sender.kit.platform_settings import PlatformSettings
 type FactsReader = Callable[[], Mapping[str, Any]]
 type DeploymentReader = Callable[[], Deployment]
 type Probe = Callable[[], None]
-type ReplicationReader = Callable[[], Replication]
-type AddressProbe = Callable[[], Mapping[str, bool]]
 type LiveSettings = Callable[[], PlatformSettings]
 
 _MAX_BACKUP_AGE_SECONDS = 26 * 3600.0
-# Readers of RDS are usually less than a second behind.
-_MAX_READER_SECONDS = 30.0
 
 
 class Cached[T]:
@@ -84,17 +80,9 @@ def build_checks(
         "monitoring-manager": partial(_check_observation, facts, live),
         "metrics-manager": partial(_check_metrics, probes),
         "logging-manager": partial(_check_logs, probes),
-        "replication-manager": partial(_check_replication, replication),
-        "load-balancer": partial(_check_addresses, addresses),
+        "replication-manager": partial(check_replication, replication),
+        "load-balancer": partial(check_addresses, addresses),
     }
-
-
-def build_finding(
-    problems: Mapping[str, bool], figures: Mapping[str, Any], status: Status = Status.DEGRADED
-) -> Finding:
-    """Return a finding with `status` if a problem applies. `problems` maps each sentence to whether it applies."""
-    reasons = [sentence for sentence, applies in problems.items() if applies]
-    return Finding(status if reasons else Status.RUNNING, " ".join(reasons) or None, figures)
 
 
 def _disabled_sources(deployment: DeploymentReader, manager: str) -> dict[str, bool]:
@@ -243,37 +231,3 @@ def _check_logs(probes: DeploymentProbes) -> Finding:
     return build_finding(
         {f"Retained without limit: {', '.join(unlimited_groups)}.": bool(unlimited_groups)}, {"log_groups": len(groups)}
     )
-
-
-def _check_replication(read: ReplicationReader) -> Finding:
-    state = read()
-    figures: dict[str, Any] = {
-        "timeline": state.timeline,
-        "started_seconds_ago": round(state.started_seconds_ago),
-        "standbys": state.standbys,
-        "readers": int(state.has_reader),
-    }
-    if not state.accepts_writes:
-        reason = "The database accepts no writes. A failover may be in progress, or its address leads to a standby."
-        return Finding(Status.FAILED, reason, figures)
-    if not state.has_reader:
-        return Finding(figures=figures)
-    if state.reader is None:
-        return Finding(Status.DEGRADED, "The reader does not respond. The primary serves its reads.", figures)
-    seconds = round(state.reader.behind_seconds, 1)
-    figures |= {"reader_behind_seconds": seconds, "reader_behind_bytes": round(state.reader.behind_bytes)}
-    return build_finding({f"The reader is {seconds} s behind the primary.": seconds > _MAX_READER_SECONDS}, figures)
-
-
-def _check_addresses(probes: Mapping[str, AddressProbe]) -> Finding:
-    """Check every address behind the name of each store. One that answers is enough to work."""
-    figures: dict[str, Any] = {}
-    reasons, status = [], Status.RUNNING
-    for store, probe in probes.items():
-        answers = probe()
-        dead = [address for address, does_answer in answers.items() if not does_answer]
-        figures |= {f"{store}_addresses": len(answers), f"{store}_addresses_in_use": len(answers) - len(dead)}
-        if dead:
-            reasons.append(f"Of the {store}'s {len(answers)} addresses, {', '.join(dead)} accept no connections.")
-            status = Status.FAILED if len(dead) == len(answers) or status is Status.FAILED else Status.DEGRADED
-    return Finding(status, " ".join(reasons) or None, figures)

@@ -18,7 +18,8 @@ from email_sender.adapters.postgres.stale_reads import accepted_age
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, Problem
 from email_sender.kit.auth import Principal, Requires
-from email_sender.kit.http import MAX_BODY_BYTES, MAX_RESPONSE_BYTES, RouteInfo, create_app, lambda_handler, routes_of
+from email_sender.kit.edge import MAX_BODY_BYTES, MAX_RESPONSE_BYTES
+from email_sender.kit.http import RouteInfo, create_app, lambda_handler, routes_of
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor, parse_if_match
 from email_sender.kit.rate_limiting import LimitSettings, buckets_of
 from email_sender.security.permissions import Permission

@@ -35,6 +35,14 @@ type HealthCheck = Callable[[], Finding]
 """Raises DomainError for a failure; the error's text becomes the reason."""
 
 
+def build_finding(
+    problems: Mapping[str, bool], figures: Mapping[str, Any], status: Status = Status.DEGRADED
+) -> Finding:
+    """Return a finding with `status` if a problem applies. `problems` maps each sentence to whether it applies."""
+    reasons = [sentence for sentence, applies in problems.items() if applies]
+    return Finding(status if reasons else Status.RUNNING, " ".join(reasons) or None, figures)
+
+
 class Observer:
     def __init__(
         self,
