@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from samcli.cli.types import CfnParameterOverridesType
 
@@ -32,6 +32,7 @@ def read_by_sam(path: Path) -> dict[str, str]:
     return dict(CfnParameterOverridesType().convert(f"file://{path}", None, None))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("abcXYZ09", min_size=1), st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
 @example({"a": '{"x": "say \\"hi\\" to C:\\\\ "}'})
 @example({"a": "'", "b": '"', "c": '"quoted"', "d": "\\", "e": '\\\\"', "f": "\\ \\'", "g": ""})

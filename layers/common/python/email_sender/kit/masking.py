@@ -12,21 +12,27 @@ from typing import Any
 # it, and a full stop may follow it.
 _CHARACTER = r"[^\s\"'<>()\[\]{},;:\\@/=&?|`]"
 _LABEL = r"[^\s\"'<>()\[\]{},;:\\@/=&?|`.]"
-_ADDRESS = re.compile(
-    rf"(?<!{_CHARACTER})({_CHARACTER}){_CHARACTER}{{0,320}}@({_CHARACTER}){_CHARACTER}{{0,253}}\.{_LABEL}{{2,63}}(?!{_LABEL})"
-)
+_ADDRESS = re.compile(rf"(?<!{_CHARACTER}){_CHARACTER}{{1,321}}@{_CHARACTER}{{1,254}}\.{_LABEL}{{2,63}}(?!{_LABEL})")
 # In the query of a URL.
 _ENCODED = re.compile(r"[\w.+-]{1,64}%40[\w.-]{1,253}", re.IGNORECASE)
 _LINK = re.compile(r"(/unsubscribe/)[\w.~%-]+")
 
 
 def mask_text(text: str) -> str:
-    """Return the text with each address recognisable but not usable, and without the tokens of unsubscribe links."""
+    """Return the text with each address recognisable but not usable, and without the tokens of unsubscribe links.
+
+    The text keeps its length: responses say where in a message a passage begins and ends.
+    """
     if "@" in text:
-        text = _ADDRESS.sub(r"\1***@\2***", text)
+        text = _ADDRESS.sub(_mask_address, text)
     if "%40" in text:
-        text = _ENCODED.sub("***", text)
-    return _LINK.sub(r"\1hidden", text)
+        text = _ENCODED.sub(lambda found: "*" * len(found[0]), text)
+    return _LINK.sub(lambda found: found[1] + "*" * (len(found[0]) - len(found[1])), text)
+
+
+def _mask_address(found: re.Match[str]) -> str:
+    local, _, domain = found[0].rpartition("@")
+    return f"{local[0]}{'*' * (len(local) - 1)}@{domain[0]}{'*' * (len(domain) - 1)}"
 
 
 def mask_json(value: Any) -> Any:
