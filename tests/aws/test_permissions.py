@@ -126,7 +126,7 @@ UNUSED: dict[str, set[str]] = {
     "VectorsImportChunkFunction": {"events:PutEvents", "s3:GetObject", "s3:GetObjectVersion"},
     # `make drill` restores, in a cloud of its own.
     "MigrateFunction": {"s3:GetObject"},
-    "RestorePointsFunction": {"s3:GetObject"},
+    "RestorePointsFunction": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     # Webhooks of operators, and notifications that failed before.
     "NotificationsFunction": {"lambda:InvokeFunction"},
     "NotificationSweepFunction": {"lambda:InvokeFunction", "ses:SendRawEmail"},
