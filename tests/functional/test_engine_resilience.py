@@ -133,7 +133,7 @@ def test_calls_to_a_dead_engine_stop_after_a_few_failures_until_it_recovers(
     with pytest.raises(Unavailable) as error:
         index.count(TENANT, COLLECTION_NAME)
     # The engine was not called: a call would have taken until its deadline.
-    assert time.perf_counter() - started_at < 0.5
+    assert time.perf_counter() - started_at < 2
     assert error.value.retry_after >= 1
     engine.start()
     deadline = time.monotonic() + 15
