@@ -36,10 +36,10 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the whole platform on this machine and its main job (ONCE=1: exit afterwards)
 	@$(PY) -m local $(if $(ONCE),--once) $(if $(VERBOSE),--verbose) $(if $(DEMO),--again)
@@ -132,6 +132,9 @@ first-admin: $(VENV)/.ready ## add a tenant and its first administrator: make fi
 
 user: $(VENV)/.ready ## add a person to a tenant: make user ENV=prod NAME=studio EMAIL=bob@studio.example ROLE=user
 	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --member "$(NAME)" "$(ROLE)"
+
+audit-verify: $(VENV)/.ready ## verify that no entry of an audit log was changed or removed: make audit-verify ENV=prod
+	@$(PY) -m scripts.audit_verify "$(ENV)"
 
 lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 	$(UV) lock

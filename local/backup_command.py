@@ -14,7 +14,7 @@ from rich.console import Console
 
 from email_sender.backups.model import NotRestorable
 from local.aws.deploy import client_factory
-from local.backups.backup_folder import Report, fetch
+from local.backups.backup_folder import ERASURES, Report, fetch, fetch_erasures
 from local.client import wait_until
 from local.layout import ROOT, Layout
 
@@ -47,6 +47,7 @@ def back_up(endpoints: dict[str, Any], into: Path, report: Report) -> Path:
     report(f"Backed up {result['rows']} rows and {result['points']} points to {result['location']}")
     folder = into / result["location"].rpartition("/")[2]
     folder.mkdir(parents=True, exist_ok=True)
+    fetch_erasures(client("s3"), result["location"], into / ERASURES)
     return fetch(client("s3"), result["location"], folder, report)
 
 

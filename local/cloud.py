@@ -273,6 +273,7 @@ class LocalCloud:
             "inbound_bucket": self.outputs["InboundBucket"],
             "backups_bucket": self.outputs["BackupsBucket"],
             "backup_machine": self.outputs["BackupMachine"],
+            "records_function": self.outputs["RecordsFunction"],
             "users": [user.as_dict() for user in self.users],
             "postgres": self.database_url,
             "qdrant": {

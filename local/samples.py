@@ -82,6 +82,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/recorder": {"batchItemFailures": []},
     "coordinator/relay": {},
     "coordinator/housekeeping": {},
+    "coordinator/records": {},
     "coordinator/backup_steps": "not_found",
     "coordinator/migrate": {"applied": []},
 }

@@ -1,16 +1,22 @@
 """Read a backup from a folder, fetch it from a bucket, and verify it against its manifest."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from email_sender.adapters.aws.records import decode
 from email_sender.adapters.files.backup_points import verify_points
 from email_sender.adapters.files.stored_backup import StoredBackup
 from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.errors import NotFound
+from email_sender.messaging.model import RecordedErasure
 
 type Report = Callable[[str], None]
+
+# The folder beside the backups with the people who were erased (adapters.aws.records).
+ERASURES = "erasures"
 
 
 class BackupFolder(StoredBackup):
@@ -51,11 +57,28 @@ def fetch(client: Any, uri: str, into: Path, report: Report) -> Path:
     Raises:
         NotRestorable: `uri` is invalid or S3 returned an error.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
     if not bucket or not prefix:
         raise NotRestorable(f"{uri} names no backup. Use s3://<bucket>/<backup>.")
+    count = _download(client, bucket, prefix, into)
+    report(f"Fetched {count} objects from {uri}")
+    return into
+
+
+def fetch_erasures(client: Any, uri: str, into: Path) -> None:
+    """Download who was erased, from the bucket of the backup at `uri`. Raises NotRestorable."""
+    _download(client, uri.removeprefix("s3://").partition("/")[0], ERASURES, into)
+
+
+def read_erasures(backup: Path) -> list[RecordedErasure]:
+    """Return who was erased, from the folder beside that of the backup."""
+    return [decode(json.loads(file.read_text())) for file in sorted((backup.parent / ERASURES).glob("*/*.json"))]
+
+
+def _download(client: Any, bucket: str, prefix: str, into: Path) -> int:
+    """Download every object below the prefix. Return how many there are."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     count = 0
     try:
         for listing in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
@@ -67,6 +90,5 @@ def fetch(client: Any, uri: str, into: Path, report: Report) -> Path:
                 client.download_file(bucket, entry["Key"], str(into / key))
                 count += 1
     except (BotoCoreError, ClientError) as error:
-        raise NotRestorable(f"{uri} could not be fetched: {error}") from error
-    report(f"Fetched {count} objects from {uri}")
-    return into
+        raise NotRestorable(f"s3://{bucket}/{prefix} could not be fetched: {error}") from error
+    return count

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -12,11 +13,12 @@ from psycopg import sql
 from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.erasures import erase_again
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.qdrant.channel import Address, Channel
 from email_sender.backups.model import Manifest, NotRestorable
 from local.backups import collections
-from local.backups.backup_folder import BackupFolder, Report, fetch
+from local.backups.backup_folder import ERASURES, BackupFolder, Report, fetch, fetch_erasures, read_erasures
 from local.backups.database import load_database, update_served_collections
 from local.backups.wrapping_keys import rewrap_function
 from local.database import DATABASE
@@ -49,7 +51,10 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
     shutil.rmtree(staging.home, ignore_errors=True)
     staging.home.mkdir(parents=True)
     try:
-        folder = BackupFolder(_path_of(backup, staging.home / "backup", report))
+        path = _path_of(backup, staging.home / "backup", report)
+        folder = BackupFolder(path)
+        erasures = read_erasures(path)
+        erase = partial(erase_again, erasures=erasures, unwrap=FileKeyWrapper(layout.key_file).unwrap)
         rewrap = rewrap_function(layout, key)
         manifest = folder.verify(report)
         with _timed("Restored everything", report), Supervisor() as supervisor:
@@ -59,7 +64,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
             supervisor.start(server.spec())
             with psycopg.connect(server.url(), autocommit=True) as conn:
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-            load_database(url, folder, manifest.database, rewrap, report)
+            load_database(url, folder, manifest.database, rewrap, report, erase if erasures else None)
             grpc_port = pick_port("qdrant-grpc", PORTS["qdrant-grpc"], report)
             http_port = pick_port("qdrant", PORTS["qdrant"], report, [grpc_port])
             log = staging.home / "qdrant.log"
@@ -83,7 +88,10 @@ def _path_of(backup: str, into: Path, report: Report) -> Path:
         return Path(backup)
     import boto3
 
-    return fetch(boto3.client("s3"), backup, into, report)
+    client = boto3.client("s3")
+    folder = fetch(client, backup, into, report)
+    fetch_erasures(client, backup, into.parent / ERASURES)
+    return folder
 
 
 @contextmanager

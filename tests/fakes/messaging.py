@@ -1,7 +1,7 @@
 """In-memory stores for messaging.ports with transactions, and a mail provider that records accepted mails."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from email_sender.adapters.documents import event_schemas
@@ -24,6 +26,7 @@ from email_sender.messaging.model import (
     Email,
     EmailFilter,
     EmailStatus,
+    Erasure,
     Message,
     Suppression,
     SuppressionReason,
@@ -50,6 +53,8 @@ class State:
     emails: dict[UUID, Email] = field(default_factory=dict)
     suppressions: dict[str, Suppression] = field(default_factory=dict)
     deleted_addresses: dict[UUID, str] = field(default_factory=dict)
+    erasures: dict[UUID, Erasure] = field(default_factory=dict)
+    audited: list[tuple[str, str]] = field(default_factory=list)
     reports: set[tuple[UUID, str, datetime]] = field(default_factory=set)
     temporary_bounces: dict[tuple[str, UUID], datetime] = field(default_factory=dict)
 
@@ -172,6 +177,10 @@ class FakeDrafts:
     def get(self, draft_id: UUID) -> Draft | None:
         return self._state.drafts.get(draft_id)
 
+    def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
+        drafts = [draft for draft in self._state.drafts.values() if draft.contact_id == contact_id]
+        return sorted(drafts, key=lambda draft: draft.id, reverse=True)[:limit]
+
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         return [approval for run, draft, approval in self._state.approvals if (run, draft) == (run_id, draft_id)]
 
@@ -282,6 +291,9 @@ class FakeSuppressions:
         self._state.suppressions[normalise_address(address)] = suppression
         return True
 
+    def fingerprint(self, address: str) -> str:
+        return sha256(normalise_address(address).encode()).hexdigest()
+
     def find(self, address: str) -> Suppression | None:
         return self._state.suppressions.get(normalise_address(address))
 
@@ -304,6 +316,24 @@ class FakeSuppressions:
 
     def delete(self, address: str) -> bool:
         return self._state.suppressions.pop(normalise_address(address), None) is not None
+
+
+class FakeErasures:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def get(self, contact_id: UUID) -> Erasure | None:
+        return self._state.erasures.get(contact_id)
+
+    def erase(self, contact_id: UUID, erased_by: str, at: datetime) -> Erasure | None:
+        contact = self._state.contacts.get(contact_id)
+        address = contact.address if contact else self._state.deleted_addresses.get(contact_id)
+        if address is None:
+            return None
+        counts = {"contacts": int(contact is not None)}
+        FakeContacts(self._state).delete(contact_id)
+        self._state.suppressions[normalise_address(address)] = Suppression(None, SuppressionReason.ERASED, at)
+        return self._state.erasures.setdefault(contact_id, Erasure(contact_id, erased_by, at, counts))
 
 
 class FakeMessagingUnit:
@@ -338,6 +368,13 @@ class FakeMessagingUnit:
     @property
     def suppressions(self) -> FakeSuppressions:
         return FakeSuppressions(self._open_state())
+
+    @property
+    def erasures(self) -> FakeErasures:
+        return FakeErasures(self._open_state())
+
+    def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = {}) -> None:
+        self._open_state().audited.append((action, object_name))
 
     def mail_from(self) -> str:
         if not self._open_state().mail_from:

@@ -14,11 +14,13 @@ from email_sender.adapters.aws.bus_consumers import BusConsumers, Listener
 from email_sender.adapters.aws.deployed_resources import DeployedResources
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
+from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
 from email_sender.adapters.aws.sqs import SqsQueues
 from email_sender.adapters.postgres.audit import PostgresAudit, add_platform_entry
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
+from email_sender.adapters.postgres.erasures import PostgresErasureLog
 from email_sender.adapters.postgres.event_log import OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.event_replays import PostgresEventHistory
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
@@ -26,13 +28,16 @@ from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.adapters.postgres.replication import read_replication
+from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.settings_versions import settings_units
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
+from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.web.addresses import host_and_port, probe_addresses
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
+from email_sender.coordination.audit_seals import AuditSealer
 from email_sender.coordination.configuration import Configuration
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
@@ -44,10 +49,10 @@ from email_sender.coordination.registry import ManagerGraph
 from email_sender.coordination.replays import Replay
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
-from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
+from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
-from email_sender.kit.resources import backup_database, database, manager_gate, platform_database
+from email_sender.kit.resources import backup_database, database, key_wrapper, manager_gate, platform_database
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE
 
@@ -152,6 +157,31 @@ def platform_gate() -> ManagerGate:
 @cache
 def audit() -> PostgresAudit:
     return PostgresAudit(_database())
+
+
+class RecordSettings(DatabaseSettings, VaultSettings):
+    audit_records_bucket: NonEmpty
+    """Bucket of the seals of the audit log, under Object Lock."""
+    backups_bucket: NonEmpty
+    """Bucket of backups, which also has the records of erasures."""
+
+
+@cache
+def audit_sealer() -> AuditSealer:
+    settings = RecordSettings.from_environment()
+    vault = PostgresVault(_database(), key_wrapper(settings))
+    seals = S3Seals(S3Records(lambda: client("s3"), settings.audit_records_bucket))
+    return AuditSealer(PostgresSealedLog(_database()), seals, vault, now)
+
+
+@cache
+def erasure_log() -> PostgresErasureLog:
+    return PostgresErasureLog(_database())
+
+
+@cache
+def erasure_records() -> S3Erasures:
+    return S3Erasures(S3Records(lambda: client("s3"), RecordSettings.from_environment().backups_bucket))
 
 
 @cache

@@ -9,8 +9,10 @@ import psycopg
 from pydantic import BaseModel, Field
 
 from email_sender.adapters.aws.backup_store import S3Backups
+from email_sender.adapters.aws.records import S3Erasures, S3Records
 from email_sender.adapters.files.stored_backup import StoredBackup
 from email_sender.adapters.postgres.database_setup import add_platform_tenant
+from email_sender.adapters.postgres.erasures import erase_again
 from email_sender.adapters.postgres.restored_database import add_record, is_restored_by, load
 from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.backups.steps import LANES
@@ -51,7 +53,10 @@ def restore_database(step: RestoreStep, connect: Callable[[], "psycopg.Connectio
         if not is_restored_by(conn, step.execution):
             for table in manifest.database.tables.values():
                 backup.verify_bytes(table.stored_object)
-            load(conn, backup, manifest.database, _rewrap(RestoreSettings.from_environment()), logger.info)
+            settings = RestoreSettings.from_environment()
+            erasures = S3Erasures(S3Records(lambda: client("s3"), bucket)).read_all()
+            erase = partial(erase_again, erasures=erasures, unwrap=key_wrapper(settings).unwrap)
+            load(conn, backup, manifest.database, _rewrap(settings), logger.info, erase if erasures else None)
             add_platform_tenant(conn)
             add_record(conn, manifest, step.backup, step.execution)
     return {"lanes": _lanes(manifest), "collections": list(manifest.collections)}

@@ -37,6 +37,7 @@ from email_sender.messaging.notifications import (
     NotificationUnits,
 )
 from email_sender.messaging.outcomes import OutcomeService
+from email_sender.messaging.privacy import PrivacyService
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
 
@@ -97,6 +98,11 @@ def workflow_units() -> PostgresWorkflowUnits:
 @cache
 def contact_service() -> ContactService:
     return ContactService(_units(), unsubscribe_links(), now, new_id)
+
+
+@cache
+def privacy_service() -> PrivacyService:
+    return PrivacyService(_units(), now, new_id)
 
 
 @cache

@@ -2,19 +2,29 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import boto3
+import psycopg
 import pytest
 from moto import mock_aws
 from psycopg import sql
 
+from coordinator_lambda import restore
+from email_sender.adapters.postgres.migrate import migrate
+from email_sender.kit import resources
 from local.backups.backup_folder import fetch
 from local.layout import Layout
 from tests.database import Cluster
 from tests.functional.backups.scenario import BackupScenario
 
 type NewDatabase = Callable[[], str]
+type Connect = Callable[[], psycopg.Connection[Any]]
+
+OWNER = "restoring_owner"
 
 
 @pytest.fixture(scope="package")
@@ -61,3 +71,32 @@ def layout(tmp_path: Path, key_file: Path) -> Layout:
     other_layout.key_file.parent.mkdir(parents=True)
     other_layout.key_file.write_bytes(key_file.read_bytes())
     return other_layout
+
+
+@pytest.fixture(scope="package")
+def owner(cluster: Cluster) -> None:
+    """A role with the rights of an RDS master user: it may create roles, and is no superuser."""
+    with cluster.connect_as_owner() as conn:
+        conn.execute(sql.SQL("create role {} login createrole password 'p'").format(sql.Identifier(OWNER)))
+        conn.execute(sql.SQL("grant app, platform, backup to {} with admin option").format(sql.Identifier(OWNER)))
+
+
+@pytest.fixture
+def connect(owner: None, cluster: Cluster, new_database: NewDatabase) -> Connect:
+    """Connect as the owner of a database as a deployment leaves it."""
+    name = new_database()
+    with cluster.connect_as_owner() as conn:
+        conn.execute(sql.SQL("alter database {} owner to {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+    url = cluster.server.url(name)
+    info = psycopg.conninfo.make_conninfo(url, user=OWNER, password="p")
+    with psycopg.connect(info) as conn:
+        migrate(conn)
+    return partial(psycopg.connect, info)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, scenario: BackupScenario, key_file: Any) -> None:
+    monkeypatch.setenv("STAGE", "local")
+    monkeypatch.setenv("KEY_WRAPPER", f"file:{key_file}")
+    monkeypatch.setattr(restore, "client", partial(boto3.client, region_name="us-east-1"))
+    monkeypatch.setattr(resources, "client", partial(boto3.client, region_name="us-east-1"))

@@ -6,66 +6,28 @@ from functools import partial
 from typing import Any, cast
 
 import boto3
-import psycopg
 import pytest
-from psycopg import sql
 
-from coordinator_lambda import restore
 from coordinator_lambda.restore import RestoreStep, restore_database
 from email_sender.adapters.files.backup_points import BackupPointSource
 from email_sender.adapters.files.stored_backup import StoredBackup
-from email_sender.adapters.postgres.migrate import migrate
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
 from email_sender.backups.model import NotRestorable
 from email_sender.backups.restored_points import Lane, PointsRestore
 from email_sender.errors import NotFound
-from email_sender.kit import resources
 from email_sender.vectors.jobs.transfer import PART_COUNT, StoredPoint
 from email_sender.vectors.model import build_collections
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
-from tests.functional.backups.conftest import NewDatabase
+from tests.functional.backups.conftest import Connect
 from tests.functional.backups.scenario import BUCKET, SERVED, BackupScenario, fetch_all, vector
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning"),
 ]
-
-OWNER = "restoring_owner"
-
-type Connect = Callable[[], psycopg.Connection[Any]]
-
-
-@pytest.fixture(scope="module")
-def owner(cluster: Cluster) -> None:
-    """A role with the rights of an RDS master user: it may create roles, and is no superuser."""
-    with cluster.connect_as_owner() as conn:
-        conn.execute(sql.SQL("create role {} login createrole password 'p'").format(sql.Identifier(OWNER)))
-        conn.execute(sql.SQL("grant app, platform, backup to {} with admin option").format(sql.Identifier(OWNER)))
-
-
-@pytest.fixture
-def connect(owner: None, cluster: Cluster, new_database: NewDatabase) -> Connect:
-    """Connect as the owner of a database as a deployment leaves it."""
-    name = new_database()
-    with cluster.connect_as_owner() as conn:
-        conn.execute(sql.SQL("alter database {} owner to {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
-    url = cluster.server.url(name)
-    info = psycopg.conninfo.make_conninfo(url, user=OWNER, password="p")
-    with psycopg.connect(info) as conn:
-        migrate(conn)
-    return partial(psycopg.connect, info)
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch, scenario: BackupScenario, key_file: Any) -> None:
-    monkeypatch.setenv("STAGE", "local")
-    monkeypatch.setenv("KEY_WRAPPER", f"file:{key_file}")
-    monkeypatch.setattr(restore, "client", partial(boto3.client, region_name="us-east-1"))
-    monkeypatch.setattr(resources, "client", partial(boto3.client, region_name="us-east-1"))
 
 
 def step(scenario: BackupScenario, execution: str = "first", location: str = "") -> RestoreStep:

@@ -10,7 +10,7 @@ from email_sender.archive.answer_tags import provider_ids_of
 from email_sender.archive.authorship import OwnAddresses, find_contact
 from email_sender.archive.delivery_reports import DeliveryReport
 from email_sender.archive.mail_kinds import MailKind
-from email_sender.archive.mailbox_import import join_threads
+from email_sender.archive.mailbox_import import join_threads, leave_out_erased
 from email_sender.archive.message_index import (
     MessageWriter,
     find_answer,
@@ -99,17 +99,25 @@ class InboundMailService:
         if not owners.tenants:
             self._directory.add_unclaimed(key, version, recipients, owners.reason, self._events.now())
             return []
-        return [
+        archived = [
             self._archive(tenant_id, uuid5(tenant_id, f"received/{key}"), parsed, receipt)
             for tenant_id in owners.tenants
         ]
+        message_ids = [message_id for message_id in archived if message_id is not None]
+        if not message_ids:
+            reason = "Its author was erased, and nothing of it was stored."
+            self._directory.add_unclaimed(key, version, recipients, reason, self._events.now())
+        return message_ids
 
-    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage, receipt: Receipt) -> UUID:
+    def _archive(self, tenant_id: UUID, import_id: UUID, parsed: ParsedMessage, receipt: Receipt) -> UUID | None:
+        """Archive the mail for one tenant. Returns None for mail of a person whom the tenant erased."""
         failed_check = receipt.failed_check
         with self._units(tenant_id) as unit:
             own = OwnAddresses.of(unit.own_addresses())
             contact = None if failed_check else find_contact(parsed, own)
             message = IncomingMessage(0, parsed, contact, failed_check)
+            if leave_out_erased(unit, [message])[1]:
+                return None
             (archived_message,) = unit.archive(import_id, [message])
             kind = parsed.kind
             answer = find_answer(message, archived_message, receipt.recipients)

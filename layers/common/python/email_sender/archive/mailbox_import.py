@@ -14,6 +14,7 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.vectors.imports.model import (
+    ArchiveUnit,
     ArchiveUnits,
     ChunkRange,
     ImportStatus,
@@ -163,9 +164,9 @@ class MailboxChunkImporter:
         with self._units(tenant_id) as unit:
             own = OwnAddresses.of(unit.own_addresses())
             own = own.with_sent_copies(parsed for _, parsed in parsed_messages)
-            messages = [
-                IncomingMessage(ordinal, parsed, find_contact(parsed, own)) for ordinal, parsed in parsed_messages
-            ]
+            found = [IncomingMessage(ordinal, parsed, find_contact(parsed, own)) for ordinal, parsed in parsed_messages]
+            messages, refused = leave_out_erased(unit, found)
+            errors += [RejectedRecord(message.ordinal, "The author was erased.") for message in refused]
             archived_messages = unit.archive(import_id, messages)
             record_replies(unit, tenant_id, messages, archived_messages, self._events)
             new_count = sum(archived_message.is_new for archived_message in archived_messages)
@@ -174,6 +175,17 @@ class MailboxChunkImporter:
             unit.commit()
         self._writer.write(tenant_id, import_id, messages, archived_messages)
         return progress
+
+
+def leave_out_erased(
+    unit: ArchiveUnit, messages: Sequence[IncomingMessage]
+) -> tuple[Sequence[IncomingMessage], Sequence[IncomingMessage]]:
+    """Return the messages that may be stored, and those whose authors were erased."""
+    erased = unit.erased([message.contact.email for message in messages if message.contact])
+    if not erased:
+        return messages, []
+    refused = [message for message in messages if message.contact and message.contact.email in erased]
+    return [message for message in messages if message not in refused], refused
 
 
 def join_threads(tenant_id: UUID, links: Sequence[MessageLinks]) -> ThreadAssignment:

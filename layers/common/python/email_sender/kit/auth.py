@@ -14,6 +14,7 @@ from fastapi import Request
 
 from email_sender.errors import Forbidden, Unauthenticated
 from email_sender.kit.query_parameters import reject_unknown_parameters
+from email_sender.security.acting import act_as
 from email_sender.security.permissions import Permission, Role, require
 
 
@@ -55,6 +56,7 @@ class Requires:
 
     async def __call__(self, request: Request) -> Principal:
         principal = caller_of(request)
+        act_as(principal.subject)
         for requested_tenant in (request.headers.get("x-tenant-id"), request.query_params.get("tenant_id")):
             if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
                 raise Forbidden("The token belongs to a different tenant than the one that the request names.")

@@ -40,7 +40,7 @@ class ContactService:
         """Add a contact. If the contact id is already stored, return the stored contact.
 
         Raises:
-            Conflict: the tenant already has the address.
+            Conflict: the tenant already has the address, or its person was erased.
             InvalidInput: the address is not valid.
         """
         contact = Contact(contact_id, clean_address(address), name, attributes, created_at=self._now())
@@ -48,6 +48,9 @@ class ContactService:
             existing_contact = unit.contacts.get(contact_id)
             if existing_contact is not None:
                 return existing_contact
+            suppression = unit.suppressions.find(contact.address)
+            if suppression is not None and suppression.reason is SuppressionReason.ERASED:
+                raise Conflict("This person asked to be erased, and cannot be added again.")
             stored_contact = unit.contacts.add(contact)
             unit.commit()
         return stored_contact
@@ -192,6 +195,7 @@ class ContactService:
         normalised_address = normalise_address(address)
         with self._units(tenant_id) as unit:
             unit.suppressions.add(normalised_address, reason)
+            unit.audit(self._now(), "suppression.added", unit.suppressions.fingerprint(normalised_address))
             unit.commit()
         return Suppression(normalised_address, reason, self._now())
 
@@ -201,9 +205,21 @@ class ContactService:
         return Page(rows, cursor)
 
     def unsuppress(self, tenant_id: UUID, address: str) -> None:
+        """Remove a suppression.
+
+        Raises:
+            NotFound: the address is not suppressed.
+            Conflict: its person was erased.
+        """
+        normalised_address = normalise_address(address)
         with self._units(tenant_id) as unit:
-            if not unit.suppressions.delete(normalise_address(address)):
+            suppression = unit.suppressions.find(normalised_address)
+            if suppression is None:
                 raise NotFound("The address is not suppressed.")
+            if suppression.reason is SuppressionReason.ERASED:
+                raise Conflict("This person asked to be erased, and receives no mail any more.")
+            unit.suppressions.delete(normalised_address)
+            unit.audit(self._now(), "suppression.removed", unit.suppressions.fingerprint(normalised_address))
             unit.commit()
 
 

@@ -161,6 +161,7 @@ class SuppressionReason(StrEnum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     MANUAL = "manual"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +180,29 @@ class DraftApproval:
     sha256: str
     status: str
     role: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased, by whom and when. `counts` has the number of erased rows by kind.
+
+    Search points and uploaded files with the person's mail are erased soon after: `cleaned_at`. `recorded_at`: since
+    then, a restore of an older backup erases the person again.
+    """
+
+    contact_id: UUID
+    erased_by: str
+    erased_at: datetime
+    counts: Mapping[str, int]
+    cleaned_at: datetime | None = None
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedErasure:
+    """A person whom a restore of an older backup erases again. It has no personal data."""
+
+    tenant_id: UUID
+    contact_id: UUID
+    erased_by: str
+    erased_at: datetime

@@ -18,6 +18,7 @@ from email_sender.messaging.model import (
     Email,
     EmailFilter,
     EmailStatus,
+    Erasure,
     Message,
     Suppression,
     SuppressionReason,
@@ -79,6 +80,10 @@ class DraftStore(Protocol):
 
     def get(self, draft_id: UUID) -> Draft | None: ...
 
+    def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
+        """Return the newest drafts to a contact."""
+        ...
+
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]: ...
 
 
@@ -133,6 +138,10 @@ class SuppressionStore(Protocol):
 
     def find(self, address: str) -> Suppression | None: ...
 
+    def fingerprint(self, address: str) -> str:
+        """Return the keyed hash of the address, in hexadecimal digits. It names an address in the audit log."""
+        ...
+
     def add_temporary_bounce(self, address: str, email_id: UUID, at: datetime, since: datetime) -> int:
         """Record a temporary bounce. Returns in how many emails to this address there was one since then."""
         ...
@@ -142,6 +151,13 @@ class SuppressionStore(Protocol):
     def page(self, after: str | None, limit: int) -> tuple[Sequence[Suppression], str | None]: ...
 
     def delete(self, address: str) -> bool: ...
+
+
+class ErasureStore(Protocol):
+    def get(self, contact_id: UUID) -> Erasure | None: ...
+
+    def erase(self, contact_id: UUID, erased_by: str, at: datetime) -> Erasure | None:
+        """Erase a contact that exists or was deleted before. Returns None if the tenant never had it."""
 
 
 class MessagingUnit(Protocol):
@@ -161,11 +177,15 @@ class MessagingUnit(Protocol):
     def emails(self) -> EmailStore: ...
     @property
     def suppressions(self) -> SuppressionStore: ...
+    @property
+    def erasures(self) -> ErasureStore: ...
 
     def mail_from(self) -> str:
         """Return the tenant's sender as "Name <address>". Raises Conflict if none is configured."""
 
     def emit(self, event: Event) -> None: ...
+
+    def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = ...) -> None: ...
 
     def commit(self) -> None: ...
 

@@ -69,6 +69,7 @@ class TemplateService:
             if existing is not None:
                 return existing
             unit.templates.add(template, created_by)
+            unit.audit(self._now(), "template.created", str(template.id))
             unit.commit()
         return template
 
@@ -83,6 +84,7 @@ class TemplateService:
                 raise Conflict(f"The template is at version {current.version}, not {expected_version}. Read it again.")
             new_version = replace(template, version=current.version + 1)
             unit.templates.add_version(new_version, created_by)
+            unit.audit(self._now(), "template.updated", str(template.id), {"version": new_version.version})
             unit.commit()
         return new_version
 
@@ -102,6 +104,7 @@ class TemplateService:
         with self._units(tenant_id) as unit:
             if not unit.templates.delete(template_id):
                 raise NotFound("Template not found.")
+            unit.audit(self._now(), "template.deleted", str(template_id))
             unit.commit()
 
     def preview(

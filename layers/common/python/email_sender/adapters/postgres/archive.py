@@ -93,6 +93,14 @@ class PostgresArchiveUnit(PostgresImportUnit):
         super().__init__(conn, tenant_id, bus)
         self._keys = keys
 
+    def erased(self, addresses: Sequence[str]) -> frozenset[str]:
+        by_hash = {self._keys.fingerprint(address): address for address in set(addresses)}
+        rows = self.conn.execute(
+            "select address_hash from suppressions where reason = 'erased' and address_hash = any(%s)",
+            [sorted(by_hash)],
+        ).fetchall()
+        return frozenset(by_hash[row["address_hash"]] for row in rows)
+
     def own_addresses(self) -> Sequence[str]:
         row = self.conn.execute("select mail_from, aliases from tenants where id = %s", [self.tenant_id]).fetchone()
         if row is None:

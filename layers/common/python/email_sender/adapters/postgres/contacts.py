@@ -30,7 +30,7 @@ order by c.id limit %(limit)s
 """
 
 
-_REMEMBER_DELETED = """
+REMEMBER_DELETED = """
 insert into deleted_contacts (tenant_id, contact_id, address_hash, message_ids, import_ids)
 select c.tenant_id, c.id, c.address_hash,
        array(select id from messages where contact_id = c.id),
@@ -97,7 +97,7 @@ class PostgresContacts:
         )
 
     def delete(self, contact_id: UUID) -> bool:
-        self._conn.execute(_REMEMBER_DELETED, [contact_id])
+        self._conn.execute(REMEMBER_DELETED, [contact_id])
         return self._conn.execute("delete from contacts where id = %s", [contact_id]).rowcount == 1
 
     def _name(self, contact: Contact) -> bytes | None:
@@ -182,6 +182,9 @@ class PostgresSuppressions:
             [reason, contact_id],
         )
         return result.rowcount == 1
+
+    def fingerprint(self, address: str) -> str:
+        return self._keys.fingerprint(normalise_address(address)).hex()
 
     def find(self, address: str) -> Suppression | None:
         row = self._conn.execute(

@@ -59,6 +59,12 @@ class PostgresDrafts:
         row = self._conn.execute("select * from drafts where id = %s", [draft_id]).fetchone()
         return self._draft(row) if row else None
 
+    def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
+        rows = self._conn.execute(
+            "select * from drafts where contact_id = %s order by id desc limit %s", [contact_id, limit]
+        ).fetchall()
+        return [self._draft(row) for row in rows]
+
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         rows = self._conn.execute(
             """

@@ -9,6 +9,7 @@ from psycopg import Connection
 from email_sender.adapters.postgres.contacts import PostgresContacts, PostgresMessages, PostgresSuppressions
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.emails import PostgresDrafts, PostgresEmails
+from email_sender.adapters.postgres.erasures import PostgresErasures
 from email_sender.adapters.postgres.templates import PostgresTemplates
 from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.events import Bus
@@ -25,6 +26,7 @@ class PostgresMessagingUnit(Unit):
         self.drafts = PostgresDrafts(self.conn, self.tenant_id, keys)
         self.emails = PostgresEmails(self.conn, self.tenant_id)
         self.suppressions = PostgresSuppressions(self.conn, self.tenant_id, keys)
+        self.erasures = PostgresErasures(self.conn, self.tenant_id, keys)
 
     def mail_from(self) -> str:
         row = self.conn.execute("select mail_from from tenants where id = %s", [self.tenant_id]).fetchone()

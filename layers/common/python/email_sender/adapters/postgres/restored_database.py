@@ -19,6 +19,8 @@ from email_sender.backups.model import DatabaseDump, Manifest, NotRestorable, Ta
 
 # Returns a tenant's wrapped data key, wrapped by the key of this platform. Raises NotRestorable.
 type Rewrap = Callable[[UUID, bytes], bytes]
+# Returns how many people were erased.
+type EraseAgain = Callable[[Connection[Any]], int]
 
 _SEQUENCES = """
 select a.attname as name, pg_get_serial_sequence(a.attrelid::regclass::text, a.attname) as sequence
@@ -48,10 +50,12 @@ def load(
     database_dump: DatabaseDump,
     rewrap: Rewrap,
     report: Callable[[str], None],
+    erase_again: EraseAgain | None = None,
 ) -> None:
     """Restore all tables, then apply this version's newer migrations: all of it or nothing.
 
-    The schema of a platform without tenants is replaced. The caller commits.
+    The schema of a platform without tenants is replaced. `erase_again` erases the people who were erased after the
+    backup was made. The caller commits.
 
     Raises:
         NotRestorable: there are tenants, the backup is of a newer version, or the restored rows do not match the
@@ -79,6 +83,9 @@ def load(
             conn.execute("update email_sender.triggers set state = 'pending' where state = 'active'")
         for name in migrate(conn):
             report(f"Applied the migration {name}")
+        if erase_again is not None:
+            with _without_row_security(conn):
+                report(f"Erased {erase_again(conn)} people again, who were erased after the backup was made")
 
 
 def has_tenants(conn: Connection[Any]) -> bool:
@@ -141,18 +148,25 @@ def _without_checks(conn: Connection[Any]) -> Iterator[None]:
     """
     foreign_keys = conn.execute(_FOREIGN_KEYS).fetchall()
     with_triggers = [table for (table,) in conn.execute(_TABLES_WITH_TRIGGERS).fetchall()]
-    sealed = [table for (table,) in conn.execute(_SEALED_TABLES).fetchall()]
     for table, name, _ in foreign_keys:
         _alter(conn, table, sql.SQL("drop constraint {}").format(sql.Identifier(name)))
     for table in with_triggers:
         _alter(conn, table, sql.SQL("disable trigger user"))
-    for table in sealed:
-        _alter(conn, table, sql.SQL("no force row level security"))
-    yield
+    with _without_row_security(conn):
+        yield
     for table, name, definition in foreign_keys:
         _alter(conn, table, sql.SQL("add constraint {} {}").format(sql.Identifier(name), sql.SQL(definition)))
     for table in with_triggers:
         _alter(conn, table, sql.SQL("enable trigger user"))
+
+
+@contextmanager
+def _without_row_security(conn: Connection[Any]) -> Iterator[None]:
+    """Let the owner of the tables see the rows of every tenant in this block."""
+    sealed = [table for (table,) in conn.execute(_SEALED_TABLES).fetchall()]
+    for table in sealed:
+        _alter(conn, table, sql.SQL("no force row level security"))
+    yield
     for table in sealed:
         _alter(conn, table, sql.SQL("force row level security"))
 

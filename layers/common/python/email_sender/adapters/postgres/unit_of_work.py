@@ -5,8 +5,9 @@ not at all, and nothing is stored without an explicit commit.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,12 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.documents import event_schemas
+from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.coordination.audit import AUDITED_EVENTS, AuditEntry
 from email_sender.coordination.events import MAX_EVENT_BYTES, Bus, BusEntry, Event
 from email_sender.errors import PayloadTooLarge, Unavailable
+from email_sender.security.acting import acting_subject
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +32,14 @@ on conflict (id) do nothing returning sequence
 
 
 class Unit:
-    """A transaction of a tenant. Stores use `conn` and `tenant_id`; services call `emit` and `commit`."""
+    """A transaction of a tenant. Stores use `conn` and `tenant_id`; services call `emit`, `audit` and `commit`."""
 
     def __init__(self, conn: Connection[Row], tenant_id: UUID, bus: Bus | None) -> None:
         self.conn = conn
         self.tenant_id = tenant_id
         self._bus = bus
         self._pending: list[BusEntry] = []
+        self._audited: list[AuditEntry] = []
 
     def emit(self, event: Event) -> None:
         """Write the event to the outbox in this transaction. An event that the outbox already has is ignored.
@@ -53,7 +58,13 @@ class Unit:
         row = self.conn.execute(_ADD, [event.id, event.tenant_id, event.source, event.type, Jsonb(detail)]).fetchone()
         if row is None:
             return
+        if event.is_ours and event.type in AUDITED_EVENTS:
+            self.audit(event.occurred_at, event.type, event.aggregate_id, event.data)
         self._pending.append(BusEntry(event.source, event.type, encode_detail({**detail, "sequence": row["sequence"]})))
+
+    def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = {}) -> None:
+        """Add an entry to the tenant's audit log in this transaction. The subject is who acts now."""
+        self._audited.append(AuditEntry(at, acting_subject(), action, object_name, details))
 
     def commit(self) -> None:
         """Commit, then send the events to the bus.
@@ -61,6 +72,10 @@ class Unit:
         Events that the bus does not accept now are sent by the relay later: the outbox holds them until the recorder
         has stored them.
         """
+        # Last, because the chain is locked until the transaction ends: who holds this lock waits for no other.
+        for entry in self._audited:
+            add_entry(self.conn, self.tenant_id, entry)
+        self._audited = []
         self.conn.commit()
         if not self._pending or self._bus is None:
             return

@@ -8,7 +8,7 @@ import hmac
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -82,14 +82,7 @@ class PostgresVault:
             self._create(tenant_id)
             # Read again: another execution environment may have stored its keys first, and those are the keys in use.
             rows = self._read(tenant_id)
-        content, index = {}, b""
-        for row in rows:
-            key = self._wrapper.unwrap(tenant_id, row["wrapped"])
-            if row["purpose"] == "content":
-                content[row["version"]] = key
-            else:
-                index = key
-        return AesKeys(tenant_id, content, index)
+        return keys_of(tenant_id, rows, self._wrapper.unwrap)
 
     def _read(self, tenant_id: UUID) -> list[Row]:
         with self._database.tenant(tenant_id) as conn:
@@ -105,3 +98,15 @@ class PostgresVault:
                     [tenant_id, purpose, self._wrapper.wrap(tenant_id, os.urandom(32))],
                 )
             conn.commit()
+
+
+def keys_of(tenant_id: UUID, rows: Sequence[Row], unwrap: Callable[[UUID, bytes], bytes]) -> AesKeys:
+    """Return the keys of a tenant's rows of `data_keys`."""
+    content, index = {}, b""
+    for row in rows:
+        key = unwrap(tenant_id, bytes(row["wrapped"]))
+        if row["purpose"] == "content":
+            content[row["version"]] = key
+        else:
+            index = key
+    return AesKeys(tenant_id, content, index)

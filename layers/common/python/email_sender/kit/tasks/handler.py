@@ -23,6 +23,7 @@ from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.tasks.call import TaskCall, TaskInput
 from email_sender.kit.tasks.errors import state_machine_error
 from email_sender.kit.telemetry import logger
+from email_sender.security.acting import acting_as
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission, require
 from email_sender.workflows.model import OPEN_STATUSES, Run, StepRecord, StepStatus
@@ -111,7 +112,8 @@ def task_handler(
                 require(call.role, action.permission)
             if action.feature is not None and features is not None:
                 require_feature(features(), action.feature, call.tenant_id)
-            result = action.run(call)
+            with acting_as(call.started_by):
+                result = action.run(call)
             _check_size(result, item)
         except DomainError as error:
             failure = state_machine_error(error)

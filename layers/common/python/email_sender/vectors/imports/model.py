@@ -204,6 +204,10 @@ class ArchiveUnit(ImportUnit, Protocol):
     def archive(self, import_id: UUID, messages: Sequence[IncomingMessage]) -> Sequence[ArchivedMessage]:
         """Store messages and their senders. Messages that are already archived stay unchanged."""
 
+    def erased(self, addresses: Sequence[str]) -> frozenset[str]:
+        """Return those of the addresses whose people were erased."""
+        ...
+
     def own_addresses(self) -> Sequence[str]:
         """Return the tenant's sender address and its aliases."""
         ...

@@ -76,6 +76,7 @@ class WebhookService:
             previous_ends = self._now() + SECRET_OVERLAP if old_secrets.current else None
             new_secrets = Secrets(self._signatures.new_secret(), old_secrets.current, previous_ends)
             unit.triggers.save_secrets(trigger_id, new_secrets)
+            unit.audit(self._now(), "webhook.secret", str(trigger_id), {"workflow_id": str(workflow_id)})
             unit.commit()
         return NewSecret(new_secrets.current or "", previous_ends)
 

@@ -1,0 +1,162 @@
+"""Erase a person from the database. Implements messaging.ports.ErasureStore.
+
+Restores use the same statements, as the owner of the tables: every statement names the tenant.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.postgres.contacts import ADDRESS, NAME, REMEMBER_DELETED
+from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.vault import keys_of
+from email_sender.messaging.model import Erasure, RecordedErasure
+from email_sender.security.ports import TenantKeys
+
+type Unwrap = Callable[[UUID, bytes], bytes]
+
+# A shorter name is a word that other people's results contain too.
+_MIN_NAME = 5
+_REPLACEMENT = "[erased]"
+_COUNTED = ("messages", "drafts", "emails")
+_DELETED = "select address_hash from deleted_contacts where tenant_id = %s and contact_id = %s"
+_FORGET_SUPPRESSION = "delete from suppressions where tenant_id = %s and address_hash = %s"
+_SUPPRESS = (
+    "insert into suppressions (tenant_id, address_hash, reason) values (%s, %s, 'erased') on conflict do nothing"
+)
+_ADD = """
+insert into erasures (tenant_id, contact_id, address_hash, erased_by, erased_at, counts) values (%s, %s, %s, %s, %s, %s)
+on conflict do nothing
+"""
+_GET = """
+select e.contact_id, e.erased_by, e.erased_at, e.counts, d.cleaned_at, e.recorded_at
+from erasures e left join deleted_contacts d on (d.tenant_id, d.contact_id) = (e.tenant_id, e.contact_id)
+where e.contact_id = %s
+"""
+# Columns with results and inputs of runs, by table.
+_RUN_COLUMNS = {"run_steps": ("result", "error"), "runs": ("inputs", "error")}
+
+
+class PostgresErasures:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
+
+    def get(self, contact_id: UUID) -> Erasure | None:
+        row = self._conn.execute(_GET, [contact_id]).fetchone()
+        return Erasure(**row) if row else None
+
+    def erase(self, contact_id: UUID, erased_by: str, at: datetime) -> Erasure | None:
+        return erase_contact(self._conn, self._tenant_id, self._keys, contact_id, erased_by, at)
+
+
+def erase_contact(
+    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, contact_id: UUID, erased_by: str, at: datetime
+) -> Erasure | None:
+    """Erase a contact that exists or was deleted before. Returns None if the tenant never had it."""
+    contact = conn.execute(
+        "select address_hash, address_enc, name_enc from contacts where tenant_id = %s and id = %s for update",
+        [tenant_id, contact_id],
+    ).fetchone()
+    counts = dict.fromkeys(("contacts", *_COUNTED, *_RUN_COLUMNS), 0)
+    if contact is not None:
+        address_hash = contact["address_hash"]
+        for table in _COUNTED:
+            row = conn.execute(
+                f"select count(*) as count from {table} where tenant_id = %s and contact_id = %s",  # noqa: S608  # constants
+                [tenant_id, contact_id],
+            ).fetchone()
+            counts[table] = row["count"] if row else 0
+        address = keys.decrypt(contact["address_enc"], ADDRESS)
+        name = keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else ""
+        counts.update(_redact_runs(conn, tenant_id, contact_id, address, name))
+        conn.execute(REMEMBER_DELETED, [contact_id])
+        counts["contacts"] = conn.execute(
+            "delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id]
+        ).rowcount
+        conn.execute(
+            "delete from temporary_bounces where tenant_id = %s and address_hash = %s", [tenant_id, address_hash]
+        )
+    else:
+        deleted = conn.execute(_DELETED, [tenant_id, contact_id]).fetchone()
+        if deleted is None:
+            return None
+        address_hash = deleted["address_hash"]
+    # The address of an earlier suppression is erased with it.
+    conn.execute(_FORGET_SUPPRESSION, [tenant_id, address_hash])
+    conn.execute(_SUPPRESS, [tenant_id, address_hash])
+    conn.execute(_ADD, [tenant_id, contact_id, address_hash, erased_by, at, Jsonb(counts)])
+    return Erasure(contact_id, erased_by, at, counts)
+
+
+def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwrap: Unwrap) -> int:
+    """Erase people in a restored database, as the owner of its tables. Returns how many the backup still had.
+
+    Their points and files are deleted by the sweep of deleted contacts.
+    """
+    row_factory, conn.row_factory = conn.row_factory, dict_row
+    conn.execute("set local search_path to email_sender")
+    count = 0
+    try:
+        for erasure in erasures:
+            tenant_id, contact_id = erasure.tenant_id, erasure.contact_id
+            wrapped = conn.execute(
+                "select purpose, version, wrapped from data_keys where tenant_id = %s", [tenant_id]
+            ).fetchall()
+            if not wrapped:
+                continue
+            keys = keys_of(tenant_id, wrapped, unwrap)
+            count += erase_contact(conn, tenant_id, keys, contact_id, erasure.erased_by, erasure.erased_at) is not None
+    finally:
+        conn.row_factory = row_factory
+    return count
+
+
+def _redact_runs(
+    conn: Connection[Row], tenant_id: UUID, contact_id: UUID, address: str, name: str
+) -> Mapping[str, int]:
+    """Replace the address, and the name beside it, in inputs, results and errors of runs. Returns rows by table."""
+    # A letter after a backslash belongs to an escape of JSON, such as \n.
+    texts = [address, *([name] if len(name) >= _MIN_NAME else [])]
+    pattern = "|".join(rf"(?<!\\){_escape(text)}" for text in texts)
+    found = f"{_escape(address)}|{contact_id}"
+    counts: dict[str, int] = {}
+    for table, columns in _RUN_COLUMNS.items():
+        changes = ", ".join(
+            f"{column} = regexp_replace({column}::text, %(pattern)s, %(new)s, 'gi')::jsonb" for column in columns
+        )
+        condition = " or ".join(f"{column}::text ~* %(found)s" for column in columns)
+        parameters: dict[str, Any] = {"pattern": pattern, "new": _REPLACEMENT, "found": found, "tenant": tenant_id}
+        statement = f"update {table} set {changes} where tenant_id = %(tenant)s and ({condition})"  # noqa: S608  # constants
+        counts[table] = conn.execute(statement, parameters).rowcount
+    return counts
+
+
+def _escape(text: str) -> str:
+    """Return a regular expression of PostgreSQL for this text inside JSON."""
+    return re.sub(r"([^\w\s])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+class PostgresErasureLog:
+    """Erasures that are not recorded beside the backups yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unrecorded(self, tenant_id: UUID) -> list[RecordedErasure]:
+        with self._database.tenant(tenant_id) as conn:
+            rows = conn.execute(
+                "select tenant_id, contact_id, erased_by, erased_at from erasures where recorded_at is null"
+            ).fetchall()
+        return [RecordedErasure(**row) for row in rows]
+
+    def mark_recorded(self, erasure: RecordedErasure, at: datetime) -> None:
+        with self._database.tenant(erasure.tenant_id) as conn:
+            conn.execute("update erasures set recorded_at = %s where contact_id = %s", [at, erasure.contact_id])
+            conn.commit()

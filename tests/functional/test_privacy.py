@@ -1,0 +1,220 @@
+"""Export and erasure of a person: an erased person is searched for in every column of every table."""
+
+import json
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from email_sender.adapters.mail.text_cleaner import MailTextCleaner
+from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubscribeLinks
+from email_sender.adapters.postgres.archive import PostgresArchiveUnits
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
+from email_sender.archive.mailbox_import import leave_out_erased
+from email_sender.archive.message_parser import parse
+from email_sender.errors import Conflict, NotFound
+from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.model import Content, Draft, Suppression, SuppressionReason
+from email_sender.messaging.privacy import PrivacyService
+from email_sender.security.acting import acting_as
+from email_sender.vectors.imports.model import Import, ImportStatus, IncomingMessage
+from tests.database import Cluster
+
+LINKS = SignedUnsubscribeLinks(lambda: LinkKeys("k1", {"k1": b"x" * 32}), "https://a.example")
+ADA = "ada.o'hara+x_y@example.org"
+MAIL = f"""From: "Ada O'Hara" <{ADA}>
+To: list@example.org
+Message-ID: <1@example.org>
+Date: Mon, 02 Sep 2002 10:00:00 +0000
+Subject: The disk
+
+It is full again. Regards, Ada
+"""
+
+
+class Scenario:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.tenant = cluster, cluster.new_tenant()
+        database = cluster.database("app", size=1)
+        self.vault = cluster.vault(database)
+        self.units = PostgresMessagingUnits(database, self.vault, None)
+        self.archive = PostgresArchiveUnits(database, self.vault, None)
+        self.privacy = PrivacyService(self.units, now, new_id)
+        self.contacts = ContactService(self.units, LINKS, now, new_id)
+        self.contact = self._import(MAIL)[0]
+        self.run = self._add_run()
+
+    def _import(self, mail: str) -> list[UUID]:
+        """Import one message as a mailbox import does. Returns the contacts' ids."""
+        upload = Import(new_id(), ImportStatus.PROCESSING, "m.mbox", 1, "k", "ann", now())
+        parsed = parse(mail.encode(), MailTextCleaner())
+        with self.archive(self.tenant) as unit:
+            unit.add(upload)
+            messages, _ = leave_out_erased(unit, [IncomingMessage(0, parsed, parsed.author)])
+            archived = unit.archive(upload.id, messages)
+            unit.commit()
+        return [message.contact_id for message in archived if message.contact_id]
+
+    def import_again(self) -> list[UUID]:
+        return self._import(MAIL.replace("<1@", "<2@"))
+
+    def _add_run(self) -> UUID:
+        run, workflow = new_id(), new_id()
+        execute = self.cluster.execute
+        execute(
+            "insert into workflows (id, tenant_id, name, definition) values (%s, %s, 'w', '{}')", workflow, self.tenant
+        )
+        execute(
+            "insert into workflow_versions (tenant_id, workflow_id, version, definition, published_by) "
+            "values (%s, %s, 1, '{}', 'ann')",
+            self.tenant,
+            workflow,
+        )
+        execute(
+            "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role) "
+            "values (%s, %s, %s, 1, 'succeeded', %s, 'ann', 'user')",
+            run,
+            self.tenant,
+            workflow,
+            Jsonb({"to": ADA.upper(), "other": "bob@example.org"}),
+        )
+        results = [
+            {"people": [{"email": ADA, "name": "Ada O'Hara"}]},
+            # Letters after a backslash belong to escapes in JSON.
+            {"contact": str(self.contact), "text": 'Hello\nAda O\'Hara,\n"bye"\\'},
+            {"people": [{"email": "bob@example.org", "name": "Ada O'Hara"}]},
+        ]
+        for item, result in enumerate(results):
+            execute(
+                "insert into run_steps (tenant_id, run_id, step, item, action, status, result, started_at) "
+                "values (%s, %s, 's', %s, 'a', 'succeeded', %s, now())",
+                self.tenant,
+                run,
+                item,
+                Jsonb(result),
+            )
+        with self.units(self.tenant) as unit:
+            content = Content("Your disk", f"Hello {ADA}", None)
+            unit.drafts.add(Draft(new_id(), run, "d", -1, self.contact, new_id(), 1, content, "x"))
+            unit.commit()
+        return run
+
+    def results(self) -> list[object]:
+        rows = self.cluster.query("select result from run_steps where run_id = %s order by item", self.run)
+        return [row["result"] for row in rows]
+
+    def audited(self) -> list[tuple[str, str, str]]:
+        rows = self.cluster.query(
+            "select subject, action, object from audit_log where tenant_id = %s order by sequence", self.tenant
+        )
+        return [(row["subject"], row["action"], row["object"]) for row in rows]
+
+    def columns_with(self, text: str) -> list[str]:
+        """Return the columns in which the tenant's rows have the text, also in columns with encrypted values."""
+        found = []
+        keys = self.vault.keys_for(self.tenant)
+        columns = self.cluster.query(
+            "select table_name as t, column_name as c, data_type as d from information_schema.columns where "
+            "table_schema = 'email_sender' and table_name in (select table_name from information_schema.columns "
+            "where table_schema = 'email_sender' and column_name = 'tenant_id')"
+        )
+        for column in columns:
+            table, name = column["t"], column["c"]
+            rows = self.cluster.query(f'select "{name}" as v from "{table}" where tenant_id = %s', self.tenant)
+            for value in (row["v"] for row in rows if row["v"] is not None):
+                plain = str(value)
+                if isinstance(value, bytes) and name.endswith("_enc"):
+                    context = {"content_enc": f"{table}.content"}.get(name, f"{table}.{name.removesuffix('_enc')}")
+                    plain = keys.decrypt(value, context)
+                if text.lower() in plain.lower():
+                    found.append(f"{table}.{name}")
+        return found
+
+
+@pytest.fixture
+def scenario(cluster: Cluster) -> Scenario:
+    return Scenario(cluster)
+
+
+def test_an_erased_person_is_in_no_column(scenario: Scenario) -> None:
+    assert set(scenario.columns_with(ADA)) == {
+        "contacts.address_enc",
+        "messages.content_enc",
+        "drafts.content_enc",
+        "runs.inputs",
+        "run_steps.result",
+    }
+    with acting_as("olga"):
+        erasure = scenario.privacy.erase(scenario.tenant, scenario.contact)
+    assert scenario.columns_with(ADA) == []
+    assert erasure.counts == {"contacts": 1, "messages": 1, "drafts": 1, "emails": 0, "runs": 1, "run_steps": 2}
+    assert scenario.results() == [
+        {"people": [{"email": "[erased]", "name": "[erased]"}]},
+        {"contact": str(scenario.contact), "text": 'Hello\n[erased],\n"bye"\\'},
+        # Somebody else with the same name.
+        {"people": [{"email": "bob@example.org", "name": "Ada O'Hara"}]},
+    ]
+    assert scenario.audited() == [("olga", "contact.erased", str(scenario.contact))]
+
+
+def test_repeating_an_erasure_returns_its_receipt(scenario: Scenario) -> None:
+    first = scenario.privacy.erase(scenario.tenant, scenario.contact)
+    assert scenario.privacy.erase(scenario.tenant, scenario.contact) == first
+    assert scenario.privacy.erasure(scenario.tenant, scenario.contact) == first
+    assert len(scenario.audited()) == 1
+
+
+def test_an_erased_person_is_never_imported_or_added_again(scenario: Scenario) -> None:
+    scenario.privacy.erase(scenario.tenant, scenario.contact)
+    assert scenario.import_again() == []
+    with pytest.raises(Conflict, match="erased"):
+        scenario.contacts.add(scenario.tenant, new_id(), ADA, None, {})
+    with pytest.raises(Conflict, match="erased"):
+        scenario.contacts.unsuppress(scenario.tenant, ADA)
+    with scenario.units(scenario.tenant) as unit:
+        suppression = unit.suppressions.find(ADA)
+    assert suppression is not None
+    assert (suppression.address, suppression.reason) == (None, SuppressionReason.ERASED)
+
+
+def test_a_suppressed_address_is_forgotten_but_stays_suppressed(scenario: Scenario) -> None:
+    scenario.contacts.suppress(scenario.tenant, ADA, SuppressionReason.MANUAL)
+    scenario.privacy.erase(scenario.tenant, scenario.contact)
+    assert scenario.columns_with(ADA) == []
+    with scenario.units(scenario.tenant) as unit:
+        assert isinstance(unit.suppressions.find(ADA), Suppression)
+
+
+def test_a_deleted_contact_can_still_be_erased(scenario: Scenario) -> None:
+    scenario.contacts.delete(scenario.tenant, scenario.contact)
+    assert scenario.privacy.erase(scenario.tenant, scenario.contact).counts["contacts"] == 0
+    assert scenario.import_again() == []
+
+
+def test_another_tenant_can_neither_export_nor_erase(scenario: Scenario, new_tenant: Callable[[], UUID]) -> None:
+    other = new_tenant()
+    for act in (scenario.privacy.export, scenario.privacy.erase, scenario.privacy.erasure):
+        with pytest.raises(NotFound):
+            act(other, scenario.contact)
+    assert "contacts.address_enc" in scenario.columns_with(ADA)
+
+
+def test_an_export_has_everything_and_is_audited(scenario: Scenario) -> None:
+    with acting_as("olga"):
+        data = scenario.privacy.export(scenario.tenant, scenario.contact)
+    assert (data.contact.address, data.is_complete, data.suppression) == (ADA, True, None)
+    assert [message.text for message in data.messages] == ["It is full again. Regards, Ada"]
+    assert [draft.content.text for draft in data.drafts] == [f"Hello {ADA}"]
+    assert scenario.audited() == [("olga", "contact.exported", str(scenario.contact))]
+
+
+def test_nothing_is_erased_if_the_process_dies_before_the_commit(scenario: Scenario, app_role: Database) -> None:
+    before = json.dumps(scenario.results())
+    with scenario.units(scenario.tenant) as unit:
+        assert unit.erasures.erase(scenario.contact, "olga", now()) is not None
+        # The transaction ends without a commit, as if the process had died here.
+    assert "contacts.address_enc" in scenario.columns_with(ADA)
+    assert json.dumps(scenario.results()) == before
