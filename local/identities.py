@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.security.permissions import Role
 from local.database import Tenant
@@ -67,4 +68,6 @@ def _sign_up(client: "CognitoIdentityProviderClient", pool: str, user: User) -> 
             ],
             MessageAction="SUPPRESS",
         )
+    if user.role != Role.OPERATOR:
+        CognitoMembers(lambda: client, pool).add_to_group(UUID(user.tenant_id), user.username)
     client.admin_set_user_password(UserPoolId=pool, Username=user.username, Password=user.password, Permanent=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from email_sender.adapters.postgres.database_setup import check_tenant
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id
+from email_sender.security.tenants import check_tenant
 from local.aws.deploy import client_factory
 from local.database import Tenant, add_tenant
 from local.identities import User, sign_up_tenant

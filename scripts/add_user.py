@@ -12,11 +12,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.security.members import MEMBER_ROLES
 from email_sender.security.permissions import Role
 from scripts.deploy import ROOT, read_region
 from scripts.deployment_checks import DeploymentRefused
@@ -40,8 +43,6 @@ class Membership:
     sender: str | None = None
 
 
-# The roles that a person of a tenant can have.
-_ROLES = (Role.READONLY, Role.USER, Role.ADMIN)
 OPERATOR = Membership(None, Role.OPERATOR)
 
 
@@ -84,6 +85,8 @@ def add_user(client: "CognitoIdentityProviderClient", pool: str, email: str, ten
                 f"already. To change it, delete the user first: aws cognito-idp admin-delete-user "
                 f"--user-pool-id {pool} --username {name}"
             ) from None
+    if role != Role.OPERATOR:
+        CognitoMembers(lambda: client, pool).add_to_group(UUID(tenant_id), name)
     password = f"Aa1-{secrets.token_urlsafe(18)}"
     client.admin_set_user_password(UserPoolId=pool, Username=name, Password=password, Permanent=True)
     return password
@@ -101,8 +104,8 @@ def add_person(outputs: Mapping[str, str], region: str, email: str, membership: 
         raise NotAdded(f"EMAIL is {email!r}, which is not an address.")
     if membership.tenant == "" or membership.sender == "":
         raise NotAdded("NAME and SENDER are needed, such as NAME=studio SENDER='Studio <hello@studio.example>'.")
-    if membership != OPERATOR and membership.role not in _ROLES:
-        raise NotAdded(f"ROLE is {membership.role!r}. It must be one of {', '.join(_ROLES)}.")
+    if membership != OPERATOR and membership.role not in MEMBER_ROLES:
+        raise NotAdded(f"ROLE is {membership.role!r}. It must be one of {', '.join(MEMBER_ROLES)}.")
     tenant_id = tenant_id_of(boto3.client("lambda", region), outputs["OwnerFunction"], membership)
     cognito = boto3.client("cognito-idp", region)
     return add_user(cognito, outputs["UserPoolId"], email, tenant_id, membership.role), tenant_id

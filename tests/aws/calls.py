@@ -99,7 +99,7 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
         case "codedeploy" if operation == "GetDeployment":
             # It needs the right on the deployment's group. The call names only the deployment.
             yield Need(action, arn("deploymentgroup:email-sender-local-ServerlessDeploymentApplication/group"))
-        case "cognito-idp" if operation == "AdminGetUser":
+        case "cognito-idp":
             yield Need(action, arn(f"userpool/{params['UserPoolId']}"))
         case _:
             raise UnknownCall(f"{service}.{operation}({', '.join(params)})")

@@ -200,6 +200,7 @@ def test_resources_of_another_tenant_are_not_found(
         "POST /api/v1/runs/{run_id}/retry": {},
         "POST /api/v1/templates/{template_id}/preview": {},
         "POST /api/v1/workflows/{workflow_id}/triggers/{trigger_id}/secret": {},
+        "PUT /api/v1/members/{member_id}": {"role": "admin"},
     }
     key = f"{route.method} {route.path}"
     body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
@@ -247,6 +248,7 @@ def resources(platform: Platform) -> dict[str, str]:
         "draft_id": email["draft_id"],
         "email_id": email["id"],
         "address": contact["email"],
+        "member_id": "readonly@acme",
     }
 
 

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache, partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from coordinator_lambda.manager_checks import Cached, build_checks
 from email_sender.adapters.aws.backup_store import S3Backups
 from email_sender.adapters.aws.bus_consumers import BusConsumers, Listener
+from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.adapters.aws.deployed_resources import DeployedResources
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
@@ -20,7 +21,6 @@ from email_sender.adapters.postgres.audit import PostgresAudit, add_platform_ent
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
-from email_sender.adapters.postgres.erasures import PostgresErasureLog
 from email_sender.adapters.postgres.event_log import OutboxRelay, PostgresEventLog, PostgresEvents
 from email_sender.adapters.postgres.event_replays import PostgresEventHistory
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
@@ -31,9 +31,9 @@ from email_sender.adapters.postgres.replication import read_replication
 from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.settings_versions import settings_units
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
-from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.web.addresses import host_and_port, probe_addresses
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
@@ -50,13 +50,20 @@ from email_sender.coordination.replays import Replay
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty, VaultSettings
+from email_sender.kit.environment import Settings as EnvironmentSettings
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
 from email_sender.kit.resources import backup_database, database, key_wrapper, manager_gate, platform_database
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE
+from email_sender.security.members import MemberService
+from email_sender.security.tenants import TenantService
+
+if TYPE_CHECKING:
+    from email_sender.adapters.postgres.erasures import PostgresErasureLog
 
 _EVENTS = EventFactory("coordinator", now, new_id)
+_SECURITY_EVENTS = EventFactory("security", now, new_id)
 
 
 class Queue(BaseModel):
@@ -159,6 +166,22 @@ def audit() -> PostgresAudit:
     return PostgresAudit(_database())
 
 
+@cache
+def tenant_service() -> TenantService:
+    return TenantService(PostgresTenants(platform(), _bus(), _SECURITY_EVENTS), now, new_id)
+
+
+class PeopleSettings(EnvironmentSettings):
+    user_pool_id: str = ""
+    """Cognito user pool; empty: another issuer has the people."""
+
+
+@cache
+def member_service() -> MemberService:
+    pool = PeopleSettings.from_environment().user_pool_id
+    return MemberService(CognitoMembers(lambda: client("cognito-idp"), pool), units(), now)
+
+
 class RecordSettings(DatabaseSettings, VaultSettings):
     audit_records_bucket: NonEmpty
     """Bucket of the seals of the audit log, under Object Lock."""
@@ -168,6 +191,9 @@ class RecordSettings(DatabaseSettings, VaultSettings):
 
 @cache
 def audit_sealer() -> AuditSealer:
+    # Imported late, because only RecordsFunction needs encryption and has the layer with it.
+    from email_sender.adapters.postgres.vault import PostgresVault
+
     settings = RecordSettings.from_environment()
     vault = PostgresVault(_database(), key_wrapper(settings))
     seals = S3Seals(S3Records(lambda: client("s3"), settings.audit_records_bucket))
@@ -175,7 +201,9 @@ def audit_sealer() -> AuditSealer:
 
 
 @cache
-def erasure_log() -> PostgresErasureLog:
+def erasure_log() -> "PostgresErasureLog":
+    from email_sender.adapters.postgres.erasures import PostgresErasureLog
+
     return PostgresErasureLog(_database())
 
 

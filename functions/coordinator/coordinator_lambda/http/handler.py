@@ -1,13 +1,31 @@
 """The HTTP entry point of the coordinator."""
 
 from coordinator_lambda.bootstrap import gate, idempotency
-from coordinator_lambda.http.routes import audit, config, events, failed_events, managers, unclaimed_mail
+from coordinator_lambda.http.routes import (
+    audit,
+    config,
+    events,
+    failed_events,
+    managers,
+    members,
+    tenants,
+    unclaimed_mail,
+)
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
 
 app = create_app(
     "Email Sender: coordinator",
-    [managers.router, audit.router, config.router, failed_events.router, unclaimed_mail.router, events.router],
+    [
+        managers.router,
+        audit.router,
+        config.router,
+        tenants.router,
+        members.router,
+        failed_events.router,
+        unclaimed_mail.router,
+        events.router,
+    ],
     gate,
     take_tokens,
 )

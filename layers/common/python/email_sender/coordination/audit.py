@@ -11,7 +11,6 @@ from typing import Any
 
 # These events hold ids and facts, and no content.
 AUDITED_EVENTS = frozenset({
-    "access.denied",
     "approval.decided",
     "contact.deleted",
     "contact.erased",

@@ -47,8 +47,9 @@ class PostgresContacts:
     def add(self, contact: Contact) -> Contact:
         row = self._conn.execute(
             """
-            insert into contacts (id, tenant_id, address_hash, address_enc, name_enc, attributes, last_seen_at)
-            values (%s, %s, %s, %s, %s, %s, %s)
+            insert into contacts
+                (id, tenant_id, address_hash, address_enc, name_enc, attributes, last_seen_at, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
             on conflict (tenant_id, address_hash) do nothing
             returning id
             """,
@@ -60,6 +61,7 @@ class PostgresContacts:
                 self._name(contact),
                 Jsonb(dict(contact.attributes)),
                 contact.last_seen_at,
+                contact.created_at,
             ],
         ).fetchone()
         if row is None:

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from email_sender.adapters.postgres.stale_reads import accepted_age, check_age
-from email_sender.errors import Conflict, DomainError, InvalidInput, Unavailable
+from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, Unavailable
 
 Row = DictRow
 Conninfo = Callable[[], str]
@@ -44,11 +44,17 @@ class Database:
 
     @contextmanager
     def tenant(self, tenant_id: UUID) -> Iterator[Connection[Row]]:
-        """Open a transaction that sees only `tenant_id`. It is rolled back unless the caller commits."""
+        """Open a transaction that sees only `tenant_id`. It is rolled back unless the caller commits.
+
+        Raises:
+            Forbidden: the tenant is suspended.
+        """
         with ExitStack() as transaction:
             conn = self._from_reader(transaction) or transaction.enter_context(self._transaction())
-            # `true`: for this transaction only, so that a pooled connection never carries a tenant to the next request.
-            conn.execute("select set_config('app.tenant_id', %s, true)", [str(tenant_id)])
+            # For this transaction only, so that a pooled connection never carries a tenant to the next request.
+            row = conn.execute("select email_sender.enter_tenant(%s) as suspended_at", [tenant_id]).fetchone()
+            if row is not None and row["suspended_at"] is not None:
+                raise Forbidden("The tenant is suspended. Ask an operator of the platform.")
             yield conn
 
     @contextmanager

@@ -3,20 +3,18 @@
 The roles are prepared before every migration, so that a changed password reaches the database too.
 """
 
-import re
 from collections.abc import Mapping
-from email.utils import parseaddr
 from uuid import UUID
 
 from psycopg import Connection, sql
 
 from email_sender.coordination.events import PLATFORM_TENANT
-from email_sender.errors import InvalidInput, NotFound
+from email_sender.errors import NotFound
+from email_sender.security.tenants import check_tenant
 
 ROLES = ("app", "platform", "backup")
 # RDS lets members of this role sign in with IAM tokens, and with nothing else.
 _IAM_ROLE = "rds_iam"
-_TENANT_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
 def prepare_roles(conn: Connection[tuple[object, ...]], passwords: Mapping[str, str]) -> None:
@@ -47,20 +45,6 @@ def add_platform_tenant(conn: Connection[tuple[object, ...]]) -> None:
         "insert into email_sender.tenants (id, name, kind) values (%s, 'platform', 'platform') on conflict do nothing",
         [PLATFORM_TENANT],
     )
-
-
-def check_tenant(name: str, sender: str) -> None:
-    """Raise InvalidInput if a tenant cannot have this name or this sender."""
-    if not _TENANT_NAME.fullmatch(name):
-        raise InvalidInput.at(
-            "/name",
-            f"The name {name!r} is invalid. Use 2 to 31 lower-case letters, digits and hyphens, the first a letter.",
-        )
-    user, _, domain = parseaddr(sender)[1].rpartition("@")
-    if not user or not domain:
-        raise InvalidInput.at(
-            "/sender", f"The sender {sender!r} is not an address such as 'Studio <hello@studio.example>'."
-        )
 
 
 def find_tenant(conn: Connection[tuple[object, ...]], name: str) -> UUID:

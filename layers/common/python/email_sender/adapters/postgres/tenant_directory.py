@@ -31,8 +31,11 @@ class TenantDirectory:
         self._database = database
 
     def tenants(self) -> Sequence[UUID]:
+        """Return the tenants that are not suspended."""
         with self._database.platform() as conn:
-            rows = conn.execute("select id from tenants where kind = 'customer' order by id").fetchall()
+            rows = conn.execute(
+                "select id from tenants where kind = 'customer' and suspended_at is null order by id"
+            ).fetchall()
         return [row["id"] for row in rows]
 
     def tenant_of_import(self, import_id: UUID) -> UUID | None:

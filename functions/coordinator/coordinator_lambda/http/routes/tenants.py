@@ -1,0 +1,100 @@
+"""Routes of tenants, for operators."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from coordinator_lambda.bootstrap import member_service, tenant_service
+from coordinator_lambda.http.routes.members import Email, MemberOut
+from email_sender.kit.auth import Principal, Requires
+from email_sender.kit.dependencies import depends_on
+from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.kit.schemas import Listing
+from email_sender.security.members import MemberService
+from email_sender.security.permissions import Permission, Role
+from email_sender.security.tenants import Tenant, TenantService
+
+router = APIRouter(prefix="/tenants", tags=["tenants"], route_class=IdempotentRoute)
+Service = Annotated[TenantService, depends_on(tenant_service)]
+Reader = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
+Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
+
+
+class TenantIn(BaseModel):
+    """`sender` is the From address of the tenant's mail, such as `Studio <hello@studio.example>`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=2, max_length=31)]
+    sender: Annotated[str, Field(min_length=3, max_length=400)]
+
+
+class AdminIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+
+
+class TenantOut(BaseModel):
+    id: UUID
+    name: str
+    sender: str | None
+    created_at: datetime
+    suspended_at: datetime | None
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> Self:
+        return cls(
+            id=tenant.id,
+            name=tenant.name,
+            sender=tenant.sender,
+            created_at=tenant.created_at,
+            suspended_at=tenant.suspended_at,
+        )
+
+
+@router.get("")
+async def page(_caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[TenantOut]:
+    """List tenants. They are in the order of creation."""
+    found = service.page(parse_id_cursor(cursor), limit)
+    return Listing(items=[TenantOut.of(tenant) for tenant in found.items], next_cursor=found.next_cursor)
+
+
+@router.post("", status_code=201)
+async def create(request: Request, body: TenantIn, _caller: Operator, service: Service) -> TenantOut:
+    """Create a tenant. Returns 409 if another tenant has the name. Then invite its first admin."""
+    return TenantOut.of(service.create(operation_id(request), body.name, body.sender))
+
+
+@router.get("/{tenant_id}")
+async def read(tenant_id: UUID, _caller: Reader, service: Service) -> TenantOut:
+    """Get a tenant."""
+    return TenantOut.of(service.get(tenant_id))
+
+
+@router.post("/{tenant_id}/suspend")
+async def suspend(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
+    """Suspend a tenant. Its requests, runs and sends are refused from now on; nothing is deleted."""
+    return TenantOut.of(service.suspend(tenant_id))
+
+
+@router.post("/{tenant_id}/resume")
+async def resume(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
+    """Resume a suspended tenant."""
+    return TenantOut.of(service.resume(tenant_id))
+
+
+@router.post("/{tenant_id}/admins", status_code=201)
+async def invite_admin(
+    tenant_id: UUID,
+    body: AdminIn,
+    _caller: Operator,
+    service: Service,
+    members: Annotated[MemberService, depends_on(member_service)],
+) -> MemberOut:
+    """Invite an admin of a tenant. The person gets a mail with a password for the first sign-in."""
+    return MemberOut.of(members.invite(service.get(tenant_id).id, body.email, Role.ADMIN))

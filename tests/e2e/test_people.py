@@ -1,0 +1,100 @@
+"""Tenants, members, erasure and the audit log on the deployed template."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.client import ApiClient, ApiError
+from scripts.audit_verify import verify
+from tests.conftest import Platform
+from tests.e2e import api
+
+
+@pytest.fixture
+def operator(platform: Platform) -> ApiClient:
+    return platform["operator@platform"]
+
+
+@pytest.fixture
+def admin(platform: Platform) -> ApiClient:
+    return platform["admin@acme"]
+
+
+def records(platform: Platform, payload: dict[str, Any]) -> dict[str, Any]:
+    response = platform.aws("lambda").invoke(
+        FunctionName=platform.function_name("RecordsFunction"), Payload=json.dumps(payload).encode()
+    )
+    answer: dict[str, Any] = json.loads(response["Payload"].read())
+    assert "FunctionError" not in response, answer
+    return answer
+
+
+def test_an_operator_creates_a_tenant_whose_admin_manages_its_members(platform: Platform, operator: ApiClient) -> None:
+    name = f"t{uuid4().hex[:12]}"
+    created = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})
+    assert operator.get(f"/tenants/{created['id']}") == created
+    email = f"ann@{name}.example"
+    invited = operator.post(f"/tenants/{created['id']}/admins", {"email": email})
+    assert (invited["email"], invited["role"], invited["status"]) == (email, "admin", "invited")
+    with signed_in(platform, invited["id"]) as admin:
+        bob = admin.post("/members", {"email": f"bob@{name}.example", "role": "readonly"})
+        assert admin.put(f"/members/{bob['id']}", {"role": "user"})["role"] == "user"
+        assert {(member["email"], member["role"]) for member in admin.get("/members")["items"]} == {
+            (email, "admin"), (f"bob@{name}.example", "user"),
+        }  # fmt: skip
+        with pytest.raises(ApiError, match="only admin"):
+            admin.delete(f"/members/{invited['id']}")
+        admin.delete(f"/members/{bob['id']}")
+        assert [entry["action"] for entry in admin.get("/audit")["items"]][:3] == [
+            "member.remove", "member.role", "member.invite",
+        ]  # fmt: skip
+
+
+@contextmanager
+def signed_in(platform: Platform, username: str) -> Iterator[ApiClient]:
+    """Set a password, as the person does with that of the invitation, and sign in."""
+    platform.aws("cognito-idp").admin_set_user_password(
+        UserPoolId=platform.cloud.outputs["UserPoolId"], Username=username, Password="Pa55word!xyz", Permanent=True
+    )
+    client = ApiClient.sign_in(f"{platform.cloud.api_url}/api/v1", username, "Pa55word!xyz")
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def test_a_suspended_tenant_is_refused_everything_and_loses_nothing(platform: Platform, operator: ApiClient) -> None:
+    name = f"t{uuid4().hex[:12]}"
+    tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})
+    invited = operator.post(f"/tenants/{tenant['id']}/admins", {"email": f"a@{name}.example"})
+    with signed_in(platform, invited["id"]) as admin:
+        contact = api.add_contact(admin)
+        operator.post(f"/tenants/{tenant['id']}/suspend", {})
+        with pytest.raises(ApiError, match="suspended") as error:
+            admin.get(f"/contacts/{contact['id']}")
+        assert error.value.status == 403
+        operator.post(f"/tenants/{tenant['id']}/resume", {})
+        assert admin.get(f"/contacts/{contact['id']}") == contact
+
+
+def test_an_erased_person_is_gone_and_every_log_is_intact(platform: Platform, admin: ApiClient) -> None:
+    contact = api.add_contact(admin)
+    assert admin.post(f"/contacts/{contact['id']}/export", {})["contact"]["email"] == contact["email"]
+    receipt = admin.post(f"/contacts/{contact['id']}/erase", {})
+    assert receipt["erased"]["contacts"] == 1
+    with pytest.raises(ApiError, match="erased"):
+        admin.post("/contacts", {"email": contact["email"]})
+    answer = records(platform, {})
+    assert answer["recorded"] >= 1
+    assert answer["sealed"] >= 1
+    assert admin.get(f"/contacts/{contact['id']}/erasure")["restores_erase_since"] is not None
+    actions = [entry["action"] for entry in admin.get("/audit?limit=200")["items"] if entry["object"] == contact["id"]]
+    assert actions == ["contact.erased", "contact.exported"]
+    answer = verify(platform.aws("lambda"), platform.function_name("RecordsFunction"))
+    assert answer["problems"] == {}
+    # The operators' log, and those of the tenants.
+    assert answer["verified"] >= 3
