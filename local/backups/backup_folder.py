@@ -15,8 +15,9 @@ from email_sender.messaging.model import RecordedErasure
 
 type Report = Callable[[str], None]
 
-# The folder beside the backups with the people who were erased (adapters.aws.records).
-ERASURES = "erasures"
+# The hidden folder beside the backups with the people who were erased, and where it is in the bucket (adapters.aws.records).
+ERASURES = ".erasures"
+_ERASURES_PREFIX = "erasures"
 
 
 class BackupFolder(StoredBackup):
@@ -67,7 +68,7 @@ def fetch(client: Any, uri: str, into: Path, report: Report) -> Path:
 
 def fetch_erasures(client: Any, uri: str, into: Path) -> None:
     """Download who was erased, from the bucket of the backup at `uri`. Raises NotRestorable."""
-    _download(client, uri.removeprefix("s3://").partition("/")[0], ERASURES, into)
+    _download(client, uri.removeprefix("s3://").partition("/")[0], _ERASURES_PREFIX, into)
 
 
 def read_erasures(backup: Path) -> list[RecordedErasure]:

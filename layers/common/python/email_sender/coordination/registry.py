@@ -47,7 +47,10 @@ MANAGERS: Sequence[Manager] = (
     Manager(
         "security-manager", Kind.SPECIALISED, "Sign-in and the audit log", (_COORDINATOR,), ("/auth", "/audit")
     ),
-    Manager("tenant-manager", Kind.SPECIALISED, "Tenants and their isolation", (_COORDINATOR,)),
+    Manager(
+        "tenant-manager", Kind.SPECIALISED, "Tenants, their members and their isolation", (_COORDINATOR,),
+        ("/tenants", "/members"),
+    ),
     Manager(
         "orchestrator", Kind.SPECIALISED, "Runs: tracked, cancelled, resumed", (_COORDINATOR,), ("/runs", "/approvals")
     ),
