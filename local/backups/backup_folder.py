@@ -15,7 +15,7 @@ from email_sender.messaging.model import RecordedErasure
 
 type Report = Callable[[str], None]
 
-# The hidden folder beside the backups with the people who were erased, and where it is in the bucket (adapters.aws.records).
+# The hidden folder beside the backups with the people who were erased, and its name in the bucket (adapters.aws.records).
 ERASURES = ".erasures"
 _ERASURES_PREFIX = "erasures"
 
