@@ -15,7 +15,7 @@ from email_sender.messaging.model import RecordedErasure
 
 type Report = Callable[[str], None]
 
-# The hidden folder beside the backups with the people who were erased, and its name in the bucket (adapters.aws.records).
+# The hidden folder beside the backups with the people who were erased, and its name in the bucket (see records.py).
 ERASURES = ".erasures"
 _ERASURES_PREFIX = "erasures"
 
