@@ -7,12 +7,15 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubscribeLinks
+from email_sender.adapters.postgres.database import Database, admit_suspended
+from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound
 from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.contacts import ContactService
 from email_sender.security.acting import acting_as
 from email_sender.security.tenants import Tenant, TenantService
 from tests.database import Cluster
@@ -89,6 +92,24 @@ def test_nothing_of_a_suspended_tenant_can_be_reached_until_it_is_resumed(
     with app_role.tenant(tenant) as conn:
         assert conn.execute("select id from tenants").fetchall() == [{"id": tenant}]
     assert tenant in directory.tenants()
+
+
+def test_a_recipient_can_always_unsubscribe(
+    service: TenantService, cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID]
+) -> None:
+    tenant, contact_id = new_tenant(), new_id()
+    units = PostgresMessagingUnits(app_role, cluster.vault(app_role), None)
+    links = SignedUnsubscribeLinks(lambda: LinkKeys("k1", {"k1": b"x" * 32}), "https://a.example")
+    contacts = ContactService(units, links, now, new_id)
+    contacts.add(tenant, contact_id, "ada@example.org", None, {})
+    token = links.url(tenant, contact_id).rpartition("/")[2]
+    service.suspend(tenant)
+    with pytest.raises(Forbidden):
+        contacts.unsubscribe(token)
+    with admit_suspended():
+        contacts.unsubscribe(token)
+    service.resume(tenant)
+    assert [suppression.address for suppression in contacts.suppressions(tenant, None, 5).items] == ["ada@example.org"]
 
 
 def test_the_operators_tenant_can_be_neither_seen_nor_suspended(service: TenantService, cluster: Cluster) -> None:

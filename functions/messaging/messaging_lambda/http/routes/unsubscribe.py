@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.errors import Forbidden, NotFound
 from email_sender.kit.dependencies import depends_on
 from email_sender.messaging.contacts import ContactService
@@ -40,7 +41,9 @@ async def unsubscribe(token: str, request: Request, service: Service) -> HTMLRes
     if origin not in (None, "null") and origin.partition("://")[2] != host:
         raise Forbidden("The form was submitted from another site.")
     try:
-        service.unsubscribe(token)
+        # A suspended tenant's recipients keep their right.
+        with admit_suspended():
+            service.unsubscribe(token)
     except NotFound:
         return _page("This link does not work", "It may be incomplete. Please use the whole link.", status=404)
     return _page("Done", "You are unsubscribed. No more mail will be sent to you.")
