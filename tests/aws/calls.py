@@ -34,7 +34,8 @@ _WITHOUT_RESOURCE = {
 _PREFIXES = {"stepfunctions": "states", "resourcegroupstaggingapi": "tag"}
 # Sign-in works without an AWS identity: Cognito does not check IAM for these (its API reference, "unauthenticated").
 _WITHOUT_RIGHTS = {
-    ("cognito-idp", "InitiateAuth"), ("cognito-idp", "GetTokensFromRefreshToken"), ("cognito-idp", "RevokeToken"),
+    ("cognito-idp", "InitiateAuth"), ("cognito-idp", "GetTokensFromRefreshToken"),
+    ("cognito-idp", "RespondToAuthChallenge"), ("cognito-idp", "RevokeToken"),
 }  # fmt: skip
 _UPLOADS = ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
 

@@ -56,10 +56,17 @@ def test_an_operator_creates_a_tenant_whose_admin_manages_its_members(platform: 
 
 @contextmanager
 def signed_in(platform: Platform, username: str) -> Iterator[ApiClient]:
-    """Set a password, as the person does with that of the invitation, and sign in."""
+    """Sign in with the password of the invitation, choose another, and sign in with it."""
+    # Stands for the password in the mail of the invitation.
     platform.aws("cognito-idp").admin_set_user_password(
-        UserPoolId=platform.cloud.outputs["UserPoolId"], Username=username, Password="Pa55word!xyz", Permanent=True
+        UserPoolId=platform.cloud.outputs["UserPoolId"], Username=username, Password="Invited1xyz!", Permanent=False
     )
+    anonymous = ApiClient(f"{platform.cloud.api_url}/api/v1")
+    asked = anonymous.post("/auth/token", {"username": username, "password": "Invited1xyz!"})
+    assert asked["challenge"] == "new_password"
+    answer = {"username": asked["username"], "session": asked["session"], "password": "Pa55word!xyz"}
+    assert anonymous.post("/auth/password", answer)["access_token"]
+    anonymous.close()
     client = ApiClient.sign_in(f"{platform.cloud.api_url}/api/v1", username, "Pa55word!xyz")
     try:
         yield client

@@ -158,11 +158,19 @@ def test_seals_survive_their_way_through_the_bucket(log: Log) -> None:
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="records")
+        client.put_bucket_versioning(Bucket="records", VersioningConfiguration={"Status": "Enabled"})
         seals = S3Seals(S3Records(lambda: client, "records"))
         (seal,) = log.archive.kept
         seals.put(log.tenant, seal)
         assert seals.seals(log.tenant) == [seal]
         assert seals.seals(UUID(int=0)) == []
+        # Under Object Lock, who overwrites or deletes an object only hides its version.
+        (found,) = client.list_objects_v2(Bucket="records")["Contents"]
+        client.delete_object(Bucket="records", Key=found["Key"])
+        assert seals.seals(log.tenant) == [seal]
+        client.put_object(Bucket="records", Key=found["Key"], Body=b"no seal")
+        log.archive.kept = seals.seals(log.tenant)
+    assert log.verify() == ["The seal of entry 0 is forged."]
 
 
 def test_a_decision_is_audited_with_who_made_it(cluster: Cluster, new_tenant: Callable[[], UUID]) -> None:

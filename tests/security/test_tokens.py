@@ -270,6 +270,16 @@ def test_a_refresh_token_gives_a_new_access_token(platform: Platform) -> None:
     assert response.status_code == 200
 
 
+def test_a_refresh_token_is_revoked_at_sign_out(platform: Platform) -> None:
+    user = next(user for user in platform.users if user.username == "user@acme")
+    client = platform[user.username]
+    tokens = client.post("/auth/token", {"username": user.username, "password": user.password})
+    for _ in range(2):
+        client.post("/auth/logout", {"refresh_token": tokens["refresh_token"]})
+    response = httpx.post(f"{platform.api}/auth/refresh", json={"refresh_token": tokens["refresh_token"]}, timeout=30)
+    assert response.status_code == 401
+
+
 def test_all_wrong_credentials_get_the_same_response(platform: Platform) -> None:
     responses = [
         httpx.post(f"{platform.api}/auth/token", json={"username": name, "password": "wrong"}, timeout=30)

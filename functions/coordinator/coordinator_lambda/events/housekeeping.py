@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator_lambda.bootstrap import directory, failed_events, platform, units
+from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.telemetry import logger
 
@@ -19,8 +20,8 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         row = conn.execute("select drop_event_partitions(%s) as months", [retained_months]).fetchone()
         conn.commit()
     removed_keys = removed_embeddings = 0
-    for tenant_id in directory().tenants():
-        with units()(tenant_id) as unit:
+    for tenant_id in directory().all_tenants():
+        with admit_suspended(), units()(tenant_id) as unit:
             deleted_rows = unit.conn.execute("delete from idempotency where created_at < now() - interval '24 hours'")
             removed_keys += deleted_rows.rowcount
             deleted_rows = unit.conn.execute("delete from embeddings where expires_at < now()")

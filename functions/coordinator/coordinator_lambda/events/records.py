@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator_lambda.bootstrap import audit_sealer, directory, erasure_log, erasure_records
-from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.errors import DomainError
 from email_sender.kit.system_clock import now
 from email_sender.kit.telemetry import logger
@@ -16,12 +16,27 @@ from email_sender.kit.telemetry import logger
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    tenant_ids = [PLATFORM_TENANT, *directory().tenants()]
-    if event.get("verify"):
-        problems = {str(tenant_id): list(audit_sealer().verify(tenant_id)) for tenant_id in tenant_ids}
-        return {"verified": len(problems), "problems": {tenant: found for tenant, found in problems.items() if found}}
-    sealed = recorded = 0
+    # Suspended tenants too: their logs and their erased people stay protected.
+    with admit_suspended():
+        return _verify() if event.get("verify") else _write()
+
+
+def _verify() -> dict[str, Any]:
+    tenant_ids = directory().all_tenants()
+    problems: dict[str, list[str]] = {}
     for tenant_id in tenant_ids:
+        try:
+            found = list(audit_sealer().verify(tenant_id))
+        except DomainError as error:
+            found = [f"The log could not be verified: {error.detail}"]
+        if found:
+            problems[str(tenant_id)] = found
+    return {"verified": len(tenant_ids), "problems": problems}
+
+
+def _write() -> dict[str, Any]:
+    sealed = recorded = 0
+    for tenant_id in directory().all_tenants():
         try:
             sealed += audit_sealer().seal(tenant_id)
             for erasure in erasure_log().unrecorded(tenant_id):

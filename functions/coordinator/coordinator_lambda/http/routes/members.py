@@ -16,7 +16,8 @@ from email_sender.security.permissions import Permission, Role
 router = APIRouter(prefix="/members", tags=["members"])
 Service = Annotated[MemberService, depends_on(member_service)]
 Admin = Annotated[Principal, Depends(Requires(Permission.TENANT_MANAGE))]
-Email = Annotated[str, Field(pattern=r"^[^@\s<>\",;:\\]{1,64}@[^@\s<>\",;:\\]{1,255}$", max_length=120)]
+# The characters that usernames may have here too.
+Email = Annotated[str, Field(pattern=r"^[\w.+-]{1,64}@[\w.-]{1,60}$")]
 # Usernames of user pools.
 MemberId = Annotated[str, Path(pattern=r"^[\w.@+-]{1,128}$")]
 

@@ -23,8 +23,9 @@ Admin = Annotated[Principal, Depends(Requires(Permission.TENANT_MANAGE))]
 
 # What nobody can erase, and when it expires by itself.
 _REMAINS = {
-    "encrypted answers to requests with an Idempotency-Key": timedelta(hours=24),
-    "histories of runs in Step Functions": timedelta(days=90),
+    "encrypted answers to requests with an Idempotency-Key": timedelta(hours=48),
+    "received mail in its bucket": timedelta(days=31),
+    "histories of ended runs in Step Functions": timedelta(days=90),
 }
 
 

@@ -116,7 +116,8 @@ class InboundMailService:
             own = OwnAddresses.of(unit.own_addresses())
             contact = None if failed_check else find_contact(parsed, own)
             message = IncomingMessage(0, parsed, contact, failed_check)
-            if leave_out_erased(unit, [message])[1]:
+            # Whoever wrote it, also if a check of the mail failed.
+            if leave_out_erased(unit, [IncomingMessage(0, parsed, find_contact(parsed, own))])[1]:
                 return None
             (archived_message,) = unit.archive(import_id, [message])
             kind = parsed.kind

@@ -18,7 +18,7 @@ from email_sender.security.rate_limits import Bucket, Limit, RateLimiter, Standi
 
 # A table that does not answer must not slow requests down.
 _TABLE_SECONDS = 1
-_SIGN_IN = (f"{BASE_PATH}/auth/token", f"{BASE_PATH}/auth/refresh")
+_SIGN_IN = tuple(f"{BASE_PATH}/auth/{name}" for name in ("token", "refresh", "password", "logout"))
 
 PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 

@@ -48,10 +48,11 @@ class ContactService:
             existing_contact = unit.contacts.get(contact_id)
             if existing_contact is not None:
                 return existing_contact
+            stored_contact = unit.contacts.add(contact)
+            # Afterwards, because the insert waits for an erasure of the same person.
             suppression = unit.suppressions.find(contact.address)
             if suppression is not None and suppression.reason is SuppressionReason.ERASED:
                 raise Conflict("This person asked to be erased, and cannot be added again.")
-            stored_contact = unit.contacts.add(contact)
             unit.commit()
         return stored_contact
 

@@ -200,9 +200,10 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class RecordedErasure:
-    """A person whom a restore of an older backup erases again. It has no personal data."""
+    """A person whom a restore of an older backup erases again. The keyed hash of the address finds them by any id."""
 
     tenant_id: UUID
     contact_id: UUID
+    address_hash: bytes
     erased_by: str
     erased_at: datetime

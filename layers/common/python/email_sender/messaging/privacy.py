@@ -69,10 +69,11 @@ class PrivacyService:
 
         Raises:
             NotFound: there is no such contact, and there never was.
+            Conflict: a run that has not ended works with the person, and could store the address again.
         """
         with self._units(tenant_id) as unit:
             earlier = unit.erasures.get(contact_id)
-            if earlier is not None:
+            if earlier is not None and unit.contacts.get(contact_id) is None:
                 return earlier
             erasure = unit.erasures.erase(contact_id, acting_subject(), self._now())
             if erasure is None:

@@ -1,17 +1,19 @@
 """Sign in with a Cognito user pool. Implements security.sessions.TokenIssuer."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
-from email_sender.errors import Forbidden, RateLimited, Unauthenticated
-from email_sender.security.sessions import Tokens
+from email_sender.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
+from email_sender.security.sessions import NewPasswordNeeded, Tokens
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 _INVALID_CREDENTIALS_CODES = frozenset({"NotAuthorizedException", "UserNotFoundException", "InvalidParameterException"})
 _THROTTLING_CODES = frozenset({"TooManyRequestsException", "LimitExceededException"})
+_NEW_PASSWORD: Literal["NEW_PASSWORD_REQUIRED"] = "NEW_PASSWORD_REQUIRED"  # noqa: S105  # the name of a challenge
 _UNAVAILABLE = "The user pool did not respond. Try again later."
 
 
@@ -19,18 +21,32 @@ class CognitoTokenIssuer:
     def __init__(self, client: Callable[[], "CognitoIdentityProviderClient"], client_id: str) -> None:
         self._client, self._client_id = client, client_id
 
-    def sign_in(self, username: str, password: str) -> Tokens:
+    def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded:
         with translate_aws_errors(_UNAVAILABLE, _translate):
             response = self._client().initiate_auth(
                 ClientId=self._client_id,
                 AuthFlow="USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": password},
             )
-        if "AuthenticationResult" not in response:
-            # Cognito demands a challenge, such as a new password or a second factor.
-            raise Forbidden(f"The account must first complete {response.get('ChallengeName', 'a challenge')}.")
-        result = response["AuthenticationResult"]
-        return Tokens(result["AccessToken"], result["RefreshToken"], result["ExpiresIn"])
+        if response.get("ChallengeName") == _NEW_PASSWORD:
+            # Who signed in with an address answers with the username.
+            user_id = response.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", username)
+            return NewPasswordNeeded(user_id, response["Session"])
+        return _tokens(response)
+
+    def set_password(self, username: str, session: str, password: str) -> Tokens:
+        with translate_aws_errors(_UNAVAILABLE, _translate):
+            response = self._client().respond_to_auth_challenge(
+                ClientId=self._client_id,
+                ChallengeName=_NEW_PASSWORD,
+                Session=session,
+                ChallengeResponses={"USERNAME": username, "NEW_PASSWORD": password},
+            )
+        return _tokens(response)
+
+    def sign_out(self, refresh_token: str) -> None:
+        with suppress(Unauthenticated), translate_aws_errors(_UNAVAILABLE, _translate):
+            self._client().revoke_token(Token=refresh_token, ClientId=self._client_id)
 
     def refresh(self, refresh_token: str) -> Tokens:
         with translate_aws_errors(_UNAVAILABLE, _translate):
@@ -42,9 +58,24 @@ class CognitoTokenIssuer:
         return Tokens(result["AccessToken"], result.get("RefreshToken", refresh_token), result["ExpiresIn"])
 
 
+def _tokens(response: Any) -> Tokens:
+    if "AuthenticationResult" not in response:
+        # Cognito demands another challenge, such as a second factor.
+        raise Forbidden(f"The account must first complete {response.get('ChallengeName', 'a challenge')}.")
+    result = response["AuthenticationResult"]
+    return Tokens(result["AccessToken"], result["RefreshToken"], result["ExpiresIn"])
+
+
 def _translate(error: AwsError) -> Exception | None:
     if error.code in _THROTTLING_CODES:
         return RateLimited("Too many sign-in attempts. Try again in 5 s.", retry_after=5)
+    if error.code == "InvalidPasswordException":
+        return InvalidInput.at(
+            "/password",
+            "The password does not meet the policy: at least 12 characters, with lower case, upper case and a digit.",
+        )
+    if error.code == "ResourceNotFoundException":
+        return Unauthenticated("The session has ended. Sign in again.")
     if error.code in _INVALID_CREDENTIALS_CODES or error.code.startswith("Refresh"):
         # One message for all cases, so that it does not reveal which part was wrong.
         return Unauthenticated("The username, password or refresh token is wrong.")

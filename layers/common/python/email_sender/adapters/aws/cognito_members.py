@@ -56,11 +56,17 @@ class CognitoMembers:
 
     def invite(self, tenant_id: UUID, email: str, role: Role) -> Member:
         attributes = {"custom:tenant_id": str(tenant_id), "custom:role": str(role), "email": email}
+        # A pool that signs people in by their address accepts no address as a username.
+        username = email.replace("@", ".at.")
+        interrupted = self.find(tenant_id, username)
+        if interrupted is not None and interrupted.role is role and interrupted.status is MemberStatus.INVITED:
+            # An earlier call may have died before the user was in the group.
+            self.add_to_group(tenant_id, username)
+            return interrupted
         with translate_aws_errors(_UNAVAILABLE, _translate):
             user = self._client.admin_create_user(
                 UserPoolId=self._pool,
-                # A pool that signs people in by their address accepts no address as a username.
-                Username=email.replace("@", ".at."),
+                Username=username,
                 UserAttributes=[
                     {"Name": name, "Value": value} for name, value in {**attributes, "email_verified": "true"}.items()
                 ],

@@ -6,7 +6,7 @@ erasures/<tenant>/<contact>.json                  beside the backups, with which
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,6 +29,17 @@ class S3Records:
             self._client().put_object(
                 Bucket=self._bucket, Key=key, Body=json.dumps(record).encode(), ContentType="application/json"
             )
+
+    def read_versions(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield every version of every record below the prefix, also of those that were overwritten or deleted."""
+        with translate_aws_errors(_UNAVAILABLE):
+            pages = self._client().get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
+            for page in pages:
+                for found in page.get("Versions", []):
+                    response = self._client().get_object(
+                        Bucket=self._bucket, Key=found["Key"], VersionId=found["VersionId"]
+                    )
+                    yield _parsed(response["Body"].read())
 
     def read_all(self, prefix: str) -> Iterator[dict[str, Any]]:
         """Yield every record below the prefix, in the order of their keys."""
@@ -61,15 +72,21 @@ class S3Seals:
         )
 
     def seals(self, tenant_id: UUID) -> list[Seal]:
-        return [
-            Seal(
-                record["sequence"],
-                bytes.fromhex(record["hash"]),
-                bytes.fromhex(record["mac"]),
-                datetime.fromisoformat(record["sealed_at"]),
-            )
-            for record in self._records.read_all(f"seals/{tenant_id}/")
-        ]
+        # Object Lock keeps versions. Somebody may still hide one behind a newer version or a delete marker.
+        return [_seal(record) for record in self._records.read_versions(f"seals/{tenant_id}/")]
+
+
+def _seal(record: dict[str, Any]) -> Seal:
+    """Return the seal. What is no seal becomes one that cannot be verified."""
+    try:
+        return Seal(
+            int(record["sequence"]),
+            bytes.fromhex(record["hash"]),
+            bytes.fromhex(record["mac"]),
+            datetime.fromisoformat(record["sealed_at"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return Seal(0, b"", b"", datetime.min.replace(tzinfo=UTC))
 
 
 class S3Erasures:
@@ -87,6 +104,7 @@ def encode(erasure: RecordedErasure) -> dict[str, str]:
     return {
         "tenant_id": str(erasure.tenant_id),
         "contact_id": str(erasure.contact_id),
+        "address_hash": erasure.address_hash.hex(),
         "erased_by": erasure.erased_by,
         "erased_at": erasure.erased_at.isoformat(),
     }
@@ -96,6 +114,15 @@ def decode(record: dict[str, Any]) -> RecordedErasure:
     return RecordedErasure(
         UUID(record["tenant_id"]),
         UUID(record["contact_id"]),
+        bytes.fromhex(record["address_hash"]),
         record["erased_by"],
         datetime.fromisoformat(record["erased_at"]),
     )
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(body)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -12,6 +12,7 @@ from psycopg import Connection, Cursor
 
 from email_sender.adapters.postgres.contacts import ADDRESS, CONTENT, NAME
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.erasures import LOCK_SHARED
 from email_sender.adapters.postgres.imports import PostgresImportUnit
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Bus
@@ -94,6 +95,8 @@ class PostgresArchiveUnit(PostgresImportUnit):
         self._keys = keys
 
     def erased(self, addresses: Sequence[str]) -> frozenset[str]:
+        # Until this transaction ends, nobody can be erased (erasures.py): who is checked here is stored below.
+        self.conn.execute(LOCK_SHARED, [str(self.tenant_id)])
         by_hash = {self._keys.fingerprint(address): address for address in set(addresses)}
         rows = self.conn.execute(
             "select address_hash from suppressions where reason = 'erased' and address_hash = any(%s)",

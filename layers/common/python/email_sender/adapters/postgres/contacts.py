@@ -36,7 +36,11 @@ select c.tenant_id, c.id, c.address_hash,
        array(select id from messages where contact_id = c.id),
        array(select distinct import_id from messages where contact_id = c.id)
 from contacts c where c.id = %s
-on conflict do nothing
+-- Deleted before, and imported again.
+on conflict (tenant_id, contact_id) do update set
+    message_ids = deleted_contacts.message_ids || excluded.message_ids,
+    import_ids = deleted_contacts.import_ids || excluded.import_ids,
+    deleted_at = excluded.deleted_at, cleaned_at = null
 """
 
 

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.postgres.contacts import ADDRESS, NAME, REMEMBER_DELETED
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.vault import keys_of
+from email_sender.errors import Conflict
 from email_sender.messaging.model import Erasure, RecordedErasure
 from email_sender.security.ports import TenantKeys
 
@@ -32,8 +33,24 @@ _SUPPRESS = (
     "insert into suppressions (tenant_id, address_hash, reason) values (%s, %s, 'erased') on conflict do nothing"
 )
 _ADD = """
-insert into erasures (tenant_id, contact_id, address_hash, erased_by, erased_at, counts) values (%s, %s, %s, %s, %s, %s)
-on conflict do nothing
+insert into erasures as e (tenant_id, contact_id, address_hash, erased_by, erased_at, counts)
+values (%s, %s, %s, %s, %s, %s)
+on conflict (tenant_id, contact_id) do update set
+    erased_by = excluded.erased_by, erased_at = excluded.erased_at, counts = excluded.counts, recorded_at = null
+"""
+# Imports hold the lock while they store people who were not erased when they looked.
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('erasures/' || %s, 0))"
+LOCK_SHARED = "select pg_advisory_xact_lock_shared(hashtextextended('erasures/' || %s, 0))"
+# By its id, or by the address that a deleted contact had: an import may have added the person anew.
+_FIND = """
+select id, address_hash, address_enc, name_enc from contacts
+where tenant_id = %(tenant)s and (id = %(contact)s or address_hash = %(hash)s) for update
+"""
+_OPEN_RUN = """
+select r.id from runs r where r.tenant_id = %(tenant)s and r.status in ('pending', 'running', 'waiting')
+and (r.inputs::text ~* %(found)s or exists (
+    select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s))
+limit 1
 """
 _GET = """
 select e.contact_id, e.erased_by, e.erased_at, e.counts, d.cleaned_at, e.recorded_at
@@ -57,42 +74,66 @@ class PostgresErasures:
 
 
 def erase_contact(
-    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, contact_id: UUID, erased_by: str, at: datetime
+    conn: Connection[Row],
+    tenant_id: UUID,
+    keys: TenantKeys,
+    contact_id: UUID,
+    erased_by: str,
+    at: datetime,
+    known_hash: bytes | None = None,
 ) -> Erasure | None:
-    """Erase a contact that exists or was deleted before. Returns None if the tenant never had it."""
-    contact = conn.execute(
-        "select address_hash, address_enc, name_enc from contacts where tenant_id = %s and id = %s for update",
-        [tenant_id, contact_id],
-    ).fetchone()
+    """Erase a contact that exists or was deleted before. Returns None if the tenant never had it.
+
+    `known_hash` is the hash of the address of somebody who is to be erased in any case, by a restore.
+
+    Raises:
+        Conflict: a run that has not ended works with the person. A restore does not look: none of its runs goes on.
+    """
+    conn.execute(_LOCK, [str(tenant_id)])
+    deleted = conn.execute(_DELETED, [tenant_id, contact_id]).fetchone()
+    address_hash = deleted["address_hash"] if deleted else known_hash
+    contacts = conn.execute(_FIND, {"tenant": tenant_id, "contact": contact_id, "hash": address_hash}).fetchall()
+    if not contacts and address_hash is None:
+        return None
     counts = dict.fromkeys(("contacts", *_COUNTED, *_RUN_COLUMNS), 0)
-    if contact is not None:
+    for contact in contacts:
         address_hash = contact["address_hash"]
-        for table in _COUNTED:
-            row = conn.execute(
-                f"select count(*) as count from {table} where tenant_id = %s and contact_id = %s",  # noqa: S608  # constants
-                [tenant_id, contact_id],
-            ).fetchone()
-            counts[table] = row["count"] if row else 0
-        address = keys.decrypt(contact["address_enc"], ADDRESS)
-        name = keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else ""
-        counts.update(_redact_runs(conn, tenant_id, contact_id, address, name))
-        conn.execute(REMEMBER_DELETED, [contact_id])
-        counts["contacts"] = conn.execute(
-            "delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id]
-        ).rowcount
-        conn.execute(
-            "delete from temporary_bounces where tenant_id = %s and address_hash = %s", [tenant_id, address_hash]
-        )
-    else:
-        deleted = conn.execute(_DELETED, [tenant_id, contact_id]).fetchone()
-        if deleted is None:
-            return None
-        address_hash = deleted["address_hash"]
+        for kind, count in _erase_row(conn, tenant_id, keys, contact, is_restore=known_hash is not None).items():
+            counts[kind] += count
     # The address of an earlier suppression is erased with it.
     conn.execute(_FORGET_SUPPRESSION, [tenant_id, address_hash])
     conn.execute(_SUPPRESS, [tenant_id, address_hash])
     conn.execute(_ADD, [tenant_id, contact_id, address_hash, erased_by, at, Jsonb(counts)])
     return Erasure(contact_id, erased_by, at, counts)
+
+
+def _erase_row(
+    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, contact: Row, *, is_restore: bool
+) -> Mapping[str, int]:
+    """Erase one contact with all that refers to it. Returns the number of rows by kind."""
+    contact_id = contact["id"]
+    address = keys.decrypt(contact["address_enc"], ADDRESS)
+    name = keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else ""
+    found = f"{_whole(address)}|{contact_id}"
+    if not is_restore:
+        open_run = conn.execute(_OPEN_RUN, {"tenant": tenant_id, "found": found}).fetchone()
+        if open_run is not None:
+            raise Conflict(f"The run {open_run['id']} works with this person. Cancel it or wait until it ends.")
+    counts: dict[str, int] = {}
+    for table in _COUNTED:
+        row = conn.execute(
+            f"select count(*) as count from {table} where tenant_id = %s and contact_id = %s",  # noqa: S608  # constants
+            [tenant_id, contact_id],
+        ).fetchone()
+        counts[table] = row["count"] if row else 0
+    counts.update(_redact_runs(conn, tenant_id, found, address, name))
+    conn.execute(REMEMBER_DELETED, [contact_id])
+    conn.execute("delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id])
+    conn.execute(
+        "delete from temporary_bounces where tenant_id = %s and address_hash = %s",
+        [tenant_id, contact["address_hash"]],
+    )
+    return {"contacts": 1, **counts}
 
 
 def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwrap: Unwrap) -> int:
@@ -112,20 +153,18 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
             if not wrapped:
                 continue
             keys = keys_of(tenant_id, wrapped, unwrap)
-            count += erase_contact(conn, tenant_id, keys, contact_id, erasure.erased_by, erasure.erased_at) is not None
+            erased = erase_contact(
+                conn, tenant_id, keys, contact_id, erasure.erased_by, erasure.erased_at, erasure.address_hash
+            )
+            count += erased is not None and erased.counts["contacts"] > 0
     finally:
         conn.row_factory = row_factory
     return count
 
 
-def _redact_runs(
-    conn: Connection[Row], tenant_id: UUID, contact_id: UUID, address: str, name: str
-) -> Mapping[str, int]:
+def _redact_runs(conn: Connection[Row], tenant_id: UUID, found: str, address: str, name: str) -> Mapping[str, int]:
     """Replace the address, and the name beside it, in inputs, results and errors of runs. Returns rows by table."""
-    # A letter after a backslash belongs to an escape of JSON, such as \n.
-    texts = [address, *([name] if len(name) >= _MIN_NAME else [])]
-    pattern = "|".join(rf"(?<!\\){_escape(text)}" for text in texts)
-    found = f"{_escape(address)}|{contact_id}"
+    pattern = "|".join([_whole(address), *([_whole(name)] if len(name) >= _MIN_NAME else [])])
     counts: dict[str, int] = {}
     for table, columns in _RUN_COLUMNS.items():
         changes = ", ".join(
@@ -138,9 +177,13 @@ def _redact_runs(
     return counts
 
 
-def _escape(text: str) -> str:
-    """Return a regular expression of PostgreSQL for this text inside JSON."""
-    return re.sub(r"([^\w\s])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
+def _whole(text: str) -> str:
+    """Return a regular expression of PostgreSQL for this text inside JSON, and not for a part of a longer address.
+
+    A letter after a backslash belongs to an escape of JSON, such as \\n, and not to a word.
+    """
+    escaped = re.sub(r"([^\w\s])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
+    return rf"(?:(?<![\w.+\\-])|(?<=\\[bfnrt])){escaped}(?![\w-]|\.\w)"
 
 
 class PostgresErasureLog:
@@ -152,9 +195,10 @@ class PostgresErasureLog:
     def unrecorded(self, tenant_id: UUID) -> list[RecordedErasure]:
         with self._database.tenant(tenant_id) as conn:
             rows = conn.execute(
-                "select tenant_id, contact_id, erased_by, erased_at from erasures where recorded_at is null"
+                "select tenant_id, contact_id, address_hash, erased_by, erased_at from erasures "
+                "where recorded_at is null"
             ).fetchall()
-        return [RecordedErasure(**row) for row in rows]
+        return [RecordedErasure(**{**row, "address_hash": bytes(row["address_hash"])}) for row in rows]
 
     def mark_recorded(self, erasure: RecordedErasure, at: datetime) -> None:
         with self._database.tenant(erasure.tenant_id) as conn:

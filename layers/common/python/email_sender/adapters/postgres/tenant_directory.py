@@ -38,6 +38,11 @@ class TenantDirectory:
             ).fetchall()
         return [row["id"] for row in rows]
 
+    def all_tenants(self) -> Sequence[UUID]:
+        """Return every tenant, also the suspended ones and that of the operators."""
+        with self._database.platform() as conn:
+            return [row["id"] for row in conn.execute("select id from tenants order by id").fetchall()]
+
     def tenant_of_import(self, import_id: UUID) -> UUID | None:
         with self._database.platform() as conn:
             row = conn.execute("select tenant_id from imports where id = %s", [import_id]).fetchone()

@@ -1,0 +1,73 @@
+"""Sign-in with a user pool (moto's)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from email_sender.adapters.aws.cognito import CognitoTokenIssuer
+from email_sender.errors import InvalidInput, Unauthenticated
+from email_sender.security.sessions import NewPasswordNeeded, Tokens
+
+INVITED, OWN = "Invited1xyz!", "Pa55word!xyz"
+
+
+class Pool:
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.id = client.create_user_pool(PoolName="p", AliasAttributes=["email"])["UserPool"]["Id"]
+        application = client.create_user_pool_client(
+            UserPoolId=self.id, ClientName="c", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+        )
+        self.issuer = CognitoTokenIssuer(lambda: client, application["UserPoolClient"]["ClientId"])
+        client.admin_create_user(UserPoolId=self.id, Username="ann", TemporaryPassword=INVITED)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with mock_aws():
+        yield Pool(boto3.client("cognito-idp", region_name="eu-west-1"))
+
+
+def test_an_invited_person_chooses_a_password(pool: Pool) -> None:
+    asked = pool.issuer.sign_in("ann", INVITED)
+    assert isinstance(asked, NewPasswordNeeded)
+    assert isinstance(pool.issuer.set_password(asked.username, asked.session, OWN), Tokens)
+    assert isinstance(pool.issuer.sign_in("ann", OWN), Tokens)
+    with pytest.raises(Unauthenticated):
+        pool.issuer.sign_in("ann", INVITED)
+
+
+def test_a_session_of_nobody_is_refused(pool: Pool) -> None:
+    with pytest.raises(Unauthenticated):
+        pool.issuer.set_password("ann", "x" * 40, OWN)
+
+
+class RefusingClient:
+    """Answers every call with one error."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**_arguments: Any) -> None:
+            raise ClientError({"Error": {"Code": self._code, "Message": "m"}}, operation)
+
+        return call
+
+
+def refusing(code: str) -> CognitoTokenIssuer:
+    client: Any = RefusingClient(code)
+    return CognitoTokenIssuer(lambda: client, "c")
+
+
+def test_a_weak_password_is_explained() -> None:
+    with pytest.raises(InvalidInput, match="12 characters"):
+        refusing("InvalidPasswordException").set_password("ann", "s" * 40, "short")
+
+
+def test_signing_out_with_an_unknown_token_changes_nothing() -> None:
+    refusing("NotAuthorizedException").sign_out("unknown")
