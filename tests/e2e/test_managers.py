@@ -274,7 +274,8 @@ def test_manager_changes_are_in_the_audit_log(operated_platform: Platform) -> No
     ]
     assert audit["items"][0]["subject"]
     assert audit["broken_at"] is None
-    assert operated_platform["admin@acme"].get("/audit")["items"] == []
+    own_actions = {entry["action"] for entry in operated_platform["admin@acme"].get("/audit", limit=200)["items"]}
+    assert own_actions.isdisjoint({"manager.start", "manager.stop"})
 
 
 def test_a_disabled_schedule_is_enabled_again_and_system_ready_is_published_once(platform: Platform) -> None:
