@@ -16,7 +16,6 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.contacts import ADDRESS, NAME, REMEMBER_DELETED
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.vault import keys_of
 from email_sender.errors import Conflict
 from email_sender.messaging.model import Erasure, RecordedErasure
 from email_sender.security.ports import TenantKeys
@@ -141,6 +140,9 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
 
     Their points and files are deleted by the sweep of deleted contacts.
     """
+    # Imported late, because imports use this module too, in functions without the layer with cryptography.
+    from email_sender.adapters.postgres.vault import keys_of
+
     row_factory, conn.row_factory = conn.row_factory, dict_row
     conn.execute("set local search_path to email_sender")
     count = 0
