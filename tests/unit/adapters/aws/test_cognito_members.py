@@ -90,6 +90,16 @@ def test_an_address_with_an_account_cannot_be_invited(pool: Pool) -> None:
     assert pool.emails(GLOBEX) == []
 
 
+def test_an_interrupted_invitation_can_be_repeated(pool: Pool) -> None:
+    bob = pool.add(ACME, "bob@acme.example", Role.USER, active=False)
+    pool.client.admin_remove_user_from_group(UserPoolId=pool.id, GroupName=str(ACME), Username=bob.id)
+    assert pool.emails(ACME) == []
+    assert pool.service.invite(ACME, "bob@acme.example", Role.USER) == bob
+    assert pool.emails(ACME) == [("bob@acme.example", "user", "invited")]
+    with pytest.raises(Conflict):
+        pool.service.invite(ACME, "bob@acme.example", Role.ADMIN)
+
+
 def test_a_role_is_changed_and_audited(pool: Pool) -> None:
     bob = pool.add(ACME, "bob@acme.example", Role.READONLY)
     changed = pool.service.set_role(ACME, bob.id, Role.USER)
