@@ -251,7 +251,8 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
         if event["Type"] == "HttpApi" and "Auth" in event["Properties"]
     }
     assert {path.removeprefix("/api/v1") for path in public} == {
-        "/auth/token", "/auth/refresh", "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
+        "/auth/token", "/auth/refresh", "/auth/password", "/auth/logout",
+        "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
         "/unsubscribe/{token}", "/hooks/{token}", "/hooks/{token}/runs/{run_id}",
     }  # fmt: skip
 

@@ -108,8 +108,8 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
 
 def _s3(operation: str, params: Json) -> Iterator[Need]:
     bucket = f"arn:aws:s3:::{params['Bucket']}"
-    if operation.startswith("ListObjects"):
-        yield Need("s3:ListBucket", bucket)
+    if operation.startswith("ListObject"):
+        yield Need("s3:ListBucketVersions" if operation == "ListObjectVersions" else "s3:ListBucket", bucket)
         return
     key = f"{bucket}/{params['Key']}"
     if operation in ("GetObject", "HeadObject"):
