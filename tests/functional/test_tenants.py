@@ -26,7 +26,7 @@ SENDER = "Studio <hello@studio.example>"
 @pytest.fixture
 def service(cluster: Cluster) -> TenantService:
     store = PostgresTenants(cluster.database("platform"), None, EventFactory("security", now, new_id))
-    return TenantService(store, now, new_id)
+    return TenantService(store, now)
 
 
 def new_name() -> str:

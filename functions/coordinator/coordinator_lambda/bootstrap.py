@@ -168,7 +168,7 @@ def audit() -> PostgresAudit:
 
 @cache
 def tenant_service() -> TenantService:
-    return TenantService(PostgresTenants(platform(), _bus(), _SECURITY_EVENTS), now, new_id)
+    return TenantService(PostgresTenants(platform(), _bus(), _SECURITY_EVENTS), now)
 
 
 class PeopleSettings(EnvironmentSettings):

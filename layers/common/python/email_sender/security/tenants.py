@@ -8,7 +8,7 @@ from email.utils import parseaddr
 from typing import Protocol
 from uuid import UUID
 
-from email_sender.clock import Clock, IdFactory
+from email_sender.clock import Clock
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
 
@@ -46,8 +46,8 @@ class TenantStore(Protocol):
 
 
 class TenantService:
-    def __init__(self, store: TenantStore, now: Clock, new_id: IdFactory) -> None:
-        self._store, self._now, self._new_id = store, now, new_id
+    def __init__(self, store: TenantStore, now: Clock) -> None:
+        self._store, self._now = store, now
 
     def page(self, after: UUID | None, limit: int) -> Page[Tenant]:
         rows = self._store.page(after, limit + 1)
