@@ -133,7 +133,7 @@ first-admin: $(VENV)/.ready ## add a tenant and its first administrator: make fi
 user: $(VENV)/.ready ## add a person to a tenant: make user ENV=prod NAME=studio EMAIL=bob@studio.example ROLE=user
 	@$(PY) -m scripts.add_user "$(ENV)" "$(EMAIL)" --member "$(NAME)" "$(ROLE)"
 
-audit-verify: $(VENV)/.ready ## verify that no entry of an audit log was changed or removed: make audit-verify ENV=prod
+audit-verify: $(VENV)/.ready ## verify that no entry of an audit log was changed or removed: make audit-verify ENV=prod, or ENV=local
 	@$(PY) -m scripts.audit_verify "$(ENV)"
 
 lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
