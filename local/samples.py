@@ -83,6 +83,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/relay": {},
     "coordinator/housekeeping": {},
     "coordinator/records": {},
+    "coordinator/key_rotation": {"failed": 0},
     "coordinator/backup_steps": "not_found",
     "coordinator/migrate": {"applied": []},
 }

@@ -39,6 +39,7 @@ TAGS = {
     "vector jobs": "Export and migrate collections.",
     "collections": "List collections and change their settings.",
     "members": "Invite people to the tenant, change their roles, and remove them.",
+    "keys": "The keys that encrypt the data of the tenant.",
     "privacy": "Export all that is stored about a person, and erase a person.",
     "tenants": "Create, suspend and resume tenants. For operators.",
     "failed events": "List and redrive events that no consumer could handle.",

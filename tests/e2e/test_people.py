@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.client import ApiClient, ApiError
+from local.client import ApiClient, ApiError, wait_until
 from scripts.audit_verify import verify
 from tests.conftest import Platform
 from tests.e2e import api
@@ -105,3 +105,31 @@ def test_an_erased_person_is_gone_and_every_log_is_intact(platform: Platform, ad
     assert answer["problems"] == {}
     # The operators' log, and those of the tenants.
     assert answer["verified"] >= 3
+
+
+def test_an_admin_rotates_the_key_of_a_tenant_while_its_data_stays_readable(
+    platform: Platform, operator: ApiClient
+) -> None:
+    name = f"t{uuid4().hex[:12]}"
+    created = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})
+    invited = operator.post(f"/tenants/{created['id']}/admins", {"email": f"ann@{name}.example"})
+    with signed_in(platform, invited["id"]) as admin:
+        contact = admin.post("/contacts", {"address": f"ada@{name}.example", "name": "Ada"})
+        assert [key["version"] for key in admin.get("/keys")["items"]] == [1]
+        assert admin.post("/keys/rotate", {}) == {"version": 2}
+        (event,) = wait_until(lambda: list(admin.get("/events?type=key.rotated")["items"]), bool, 60)
+        assert event["data"] == {"version": 2}
+        keys = admin.get("/keys")["items"]
+        assert [(key["version"], key["finished_at"] is not None) for key in keys] == [(1, True), (2, True)]
+        # The function remembers the old key only, and asks the client to try again.
+        read = wait_until(lambda: readable(admin, contact["id"]), lambda found: found is not None, 30)
+        assert read is not None
+        assert read["address"] == f"ada@{name}.example"
+
+
+def readable(admin: ApiClient, contact_id: str) -> api.Json | None:
+    try:
+        return dict(admin.get(f"/contacts/{contact_id}"))
+    except ApiError as error:
+        assert error.status == 503, error
+        return None

@@ -4,18 +4,16 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from coordinator_lambda.manager_checks import Cached, build_checks
 from email_sender.adapters.aws.backup_store import S3Backups
 from email_sender.adapters.aws.bus_consumers import BusConsumers, Listener
-from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.adapters.aws.deployed_resources import DeployedResources
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
-from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
 from email_sender.adapters.aws.sqs import SqsQueues
 from email_sender.adapters.postgres.audit import PostgresAudit, add_platform_entry
 from email_sender.adapters.postgres.backups import PostgresBackups
@@ -28,16 +26,13 @@ from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.adapters.postgres.replication import read_replication
-from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.settings_versions import settings_units
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
-from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.web.addresses import host_and_port, probe_addresses
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
-from email_sender.coordination.audit_seals import AuditSealer
 from email_sender.coordination.configuration import Configuration
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
@@ -49,21 +44,14 @@ from email_sender.coordination.registry import ManagerGraph
 from email_sender.coordination.replays import Replay
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
-from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty, VaultSettings
-from email_sender.kit.environment import Settings as EnvironmentSettings
+from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
-from email_sender.kit.resources import backup_database, database, key_wrapper, manager_gate, platform_database
+from email_sender.kit.resources import backup_database, database, manager_gate, platform_database
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE
-from email_sender.security.members import MemberService
-from email_sender.security.tenants import TenantService
-
-if TYPE_CHECKING:
-    from email_sender.adapters.postgres.erasures import PostgresErasureLog
 
 _EVENTS = EventFactory("coordinator", now, new_id)
-_SECURITY_EVENTS = EventFactory("security", now, new_id)
 
 
 class Queue(BaseModel):
@@ -92,12 +80,12 @@ class Settings(DatabaseSettings, BusSettings):
 
 
 @cache
-def _database() -> Database:
+def app_database() -> Database:
     return database(DatabaseSettings.from_environment())
 
 
 @cache
-def _bus() -> EventBridgeBus:
+def bus() -> EventBridgeBus:
     return EventBridgeBus(lambda: client("events"), BusSettings.from_environment().event_bus)
 
 
@@ -108,12 +96,12 @@ def platform() -> Database:
 
 @cache
 def units() -> Units:
-    return Units(_database(), _bus())
+    return Units(app_database(), bus())
 
 
 @cache
 def events() -> PostgresEvents:
-    return PostgresEvents(_database())
+    return PostgresEvents(app_database())
 
 
 @cache
@@ -123,7 +111,7 @@ def recorder() -> Recorder:
 
 @cache
 def relay() -> OutboxRelay:
-    return OutboxRelay(platform(), _bus())
+    return OutboxRelay(platform(), bus())
 
 
 @cache
@@ -147,12 +135,12 @@ def backup_steps() -> BackupSteps:
 
 @cache
 def idempotency() -> PostgresIdempotency:
-    return PostgresIdempotency(_database())
+    return PostgresIdempotency(app_database())
 
 
 @cache
 def gate() -> ManagerGate:
-    return manager_gate(_database())
+    return manager_gate(app_database())
 
 
 @cache
@@ -163,53 +151,7 @@ def platform_gate() -> ManagerGate:
 
 @cache
 def audit() -> PostgresAudit:
-    return PostgresAudit(_database())
-
-
-@cache
-def tenant_service() -> TenantService:
-    return TenantService(PostgresTenants(platform(), _bus(), _SECURITY_EVENTS), now)
-
-
-class PeopleSettings(EnvironmentSettings):
-    user_pool_id: str = ""
-    """Cognito user pool; empty: another issuer has the people."""
-
-
-@cache
-def member_service() -> MemberService:
-    pool = PeopleSettings.from_environment().user_pool_id
-    return MemberService(CognitoMembers(lambda: client("cognito-idp"), pool), units(), now)
-
-
-class RecordSettings(DatabaseSettings, VaultSettings):
-    audit_records_bucket: NonEmpty
-    """Bucket of the seals of the audit log, under Object Lock."""
-    backups_bucket: NonEmpty
-    """Bucket of backups, which also has the records of erasures."""
-
-
-@cache
-def audit_sealer() -> AuditSealer:
-    # Imported late, because only RecordsFunction needs encryption and has the layer with it.
-    from email_sender.adapters.postgres.vault import PostgresVault
-
-    settings = RecordSettings.from_environment()
-    vault = PostgresVault(_database(), key_wrapper(settings))
-    seals = S3Seals(S3Records(lambda: client("s3"), settings.audit_records_bucket))
-    return AuditSealer(PostgresSealedLog(_database()), seals, vault, now)
-
-
-@cache
-def erasure_log() -> "PostgresErasureLog":
-    from email_sender.adapters.postgres.erasures import PostgresErasureLog
-
-    return PostgresErasureLog(_database())
-
-
-@cache
-def erasure_records() -> S3Erasures:
-    return S3Erasures(S3Records(lambda: client("s3"), RecordSettings.from_environment().backups_bucket))
+    return PostgresAudit(app_database())
 
 
 @cache
@@ -227,7 +169,7 @@ def _deployed_resources() -> DeployedResources:
 
 @cache
 def _manager_units() -> ManagerUnits:
-    return manager_units(platform(), graph().order, _bus())
+    return manager_units(platform(), graph().order, bus())
 
 
 @cache
@@ -254,7 +196,7 @@ def observer() -> Observer:
         "engine": partial(probe_addresses, *host_and_port(settings.qdrant_health_url)),
         "database": partial(probe_addresses, settings.database_host, settings.database_port),
     }
-    quick_units = manager_units(quick_database, graph().order, _bus())
+    quick_units = manager_units(quick_database, graph().order, bus())
     health_checks = build_checks(
         facts, deployment, probes, graph(), engine, api, replication, addresses, live_settings, configuration().current
     )
@@ -325,7 +267,7 @@ def publish_ready_event() -> None:
     settings = Settings.from_environment()
     data = {"stage": settings.stage, "version": settings.version}
     event = _EVENTS.build("system.ready", PLATFORM_TENANT, "platform", data, priority=1)
-    publish_once_per_version(platform(), _bus(), event, settings.version)
+    publish_once_per_version(platform(), bus(), event, settings.version)
 
 
 def software_version() -> str:

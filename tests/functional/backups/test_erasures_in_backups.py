@@ -34,7 +34,7 @@ AT = datetime(2026, 11, 28, tzinfo=UTC)
 def contact(scenario: BackupScenario) -> UUID:
     """A contact in the platform, with its address in the result of a step."""
     contact = new_id()
-    keys = AesKeys(scenario.tenant, {1: b"k" * 32}, b"")
+    keys = AesKeys(scenario.tenant, {1: b"k" * 32}, b"", 1)
     with psycopg.connect(scenario.url) as conn:
         conn.execute("set search_path to email_sender")
         conn.execute(

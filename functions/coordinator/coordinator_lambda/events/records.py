@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator_lambda.bootstrap import audit_sealer, directory, erasure_log, erasure_records
+from coordinator_lambda.bootstrap import directory
+from coordinator_lambda.bootstrap_security import audit_sealer, erasure_log, erasure_records
 from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.errors import DomainError
 from email_sender.kit.system_clock import now

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from coordinator_lambda.bootstrap import member_service
+from coordinator_lambda.bootstrap_security import member_service
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.query_parameters import Cursor, Limit

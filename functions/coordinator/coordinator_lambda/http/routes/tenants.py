@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from coordinator_lambda.bootstrap import member_service, tenant_service
+from coordinator_lambda.bootstrap_security import member_service, tenant_service
 from coordinator_lambda.http.routes.members import Email, MemberOut
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on

@@ -16,6 +16,7 @@ AUDITED_EVENTS = frozenset({
     "contact.erased",
     "contact.unsubscribed",
     "email.sent",
+    "key.rotated",
     "vectors.deleted",
     "workflow.created",
     "workflow.deleted",

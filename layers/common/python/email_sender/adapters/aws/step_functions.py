@@ -150,3 +150,16 @@ class StepFunctionsJobs(_DeployedStateMachines):
     def start_job(self, job: "Job", tenant_id: UUID) -> str:
         body = {"tenant_id": str(tenant_id), "job_id": str(job.id), "mode": str(job.status)}
         return self._start_once(self._machine, f"{job.id}-{job.status}", body)
+
+
+class StepFunctionsRotations(_DeployedStateMachines):
+    """The state machine of key rotations. Implements security.key_rotation.RotationMachine."""
+
+    def __init__(self, client: Callable[[], "SFNClient"], machine: str) -> None:
+        super().__init__(client)
+        self._machine = machine
+
+    def start_rotation(self, tenant_id: UUID, version: int) -> str:
+        return self._start_once(
+            self._machine, f"{tenant_id}-{version}", {"tenant_id": str(tenant_id), "version": version}
+        )

@@ -141,7 +141,7 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
     Their points and files are deleted by the sweep of deleted contacts.
     """
     # Imported late, because imports use this module too, in functions without the layer with cryptography.
-    from email_sender.adapters.postgres.vault import keys_of
+    from email_sender.adapters.postgres.vault import READ_KEYS, keys_of
 
     row_factory, conn.row_factory = conn.row_factory, dict_row
     conn.execute("set local search_path to email_sender")
@@ -149,9 +149,7 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
     try:
         for erasure in erasures:
             tenant_id, contact_id = erasure.tenant_id, erasure.contact_id
-            wrapped = conn.execute(
-                "select purpose, version, wrapped from data_keys where tenant_id = %s", [tenant_id]
-            ).fetchall()
+            wrapped = conn.execute(READ_KEYS, [tenant_id]).fetchall()
             if not wrapped:
                 continue
             keys = keys_of(tenant_id, wrapped, unwrap)

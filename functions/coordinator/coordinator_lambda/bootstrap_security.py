@@ -1,0 +1,115 @@
+"""Composition root of tenants, their people, their keys and the records of the coordinator."""
+
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from coordinator_lambda.bootstrap import app_database, bus, platform, units
+from email_sender.adapters.aws.cognito_members import CognitoMembers
+from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
+from email_sender.adapters.aws.step_functions import StepFunctionsRotations
+from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
+from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
+from email_sender.adapters.postgres.tenants import PostgresTenants
+from email_sender.coordination.audit_seals import AuditSealer
+from email_sender.coordination.events import EventFactory
+from email_sender.kit.aws_clients import client
+from email_sender.kit.environment import DatabaseSettings, NonEmpty, Settings, VaultSettings
+from email_sender.kit.resources import key_wrapper
+from email_sender.kit.system_clock import new_id, now
+from email_sender.security.key_rotation import KeyRotation, KeyService
+from email_sender.security.members import MemberService
+from email_sender.security.tenants import TenantService
+
+if TYPE_CHECKING:
+    from email_sender.adapters.postgres.erasures import PostgresErasureLog
+
+_EVENTS = EventFactory("security", now, new_id)
+
+
+@cache
+def tenant_service() -> TenantService:
+    return TenantService(PostgresTenants(platform(), bus(), _EVENTS), now)
+
+
+class PeopleSettings(Settings):
+    user_pool_id: str = ""
+    """Cognito user pool; empty: another issuer has the people."""
+
+
+@cache
+def member_service() -> MemberService:
+    pool = PeopleSettings.from_environment().user_pool_id
+    return MemberService(CognitoMembers(lambda: client("cognito-idp"), pool), units(), now)
+
+
+class RecordSettings(DatabaseSettings, VaultSettings):
+    audit_records_bucket: NonEmpty
+    """Bucket of the seals of the audit log, under Object Lock."""
+    backups_bucket: NonEmpty
+    """Bucket of backups, which also has the records of erasures."""
+
+
+@cache
+def audit_sealer() -> AuditSealer:
+    # Imported late, because only RecordsFunction needs encryption and has the layer with it.
+    from email_sender.adapters.postgres.vault import PostgresVault
+
+    settings = RecordSettings.from_environment()
+    vault = PostgresVault(app_database(), key_wrapper(settings))
+    seals = S3Seals(S3Records(lambda: client("s3"), settings.audit_records_bucket))
+    return AuditSealer(PostgresSealedLog(app_database()), seals, vault, now)
+
+
+@cache
+def erasure_log() -> "PostgresErasureLog":
+    from email_sender.adapters.postgres.erasures import PostgresErasureLog
+
+    return PostgresErasureLog(app_database())
+
+
+@cache
+def erasure_records() -> S3Erasures:
+    return S3Erasures(S3Records(lambda: client("s3"), RecordSettings.from_environment().backups_bucket))
+
+
+class RotationMachineSettings(Settings):
+    key_rotation_machine_arn: NonEmpty
+    """State machine that rotates a tenant's key."""
+
+
+@cache
+def _rotations() -> StepFunctionsRotations:
+    machine = RotationMachineSettings.from_environment().key_rotation_machine_arn
+    return StepFunctionsRotations(lambda: client("stepfunctions"), machine)
+
+
+@cache
+def key_service() -> KeyService:
+    return KeyService(PostgresKeyVersions(units()), _rotations(), now)
+
+
+class KeyRotationSettings(VaultSettings):
+    key_rotation_days: Annotated[int, Field(ge=1)]
+    """Days after which a tenant gets a new data key."""
+    key_activation_seconds: Annotated[int, Field(ge=0)]
+    """Seconds until a new data key encrypts."""
+
+
+@cache
+def key_rotation_settings() -> KeyRotationSettings:
+    return KeyRotationSettings.from_environment()
+
+
+@cache
+def key_rotation() -> KeyRotation:
+    # Imported late, because only KeyRotationFunction needs encryption and has the layer with it.
+    from email_sender.adapters.postgres.key_rotation import PostgresKeyRotation
+    from email_sender.adapters.postgres.vault import PostgresVault
+
+    settings = key_rotation_settings()
+    wrapper = key_wrapper(settings)
+    store = PostgresKeyRotation(units(), PostgresVault(app_database(), wrapper), wrapper, _EVENTS)
+    return KeyRotation(store, _rotations(), timedelta(seconds=settings.key_activation_seconds), now)
