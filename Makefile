@@ -10,6 +10,7 @@ SAMPLES ?=
 PARAMETERS ?=
 BACKUP ?=
 KEY ?=
+TENANT_KEYS ?=
 NAME ?=
 EMAIL ?=
 ROLE ?=
@@ -53,8 +54,8 @@ clock: $(VENV)/.ready ## move the clock of the running local cloud: make clock F
 backup: $(VENV)/.ready ## back up the running local cloud to ./backups
 	@$(PY) -m local.backup_command
 
-restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN>
-	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)")
+restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN> TENANT_KEYS=<with kms: the table>
+	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)") $(if $(TENANT_KEYS),--tenant-keys "$(TENANT_KEYS)")
 
 drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss of everything in a stage of its own: back up, lose, restore, compare
 	@$(PY) -m local.drill

@@ -57,7 +57,8 @@ def list_tenants(url: str) -> list[Tenant]:
     """Return every customer tenant, those of `make tenant` included."""
     with psycopg.connect(url) as conn:
         rows = conn.execute(
-            "select id, name, mail_from from email_sender.tenants where kind = 'customer' order by created_at, id"
+            "select id, name, mail_from from email_sender.tenants "
+            "where kind = 'customer' and deleted_at is null order by created_at, id"
         ).fetchall()
     return [Tenant(UUID(str(tenant_id)), str(name), str(sender or "")) for tenant_id, name, sender in rows]
 

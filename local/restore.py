@@ -19,12 +19,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.restore", description="Restore a backup of the local cloud.")
     parser.add_argument("backup", help="folder with a manifest.json, or s3://<bucket>/<backup>")
     parser.add_argument("--key", help="the backup's wrapping key: a file, or kms:<ARN> (default: the local key)")
+    parser.add_argument("--tenant-keys", help="with kms:<ARN>: the DynamoDB table with the keys of the tenants")
     parser.add_argument("--home", type=Path, default=ROOT / ".local", help="the local cloud's folder")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     try:
         manifest = restore(
-            options.backup, Layout(options.home), options.key, lambda line: console.print(f"[dim]·[/] {line}")
+            options.backup,
+            Layout(options.home),
+            options.key,
+            lambda line: console.print(f"[dim]·[/] {line}"),
+            options.tenant_keys,
         )
     except (NotRestorable, NotReady, PostgresFailed, NoFreePort, DomainError) as error:
         console.print(f"[red]Not restored:[/] {error}", markup=True)

@@ -84,6 +84,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/housekeeping": {},
     "coordinator/records": {},
     "coordinator/key_rotation": {"failed": 0},
+    "vectors/tenant_deletion": {},
     "coordinator/backup_steps": "not_found",
     "coordinator/migrate": {"applied": []},
 }

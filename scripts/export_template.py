@@ -58,8 +58,14 @@ def template() -> str:
         for area, functions in _read("functions.yaml").items()
     }
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    text = jinja.get_template("template.yaml.j2").render(areas=areas, consumers=consumers, version=version)
+    text = jinja.get_template("template.yaml.j2").render(
+        areas=areas, consumers=consumers, version=version, paths=_paths(areas), parameters_of=_path_parameters
+    )
     return HEADER + re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _path_parameters(path: str) -> list[str]:
+    return re.findall(r"{(\w+)}", path)
 
 
 def _read(name: str) -> Json:
@@ -100,8 +106,6 @@ def _function(area: str, declared: Json, consumers: Mapping[str, Json], policies
         events.insert(0, _schedule_event(function["manager"], function["schedule"]))
     if function.get("dead_letters"):
         events += _dead_letter_events(consumers)
-    if function.get("routes"):
-        events += _route_events(area)
     for group in function.get("settings", []):
         environment |= _settings(consumers)[group]
     environment |= function.get("environment", {})
@@ -150,26 +154,30 @@ def _dead_letter_events(consumers: Mapping[str, Json]) -> Iterator[str]:
         )
 
 
-def _route_events(area: str) -> Iterator[str]:
+def _routes(area: str) -> Iterator[RouteInfo]:
     app = importlib.import_module(f"{area}_lambda.http.handler").app
     routes = list(routes_of(app))
     if area == "gateway":
         routes += [RouteInfo("GET", BASE_PATH + path, None) for path in DOCUMENTATION_PATHS]
         by_path = {route.path: route for route in routes}
         routes += [RouteInfo("GET", path, by_path[BASE_PATH + path].permission) for path in SHORT_PATHS]
-    for route in routes:
-        auth = "" if route.permission is not None else ", Auth: {Authorizer: NONE}"
-        yield (
-            f"{_event_name(route)}: {{Type: HttpApi, Properties: {{ApiId: !Ref Api, Method: {route.method}, "
-            f"Path: '{route.path}'{auth}}}}}"
-        )
+    yield from routes
 
 
-def _event_name(route: RouteInfo) -> str:
-    """Return a name such as GetWorkflowsWorkflowIdRuns; `Api` distinguishes /api/v1/health from /health."""
-    path = route.path.removeprefix(BASE_PATH)
-    api = "Api" if path in SHORT_PATHS and path != route.path else ""
-    return route.method.capitalize() + api + "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", path))
+def _paths(areas: Mapping[str, Mapping[str, Json]]) -> dict[str, list[Json]]:
+    """Return the operations of each path of the API.
+
+    An API with a definition of its own needs one permission a function. With SAM's events for routes, it would have
+    one a route, and a stack can have only 500 resources.
+    """
+    paths: dict[str, list[Json]] = {}
+    for area, functions in areas.items():
+        serving = [name for name, function in functions.items() if function["routes"]]
+        for name in serving:
+            for route in _routes(area):
+                operation = {"method": route.method.lower(), "function": name, "public": route.permission is None}
+                paths.setdefault(route.path, []).append(operation)
+    return paths
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.archive_texts import ArchiveTexts
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.erasures import erase_again
@@ -20,7 +19,7 @@ from email_sender.backups.model import Manifest, NotRestorable
 from local.backups import collections
 from local.backups.backup_folder import ERASURES, BackupFolder, Report, fetch, fetch_erasures, read_erasures
 from local.backups.database import load_database, update_served_collections
-from local.backups.wrapping_keys import rewrap_function
+from local.backups.wrapping_keys import own_wrapper, rewrap_function
 from local.database import DATABASE
 from local.layout import PORTS, Layout
 from local.ports import HOST, pick_port
@@ -32,10 +31,10 @@ from local.qdrant.spec import qdrant_spec
 _PARTS = ("qdrant", "postgres")
 
 
-def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Manifest:
+def restore(backup: str, layout: Layout, key: str | None, report: Report, tenant_keys: str | None = None) -> Manifest:
     """Restore a backup and return its manifest.
 
-    `backup` is a folder or s3://<bucket>/<backup>; `key` is the same as for keys.rewrap_function.
+    `backup` is a folder or s3://<bucket>/<backup>; `key` and `tenant_keys` are those of rewrap_function.
 
     Raises:
         NotRestorable: the backup was not restored, and nothing has changed.
@@ -54,8 +53,8 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
         path = _path_of(backup, staging.home / "backup", report)
         folder = BackupFolder(path)
         erasures = read_erasures(path)
-        erase = partial(erase_again, erasures=erasures, unwrap=FileKeyWrapper(layout.key_file).unwrap)
-        rewrap = rewrap_function(layout, key)
+        rewrap = rewrap_function(layout, key, tenant_keys)
+        erase = partial(erase_again, erasures=erasures, unwrap=own_wrapper(layout).unwrap)
         manifest = folder.verify(report)
         with _timed("Restored everything", report), Supervisor() as supervisor:
             server = Postgres(staging.directory("postgres"), pick_port("postgres", PORTS["postgres"], report))
@@ -73,7 +72,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report) -> Man
                 closing(Channel(Address(HOST, grpc_port, tls=False))) as channel,
                 closing(Database(lambda: url)) as connections,
             ):
-                archive = ArchiveTexts(connections, PostgresVault(connections, FileKeyWrapper(layout.key_file)))
+                archive = ArchiveTexts(connections, PostgresVault(connections, own_wrapper(layout)))
                 served_collections = collections.load(channel, folder, manifest.collections, archive, report)
             update_served_collections(url, served_collections)
         for part in _PARTS:

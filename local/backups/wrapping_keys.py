@@ -5,53 +5,71 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.restored_database import Rewrap
 from email_sender.backups.model import NotRestorable
-from email_sender.errors import DomainError
+from email_sender.errors import DomainError, KeyDestroyed
+from email_sender.kit.environment import VaultSettings
+from email_sender.kit.resources import key_wrapper
 from email_sender.security.ports import KeyWrapper
 from local.layout import Layout
 
 
-def rewrap_function(layout: Layout, key: str | None) -> Rewrap:
-    """Return a function that rewraps data keys with the key of this local cloud.
+def rewrap_function(layout: Layout, key: str | None, tenant_keys: str | None = None) -> Rewrap:
+    """Return a function that rewraps data keys with the keys of this local cloud.
 
-    `key` is the file of the backup's wrapping key, or `kms:<ARN>`, or None for the key of this local cloud.
+    `key` is the file of the backup's wrapping key, or `kms:<ARN>`, or None for the key of this local cloud. The keys
+    of the tenants are in the folder `tenants` beside the file; with `kms:<ARN>`, they are in the DynamoDB table
+    `tenant_keys`.
 
     Raises:
         NotRestorable: the key does not exist. The returned function raises it if the key does not fit.
     """
-    from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
-
     if key is None and not layout.key_file.is_file():
         raise NotRestorable(
             "The backup does not contain the key that wraps the tenants' data keys, and there is no key at "
             f"{layout.key_file}: put that key there, or name it (KEY=<file> or KEY=kms:<ARN>)."
         )
-    source_wrapper = _key_wrapper(key or str(layout.key_file))
-    local_wrapper = FileKeyWrapper(layout.key_file)
+    source_wrapper = _key_wrapper(key or str(layout.key_file), tenant_keys)
 
     def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
         try:
             data_key = source_wrapper.unwrap(tenant_id, wrapped)
+        except KeyDestroyed:
+            raise
         except (DomainError, ValueError) as error:
             raise NotRestorable(
                 f"The data keys of tenant {tenant_id} are wrapped by another key than {key or layout.key_file}. "
-                "Name the right key with KEY=<file> or KEY=kms:<ARN>."
+                "Name the right key with KEY=<file>, which has the folder `tenants` beside it, or with KEY=kms:<ARN> "
+                "TENANT_KEYS=<the table TenantKeys>."
             ) from error
         if key is None:
             return wrapped
-        layout.wrapping_key()
-        return local_wrapper.wrap(tenant_id, data_key)
+        return own_wrapper(layout).wrap(tenant_id, data_key)
 
     return rewrap
 
 
-def _key_wrapper(key: str) -> KeyWrapper:
-    from email_sender.adapters.aws.key_wrappers import FileKeyWrapper, KmsKeyWrapper
+def own_wrapper(layout: Layout) -> KeyWrapper:
+    """Return the wrapper of this local cloud."""
+    return key_wrapper(_settings(f"file:{layout.wrapping_key()}"))
 
+
+def _key_wrapper(key: str, tenant_keys: str | None) -> KeyWrapper:
     kind, _, arn = key.partition(":")
     if kind == "kms":
         import boto3
 
-        return KmsKeyWrapper(boto3.client("kms", region_name=arn.split(":")[3]), arn)
+        from email_sender.adapters.aws.key_wrappers import KmsKeyWrapper
+        from email_sender.adapters.aws.wrapping_keys import DynamoDbWrappingKeys
+        from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
+
+        if not tenant_keys:
+            raise NotRestorable("Name the stack's table with the keys of the tenants: TENANT_KEYS=<TenantKeys>.")
+        session = boto3.Session(region_name=arn.split(":")[3])
+        table = DynamoDbWrappingKeys(lambda: session.client("dynamodb"), tenant_keys)
+        return TenantKeyWrapper(table, KmsKeyWrapper(session.client("kms"), arn))
     if not Path(key).is_file():
         raise NotRestorable(f"There is no wrapping key at {key}.")
-    return FileKeyWrapper(Path(key))
+    return key_wrapper(_settings(f"file:{key}"))
+
+
+def _settings(wrapper: str) -> VaultSettings:
+    return VaultSettings(stage="local", key_wrapper=wrapper)

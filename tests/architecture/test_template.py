@@ -1,5 +1,6 @@
 """Tests for the SAM template and for the CloudFormation template that SAM makes of it."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -61,12 +62,7 @@ def test_every_function_has_a_description_and_logs_with_a_retention() -> None:
 
 def test_only_functions_that_people_wait_for_have_snapshots() -> None:
     with_snapshots = {name for name, properties in FUNCTIONS.items() if "SnapStart" in properties}
-    serving = {
-        name
-        for name, properties in FUNCTIONS.items()
-        if any(event["Type"] == "HttpApi" for event in properties.get("Events", {}).values())
-    }
-    assert with_snapshots == serving
+    assert with_snapshots == set(functions_with_routes())
     assert "SnapStart" not in GLOBALS
 
 
@@ -245,16 +241,37 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
     assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == 167
     assert api["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 100
     public = {
-        event["Properties"]["Path"]
-        for properties in FUNCTIONS.values()
-        for event in properties.get("Events", {}).values()
-        if event["Type"] == "HttpApi" and "Auth" in event["Properties"]
+        path
+        for path, operations in api["DefinitionBody"]["paths"].items()
+        if any(operation.get("security") == [{"NONE": []}] for operation in operations.values())
     }
+    # Every other route has the default authorizer.
+    assert all(set(operation.get("security", [{"NONE": []}])[0]) == {"NONE"} for operation in all_operations())
     assert {path.removeprefix("/api/v1") for path in public} == {
         "/auth/token", "/auth/refresh", "/auth/password", "/auth/logout",
         "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
         "/unsubscribe/{token}", "/hooks/{token}", "/hooks/{token}/runs/{run_id}",
     }  # fmt: skip
+
+
+def test_the_api_may_call_every_function_that_it_has_routes_for() -> None:
+    permissions = of_type("AWS::Lambda::Permission").values()
+    callable_by_api = [
+        permission["FunctionName"]["Ref"].removesuffix(".Alias")
+        for permission in permissions
+        if permission["Principal"] == "apigateway.amazonaws.com"
+    ]
+    assert sorted(callable_by_api) == sorted(functions_with_routes())
+
+
+def all_operations() -> list[Json]:
+    (api,) = of_type("AWS::Serverless::HttpApi").values()
+    return [operation for operations in api["DefinitionBody"]["paths"].values() for operation in operations.values()]
+
+
+def functions_with_routes() -> set[str]:
+    uris = [operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"] for operation in all_operations()]
+    return {re.findall(r"functions/\$\{(\w+)\.Alias}", uri)[0] for uri in uris}
 
 
 def versions(resources: dict[str, Json]) -> set[str]:

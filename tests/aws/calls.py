@@ -95,7 +95,7 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
                 )
         case "stepfunctions":
             yield from _state_machines(action, operation, params, arn("stateMachine:"))
-        case "dynamodb" if operation == "UpdateItem":
+        case "dynamodb":
             yield Need(action, arn(f"table/{params['TableName']}"))
         case "codedeploy" if operation == "GetDeployment":
             # It needs the right on the deployment's group. The call names only the deployment.

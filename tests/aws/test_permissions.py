@@ -28,6 +28,8 @@ NOBODYS_BUCKET = "arn:aws:s3:::email-sender-local-no-backups"
 # Rights that the local cloud cannot show to be used, with the reason.
 NOT_USED_LOCALLY = {
     "bedrock:InvokeModel": "the local models are the bundled one and an OpenAI-compatible one",
+    "dynamodb:GetItem": "the local wrapping keys of tenants are files",
+    "dynamodb:PutItem": "the local wrapping keys of tenants are files",
     "kms:Decrypt": "the local key is a file",
     "kms:Encrypt": "the local key is a file",
     "kms:GenerateDataKey": "the local key is a file",
@@ -134,7 +136,8 @@ UNUSED: dict[str, set[str]] = {
     "WorkflowsTasksFunction": {"states:SendTaskSuccess"},
     "WorkflowsFunction": {"states:DescribeExecution", "states:SendTaskFailure", "states:UpdateStateMachine"},
     "ExecutionEventsFunction": {"events:PutEvents", "states:SendTaskFailure", "states:SendTaskSuccess"},
-    "EmailOutcomesFunction": {"events:PutEvents", "states:SendTaskFailure"},
+    # The sweep may find the outcome before the queue delivers it.
+    "EmailOutcomesFunction": {"events:PutEvents", "states:SendTaskFailure", "states:SendTaskSuccess"},
     "TriggerInvocationsFunction": {
         "iam:PassRole", "states:CreateStateMachine", "states:DescribeExecution", "states:SendTaskFailure",
         "states:SendTaskSuccess", "states:UpdateStateMachine",

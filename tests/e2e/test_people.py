@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
+from email_sender.adapters.qdrant.channel import Address, Channel
+from email_sender.adapters.qdrant.collection_settings import Placement
+from email_sender.adapters.qdrant.tenant_points import QdrantIndex
 from local.client import ApiClient, ApiError, wait_until
 from scripts.audit_verify import verify
 from tests.conftest import Platform
 from tests.e2e import api
+from tests.fakes import mailboxes
 
 
 @pytest.fixture
@@ -25,8 +30,12 @@ def admin(platform: Platform) -> ApiClient:
 
 
 def records(platform: Platform, payload: dict[str, Any]) -> dict[str, Any]:
+    return invoke(platform, "RecordsFunction", payload)
+
+
+def invoke(platform: Platform, function: str, payload: dict[str, Any]) -> dict[str, Any]:
     response = platform.aws("lambda").invoke(
-        FunctionName=platform.function_name("RecordsFunction"), Payload=json.dumps(payload).encode()
+        FunctionName=platform.function_name(function), Payload=json.dumps(payload).encode()
     )
     answer: dict[str, Any] = json.loads(response["Payload"].read())
     assert "FunctionError" not in response, answer
@@ -114,7 +123,7 @@ def test_an_admin_rotates_the_key_of_a_tenant_while_its_data_stays_readable(
     created = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})
     invited = operator.post(f"/tenants/{created['id']}/admins", {"email": f"ann@{name}.example"})
     with signed_in(platform, invited["id"]) as admin:
-        contact = admin.post("/contacts", {"address": f"ada@{name}.example", "name": "Ada"})
+        contact = admin.post("/contacts", {"email": f"ada@{name}.example", "name": "Ada"})
         assert [key["version"] for key in admin.get("/keys")["items"]] == [1]
         assert admin.post("/keys/rotate", {}) == {"version": 2}
         (event,) = wait_until(lambda: list(admin.get("/events?type=key.rotated")["items"]), bool, 60)
@@ -124,12 +133,63 @@ def test_an_admin_rotates_the_key_of_a_tenant_while_its_data_stays_readable(
         # The function remembers the old key only, and asks the client to try again.
         read = wait_until(lambda: readable(admin, contact["id"]), lambda found: found is not None, 30)
         assert read is not None
-        assert read["address"] == f"ada@{name}.example"
+        assert read["email"] == f"ada@{name}.example"
+
+
+def schedules(platform: Platform) -> set[str]:
+    return {schedule["Name"] for schedule in platform.aws("scheduler").list_schedules()["Schedules"]}
+
+
+def points(platform: Platform, tenant: str) -> int:
+    """Return how many messages of the tenant the vector engine has."""
+    (served,) = platform.query("select stored_as from email_sender.served_collections where name = 'message_vectors'")
+    with closing(Channel(Address("127.0.0.1", platform.cloud.ports["qdrant-grpc"], tls=False))) as channel:
+        index = QdrantIndex(lambda: channel, Placement(), lambda _: served["stored_as"])
+        return index.count(UUID(tenant), "message_vectors")
 
 
 def readable(admin: ApiClient, contact_id: str) -> api.Json | None:
     try:
         return dict(admin.get(f"/contacts/{contact_id}"))
     except ApiError as error:
-        assert error.status == 503, error
+        if error.status != 503:
+            raise
         return None
+
+
+def test_a_deleted_tenant_leaves_nothing_behind(platform: Platform, operator: ApiClient) -> None:
+    name = f"t{uuid4().hex[:12]}"
+    tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})["id"]
+    invited = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})
+    with signed_in(platform, invited["id"]) as admin:
+        imported = api.import_mailbox(admin, mailboxes.ordinary(3))
+        definition = {
+            "triggers": [{"schedule": {"cron": "0 9 * * ? *"}}],
+            "steps": [{"id": "w", "uses": "wait", "with": {"seconds": 1}}],
+        }
+        workflow = admin.post("/workflows", {"definition": {**definition, "name": f"daily-{uuid4().hex}"}})
+        (trigger,) = admin.get(f"/workflows/{workflow['id']}/triggers")["items"]
+        schedule = f"email-sender-local-{trigger['id']}"
+        wait_until(lambda: schedules(platform), lambda found: schedule in found, 90)
+        assert points(platform, tenant) == 3
+        with pytest.raises(ApiError, match="not the name"):
+            operator.post(f"/tenants/{tenant}/delete", {"name": "another"})
+        deletes_at = operator.post(f"/tenants/{tenant}/delete", {"name": name})["deletes_at"]
+        assert operator.get(f"/tenants/{tenant}")["deletes_at"] == deletes_at
+        with pytest.raises(ApiError, match="suspended"):
+            admin.get("/contacts")
+    with psycopg.connect(platform.cloud.database_url) as conn:
+        # A week later.
+        conn.execute("update email_sender.tenants set deletes_at = now() where id = %s", [tenant])
+    assert invoke(platform, "TenantDeletionFunction", {}) == {"deleted": 1}
+    assert schedule not in schedules(platform)
+    assert points(platform, tenant) == 0
+    key = platform.cloud.layout.key_file.parent / "tenants" / tenant
+    assert key.read_bytes() == b""
+    pool = platform.aws("cognito-idp")
+    with pytest.raises(pool.exceptions.UserNotFoundException):
+        pool.admin_get_user(UserPoolId=platform.cloud.outputs["UserPoolId"], Username=invited["id"])
+    uploads = platform.aws("s3").list_objects_v2(Bucket=platform.cloud.outputs["UploadsBucket"])
+    assert not [found["Key"] for found in uploads.get("Contents", []) if imported["job_id"] in found["Key"]]
+    with pytest.raises(ApiError, match="not found"):
+        operator.get(f"/tenants/{tenant}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 import psycopg
@@ -16,12 +16,11 @@ from email_sender.adapters.postgres.erasures import erase_again
 from email_sender.adapters.postgres.restored_database import add_record, is_restored_by, load
 from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.backups.steps import LANES
-from email_sender.errors import Forbidden
+from email_sender.errors import Forbidden, KeyDestroyed
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import VaultSettings
 from email_sender.kit.resources import key_wrapper
 from email_sender.kit.telemetry import logger
-from email_sender.security.ports import KeyWrapper
 from email_sender.vectors.jobs.transfer import PART_COUNT
 
 
@@ -34,7 +33,18 @@ class RestoreStep(BaseModel):
 
 class RestoreSettings(VaultSettings):
     restore_key_arn: str = ""
-    """KMS key that wrapped the data keys of the backup, if that is not this platform's."""
+    """KMS key that wrapped the keys of the backup, if that is not this platform's."""
+    restore_keys_table_arn: str = ""
+    """Table with the wrapping keys of the backup's tenants, if that is not this platform's."""
+
+    def of_backup(self) -> Self:
+        """Return the settings of what wrapped the keys of the backup."""
+        changes = {}
+        if self.restore_key_arn:
+            changes["key_wrapper"] = f"kms:{self.restore_key_arn}"
+        if self.restore_keys_table_arn:
+            changes["tenant_keys_table"] = self.restore_keys_table_arn
+        return self.model_copy(update=changes)
 
 
 def restore_database(step: RestoreStep, connect: Callable[[], "psycopg.Connection[Any]"]) -> dict[str, Any]:
@@ -73,20 +83,20 @@ def _lanes(manifest: Manifest) -> list[dict[str, Any]]:
 def _rewrap(settings: RestoreSettings) -> Callable[[UUID, bytes], bytes]:
     """Return a function that wraps a data key by this platform's key, and so finds out whether it can be read."""
     own = key_wrapper(settings)
-    former: KeyWrapper = own
-    if settings.restore_key_arn:
-        from email_sender.adapters.aws.key_wrappers import KmsKeyWrapper
-
-        former = KmsKeyWrapper(client("kms"), settings.restore_key_arn)
+    former = key_wrapper(settings.of_backup())
+    is_same = settings.of_backup() == settings
 
     def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
         try:
             data_key = former.unwrap(tenant_id, wrapped)
+        except KeyDestroyed:
+            raise
         except (Forbidden, ValueError) as error:
             raise NotRestorable(
-                f"The data keys of tenant {tenant_id} are wrapped by another key than this platform's. "
-                "Deploy with its ARN as RestoreKeyArn, and restore again."
+                f"The data keys of tenant {tenant_id} are wrapped by other keys than this platform's. Deploy with the "
+                "ARNs of the former KMS key as RestoreKeyArn and of the former table of wrapping keys as "
+                "RestoreKeysTableArn, and restore again."
             ) from error
-        return wrapped if former is own else own.wrap(tenant_id, data_key)
+        return wrapped if is_same else own.wrap(tenant_id, data_key)
 
     return rewrap

@@ -1,6 +1,7 @@
 """A backup scenario that is created once, and a backup of its initial state."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,7 @@ def layout(tmp_path: Path, key_file: Path) -> Layout:
     other_layout = Layout(tmp_path / "other")
     other_layout.key_file.parent.mkdir(parents=True)
     other_layout.key_file.write_bytes(key_file.read_bytes())
+    shutil.copytree(key_file.parent / "tenants", other_layout.key_file.parent / "tenants", dirs_exist_ok=True)
     return other_layout
 
 

@@ -14,7 +14,6 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.aws.backup_points import S3BackupPoints
 from email_sender.adapters.aws.backup_store import S3Backups
-from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.postgres.backups import PostgresBackups
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.dump import PostgresDump
@@ -32,6 +31,7 @@ from email_sender.vectors.served_collections import ServedCollection
 from local.backups.backup_folder import BackupFolder, fetch
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
+from tests.wrapping_keys import local_wrapper
 
 BUCKET = "backups"
 NASTY = "a\tb\nc\rd\\e\\N\\.\"'ü日本🙂\x01\x7f"
@@ -63,7 +63,7 @@ class BackupScenario:
         self.steps = BackupSteps(self.backups, dump, self.store, "1.2.3", retention, lambda: self.time, new_id)
         self.points_store = S3BackupPoints(self.store)
         self.points = PointsBackup(self.backups, self.points_store, self.engine, page_size=3)
-        self.wrapper = FileKeyWrapper(key_file)
+        self.wrapper = local_wrapper(key_file)
         self.whole_location = ""
         self.fill()
 

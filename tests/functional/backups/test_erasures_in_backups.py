@@ -11,7 +11,6 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from coordinator_lambda.restore import RestoreStep, restore_database
-from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.adapters.aws.records import S3Erasures, S3Records
 from email_sender.adapters.postgres.contacts import ADDRESS
 from email_sender.adapters.postgres.erasures import erase_again
@@ -25,6 +24,7 @@ from local.layout import Layout
 from tests.database import Cluster
 from tests.functional.backups.conftest import Connect, NewDatabase
 from tests.functional.backups.scenario import BUCKET, BackupScenario, fetch_all
+from tests.wrapping_keys import local_wrapper
 
 ADA = "ada@example.org"
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -98,6 +98,6 @@ def test_a_restore_on_this_machine(
     erasures = read_erasures(tmp_path / "backup")
     assert len(erasures) == 3
     url = cluster.server.url(new_database())
-    erase = partial(erase_again, erasures=erasures, unwrap=FileKeyWrapper(key_file).unwrap)
+    erase = partial(erase_again, erasures=erasures, unwrap=local_wrapper(key_file).unwrap)
     load_database(url, folder, folder.verify(print).database, rewrap_function(layout, None), print, erase)
     check_erased(url, contact)

@@ -13,25 +13,30 @@ import boto3
 import psycopg
 import pytest
 
-from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
+from email_sender.adapters.aws.key_wrappers import KmsKeyWrapper
+from email_sender.adapters.files.wrapping_keys import FileWrappingKeys
+from email_sender.adapters.postgres.database import Database, admit_suspended
+from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
+from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 from email_sender.backups.manifest import from_bytes
 from email_sender.backups.model import Manifest, NotRestorable
-from email_sender.errors import InvalidInput
+from email_sender.errors import InvalidInput, KeyDestroyed
 from email_sender.vectors.jobs.transfer import StoredPoint
 from email_sender.vectors.model import build_collections
 from local.backups import collections
 from local.backups.backup_folder import BackupFolder
 from local.backups.database import load_database
 from local.backups.restore_workflow import restore
-from local.backups.wrapping_keys import rewrap_function
+from local.backups.wrapping_keys import own_wrapper, rewrap_function
 from local.layout import Layout
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
 from tests.functional.backups.conftest import NewDatabase
 from tests.functional.backups.scenario import SERVED, BackupScenario, fetch_all, vector
+from tests.wrapping_keys import local_wrapper, new_table
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -39,9 +44,9 @@ pytestmark = [
 ]
 
 
-def load(url: str, folder: BackupFolder, layout: Layout, key: str | None = None) -> Manifest:
+def load(url: str, folder: BackupFolder, layout: Layout, key: str | None = None, table: str | None = None) -> Manifest:
     manifest = folder.verify(print)
-    load_database(url, folder, manifest.database, rewrap_function(layout, key), print)
+    load_database(url, folder, manifest.database, rewrap_function(layout, key, table), print)
     return manifest
 
 
@@ -229,6 +234,7 @@ def test_the_wrapping_key_is_required_and_a_wrong_key_restores_nothing(
     folder = BackupFolder(whole_backup)
     url = cluster.server.url(new_database())
     layout.key_file.write_bytes(os.urandom(32))
+    shutil.rmtree(layout.key_file.parent / "tenants")
     with pytest.raises(NotRestorable, match="are wrapped by another key"):
         load(url, folder, layout)
     assert fetch_all(url, "select to_regclass('email_sender.tenants')") == [(None,)]
@@ -237,7 +243,7 @@ def test_the_wrapping_key_is_required_and_a_wrong_key_restores_nothing(
     # The named key unwraps the data keys, and the key of this local cloud wraps them again.
     load(url, folder, layout, str(key_file))
     ((wrapped,),) = fetch_all(url, "select wrapped from data_keys")
-    assert FileKeyWrapper(layout.key_file).unwrap(scenario.tenant, wrapped) == b"k" * 32
+    assert local_wrapper(layout.key_file).unwrap(scenario.tenant, wrapped) == b"k" * 32
     layout.key_file.unlink()
     with pytest.raises(NotRestorable, match="put that key there, or name it"):
         load(url, folder, layout)
@@ -248,14 +254,34 @@ def test_data_keys_wrapped_by_kms_are_rewrapped_by_the_local_key(
 ) -> None:
     kms = boto3.client("kms", region_name="us-east-1")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
-    wrapped = kms.encrypt(KeyId=arn, Plaintext=b"s" * 32, EncryptionContext={"tenant_id": str(scenario.tenant)})
+    wrapped = TenantKeyWrapper(new_table("former-keys"), KmsKeyWrapper(kms, arn)).wrap(scenario.tenant, b"s" * 32)
     original_key = scenario.query("select wrapped from data_keys")[0][0]
-    scenario.replace_wrapped_key(wrapped["CiphertextBlob"])
+    scenario.replace_wrapped_key(wrapped)
     try:
         folder = scenario.fetch_backup(scenario.back_up("kms"), tmp_path / "fetched")
     finally:
         scenario.replace_wrapped_key(original_key)
     url = cluster.server.url(new_database())
-    load(url, folder, layout, f"kms:{arn}")
+    load(url, folder, layout, f"kms:{arn}", "former-keys")
     ((rewrapped_key,),) = fetch_all(url, "select wrapped from data_keys")
-    assert FileKeyWrapper(layout.key_file).unwrap(scenario.tenant, rewrapped_key) == b"s" * 32
+    assert local_wrapper(layout.key_file).unwrap(scenario.tenant, rewrapped_key) == b"s" * 32
+
+
+def test_the_data_of_a_tenant_deleted_since_cannot_be_read_and_is_deleted_again(
+    scenario: BackupScenario, layout: Layout, cluster: Cluster, new_database: NewDatabase, whole_backup: Path
+) -> None:
+    keys = FileWrappingKeys(layout.key_file.parent / "tenants")
+    keys.destroy(scenario.tenant)
+    url = cluster.server.url(new_database())
+    load(url, BackupFolder(whole_backup), layout)
+    assert fetch_all(url, "select count(*) from data_keys") == [(0,)]
+    query = "select deletes_at <= now(), suspended_at is not null, deleted_at from email_sender.tenants where id = %s"
+    with psycopg.connect(url) as conn:
+        assert conn.execute(query, [scenario.tenant]).fetchall() == [(True, True, None)]
+        (address,) = (
+            conn.execute("select address_enc from email_sender.contacts where length(address_enc) > 9").fetchone() or ()
+        )
+    database = Database(lambda: f"{url}?options=-csearch_path%3Demail_sender")
+    vault = PostgresVault(database, own_wrapper(layout))
+    with admit_suspended(), pytest.raises(KeyDestroyed):
+        vault.keys_for(scenario.tenant).decrypt(bytes(address), "contacts.address")

@@ -9,11 +9,13 @@ import boto3
 import pytest
 
 from coordinator_lambda.restore import RestoreStep, restore_database
+from email_sender.adapters.aws.key_wrappers import KmsKeyWrapper
 from email_sender.adapters.files.backup_points import BackupPointSource
 from email_sender.adapters.files.stored_backup import StoredBackup
 from email_sender.adapters.qdrant.channel import Channel
 from email_sender.adapters.qdrant.collection_engine import QdrantCollections
 from email_sender.adapters.qdrant.collection_settings import Placement
+from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 from email_sender.backups.model import NotRestorable
 from email_sender.backups.restored_points import Lane, PointsRestore
 from email_sender.errors import NotFound
@@ -23,6 +25,7 @@ from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
 from tests.functional.backups.conftest import Connect
 from tests.functional.backups.scenario import BUCKET, SERVED, BackupScenario, fetch_all, vector
+from tests.wrapping_keys import new_table
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -102,8 +105,9 @@ def test_keys_of_a_deleted_stack_are_wrapped_by_the_key_of_this_one(
 ) -> None:
     kms = boto3.client("kms", region_name="us-east-1")
     former, own = (kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2))
-    context = {"tenant_id": str(scenario.tenant)}
-    wrapped = kms.encrypt(KeyId=former, Plaintext=b"s" * 32, EncryptionContext=context)["CiphertextBlob"]
+    former_wrapper = TenantKeyWrapper(new_table("keys-of-a-deleted-stack"), KmsKeyWrapper(kms, former))
+    own_wrapper = TenantKeyWrapper(new_table("own-keys"), KmsKeyWrapper(kms, own))
+    wrapped = former_wrapper.wrap(scenario.tenant, b"s" * 32)
     original_key = scenario.query("select wrapped from data_keys")[0][0]
     scenario.replace_wrapped_key(wrapped)
     try:
@@ -111,13 +115,14 @@ def test_keys_of_a_deleted_stack_are_wrapped_by_the_key_of_this_one(
     finally:
         scenario.replace_wrapped_key(original_key)
     monkeypatch.setenv("KEY_WRAPPER", f"kms:{own}")
+    monkeypatch.setenv("TENANT_KEYS_TABLE", "own-keys")
     monkeypatch.setenv("RESTORE_KEY_ARN", former)
+    monkeypatch.setenv("RESTORE_KEYS_TABLE_ARN", "keys-of-a-deleted-stack")
     restore_database(RestoreStep(backup=location, execution="first"), connect)
     with connect() as conn:
         url = cluster.server.url(conn.info.dbname)
     ((rewrapped,),) = fetch_all(url, "select wrapped from data_keys")
-    answer = kms.decrypt(KeyId=own, CiphertextBlob=rewrapped, EncryptionContext=context)
-    assert (answer["Plaintext"], answer["KeyId"]) == (b"s" * 32, own)
+    assert own_wrapper.unwrap(scenario.tenant, rewrapped) == b"s" * 32
 
 
 class Points:

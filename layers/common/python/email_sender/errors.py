@@ -4,6 +4,7 @@
     ├── InvalidInput          422 (400 if the body is not JSON)
     ├── Unauthenticated       401
     ├── Forbidden             403
+    │   └── KeyDestroyed      403
     ├── NotFound              404
     ├── Conflict              409
     ├── UnsupportedMediaType  415
@@ -68,6 +69,10 @@ class Unauthenticated(DomainError):
 
 class Forbidden(DomainError):
     code = "forbidden"
+
+
+class KeyDestroyed(Forbidden):
+    """The tenant was deleted, and nobody can read what its keys encrypted."""
 
 
 class NotFound(DomainError):

@@ -39,12 +39,23 @@ class AdminIn(BaseModel):
     email: Email
 
 
+class DeletionIn(BaseModel):
+    """`name` is the name of the tenant: nobody deletes another one by mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=400)]
+
+
 class TenantOut(BaseModel):
+    """At `deletes_at`, all that the tenant has is deleted for good."""
+
     id: UUID
     name: str
     sender: str | None
     created_at: datetime
     suspended_at: datetime | None
+    deletes_at: datetime | None
 
     @classmethod
     def of(cls, tenant: Tenant) -> Self:
@@ -54,6 +65,7 @@ class TenantOut(BaseModel):
             sender=tenant.sender,
             created_at=tenant.created_at,
             suspended_at=tenant.suspended_at,
+            deletes_at=tenant.deletes_at,
         )
 
 
@@ -84,8 +96,14 @@ async def suspend(tenant_id: UUID, _caller: Operator, service: Service) -> Tenan
 
 @router.post("/{tenant_id}/resume")
 async def resume(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
-    """Resume a suspended tenant."""
+    """Resume a suspended tenant. Cancels its deletion, if that has not begun."""
     return TenantOut.of(service.resume(tenant_id))
+
+
+@router.post("/{tenant_id}/delete", status_code=202)
+async def delete(tenant_id: UUID, body: DeletionIn, _caller: Operator, service: Service) -> TenantOut:
+    """Delete a tenant. It is suspended now, and deleted in seven days, with its key: no backup can be read then."""
+    return TenantOut.of(service.delete(tenant_id, body.name))
 
 
 @router.post("/{tenant_id}/admins", status_code=201)

@@ -92,7 +92,9 @@ class VaultSettings(Settings):
     """`key_wrapper` is `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
 
     key_wrapper: Annotated[str, Field(pattern=r"^(kms:.+|file:.+)$")]
-    """What wraps the data keys of tenants: `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
+    """What wraps the keys of tenants: `kms:<key id or ARN>`, or `file:<path>` in the stage local."""
+    tenant_keys_table: str = ""
+    """DynamoDB table with the wrapping keys of tenants. With a key file, they are in the folder `tenants` beside it."""
 
 
 class BackupSettings(Settings):

@@ -13,7 +13,7 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import InvalidInput
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
-from email_sender.security.ports import KeyWrapper
+from email_sender.security.ports import KeyWrapper, WrappingKeys
 
 # A server that is gone sends nothing, not even a refusal: without these, a query waits for a quarter of an hour. In
 # milliseconds and seconds (PostgreSQL's documentation, "Parameter Key Words").
@@ -64,14 +64,28 @@ def backup_database() -> Database:
 
 
 def key_wrapper(settings: VaultSettings) -> KeyWrapper:
+    """Return what wraps the data keys of tenants, by a wrapping key of each tenant."""
     from email_sender.adapters.aws.key_wrappers import FileKeyWrapper, KmsKeyWrapper
+    from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 
     kind, _, location = settings.key_wrapper.partition(":")
     if kind == "kms":
-        return KmsKeyWrapper(client("kms"), location)
+        return TenantKeyWrapper(wrapping_keys(settings), KmsKeyWrapper(client("kms"), location))
     if settings.stage != "local":
         raise InvalidInput("KEY_WRAPPER: A key file is allowed in the stage local only.")
-    return FileKeyWrapper(Path(location))
+    return TenantKeyWrapper(wrapping_keys(settings), FileKeyWrapper(Path(location)))
+
+
+def wrapping_keys(settings: VaultSettings) -> WrappingKeys:
+    """Return the store of the tenants' wrapping keys."""
+    kind, _, location = settings.key_wrapper.partition(":")
+    if kind == "kms":
+        from email_sender.adapters.aws.wrapping_keys import DynamoDbWrappingKeys
+
+        return DynamoDbWrappingKeys(lambda: client("dynamodb"), settings.tenant_keys_table)
+    from email_sender.adapters.files.wrapping_keys import FileWrappingKeys
+
+    return FileWrappingKeys(Path(location).parent / "tenants")
 
 
 def secret_text(arn: str) -> str:

@@ -24,10 +24,28 @@ class Vault(Protocol):
         """Return the tenant's keys, and create them on first use."""
 
 
+class WrappingKeys(Protocol):
+    """One wrapping key for each tenant, wrapped itself. No backup has them, so a destroyed key is gone everywhere."""
+
+    def get(self, tenant_id: UUID) -> bytes | None:
+        """Return the stored key, or None if there is none yet. Raises KeyDestroyed."""
+
+    def add(self, tenant_id: UUID, wrapped: bytes) -> bytes:
+        """Store the key unless one is stored, and return the stored one. Raises KeyDestroyed."""
+
+    def destroy(self, tenant_id: UUID) -> None:
+        """Destroy the key for good: the tenant never gets another one. Repeatable."""
+
+
 class KeyWrapper(Protocol):
     """Encrypts (wraps) the data keys of tenants."""
 
     def wrap(self, tenant_id: UUID, key: bytes) -> bytes: ...
 
     def unwrap(self, tenant_id: UUID, wrapped_key: bytes) -> bytes:
-        """Return the data key. Raises Forbidden if the key was wrapped for another tenant."""
+        """Return the data key.
+
+        Raises:
+            KeyDestroyed: the tenant was deleted.
+            Forbidden: the key was wrapped for another tenant.
+        """

@@ -11,19 +11,21 @@ from uuid import UUID
 from email_sender.clock import Clock
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
+from email_sender.security.tenant_deletion import GRACE_PERIOD
 
 _TENANT_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """`sender` is "Name <address>". A suspended tenant can do nothing, and loses nothing."""
+    """`sender` is "Name <address>". A suspended tenant can do nothing, and loses nothing before `deletes_at`."""
 
     id: UUID
     name: str
     sender: str | None
     created_at: datetime
     suspended_at: datetime | None = None
+    deletes_at: datetime | None = None
 
 
 class TenantStore(Protocol):
@@ -42,7 +44,15 @@ class TenantStore(Protocol):
         """
 
     def set_suspended(self, tenant_id: UUID, at: datetime | None, changed_at: datetime) -> Tenant:
-        """Suspend a tenant, or resume it with None. Repeating it changes nothing. Raises NotFound."""
+        """Suspend a tenant, or resume it with None, which cancels its deletion. Repeating it changes nothing.
+
+        Raises:
+            NotFound: there is no such tenant.
+            Conflict: the tenant is being deleted.
+        """
+
+    def schedule_deletion(self, tenant_id: UUID, deletes_at: datetime, changed_at: datetime) -> Tenant:
+        """Suspend the tenant, and let it be deleted at that time. Repeating it changes nothing. Raises NotFound."""
 
 
 class TenantService:
@@ -72,6 +82,17 @@ class TenantService:
 
     def resume(self, tenant_id: UUID) -> Tenant:
         return self._store.set_suspended(tenant_id, None, self._now())
+
+    def delete(self, tenant_id: UUID, name: str) -> Tenant:
+        """Suspend the tenant now, and delete all that it has after the grace period. `resume` undoes it until then.
+
+        Raises:
+            NotFound: there is no such tenant.
+            InvalidInput: `name` is not the name of this tenant.
+        """
+        if self._store.get(tenant_id).name != name:
+            raise InvalidInput.at("/name", "This is not the name of the tenant that would be deleted.")
+        return self._store.schedule_deletion(tenant_id, self._now() + GRACE_PERIOD, self._now())
 
 
 def check_tenant(name: str, sender: str) -> None:

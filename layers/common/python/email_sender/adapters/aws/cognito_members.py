@@ -5,6 +5,7 @@ decide what a person may do; the group only lists them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -97,6 +98,14 @@ class CognitoMembers:
         with translate_aws_errors(_UNAVAILABLE, _translate):
             self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
             self._client.admin_delete_user(UserPoolId=self._pool, Username=member_id)
+
+    def remove_all(self, tenant_id: UUID) -> None:
+        """Remove every member of the tenant, and then its group. Repeatable."""
+        while members := self.page(tenant_id, None, _MAX_PAGE).items:
+            for member in members:
+                self.remove(member.id)
+        with suppress(NotFound), translate_aws_errors(_UNAVAILABLE, _translate):
+            self._client.delete_group(UserPoolId=self._pool, GroupName=str(tenant_id))
 
 
 def _is_of(tenant_id: UUID, attributes: Sequence[Any]) -> bool:

@@ -61,6 +61,11 @@ class StepFunctionsEngine:
                 raise NotFound("The state machine is not registered.") from None
         return response["executionArn"]
 
+    def remove(self, machine: str) -> None:
+        """Delete the state machine, and stop its executions. Repeatable."""
+        with translate_aws_errors(_UNAVAILABLE):
+            self._client().delete_state_machine(stateMachineArn=self._machine_arn(machine))
+
     def status(self, execution: str) -> ExecutionStatus:
         client = self._client()
         with translate_aws_errors(_UNAVAILABLE):

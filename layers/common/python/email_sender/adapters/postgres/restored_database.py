@@ -1,7 +1,7 @@
 """Restore the database of a backup into an empty one, as the owner of its tables, who need not be a superuser."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,10 @@ from email_sender.adapters.postgres import dump
 from email_sender.adapters.postgres.migrate import FOLDER, migrate
 from email_sender.backups import manifest as manifests
 from email_sender.backups.model import DatabaseDump, Manifest, NotRestorable, Table
+from email_sender.errors import KeyDestroyed
 
-# Returns a tenant's wrapped data key, wrapped by the key of this platform. Raises NotRestorable.
+# Returns a tenant's wrapped data key, wrapped by the key of this platform. Raises NotRestorable, or KeyDestroyed if the
+# tenant was deleted after the backup was made.
 type Rewrap = Callable[[UUID, bytes], bytes]
 # Returns how many people were erased.
 type EraseAgain = Callable[[Connection[Any]], int]
@@ -37,6 +39,11 @@ where not t.tgisinternal and r.relnamespace = 'email_sender'::regnamespace and n
 """
 _SEALED_TABLES = """
 select relname from pg_class where relnamespace = 'email_sender'::regnamespace and relforcerowsecurity
+"""
+# The deletion of tenants that are due removes the rows, points and files.
+_DELETE_AGAIN = """
+update email_sender.tenants set suspended_at = coalesce(suspended_at, now()), deletes_at = now(), deleted_at = null
+where id = %s
 """
 _ADD_RECORD = """
 insert into email_sender.backups (id, status, started_at, finished_at, location, manifest, reason)
@@ -78,11 +85,15 @@ def load(
                 _advance_sequences(conn, name)
             rows = sum(table.rows for table in database_dump.tables.values())
             report(f"Restored {rows} rows of {len(database_dump.tables)} tables")
-            report(f"Unwrapped {_rewrap_keys(conn, rewrap)} data keys")
+            unwrapped, deleted = _rewrap_keys(conn, rewrap)
+            report(f"Unwrapped {unwrapped} data keys")
             # Their rules and schedules are not in the backup. The sweep creates them.
             conn.execute("update email_sender.triggers set state = 'pending' where state = 'active'")
         for name in migrate(conn):
             report(f"Applied the migration {name}")
+        for tenant_id in deleted:
+            conn.execute(_DELETE_AGAIN, [tenant_id])
+            report(f"The tenant {tenant_id} was deleted after the backup was made, and will be deleted again")
         if erase_again is not None:
             with _without_row_security(conn):
                 report(f"Erased {erase_again(conn)} people again, who were erased after the backup was made")
@@ -203,15 +214,22 @@ def _advance_sequences(conn: Connection[Any], name: str) -> None:
         conn.execute(sql.SQL("select setval(%s, ({}))").format(highest), [sequence])
 
 
-def _rewrap_keys(conn: Connection[Any], rewrap: Rewrap) -> int:
-    """Wrap the data keys by the key of this platform. Return how many there are."""
+def _rewrap_keys(conn: Connection[Any], rewrap: Rewrap) -> tuple[int, Set[UUID]]:
+    """Wrap the data keys by the key of this platform. Return how many there are, and which tenants were deleted."""
     keys = conn.execute("select tenant_id, purpose, version, wrapped from email_sender.data_keys").fetchall()
+    deleted: set[UUID] = set()
     for tenant_id, purpose, version, wrapped in keys:
+        try:
+            own = rewrap(tenant_id, bytes(wrapped))
+        except KeyDestroyed:
+            deleted.add(tenant_id)
+            continue
         conn.execute(
             "update email_sender.data_keys set wrapped = %s where tenant_id = %s and purpose = %s and version = %s",
-            [rewrap(tenant_id, bytes(wrapped)), tenant_id, purpose, version],
+            [own, tenant_id, purpose, version],
         )
-    return len(keys)
+    conn.execute("delete from email_sender.data_keys where tenant_id = any(%s)", [list(deleted)])
+    return len(keys), deleted
 
 
 def _table_identifier(table: str) -> sql.Identifier:

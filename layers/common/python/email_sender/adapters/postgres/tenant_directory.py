@@ -41,7 +41,8 @@ class TenantDirectory:
     def all_tenants(self) -> Sequence[UUID]:
         """Return every tenant, also the suspended ones and that of the operators."""
         with self._database.platform() as conn:
-            return [row["id"] for row in conn.execute("select id from tenants order by id").fetchall()]
+            rows = conn.execute("select id from tenants where deleted_at is null order by id").fetchall()
+        return [row["id"] for row in rows]
 
     def tenant_of_import(self, import_id: UUID) -> UUID | None:
         with self._database.platform() as conn:

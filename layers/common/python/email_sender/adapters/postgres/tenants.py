@@ -15,7 +15,10 @@ from email_sender.errors import Conflict, NotFound
 from email_sender.security.acting import acting_subject
 from email_sender.security.tenants import Tenant
 
-_SELECT = "select id, name, mail_from as sender, created_at, suspended_at from tenants where kind = 'customer'"
+_SELECT = """
+select id, name, mail_from as sender, created_at, suspended_at, deletes_at from tenants
+where kind = 'customer' and deleted_at is null
+"""
 
 
 class PostgresTenants:
@@ -56,10 +59,30 @@ class PostgresTenants:
             tenant = _get(conn, tenant_id)
             if (tenant.suspended_at is None) == (at is None):
                 return tenant
-            conn.execute("update tenants set suspended_at = %s where id = %s", [at, tenant_id])
+            # A resumed tenant is not deleted either, unless its deletion may have begun.
+            changed = conn.execute(
+                "update tenants set suspended_at = %s, deletes_at = case when %s::timestamptz is null then null "
+                "else deletes_at end where id = %s and (deletes_at is null or deletes_at > now())",
+                [at, at, tenant_id],
+            )
+            if not changed.rowcount:
+                raise Conflict("The tenant is being deleted.")
             self._audit(conn, "tenant.suspended" if at else "tenant.resumed", tenant_id, changed_at)
             conn.commit()
-            return Tenant(tenant.id, tenant.name, tenant.sender, tenant.created_at, at)
+            return _get(conn, tenant_id)
+
+    def schedule_deletion(self, tenant_id: UUID, deletes_at: datetime, changed_at: datetime) -> Tenant:
+        with self._database.platform() as conn:
+            tenant = _get(conn, tenant_id)
+            if tenant.deletes_at is not None:
+                return tenant
+            conn.execute(
+                "update tenants set suspended_at = coalesce(suspended_at, %s), deletes_at = %s where id = %s",
+                [changed_at, deletes_at, tenant_id],
+            )
+            self._audit(conn, "tenant.deletion_scheduled", tenant_id, changed_at)
+            conn.commit()
+            return _get(conn, tenant_id)
 
     def _audit(self, conn: Connection[Row], action: str, tenant_id: UUID, at: datetime) -> None:
         add_entry(conn, PLATFORM_TENANT, AuditEntry(at, acting_subject(), action, str(tenant_id)))

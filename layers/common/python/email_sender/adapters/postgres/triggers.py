@@ -61,6 +61,9 @@ class PostgresTriggers:
         ).fetchall()
         return [_trigger(row) for row in rows]
 
+    def list_all(self) -> Sequence[StoredTrigger]:
+        return [_trigger(row) for row in self._conn.execute("select * from triggers order by id").fetchall()]
+
     def list_unsettled(self) -> Sequence[StoredTrigger]:
         rows = self._conn.execute(
             "select * from triggers where state in ('pending', 'retiring') order by created_at limit 100"
