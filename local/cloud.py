@@ -39,7 +39,9 @@ OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
 _ROLES = ("app", "platform", "backup")
 
-_REQUEST_LIMITS = ("RequestsPerClient", "RequestsPerTenant", "RequestsPerAddress", "SignInsPerAddress")
+_REQUEST_LIMITS = (
+    "RequestsPerClient", "RequestsPerTenant", "RequestsPerAddress", "SignInsPerAddress", "SignInsPerAccount",
+)  # fmt: skip
 _UNLIMITED = "10000000"
 # Tests wait for a rotation of keys, of tenants whose keys no other function remembers.
 _TEST_PARAMETERS = {**dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED), "KeyActivationSeconds": "2"}

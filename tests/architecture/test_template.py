@@ -249,6 +249,7 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
     assert all(set(operation.get("security", [{"NONE": []}])[0]) == {"NONE"} for operation in all_operations())
     assert {path.removeprefix("/api/v1") for path in public} == {
         "/auth/token", "/auth/refresh", "/auth/password", "/auth/logout",
+        "/auth/totp", "/auth/totp/setup", "/auth/totp/confirm",
         "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
         "/unsubscribe/{token}", "/hooks/{token}", "/hooks/{token}/runs/{run_id}",
     }  # fmt: skip

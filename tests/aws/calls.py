@@ -36,6 +36,8 @@ _PREFIXES = {"stepfunctions": "states", "resourcegroupstaggingapi": "tag"}
 _WITHOUT_RIGHTS = {
     ("cognito-idp", "InitiateAuth"), ("cognito-idp", "GetTokensFromRefreshToken"),
     ("cognito-idp", "RespondToAuthChallenge"), ("cognito-idp", "RevokeToken"),
+    ("cognito-idp", "AssociateSoftwareToken"), ("cognito-idp", "VerifySoftwareToken"),
+    ("cognito-idp", "SetUserMFAPreference"), ("cognito-idp", "GlobalSignOut"),
 }  # fmt: skip
 _UPLOADS = ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
 

@@ -127,7 +127,7 @@ def test_an_admin_rotates_the_key_of_a_tenant_while_its_data_stays_readable(
         assert [key["version"] for key in admin.get("/keys")["items"]] == [1]
         assert admin.post("/keys/rotate", {}) == {"version": 2}
         (event,) = wait_until(lambda: list(admin.get("/events?type=key.rotated")["items"]), bool, 60)
-        assert event["data"] == {"version": 2}
+        assert event["payload"]["data"] == {"version": 2}
         keys = admin.get("/keys")["items"]
         assert [(key["version"], key["finished_at"] is not None) for key in keys] == [(1, True), (2, True)]
         # The function remembers the old key only, and asks the client to try again.

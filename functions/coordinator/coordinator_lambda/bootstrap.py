@@ -44,6 +44,7 @@ from email_sender.coordination.registry import ManagerGraph
 from email_sender.coordination.replays import Replay
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
+from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
@@ -136,6 +137,11 @@ def backup_steps() -> BackupSteps:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(app_database())
+
+
+@cache
+def denials() -> Denials:
+    return Denials(units(), EventFactory("security", now, new_id), now)
 
 
 @cache

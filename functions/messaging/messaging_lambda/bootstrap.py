@@ -12,12 +12,15 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
+from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client, slow_client
+from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.mail_settings import bounce_limit
@@ -136,6 +139,11 @@ def outcome_service() -> OutcomeService:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def denials() -> Denials:
+    return Denials(Units(_database(), _bus()), EventFactory("security", now, new_id), now)
 
 
 @cache

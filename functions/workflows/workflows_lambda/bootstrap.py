@@ -18,12 +18,15 @@ from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.long_running_work import PostgresJobsIndex
+from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
+from email_sender.coordination.events import EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict
 from email_sender.kit.aws_clients import client, slow_client
+from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
 from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
 from email_sender.kit.system_clock import movable_now as now
@@ -189,6 +192,12 @@ def jobs_index() -> PostgresJobsIndex:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def denials() -> Denials:
+    units = Units(_database(), EventBridgeBus(lambda: client("events"), settings().event_bus))
+    return Denials(units, EventFactory("security", now, new_id), now)
 
 
 @cache

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
 from email_sender.errors import InvalidInput
 from email_sender.kit.environment import DatabaseSettings, Settings, VaultSettings
 from email_sender.kit.resources import key_wrapper
@@ -53,7 +52,8 @@ def test_a_key_file_is_allowed_only_in_the_local_stage(tmp_path: Path) -> None:
     file.write_bytes(os.urandom(32))
     environment = {"STAGE": "local", "KEY_WRAPPER": f"file:{file}"}
     wrapper = key_wrapper(VaultSettings.from_environment(environment))
-    assert isinstance(wrapper, FileKeyWrapper)
     assert wrapper.unwrap(UUID(int=1), wrapper.wrap(UUID(int=1), b"key")) == b"key"
+    # The wrapping keys of tenants are files beside the key.
+    assert (tmp_path / "tenants" / str(UUID(int=1))).is_file()
     with pytest.raises(InvalidInput, match="KEY_WRAPPER"):
         key_wrapper(VaultSettings.from_environment({**environment, "STAGE": "dev"}))

@@ -1,6 +1,6 @@
 """The HTTP entry point of the coordinator."""
 
-from coordinator_lambda.bootstrap import gate, idempotency
+from coordinator_lambda.bootstrap import denials, gate, idempotency
 from coordinator_lambda.http.routes import (
     audit,
     config,
@@ -32,4 +32,5 @@ app = create_app(
     take_tokens,
 )
 app.state.idempotency = idempotency
+app.state.denials = denials
 handler = lambda_handler(app)

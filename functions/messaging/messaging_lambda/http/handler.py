@@ -3,7 +3,7 @@
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
-from messaging_lambda.bootstrap import gate, idempotency
+from messaging_lambda.bootstrap import denials, gate, idempotency
 from messaging_lambda.http.routes import contacts, emails, notifications, privacy, templates, unsubscribe
 
 app = create_app(
@@ -14,4 +14,5 @@ app = create_app(
     form_paths=[f"{BASE_PATH}/unsubscribe/"],
 )
 app.state.idempotency = idempotency
+app.state.denials = denials
 handler = lambda_handler(app)

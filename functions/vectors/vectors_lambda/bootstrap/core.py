@@ -29,6 +29,7 @@ from email_sender.archive.message_index import COLLECTION, MessageWriter
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client, slow_client
+from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
 from email_sender.kit.resources import database, key_wrapper, manager_gate, platform_database, secret_text
 from email_sender.kit.system_clock import new_id, now
@@ -380,6 +381,11 @@ def workflow_units() -> PostgresWorkflowUnits:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(app_database())
+
+
+@cache
+def denials() -> Denials:
+    return Denials(Units(app_database(), _bus()), EventFactory("security", now, new_id), now)
 
 
 @cache

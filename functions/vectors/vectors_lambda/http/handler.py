@@ -2,7 +2,7 @@
 
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
-from vectors_lambda.bootstrap.core import gate, idempotency
+from vectors_lambda.bootstrap.core import denials, gate, idempotency
 from vectors_lambda.http.routes import batch, collection_settings, imports, jobs, points
 
 # The points routes come last: otherwise "/vectors/imports" would match as a point's id.
@@ -13,4 +13,5 @@ app = create_app(
     take_tokens,
 )
 app.state.idempotency = idempotency
+app.state.denials = denials
 handler = lambda_handler(app)

@@ -2,7 +2,7 @@
 
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
-from workflows_lambda.bootstrap import gate, idempotency
+from workflows_lambda.bootstrap import denials, gate, idempotency
 from workflows_lambda.http.routes import jobs, runs, triggers, workflows
 
 app = create_app(
@@ -12,4 +12,5 @@ app = create_app(
     take_tokens,
 )
 app.state.idempotency = idempotency
+app.state.denials = denials
 handler = lambda_handler(app)

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from email_sender.adapters.aws.cognito import CognitoTokenIssuer
 from email_sender.errors import InvalidInput, Unauthenticated
-from email_sender.security.sessions import NewPasswordNeeded, Tokens
+from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, Tokens
 
 INVITED, OWN = "Invited1xyz!", "Pa55word!xyz"
 
@@ -44,6 +44,31 @@ def test_an_invited_person_chooses_a_password(pool: Pool) -> None:
 def test_a_session_of_nobody_is_refused(pool: Pool) -> None:
     with pytest.raises(Unauthenticated):
         pool.issuer.set_password("ann", "x" * 40, OWN)
+
+
+def test_a_person_sets_up_an_authenticator_app_and_is_asked_for_codes(pool: Pool) -> None:
+    asked = pool.issuer.sign_in("ann", INVITED)
+    assert isinstance(asked, NewPasswordNeeded)
+    tokens = pool.issuer.set_password(asked.username, asked.session, OWN)
+    assert pool.issuer.begin_second_factor(tokens.access_token)
+    pool.issuer.confirm_second_factor(tokens.access_token, "123456")
+    challenge = pool.issuer.sign_in("ann", OWN)
+    assert isinstance(challenge, CodeNeeded)
+    assert isinstance(pool.issuer.enter_code(challenge.username, challenge.session, "123456"), Tokens)
+    with pytest.raises(Unauthenticated):
+        pool.issuer.enter_code(challenge.username, "x" * 40, "123456")
+
+
+def test_a_token_of_nobody_sets_up_nothing(pool: Pool) -> None:
+    with pytest.raises(Unauthenticated):
+        pool.issuer.begin_second_factor("x" * 40)
+
+
+@pytest.mark.parametrize("code", ["EnableSoftwareTokenMFAException", "CodeMismatchException"])
+def test_a_wrong_code_is_told_apart(code: str) -> None:
+    issuer = CognitoTokenIssuer(lambda: RefusingClient(code), "c")  # type: ignore[arg-type,return-value]
+    with pytest.raises(InvalidInput, match="code is wrong"):
+        issuer.confirm_second_factor("t", "000000")
 
 
 class RefusingClient:

@@ -68,6 +68,13 @@ async def change_role(member_id: MemberId, body: RoleIn, caller: Admin, service:
     return MemberOut.of(service.set_role(caller.tenant_id, member_id, Role(body.role)))
 
 
+@router.delete("/{member_id}/second-factor", status_code=204)
+async def reset_second_factor(member_id: MemberId, caller: Admin, service: Service) -> Response:
+    """Remove a member's authenticator app, which they lost. Their sessions end; they set up another one."""
+    service.reset_second_factor(caller.tenant_id, member_id)
+    return Response(status_code=204)
+
+
 @router.delete("/{member_id}", status_code=204)
 async def remove(member_id: MemberId, caller: Admin, service: Service) -> Response:
     """Remove a member. Access tokens stay valid for at most an hour. A tenant keeps at least one admin."""

@@ -6,12 +6,16 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.kit.dependencies import depends_on
-from email_sender.security.sessions import NewPasswordNeeded, TokenIssuer, Tokens
+from email_sender.kit.rate_limiting import take_sign_in
+from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, TokenIssuer, Tokens
 from gateway_lambda.bootstrap import issuer
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 Issuer = Annotated[TokenIssuer, depends_on(issuer)]
 Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
+
+
+Code = Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 
 
 class Credentials(BaseModel):
@@ -45,6 +49,41 @@ class NewPasswordOut(BaseModel):
     session: str
 
 
+class CodeOut(BaseModel):
+    """The password was right. Send `username`, `session` and a code of the authenticator app to /auth/totp."""
+
+    challenge: Literal["totp"] = "totp"
+    username: str
+    session: str
+
+
+class CodeIn(BaseModel):
+    """`username` and `session` are those of the response that asked for a code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: Annotated[str, Field(min_length=1, max_length=320)]
+    session: Secret
+    code: Code
+
+
+class SetupIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    access_token: Secret
+
+
+class ConfirmationIn(SetupIn):
+    code: Code
+
+
+class SetupOut(BaseModel):
+    """`uri` is what authenticator apps read, often as a QR code. Confirm a code of the app at /auth/totp/confirm."""
+
+    secret: str
+    uri: str
+
+
 class TokensOut(BaseModel):
     access_token: str
     refresh_token: str
@@ -57,15 +96,40 @@ class TokensOut(BaseModel):
 
 
 @router.post("/token")
-async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut:
+async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut | CodeOut:
     """Sign in. Returns an access token, which is valid for an hour, and a refresh token.
 
-    With the password of an invitation, it returns a `challenge` instead: choose your own password at /auth/password.
+    It may return a `challenge` instead. `new_password`: the password was that of an invitation; choose your own at
+    /auth/password. `totp`: enter a code of the authenticator app at /auth/totp.
     """
+    take_sign_in(body.username)
     result = tokens.sign_in(body.username, body.password)
     if isinstance(result, NewPasswordNeeded):
         return NewPasswordOut(username=result.username, session=result.session)
+    if isinstance(result, CodeNeeded):
+        return CodeOut(username=result.username, session=result.session)
     return TokensOut.of(result)
+
+
+@router.post("/totp")
+async def totp(body: CodeIn, tokens: Issuer) -> TokensOut:
+    """Enter a code of the authenticator app, and sign in."""
+    take_sign_in(body.username)
+    return TokensOut.of(tokens.enter_code(body.username, body.session, body.code))
+
+
+@router.post("/totp/setup")
+async def set_up_totp(body: SetupIn, tokens: Issuer) -> SetupOut:
+    """Set up an authenticator app. For the access token of somebody whose role needs a second factor."""
+    secret = tokens.begin_second_factor(body.access_token)
+    return SetupOut(secret=secret, uri=f"otpauth://totp/Email%20Sender?secret={secret}&issuer=Email%20Sender")
+
+
+@router.post("/totp/confirm", status_code=204)
+async def confirm_totp(body: ConfirmationIn, tokens: Issuer) -> Response:
+    """Confirm the authenticator app with a code of it. Every sign-in needs a code from then on; sign in again now."""
+    tokens.confirm_second_factor(body.access_token, body.code)
+    return Response(status_code=204)
 
 
 @router.post("/password")

@@ -11,6 +11,7 @@ from typing import Any
 
 # These events hold ids and facts, and no content.
 AUDITED_EVENTS = frozenset({
+    "access.denied",
     "approval.decided",
     "contact.deleted",
     "contact.erased",

@@ -30,6 +30,7 @@ def principal_from(claims: Mapping[str, Any]) -> Principal:
 
     Raises:
         Unauthenticated: the token is not a valid access token of this platform.
+        Forbidden: the role needs a second factor, and the caller has none yet.
     """
     if claims.get("token_use") != "access":
         raise Unauthenticated("The token is not an access token.")
@@ -40,6 +41,8 @@ def principal_from(claims: Mapping[str, Any]) -> Principal:
         raise Unauthenticated("The token needs valid claims sub, tenant_id, role and exp.") from None
     if expires_at <= time.time():
         raise Unauthenticated("The token has expired.")
+    if claims.get("second_factor") == "missing":
+        raise Forbidden(f"The role {principal.role} needs a second factor. Set it up with POST /auth/totp/setup.")
     return principal
 
 
@@ -60,11 +63,21 @@ class Requires:
         for requested_tenant in (request.headers.get("x-tenant-id"), request.query_params.get("tenant_id")):
             if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
                 raise Forbidden("The token belongs to a different tenant than the one that the request names.")
-        require(principal.role, self.permission)
+        self._require(request, principal)
         # The middleware masks the whole response (kit.masking).
         request.scope["masks_addresses"] = principal.role is Role.READONLY
         reject_unknown_parameters(request)
         return principal
+
+    def _require(self, request: Request, principal: Principal) -> None:
+        try:
+            require(principal.role, self.permission)
+        except Forbidden:
+            denials = getattr(request.app.state, "denials", None)
+            if denials is not None:
+                route = f"{request.method} {request.scope['route'].path}"
+                denials().report(principal.tenant_id, principal.subject, principal.role, self.permission, route)
+            raise
 
 
 def caller_of(request: Request) -> Principal:

@@ -18,7 +18,10 @@ from email_sender.security.rate_limits import Bucket, Limit, RateLimiter, Standi
 
 # A table that does not answer must not slow requests down.
 _TABLE_SECONDS = 1
-_SIGN_IN = tuple(f"{BASE_PATH}/auth/{name}" for name in ("token", "refresh", "password", "logout"))
+_SIGN_IN = tuple(
+    f"{BASE_PATH}/auth/{name}"
+    for name in ("token", "refresh", "password", "logout", "totp", "totp/setup", "totp/confirm")
+)
 
 PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 
@@ -34,6 +37,8 @@ class LimitSettings(Settings):
     """Requests a minute without a token from one IP address."""
     sign_ins_per_address: PerMinute = 60
     """Attempts to sign in a minute from one IP address."""
+    sign_ins_per_account: PerMinute = 10
+    """Attempts to sign in a minute to one account."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """Proxies in front of the API that add the caller's IP address to X-Forwarded-For."""
 
@@ -61,6 +66,14 @@ def take_tokens(scope: Scope) -> Standing | None:
     """
     limiter = rate_limiter()
     return None if limiter is None else limiter.take(buckets_of(scope, limit_settings()))
+
+
+def take_sign_in(username: str) -> None:
+    """Take a token from the bucket of an account, whether or not it exists. Raises RateLimited."""
+    limiter = rate_limiter()
+    if limiter is not None:
+        account = sha256(username.strip().lower().encode()).hexdigest()[:32]
+        limiter.take([Bucket(_limit("account", limit_settings().sign_ins_per_account), account)])
 
 
 def buckets_of(scope: Scope, settings: LimitSettings) -> Sequence[Bucket]:

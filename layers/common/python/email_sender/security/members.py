@@ -57,6 +57,9 @@ class MemberDirectory(Protocol):
     def set_role(self, member_id: str, role: Role) -> None:
         """Change the role, and revoke the member's refresh tokens. An access token lives on, at most an hour."""
 
+    def reset_second_factor(self, member_id: str) -> None:
+        """Forget the member's authenticator app, and revoke their refresh tokens."""
+
     def remove(self, member_id: str) -> None:
         """Delete the account. An access token lives on, at most an hour."""
 
@@ -97,6 +100,12 @@ class MemberService:
         self._audit(tenant_id, "member.role", member.subject, role=role, was=member.role)
         self._directory.set_role(member.id, role)
         return replace(member, role=role)
+
+    def reset_second_factor(self, tenant_id: UUID, member_id: str) -> None:
+        """Let a member who lost their authenticator app set up another one. Raises NotFound."""
+        member = self._get(tenant_id, member_id)
+        self._audit(tenant_id, "member.second_factor_reset", member.subject)
+        self._directory.reset_second_factor(member.id)
 
     def remove(self, tenant_id: UUID, member_id: str) -> None:
         """Remove a member.

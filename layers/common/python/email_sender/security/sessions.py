@@ -21,8 +21,16 @@ class NewPasswordNeeded:
     session: str
 
 
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password was right. `session` is valid for three minutes."""
+
+    username: str
+    session: str
+
+
 class TokenIssuer(Protocol):
-    def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded:
+    def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded | CodeNeeded:
         """Return new tokens. Raises Unauthenticated for wrong credentials, without saying which part is wrong."""
 
     def set_password(self, username: str, session: str, password: str) -> Tokens:
@@ -31,6 +39,24 @@ class TokenIssuer(Protocol):
         Raises:
             Unauthenticated: the session has ended, or is another user's.
             InvalidInput: the password does not meet the policy.
+        """
+
+    def enter_code(self, username: str, session: str, code: str) -> Tokens:
+        """Return new tokens. Raises Unauthenticated for a wrong or old code, and for an ended session."""
+
+    def begin_second_factor(self, access_token: str) -> str:
+        """Return a new secret for an authenticator app. It counts once a code of it was confirmed.
+
+        Raises:
+            Unauthenticated: the token is not valid for this.
+        """
+
+    def confirm_second_factor(self, access_token: str, code: str) -> None:
+        """Demand a code at every sign-in from now on, and end every session of the user.
+
+        Raises:
+            Unauthenticated: the token is not valid for this.
+            InvalidInput: the code is wrong.
         """
 
     def sign_out(self, refresh_token: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
-from email_sender.security.sessions import NewPasswordNeeded, Tokens
+from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, Tokens
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _INVALID_CREDENTIALS_CODES = frozenset({"NotAuthorizedException", "UserNotFoundException", "InvalidParameterException"})
 _THROTTLING_CODES = frozenset({"TooManyRequestsException", "LimitExceededException"})
 _NEW_PASSWORD: Literal["NEW_PASSWORD_REQUIRED"] = "NEW_PASSWORD_REQUIRED"  # noqa: S105  # the name of a challenge
+_CODE: Literal["SOFTWARE_TOKEN_MFA"] = "SOFTWARE_TOKEN_MFA"
 _UNAVAILABLE = "The user pool did not respond. Try again later."
 
 
@@ -21,17 +22,20 @@ class CognitoTokenIssuer:
     def __init__(self, client: Callable[[], "CognitoIdentityProviderClient"], client_id: str) -> None:
         self._client, self._client_id = client, client_id
 
-    def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded:
+    def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded | CodeNeeded:
         with translate_aws_errors(_UNAVAILABLE, _translate):
             response = self._client().initiate_auth(
                 ClientId=self._client_id,
                 AuthFlow="USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": password},
             )
-        if response.get("ChallengeName") == _NEW_PASSWORD:
-            # Who signed in with an address answers with the username.
-            user_id = response.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", username)
-            return NewPasswordNeeded(user_id, response["Session"])
+        # Who signed in with an address answers with the username.
+        user_id = response.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", username)
+        match response.get("ChallengeName"):
+            case "NEW_PASSWORD_REQUIRED":
+                return NewPasswordNeeded(user_id, response["Session"])
+            case "SOFTWARE_TOKEN_MFA":
+                return CodeNeeded(user_id, response["Session"])
         return _tokens(response)
 
     def set_password(self, username: str, session: str, password: str) -> Tokens:
@@ -43,6 +47,33 @@ class CognitoTokenIssuer:
                 ChallengeResponses={"USERNAME": username, "NEW_PASSWORD": password},
             )
         return _tokens(response)
+
+    def enter_code(self, username: str, session: str, code: str) -> Tokens:
+        with translate_aws_errors(_UNAVAILABLE, _translate):
+            response = self._client().respond_to_auth_challenge(
+                ClientId=self._client_id,
+                ChallengeName=_CODE,
+                Session=session,
+                ChallengeResponses={"USERNAME": username, "SOFTWARE_TOKEN_MFA_CODE": code},
+            )
+        return _tokens(response)
+
+    def begin_second_factor(self, access_token: str) -> str:
+        with translate_aws_errors(_UNAVAILABLE, _translate):
+            return self._client().associate_software_token(AccessToken=access_token)["SecretCode"]
+
+    def confirm_second_factor(self, access_token: str, code: str) -> None:
+        client = self._client()
+        with translate_aws_errors(_UNAVAILABLE, _translate_code):
+            result = client.verify_software_token(AccessToken=access_token, UserCode=code)
+        if result["Status"] != "SUCCESS":
+            raise _WRONG_CODE
+        with translate_aws_errors(_UNAVAILABLE, _translate):
+            client.set_user_mfa_preference(
+                AccessToken=access_token, SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": True}
+            )
+            # Sessions that began without a code end.
+            client.global_sign_out(AccessToken=access_token)
 
     def sign_out(self, refresh_token: str) -> None:
         with suppress(Unauthenticated), translate_aws_errors(_UNAVAILABLE, _translate):
@@ -66,6 +97,15 @@ def _tokens(response: Any) -> Tokens:
     return Tokens(result["AccessToken"], result["RefreshToken"], result["ExpiresIn"])
 
 
+_WRONG_CODE = InvalidInput.at("/code", "The code is wrong, or too old. Enter the one that the app shows now.")
+
+
+def _translate_code(error: AwsError) -> Exception | None:
+    if error.code in ("EnableSoftwareTokenMFAException", "CodeMismatchException"):
+        return _WRONG_CODE
+    return _translate(error)
+
+
 def _translate(error: AwsError) -> Exception | None:
     if error.code in _THROTTLING_CODES:
         return RateLimited("Too many sign-in attempts. Try again in 5 s.", retry_after=5)
@@ -74,6 +114,8 @@ def _translate(error: AwsError) -> Exception | None:
             "/password",
             "The password does not meet the policy: at least 12 characters, with lower case, upper case and a digit.",
         )
+    if error.code in ("CodeMismatchException", "ExpiredCodeException"):
+        return Unauthenticated("The code is wrong or was used before. Sign in again.")
     if error.code == "ResourceNotFoundException":
         return Unauthenticated("The session has ended. Sign in again.")
     if error.code in _INVALID_CREDENTIALS_CODES or error.code.startswith("Refresh"):

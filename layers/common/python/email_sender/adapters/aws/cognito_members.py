@@ -94,6 +94,15 @@ class CognitoMembers:
             )
             self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
 
+    def reset_second_factor(self, member_id: str) -> None:
+        with translate_aws_errors(_UNAVAILABLE, _translate):
+            self._client.admin_set_user_mfa_preference(
+                UserPoolId=self._pool,
+                Username=member_id,
+                SoftwareTokenMfaSettings={"Enabled": False, "PreferredMfa": False},
+            )
+            self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
+
     def remove(self, member_id: str) -> None:
         with translate_aws_errors(_UNAVAILABLE, _translate):
             self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
