@@ -43,8 +43,6 @@ _REQUEST_LIMITS = (
     "RequestsPerClient", "RequestsPerTenant", "RequestsPerAddress", "SignInsPerAddress", "SignInsPerAccount",
 )  # fmt: skip
 _UNLIMITED = "10000000"
-# Tests wait for a rotation of keys, of tenants whose keys no other function remembers.
-_TEST_PARAMETERS = {**dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED), "KeyActivationSeconds": "2"}
 
 _DEPLOYMENTS, _PAUSE_SECONDS = 4, 3
 
@@ -223,7 +221,7 @@ class LocalCloud:
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",
             "SesEventSource": SES_SOURCE,
             "NotificationsFrom": NOTIFICATIONS_FROM,
-            **({} if self._limited else _TEST_PARAMETERS),
+            **({} if self._limited else dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED)),
         }
 
     def _version(self) -> str:

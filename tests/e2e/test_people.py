@@ -64,6 +64,22 @@ def test_an_operator_creates_a_tenant_whose_admin_manages_its_members(platform: 
 
 
 @contextmanager
+def deployed_with(platform: Platform, function: str, **variables: str) -> Iterator[None]:
+    """Deploy a function with other environment variables in this block."""
+    functions, name = platform.aws("lambda"), platform.function_name(function)
+    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**environment, **variables}})
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    try:
+        yield
+    finally:
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
+
+
+@contextmanager
 def signed_in(platform: Platform, username: str) -> Iterator[ApiClient]:
     """Sign in with the password of the invitation, choose another, and sign in with it."""
     # Stands for the password in the mail of the invitation.
@@ -122,11 +138,15 @@ def test_an_admin_rotates_the_key_of_a_tenant_while_its_data_stays_readable(
     name = f"t{uuid4().hex[:12]}"
     created = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})
     invited = operator.post(f"/tenants/{created['id']}/admins", {"email": f"ann@{name}.example"})
-    with signed_in(platform, invited["id"]) as admin:
+    with (
+        # Nobody else uses this tenant, so no function has to learn the new key first.
+        deployed_with(platform, "KeyRotationFunction", KEY_ACTIVATION_SECONDS="2"),
+        signed_in(platform, invited["id"]) as admin,
+    ):
         contact = admin.post("/contacts", {"email": f"ada@{name}.example", "name": "Ada"})
         assert [key["version"] for key in admin.get("/keys")["items"]] == [1]
         assert admin.post("/keys/rotate", {}) == {"version": 2}
-        (event,) = wait_until(lambda: list(admin.get("/events?type=key.rotated")["items"]), bool, 60)
+        (event,) = wait_until(lambda: list(admin.get("/events", type="key.rotated")["items"]), bool, 60)
         assert event["payload"]["data"] == {"version": 2}
         keys = admin.get("/keys")["items"]
         assert [(key["version"], key["finished_at"] is not None) for key in keys] == [(1, True), (2, True)]
@@ -193,3 +213,33 @@ def test_a_deleted_tenant_leaves_nothing_behind(platform: Platform, operator: Ap
     assert not [found["Key"] for found in uploads.get("Contents", []) if imported["job_id"] in found["Key"]]
     with pytest.raises(ApiError, match="not found"):
         operator.get(f"/tenants/{tenant}")
+
+
+def test_a_tenant_at_its_quota_is_told_and_an_operator_raises_it(platform: Platform, operator: ApiClient) -> None:
+    name = f"t{uuid4().hex[:12]}"
+    tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})["id"]
+    invited = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})
+    with signed_in(platform, invited["id"]) as admin:
+        definition = {"name": "one", "steps": [{"id": "a", "uses": "transform", "with": {"x": 1}}]}
+        for kind in ("runs", "import_bytes", "stored_vectors"):
+            operator.put(f"/tenants/{tenant}/quotas/{kind}", {"allowed": 1})
+        first = api.start_run(admin, definition)
+        api.wait_for_run(admin, first["id"])
+        with pytest.raises(ApiError, match="1 runs a day") as refusal:
+            admin.post(f"/workflows/{first['workflow_id']}/execute", {"inputs": {}})
+        assert refusal.value.status == 429
+        with pytest.raises(ApiError, match="import bytes"):
+            admin.post("/vectors/imports", {"file_name": "a.mbox", "size_bytes": 2})
+        points_in = [{"id": str(uuid4()), "vector": [0.5] * 768} for _ in range(2)]
+        with pytest.raises(ApiError, match="vectors"):
+            admin.post("/vectors/insert", {"collection": "document_vectors", "points": points_in})
+        admin.post("/vectors/insert", {"collection": "document_vectors", "points": points_in[:1]})
+        used = {quota["quota"]: quota["used"] for quota in admin.get("/tenants/me")["quotas"]}
+        assert (used["runs"], used["import_bytes"]) == (1, 0)
+        events = wait_until(
+            lambda: list(admin.get("/events", type="quota.exceeded")["items"]), lambda e: len(e) == 3, 30
+        )
+        assert {event["payload"]["data"]["quota"] for event in events} == {"runs", "import_bytes", "stored_vectors"}
+        raised = operator.put(f"/tenants/{tenant}/quotas/runs", {"allowed": None})["items"]
+        assert next(quota["allowed"] for quota in raised if quota["quota"] == "runs") > 1
+        admin.post(f"/workflows/{first['workflow_id']}/execute", {"inputs": {}})

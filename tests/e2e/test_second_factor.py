@@ -4,8 +4,6 @@ import base64
 import hmac
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha1
 from uuid import uuid4
 
@@ -13,7 +11,7 @@ import pytest
 
 from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import Platform
-from tests.e2e.test_people import signed_in
+from tests.e2e.test_people import deployed_with, signed_in
 
 PASSWORD = "Pa55word!xyz"  # of a tenant that the test creates
 
@@ -26,30 +24,12 @@ def code_of(secret: str) -> str:
     return f"{(struct.unpack_from('>I', digest, offset)[0] & 0x7FFFFFFF) % 1_000_000:06}"
 
 
-@contextmanager
-def second_factor_required(platform: Platform) -> Iterator[None]:
-    """Deploy PreTokenFunction as with SecondFactor=required."""
-    functions, name = platform.aws("lambda"), platform.function_name("PreTokenFunction")
-    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {**environment, "SECOND_FACTOR": "required"}}
-    )
-    version = functions.publish_version(FunctionName=name)["Version"]
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-    try:
-        yield
-    finally:
-        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
-        functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
-
-
 def test_an_admin_sets_up_an_authenticator_app_before_anything_else(platform: Platform) -> None:
     operator, name = platform["operator@platform"], f"t{uuid4().hex[:12]}"
     tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})["id"]
     ann = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})["id"]
     anonymous = ApiClient(f"{platform.cloud.api_url}/api/v1")
-    with second_factor_required(platform):
+    with deployed_with(platform, "PreTokenFunction", SECOND_FACTOR="required"):
         with signed_in(platform, ann) as restricted:
             with pytest.raises(ApiError, match="second factor") as refusal:
                 restricted.get("/contacts")
@@ -95,7 +75,7 @@ def test_a_refusal_is_an_event_and_in_the_audit_log_once_a_minute(platform: Plat
     for _ in range(3):
         with pytest.raises(ApiError, match="permission messaging:write"):
             reader.post("/contacts", {"email": "a@b.example"})
-    events = wait_until(lambda: list(admin.get("/events?type=access.denied")["items"]), bool, 30)
+    events = wait_until(lambda: list(admin.get("/events", type="access.denied")["items"]), bool, 30)
     data = events[0]["payload"]["data"]
     assert (data["role"], data["permission"], data["route"]) == (
         "readonly", "messaging:write", "POST /contacts",

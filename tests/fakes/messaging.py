@@ -32,6 +32,7 @@ from email_sender.messaging.model import (
     SuppressionReason,
     Template,
 )
+from email_sender.security.quotas import QuotaExceeded, QuotaKind
 
 _SENT = (EmailStatus.SENT, EmailStatus.DELIVERED, EmailStatus.BOUNCED, EmailStatus.COMPLAINED)
 
@@ -376,6 +377,11 @@ class FakeMessagingUnit:
     def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = {}) -> None:
         self._open_state().audited.append((action, object_name))
 
+    def spend(self, kind: QuotaKind, amount: int = 1) -> None:
+        self._units.spent[kind] = self._units.spent.get(kind, 0) + amount
+        if self._units.spent[kind] > self._units.quotas.get(kind, 2**62):
+            raise QuotaExceeded("The quota is used up.", 60)
+
     def mail_from(self) -> str:
         if not self._open_state().mail_from:
             raise Conflict("The tenant has no sender address yet.")
@@ -403,6 +409,8 @@ class FakeMessagingUnits:
     def __init__(self) -> None:
         self.states: dict[UUID, State] = {}
         self.events: list[Event] = []
+        self.spent: dict[QuotaKind, int] = {}
+        self.quotas: dict[QuotaKind, int] = {}
         self._lock = threading.Lock()
 
     @contextmanager

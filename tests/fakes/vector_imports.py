@@ -13,6 +13,7 @@ from email_sender.archive.mailbox_import import ImportSteps
 from email_sender.coordination.events import Event
 from email_sender.errors import NotFound
 from email_sender.kit.system_clock import new_id
+from email_sender.security.quotas import QuotaKind
 from email_sender.vectors.imports.model import (
     Format,
     Import,
@@ -79,6 +80,7 @@ class MemoryImports:
     chunks: dict[tuple[UUID, int], Progress] = field(default_factory=dict)
     rejected_rows: dict[int, RejectedRecord] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    spent: dict[QuotaKind, int] = field(default_factory=dict)
     dies_at_commit: bool = False
 
     @contextmanager
@@ -135,6 +137,9 @@ class _Unit:
     def set_threads(self, assignment: ThreadAssignment) -> None:
         assert not assignment.threads
         assert not assignment.merged
+
+    def spend(self, kind: QuotaKind, amount: int = 1) -> None:
+        self._store.spent[kind] = self._store.spent.get(kind, 0) + amount
 
     def emit(self, event: Event) -> None:
         self._work.events.append(event)

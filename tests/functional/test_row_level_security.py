@@ -42,6 +42,9 @@ _PLATFORM_READS = {
     "vector_changes": {"*"},
     "served_collections": {"*"},
     "vector_writes": {"collection"},
+    # What operators set, and what a tenant used.
+    "tenant_quotas": {"*"},
+    "quota_use": {"*"},
     "backups": {"*"},
     "backup_objects": {"*"},
     # Received mail of no tenant: operators see whom it was for, and the bucket keeps it.
@@ -322,6 +325,9 @@ def test_the_platform_role_has_exactly_these_write_privileges(cluster: Cluster) 
         ("outbox", "UPDATE"),
         ("served_collections", "INSERT"),
         ("served_collections", "UPDATE"),
+        ("tenant_quotas", "DELETE"),
+        ("tenant_quotas", "INSERT"),
+        ("tenant_quotas", "UPDATE"),
         ("unclaimed_mail", "DELETE"),
         ("unclaimed_mail", "INSERT"),
         ("unclaimed_mail", "UPDATE"),

@@ -11,6 +11,7 @@ from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
 from email_sender.adapters.aws.step_functions import StepFunctionsRotations
 from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
+from email_sender.adapters.postgres.quotas import PostgresQuotas
 from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.coordination.audit_seals import AuditSealer
@@ -21,6 +22,7 @@ from email_sender.kit.resources import key_wrapper
 from email_sender.kit.system_clock import new_id, now
 from email_sender.security.key_rotation import KeyRotation, KeyService
 from email_sender.security.members import MemberService
+from email_sender.security.quotas import QuotaService
 from email_sender.security.tenants import TenantService
 
 if TYPE_CHECKING:
@@ -73,6 +75,11 @@ def erasure_log() -> "PostgresErasureLog":
 @cache
 def erasure_records() -> S3Erasures:
     return S3Erasures(S3Records(lambda: client("s3"), RecordSettings.from_environment().backups_bucket))
+
+
+@cache
+def quota_service() -> QuotaService:
+    return QuotaService(PostgresQuotas(platform()), now)
 
 
 class RotationMachineSettings(Settings):

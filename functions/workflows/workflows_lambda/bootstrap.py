@@ -1,6 +1,7 @@
 """The composition root of the workflow functions. Each object is built once per execution environment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -14,6 +15,7 @@ from email_sender.adapters.aws.step_functions import StepFunctionsEngine
 from email_sender.adapters.aws.trigger_scheduler import EventBridgeTriggerScheduler, TriggerTarget
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
+from email_sender.adapters.postgres import quotas
 from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
@@ -32,6 +34,7 @@ from email_sender.kit.resources import database, key_wrapper, manager_gate, secr
 from email_sender.kit.system_clock import movable_now as now
 from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import Message
+from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.generation import TextModel
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.service import RunService
@@ -192,6 +195,27 @@ def jobs_index() -> PostgresJobsIndex:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@contextmanager
+def model_tokens(tenant_id: UUID, expected: int) -> Iterator[Callable[[int], None]]:
+    """Count tokens of the text model before they are used, and yield a function that gets the true number afterwards.
+
+    What a failed call used stays counted as expected.
+
+    Raises:
+        QuotaExceeded: the tenant may use no more tokens today.
+    """
+    with workflow_units()(tenant_id) as unit:
+        unit.spend(QuotaKind.MODEL_TOKENS, expected)
+        unit.commit()
+
+    def count(used: int) -> None:
+        with workflow_units()(tenant_id) as unit:
+            quotas.correct(unit, QuotaKind.MODEL_TOKENS, used - expected)
+            unit.commit()
+
+    yield count
 
 
 @cache

@@ -28,6 +28,7 @@ from email_sender.messaging.ports import SendRejected, SendThrottled
 from email_sender.messaging.sending import LEASE, SendOrder, SendService
 from email_sender.messaging.templates import content_hash
 from email_sender.security.permissions import Role
+from email_sender.security.quotas import QuotaExceeded, QuotaKind
 from tests.fakes.messaging import FakeMailProvider, FakeMessagingUnits, Killed, State
 
 TENANT = UUID(int=1)
@@ -416,3 +417,22 @@ def test_emails_are_read_page_by_page(scenario: SendingScenario) -> None:
     rest = scenario.service.page(TENANT, EmailFilter(), UUID(first.next_cursor), 2)
     assert [email.id for email in [*first.items, *rest.items]] == email_ids[::-1]
     assert rest.next_cursor is None
+
+
+def test_an_email_beyond_the_quota_is_not_sent_and_can_be_sent_later(scenario: SendingScenario) -> None:
+    scenario.units.quotas[QuotaKind.EMAILS] = 0
+    with pytest.raises(QuotaExceeded):
+        scenario.service.send(scenario.order())
+    assert scenario.provider.accepted_mails == []
+    scenario.units.quotas.clear()
+    assert scenario.service.send(scenario.order()).status is EmailStatus.SENT
+    assert len(scenario.provider.accepted_mails) == 1
+
+
+def test_a_throttled_email_counts_once(scenario: SendingScenario) -> None:
+    scenario.provider.before = raising(SendThrottled("slowly"))
+    with pytest.raises(RateLimited):
+        scenario.service.send(scenario.order())
+    scenario.provider.before = lambda: None
+    scenario.service.send(scenario.order())
+    assert scenario.units.spent == {QuotaKind.EMAILS: 1}

@@ -17,6 +17,7 @@ from email_sender.adapters.postgres.deleted_contacts import PostgresDeletedConta
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.adapters.postgres.message_candidates import PostgresCandidates, PostgresPassages
+from email_sender.adapters.postgres.quotas import check_stored_vectors
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unit_of_work import Units
@@ -45,6 +46,7 @@ from email_sender.vectors.model import Collection, build_collections
 from email_sender.vectors.ports import Embedder, PointSearch
 from email_sender.vectors.served_collections import CollectionCatalogue, LockingWriter, ServedCollection
 from email_sender.vectors.service import VectorService
+from email_sender.vectors.stored_quota import QuotaWriter
 from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, import_settings
 
 if TYPE_CHECKING:
@@ -92,6 +94,22 @@ def engine_channel() -> "Channel":
 def point_writer() -> LockingWriter:
     """Return the writer of points. Its writes hold the write lock."""
     return LockingWriter(engine_index(), PostgresWriteLock(app_database(), _catalogue().invalidate), _catalogue())
+
+
+@cache
+def client_writer() -> QuotaWriter:
+    """Return the writer for what clients insert, which counts towards their quota. Mail is stored in any case."""
+
+    def count(tenant_id: UUID) -> int:
+        return sum(engine_index().count(tenant_id, collection) for collection in configured_collections())
+
+    def check(tenant_id: UUID, stored: int, added: int) -> int:
+        with Units(app_database(), _bus())(tenant_id) as unit:
+            allowed = check_stored_vectors(unit, stored, added)
+            unit.commit()
+        return allowed
+
+    return QuotaWriter(point_writer(), count, check)
 
 
 @cache
@@ -204,7 +222,7 @@ def vector_service() -> VectorService:
 @cache
 def _vector_service() -> VectorService:
     return VectorService(
-        point_writer(),
+        client_writer(),
         engine_index(),
         point_search(),
         embeddings(),
@@ -241,7 +259,7 @@ def batch_service() -> BatchService:
 
 @cache
 def _batch_service() -> BatchService:
-    return BatchService(point_writer(), engine_index(), _vector_service())
+    return BatchService(client_writer(), engine_index(), _vector_service())
 
 
 @cache

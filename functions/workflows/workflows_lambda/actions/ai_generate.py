@@ -12,10 +12,12 @@ from email_sender.errors import InvalidInput, NotFound, Problem
 from email_sender.kit.tasks.call import JsonataList, TaskCall
 from email_sender.security.permissions import Permission, require
 from email_sender.workflows.generation import Prompt, generate
-from workflows_lambda.bootstrap import read_messages, text_model
+from workflows_lambda.bootstrap import model_tokens, read_messages, text_model
 
 _MAX_SCHEMA_CHARACTERS = 16_384
 _MAX_MESSAGE_CHARACTERS = 4_000
+# About; the model tells the number afterwards.
+_CHARACTERS_PER_TOKEN = 4
 
 
 class GenerateIn(BaseModel):
@@ -39,7 +41,9 @@ def generate_text(call: TaskCall) -> Mapping[str, Any]:
     text = arguments.prompt + "".join(_message_blocks(call, arguments.messages))
     prompt = Prompt(text, arguments.system, arguments.max_tokens, arguments.temperature)
     model = text_model()
-    result = generate(model, prompt, arguments.answer_schema, checker)
+    with model_tokens(call.tenant_id, arguments.max_tokens + len(text) // _CHARACTERS_PER_TOKEN) as count:
+        result = generate(model, prompt, arguments.answer_schema, checker)
+        count(result.input_tokens + result.output_tokens)
     usage: dict[str, Any] = {
         "model": model.model,
         "input_tokens": result.input_tokens,

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from coordinator_lambda.bootstrap_security import member_service, tenant_service
+from coordinator_lambda.bootstrap_security import member_service, quota_service, tenant_service
 from coordinator_lambda.http.routes.members import Email, MemberOut
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
@@ -16,11 +16,13 @@ from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
 from email_sender.security.members import MemberService
 from email_sender.security.permissions import Permission, Role
+from email_sender.security.quotas import Quota, QuotaKind, QuotaService
 from email_sender.security.tenants import Tenant, TenantService
 
 router = APIRouter(prefix="/tenants", tags=["tenants"], route_class=IdempotentRoute)
 Service = Annotated[TenantService, depends_on(tenant_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))]
+Member = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
 
 
@@ -45,6 +47,33 @@ class DeletionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=400)]
+
+
+class QuotaIn(BaseModel):
+    """`allowed` is null for the default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    allowed: Annotated[int, Field(strict=True, ge=0, le=2**53)] | None
+
+
+class QuotaOut(BaseModel):
+    """`used` counts since midnight UTC; `resets_at` is the next one. Stored vectors do not reset."""
+
+    quota: QuotaKind
+    allowed: int
+    used: int
+    resets_at: datetime | None
+
+    @classmethod
+    def of(cls, quota: Quota) -> Self:
+        return cls(quota=quota.kind, allowed=quota.allowed, used=quota.used, resets_at=quota.resets_at)
+
+
+class OwnTenantOut(BaseModel):
+    id: UUID
+    name: str
+    quotas: list[QuotaOut]
 
 
 class TenantOut(BaseModel):
@@ -80,6 +109,38 @@ async def page(_caller: Reader, service: Service, limit: Limit = 50, cursor: Cur
 async def create(request: Request, body: TenantIn, _caller: Operator, service: Service) -> TenantOut:
     """Create a tenant. Returns 409 if another tenant has the name. Then invite its first admin."""
     return TenantOut.of(service.create(operation_id(request), body.name, body.sender))
+
+
+@router.get("/me")
+async def own(
+    caller: Member, service: Service, quotas: Annotated[QuotaService, depends_on(quota_service)]
+) -> OwnTenantOut:
+    """Get your own tenant, with what it may use and what it has used today."""
+    tenant = service.get(caller.tenant_id)
+    return OwnTenantOut(
+        id=tenant.id, name=tenant.name, quotas=[QuotaOut.of(quota) for quota in quotas.of(caller.tenant_id)]
+    )
+
+
+@router.get("/{tenant_id}/quotas")
+async def read_quotas(
+    tenant_id: UUID, _caller: Reader, quotas: Annotated[QuotaService, depends_on(quota_service)]
+) -> Listing[QuotaOut]:
+    """Get the quotas of a tenant."""
+    return Listing(items=[QuotaOut.of(quota) for quota in quotas.of(tenant_id)], next_cursor=None)
+
+
+@router.put("/{tenant_id}/quotas/{quota}")
+async def set_quota(
+    tenant_id: UUID,
+    quota: QuotaKind,
+    body: QuotaIn,
+    _caller: Operator,
+    quotas: Annotated[QuotaService, depends_on(quota_service)],
+) -> Listing[QuotaOut]:
+    """Set a quota of a tenant. It counts at once; for stored vectors, within a minute."""
+    changed = quotas.set(tenant_id, quota, body.allowed)
+    return Listing(items=[QuotaOut.of(quota) for quota in changed], next_cursor=None)
 
 
 @router.get("/{tenant_id}")

@@ -24,6 +24,7 @@ from email_sender.messaging.model import (
     SuppressionReason,
     Template,
 )
+from email_sender.security.quotas import QuotaKind
 
 
 class ContactStore(Protocol):
@@ -182,6 +183,9 @@ class MessagingUnit(Protocol):
 
     def mail_from(self) -> str:
         """Return the tenant's sender as "Name <address>". Raises Conflict if none is configured."""
+
+    def spend(self, kind: QuotaKind, amount: int = ...) -> None:
+        """Count towards a quota of the tenant. Raises QuotaExceeded, and then nothing is stored."""
 
     def emit(self, event: Event) -> None: ...
 

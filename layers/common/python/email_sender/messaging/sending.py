@@ -33,6 +33,7 @@ from email_sender.messaging.ports import (
 from email_sender.messaging.templates import content_hash
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows
+from email_sender.security.quotas import QuotaKind
 
 # Longer than one call to the provider can take with its timeouts; a live sender settles well before.
 LEASE = timedelta(seconds=20)
@@ -105,7 +106,8 @@ class SendService:
 
         Raises:
             Forbidden: the run's principal may not send, and nobody who may send approved this draft as it is.
-            RateLimited: the provider refused the email temporarily; nothing was sent.
+            RateLimited: the provider refused the email temporarily, or the tenant may send no more today; nothing was
+                sent.
             InvalidInput: the provider refused the email permanently.
         """
         claim = self._claim(order)
@@ -190,6 +192,9 @@ class SendService:
             if is_automatic and unit.emails.count_since(contact.id, now - _GUARDED_TIME) > self._max_automatic():
                 return self._stop_loop(unit, order, email)
             raw = self._build_raw_mail(unit, order, email, contact, draft, is_automatic=is_automatic)
+            if email.id == new_email.id:
+                # An email that the provider throttled was counted at its first attempt.
+                unit.spend(QuotaKind.EMAILS)
             unit.emit(self._build_event(order.tenant_id, email, EmailStatus.QUEUED))
             unit.commit()
         recipient = outgoing_mail.ascii_address(contact.address)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from email_sender.coordination.events import Event
 from email_sender.errors import Problem
+from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.model import (
     Actor,
     Approval,
@@ -139,6 +140,9 @@ class WorkflowUnit(Protocol):
     def waits(self) -> WaitStore: ...
     @property
     def triggers(self) -> TriggerStore: ...
+
+    def spend(self, kind: QuotaKind, amount: int = ...) -> None:
+        """Count towards a quota of the tenant. Raises QuotaExceeded, and then nothing is stored."""
 
     def emit(self, event: Event) -> None: ...
 

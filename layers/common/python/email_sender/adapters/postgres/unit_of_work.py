@@ -16,12 +16,14 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.documents import event_schemas
+from email_sender.adapters.postgres import quotas
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.coordination.audit import AUDITED_EVENTS, AuditEntry
 from email_sender.coordination.events import MAX_EVENT_BYTES, Bus, BusEntry, Event
 from email_sender.errors import PayloadTooLarge, Unavailable
 from email_sender.security.acting import acting_subject
+from email_sender.security.quotas import QuotaKind
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,20 @@ class Unit:
         if event.is_ours and event.type in AUDITED_EVENTS:
             self.audit(event.occurred_at, event.type, event.aggregate_id, event.data)
         self._pending.append(BusEntry(event.source, event.type, encode_detail({**detail, "sequence": row["sequence"]})))
+
+    def spend(self, kind: QuotaKind, amount: int = 1) -> None:
+        """Count towards a quota of the tenant, in this transaction.
+
+        Raises:
+            QuotaExceeded: it would be more than the tenant may use. Nothing of this transaction was stored.
+        """
+        quotas.spend(self, kind, amount)
+
+    def abandon(self) -> None:
+        """Discard what this transaction changed, and begin another one of the tenant."""
+        self.conn.rollback()
+        self._pending, self._audited = [], []
+        self.conn.execute("select email_sender.enter_tenant(%s)", [self.tenant_id])
 
     def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = {}) -> None:
         """Add an entry to the tenant's audit log in this transaction. The subject is who acts now."""

@@ -13,6 +13,7 @@ from email_sender.archive.mail_kinds import MailKind
 from email_sender.archive.message_parser import ParsedMessage
 from email_sender.coordination.events import Event
 from email_sender.errors import NotFound
+from email_sender.security.quotas import QuotaKind
 
 
 class ImportKind(StrEnum):
@@ -194,6 +195,9 @@ class ImportUnit(Protocol):
 
     def set_threads(self, assignment: ThreadAssignment) -> None:
         """Store the threads of messages, and delete merged threads."""
+
+    def spend(self, kind: QuotaKind, amount: int = ...) -> None:
+        """Count towards a quota of the tenant. Raises QuotaExceeded, and then nothing is stored."""
 
     def emit(self, event: Event) -> None: ...
 

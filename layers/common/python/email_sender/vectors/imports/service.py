@@ -14,6 +14,7 @@ from uuid import UUID
 from email_sender.clock import Clock, IdFactory
 from email_sender.errors import InvalidInput
 from email_sender.paging import Page
+from email_sender.security.quotas import QuotaKind
 from email_sender.vectors.imports.model import (
     Format,
     Import,
@@ -192,6 +193,7 @@ class ImportService:
             existing_record = unit.get(new_import.id)
             if existing_record is None:
                 unit.add(new_import)
+                unit.spend(QuotaKind.IMPORT_BYTES, new_import.size_bytes + (new_import.payloads_bytes or 0))
                 unit.commit()
         return existing_record or new_import
 

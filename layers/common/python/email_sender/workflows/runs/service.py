@@ -12,6 +12,7 @@ from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, DomainError, InvalidInput, NotFound, Unavailable
 from email_sender.paging import Page
 from email_sender.security.permissions import weaker
+from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.compiler.asl import EXPRESSION_ERROR
 from email_sender.workflows.compiler.expression_errors import explain_expression_error
 from email_sender.workflows.definition.model import Definition
@@ -91,6 +92,7 @@ class RunService:
             Conflict: the workflow is archived.
             Forbidden: the actor or the publisher lacks a permission that a step needs.
             InvalidInput: the inputs do not match the workflow's schema.
+            QuotaExceeded: the tenant may start no more runs today.
         """
         with self._units(tenant_id) as unit:
             workflow = unit.workflows.get(workflow_id)
@@ -129,6 +131,7 @@ class RunService:
             if unit.runs.add(run):
                 if cause.earlier is not None:
                     unit.runs.copy_step_results(run.id, cause.earlier.id, plan.steps)
+                unit.spend(QuotaKind.RUNS)
                 unit.emit(self._build_event("run.started", tenant_id, run, version=run.version))
                 unit.commit()
         return self.start_execution(tenant_id, run_id)

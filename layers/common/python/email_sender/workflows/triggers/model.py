@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 from email_sender.coordination.events import Event
 from email_sender.security.permissions import Role
+from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigger, Trigger
 from email_sender.workflows.model import Run
 
@@ -111,6 +112,9 @@ class TriggerUnit(Protocol):
     def triggers(self) -> TriggerStore: ...
     @property
     def runs(self) -> RunReader: ...
+
+    def spend(self, kind: QuotaKind, amount: int = ...) -> None:
+        """Count towards a quota of the tenant. Raises QuotaExceeded, and then nothing is stored."""
 
     def emit(self, event: Event) -> None: ...
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from email_sender.clock import Clock
 from email_sender.errors import Forbidden, InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
 from email_sender.security.permissions import Role, weaker
+from email_sender.security.quotas import QuotaKind
 from email_sender.strict_json import read_json
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.runs.service import RunService
@@ -87,10 +88,14 @@ class WebhookService:
             Unauthenticated: the webhook does not exist, or the signature or its timestamp is wrong. The message does
                 not say which.
             PayloadTooLarge, InvalidInput: the request is signed, but its body cannot be a run's inputs.
+            QuotaExceeded: the tenant may receive no more requests, or start no more runs, today.
         """
         tenant_id, trigger = self._verify(token, headers, body)
         if len(body) > MAX_BODY_BYTES:
             raise PayloadTooLarge(f"The body of a webhook request can have at most {MAX_BODY_BYTES} bytes.")
+        with self._units(tenant_id) as unit:
+            unit.spend(QuotaKind.WEBHOOKS)
+            unit.commit()
         run = self._triggers.fire(tenant_id, trigger.id, TriggerInvocation(headers["webhook-id"], _parse_inputs(body)))
         if run is None:
             raise NotFound("Webhook not found.")
