@@ -11,12 +11,14 @@ import difflib
 import json
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from email_sender.errors import InvalidInput
 from local.aws.configuration import configuration_fingerprint
 from scripts import stacks
 from scripts.deployment_checks import DeploymentRefused, check_stacks, check_values, complete, warnings
-from scripts.stacks import AwsFailed, Stack
+from scripts.stacks import AwsFailed, Deployed, Stack
 
 ROOT = Path(__file__).parents[1]
 VALUES = ROOT / ".aws-sam/parameters.yaml"
@@ -187,6 +189,16 @@ def _run_sam(environment: str, stack: Stack, name: str, region: str, parameters:
     return subprocess.run([*command, "--parameter-overrides", f"file://{VALUES}"], cwd=ROOT, check=False).returncode
 
 
+def with_origin_key(values: Mapping[str, str], platform: Deployed | None) -> dict[str, str]:
+    """Return the values with a new key for CloudFront, and the hashes of it and of the key that CloudFront has now."""
+    key = secrets.token_urlsafe(32)
+    hashes = [sha256(key.encode()).hexdigest()]
+    last = "none" if platform is None else platform.outputs.get("OriginKeyHashes", "none")
+    if last != "none":
+        hashes.append(last.split(",")[0])
+    return {**values, "OriginKey": key, "OriginKeyHashes": ",".join(hashes)}
+
+
 def main() -> int:
     environment = sys.argv[1]
     try:
@@ -206,6 +218,8 @@ def main() -> int:
         }
         check_values(values, is_update=existing["platform"] is not None)
         check_stacks(existing, values, environment, region)
+        if values.get("DomainName"):
+            values = with_origin_key(values, existing["platform"])
         for warning in warnings(values):
             print(warning, file=sys.stderr)
         return deploy_stacks(environment, values, region)

@@ -1,8 +1,14 @@
 """Limits of requests on the deployed template. The tests' cloud has high limits, so that it serves the tests."""
 
+import threading
+import time
+from collections import Counter
+
 import httpx
 
+from local.client import ApiClient
 from tests.conftest import Platform
+from tests.e2e.test_people import deployed_with
 
 
 def test_every_answer_names_the_limit_and_the_buckets_are_shared(platform: Platform) -> None:
@@ -24,3 +30,50 @@ def test_a_browser_may_read_the_limit(platform: Platform) -> None:
     response = platform["user@acme"].http.get("/contacts", headers={"origin": "http://localhost:3000"})
     exposed = {name.strip().lower() for name in response.headers["access-control-expose-headers"].split(",")}
     assert {"ratelimit", "ratelimit-policy", "age", "retry-after"} <= exposed
+
+
+def test_a_client_that_floods_is_refused_and_another_tenant_keeps_its_times(platform: Platform) -> None:
+    """Prints the times of the other tenant, alone and beside the flood, for docs/benchmarks.md."""
+    with deployed_with(platform, "MessagingFunction", REQUESTS_PER_CLIENT="300", REQUESTS_PER_TENANT="3000"):
+        flooding, other = platform["user@acme"], platform["user@globex"]
+        # A new version starts cold.
+        times_of(other, 5)
+        alone = times_of(other, 40)
+        stop = threading.Event()
+        answers: Counter[int] = Counter()
+
+        def flood() -> None:
+            while not stop.is_set():
+                answers[flooding.http.get("/contacts", params={"limit": 1}).status_code] += 1
+
+        threads = [threading.Thread(target=flood) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            beside = times_of(other, 40)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    print(  # noqa: T201  # for docs/benchmarks.md
+        f"other tenant, p95: {p95(alone) * 1000:.0f} ms alone, {p95(beside) * 1000:.0f} ms beside {answers} answers"
+    )
+    assert answers[429] > answers[200] > 0
+    assert set(answers) == {200, 429}
+    # The emulator and both clients share two cores here. On AWS, each has its own function instances.
+    assert p95(beside) < 2.0
+
+
+def times_of(client: ApiClient, number: int) -> list[float]:
+    """Return how long each of the requests took, in seconds. They stay below the limit."""
+    times = []
+    for _ in range(number):
+        started = time.perf_counter()
+        client.get("/contacts", limit=1)
+        times.append(time.perf_counter() - started)
+        time.sleep(0.05)
+    return times
+
+
+def p95(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.95)]

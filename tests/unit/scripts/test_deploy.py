@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -229,7 +230,7 @@ def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
     assert (call.stack, call.template) == ("email-sender-prod", "template.yaml")
     assert call.values.keys() == {
         "Stage", "QdrantShards", "QdrantReplicas", "LogRetentionDays", "TextModel", "AppVersion", "Commit", "BuiltAt",
-        "Rollout", "Snapshots",
+        "Rollout", "Snapshots", "SecondFactor",
         "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl", "QdrantHealthUrl",
         "DatabaseOwnerHost", "DatabaseOwnerUser", "QdrantTls",
     }  # fmt: skip
@@ -374,3 +375,20 @@ def test_the_examples_in_the_deployment_guide_are_valid(tmp_path: Path) -> None:
         for text in lines.splitlines() if lines.count("TextModel") == 2 else [lines]:
             assert check_names(read_parameter_file(tmp_path, text), PARAMETERS), text
     assert yaml.safe_load(blocks[1].split("```")[0])["SubnetIds"] == ["subnet-a", "subnet-b"]
+
+
+def test_cloudfront_gets_a_new_key_and_the_last_one_is_accepted_until_it_has_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMETERS", "DomainName=mail.example.com")
+    last = sha256(b"last").hexdigest()
+    outputs = {**OUTPUTS["email-sender-prod"], "OriginKeyHashes": f"{last},{'0' * 64}"}
+    monkeypatch.setitem(OUTPUTS, "email-sender-prod", outputs)
+    for stack in OUTPUTS:
+        machine.has_stack(stack)
+    assert machine.deploy() == 0
+    values = {call.stack: call.values for call in machine.calls()}
+    key = values["email-sender-prod-edge"]["OriginKey"]
+    hashes = values["email-sender-prod"]["OriginKeyHashes"].split(",")
+    assert hashes == [sha256(key.encode()).hexdigest(), last]
+    assert "OriginKey" not in values["email-sender-prod"]

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import Request
 
 from email_sender.errors import Forbidden, Unauthenticated
+from email_sender.kit.claims import is_access_token, role_of, tenant_of
 from email_sender.kit.query_parameters import reject_unknown_parameters
 from email_sender.security.acting import act_as
 from email_sender.security.permissions import Permission, Role, require
@@ -32,13 +33,15 @@ def principal_from(claims: Mapping[str, Any]) -> Principal:
         Unauthenticated: the token is not a valid access token of this platform.
         Forbidden: the role needs a second factor, and the caller has none yet.
     """
-    if claims.get("token_use") != "access":
+    if not is_access_token(claims):
         raise Unauthenticated("The token is not an access token.")
     try:
         expires_at = int(claims["exp"])
-        principal = Principal(str(claims["sub"]), UUID(str(claims["tenant_id"])), Role(str(claims["role"])))
+        principal = Principal(str(claims["sub"]), UUID(tenant_of(claims)), Role(role_of(claims)))
     except (KeyError, ValueError, TypeError, OverflowError):
-        raise Unauthenticated("The token needs valid claims sub, tenant_id, role and exp.") from None
+        raise Unauthenticated(
+            "The token needs a subject, a tenant, a role and an expiry (claims sub, tenant_id, role and exp)."
+        ) from None
     if expires_at <= time.time():
         raise Unauthenticated("The token has expired.")
     if claims.get("second_factor") == "missing":

@@ -12,7 +12,9 @@ from starlette.types import Scope
 from email_sender.adapters.aws.dynamodb_buckets import DynamoDbBuckets
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
+from email_sender.kit.claims import tenant_of
 from email_sender.kit.environment import Settings
+from email_sender.kit.origin import check_origin
 from email_sender.kit.telemetry import logger
 from email_sender.security.rate_limits import Bucket, Limit, RateLimiter, Standing
 
@@ -63,7 +65,9 @@ def take_tokens(scope: Scope) -> Standing | None:
 
     Raises:
         RateLimited: a bucket is empty.
+        Forbidden: the request went around CloudFront, which has limits too.
     """
+    check_origin(scope)
     limiter = rate_limiter()
     return None if limiter is None else limiter.take(buckets_of(scope, limit_settings()))
 
@@ -80,11 +84,11 @@ def buckets_of(scope: Scope, settings: LimitSettings) -> Sequence[Bucket]:
     """Return the buckets of a request: those of its user and tenant, or that of its IP address if it has no token."""
     context: Mapping[str, Any] = scope.get("aws.event", {}).get("requestContext", {})
     claims = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}
-    if claims.get("sub") and claims.get("tenant_id"):
+    if claims.get("sub") and (tenant := tenant_of(claims)):
         client_limit, tenant_limit = settings.requests_per_client, settings.requests_per_tenant
         return [
-            Bucket(_limit("client", client_limit), f"{claims['tenant_id']}/{claims['sub']}"),
-            Bucket(_limit("tenant", tenant_limit), str(claims["tenant_id"])),
+            Bucket(_limit("client", client_limit), f"{tenant}/{claims['sub']}"),
+            Bucket(_limit("tenant", tenant_limit), tenant),
         ]
     # An IP address is personal, and nobody has to read it back.
     address = sha256(_address(scope, context, settings.trusted_proxies).encode()).hexdigest()[:32]
