@@ -72,7 +72,9 @@ def main() -> int:
     except (BackupFailed, TimeoutError, NotRestorable) as error:
         console.print(f"[red]No backup was made:[/] {error}")
         return 1
-    console.print(f"[green]Copied[/] to {folder}. A restore also needs the key {layout.key_file}; keep it apart.")
+    console.print(
+        f"[green]Copied[/] to {folder}. A restore also needs the keys in {layout.key_file.parent}; keep them apart."
+    )
     return 0
 
 

@@ -131,6 +131,7 @@ def _drill(layout: Layout, report: Report, ports: dict[str, int]) -> Outcome:
     for part in ("postgres", "qdrant"):
         shutil.rmtree(layout.directory(part))
     writers.join(60)
+    writers.client.close()
     report("Lost the database and all vectors")
     with LocalCloud(layout, report, ports, tenants=(), limited=False) as cloud:
         cloud.start()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from email_sender.adapters.postgres.restored_database import EraseAgain, Rewrap, load
+from email_sender.adapters.postgres.restored_database import EraseAgain, KeyTransfer, load
 from email_sender.backups.model import DatabaseDump
 from email_sender.vectors.served_collections import ServedCollection
 from local.backups.backup_folder import BackupFolder, Report
@@ -14,13 +14,13 @@ def load_database(
     url: str,
     folder: BackupFolder,
     database_dump: DatabaseDump,
-    rewrap: Rewrap,
+    keys: KeyTransfer,
     report: Report,
     erase_again: EraseAgain | None = None,
 ) -> None:
     """Restore all tables in one transaction. `url` is the superuser's. Raises NotRestorable."""
     with psycopg.connect(url) as conn:
-        load(conn, folder, database_dump, rewrap, report, erase_again)
+        load(conn, folder, database_dump, keys, report, erase_again)
 
 
 def update_served_collections(url: str, collections: Sequence[ServedCollection]) -> None:

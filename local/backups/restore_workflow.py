@@ -19,7 +19,7 @@ from email_sender.backups.model import Manifest, NotRestorable
 from local.backups import collections
 from local.backups.backup_folder import ERASURES, BackupFolder, Report, fetch, fetch_erasures, read_erasures
 from local.backups.database import load_database, update_served_collections
-from local.backups.wrapping_keys import own_wrapper, rewrap_function
+from local.backups.wrapping_keys import LocalKeys, own_wrapper
 from local.database import DATABASE
 from local.layout import PORTS, Layout
 from local.ports import HOST, pick_port
@@ -34,7 +34,7 @@ _PARTS = ("qdrant", "postgres")
 def restore(backup: str, layout: Layout, key: str | None, report: Report, tenant_keys: str | None = None) -> Manifest:
     """Restore a backup and return its manifest.
 
-    `backup` is a folder or s3://<bucket>/<backup>; `key` and `tenant_keys` are those of rewrap_function.
+    `backup` is a folder or s3://<bucket>/<backup>; `key` and `tenant_keys` are those of LocalKeys.
 
     Raises:
         NotRestorable: the backup was not restored, and nothing has changed.
@@ -43,7 +43,8 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report, tenant
         if layout.directory(part).exists():
             raise NotRestorable(
                 f"There is data in {layout.directory(part)}, but a restore needs an empty local cloud. Stop the local "
-                f"cloud and move {layout.home} away, but keep {layout.key_file}."
+                f"cloud and move {layout.home} away, but keep {layout.key_file.parent}: without these keys, nobody can "
+                "read a backup."
             )
     staging = Layout(layout.home / "restoring")
     # A restore that was killed may have left this folder.
@@ -53,8 +54,10 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report, tenant
         path = _path_of(backup, staging.home / "backup", report)
         folder = BackupFolder(path)
         erasures = read_erasures(path)
-        rewrap = rewrap_function(layout, key, tenant_keys)
-        erase = partial(erase_again, erasures=erasures, unwrap=own_wrapper(layout).unwrap)
+        keys = LocalKeys(layout, key, tenant_keys)
+        erase = partial(
+            erase_again, erasures=erasures, unwrap=lambda tenant, wrapped: own_wrapper(layout).unwrap(tenant, wrapped)
+        )
         manifest = folder.verify(report)
         with _timed("Restored everything", report), Supervisor() as supervisor:
             server = Postgres(staging.directory("postgres"), pick_port("postgres", PORTS["postgres"], report))
@@ -63,7 +66,7 @@ def restore(backup: str, layout: Layout, key: str | None, report: Report, tenant
             supervisor.start(server.spec())
             with psycopg.connect(server.url(), autocommit=True) as conn:
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-            load_database(url, folder, manifest.database, rewrap, report, erase if erasures else None)
+            load_database(url, folder, manifest.database, keys, report, erase if erasures else None)
             grpc_port = pick_port("qdrant-grpc", PORTS["qdrant-grpc"], report)
             http_port = pick_port("qdrant", PORTS["qdrant"], report, [grpc_port])
             log = staging.home / "qdrant.log"

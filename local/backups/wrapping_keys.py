@@ -3,48 +3,48 @@
 from pathlib import Path
 from uuid import UUID
 
-from email_sender.adapters.postgres.restored_database import Rewrap
 from email_sender.backups.model import NotRestorable
-from email_sender.errors import DomainError, KeyDestroyed
+from email_sender.errors import DomainError
 from email_sender.kit.environment import VaultSettings
 from email_sender.kit.resources import key_wrapper
 from email_sender.security.ports import KeyWrapper
 from local.layout import Layout
 
 
-def rewrap_function(layout: Layout, key: str | None, tenant_keys: str | None = None) -> Rewrap:
-    """Return a function that rewraps data keys with the keys of this local cloud.
+class LocalKeys:
+    """The keys of a backup, and those of this local cloud. Implements restored_database.KeyTransfer."""
 
-    `key` is the file of the backup's wrapping key, or `kms:<ARN>`, or None for the key of this local cloud. The keys
-    of the tenants are in the folder `tenants` beside the file; with `kms:<ARN>`, they are in the DynamoDB table
-    `tenant_keys`.
+    def __init__(self, layout: Layout, key: str | None, tenant_keys: str | None = None) -> None:
+        """`key` is the file of the backup's wrapping key, or `kms:<ARN>`, or None for the key of this local cloud.
 
-    Raises:
-        NotRestorable: the key does not exist. The returned function raises it if the key does not fit.
-    """
-    if key is None and not layout.key_file.is_file():
-        raise NotRestorable(
-            "The backup does not contain the key that wraps the tenants' data keys, and there is no key at "
-            f"{layout.key_file}: put that key there, or name it (KEY=<file> or KEY=kms:<ARN>)."
-        )
-    source_wrapper = _key_wrapper(key or str(layout.key_file), tenant_keys)
+        The keys of the tenants are in the folder `tenants` beside the file; with `kms:<ARN>`, they are in the DynamoDB
+        table `tenant_keys`.
 
-    def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
+        Raises:
+            NotRestorable: the key does not exist.
+        """
+        if key is None and not layout.key_file.is_file():
+            raise NotRestorable(
+                "The backup does not contain the keys that wrap the tenants' data keys, and there is no key at "
+                f"{layout.key_file}: put that key there, with the folder `tenants` beside it, or name it "
+                "(KEY=<file>, or KEY=kms:<ARN> TENANT_KEYS=<table>)."
+            )
+        self._layout, self._key = layout, key
+        self._source = _key_wrapper(key or str(layout.key_file), tenant_keys)
+
+    def rewrap(self, tenant_id: UUID, wrapped: bytes) -> bytes:
         try:
-            data_key = source_wrapper.unwrap(tenant_id, wrapped)
-        except KeyDestroyed:
-            raise
+            data_key = self._source.unwrap(tenant_id, wrapped)
         except (DomainError, ValueError) as error:
             raise NotRestorable(
-                f"The data keys of tenant {tenant_id} are wrapped by another key than {key or layout.key_file}. "
-                "Name the right key with KEY=<file>, which has the folder `tenants` beside it, or with KEY=kms:<ARN> "
-                "TENANT_KEYS=<the table TenantKeys>."
+                f"The data keys of tenant {tenant_id} are wrapped by another key than "
+                f"{self._key or self._layout.key_file}. Name the right key with KEY=<file>, which has the folder "
+                "`tenants` beside it, or with KEY=kms:<ARN> TENANT_KEYS=<the table TenantKeys>."
             ) from error
-        if key is None:
-            return wrapped
-        return own_wrapper(layout).wrap(tenant_id, data_key)
+        return wrapped if self._key is None else own_wrapper(self._layout).wrap(tenant_id, data_key)
 
-    return rewrap
+    def is_destroyed(self, tenant_id: UUID) -> bool:
+        return self._source.is_destroyed(tenant_id)
 
 
 def own_wrapper(layout: Layout) -> KeyWrapper:

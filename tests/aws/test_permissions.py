@@ -147,6 +147,8 @@ UNUSED: dict[str, set[str]] = {
         "iam:PassRole", "scheduler:CreateSchedule", "scheduler:DeleteSchedule", "states:CreateStateMachine",
         "states:SendTaskFailure", "states:StartExecution", "states:UpdateStateMachine",
     },
+    # Rotations that are due.
+    "KeyRotationFunction": {"states:DescribeExecution", "states:StartExecution"},
     # A deployment that enabled the event sources of a stopped manager, and events that the bus had refused.
     "ObserveFunction": {"lambda:UpdateEventSourceMapping"},
     "RelayFunction": {"events:PutEvents"},

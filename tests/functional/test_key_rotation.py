@@ -4,19 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.aws.key_wrappers import FileKeyWrapper
+from email_sender.adapters.files.wrapping_keys import FileWrappingKeys
 from email_sender.adapters.postgres import key_rotation
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.key_rotation import COLUMNS, PostgresKeyRotation
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
+from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 from email_sender.coordination.events import EventFactory
-from email_sender.errors import NotFound, Unavailable
+from email_sender.errors import KeyDestroyed, NotFound, Unavailable
 from email_sender.kit.system_clock import new_id, now
 from email_sender.security.key_rotation import KeyRotation, KeyService
 from tests.database import Cluster
@@ -41,6 +44,7 @@ class Scenario:
     vault: PostgresVault
     store: PostgresKeyRotation
     machine: Machine
+    database: Database
     at: datetime = field(default_factory=now)
 
     @property
@@ -86,7 +90,7 @@ def scenario(cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID
     wrapper = FileKeyWrapper(cluster.key_file)
     vault = PostgresVault(app_role, wrapper)
     store = PostgresKeyRotation(Units(app_role, None), vault, wrapper, EventFactory("security", now, new_id))
-    return Scenario(cluster, new_tenant(), vault, store, Machine())
+    return Scenario(cluster, new_tenant(), vault, store, Machine(), app_role)
 
 
 def test_every_column_with_ciphertexts_is_encrypted_anew(cluster: Cluster) -> None:
@@ -228,3 +232,22 @@ def test_a_function_that_does_not_know_the_new_key_yet_fails_once(scenario: Scen
     with pytest.raises(Unavailable, match="Try again"):
         other_function.keys_for(scenario.tenant).decrypt(value, "contacts.name")
     assert other_function.keys_for(scenario.tenant).decrypt(value, "contacts.name") == "Ada"
+
+
+def test_keys_that_an_earlier_version_wrapped_are_wrapped_again(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.add_contacts(2)
+    before = scenario.addresses()
+    wrapper = TenantKeyWrapper(FileWrappingKeys(tmp_path), FileKeyWrapper(scenario.cluster.key_file))
+    scenario.vault, events = PostgresVault(scenario.database, wrapper), EventFactory("security", now, new_id)
+    scenario.store = PostgresKeyRotation(Units(scenario.database, None), scenario.vault, wrapper, events)
+    assert scenario.addresses() == before
+    scenario.rotation.tend(scenario.tenant, LIFETIME, ALWAYS)
+    rows = scenario.cluster.query("select wrapped from data_keys where tenant_id = %s", scenario.tenant)
+    assert [wrapper.is_current(bytes(row["wrapped"])) for row in rows] == [True, True]
+    assert scenario.addresses() == before
+    assert scenario.store.rewrap(scenario.tenant) == 0
+    # From now on, the destroyed key makes all of it unreadable.
+    FileWrappingKeys(tmp_path).destroy(scenario.tenant)
+    wrapper = TenantKeyWrapper(FileWrappingKeys(tmp_path), FileKeyWrapper(scenario.cluster.key_file))
+    with pytest.raises(KeyDestroyed):
+        PostgresVault(scenario.database, wrapper).keys_for(scenario.tenant)

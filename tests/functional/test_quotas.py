@@ -173,3 +173,21 @@ def test_only_operators_set_quotas_and_each_change_is_audited(
         "select has_table_privilege('app', 'email_sender.tenant_quotas', 'insert,update,delete') as may"
     )
     assert not rights["may"]
+
+
+def test_a_tenant_is_told_once_a_day_also_after_the_event_was_recorded(
+    units: Units, service: QuotaService, tenant: UUID, cluster: Cluster
+) -> None:
+    service.set(tenant, RUNS, 0)
+    with pytest.raises(QuotaExceeded):
+        spend(units, tenant)
+    # What the recorder does: it stores the event, and removes it from the outbox.
+    cluster.execute(
+        "with told as (delete from outbox where tenant_id = %s returning *) "
+        "insert into events (id, type, payload, source, tenant_id, occurred_at) "
+        "select id, type, detail, source, tenant_id, now() from told",
+        tenant,
+    )
+    with pytest.raises(QuotaExceeded):
+        spend(units, tenant)
+    assert told(cluster, tenant) == []

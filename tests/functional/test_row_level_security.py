@@ -1,5 +1,6 @@
 """Row-level security between tenants, for every table in PostgreSQL's catalogue."""
 
+import re
 from collections.abc import Callable
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.migrate import FOLDER
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
@@ -355,3 +357,24 @@ def _count(cluster: Cluster, table: str, tenant: UUID) -> int:
         row = conn.execute(query, [tenant]).fetchone()
     assert row is not None
     return int(row["n"])
+
+
+def test_every_reference_between_tables_has_an_index(cluster: Cluster) -> None:
+    """Otherwise each deleted row would make PostgreSQL read a whole table. Rows of tenants are never deleted."""
+    missing = cluster.query(
+        "select c.conrelid::regclass::text as name, a.attname as column from pg_constraint c "
+        "join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1] "
+        "where c.contype = 'f' and c.connamespace = 'email_sender'::regnamespace and c.conparentid = 0 "
+        "and c.confrelid <> 'email_sender.tenants'::regclass and not exists ("
+        "select from pg_index i where i.indrelid = c.conrelid and i.indkey[0] = c.conkey[1])"
+    )
+    assert missing == []
+
+
+def test_migrations_change_old_rows_also_as_an_owner_who_is_no_superuser() -> None:
+    """Forced row-level security hides the rows of every tenant from the owner."""
+    changing = [file.read_text() for file in FOLDER.glob("*.sql") if "\nupdate " in file.read_text()]
+    assert changing
+    for text in changing:
+        for table in re.findall(r"^update (\w+)", text, re.M):
+            assert f"alter table {table} no force row level security" in text, table

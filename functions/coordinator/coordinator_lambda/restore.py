@@ -16,7 +16,7 @@ from email_sender.adapters.postgres.erasures import erase_again
 from email_sender.adapters.postgres.restored_database import add_record, is_restored_by, load
 from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.backups.steps import LANES
-from email_sender.errors import Forbidden, KeyDestroyed
+from email_sender.errors import Forbidden
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import VaultSettings
 from email_sender.kit.resources import key_wrapper
@@ -66,7 +66,7 @@ def restore_database(step: RestoreStep, connect: Callable[[], "psycopg.Connectio
             settings = RestoreSettings.from_environment()
             erasures = S3Erasures(S3Records(lambda: client("s3"), bucket)).read_all()
             erase = partial(erase_again, erasures=erasures, unwrap=key_wrapper(settings).unwrap)
-            load(conn, backup, manifest.database, _rewrap(settings), logger.info, erase if erasures else None)
+            load(conn, backup, manifest.database, _Keys(settings), logger.info, erase if erasures else None)
             add_platform_tenant(conn)
             add_record(conn, manifest, step.backup, step.execution)
     return {"lanes": _lanes(manifest), "collections": list(manifest.collections)}
@@ -80,23 +80,23 @@ def _lanes(manifest: Manifest) -> list[dict[str, Any]]:
     ]
 
 
-def _rewrap(settings: RestoreSettings) -> Callable[[UUID, bytes], bytes]:
-    """Return a function that wraps a data key by this platform's key, and so finds out whether it can be read."""
-    own = key_wrapper(settings)
-    former = key_wrapper(settings.of_backup())
-    is_same = settings.of_backup() == settings
+class _Keys:
+    """The keys of the backup, and those of this platform. Implements restored_database.KeyTransfer."""
 
-    def rewrap(tenant_id: UUID, wrapped: bytes) -> bytes:
+    def __init__(self, settings: RestoreSettings) -> None:
+        self._own, self._former = key_wrapper(settings), key_wrapper(settings.of_backup())
+        self._is_same = settings.of_backup() == settings
+
+    def rewrap(self, tenant_id: UUID, wrapped: bytes) -> bytes:
         try:
-            data_key = former.unwrap(tenant_id, wrapped)
-        except KeyDestroyed:
-            raise
+            data_key = self._former.unwrap(tenant_id, wrapped)
         except (Forbidden, ValueError) as error:
             raise NotRestorable(
                 f"The data keys of tenant {tenant_id} are wrapped by other keys than this platform's. Deploy with the "
-                "ARNs of the former KMS key as RestoreKeyArn and of the former table of wrapping keys as "
+                "ARNs of the former KMS key as RestoreKeyArn and of the former table TenantKeys as "
                 "RestoreKeysTableArn, and restore again."
             ) from error
-        return wrapped if is_same else own.wrap(tenant_id, data_key)
+        return wrapped if self._is_same else self._own.wrap(tenant_id, data_key)
 
-    return rewrap
+    def is_destroyed(self, tenant_id: UUID) -> bool:
+        return self._former.is_destroyed(tenant_id)

@@ -26,7 +26,7 @@ from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.coordination.events import EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
-from email_sender.errors import Conflict
+from email_sender.errors import Conflict, RateLimited, Unavailable
 from email_sender.kit.aws_clients import client, slow_client
 from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty, VaultSettings, json_variable
@@ -201,7 +201,7 @@ def idempotency() -> PostgresIdempotency:
 def model_tokens(tenant_id: UUID, expected: int) -> Iterator[Callable[[int], None]]:
     """Count tokens of the text model before they are used, and yield a function that gets the true number afterwards.
 
-    What a failed call used stays counted as expected.
+    If the model did not answer, nothing counts. What an answer used that could not be read stays counted as expected.
 
     Raises:
         QuotaExceeded: the tenant may use no more tokens today.
@@ -215,7 +215,11 @@ def model_tokens(tenant_id: UUID, expected: int) -> Iterator[Callable[[int], Non
             quotas.correct(unit, QuotaKind.MODEL_TOKENS, used - expected)
             unit.commit()
 
-    yield count
+    try:
+        yield count
+    except (RateLimited, Unavailable):
+        count(0)
+        raise
 
 
 @cache

@@ -19,7 +19,7 @@ from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import RecordedErasure
 from local.backups.backup_folder import ERASURES, BackupFolder, fetch, fetch_erasures, read_erasures
 from local.backups.database import load_database
-from local.backups.wrapping_keys import rewrap_function
+from local.backups.wrapping_keys import LocalKeys
 from local.layout import Layout
 from tests.database import Cluster
 from tests.functional.backups.conftest import Connect, NewDatabase
@@ -99,5 +99,5 @@ def test_a_restore_on_this_machine(
     assert len(erasures) == 3
     url = cluster.server.url(new_database())
     erase = partial(erase_again, erasures=erasures, unwrap=local_wrapper(key_file).unwrap)
-    load_database(url, folder, folder.verify(print).database, rewrap_function(layout, None), print, erase)
+    load_database(url, folder, folder.verify(print).database, LocalKeys(layout, None), print, erase)
     check_erased(url, contact)

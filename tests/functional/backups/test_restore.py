@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,13 +25,14 @@ from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 from email_sender.backups.manifest import from_bytes
 from email_sender.backups.model import Manifest, NotRestorable
 from email_sender.errors import InvalidInput, KeyDestroyed
+from email_sender.kit.system_clock import new_id
 from email_sender.vectors.jobs.transfer import StoredPoint
 from email_sender.vectors.model import build_collections
 from local.backups import collections
 from local.backups.backup_folder import BackupFolder
 from local.backups.database import load_database
 from local.backups.restore_workflow import restore
-from local.backups.wrapping_keys import own_wrapper, rewrap_function
+from local.backups.wrapping_keys import LocalKeys, own_wrapper
 from local.layout import Layout
 from tests.database import Cluster
 from tests.fakes.qdrant_memory import MemoryChannel
@@ -46,7 +48,7 @@ pytestmark = [
 
 def load(url: str, folder: BackupFolder, layout: Layout, key: str | None = None, table: str | None = None) -> Manifest:
     manifest = folder.verify(print)
-    load_database(url, folder, manifest.database, rewrap_function(layout, key, table), print)
+    load_database(url, folder, manifest.database, LocalKeys(layout, key, table), print)
     return manifest
 
 
@@ -218,7 +220,7 @@ def test_a_backup_of_a_newer_version_is_refused(
     ):
         changed_dump = replace(manifest.database, migrations=migrations)
         with pytest.raises(NotRestorable, match=expected_message):
-            load_database(url, folder, changed_dump, rewrap_function(layout, None), print)
+            load_database(url, folder, changed_dump, LocalKeys(layout, None), print)
         assert fetch_all(url, "select to_regclass('email_sender.tenants')") == [(None,)]
 
 
@@ -245,7 +247,7 @@ def test_the_wrapping_key_is_required_and_a_wrong_key_restores_nothing(
     ((wrapped,),) = fetch_all(url, "select wrapped from data_keys")
     assert local_wrapper(layout.key_file).unwrap(scenario.tenant, wrapped) == b"k" * 32
     layout.key_file.unlink()
-    with pytest.raises(NotRestorable, match="put that key there, or name it"):
+    with pytest.raises(NotRestorable, match="put that key there, with the folder"):
         load(url, folder, layout)
 
 
@@ -275,7 +277,11 @@ def test_the_data_of_a_tenant_deleted_since_cannot_be_read_and_is_deleted_again(
     url = cluster.server.url(new_database())
     load(url, BackupFolder(whole_backup), layout)
     assert fetch_all(url, "select count(*) from data_keys") == [(0,)]
-    query = "select deletes_at <= now(), suspended_at is not null, deleted_at from email_sender.tenants where id = %s"
+    # Not at once: the points are restored after the rows.
+    query = (
+        "select deletes_at between now() + interval '23 hours' and now() + interval '1 day', suspended_at is not null, "
+        "deleted_at from email_sender.tenants where id = %s"
+    )
     with psycopg.connect(url) as conn:
         assert conn.execute(query, [scenario.tenant]).fetchall() == [(True, True, None)]
         (address,) = (
@@ -285,3 +291,41 @@ def test_the_data_of_a_tenant_deleted_since_cannot_be_read_and_is_deleted_again(
     vault = PostgresVault(database, own_wrapper(layout))
     with admit_suspended(), pytest.raises(KeyDestroyed):
         vault.keys_for(scenario.tenant).decrypt(bytes(address), "contacts.address")
+
+
+def test_a_tenant_whose_deletion_was_planned_gets_its_time_again(
+    scenario: BackupScenario, layout: Layout, cluster: Cluster, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    plan = "update email_sender.tenants set deletes_at = %s, suspended_at = %s where id = %s"
+    past = scenario.time - timedelta(days=30)
+    with psycopg.connect(scenario.url) as conn:
+        conn.execute(plan, [past, past, scenario.tenant])
+    try:
+        folder = scenario.fetch_backup(scenario.back_up("planned"), tmp_path / "fetched")
+    finally:
+        with psycopg.connect(scenario.url) as conn:
+            conn.execute(plan, [None, None, scenario.tenant])
+    url = cluster.server.url(new_database())
+    load(url, folder, layout)
+    with psycopg.connect(url) as conn:
+        query = "select deletes_at > now() + interval '6 days' from email_sender.tenants where id = %s"
+        assert conn.execute(query, [scenario.tenant]).fetchone() == (True,)
+
+
+def test_a_deleted_tenant_without_keys_is_deleted_again_too(
+    scenario: BackupScenario, layout: Layout, cluster: Cluster, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    tenant = new_id()
+    with psycopg.connect(scenario.url) as conn:
+        conn.execute("insert into email_sender.tenants (id, name, mail_from) values (%s, 'empty', null)", [tenant])
+    try:
+        folder = scenario.fetch_backup(scenario.back_up("empty"), tmp_path / "fetched")
+    finally:
+        with psycopg.connect(scenario.url) as conn:
+            conn.execute("delete from email_sender.tenants where id = %s", [tenant])
+    FileWrappingKeys(layout.key_file.parent / "tenants").destroy(tenant)
+    url = cluster.server.url(new_database())
+    load(url, folder, layout)
+    with psycopg.connect(url) as conn:
+        query = "select deletes_at is not null from email_sender.tenants where id = %s"
+        assert conn.execute(query, [tenant]).fetchone() == (True,)

@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 def _lacks_second_factor(event: dict[str, Any], role: Role) -> bool:
     """Return whether the role needs a second factor that the user has not set up.
 
-    A user who has one was asked for a code before this trigger: Cognito asks at every sign-in.
+    A user who has one was asked for a code at sign-in. Sessions that began before end when it is set up.
     """
     if os.environ.get("SECOND_FACTOR") != "required" or role not in _NEED_SECOND_FACTOR:
         return False

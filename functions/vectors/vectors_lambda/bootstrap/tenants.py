@@ -74,7 +74,8 @@ def _delete_machines(tenant_id: UUID) -> None:
 
 def _delete_uploads(tenant_id: UUID) -> None:
     for key in _contents().upload_keys(tenant_id):
-        for stored_key in (key, f"{key}/payloads", f"unpacked/{key.removeprefix('imports/')}"):
+        name = key.removeprefix("imports/")
+        for stored_key in (key, f"{key}/payloads", f"unpacked/{name}", f"plans/{name}.json"):
             with suppress(NotFound):
                 uploads().delete(stored_key)
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from email_sender.adapters.files import readers
 from email_sender.vectors.imports.steps import BulkPlan, BulkWork
-from vectors_lambda.bootstrap.core import import_steps, import_units, point_writer, served_collections, uploads
+from vectors_lambda.bootstrap.core import client_writer, import_steps, import_units, served_collections, uploads
 
 
 def bulk_plan() -> BulkPlan:
@@ -24,4 +24,4 @@ def bulk_work() -> BulkWork:
 
 @cache
 def _bulk_work() -> BulkWork:
-    return BulkWork(import_units(), uploads(), point_writer(), served_collections(), readers(), import_steps())
+    return BulkWork(import_units(), uploads(), client_writer(), served_collections(), readers(), import_steps())

@@ -5,7 +5,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.adapters.postgres.database import admit_suspended
-from email_sender.errors import DomainError
 from email_sender.kit.telemetry import logger
 
 
@@ -19,8 +18,8 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         for tenant_id in tenant_deletion().due():
             try:
                 rows = tenant_deletion().delete(tenant_id)
-            except DomainError:
-                # It stays due. An error of one tenant must not keep the others.
+            except Exception:
+                # Of whatever kind: it stays due, and must not keep the others.
                 logger.exception("a tenant could not be deleted", tenant_id=str(tenant_id))
                 continue
             logger.info("tenant deleted", tenant_id=str(tenant_id), rows=rows)

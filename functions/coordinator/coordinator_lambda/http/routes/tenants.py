@@ -163,7 +163,11 @@ async def resume(tenant_id: UUID, _caller: Operator, service: Service) -> Tenant
 
 @router.post("/{tenant_id}/delete", status_code=202)
 async def delete(tenant_id: UUID, body: DeletionIn, _caller: Operator, service: Service) -> TenantOut:
-    """Delete a tenant. It is suspended now, and deleted in seven days, with its key: no backup can be read then."""
+    """Delete a tenant. It is suspended now, and deleted in seven days.
+
+    Its key is destroyed then: nobody can read its people's addresses, its messages and its secrets, not in a backup
+    either.
+    """
     return TenantOut.of(service.delete(tenant_id, body.name))
 
 

@@ -1,6 +1,7 @@
 """Wraps the data keys of each tenant with a key of that tenant, which another wrapper wraps.
 
-Whoever deletes a tenant destroys its wrapping key. Then nobody can read the tenant's data, wherever a copy of it is.
+Whoever deletes a tenant destroys its wrapping key. Then nobody can read what its data keys encrypted, wherever a copy
+of it is. Data keys that were wrapped before there were wrapping keys of tenants are wrapped again within a day.
 """
 
 import os
@@ -10,7 +11,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from email_sender.errors import Forbidden
+from email_sender.errors import Forbidden, KeyDestroyed
 from email_sender.security.ports import KeyWrapper, WrappingKeys
 
 # Data keys that were wrapped before there were wrapping keys of tenants begin differently.
@@ -48,6 +49,16 @@ class TenantKeyWrapper:
             return cipher.decrypt(nonce, encrypted, tenant_id.bytes)
         except InvalidTag as error:
             raise Forbidden("The key belongs to another tenant.") from error
+
+    def is_destroyed(self, tenant_id: UUID) -> bool:
+        try:
+            self._keys.get(tenant_id)
+        except KeyDestroyed:
+            return True
+        return False
+
+    def is_current(self, wrapped_key: bytes) -> bool:
+        return wrapped_key.startswith(_FORMAT)
 
     def _stored(self, tenant_id: UUID) -> bytes | None:
         return self._keys.get(tenant_id)

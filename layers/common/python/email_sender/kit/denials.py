@@ -25,7 +25,7 @@ class Denials:
         logger.warning("access denied", extra={**data, "tenant_id": str(tenant_id)})
         try:
             with self._units(tenant_id) as unit:
-                unit.emit(event)
+                unit.emit_once(event)
                 unit.commit()
         except DomainError:
             logger.exception("the denial could not be reported")

@@ -3,7 +3,10 @@
 set local search_path to email_sender;
 
 alter table data_keys add column active_at timestamptz not null default now(), add column finished_at timestamptz;
+-- Row-level security is forced, and the owner is no superuser.
+alter table data_keys no force row level security;
 update data_keys set active_at = created_at, finished_at = created_at;
+alter table data_keys force row level security;
 grant update (finished_at, wrapped), delete on data_keys to app;
 
 -- What a rotation encrypts anew, where functions only inserted so far.

@@ -53,6 +53,10 @@ class KeyStore(RotationRequests, Protocol):
     def finish(self, tenant_id: UUID, version: int, at: datetime) -> None:
         """Record that nothing needs an older version, and emit `key.rotated`. Repeated, it does nothing."""
 
+    def rewrap(self, tenant_id: UUID) -> int:
+        """Wrap again the keys that an earlier version of this software wrapped. Returns how many."""
+        ...
+
     def remove_unused(self, tenant_id: UUID) -> Sequence[int]:
         """Remove older versions than the newest one if nothing is encrypted with them. Returns which."""
 
@@ -99,11 +103,15 @@ class KeyRotation:
         self._store.finish(tenant_id, version, self._now())
 
     def tend(self, tenant_id: UUID, lifetime: timedelta, has_time_left: Callable[[], bool]) -> Sequence[int]:
-        """Start a rotation that is due or was interrupted, and remove keys that nothing needs. Returns those."""
+        """Start a rotation that is due or was interrupted, and remove keys that nothing needs. Returns those.
+
+        Keys that are wrapped in an old way are wrapped anew.
+        """
         versions = self._store.versions(tenant_id)
         if not versions:
             # Nothing is encrypted yet.
             return []
+        self._store.rewrap(tenant_id)
         newest, now = versions[-1], self._now()
         if newest.finished_at is None:
             if newest.created_at < now - _LONGEST_ROTATION:

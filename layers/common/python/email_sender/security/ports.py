@@ -49,3 +49,12 @@ class KeyWrapper(Protocol):
             KeyDestroyed: the tenant was deleted.
             Forbidden: the key was wrapped for another tenant.
         """
+        ...
+
+    def is_destroyed(self, tenant_id: UUID) -> bool:
+        """Return whether nobody can unwrap the tenant's keys, because it was deleted."""
+        ...
+
+    def is_current(self, wrapped_key: bytes) -> bool:
+        """Return whether the key is wrapped as `wrap` does it now. Older keys are wrapped again."""
+        ...

@@ -1,4 +1,4 @@
-"""The end of a tenant: its key first, so that from then on nobody can read a copy, and its rows last."""
+"""The end of a tenant: its key first, so that from then on nobody can read what it encrypted, and its rows last."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta

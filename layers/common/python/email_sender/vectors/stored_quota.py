@@ -24,7 +24,10 @@ class _Known:
 
 
 class QuotaWriter:
-    """A PointWriter for what clients insert. Points that replace others count as new ones until the next count."""
+    """A PointWriter for what clients insert. Points that replace others count as new ones until the next count.
+
+    A tenant at its quota can therefore replace no points: it has to delete some first.
+    """
 
     def __init__(
         self, writer: PointWriter, count: Count, check: Check, clock: Callable[[], float] = time.monotonic

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
-from email_sender.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
+from email_sender.errors import DomainError, Forbidden, InvalidInput, RateLimited, Unauthenticated
 from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, Tokens
 
 if TYPE_CHECKING:
@@ -68,12 +68,18 @@ class CognitoTokenIssuer:
             result = client.verify_software_token(AccessToken=access_token, UserCode=code)
         if result["Status"] != "SUCCESS":
             raise _WRONG_CODE
+        enabled: Any = {"Enabled": True, "PreferredMfa": True}
         with translate_aws_errors(_UNAVAILABLE, _translate):
-            client.set_user_mfa_preference(
-                AccessToken=access_token, SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": True}
-            )
+            client.set_user_mfa_preference(AccessToken=access_token, SoftwareTokenMfaSettings=enabled)
+        try:
             # Sessions that began without a code end.
-            client.global_sign_out(AccessToken=access_token)
+            with translate_aws_errors(_UNAVAILABLE, _translate):
+                client.global_sign_out(AccessToken=access_token)
+        except DomainError:
+            # Otherwise they would count as sessions with a code when they are refreshed.
+            disabled: Any = {"Enabled": False, "PreferredMfa": False}
+            client.set_user_mfa_preference(AccessToken=access_token, SoftwareTokenMfaSettings=disabled)
+            raise
 
     def sign_out(self, refresh_token: str) -> None:
         with suppress(Unauthenticated), translate_aws_errors(_UNAVAILABLE, _translate):

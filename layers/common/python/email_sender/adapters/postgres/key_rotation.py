@@ -55,6 +55,7 @@ _FINISH = """
 update data_keys set finished_at = %s where purpose = 'content' and version = %s and finished_at is null
 returning version
 """
+_REWRAP = "update data_keys set wrapped = %s where purpose = %s and version = %s and wrapped = %s"
 _REMOVE = """
 delete from data_keys where purpose = 'content' and version < (
     select max(version) from data_keys where purpose = 'content' and finished_at is not null)
@@ -95,6 +96,19 @@ class PostgresKeyRotation(PostgresKeyVersions):
             if unit.conn.execute(_FINISH, [at, version]).fetchone() is not None:
                 unit.emit(self._events.build("key.rotated", tenant_id, tenant_id, {"version": version}))
                 unit.commit()
+
+    def rewrap(self, tenant_id: UUID) -> int:
+        # Read and unwrapped before the transaction, which has the only connection of the pool.
+        with self._units(tenant_id) as unit:
+            rows = unit.conn.execute("select purpose, version, wrapped from data_keys").fetchall()
+        old = [row for row in rows if not self._wrapper.is_current(bytes(row["wrapped"]))]
+        keys = [self._wrapper.unwrap(tenant_id, bytes(row["wrapped"])) for row in old]
+        wrapped = [self._wrapper.wrap(tenant_id, key) for key in keys]
+        with self._units(tenant_id) as unit:
+            for row, new in zip(old, wrapped, strict=True):
+                unit.conn.execute(_REWRAP, [new, row["purpose"], row["version"], row["wrapped"]])
+            unit.commit()
+        return len(old)
 
     def remove_unused(self, tenant_id: UUID) -> Sequence[int]:
         header = self._vault.load(tenant_id).header

@@ -33,7 +33,7 @@ where q.used + excluded.used <= {_ALLOWED}
 returning used
 """
 _CORRECT = """
-update quota_use set used = used + %s
+update quota_use set used = greatest(0, used + %s)
 where tenant_id = %s and kind = %s and day = (now() at time zone 'utc')::date
 """
 _USED = """
@@ -62,7 +62,10 @@ def spend(unit: "Unit", kind: QuotaKind, amount: int) -> None:
 
 
 def correct(unit: "Unit", kind: QuotaKind, difference: int) -> None:
-    """Add what was used in addition to what was counted before; negative, if it was less."""
+    """Add what was used in addition to what was counted before; negative, if it was less.
+
+    After midnight it changes the new day, but never to less than nothing.
+    """
     unit.conn.execute(_CORRECT, [difference, unit.tenant_id, kind])
 
 
@@ -88,7 +91,7 @@ def _refuse(unit: "Unit", kind: QuotaKind, parameters: Mapping[str, Any]) -> Non
     now: datetime = row["now"] if row else datetime.now().astimezone()
     # Once a day: an event that the outbox has is not emitted again.
     event_id = uuid5(NAMESPACE_URL, f"quota/{unit.tenant_id}/{kind}/{now:%Y-%m-%d}")
-    unit.emit(
+    unit.emit_once(
         Event(
             id=event_id,
             type="quota.exceeded",

@@ -1,11 +1,11 @@
 """Restore the database of a backup into an empty one, as the owner of its tables, who need not be a superuser."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from psycopg import Connection, sql
@@ -16,11 +16,20 @@ from email_sender.adapters.postgres import dump
 from email_sender.adapters.postgres.migrate import FOLDER, migrate
 from email_sender.backups import manifest as manifests
 from email_sender.backups.model import DatabaseDump, Manifest, NotRestorable, Table
-from email_sender.errors import KeyDestroyed
 
-# Returns a tenant's wrapped data key, wrapped by the key of this platform. Raises NotRestorable, or KeyDestroyed if the
-# tenant was deleted after the backup was made.
-type Rewrap = Callable[[UUID, bytes], bytes]
+
+class KeyTransfer(Protocol):
+    """The keys of the backup, and those of this platform."""
+
+    def rewrap(self, tenant_id: UUID, wrapped: bytes) -> bytes:
+        """Return a tenant's data key, wrapped by the keys of this platform. Raises NotRestorable."""
+        ...
+
+    def is_destroyed(self, tenant_id: UUID) -> bool:
+        """Return whether the tenant was deleted after the backup was made."""
+        ...
+
+
 # Returns how many people were erased.
 type EraseAgain = Callable[[Connection[Any]], int]
 
@@ -40,11 +49,17 @@ where not t.tgisinternal and r.relnamespace = 'email_sender'::regnamespace and n
 _SEALED_TABLES = """
 select relname from pg_class where relnamespace = 'email_sender'::regnamespace and relforcerowsecurity
 """
-# The deletion of tenants that are due removes the rows, points and files.
+# The deletion of tenants that are due removes the rows, points and files, after the points were restored too.
 _DELETE_AGAIN = """
-update email_sender.tenants set suspended_at = coalesce(suspended_at, now()), deletes_at = now(), deleted_at = null
-where id = %s
+update email_sender.tenants
+set suspended_at = coalesce(suspended_at, now()), deletes_at = now() + interval '1 day', deleted_at = null where id = %s
 """
+# Perhaps an operator changed their mind after the backup was made: there is time to do so again.
+_WAIT_AGAIN = """
+update email_sender.tenants set deletes_at = greatest(deletes_at, now() + interval '7 days')
+where deletes_at is not null and deleted_at is null and id <> all(%s) returning name
+"""
+_TENANTS = "select id from email_sender.tenants where kind = 'customer'"
 _ADD_RECORD = """
 insert into email_sender.backups (id, status, started_at, finished_at, location, manifest, reason)
 values (%s, 'completed', %s, %s, %s, %s, %s)
@@ -55,7 +70,7 @@ def load(
     conn: Connection[Any],
     backup: StoredBackup,
     database_dump: DatabaseDump,
-    rewrap: Rewrap,
+    keys: KeyTransfer,
     report: Callable[[str], None],
     erase_again: EraseAgain | None = None,
 ) -> None:
@@ -85,8 +100,8 @@ def load(
                 _advance_sequences(conn, name)
             rows = sum(table.rows for table in database_dump.tables.values())
             report(f"Restored {rows} rows of {len(database_dump.tables)} tables")
-            unwrapped, deleted = _rewrap_keys(conn, rewrap)
-            report(f"Unwrapped {unwrapped} data keys")
+            deleted = [row[0] for row in conn.execute(_TENANTS).fetchall() if keys.is_destroyed(row[0])]
+            report(f"Unwrapped {_rewrap_keys(conn, keys, deleted)} data keys")
             # Their rules and schedules are not in the backup. The sweep creates them.
             conn.execute("update email_sender.triggers set state = 'pending' where state = 'active'")
         for name in migrate(conn):
@@ -94,6 +109,8 @@ def load(
         for tenant_id in deleted:
             conn.execute(_DELETE_AGAIN, [tenant_id])
             report(f"The tenant {tenant_id} was deleted after the backup was made, and will be deleted again")
+        for (name,) in conn.execute(_WAIT_AGAIN, [deleted]).fetchall():
+            report(f"The tenant {name} will be deleted in seven days, as was planned when the backup was made")
         if erase_again is not None:
             with _without_row_security(conn):
                 report(f"Erased {erase_again(conn)} people again, who were erased after the backup was made")
@@ -214,22 +231,16 @@ def _advance_sequences(conn: Connection[Any], name: str) -> None:
         conn.execute(sql.SQL("select setval(%s, ({}))").format(highest), [sequence])
 
 
-def _rewrap_keys(conn: Connection[Any], rewrap: Rewrap) -> tuple[int, Set[UUID]]:
-    """Wrap the data keys by the key of this platform. Return how many there are, and which tenants were deleted."""
+def _rewrap_keys(conn: Connection[Any], transfer: KeyTransfer, deleted: Sequence[UUID]) -> int:
+    """Wrap the data keys by the keys of this platform, except those of deleted tenants. Return how many there are."""
+    conn.execute("delete from email_sender.data_keys where tenant_id = any(%s)", [list(deleted)])
     keys = conn.execute("select tenant_id, purpose, version, wrapped from email_sender.data_keys").fetchall()
-    deleted: set[UUID] = set()
     for tenant_id, purpose, version, wrapped in keys:
-        try:
-            own = rewrap(tenant_id, bytes(wrapped))
-        except KeyDestroyed:
-            deleted.add(tenant_id)
-            continue
         conn.execute(
             "update email_sender.data_keys set wrapped = %s where tenant_id = %s and purpose = %s and version = %s",
-            [own, tenant_id, purpose, version],
+            [transfer.rewrap(tenant_id, bytes(wrapped)), tenant_id, purpose, version],
         )
-    conn.execute("delete from email_sender.data_keys where tenant_id = any(%s)", [list(deleted)])
-    return len(keys), deleted
+    return len(keys)
 
 
 def _table_identifier(table: str) -> sql.Identifier:

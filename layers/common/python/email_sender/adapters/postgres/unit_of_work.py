@@ -33,6 +33,9 @@ on conflict (id) do nothing returning sequence
 """
 
 
+_IS_KNOWN = "select 1 from events where id = %s and occurred_at > now() - interval '2 days'"
+
+
 class Unit:
     """A transaction of a tenant. Stores use `conn` and `tenant_id`; services call `emit`, `audit` and `commit`."""
 
@@ -63,6 +66,12 @@ class Unit:
         if event.is_ours and event.type in AUDITED_EVENTS:
             self.audit(event.occurred_at, event.type, event.aggregate_id, event.data)
         self._pending.append(BusEntry(event.source, event.type, encode_detail({**detail, "sequence": row["sequence"]})))
+
+    def emit_once(self, event: Event) -> None:
+        """Emit the event unless one with its id was emitted within two days, also if the recorder has stored that."""
+        row = self.conn.execute(_IS_KNOWN, [event.id]).fetchone()
+        if row is None:
+            self.emit(event)
 
     def spend(self, kind: QuotaKind, amount: int = 1) -> None:
         """Count towards a quota of the tenant, in this transaction.
