@@ -85,6 +85,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/records": {},
     "coordinator/key_rotation": {"failed": 0},
     "vectors/tenant_deletion": {},
+    "vectors/retention": {},
     "coordinator/backup_steps": "not_found",
     "coordinator/migrate": {"applied": []},
 }

@@ -222,7 +222,9 @@ def test_the_user_pool_issues_tokens_as_the_contract_requires() -> None:
     assert client["RefreshTokenRotation"]["Feature"] == "ENABLED"
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_PASSWORD_AUTH"]
     assert client["WriteAttributes"] == ["name"]
-    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (1, "hours")
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (
+        {"Ref": "AccessTokenMinutes"}, "minutes",
+    )  # fmt: skip
     assert client["PreventUserExistenceErrors"] == "ENABLED"
 
 

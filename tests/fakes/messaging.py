@@ -20,6 +20,7 @@ from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
     BounceType,
+    Consent,
     Contact,
     Draft,
     DraftApproval,
@@ -55,6 +56,7 @@ class State:
     suppressions: dict[str, Suppression] = field(default_factory=dict)
     deleted_addresses: dict[UUID, str] = field(default_factory=dict)
     erasures: dict[UUID, Erasure] = field(default_factory=dict)
+    consents: dict[UUID, Consent] = field(default_factory=dict)
     audited: list[tuple[str, str]] = field(default_factory=list)
     reports: set[tuple[UUID, str, datetime]] = field(default_factory=set)
     temporary_bounces: dict[tuple[str, UUID], datetime] = field(default_factory=dict)
@@ -337,6 +339,21 @@ class FakeErasures:
         return self._state.erasures.setdefault(contact_id, Erasure(contact_id, erased_by, at, counts))
 
 
+class FakeConsents:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def add(self, consent: Consent) -> None:
+        self._state.consents.setdefault(consent.id, consent)
+
+    def of_contact(self, contact_id: UUID) -> list[Consent]:
+        found = [consent for consent in self._state.consents.values() if consent.contact_id == contact_id]
+        return sorted(found, key=lambda consent: (consent.given_at, consent.id), reverse=True)
+
+    def set_withdrawn(self, consent_id: UUID, at: datetime) -> None:
+        self._state.consents[consent_id] = replace(self._state.consents[consent_id], withdrawn_at=at)
+
+
 class FakeMessagingUnit:
     """As strict as PostgreSQL: reading after the commit fails, because no tenant is set any more."""
 
@@ -369,6 +386,10 @@ class FakeMessagingUnit:
     @property
     def suppressions(self) -> FakeSuppressions:
         return FakeSuppressions(self._open_state())
+
+    @property
+    def consents(self) -> FakeConsents:
+        return FakeConsents(self._open_state())
 
     @property
     def erasures(self) -> FakeErasures:

@@ -175,6 +175,8 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "state": "delivered",
             "next_attempt_at": now,
         },
+        "retention": {"kind": "runs", "days": 1},
+        "consents": {"id": new_id(), "contact_id": contact, "purpose": "news", "source": "form", "given_at": now},
         "tenant_quotas": {"kind": "runs", "allowed": 1},
         "quota_use": {"kind": "runs", "day": now.date(), "used": 1},
         "embeddings": {"model": "m", "text_hash": random_bytes, "vector": random_bytes, "expires_at": now},

@@ -201,6 +201,12 @@ def test_resources_of_another_tenant_are_not_found(
         "POST /api/v1/templates/{template_id}/preview": {},
         "POST /api/v1/workflows/{workflow_id}/triggers/{trigger_id}/secret": {},
         "PUT /api/v1/members/{member_id}": {"role": "admin"},
+        "POST /api/v1/contacts/{contact_id}/consents": {
+            "purpose": "p",
+            "source": "s",
+            "given_at": "2026-01-01T00:00:00Z",
+        },
+        "POST /api/v1/contacts/{contact_id}/consents/{consent_id}/withdraw": {},
     }
     key = f"{route.method} {route.path}"
     body: dict[str, Any] = {"json": bodies[key]} if key in bodies else {}
@@ -233,7 +239,10 @@ def resources(platform: Platform) -> dict[str, str]:
     api.import_mailbox(admin, mailboxes.ordinary(1))
     tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
     (message, *_) = platform.query("select id::text as name from email_sender.messages where tenant_id = %s", tenant)
+    given = {"purpose": "p", "source": "s", "given_at": "2026-01-01T00:00:00Z"}
+    consent = admin.post(f"/contacts/{contact['id']}/consents", given)
     return {
+        "consent_id": consent["id"],
         "message_id": message["name"],
         "channel_id": channel["id"],
         "contact_id": contact["id"],

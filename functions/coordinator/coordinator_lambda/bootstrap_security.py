@@ -12,6 +12,7 @@ from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
 from email_sender.adapters.aws.step_functions import StepFunctionsRotations
 from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
 from email_sender.adapters.postgres.quotas import PostgresQuotas
+from email_sender.adapters.postgres.retention import PostgresRetention
 from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.coordination.audit_seals import AuditSealer
@@ -23,6 +24,7 @@ from email_sender.kit.system_clock import new_id, now
 from email_sender.security.key_rotation import KeyRotation, KeyService
 from email_sender.security.members import MemberService
 from email_sender.security.quotas import QuotaService
+from email_sender.security.retention import RetentionService
 from email_sender.security.tenants import TenantService
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ def erasure_records() -> S3Erasures:
 @cache
 def quota_service() -> QuotaService:
     return QuotaService(PostgresQuotas(platform()), now)
+
+
+@cache
+def retention_service() -> RetentionService:
+    return RetentionService(PostgresRetention(units()), now)
 
 
 class RotationMachineSettings(Settings):

@@ -29,6 +29,7 @@ from email_sender.kit.system_clock import movable_now as now
 from email_sender.kit.system_clock import new_id
 from email_sender.kit.telemetry import logger, report_blocked_sending
 from email_sender.kit.unsubscribe_keys import unsubscribe_links
+from email_sender.messaging.consents import ConsentService
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.notifications import (
     ChannelKind,
@@ -139,6 +140,11 @@ def outcome_service() -> OutcomeService:
 @cache
 def idempotency() -> PostgresIdempotency:
     return PostgresIdempotency(_database(), _vault())
+
+
+@cache
+def consent_service() -> ConsentService:
+    return ConsentService(_units(), now)
 
 
 @cache

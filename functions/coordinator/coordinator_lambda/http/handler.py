@@ -9,6 +9,7 @@ from coordinator_lambda.http.routes import (
     keys,
     managers,
     members,
+    retention,
     tenants,
     unclaimed_mail,
 )
@@ -24,6 +25,7 @@ app = create_app(
         tenants.router,
         members.router,
         keys.router,
+        retention.router,
         failed_events.router,
         unclaimed_mail.router,
         events.router,

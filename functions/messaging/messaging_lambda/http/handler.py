@@ -4,11 +4,19 @@ from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
 from messaging_lambda.bootstrap import denials, gate, idempotency
-from messaging_lambda.http.routes import contacts, emails, notifications, privacy, templates, unsubscribe
+from messaging_lambda.http.routes import consents, contacts, emails, notifications, privacy, templates, unsubscribe
 
 app = create_app(
     "Email Sender: messaging",
-    [contacts.router, privacy.router, templates.router, emails.router, notifications.router, unsubscribe.router],
+    [
+        contacts.router,
+        privacy.router,
+        consents.router,
+        templates.router,
+        emails.router,
+        notifications.router,
+        unsubscribe.router,
+    ],
     gate,
     take_tokens,
     form_paths=[f"{BASE_PATH}/unsubscribe/"],

@@ -19,20 +19,18 @@ from email_sender.adapters.postgres.imports import PostgresImportUnits
 from email_sender.adapters.postgres.message_candidates import PostgresCandidates, PostgresPassages
 from email_sender.adapters.postgres.quotas import check_stored_vectors
 from email_sender.adapters.postgres.served_collections import PostgresServedCollectionStore, PostgresWriteLock
-from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vector_cache import PostgresEmbeddings, PostgresVersions
 from email_sender.adapters.postgres.vector_jobs import PostgresJobUnits
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
-from email_sender.archive.inbound_mail import InboundMailService
-from email_sender.archive.mailbox_import import ImportSteps, MailboxChunkImporter
+from email_sender.archive.mailbox_import import ImportSteps
 from email_sender.archive.message_index import COLLECTION, MessageWriter
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client, slow_client
 from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BusSettings, DatabaseSettings, VaultSettings
-from email_sender.kit.resources import database, key_wrapper, manager_gate, platform_database, secret_text
+from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import count_cache_lookups
 from email_sender.vectors.batch import BatchService
@@ -50,18 +48,14 @@ from email_sender.vectors.stored_quota import QuotaWriter
 from vectors_lambda.bootstrap.settings import ModelSettings, engine_settings, import_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from email_sender.adapters.postgres.vault import PostgresVault
     from email_sender.adapters.qdrant.channel import Channel
     from email_sender.adapters.qdrant.collection_settings import Placement
     from email_sender.adapters.qdrant.tenant_points import QdrantIndex
     from email_sender.archive.search.message_search import MessageSearch
-    from email_sender.messaging.outcomes import BounceLimit, OutcomeService
 
 # Cache sizes, out of the 1,769 MB of the function. Write versions keep results current; the time limit covers an engine
 # that was restored from a backup.
-_MAIL_EVENTS = EventFactory("messaging", now, new_id)
 _RESULTS_BYTES, _RESULTS_SECONDS = 64 * 1024 * 1024, 60.0
 # How long a model may take for one text.
 _EMBEDDING_SECONDS = 20
@@ -74,7 +68,7 @@ def app_database() -> Database:
 
 
 @cache
-def _bus() -> EventBridgeBus:
+def bus() -> EventBridgeBus:
     return EventBridgeBus(lambda: client("events"), BusSettings.from_environment().event_bus)
 
 
@@ -104,7 +98,7 @@ def client_writer() -> QuotaWriter:
         return sum(engine_index().count(tenant_id, collection) for collection in configured_collections())
 
     def check(tenant_id: UUID, stored: int, added: int) -> int:
-        with Units(app_database(), _bus())(tenant_id) as unit:
+        with Units(app_database(), bus())(tenant_id) as unit:
             allowed = check_stored_vectors(unit, stored, added)
             unit.commit()
         return allowed
@@ -227,7 +221,7 @@ def _vector_service() -> VectorService:
         point_search(),
         embeddings(),
         _catalogue(),
-        Units(app_database(), _bus()),
+        Units(app_database(), bus()),
         now,
         new_id,
         {COLLECTION: _message_search()},
@@ -238,7 +232,7 @@ def _vector_service() -> VectorService:
 def _message_search() -> "MessageSearch":
     from email_sender.archive.search.message_search import MessageSearch
 
-    candidates = PostgresCandidates(app_database(), _vault())
+    candidates = PostgresCandidates(app_database(), vault())
     return MessageSearch(point_search(), embeddings(), candidates, _passages(), now)
 
 
@@ -248,7 +242,7 @@ def _passages() -> PostgresPassages:
 
 
 @cache
-def _message_writer() -> MessageWriter:
+def message_writer() -> MessageWriter:
     return MessageWriter(point_writer(), _passages(), _message_embedder)
 
 
@@ -269,7 +263,7 @@ def settings_service() -> SettingsService:
 
 @cache
 def job_units() -> PostgresJobUnits:
-    return PostgresJobUnits(app_database(), _bus())
+    return PostgresJobUnits(app_database(), bus())
 
 
 @cache
@@ -299,7 +293,7 @@ def uploads() -> S3Uploads:
 
 @cache
 def import_units() -> PostgresImportUnits:
-    return PostgresImportUnits(app_database(), _bus())
+    return PostgresImportUnits(app_database(), bus())
 
 
 @cache
@@ -332,55 +326,13 @@ class _LazyPoints:
         point_writer().delete(tenant_id, collection, ids)
 
 
-def chunk_work() -> MailboxChunkImporter:
-    served_collections()
-    return _chunk_work()
+@cache
+def archive_units() -> PostgresArchiveUnits:
+    return PostgresArchiveUnits(app_database(), vault(), bus())
 
 
 @cache
-def _chunk_work() -> MailboxChunkImporter:
-    from email_sender.adapters.mail.text_cleaner import MailTextCleaner
-
-    return MailboxChunkImporter(_archive_units(), uploads(), MailTextCleaner(), _message_writer(), _MAIL_EVENTS)
-
-
-def receiving() -> InboundMailService:
-    served_collections()
-    return _receiving()
-
-
-@cache
-def _receiving() -> InboundMailService:
-    from email_sender.adapters.mail.text_cleaner import MailTextCleaner
-    from email_sender.kit.mail_settings import accepts_uncertain_answers, bounce_limit
-
-    return InboundMailService(
-        TenantDirectory(platform_database()),
-        _archive_units(),
-        uploads(),
-        MailTextCleaner(),
-        _message_writer(),
-        _MAIL_EVENTS,
-        _outcomes(bounce_limit),
-        accepts_uncertain_answers,
-    )
-
-
-def _outcomes(limit: "Callable[[], BounceLimit]") -> "OutcomeService":
-    from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
-    from email_sender.messaging.outcomes import OutcomeService
-
-    units = PostgresMessagingUnits(app_database(), _vault(), _bus())
-    return OutcomeService(units, limit, now, new_id)
-
-
-@cache
-def _archive_units() -> PostgresArchiveUnits:
-    return PostgresArchiveUnits(app_database(), _vault(), _bus())
-
-
-@cache
-def _vault() -> "PostgresVault":
+def vault() -> "PostgresVault":
     from email_sender.adapters.postgres.vault import PostgresVault
 
     return PostgresVault(app_database(), key_wrapper(VaultSettings.from_environment()))
@@ -393,7 +345,7 @@ def _message_embedder() -> Embedder:
 
 @cache
 def workflow_units() -> PostgresWorkflowUnits:
-    return PostgresWorkflowUnits(app_database(), _bus())
+    return PostgresWorkflowUnits(app_database(), bus())
 
 
 @cache
@@ -403,7 +355,7 @@ def idempotency() -> PostgresIdempotency:
 
 @cache
 def denials() -> Denials:
-    return Denials(Units(app_database(), _bus()), EventFactory("security", now, new_id), now)
+    return Denials(Units(app_database(), bus()), EventFactory("security", now, new_id), now)
 
 
 @cache

@@ -10,7 +10,7 @@ from email_sender.archive.receipts import CHECKS, Receipt
 from email_sender.kit.eventbridge_envelopes import ObjectCreated
 from email_sender.kit.queues import queue_handler
 from email_sender.kit.telemetry import logger
-from vectors_lambda.bootstrap.core import receiving
+from vectors_lambda.bootstrap.mail import receiving
 
 
 class _Verdict(BaseModel):

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from email_sender.kit.tasks.platform_step import platform_step
 from email_sender.kit.telemetry import logger
 from email_sender.vectors.imports.model import ChunkRange
-from vectors_lambda.bootstrap.core import chunk_work, gate
+from vectors_lambda.bootstrap.core import gate
+from vectors_lambda.bootstrap.mail import chunk_work
 
 
 class Range(BaseModel):

@@ -14,6 +14,7 @@ from email_sender.messaging.model import Erasure
 from email_sender.messaging.privacy import PersonalData, PrivacyService
 from email_sender.security.permissions import Permission, Role
 from messaging_lambda.bootstrap import privacy_service
+from messaging_lambda.http.routes.consents import ConsentOut
 from messaging_lambda.http.schemas import ContactOut, DraftOut, EmailOut, MessageOut, SuppressionOut
 
 # Not idempotent by key, because a stored answer would hold what is to be erased. Repeats are harmless.
@@ -37,6 +38,7 @@ class PersonalDataOut(BaseModel):
     messages: Sequence[MessageOut]
     emails: Sequence[EmailOut]
     drafts: Sequence[DraftOut]
+    consents: Sequence[ConsentOut]
     exported_at: datetime
     is_complete: bool
 
@@ -48,6 +50,7 @@ class PersonalDataOut(BaseModel):
             messages=[MessageOut.of(message) for message in data.messages],
             emails=[EmailOut.of(email) for email in data.emails],
             drafts=[DraftOut.of(draft) for draft in data.drafts],
+            consents=[ConsentOut.of(consent) for consent in data.consents],
             exported_at=data.exported_at,
             is_complete=data.is_complete,
         )

@@ -49,7 +49,7 @@ MANAGERS: Sequence[Manager] = (
     ),
     Manager(
         "tenant-manager", Kind.SPECIALISED, "Tenants, their members and their isolation", (_COORDINATOR,),
-        ("/tenants", "/members", "/keys"),
+        ("/tenants", "/members", "/keys", "/retention"),
     ),
     Manager(
         "orchestrator", Kind.SPECIALISED, "Runs: tracked, cancelled, resumed", (_COORDINATOR,), ("/runs", "/approvals")

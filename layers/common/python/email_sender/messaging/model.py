@@ -165,6 +165,19 @@ class SuppressionReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person consented to. `source` is how, and `proof` what shows it, such as the text of a form."""
+
+    id: UUID
+    contact_id: UUID
+    purpose: str
+    source: str
+    proof: str
+    given_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Suppression:
     """An address that receives no mail. It is None if its contact was deleted before."""
 

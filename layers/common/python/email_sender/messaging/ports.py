@@ -11,6 +11,7 @@ from email_sender.coordination.events import Event
 from email_sender.errors import InvalidInput
 from email_sender.messaging.model import (
     BounceType,
+    Consent,
     Contact,
     Content,
     Draft,
@@ -161,6 +162,17 @@ class ErasureStore(Protocol):
         """Erase a contact that exists or was deleted before. Returns None if the tenant never had it."""
 
 
+class ConsentStore(Protocol):
+    def add(self, consent: Consent) -> None:
+        """Store the consent. A stored one stays unchanged."""
+
+    def of_contact(self, contact_id: UUID) -> Sequence[Consent]:
+        """Return the consents of a contact, newest first."""
+        ...
+
+    def set_withdrawn(self, consent_id: UUID, at: datetime) -> None: ...
+
+
 class MessagingUnit(Protocol):
     """One transaction."""
 
@@ -180,6 +192,8 @@ class MessagingUnit(Protocol):
     def suppressions(self) -> SuppressionStore: ...
     @property
     def erasures(self) -> ErasureStore: ...
+    @property
+    def consents(self) -> ConsentStore: ...
 
     def mail_from(self) -> str:
         """Return the tenant's sender as "Name <address>". Raises Conflict if none is configured."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import NotFound
-from email_sender.messaging.model import Contact, Draft, Email, EmailFilter, Erasure, Message, Suppression
+from email_sender.messaging.model import Consent, Contact, Draft, Email, EmailFilter, Erasure, Message, Suppression
 from email_sender.messaging.ports import MessagingUnits
 from email_sender.security.acting import acting_subject
 
@@ -25,6 +25,7 @@ class PersonalData:
     messages: Sequence[Message]
     emails: Sequence[Email]
     drafts: Sequence[Draft]
+    consents: Sequence[Consent]
     exported_at: datetime
     is_complete: bool
 
@@ -54,6 +55,7 @@ class PrivacyService:
                 messages=messages[:MAX_EXPORTED],
                 emails=emails[:MAX_EXPORTED],
                 drafts=drafts[:MAX_EXPORTED],
+                consents=unit.consents.of_contact(contact_id),
                 exported_at=self._now(),
                 is_complete=max(len(messages), len(emails), len(drafts)) < limit,
             )

@@ -43,6 +43,7 @@ COLUMNS = (
     EncryptedColumn("notification_channels", "target_enc", "notification_channels.target"),
     EncryptedColumn("notification_channels", "secret_enc", "notification_channels.secret"),
     EncryptedColumn("notifications", "content_enc", "notifications.content"),
+    EncryptedColumn("consents", "proof_enc", "consents.proof"),
     EncryptedColumn("idempotency", "response", "idempotency.response", ("tenant_id", "subject", "route", "key")),
 )
 _ADD = """

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from email_sender.adapters.postgres.consents import PostgresConsents
 from email_sender.adapters.postgres.contacts import PostgresContacts, PostgresMessages, PostgresSuppressions
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.emails import PostgresDrafts, PostgresEmails
@@ -26,6 +27,7 @@ class PostgresMessagingUnit(Unit):
         self.drafts = PostgresDrafts(self.conn, self.tenant_id, keys)
         self.emails = PostgresEmails(self.conn, self.tenant_id)
         self.suppressions = PostgresSuppressions(self.conn, self.tenant_id, keys)
+        self.consents = PostgresConsents(self.conn, self.tenant_id, keys)
         self.erasures = PostgresErasures(self.conn, self.tenant_id, keys)
 
     def mail_from(self) -> str:
