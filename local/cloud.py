@@ -221,6 +221,7 @@ class LocalCloud:
             "KeyWrapper": f"file:{self._layout.wrapping_key().resolve()}",
             "SesEventSource": SES_SOURCE,
             "NotificationsFrom": NOTIFICATIONS_FROM,
+            "ExportFindings": "on",
             **({} if self._limited else dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED)),
         }
 

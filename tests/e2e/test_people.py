@@ -123,6 +123,7 @@ def test_an_erased_person_is_gone_and_every_log_is_intact(platform: Platform, ad
     answer = records(platform, {})
     assert answer["recorded"] >= 1
     assert answer["sealed"] >= 1
+    assert answer["exported"] >= 1
     assert admin.get(f"/contacts/{contact['id']}/erasure")["restores_erase_since"] is not None
     actions = [entry["action"] for entry in admin.get("/audit", limit=200)["items"] if entry["object"] == contact["id"]]
     assert actions == ["contact.erased", "contact.exported"]

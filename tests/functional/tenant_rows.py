@@ -175,6 +175,7 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "state": "delivered",
             "next_attempt_at": now,
         },
+        "audit_exports": {"sequence": 1},
         "retention": {"kind": "runs", "days": 1},
         "consents": {"id": new_id(), "contact_id": contact, "purpose": "news", "source": "form", "given_at": now},
         "tenant_quotas": {"kind": "runs", "allowed": 1},

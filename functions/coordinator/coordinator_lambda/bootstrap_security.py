@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from coordinator_lambda.bootstrap import app_database, bus, platform, units
 from email_sender.adapters.aws.cognito_members import CognitoMembers
-from email_sender.adapters.aws.records import S3Erasures, S3Records, S3Seals
+from email_sender.adapters.aws.records import S3Erasures, S3Findings, S3Records, S3Seals
 from email_sender.adapters.aws.step_functions import StepFunctionsRotations
+from email_sender.adapters.postgres.audit_export import PostgresExportedLog
 from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
 from email_sender.adapters.postgres.quotas import PostgresQuotas
 from email_sender.adapters.postgres.retention import PostgresRetention
@@ -17,6 +18,7 @@ from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
 from email_sender.adapters.postgres.tenants import PostgresTenants
 from email_sender.coordination.audit_seals import AuditSealer
 from email_sender.coordination.events import EventFactory
+from email_sender.coordination.findings import FindingExporter
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import DatabaseSettings, NonEmpty, Settings, VaultSettings
 from email_sender.kit.resources import key_wrapper
@@ -52,6 +54,8 @@ def member_service() -> MemberService:
 class RecordSettings(DatabaseSettings, VaultSettings):
     audit_records_bucket: NonEmpty
     """Bucket of the seals of the audit log, under Object Lock."""
+    export_findings: Literal["on", "off"] = "off"
+    """Whether the audit logs are exported for a SIEM."""
     backups_bucket: NonEmpty
     """Bucket of backups, which also has the records of erasures."""
 
@@ -65,6 +69,16 @@ def audit_sealer() -> AuditSealer:
     vault = PostgresVault(app_database(), key_wrapper(settings))
     seals = S3Seals(S3Records(lambda: client("s3"), settings.audit_records_bucket))
     return AuditSealer(PostgresSealedLog(app_database()), seals, vault, now)
+
+
+@cache
+def finding_exporter() -> FindingExporter | None:
+    """Return the exporter for a SIEM, or None if the deployment has none."""
+    settings = RecordSettings.from_environment()
+    if settings.export_findings != "on":
+        return None
+    bucket = S3Findings(lambda: client("s3"), settings.audit_records_bucket)
+    return FindingExporter(PostgresExportedLog(app_database()), bucket.put, settings.version, now)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Every ten minutes: seal the audit log of each tenant, and record erasures beside the backups.
+"""Every ten minutes: seal the audit log of each tenant, export it for a SIEM, and record erasures beside the backups.
 
 `{"verify": true}` verifies the logs instead, and returns the problems by tenant (`make audit-verify`).
 """
@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator_lambda.bootstrap import directory
-from coordinator_lambda.bootstrap_security import audit_sealer, erasure_log, erasure_records
+from coordinator_lambda.bootstrap_security import audit_sealer, erasure_log, erasure_records, finding_exporter
 from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.errors import DomainError
 from email_sender.kit.system_clock import now
@@ -36,10 +36,12 @@ def _verify() -> dict[str, Any]:
 
 
 def _write() -> dict[str, Any]:
-    sealed = recorded = 0
+    sealed = recorded = exported = 0
     for tenant_id in directory().all_tenants():
         try:
             sealed += audit_sealer().seal(tenant_id)
+            exporter = finding_exporter()
+            exported += exporter.export(tenant_id) if exporter is not None else 0
             for erasure in erasure_log().unrecorded(tenant_id):
                 # Put before it is marked: if the process dies in between, the same object is written again.
                 erasure_records().put(erasure)
@@ -48,4 +50,4 @@ def _write() -> dict[str, Any]:
         except DomainError:
             # An error of one tenant must not leave the others without seals.
             logger.exception("records of a tenant could not be written", tenant_id=str(tenant_id))
-    return {"sealed": sealed, "recorded": recorded}
+    return {"sealed": sealed, "recorded": recorded, "exported": exported}

@@ -1,11 +1,13 @@
 """Small JSON objects in buckets that must outlive the database: seals of the audit log, and erasures.
 
 seals/<tenant>/<sequence, 20 digits>-<mac>.json   in the bucket of audit records, under Object Lock
+findings/<tenant>/<first>-<last>.ndjson.gz         in the same bucket, for a SIEM
 erasures/<tenant>/<contact>.json                  beside the backups, with which they expire
 """
 
+import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -126,3 +128,22 @@ def _parsed(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+class S3Findings:
+    """findings/<tenant>/<first number, 20 digits>-<last number>.ndjson.gz, for a SIEM."""
+
+    def __init__(self, client: Callable[[], "S3Client"], bucket: str) -> None:
+        self._client, self._bucket = client, bucket
+
+    def put(self, tenant_id: UUID, first: int, last: int, findings: Sequence[dict[str, Any]]) -> None:
+        body = "".join(json.dumps(finding, separators=(",", ":")) + "\n" for finding in findings).encode()
+        with translate_aws_errors(_UNAVAILABLE):
+            self._client().put_object(
+                Bucket=self._bucket,
+                Key=f"findings/{tenant_id}/{first:020}-{last:020}.ndjson.gz",
+                # Without a time, so that a repeat stores the same bytes.
+                Body=gzip.compress(body, mtime=0),
+                ContentType="application/x-ndjson",
+                ContentEncoding="gzip",
+            )
