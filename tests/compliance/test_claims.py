@@ -41,7 +41,7 @@ def functions_of(path: Path) -> set[str]:
 @cache
 def template_names() -> set[str]:
     template = read_template(ROOT / "template.yaml")
-    return template["Resources"].keys() | template["Parameters"].keys() | template["Outputs"].keys()
+    return {name for part in ("Resources", "Parameters", "Outputs") for name in template[part]}
 
 
 @cache
