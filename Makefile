@@ -88,7 +88,7 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 	ruff format --no-cache --check .
 	ruff check --no-cache .
 	mypy
-	lint-imports
+	$(PY) scripts/check_dependencies.py --report
 	$(PY) scripts/export_requirements.py --check
 	$(PY) scripts/export_openapi.py --check
 	$(PY) scripts/export_actions.py --check

@@ -1,6 +1,7 @@
 """Check uv.lock against known vulnerabilities (pip-audit), and the imports between packages (lint-imports).
 
 python scripts/check_dependencies.py
+python scripts/check_dependencies.py --report    # as a part of `make check`: within two minutes, and only broken contracts fail
 
 Exits with 0 if everything was checked and nothing was found, 1 if something was found, and 3 if nothing was found but
 not everything could be checked. Writes the result to .local/audit.json.
@@ -163,11 +164,18 @@ def _at(now: datetime) -> str:
 
 
 def main() -> int:
+    global WHOLE_SECONDS  # of this process
+    is_report = "--report" in sys.argv
+    if is_report:
+        WHOLE_SECONDS = 120
     audit = look_up(locked_packages(ROOT / "uv.lock"))
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(asdict(audit), indent=2) + "\n")
     print("\n".join(summary_lines(audit)), flush=True)
     contracts_kept = subprocess.run(["lint-imports"], cwd=ROOT).returncode == 0
+    if is_report:
+        # A vulnerability that was found since the last commit is news, and not a fault of this one.
+        return FINE if contracts_kept else FOUND
     return exit_status_of(audit, contracts_kept=contracts_kept)
 
 

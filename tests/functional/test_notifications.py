@@ -48,11 +48,16 @@ class NotificationScenario:
         self.failure: DomainError | None = None
         senders = dict.fromkeys(ChannelKind, self._send)
         self.limits = NotificationLimits()
-        self.service = NotificationService(self.units, senders, lambda: self.now, new_id, lambda: self.limits)
+        # How long each delivery takes, and the time that has passed.
+        self.delivery_seconds = self.seconds = 0.0
+        self.service = NotificationService(
+            self.units, senders, lambda: self.now, new_id, lambda: self.limits, lambda: self.seconds
+        )
         self.channels = ChannelService(self.units, StandardWebhooks().new_secret)
 
     def _send(self, tenant_id: UUID, delivery: Delivery) -> None:
         assert tenant_id == self.tenant
+        self.seconds += self.delivery_seconds
         if self.failure is not None:
             raise self.failure
         name = delivery.channel.name if delivery.channel else "the log"
@@ -356,3 +361,14 @@ def test_an_invalid_notify_request_is_refused_with_a_pointer(data: Any) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_notify_request(data)
     assert all(problem.pointer.startswith("/data") for problem in error.value.problems)
+
+
+def test_a_slow_channel_uses_up_its_tenants_time_and_the_rest_is_sent_later(scenario: NotificationScenario) -> None:
+    scenario.add_channel()
+    scenario.delivery_seconds = 10.0
+    for number in range(5):
+        scenario.request_notification(f"n{number}", key=f"k{number}")
+    assert scenario.service.deliver(scenario.tenant) == 2
+    assert scenario.service.deliver(scenario.tenant) == 2
+    assert scenario.service.deliver(scenario.tenant) == 1
+    assert sorted(title for _, title, _ in scenario.sent) == [f"n{number}" for number in range(5)]
