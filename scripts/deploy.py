@@ -189,14 +189,24 @@ def _run_sam(environment: str, stack: Stack, name: str, region: str, parameters:
     return subprocess.run([*command, "--parameter-overrides", f"file://{VALUES}"], cwd=ROOT, check=False).returncode
 
 
-def with_origin_key(values: Mapping[str, str], platform: Deployed | None) -> dict[str, str]:
-    """Return the values with a new key for CloudFront, and the hashes of it and of the key that CloudFront has now."""
+def with_origin_key(values: Mapping[str, str], edge: Deployed | None) -> dict[str, str]:
+    """Return the values with a new key for CloudFront, and the hashes of it and of the key that CloudFront has now.
+
+    A CloudFront that sends no key yet gets one first: the next deployment demands it. Without a domain, none is
+    demanded.
+    """
+    if not values.get("DomainName"):
+        return {**values, "OriginKeyHashes": ""}
     key = secrets.token_urlsafe(32)
-    hashes = [sha256(key.encode()).hexdigest()]
-    last = "none" if platform is None else platform.outputs.get("OriginKeyHashes", "none")
-    if last != "none":
-        hashes.append(last.split(",")[0])
-    return {**values, "OriginKey": key, "OriginKeyHashes": ",".join(hashes)}
+    new = sha256(key.encode()).hexdigest()
+    accepted = {**values, "OriginKey": key, "OriginKeyHash": new, "OriginKeyHashes": new}
+    if edge is None:
+        return accepted
+    current = edge.outputs.get("OriginKeyHash", "")
+    if not current:
+        print("CloudFront gets its key now. The next deployment lets the API accept requests through CloudFront only.")
+        return {**accepted, "OriginKeyHashes": ""}
+    return {**accepted, "OriginKeyHashes": f"{new},{current}"}
 
 
 def main() -> int:
@@ -218,8 +228,8 @@ def main() -> int:
         }
         check_values(values, is_update=existing["platform"] is not None)
         check_stacks(existing, values, environment, region)
-        if values.get("DomainName"):
-            values = with_origin_key(values, existing["platform"])
+        if "OriginKeyHashes" not in values:
+            values = with_origin_key(values, existing["edge"])
         for warning in warnings(values):
             print(warning, file=sys.stderr)
         return deploy_stacks(environment, values, region)

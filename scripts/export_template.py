@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,39 @@ def template() -> str:
     }
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     text = jinja.get_template("template.yaml.j2").render(
-        areas=areas, consumers=consumers, version=version, paths=_paths(areas), parameters_of=_path_parameters
+        areas=areas,
+        consumers=consumers,
+        version=version,
+        paths=_paths(areas),
+        parameters_of=_path_parameters,
+        dashboard=dashboard(_read_rows(), consumers),
     )
     return HEADER + re.sub(r"\n{3,}", "\n\n", text)
+
+
+def dashboard(rows: Sequence[Sequence[Json]], consumers: Mapping[str, Json]) -> str:
+    """Return the body of the CloudWatch dashboard as JSON."""
+    widgets = []
+    for top, row in enumerate(rows):
+        width = 24 // len(row)
+        for column, widget in enumerate(row):
+            metrics = widget["metrics"]
+            if metrics == "queues":
+                metrics = [
+                    ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", f"${{{consumer['name']}Queue.QueueName}}"]
+                    for consumer in consumers.values()
+                ]
+            properties = {
+                "title": widget["title"], "metrics": metrics, "stat": widget["statistic"],
+                "period": widget.get("period", 60), "region": "${AWS::Region}", "view": "timeSeries",
+            }  # fmt: skip
+            place = {"x": column * width, "y": top * 6, "width": width, "height": 6}
+            widgets.append({"type": "metric", **place, "properties": properties})
+    return json.dumps({"widgets": widgets}, separators=(",", ":"))
+
+
+def _read_rows() -> Sequence[Sequence[Json]]:
+    return list(yaml.safe_load((SOURCE / "dashboard.yaml").read_text()))
 
 
 def _path_parameters(path: str) -> list[str]:

@@ -72,3 +72,12 @@ def test_every_risk_of_the_top_10_has_a_row() -> None:
 def test_every_chapter_of_asvs_has_rows() -> None:
     chapters = {int(re.split(r"[. ]", claim[1:])[0]) for _, claim, _ in claims() if re.match(r"V\d+[. ]", claim)}
     assert chapters == set(range(1, 18))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_row_belongs_to_a_table_with_a_header(page: Path) -> None:
+    """A blank line within a table would take its rest out of it, and out of these tests."""
+    lines = page.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|") and (number == 0 or not lines[number - 1].startswith("|")):
+            assert set(lines[number + 1]) <= set("|- :"), line

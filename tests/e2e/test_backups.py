@@ -119,7 +119,7 @@ def test_a_backup_taken_under_load_is_restored_into_another_cloud(
 
     manifest = BackupFolder(folder).manifest()
     home = Layout(tmp_path_factory.mktemp("restored"))
-    with pytest.raises(NotRestorable, match="put that key there, or name it"):
+    with pytest.raises(NotRestorable, match="put that key there, with the folder"):
         restore(str(folder), home, None, print)
     key = str(platform.cloud.layout.key_file)
     assert restore(str(folder), home, key, print) == manifest

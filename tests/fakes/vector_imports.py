@@ -64,9 +64,12 @@ class MemoryIndex:
         self.points: dict[ClientId, Point] = {}
         self.calls = 0
         self.fails_at = -1
+        self.refusal: Exception | None = None
 
     def upsert(self, tenant_id: UUID, collection: str, points: Sequence[Point]) -> None:
         self.calls += 1
+        if self.refusal is not None:
+            raise self.refusal
         if self.calls == self.fails_at:
             raise RuntimeError("killed")
         self.points |= {point.id: point for point in points}

@@ -16,6 +16,7 @@ from email_sender.adapters.postgres.audit_export import PostgresExportedLog
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.coordination import findings
+from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.findings import FindingExporter
 from email_sender.kit.system_clock import now
 from email_sender.security.acting import acting_as
@@ -77,3 +78,8 @@ def test_an_interrupted_export_stores_the_same_object_again(app_role: Database, 
         FindingExporter(Dying(app_role), put, "1", now).export(tenant)
     assert FindingExporter(log, put, "1", now).export(tenant) == 1
     assert stored == [(1, 1), (1, 1)]
+
+
+def test_findings_have_no_addresses(tenant: UUID) -> None:
+    entry = AuditEntry(now(), "ann", "member.invite", "bob@studio.example", {"role": "user"})
+    assert "bob@" not in json.dumps(findings.finding(tenant, 1, entry, "1"))

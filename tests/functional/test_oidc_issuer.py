@@ -65,7 +65,12 @@ def verifier_of(issuer: str, audience: str = CLIENT) -> TokenVerifier:
 
 
 @pytest.mark.parametrize(
-    ("groups", "role"), [(["staff", "user"], Role.USER), (["user", "admin"], Role.ADMIN), ("readonly", Role.READONLY)]
+    ("groups", "role"),
+    [
+        (["staff", "email-sender-user"], Role.USER),
+        (["email-sender-user", "email-sender-admin"], Role.ADMIN),
+        ("readonly", Role.READONLY),
+    ],
 )
 def test_tenant_and_role_come_from_the_issuers_own_claims(issuer: str, groups: object, role: Role) -> None:
     token = sign_in(issuer, groups=groups, **{"https://directory.example/tenant": TENANT})
@@ -74,17 +79,23 @@ def test_tenant_and_role_come_from_the_issuers_own_claims(issuer: str, groups: o
 
 
 def test_a_person_without_a_tenant_or_a_known_role_is_refused(issuer: str) -> None:
-    for attributes in ({"groups": ["admin"]}, {"groups": ["root"], "https://directory.example/tenant": TENANT}):
+    for attributes in (
+        {"groups": ["email-sender-admin"]},
+        {"groups": ["root", "admin"], "https://directory.example/tenant": TENANT},
+        # An operator belongs to the tenant of the platform.
+        {"groups": ["email-sender-operator"], "https://directory.example/tenant": TENANT},
+    ):
         with pytest.raises(Unauthenticated):
             verifier_of(issuer).verify(sign_in(issuer, **attributes))
 
 
 def test_a_token_for_another_application_of_the_issuer_is_refused(issuer: str) -> None:
-    token = sign_in(issuer, groups=["admin"], **{"https://directory.example/tenant": TENANT})
+    token = sign_in(issuer, groups=["email-sender-admin"], **{"https://directory.example/tenant": TENANT})
     with pytest.raises(Unauthenticated, match="audience"):
         verifier_of(issuer, "another-application").verify(token)
 
 
 def test_a_list_arrives_as_text_from_api_gateway() -> None:
-    assert claims.role_of({"groups": "[staff user admin]"}) == Role.ADMIN
-    assert claims.role_of({"groups": "[administrators]"}) == ""
+    assert claims.role_of({"groups": "[staff email-sender-user email-sender-admin]"}) == Role.ADMIN
+    for groups in ("[administrators]", "[Help Desk admin]", "[Machine operator]", "not admin", ["Help Desk admin"]):
+        assert claims.role_of({"groups": groups}) not in list(Role)

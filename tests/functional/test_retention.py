@@ -88,10 +88,12 @@ def test_messages_older_than_the_tenant_keeps_them_are_deleted_with_their_points
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RetentionEnforcer, "_BATCH", 2)
-    old = {scenario.add_message(ago(40), ago(1)) for _ in range(5)}
+    old = {scenario.add_message(ago(40), ago(2)) for _ in range(5)}
     # A message without a date counts from when it was archived.
     old.add(scenario.add_message(None, ago(40)))
     kept = {scenario.add_message(ago(20), ago(40)), scenario.add_message(None, ago(20))}
+    # It came today, whatever date it claims.
+    kept.add(scenario.add_message(ago(4000), ago(0)))
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {}
     scenario.service.set_days(scenario.tenant, {RetainedKind.MESSAGES: 30, RetainedKind.RUNS: None})
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.MESSAGES: 6}
@@ -141,3 +143,29 @@ def test_changes_are_audited_and_another_tenants_data_stays(
     assert [(entry["object"], entry["details"]["days"]) for entry in entries] == [
         ("messages", 30), ("runs", 1), ("runs", None),
     ]  # fmt: skip
+
+
+def test_what_an_open_run_may_need_stays_until_it_ends(scenario: Scenario) -> None:
+    long_gone, when_it_began = scenario.add_message(ago(60), ago(60)), scenario.add_message(ago(35), ago(35))
+    came_since = scenario.add_message(ago(50), ago(5))
+    run = scenario.add_run(None)
+    scenario.cluster.execute("update runs set created_at = %s where id = %s", ago(10), run)
+    scenario.service.set_days(scenario.tenant, {RetainedKind.MESSAGES: 30})
+    scenario.enforcer().enforce(scenario.tenant, ALWAYS)
+    assert scenario.messages() == {when_it_began, came_since}
+    assert scenario.deleted_points == [long_gone]
+    scenario.cluster.execute("update runs set status = 'succeeded' where id = %s", run)
+    scenario.enforcer().enforce(scenario.tenant, ALWAYS)
+    assert scenario.messages() == set()
+
+
+def test_nothing_is_deleted_while_an_import_writes(scenario: Scenario) -> None:
+    message = scenario.add_message(ago(60), ago(60))
+    scenario.cluster.execute(
+        "insert into imports (id, tenant_id, kind, status, file_name, size_bytes, object_key, created_by) "
+        "values (%s, %s, 'mailbox', 'processing', 'f', 1, 'k', 'ann')",
+        new_id(), scenario.tenant,
+    )  # fmt: skip
+    scenario.service.set_days(scenario.tenant, {RetainedKind.MESSAGES: 30})
+    assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.MESSAGES: 0}
+    assert scenario.messages() == {message}

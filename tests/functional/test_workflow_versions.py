@@ -113,3 +113,14 @@ def test_a_run_of_an_archived_workflow_cannot_be_retried(scenario: WorkflowScena
     scenario.workflows.archive(scenario.tenant, run.workflow_id)
     with pytest.raises(Conflict, match="archived"):
         scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_whose_inputs_were_deleted_is_not_repeated(
+    scenario: WorkflowScenario, cluster: Cluster, resume: bool
+) -> None:
+    run = scenario.start_run()
+    scenario.runs.end(scenario.tenant, run.id, RunStatus.FAILED, {"name": "rejected", "message": "no"})
+    cluster.execute("update runs set inputs = '{}', emptied_at = now() where id = %s", run.id)
+    with pytest.raises(Conflict, match="does not keep"):
+        scenario.runs.retry(scenario.tenant, new_id(), run.id, ANN, newest=False, resume=resume)

@@ -230,7 +230,7 @@ def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
     assert (call.stack, call.template) == ("email-sender-prod", "template.yaml")
     assert call.values.keys() == {
         "Stage", "QdrantShards", "QdrantReplicas", "LogRetentionDays", "TextModel", "AppVersion", "Commit", "BuiltAt",
-        "Rollout", "Snapshots", "SecondFactor",
+        "Rollout", "Snapshots", "SecondFactor", "OriginKeyHashes",
         "SubnetIds", "SecurityGroupIds", "DatabaseHost", "QdrantHost", "PublicUrl", "QdrantHealthUrl",
         "DatabaseOwnerHost", "DatabaseOwnerUser", "QdrantTls",
     }  # fmt: skip
@@ -377,18 +377,37 @@ def test_the_examples_in_the_deployment_guide_are_valid(tmp_path: Path) -> None:
     assert yaml.safe_load(blocks[1].split("```")[0])["SubnetIds"] == ["subnet-a", "subnet-b"]
 
 
-def test_cloudfront_gets_a_new_key_and_the_last_one_is_accepted_until_it_has_it(
+def test_cloudfront_gets_a_new_key_and_the_key_that_it_has_is_accepted_until_then(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARAMETERS", "DomainName=mail.example.com")
-    last = sha256(b"last").hexdigest()
-    outputs = {**OUTPUTS["email-sender-prod"], "OriginKeyHashes": f"{last},{'0' * 64}"}
-    monkeypatch.setitem(OUTPUTS, "email-sender-prod", outputs)
+    current = sha256(b"current").hexdigest()
+    monkeypatch.setitem(OUTPUTS, "email-sender-prod-edge", {"OriginKeyHash": current})
     for stack in OUTPUTS:
         machine.has_stack(stack)
     assert machine.deploy() == 0
     values = {call.stack: call.values for call in machine.calls()}
     key = values["email-sender-prod-edge"]["OriginKey"]
     hashes = values["email-sender-prod"]["OriginKeyHashes"].split(",")
-    assert hashes == [sha256(key.encode()).hexdigest(), last]
+    assert hashes == [sha256(key.encode()).hexdigest(), current]
+    assert values["email-sender-prod-edge"]["OriginKeyHash"] == hashes[0]
     assert "OriginKey" not in values["email-sender-prod"]
+
+
+def test_a_cloudfront_without_a_key_gets_one_before_it_is_demanded(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMETERS", "DomainName=mail.example.com")
+    for stack in OUTPUTS:
+        machine.has_stack(stack)
+    assert machine.deploy() == 0
+    values = {call.stack: call.values for call in machine.calls()}
+    assert values["email-sender-prod-edge"]["OriginKey"]
+    assert values["email-sender-prod"]["OriginKeyHashes"] == ""
+
+
+def test_without_a_domain_no_key_is_demanded_any_more(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://mail.example.com")
+    assert machine.deploy() == 0
+    values = {call.stack: call.values for call in machine.calls()}
+    assert values["email-sender-prod"]["OriginKeyHashes"] == ""

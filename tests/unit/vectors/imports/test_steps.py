@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from email_sender.errors import InvalidInput, NotFound
+from email_sender.security.quotas import QuotaExceeded
 from email_sender.vectors.imports import steps
 from email_sender.vectors.imports.model import Format, ImportStatus, Progress
 from email_sender.vectors.imports.point_files import MAX_LISTED_ERRORS, PART_BYTES, Part
@@ -156,3 +157,12 @@ def test_planning_twice_returns_the_same_parts() -> None:
     first = bulk.plan()
     assert first == bulk.plan()
     assert len(first) == -(-bulk.row.size_bytes // PART_BYTES) == bulk.row.chunks
+
+
+def test_an_import_beyond_the_quota_ends_with_that_reason() -> None:
+    bulk = BulkImportScenario(lines(3), Format.NDJSON)
+    bulk.index.refusal = QuotaExceeded("The tenant may store 5 vectors.", 3600)
+    (part,) = bulk.plan()
+    with pytest.raises(InvalidInput):
+        bulk.work(part)
+    assert (bulk.row.status, bulk.row.error) == (ImportStatus.FAILED, "The tenant may store 5 vectors.")

@@ -1,12 +1,16 @@
 """Routes that sign in and refresh tokens with the user pool."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from email_sender.errors import Unauthenticated
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.rate_limiting import take_sign_in
+from email_sender.kit.telemetry import count_failed_sign_in
 from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, TokenIssuer, Tokens
 from gateway_lambda.bootstrap import issuer
 
@@ -95,6 +99,16 @@ class TokensOut(BaseModel):
         return cls(access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_in=tokens.expires_in)
 
 
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Count the attempt if it fails, for the alarm FailedSignIns."""
+    try:
+        yield
+    except Unauthenticated:
+        count_failed_sign_in()
+        raise
+
+
 @router.post("/token")
 async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut | CodeOut:
     """Sign in. Returns an access token, which is valid for an hour, and a refresh token.
@@ -103,7 +117,8 @@ async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut
     /auth/password. `totp`: enter a code of the authenticator app at /auth/totp.
     """
     take_sign_in(body.username)
-    result = tokens.sign_in(body.username, body.password)
+    with _counted():
+        result = tokens.sign_in(body.username, body.password)
     if isinstance(result, NewPasswordNeeded):
         return NewPasswordOut(username=result.username, session=result.session)
     if isinstance(result, CodeNeeded):
@@ -115,7 +130,8 @@ async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut
 async def totp(body: CodeIn, tokens: Issuer) -> TokensOut:
     """Enter a code of the authenticator app, and sign in."""
     take_sign_in(body.username)
-    return TokensOut.of(tokens.enter_code(body.username, body.session, body.code))
+    with _counted():
+        return TokensOut.of(tokens.enter_code(body.username, body.session, body.code))
 
 
 @router.post("/totp/setup")

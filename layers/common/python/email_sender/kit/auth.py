@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fastapi import Request
 
+from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import Forbidden, Unauthenticated
 from email_sender.kit.claims import is_access_token, role_of, tenant_of
 from email_sender.kit.query_parameters import reject_unknown_parameters
@@ -42,6 +43,8 @@ def principal_from(claims: Mapping[str, Any]) -> Principal:
         raise Unauthenticated(
             "The token needs a subject, a tenant, a role and an expiry (claims sub, tenant_id, role and exp)."
         ) from None
+    if principal.role is Role.OPERATOR and principal.tenant_id != PLATFORM_TENANT:
+        raise Unauthenticated("Operators belong to the tenant of the platform.")
     if expires_at <= time.time():
         raise Unauthenticated("The token has expired.")
     if claims.get("second_factor") == "missing":

@@ -1,6 +1,5 @@
 """Where tokens have the tenant and the role. An issuer of the operators' own may have them under other names."""
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
@@ -9,6 +8,8 @@ from pydantic import Field
 
 from email_sender.kit.environment import NonEmpty, Settings
 from email_sender.security.permissions import Role
+
+_PREFIX = "email-sender-"
 
 
 class ClaimSettings(Settings):
@@ -33,14 +34,16 @@ def tenant_of(claims: Mapping[str, Any]) -> str:
 
 
 def role_of(claims: Mapping[str, Any]) -> str:
-    """Return the role. Of a list, it is the strongest role in it; "" if there is none.
+    """Return the role, or "" if the token has none. Of a list, it is the strongest role in it.
 
-    API Gateway passes a list on as text, such as `[staff admin]`.
+    In a list, roles are named `email-sender-admin` and so on: API Gateway passes a list on as text, such as
+    `[staff email-sender-admin]`, in which nobody can tell where the name of a group with spaces ends.
     """
     value = claims.get(claim_settings().role_claim, "")
-    names = value if isinstance(value, list) else re.split(r"[\s,]+", str(value).strip("[]"))
-    found = [role for role in reversed(Role) if role in names]
-    return found[0] if found else ""
+    if isinstance(value, str) and not value.startswith("["):
+        return value
+    names = value if isinstance(value, list) else value.strip("[]").split()
+    return next((str(role) for role in reversed(Role) if f"{_PREFIX}{role}" in names), "")
 
 
 def is_access_token(claims: Mapping[str, Any]) -> bool:

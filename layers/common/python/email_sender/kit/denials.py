@@ -6,12 +6,12 @@ from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.clock import Clock
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import DomainError
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import count_denial, logger
 from email_sender.security.permissions import Permission, Role
 
 
 class Denials:
-    """Reports at most one denial a minute for each person and permission, whoever tries again and again."""
+    """Counts every denial, and reports one a minute for each person and permission to the tenant."""
 
     def __init__(self, units: Units, events: EventFactory, now: Clock) -> None:
         self._units, self._events, self._now = units, events, now
@@ -22,6 +22,7 @@ class Denials:
         event_id = uuid5(NAMESPACE_URL, f"denial/{tenant_id}/{subject}/{permission}/{minute}")
         data = {"subject": subject, "role": str(role), "permission": str(permission), "route": route}
         event = self._events.build("access.denied", tenant_id, subject, data, event_id=event_id)
+        count_denial()
         logger.warning("access denied", extra={**data, "tenant_id": str(tenant_id)})
         try:
             with self._units(tenant_id) as unit:

@@ -3,10 +3,13 @@
 Logs contain ids, never payloads, addresses, vectors or environment variables.
 """
 
+import os
+
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
-NAMESPACE = "EmailSender"
+# A stage of its own each: one account may have several.
+NAMESPACE = f"EmailSender/{os.environ.get('STAGE', 'unknown')}"
 
 logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
 
@@ -15,6 +18,8 @@ MANAGER_STATUS = "email_sender_manager_status"
 VECTOR_OPERATIONS = "email_sender_vector_operations_total"
 CACHE_LOOKUPS = "email_sender_cache_lookups_total"
 SENDING_BLOCKED = "email_sender_sending_blocked_total"
+ACCESS_DENIED = "email_sender_access_denied_total"
+FAILED_SIGN_INS = "email_sender_failed_sign_ins_total"
 API_DURATION = "email_sender_api_request_duration_seconds"
 # The same series under the specification's second name. Only GET /metrics has it.
 HTTP_DURATION = "http_request_duration_seconds"
@@ -54,8 +59,21 @@ def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
                 metric.add_dimension("result", result)
 
 
+def count_denial() -> None:
+    """Count a request that the caller's role did not permit."""
+    _count(ACCESS_DENIED)
+
+
+def count_failed_sign_in() -> None:
+    _count(FAILED_SIGN_INS)
+
+
+def _count(name: str) -> None:
+    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=NAMESPACE):
+        pass
+
+
 def report_blocked_sending(reason: str) -> None:
     """Log and count that the mail provider accepts nothing until an operator acts, for the alarm SendingBlocked."""
     logger.error("the mail provider accepts no mail: an operator has to act", reason=reason)
-    with single_metric(name=SENDING_BLOCKED, unit=MetricUnit.Count, value=1, namespace=NAMESPACE):
-        pass
+    _count(SENDING_BLOCKED)

@@ -30,7 +30,7 @@ class ConsentService:
             if unit.contacts.get(consent.contact_id) is None:
                 raise NotFound("Contact not found.")
             unit.consents.add(consent)
-            details = {"contact_id": str(consent.contact_id), "purpose": consent.purpose}
+            details = {"contact_id": str(consent.contact_id)}
             unit.audit(self._now(), "consent.recorded", str(consent.id), details)
             unit.commit()
         return consent
@@ -61,7 +61,7 @@ class ConsentService:
                     "/withdrawn_at", "A consent is withdrawn after it was given, and not in the future."
                 )
             unit.consents.set_withdrawn(consent_id, moment)
-            details = {"contact_id": str(contact_id), "purpose": consent.purpose}
+            details = {"contact_id": str(contact_id)}
             unit.audit(self._now(), "consent.withdrawn", str(consent_id), details)
             unit.commit()
         return replace(consent, withdrawn_at=moment)

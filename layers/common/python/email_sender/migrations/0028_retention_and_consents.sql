@@ -10,6 +10,9 @@ create table retention (
 select seal('retention', 'select, insert, update, delete');
 create index runs_finished on runs (tenant_id, finished_at) where finished_at is not null;
 
+-- Since when the inputs and results of a run are empty: such a run cannot be repeated.
+alter table runs add column emptied_at timestamptz;
+
 -- `proof_enc` is what shows the consent, such as the text of a form. A withdrawn consent stays, as a record.
 create table consents (
     id           uuid primary key,

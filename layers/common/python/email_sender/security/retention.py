@@ -26,9 +26,12 @@ class RetentionStore(Protocol):
 
 class OldData(Protocol):
     def delete_messages(
-        self, tenant_id: UUID, before: datetime, delete_points: Callable[[list[UUID]], None], limit: int
+        self, tenant_id: UUID, before: datetime, now: datetime, delete_points: Callable[[list[UUID]], None], limit: int
     ) -> int:
-        """Delete messages with their points, oldest first. Returns how many; fewer than `limit` are the last."""
+        """Delete messages with their points, except what open runs may need. Returns how many.
+
+        Fewer than `limit` are the last.
+        """
 
     def empty_runs(self, tenant_id: UUID, before: datetime, limit: int) -> int:
         """Empty runs that ended before. Returns how many; fewer than `limit` are the last."""
@@ -79,4 +82,4 @@ class RetentionEnforcer:
         def delete_points(ids: list[UUID]) -> None:
             self._delete_points(tenant_id, ids)
 
-        return self._data.delete_messages(tenant_id, before, delete_points, self._BATCH)
+        return self._data.delete_messages(tenant_id, before, self._now(), delete_points, self._BATCH)

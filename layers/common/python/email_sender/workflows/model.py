@@ -80,7 +80,7 @@ class Run:
 
     `started_by` and `role` are the principal that the run acts for. `lineage` are the runs that it resumes, the
     earliest first; `passed` are the ids of `wait` steps that ended in those runs. `called_by` is the run whose step
-    started this run, and `depth` is the number of calls above it.
+    started this run, and `depth` is the number of calls above it. Since `emptied_at`, its inputs and results are gone.
     """
 
     id: UUID
@@ -100,6 +100,7 @@ class Run:
     called_by: UUID | None = None
     depth: int = 0
     trigger_id: UUID | None = None
+    emptied_at: datetime | None = None
 
 
 class WaitKind(StrEnum):

@@ -52,7 +52,8 @@ select relname from pg_class where relnamespace = 'email_sender'::regnamespace a
 # The deletion of tenants that are due removes the rows, points and files, after the points were restored too.
 _DELETE_AGAIN = """
 update email_sender.tenants
-set suspended_at = coalesce(suspended_at, now()), deletes_at = now() + interval '1 day', deleted_at = null where id = %s
+set suspended_at = coalesce(suspended_at, now()), deletes_at = now() + interval '1 day'
+where id = %s and deleted_at is null returning id
 """
 # Perhaps an operator changed their mind after the backup was made: there is time to do so again.
 _WAIT_AGAIN = """
@@ -107,7 +108,9 @@ def load(
         for name in migrate(conn):
             report(f"Applied the migration {name}")
         for tenant_id in deleted:
-            conn.execute(_DELETE_AGAIN, [tenant_id])
+            if conn.execute(_DELETE_AGAIN, [tenant_id]).fetchone() is None:
+                # Deleted before the backup was made.
+                continue
             report(f"The tenant {tenant_id} was deleted after the backup was made, and will be deleted again")
         for (name,) in conn.execute(_WAIT_AGAIN, [deleted]).fetchall():
             report(f"The tenant {name} will be deleted in seven days, as was planned when the backup was made")

@@ -11,17 +11,25 @@ _SET = """
 insert into retention (tenant_id, kind, days) values (%s, %s, %s)
 on conflict (tenant_id, kind) do update set days = excluded.days
 """
-_OLD_MESSAGES = "select id from messages where coalesce(sent_at, created_at) < %s order by id limit %s for update"
+# What an open run may still need stays: what was kept when it began, and what came since. A message of today stays
+# too, whatever date it claims, and so does everything while an import writes points.
+_OLD_MESSAGES = """
+with open_runs as (
+    select min(created_at) as began from runs where status in ('pending', 'running', 'waiting')
+)
+select m.id from messages m, open_runs
+where coalesce(m.sent_at, m.created_at) < least(%(before)s, open_runs.began - (%(now)s - %(before)s))
+  and m.created_at < least(%(now)s - interval '1 day', open_runs.began)
+  and not exists (select from imports i where i.status = 'processing')
+order by m.id limit %(limit)s
+"""
 _EMPTY_RUNS = """
 with old as (
-    select id from runs
-    where finished_at < %(before)s and (inputs <> '{}' or error is not null or exists (
-        select from run_steps s where s.run_id = runs.id and (s.result is not null or s.error is not null)))
-    order by id limit %(limit)s
+    select id from runs where finished_at < %(before)s and emptied_at is null order by id limit %(limit)s
 ), steps as (
     update run_steps set result = null, error = null where run_id in (select id from old)
 )
-update runs set inputs = '{}', error = null where id in (select id from old)
+update runs set inputs = '{}', error = null, emptied_at = now() where id in (select id from old)
 """
 
 
@@ -45,10 +53,11 @@ class PostgresRetention:
             unit.commit()
 
     def delete_messages(
-        self, tenant_id: UUID, before: datetime, delete_points: Callable[[list[UUID]], None], limit: int
+        self, tenant_id: UUID, before: datetime, now: datetime, delete_points: Callable[[list[UUID]], None], limit: int
     ) -> int:
+        parameters = {"before": before, "now": now, "limit": limit}
         with self._units(tenant_id) as unit:
-            ids = [row["id"] for row in unit.conn.execute(_OLD_MESSAGES, [before, limit]).fetchall()]
+            ids = [row["id"] for row in unit.conn.execute(_OLD_MESSAGES, parameters).fetchall()]
         if ids:
             # Before the rows, which say what there is to delete. The writer needs the only connection of the pool.
             delete_points(ids)

@@ -332,4 +332,5 @@ def _run(row: Row) -> Run:
         called_by=row["called_by"],
         depth=row["depth"],
         trigger_id=row["trigger_id"],
+        emptied_at=row["emptied_at"],
     )

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from email_sender.archive.mailbox_import import ImportSteps
 from email_sender.errors import InvalidInput
+from email_sender.security.quotas import QuotaExceeded
 from email_sender.vectors.imports.model import (
     Format,
     Import,
@@ -100,7 +101,8 @@ class BulkWork:
         and produces the same points with the same ids. A finished part, or a part of an ended import, is skipped.
 
         Raises:
-            InvalidInput: the part cannot be read. The import has been marked as failed with the same reason.
+            InvalidInput: the part cannot be read, or the tenant may store no more vectors. The import has been marked
+                as failed with the same reason.
         """
         with self._units(tenant_id) as unit:
             import_record = existing_import(unit, import_id)
@@ -109,10 +111,10 @@ class BulkWork:
             return earlier_progress or Progress()
         try:
             progress, errors = self._write(tenant_id, import_record, part)
-        except InvalidInput as error:
+        except (InvalidInput, QuotaExceeded) as error:
             # Record the reason here: a distributed Map reports only that an item failed.
             self._steps.fail(tenant_id, import_id, error.detail)
-            raise
+            raise InvalidInput(error.detail) from error
         with self._units(tenant_id) as unit:
             unit.record_chunk(import_id, part.ordinal, progress, errors)
             unit.commit()

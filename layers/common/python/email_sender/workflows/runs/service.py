@@ -172,12 +172,14 @@ class RunService:
         resuming.plan_resume), and mail that was sent, or may have been sent, is not sent again.
 
         Raises:
-            Conflict: the run has not ended, or it is to be resumed although it succeeded.
+            Conflict: the run has not ended, its inputs were deleted, or it is to be resumed although it succeeded.
         """
         with self._units(tenant_id) as unit:
             run = _require_run(unit, run_id)
         if run.status in OPEN_STATUSES:
             raise Conflict(f"The run is {run.status} and can be retried only after it has ended.")
+        if run.emptied_at is not None:
+            raise Conflict("The inputs and results of the run are deleted: the tenant does not keep them longer.")
         if resume and run.status is RunStatus.SUCCEEDED:
             raise Conflict("The run has succeeded. There is no failed step to resume from.")
         version = None if newest else run.version
