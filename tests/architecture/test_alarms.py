@@ -78,7 +78,7 @@ def test_metrics_of_a_stage_are_in_a_namespace_of_their_own() -> None:
 
 
 def test_widgets_fill_rows_without_overlap() -> None:
-    places = set()
+    places: set[tuple[int, int]] = set()
     for widget in dashboard():
         assert widget["x"] + widget["width"] <= 24
         cells = {(x, widget["y"]) for x in range(widget["x"], widget["x"] + widget["width"])}
