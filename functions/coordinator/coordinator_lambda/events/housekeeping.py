@@ -26,6 +26,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
             removed_keys += deleted_rows.rowcount
             deleted_rows = unit.conn.execute("delete from embeddings where expires_at < now()")
             removed_embeddings += deleted_rows.rowcount
+            unit.conn.execute("delete from quota_use where day between '1970-01-02' and current_date - 90")
             unit.commit()
     failed_event_settings = live_settings().failed_events
     return {

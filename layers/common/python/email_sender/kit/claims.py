@@ -42,7 +42,7 @@ def role_of(claims: Mapping[str, Any]) -> str:
     value = claims.get(claim_settings().role_claim, "")
     if isinstance(value, str) and not value.startswith("["):
         return value
-    names = value if isinstance(value, list) else value.strip("[]").split()
+    names = value if isinstance(value, list) else str(value).strip("[]").split()
     return next((str(role) for role in reversed(Role) if f"{_PREFIX}{role}" in names), "")
 
 
