@@ -4,9 +4,11 @@ Logs contain ids, never payloads, addresses, vectors or environment variables.
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 # A stage of its own each: one account may have several.
 NAMESPACE = f"EmailSender/{os.environ.get('STAGE', 'unknown')}"
@@ -30,50 +32,51 @@ def record_request_duration(method: str, endpoint: str, status: int, seconds: fl
 
     `endpoint` is the route's template, not the path: a path would create a series for every id.
     """
-    series = EphemeralMetrics(namespace=NAMESPACE)
-    for label, value in (("method", method), ("endpoint", endpoint), ("status", str(status))):
-        series.add_dimension(label, value)
-    series.add_metric(API_DURATION, MetricUnit.Seconds, seconds)
-    series.flush_metrics()
+    labels = {"method": method, "endpoint": endpoint, "status": str(status)}
+    _emit(API_DURATION, seconds, MetricUnit.Seconds, labels)
 
 
 def record_manager_status(manager_name: str, *, active: bool) -> None:
     """Record whether a manager is active."""
-    with single_metric(name=MANAGER_STATUS, unit=MetricUnit.Count, value=int(active), namespace=NAMESPACE) as metric:
-        metric.add_dimension("manager_name", manager_name)
+    _emit(MANAGER_STATUS, int(active), labels={"manager_name": manager_name})
 
 
 def count_vector_operations(operation: str, status: str, count: int = 1) -> None:
     """Count vector operations by their outcome."""
-    with single_metric(name=VECTOR_OPERATIONS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
-        metric.add_dimension("operation", operation)
-        metric.add_dimension("status", status)
+    _emit(VECTOR_OPERATIONS, count, labels={"operation": operation, "status": status})
 
 
 def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
     """Count hits and misses of a cache. Its hit rate is the sum of `result=hit` divided by the sum of both."""
     for result, count in (("hit", hits), ("miss", misses)):
         if count:
-            with single_metric(name=CACHE_LOOKUPS, unit=MetricUnit.Count, value=count, namespace=NAMESPACE) as metric:
-                metric.add_dimension("cache", cache)
-                metric.add_dimension("result", result)
+            _emit(CACHE_LOOKUPS, count, labels={"cache": cache, "result": result})
 
 
 def count_denial() -> None:
     """Count a request that the caller's role did not permit."""
-    _count(ACCESS_DENIED)
+    _emit(ACCESS_DENIED, 1)
 
 
 def count_failed_sign_in() -> None:
-    _count(FAILED_SIGN_INS)
-
-
-def _count(name: str) -> None:
-    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=NAMESPACE):
-        pass
+    _emit(FAILED_SIGN_INS, 1)
 
 
 def report_blocked_sending(reason: str) -> None:
     """Log and count that the mail provider accepts nothing until an operator acts, for the alarm SendingBlocked."""
     logger.error("the mail provider accepts no mail: an operator has to act", reason=reason)
-    _count(SENDING_BLOCKED)
+    _emit(SENDING_BLOCKED, 1)
+
+
+def _emit(
+    name: str, value: float, unit: MetricUnit = MetricUnit.Count, labels: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write a metric with exactly these dimensions.
+
+    Powertools would add the service from POWERTOOLS_SERVICE_NAME, and an alarm on the metric would find no data.
+    """
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    for label, text in labels.items():
+        metrics.add_dimension(label, text)
+    metrics.add_metric(name, unit, value)
+    metrics.flush_metrics()
