@@ -37,7 +37,7 @@ LAYER_BUCKET = "local-layers"
 TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"
 OLLAMA = '{"provider": "openai", "endpoint": "http://127.0.0.1:11434/v1", "model": "llama3.2"}'
 NOTIFICATIONS_FROM = "Email Sender <notifications@email-sender.example>"
-_ROLES = ("app", "platform", "backup")
+_ROLES = ("app", "platform", "backup", "gateway")
 
 _REQUEST_LIMITS = (
     "RequestsPerClient", "RequestsPerTenant", "RequestsPerAddress", "SignInsPerAddress", "SignInsPerAccount",
@@ -210,6 +210,7 @@ class LocalCloud:
             "DatabaseAppSecretArn": secrets["app"],
             "DatabasePlatformSecretArn": secrets["platform"],
             "DatabaseBackupSecretArn": secrets["backup"],
+            "DatabaseGatewaySecretArn": secrets["gateway"],
             "DatabaseOwnerSecretArn": owner,
             "QdrantHost": HOST,
             "QdrantGrpcPort": str(self.ports["qdrant-grpc"]),

@@ -84,7 +84,7 @@ def cluster() -> Iterator[Cluster]:
         server.prepare()
         key_file = home / "key"
         key_file.write_bytes(os.urandom(32))
-        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup")}
+        passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup", "gateway")}
         supervisor.start(server.spec())
         prepare(server, passwords)
         cluster = Cluster(server, passwords, key_file)

@@ -18,6 +18,7 @@ PARAMETERS = {
     "DatabaseAppSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:app-AbCdEf",
     "DatabasePlatformSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:platform-AbCdEf",
     "DatabaseBackupSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:backup-AbCdEf",
+    "DatabaseGatewaySecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:gateway-AbCdEf",
     "DatabaseOwnerSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:owner-AbCdEf",
     "QdrantHost": "qdrant.example.com",
     "QdrantSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:qdrant-AbCdEf",

@@ -37,7 +37,7 @@ class Secrets:
     """Secrets Manager, as far as functions use it."""
 
     def __init__(self) -> None:
-        self.passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup")}
+        self.passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform", "backup", "gateway")}
 
     def get_secret_value(self, SecretId: str) -> Json:  # boto3's name
         password = OWNER_PASSWORD if SecretId == "master" else self.passwords[SecretId]
@@ -126,6 +126,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "STAGE": "dev", "DATABASE_HOST": HOST, "DATABASE_PORT": str(server.port), "DATABASE_SSL": "disable",
             "DATABASE_USER": "master", "DATABASE_SECRET_ARN": "master", "APP_SECRET_ARN": "app",
             "PLATFORM_SECRET_ARN": "platform", "BACKUP_SECRET_ARN": "backup",
+            "GATEWAY_SECRET_ARN": "gateway",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         with response_server() as (url, responses):
@@ -135,7 +136,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 def test_the_first_deployment_makes_a_database_that_functions_can_use(stack: Stack) -> None:
     answer = stack.call("Create")
     assert answer["Status"] == "SUCCESS", answer["Reason"]
-    for role in ("app", "platform", "backup"):
+    for role in ("app", "platform", "backup", "gateway"):
         stack.sign_in(role).close()
     database = Database(
         lambda: (

@@ -53,6 +53,8 @@ def test_an_admin_sets_up_an_authenticator_app_before_anything_else(platform: Pl
         tokens = anonymous.post("/auth/totp", answer)
     headers = {"authorization": f"Bearer {tokens['access_token']}"}
     assert anonymous.http.get("/contacts", headers=headers).status_code == 200
+    actions = [entry["action"] for entry in anonymous.http.get("/audit", headers=headers).json()["items"]]
+    assert actions.count("session.started") >= 2
     anonymous.close()
 
 

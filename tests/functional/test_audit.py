@@ -5,16 +5,21 @@ from dataclasses import replace
 from uuid import UUID
 
 import boto3
+import psycopg
 import pytest
 from moto import mock_aws
 
 from email_sender.adapters.aws.records import S3Records, S3Seals
-from email_sender.adapters.postgres.audit import add_entry
+from email_sender.adapters.postgres.audit import PostgresAudit, add_entry
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.managers import StoppedManagers
 from email_sender.adapters.postgres.sealed_audit import PostgresSealedLog
+from email_sender.adapters.postgres.sign_ins import PostgresSignIns
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.audit_seals import AuditSealer, Seal
-from email_sender.kit.system_clock import now
+from email_sender.errors import Forbidden
+from email_sender.kit.system_clock import new_id, now
 from email_sender.security.acting import PLATFORM, acting_as
 from email_sender.workflows.model import Decision
 from tests.database import Cluster
@@ -187,3 +192,28 @@ def test_a_decision_is_audited_with_who_made_it(cluster: Cluster, new_tenant: Ca
         ("ann", "approval.decided"),
     ]
     assert entries[1]["object"] == str(approval.id)
+
+
+def test_the_gateway_records_sign_ins_and_can_read_nothing(cluster: Cluster, tenant: UUID) -> None:
+    gateway = Database(lambda: cluster.conninfo("gateway"))
+    try:
+        log = PostgresSignIns(gateway)
+        log.record(tenant, "ann")
+        log.record(tenant, "bob")
+        entries = cluster.query(
+            "select sequence, subject, action from audit_log where tenant_id = %s order by sequence", tenant
+        )
+        assert [(entry["sequence"], entry["subject"], entry["action"]) for entry in entries] == [
+            (1, "ann", "session.started"), (2, "bob", "session.started"),
+        ]  # fmt: skip
+        assert PostgresAudit(cluster.database("app")).broken_at(tenant) is None
+        cluster.execute("update tenants set suspended_at = now() where id = %s", tenant)
+        for refused in (tenant, new_id()):
+            with pytest.raises(Forbidden):
+                log.record(refused, "ann")
+        assert list(StoppedManagers(gateway)()) == []
+        for table in ("audit_log", "tenants", "contacts", "messages", "events", "data_keys"):
+            with gateway.platform() as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(f"select * from {table}")
+    finally:
+        gateway.close()

@@ -207,7 +207,7 @@ def test_a_tenant_sees_only_itself_in_the_tenants_table(app_role: Database, tena
         assert [row["id"] for row in conn.execute("select id from tenants").fetchall()] == [tenants[0]]
 
 
-@pytest.mark.parametrize("role", ["app", "platform", "backup"])
+@pytest.mark.parametrize("role", ["app", "platform", "backup", "gateway"])
 def test_a_role_owns_nothing_and_cannot_bypass_row_level_security(cluster: Cluster, role: str) -> None:
     (role_flags,) = cluster.query(
         "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication from pg_roles where rolname = %s",
@@ -262,7 +262,7 @@ def test_a_table_sealed_later_is_readable_by_the_backup_role(cluster: Cluster) -
         assert conn.execute("select count(*) as n from later").fetchone() == {"n": 1}
 
 
-@pytest.mark.parametrize("role", ["app", "platform", "backup"])
+@pytest.mark.parametrize("role", ["app", "platform", "backup", "gateway"])
 @pytest.mark.parametrize(
     "statement",
     [

@@ -82,7 +82,7 @@ def platform(cluster: Cluster, tmp_path: Path) -> Iterator[Platform]:
         conn.execute(
             sql.SQL("create role {} login createrole password {}").format(sql.Identifier(OWNER), sql.Literal(PASSWORD))
         )
-        for role in ("app", "platform", "backup"):
+        for role in ("app", "platform", "backup", "gateway"):
             conn.execute(sql.SQL("grant {} to {} with admin option").format(*map(sql.Identifier, (role, OWNER))))
         conn.execute(sql.SQL("create database {} owner {}").format(*map(sql.Identifier, (name, OWNER))))
     url = cluster.server.url(name)

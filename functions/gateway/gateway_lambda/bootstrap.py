@@ -1,10 +1,12 @@
 """The composition root of the gateway functions. Objects are built once per execution environment."""
 
 from functools import cache, partial
+from typing import Literal
 
 from email_sender.adapters.aws.cloudwatch import CloudWatchMetrics
 from email_sender.adapters.aws.cognito import CognitoTokenIssuer
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.sign_ins import PostgresSignIns
 from email_sender.adapters.web import probes
 from email_sender.coordination.health import HealthService
 from email_sender.coordination.manager_gate import ManagerGate
@@ -28,6 +30,8 @@ class Settings(DatabaseSettings):
     """URL of the issuer's public keys."""
     qdrant_health_url: NonEmpty
     """URL of Qdrant's `/healthz`."""
+    sign_in_audit: Literal["on", "off"] = "off"
+    """Whether sign-ins are written to the audit log; the role of the database must be gateway."""
     commit: str = "unknown"
     """Git commit of the deployment."""
     built_at: str = "unknown"
@@ -53,6 +57,12 @@ def verifier() -> TokenVerifier:
 @cache
 def _database() -> Database:
     return database(settings())
+
+
+@cache
+def sign_in_log() -> PostgresSignIns | None:
+    """Return the log of sign-ins, or None if this deployment has no role for it."""
+    return PostgresSignIns(_database()) if settings().sign_in_audit == "on" else None
 
 
 @cache

@@ -80,7 +80,9 @@ def owner(cluster: Cluster) -> None:
     """A role with the rights of an RDS master user: it may create roles, and is no superuser."""
     with cluster.connect_as_owner() as conn:
         conn.execute(sql.SQL("create role {} login createrole password 'p'").format(sql.Identifier(OWNER)))
-        conn.execute(sql.SQL("grant app, platform, backup to {} with admin option").format(sql.Identifier(OWNER)))
+        conn.execute(
+            sql.SQL("grant app, platform, backup, gateway to {} with admin option").format(sql.Identifier(OWNER))
+        )
 
 
 @pytest.fixture

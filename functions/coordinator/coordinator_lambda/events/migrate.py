@@ -22,6 +22,8 @@ class MigrationSettings(DatabaseSettings):
     """Secret of the role platform."""
     backup_secret_arn: str = ""
     """Secret of the role backup."""
+    gateway_secret_arn: str = ""
+    """Secret of the role gateway."""
 
 
 def apply() -> dict[str, Any]:
@@ -34,6 +36,7 @@ def apply() -> dict[str, Any]:
         "app": settings.app_secret_arn,
         "platform": settings.platform_secret_arn,
         "backup": settings.backup_secret_arn,
+        "gateway": settings.gateway_secret_arn,
     }
     passwords = {role: secret_password(arn) for role, arn in secrets.items() if arn}
     with _connect() as conn:

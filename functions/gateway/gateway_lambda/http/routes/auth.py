@@ -3,19 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from email_sender.errors import Unauthenticated
+from email_sender.errors import DomainError, Unauthenticated
+from email_sender.kit.claims import tenant_of
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.rate_limiting import take_sign_in
 from email_sender.kit.telemetry import count_failed_sign_in
-from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, TokenIssuer, Tokens
-from gateway_lambda.bootstrap import issuer
+from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, SignInLog, TokenIssuer, Tokens
+from gateway_lambda.bootstrap import issuer, sign_in_log
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 Issuer = Annotated[TokenIssuer, depends_on(issuer)]
+Log = Annotated[SignInLog | None, depends_on(sign_in_log)]
 Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
 
 
@@ -99,6 +102,21 @@ class TokensOut(BaseModel):
         return cls(access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_in=tokens.expires_in)
 
 
+def _signed_in(result: Tokens, tokens: TokenIssuer, log: SignInLog | None) -> TokensOut:
+    """Write the sign-in to the audit log, and return the tokens. Without the entry, nobody gets them."""
+    if log is not None:
+        import jwt
+
+        # The user pool has just sent it.
+        claims = jwt.decode(result.access_token, options={"verify_signature": False})
+        try:
+            log.record(UUID(tenant_of(claims)), str(claims["sub"]))
+        except DomainError:
+            tokens.sign_out(result.refresh_token)
+            raise
+    return TokensOut.of(result)
+
+
 @contextmanager
 def _counted() -> Iterator[None]:
     """Count the attempt if it fails, for the alarm FailedSignIns."""
@@ -110,7 +128,7 @@ def _counted() -> Iterator[None]:
 
 
 @router.post("/token")
-async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut | CodeOut:
+async def token(body: Credentials, tokens: Issuer, log: Log) -> TokensOut | NewPasswordOut | CodeOut:
     """Sign in. Returns an access token, which is valid for an hour, and a refresh token.
 
     It may return a `challenge` instead. `new_password`: the password was that of an invitation; choose your own at
@@ -123,15 +141,16 @@ async def token(body: Credentials, tokens: Issuer) -> TokensOut | NewPasswordOut
         return NewPasswordOut(username=result.username, session=result.session)
     if isinstance(result, CodeNeeded):
         return CodeOut(username=result.username, session=result.session)
-    return TokensOut.of(result)
+    return _signed_in(result, tokens, log)
 
 
 @router.post("/totp")
-async def totp(body: CodeIn, tokens: Issuer) -> TokensOut:
+async def totp(body: CodeIn, tokens: Issuer, log: Log) -> TokensOut:
     """Enter a code of the authenticator app, and sign in."""
     take_sign_in(body.username)
     with _counted():
-        return TokensOut.of(tokens.enter_code(body.username, body.session, body.code))
+        result = tokens.enter_code(body.username, body.session, body.code)
+    return _signed_in(result, tokens, log)
 
 
 @router.post("/totp/setup")
@@ -149,9 +168,9 @@ async def confirm_totp(body: ConfirmationIn, tokens: Issuer) -> Response:
 
 
 @router.post("/password")
-async def password(body: PasswordIn, tokens: Issuer) -> TokensOut:
+async def password(body: PasswordIn, tokens: Issuer, log: Log) -> TokensOut:
     """Choose a password in place of that of an invitation, and sign in."""
-    return TokensOut.of(tokens.set_password(body.username, body.session, body.password))
+    return _signed_in(tokens.set_password(body.username, body.session, body.password), tokens, log)
 
 
 @router.post("/logout", status_code=204)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class CodeNeeded:
 
     username: str
     session: str
+
+
+class SignInLog(Protocol):
+    def record(self, tenant_id: UUID, subject: str) -> None:
+        """Write the sign-in to the tenant's audit log. Raises Forbidden if the tenant is suspended."""
 
 
 class TokenIssuer(Protocol):

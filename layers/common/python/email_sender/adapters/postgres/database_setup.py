@@ -12,7 +12,7 @@ from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import NotFound
 from email_sender.security.tenants import check_tenant
 
-ROLES = ("app", "platform", "backup")
+ROLES = ("app", "platform", "backup", "gateway")
 # RDS lets members of this role sign in with IAM tokens, and with nothing else.
 _IAM_ROLE = "rds_iam"
 
