@@ -24,7 +24,8 @@ _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
-    "max_connections": "100",
+    # Every sandbox of every function keeps its connections, and locally no proxy shares them.
+    "max_connections": "300",
     "shared_buffers": "64MB",
     "wal_level": "replica",
     "log_line_prefix": "%m [%p] ",
