@@ -7,7 +7,7 @@ from email_sender.backups.model import NotRestorable
 from email_sender.errors import DomainError
 from email_sender.kit.environment import VaultSettings
 from email_sender.kit.resources import key_wrapper
-from email_sender.security.ports import KeyWrapper
+from email_sender.security.ports import PerTenantKeyWrapper
 from local.layout import Layout
 
 
@@ -47,12 +47,12 @@ class LocalKeys:
         return self._source.is_destroyed(tenant_id)
 
 
-def own_wrapper(layout: Layout) -> KeyWrapper:
+def own_wrapper(layout: Layout) -> PerTenantKeyWrapper:
     """Return the wrapper of this local cloud."""
     return key_wrapper(_settings(f"file:{layout.wrapping_key()}"))
 
 
-def _key_wrapper(key: str, tenant_keys: str | None) -> KeyWrapper:
+def _key_wrapper(key: str, tenant_keys: str | None) -> PerTenantKeyWrapper:
     kind, _, arn = key.partition(":")
     if kind == "kms":
         import boto3

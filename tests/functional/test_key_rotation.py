@@ -41,6 +41,7 @@ class Machine:
 class Scenario:
     cluster: Cluster
     tenant: UUID
+    wrapper: TenantKeyWrapper
     vault: PostgresVault
     store: PostgresKeyRotation
     machine: Machine
@@ -86,11 +87,11 @@ class Scenario:
 
 
 @pytest.fixture
-def scenario(cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID]) -> Scenario:
-    wrapper = FileKeyWrapper(cluster.key_file)
+def scenario(cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID], tmp_path: Path) -> Scenario:
+    wrapper = TenantKeyWrapper(FileWrappingKeys(tmp_path), FileKeyWrapper(cluster.key_file))
     vault = PostgresVault(app_role, wrapper)
     store = PostgresKeyRotation(Units(app_role, None), vault, wrapper, EventFactory("security", now, new_id))
-    return Scenario(cluster, new_tenant(), vault, store, Machine(), app_role)
+    return Scenario(cluster, new_tenant(), wrapper, vault, store, Machine(), app_role)
 
 
 def test_every_column_with_ciphertexts_is_encrypted_anew(cluster: Cluster) -> None:
@@ -158,7 +159,7 @@ def test_a_function_that_remembers_the_old_key_reads_and_writes_meanwhile(
     scenario: Scenario, app_role: Database
 ) -> None:
     scenario.add_contacts(1)
-    other_function = PostgresVault(app_role, FileKeyWrapper(scenario.cluster.key_file))
+    other_function = PostgresVault(app_role, scenario.wrapper)
     remembered = other_function.keys_for(scenario.tenant)
     scenario.rotate()
     value = remembered.encrypt("late", "contacts.name")
@@ -225,7 +226,7 @@ def test_answers_that_were_stored_without_encryption_stay_as_they_are(scenario: 
 
 def test_a_function_that_does_not_know_the_new_key_yet_fails_once(scenario: Scenario, app_role: Database) -> None:
     scenario.add_contacts(1)
-    other_function = PostgresVault(app_role, FileKeyWrapper(scenario.cluster.key_file))
+    other_function = PostgresVault(app_role, scenario.wrapper)
     other_function.keys_for(scenario.tenant)
     scenario.rotate()
     value = scenario.vault.load(scenario.tenant).encrypt("Ada", "contacts.name")
@@ -235,9 +236,10 @@ def test_a_function_that_does_not_know_the_new_key_yet_fails_once(scenario: Scen
 
 
 def test_keys_that_an_earlier_version_wrapped_are_wrapped_again(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.vault = PostgresVault(scenario.database, FileKeyWrapper(scenario.cluster.key_file))
     scenario.add_contacts(2)
     before = scenario.addresses()
-    wrapper = TenantKeyWrapper(FileWrappingKeys(tmp_path), FileKeyWrapper(scenario.cluster.key_file))
+    wrapper = scenario.wrapper
     scenario.vault, events = PostgresVault(scenario.database, wrapper), EventFactory("security", now, new_id)
     scenario.store = PostgresKeyRotation(Units(scenario.database, None), scenario.vault, wrapper, events)
     assert scenario.addresses() == before

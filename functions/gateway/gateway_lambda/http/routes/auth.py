@@ -19,6 +19,7 @@ from gateway_lambda.bootstrap import issuer, sign_in_log
 router = APIRouter(prefix="/auth", tags=["auth"])
 Issuer = Annotated[TokenIssuer, depends_on(issuer)]
 Log = Annotated[SignInLog | None, depends_on(sign_in_log)]
+Username = Annotated[str, Field(min_length=1, max_length=320)]
 Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
 
 
@@ -28,7 +29,7 @@ Code = Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 class Credentials(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    username: Annotated[str, Field(min_length=1, max_length=320)]
+    username: Username
     password: Secret
 
 
@@ -38,13 +39,16 @@ class RefreshIn(BaseModel):
     refresh_token: Secret
 
 
-class PasswordIn(BaseModel):
-    """`username` and `session` are those of the response that asked for a new password."""
-
+class ChallengeIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    username: Annotated[str, Field(min_length=1, max_length=320)]
+    username: Username
     session: Secret
+
+
+class PasswordIn(ChallengeIn):
+    """`username` and `session` are those of the response that asked for a new password."""
+
     password: Secret
 
 
@@ -64,13 +68,9 @@ class CodeOut(BaseModel):
     session: str
 
 
-class CodeIn(BaseModel):
+class CodeIn(ChallengeIn):
     """`username` and `session` are those of the response that asked for a code."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    username: Annotated[str, Field(min_length=1, max_length=320)]
-    session: Secret
     code: Code
 
 

@@ -29,18 +29,18 @@ class TenantKeyWrapper:
         self._ciphers: dict[UUID, tuple[float, AESGCM]] = {}
 
     def wrap(self, tenant_id: UUID, key: bytes) -> bytes:
-        cipher = self._cached(tenant_id) or self._remember(tenant_id, self._stored(tenant_id) or self._new(tenant_id))
+        cipher = self._cached(tenant_id) or self._remember(tenant_id, self._keys.get(tenant_id) or self._new(tenant_id))
         nonce = os.urandom(_NONCE)
         return _FORMAT + nonce + cipher.encrypt(nonce, key, tenant_id.bytes)
 
     def unwrap(self, tenant_id: UUID, wrapped_key: bytes) -> bytes:
         if not wrapped_key.startswith(_FORMAT):
             # The key of a deleted tenant counts as destroyed in this form too.
-            self._stored(tenant_id)
+            self._keys.get(tenant_id)
             return self._outer.unwrap(tenant_id, wrapped_key)
         cipher = self._cached(tenant_id)
         if cipher is None:
-            wrapping_key = self._stored(tenant_id)
+            wrapping_key = self._keys.get(tenant_id)
             if wrapping_key is None:
                 raise Forbidden("The wrapping key of the tenant does not exist here.")
             cipher = self._remember(tenant_id, wrapping_key)
@@ -59,9 +59,6 @@ class TenantKeyWrapper:
 
     def is_current(self, wrapped_key: bytes) -> bool:
         return wrapped_key.startswith(_FORMAT)
-
-    def _stored(self, tenant_id: UUID) -> bytes | None:
-        return self._keys.get(tenant_id)
 
     def _new(self, tenant_id: UUID) -> bytes:
         return self._keys.add(tenant_id, self._outer.wrap(tenant_id, os.urandom(32)))

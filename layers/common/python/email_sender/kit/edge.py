@@ -1,4 +1,4 @@
-"""The outermost middleware of every API area: request id, headers, limits, masking, manager gate and duration."""
+"""The outermost middleware of every API area: request id, headers, origin, limits, masking, gate and duration."""
 
 import math
 import time
@@ -13,6 +13,7 @@ from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaTy
 from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.masking import mask_body
+from email_sender.kit.origin import check_origin
 from email_sender.kit.rate_limiting import limit_headers
 from email_sender.kit.telemetry import record_request_duration
 from email_sender.security.rate_limits import Standing
@@ -46,7 +47,7 @@ type TakeTokens = Callable[[Scope], Standing | None]
 
 
 class EdgeMiddleware:
-    """The outermost middleware: request id, headers, limits, manager gate and request duration.
+    """The outermost middleware: request id, headers, origin, limits, manager gate and request duration.
 
     It is plain ASGI, which adds only microseconds to a request.
     """
@@ -99,6 +100,7 @@ class EdgeMiddleware:
 
         accepted_seconds = _accepted_age(scope)
         try:
+            check_origin(scope)
             standing = self._limits(scope)
             _check_body(scope, self._form_paths)
             self._gate().check_path(scope["path"].removeprefix(BASE_PATH))

@@ -15,6 +15,8 @@ HEADER = b"x-origin-key"
 
 
 class OriginSettings(Settings):
+    stage: str = ""
+    """The stage of the deployment: dev, staging, prod or local."""
     origin_key_hashes: str = ""
     """SHA-256 of the keys that CloudFront may send, separated by commas; empty: requests may come from anywhere."""
 

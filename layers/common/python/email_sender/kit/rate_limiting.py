@@ -14,7 +14,6 @@ from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.aws_clients import client
 from email_sender.kit.claims import tenant_of
 from email_sender.kit.environment import Settings
-from email_sender.kit.origin import check_origin
 from email_sender.kit.telemetry import logger
 from email_sender.security.rate_limits import Bucket, Limit, RateLimiter, Standing
 
@@ -65,9 +64,7 @@ def take_tokens(scope: Scope) -> Standing | None:
 
     Raises:
         RateLimited: a bucket is empty.
-        Forbidden: the request went around CloudFront, which has limits too.
     """
-    check_origin(scope)
     limiter = rate_limiter()
     return None if limiter is None else limiter.take(buckets_of(scope, limit_settings()))
 

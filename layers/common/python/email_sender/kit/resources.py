@@ -13,7 +13,7 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import InvalidInput
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
-from email_sender.security.ports import KeyWrapper, WrappingKeys
+from email_sender.security.ports import PerTenantKeyWrapper, WrappingKeys
 
 # A server that is gone sends nothing, not even a refusal: without these, a query waits for a quarter of an hour. In
 # milliseconds and seconds (PostgreSQL's documentation, "Parameter Key Words").
@@ -63,7 +63,7 @@ def backup_database() -> Database:
     )
 
 
-def key_wrapper(settings: VaultSettings) -> KeyWrapper:
+def key_wrapper(settings: VaultSettings) -> PerTenantKeyWrapper:
     """Return what wraps the data keys of tenants, by a wrapping key of each tenant."""
     from email_sender.adapters.aws.key_wrappers import FileKeyWrapper, KmsKeyWrapper
     from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper

@@ -51,6 +51,10 @@ class KeyWrapper(Protocol):
         """
         ...
 
+
+class PerTenantKeyWrapper(KeyWrapper, Protocol):
+    """Wraps the data keys of each tenant by a key of that tenant, which can be destroyed."""
+
     def is_destroyed(self, tenant_id: UUID) -> bool:
         """Return whether nobody can unwrap the tenant's keys, because it was deleted."""
         ...

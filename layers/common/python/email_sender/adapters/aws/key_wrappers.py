@@ -43,12 +43,6 @@ class KmsKeyWrapper:
             )
         return response["Plaintext"]
 
-    def is_destroyed(self, tenant_id: UUID) -> bool:  # noqa: ARG002  # one key for all tenants
-        return False
-
-    def is_current(self, wrapped_key: bytes) -> bool:  # noqa: ARG002  # there is one form
-        return True
-
 
 def _translate(error: AwsError) -> Exception | None:
     if error.code in ("InvalidCiphertextException", "IncorrectKeyException"):
@@ -75,9 +69,3 @@ class FileKeyWrapper:
             return self._cipher.decrypt(wrapped_key[:_NONCE], wrapped_key[_NONCE:], tenant_id.bytes)
         except InvalidTag as error:
             raise Forbidden("The key belongs to another tenant.") from error
-
-    def is_destroyed(self, tenant_id: UUID) -> bool:  # noqa: ARG002  # one key for all tenants
-        return False
-
-    def is_current(self, wrapped_key: bytes) -> bool:  # noqa: ARG002  # there is one form
-        return True

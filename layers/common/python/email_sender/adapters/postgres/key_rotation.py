@@ -16,7 +16,7 @@ from email_sender.adapters.postgres.vault import AesKeys, PostgresVault
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import NotFound, Unavailable
 from email_sender.security.key_rotation import DataKey
-from email_sender.security.ports import KeyWrapper
+from email_sender.security.ports import PerTenantKeyWrapper
 
 _BATCH = 500
 
@@ -68,7 +68,7 @@ _IS_OLD = "substring({column} for 1) = substring(%(header)s::bytea for 1) and su
 
 
 class PostgresKeyRotation(PostgresKeyVersions):
-    def __init__(self, units: Units, vault: PostgresVault, wrapper: KeyWrapper, events: EventFactory) -> None:
+    def __init__(self, units: Units, vault: PostgresVault, wrapper: PerTenantKeyWrapper, events: EventFactory) -> None:
         super().__init__(units)
         self._vault, self._wrapper, self._events = vault, wrapper, events
 
