@@ -58,40 +58,58 @@ def template() -> str:
         for area, functions in _read("functions.yaml").items()
     }
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    alarms = re.findall(r"^  (\w+Alarm):$", jinja.get_template("alarms.yaml.j2").render(consumers=consumers), re.M)
     text = jinja.get_template("template.yaml.j2").render(
         areas=areas,
         consumers=consumers,
         version=version,
         paths=_paths(areas),
         parameters_of=_path_parameters,
-        dashboard=dashboard(_read_rows(), consumers),
+        dashboards=dashboards(consumers, alarms),
     )
     return HEADER + re.sub(r"\n{3,}", "\n\n", text)
 
 
-def dashboard(rows: Sequence[Sequence[Json]], consumers: Mapping[str, Json]) -> str:
-    """Return the body of the CloudWatch dashboard as JSON."""
-    widgets = []
+def dashboards(consumers: Mapping[str, Json], alarms: Sequence[str]) -> dict[str, str]:
+    """Return the body of each CloudWatch dashboard as JSON, by name. `alarms` are the logical ids of all alarms."""
+    return {
+        name: json.dumps({"widgets": list(_widgets(rows, consumers, alarms))}, separators=(",", ":"))
+        for name, rows in _read("dashboards.yaml").items()
+    }
+
+
+def _widgets(rows: Sequence[Sequence[Json]], consumers: Mapping[str, Json], alarms: Sequence[str]) -> Iterator[Json]:
     for top, row in enumerate(rows):
         width = 24 // len(row)
         for column, widget in enumerate(row):
-            metrics = widget["metrics"]
-            if metrics == "queues":
-                metrics = [
-                    ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", f"${{{consumer['name']}Queue.QueueName}}"]
-                    for consumer in consumers.values()
-                ]
-            properties = {
-                "title": widget["title"], "metrics": metrics, "stat": widget["statistic"],
-                "period": widget.get("period", 60), "region": "${AWS::Region}", "view": "timeSeries",
-            }  # fmt: skip
             place = {"x": column * width, "y": top * 6, "width": width, "height": 6}
-            widgets.append({"type": "metric", **place, "properties": properties})
-    return json.dumps({"widgets": widgets}, separators=(",", ":"))
+            if "alarms" in widget:
+                arns = [f"${{{alarm}.Arn}}" for alarm in alarms]
+                yield {"type": "alarm", **place, "properties": {"title": widget["title"], "alarms": arns}}
+                continue
+            properties = {
+                "title": widget["title"], "metrics": _metrics(widget["metrics"], consumers),
+                "stat": widget["statistic"], "period": widget.get("period", 60), "region": "${AWS::Region}",
+                "view": widget.get("view", "timeSeries"),
+            }  # fmt: skip
+            if "target" in widget:
+                properties["annotations"] = {"horizontal": [{"label": "objective", "value": widget["target"]}]}
+            yield {"type": "metric", **place, "properties": properties}
 
 
-def _read_rows() -> Sequence[Sequence[Json]]:
-    return list(yaml.safe_load((SOURCE / "dashboard.yaml").read_text()))
+def _metrics(metrics: Any, consumers: Mapping[str, Json]) -> Any:
+    """Return the metrics of a widget; a word stands for a metric of every consumer."""
+    if metrics == "queues":
+        return [
+            ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", f"${{{consumer['name']}Queue.QueueName}}"]
+            for consumer in consumers.values()
+        ]
+    if metrics == "dead_letters":
+        names = [*(f"{consumer['name']}DeadLetters" for consumer in consumers.values()), "DeadLetters"]
+        return [
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"${{{name}.QueueName}}"] for name in names
+        ]
+    return metrics
 
 
 def _path_parameters(path: str) -> list[str]:

@@ -27,7 +27,7 @@ WAIT_SECONDS = 300.0
 
 _SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 # A stack in one of these states cannot be updated. As on AWS, it has to be deleted first.
-_NOT_UPDATABLE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+_NOT_UPDATABLE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
 
 
 class DeploymentFailed(RuntimeError):

@@ -20,6 +20,7 @@ from ministack.services import lambda_svc
 
 from local.aws import embedded_metrics
 from local.aws.archives import ArchiveCache
+from local.aws.monitoring import service_metrics
 from local.aws.process_pipes import Pipes
 from local.aws.upstream import check_sources
 
@@ -40,6 +41,7 @@ _RELIES_ON = {
     "lambda_runtime.reap_idle_workers": (lambda_runtime.reap_idle_workers, "d0e5aa7c2b59"),
     "lambda_runtime._worker_class_for": (lambda_runtime._worker_class_for, "b5a23849280a"),
     "lambda_svc._execute_function_warm": (lambda_svc._execute_function_warm, "62b9218bef5b"),
+    "lambda_svc._emit_lambda_metrics": (lambda_svc._emit_lambda_metrics, "3b6689d77cf6"),
     "lambda_svc._resolve_layer_zip": (lambda_svc._resolve_layer_zip, "447d3c3ec42c"),
 }
 
@@ -233,14 +235,22 @@ def install(runtime: Runtime) -> None:
     original_execute = lambda_svc._execute_function_warm
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        started = time.perf_counter()
         outcome: dict[str, Any] = original_execute(func, event, request_id)
         embedded_metrics.collect(outcome.get("log") or "")
+        failed = bool(outcome.get("error")) or isinstance(outcome.get("body"), FunctionError)
+        service_metrics.record_invocation(_function_name(func), time.perf_counter() - started, failed=failed)
         if isinstance(outcome.get("body"), FunctionError):
             return {"body": outcome["body"].report, "error": True, "log": outcome.get("log", "")}
         return outcome
 
     lambda_svc._execute_function_warm = execute
+    lambda_svc._emit_lambda_metrics = service_metrics.record_throttle
     lambda_runtime._worker_class_for = lambda _: ExecutionEnvironment
+
+
+def _function_name(func: dict[str, Any]) -> str:
+    return str((func.get("config") or func)["FunctionName"])
 
 
 def _layer_path(layer: Path) -> list[Path]:

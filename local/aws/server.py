@@ -6,6 +6,7 @@ Import this module only after `__main__` has set the environment, because MiniSt
 import asyncio
 import json
 import signal
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ministack.services import apigateway
 
 from local.aws import execution_environments, interrupted_executions, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
+from local.aws.monitoring import alarms, log_subscriptions
+from local.aws.monitoring.service_metrics import record_request
 from local.aws.runtime_packages import link_runtime_packages
 from local.layout import CLOCK_FILE
 
@@ -56,7 +59,16 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
         prefix = f"/_aws/execute-api/{api_id}/$default"
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         rewritten = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
-        await app(rewritten, receive, send)
+        started, status = time.perf_counter(), 500
+
+        async def send_and_note(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await app(rewritten, receive, send_and_note)
+        record_request(api_id, status, time.perf_counter() - started)
 
     return dispatch
 
@@ -80,6 +92,8 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
     )
     repairs.install()
     schedules.install()
+    log_subscriptions.install()
+    alarms.install()
     interrupted = interrupted_executions.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None
     hypercorn_compat.install()

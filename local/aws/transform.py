@@ -29,7 +29,6 @@ UNSUPPORTED_RESOURCES = {
     "AWS::ApplicationAutoScaling::": "nothing scales",
     "AWS::Backup::BackupSelection": "no backups are taken",
     "AWS::CloudWatch::AnomalyDetector": "no anomaly detection",
-    "AWS::CloudWatch::CompositeAlarm": "only single alarms",
     "AWS::CodeDeploy::": "new code takes all traffic at once",
     "AWS::Cognito::LogDeliveryConfiguration": "no Cognito logs",
     "AWS::Cognito::UserPoolRiskConfigurationAttachment": "no threat protection",
@@ -207,8 +206,6 @@ def _drop_unsupported(template: dict[str, Any], differences: list[str]) -> dict[
 
 def _reason(resource: Mapping[str, Any]) -> str | None:
     kind: str = resource["Type"]
-    if kind == "AWS::CloudWatch::Alarm" and "Metrics" in resource.get("Properties", {}):
-        return "MiniStack's alarms do not calculate with metrics"
     return next((reason for prefix, reason in UNSUPPORTED_RESOURCES.items() if kind.startswith(prefix)), None)
 
 

@@ -24,6 +24,7 @@ from email_sender.adapters.postgres.event_replays import PostgresEventHistory
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
+from email_sender.adapters.postgres.metric_totals import PostgresMetricTotals
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.adapters.postgres.replication import read_replication
 from email_sender.adapters.postgres.settings_versions import settings_units
@@ -37,7 +38,7 @@ from email_sender.coordination.configuration import Configuration
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.failed_events import Redrive
-from email_sender.coordination.lifecycle import Lifecycle, ManagerUnits
+from email_sender.coordination.lifecycle import Lifecycle, ManagerUnits, State, Status
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.coordination.manager_status import Observer, StatusService
 from email_sender.coordination.registry import ManagerGraph
@@ -50,7 +51,7 @@ from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
 from email_sender.kit.resources import backup_database, database, manager_gate, platform_database
 from email_sender.kit.system_clock import new_id, now
-from email_sender.kit.telemetry import NAMESPACE
+from email_sender.kit.telemetry import NAMESPACE, count_manager_failure, record_manager_recovery
 
 _EVENTS = EventFactory("coordinator", now, new_id)
 
@@ -113,6 +114,11 @@ def recorder() -> Recorder:
 @cache
 def relay() -> OutboxRelay:
     return OutboxRelay(platform(), bus())
+
+
+@cache
+def metric_totals() -> PostgresMetricTotals:
+    return PostgresMetricTotals(platform())
 
 
 @cache
@@ -206,7 +212,14 @@ def observer() -> Observer:
     health_checks = build_checks(
         facts, deployment, probes, graph(), engine, api, replication, addresses, live_settings, configuration().current
     )
-    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS)
+    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS, _report_change)
+
+
+def _report_change(before: State, after: State) -> None:
+    if after.status is Status.FAILED:
+        count_manager_failure(after.name)
+    elif before.status is Status.FAILED and after.status.is_active and before.changed_at and after.changed_at:
+        record_manager_recovery(after.name, (after.changed_at - before.changed_at).total_seconds())
 
 
 @cache

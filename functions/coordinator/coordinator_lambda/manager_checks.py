@@ -24,6 +24,8 @@ type DeploymentReader = Callable[[], Deployment]
 type Probe = Callable[[], None]
 type LiveSettings = Callable[[], PlatformSettings]
 
+# The central coordinator's figure from which a metric is made.
+OLDEST_EVENT = "outbox_oldest_seconds"
 _MAX_BACKUP_AGE_SECONDS = 26 * 3600.0
 
 
@@ -92,8 +94,8 @@ def _disabled_sources(deployment: DeploymentReader, manager: str) -> dict[str, b
 
 def _check_bus(facts: FactsReader, deployment: DeploymentReader, live: LiveSettings) -> Finding:
     counts = facts()
-    oldest_seconds = counts["outbox_oldest_seconds"]
-    figures = {"outbox_pending": counts["outbox_pending"], "outbox_oldest_seconds": oldest_seconds}
+    oldest_seconds = counts[OLDEST_EVENT]
+    figures = {"outbox_pending": counts["outbox_pending"], OLDEST_EVENT: oldest_seconds}
     reason = f"The oldest event has been waiting {oldest_seconds:.0f} s for the recorder."
     return build_finding(
         {

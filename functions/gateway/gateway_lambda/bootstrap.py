@@ -3,9 +3,9 @@
 from functools import cache, partial
 from typing import Literal
 
-from email_sender.adapters.aws.cloudwatch import CloudWatchMetrics
 from email_sender.adapters.aws.cognito import CognitoTokenIssuer
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.metric_totals import PostgresMetricTotals
 from email_sender.adapters.postgres.sign_ins import PostgresSignIns
 from email_sender.adapters.web import probes
 from email_sender.coordination.health import HealthService
@@ -13,7 +13,6 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import DatabaseSettings, NonEmpty
 from email_sender.kit.resources import database, manager_gate
-from email_sender.kit.telemetry import NAMESPACE
 from gateway_lambda.http.token_verifier import TokenVerifier
 
 
@@ -76,8 +75,8 @@ def health_service() -> HealthService:
 
 
 @cache
-def metrics_reader() -> CloudWatchMetrics:
-    return CloudWatchMetrics(lambda: client("cloudwatch"), NAMESPACE)
+def metric_totals() -> PostgresMetricTotals:
+    return PostgresMetricTotals(_database())
 
 
 @cache

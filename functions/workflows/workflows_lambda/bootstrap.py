@@ -33,6 +33,7 @@ from email_sender.kit.environment import BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.resources import database, key_wrapper, manager_gate, secret_text
 from email_sender.kit.system_clock import movable_now as now
 from email_sender.kit.system_clock import new_id
+from email_sender.kit.telemetry import count_run
 from email_sender.messaging.model import Message
 from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.generation import TextModel
@@ -179,7 +180,7 @@ def workflow_service() -> WorkflowService:
 
 @cache
 def run_service() -> RunService:
-    return RunService(workflow_units(), engine(), _compiler(), JsonSchemaChecker(), now, new_id)
+    return RunService(workflow_units(), engine(), _compiler(), JsonSchemaChecker(), now, new_id, count_run)
 
 
 @cache

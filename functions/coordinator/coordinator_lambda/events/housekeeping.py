@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from coordinator_lambda.bootstrap import directory, failed_events, platform, units
+from coordinator_lambda.bootstrap import directory, failed_events, metric_totals, platform, units
 from email_sender.adapters.postgres.database import admit_suspended
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.telemetry import logger
@@ -33,6 +33,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         "months_of_events_removed": row["months"] if row else 0,
         "keys_removed": removed_keys,
         "embeddings_removed": removed_embeddings,
+        "metric_batches_removed": metric_totals().forget_batches(),
         "failed_events_removed": failed_events().forget(
             failed_event_settings.redriven_kept_days, failed_event_settings.kept_days
         ),

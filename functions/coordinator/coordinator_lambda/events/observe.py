@@ -4,15 +4,18 @@ Whoever may invoke this function may also stop and start managers with it, even 
 `{"start": "security-manager"}`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator_lambda.bootstrap import configuration, lifecycle, observer, platform, publish_ready_event
+from coordinator_lambda.manager_checks import OLDEST_EVENT
 from email_sender.adapters.postgres.managers import record_clock_tick
+from email_sender.coordination.lifecycle import State, Status
 from email_sender.coordination.registry import MANAGERS, Kind
 from email_sender.errors import DomainError
-from email_sender.kit.telemetry import logger, record_manager_status
+from email_sender.kit.telemetry import logger, record_manager_status, record_oldest_event
 
 _MANUAL_INVOCATION = "invoked manually"
 _CLOUDFORMATION = "aws.cloudformation"
@@ -34,9 +37,17 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     states = observer().observe()
     if all(state.status.is_active for state in states if state.name in _CORE):
         publish_ready_event()
-    for manager_state in states:
-        record_manager_status(manager_state.name, active=manager_state.status.is_active)
+    _record_metrics(states)
     return {state.name: state.status.value for state in states}
+
+
+def _record_metrics(states: Sequence[State]) -> None:
+    for state in states:
+        # A part that is not configured, such as tracing that is off, is not down.
+        if state.status is not Status.NOT_CONFIGURED:
+            record_manager_status(state.name, active=state.status.is_active)
+        if OLDEST_EVENT in state.figures:
+            record_oldest_event(state.figures[OLDEST_EVENT])
 
 
 def _reconcile() -> None:

@@ -1,55 +1,95 @@
-"""Tests for the Prometheus text format, checked with a reduced version of its grammar."""
+"""Tests for the Prometheus text, read back with Prometheus's own parser for Python."""
 
-import re
+from datetime import UTC, datetime
 
-from email_sender.adapters.aws.cloudwatch import Sample
-from email_sender.kit.telemetry import API_DURATION, CACHE_LOOKUPS, HTTP_DURATION, MANAGER_STATUS, VECTOR_OPERATIONS
-from gateway_lambda.http.prometheus_text import SERIES, exposition
+from prometheus_client.parser import text_string_to_metric_families
 
-LINE = re.compile(r'[a-z_]+\{([a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]|\\["\\n])*")*)?\} -?[0-9.e+-]+')
-LABELS = (("method", "GET"), ("endpoint", "/api/v1/contacts/{id}"), ("status", "200"))
+from email_sender.adapters.postgres.metric_totals import ObservedManager
+from email_sender.coordination.metrics import BUCKET_BOUNDS, Total, count_metrics
+from email_sender.kit.telemetry import (
+    API_DURATION,
+    CACHE_LOOKUPS,
+    HISTOGRAMS,
+    HTTP_DURATION,
+    MANAGER_RECOVERY,
+    MANAGER_STATUS,
+    VECTOR_OPERATIONS,
+)
+from gateway_lambda.http.prometheus_text import COUNTERS, exposition
+from gateway_lambda.http.prometheus_text import HISTOGRAMS as SERVED_HISTOGRAMS
+
+LABELS = (("endpoint", "/api/v1/contacts/{id}"), ("method", "GET"), ("status", "200"))
 
 
-def test_every_series_is_declared_even_without_samples() -> None:
-    assert set(SERIES) == {MANAGER_STATUS, VECTOR_OPERATIONS, CACHE_LOOKUPS, API_DURATION}
-    assert exposition([]).splitlines() == [
-        f"# TYPE {MANAGER_STATUS} gauge",
-        f"# TYPE {VECTOR_OPERATIONS} counter",
-        f"# TYPE {CACHE_LOOKUPS} counter",
-        f"# TYPE {API_DURATION} summary",
-        f"# TYPE {HTTP_DURATION} summary",
-    ]
+def samples(totals: list[Total], managers: list[ObservedManager] | None = None) -> dict[tuple[str, str], float]:
+    """Return the values by sample name and sorted labels."""
+    text = exposition(totals, managers or []).decode()
+    return {
+        (sample.name, ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
-def test_a_duration_has_a_sum_a_count_and_two_quantiles() -> None:
-    samples = [Sample(API_DURATION, LABELS, statistic, 2.5) for statistic in SERIES[API_DURATION]]
-    labels = 'method="GET",endpoint="/api/v1/contacts/{id}",status="200"'
-    assert exposition(samples).splitlines()[4:8] == [
-        f'{API_DURATION}_count{{{labels}}} 2.5',
-        f'{API_DURATION}_sum{{{labels}}} 2.5',
-        f'{API_DURATION}{{{labels},quantile="0.50"}} 2.5',
-        f'{API_DURATION}{{{labels},quantile="0.95"}} 2.5',
-    ]  # fmt: skip
+def duration(*values: float) -> Total:
+    total = Total(API_DURATION, LABELS, buckets=[0] * (len(BUCKET_BOUNDS) + 1))
+    for value in values:
+        total.add(value)
+    return total
+
+
+def test_every_series_is_declared_even_without_values() -> None:
+    types = [line for line in exposition([], []).decode().splitlines() if line.startswith("# TYPE")]
+    assert f"# TYPE {API_DURATION} histogram" in types
+    assert f"# TYPE {HTTP_DURATION} histogram" in types
+    assert f"# TYPE {VECTOR_OPERATIONS} counter" in types
+    assert f"# TYPE {MANAGER_STATUS} gauge" in types
+    assert {logged for _, _, _, logged in SERVED_HISTOGRAMS} == HISTOGRAMS
+    assert CACHE_LOOKUPS in {name for name, _, _ in COUNTERS}
+
+
+def test_buckets_are_cumulated_and_end_with_the_count() -> None:
+    found = samples([duration(0.005, 0.006, 0.2, 11.0)])
+    labels = "endpoint=/api/v1/contacts/{id}"
+    buckets = {
+        key.split("le=")[1].split(",")[0]: value
+        for (name, key), value in found.items()
+        if name == f"{API_DURATION}_bucket"
+    }
+    assert buckets["0.005"] == 1
+    assert buckets["0.01"] == 2
+    assert buckets["0.1"] == 2
+    assert buckets["0.25"] == 3
+    assert buckets["10.0"] == 3
+    assert buckets["+Inf"] == 4
+    count = found[f"{API_DURATION}_count", f"{labels},method=GET,status=200"]
+    assert count == 4
+    assert found[f"{API_DURATION}_sum", f"{labels},method=GET,status=200"] == 11.211
 
 
 def test_the_durations_have_a_second_name() -> None:
-    lines = exposition([Sample(API_DURATION, LABELS, "Sum", 2.5)]).splitlines()
-    assert lines[-1] == lines[4].replace(API_DURATION, HTTP_DURATION)
-    assert lines[-2] == f"# TYPE {HTTP_DURATION} summary"
+    found = samples([duration(0.5)])
+    assert found[f"{HTTP_DURATION}_count", "endpoint=/api/v1/contacts/{id},method=GET,status=200"] == 1
 
 
-def test_a_gauge_and_a_counter_have_one_line_each() -> None:
-    samples = [
-        Sample(MANAGER_STATUS, (("manager_name", "api"),), "Maximum", 1),
-        Sample(VECTOR_OPERATIONS, (("operation", "search"), ("status", "ok")), "Sum", 12),
-    ]
-    lines = exposition(samples).splitlines()
-    assert f'{MANAGER_STATUS}{{manager_name="api"}} 1' in lines
-    assert f'{VECTOR_OPERATIONS}{{operation="search",status="ok"}} 12' in lines
+def test_a_counter_has_the_sum_of_its_values() -> None:
+    total = Total(VECTOR_OPERATIONS, (("operation", "insert"), ("status", "success")), 2, 150.0)
+    assert samples([total]) == {(VECTOR_OPERATIONS, "operation=insert,status=success"): 150}
 
 
-def test_a_label_value_is_escaped() -> None:
-    text = exposition([Sample(MANAGER_STATUS, (("manager_name", 'a"\n} 1\\'),), "Maximum", 1)])
-    (line,) = [sample_line for sample_line in text.splitlines() if not sample_line.startswith("#")]
-    assert LINE.fullmatch(line)
-    assert text.endswith("\n")
+def test_managers_are_gauges_with_their_figures() -> None:
+    manager = ObservedManager('api "x"\\\n', True, {"drafts": 3.0}, datetime(2026, 11, 29, tzinfo=UTC))
+    found = samples([], [manager, ObservedManager("idle", False, {}, None)])
+    assert found[MANAGER_STATUS, f"manager_name={manager.name}"] == 1
+    assert found[MANAGER_STATUS, "manager_name=idle"] == 0
+    assert found["email_sender_manager_figure", f"figure=drafts,manager_name={manager.name}"] == 3
+    assert found["email_sender_manager_observed_timestamp_seconds", f"manager_name={manager.name}"] == 1795910400
+
+
+def test_recoveries_are_counted_by_manager() -> None:
+    line = (
+        '{"_aws": {"CloudWatchMetrics": [{"Namespace": "EmailSender/x", "Dimensions": [["manager_name"]], "Metrics": '
+        f'[{{"Name": "{MANAGER_RECOVERY}"}}]}}]}}, "manager_name": "vectorization", "{MANAGER_RECOVERY}": [90]}}'
+    )
+    (total,) = count_metrics([line, line], "EmailSender/x", HISTOGRAMS)
+    assert samples([total])[f"{MANAGER_RECOVERY}_sum", "manager_name=vectorization"] == 180

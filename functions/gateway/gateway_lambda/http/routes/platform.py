@@ -6,13 +6,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
-from email_sender.adapters.aws.cloudwatch import CloudWatchMetrics
+from email_sender.adapters.postgres.metric_totals import PostgresMetricTotals
 from email_sender.coordination.health import HealthService, State
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.security.permissions import Permission
-from gateway_lambda.bootstrap import Settings, health_service, metrics_reader, settings, verifier
-from gateway_lambda.http.prometheus_text import SERIES, exposition
+from gateway_lambda.bootstrap import Settings, health_service, metric_totals, settings, verifier
 
 router = APIRouter(tags=["platform"])
 Checks = Annotated[HealthService, depends_on(health_service)]
@@ -70,6 +69,10 @@ async def status(_caller: Operator, checks: Checks, config: Configuration) -> St
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(_caller: Operator, reader: Annotated[CloudWatchMetrics, depends_on(metrics_reader)]) -> Response:
-    """Get metrics. Returns the last five minutes of the platform as Prometheus text, read from CloudWatch."""
-    return PlainTextResponse(exposition(reader.samples(SERIES)), media_type="text/plain; version=0.0.4")
+async def metrics(_caller: Operator, totals: Annotated[PostgresMetricTotals, depends_on(metric_totals)]) -> Response:
+    """Get metrics. Returns counters, histograms and gauges of the whole platform as Prometheus text."""
+    # Only Prometheus needs its client; no other request should wait for the import.
+    from gateway_lambda.http.prometheus_text import exposition
+
+    text = exposition(totals.read(), totals.read_managers())
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
-from email_sender.errors import InvalidInput
+from email_sender.errors import InvalidInput, Unavailable
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.telemetry import count_vector_operations
+from email_sender.kit.telemetry import count_failed_operation, count_vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.batch import BatchService
 from vectors_lambda.bootstrap.core import batch_service
@@ -30,11 +30,14 @@ async def batch(request: Request, body: BatchIn, caller: Writer, service: Servic
     start_time = time.perf_counter()
     parsed = body.parse(operation_id(request))
     operations = [entry if isinstance(entry, InvalidInput) else entry[1] for entry in parsed]
-    outcomes = service.run(caller.tenant_id, operations, atomic_validation=body.atomic_validation)
+    with count_failed_operation("batch"):
+        outcomes = service.run(caller.tenant_id, operations, atomic_validation=body.atomic_validation)
     failed = sum(outcome.error is not None for outcome in outcomes)
     count_vector_operations("batch", "success", len(outcomes) - failed)
-    if failed:
-        count_vector_operations("batch", "error", failed)
+    errors = sum(isinstance(outcome.error, Unavailable) for outcome in outcomes)
+    for status, count in (("error", errors), ("refused", failed - errors)):
+        if count:
+            count_vector_operations("batch", status, count)
     results = [OutcomeOut.of(*pair) for pair in zip(parsed, outcomes, strict=True)]
     took_ms = round((time.perf_counter() - start_time) * 1000, 3)
     return BatchOut(results=results, failed=failed, took_ms=took_ms)

@@ -10,7 +10,7 @@ from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.telemetry import count_vector_operations
+from email_sender.kit.telemetry import count_failed_operation, count_vector_operations
 from email_sender.security.permissions import Permission
 from email_sender.vectors.service import VectorService
 from vectors_lambda.bootstrap.core import vector_service
@@ -30,7 +30,8 @@ async def insert(request: Request, body: InsertIn, caller: Writer, service: Serv
     Writes all points, or none if one is invalid. A point with the id of an existing point replaces it.
     """
     points = [point.point(number, operation_id(request)) for number, point in enumerate(body.points)]
-    count = service.insert(caller.tenant_id, body.collection, points)
+    with count_failed_operation("insert"):
+        count = service.insert(caller.tenant_id, body.collection, points)
     count_vector_operations("insert", "success", count)
     return InsertOut(collection=body.collection, inserted=count, ids=[point.id for point in points])
 
@@ -45,7 +46,8 @@ async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
     messages that prove it. If nobody matches, the result is empty and `nobody` says why.
     """
     start_time = time.perf_counter()
-    answer = service.search(caller.tenant_id, body.collection, body.search())
+    with count_failed_operation("search"):
+        answer = service.search(caller.tenant_id, body.collection, body.search())
     count_vector_operations("search", "success")
     return SearchOut(**AnswerOut.of(body, answer).__dict__, took_ms=_elapsed_ms(start_time))
 
@@ -57,7 +59,9 @@ async def searches(body: SearchesIn, caller: Reader, service: Service) -> Search
     All searches are of one collection.
     """
     start_time = time.perf_counter()
-    answers = service.search_many(caller.tenant_id, body.collection, [options.search() for options in body.searches])
+    searched = [options.search() for options in body.searches]
+    with count_failed_operation("search"):
+        answers = service.search_many(caller.tenant_id, body.collection, searched)
     count_vector_operations("search", "success", len(answers))
     bodies = [AnswerOut.of(options, answer) for options, answer in zip(body.searches, answers, strict=True)]
     return SearchesOut(answers=bodies, took_ms=_elapsed_ms(start_time))
@@ -80,7 +84,8 @@ async def delete(
     collection: Annotated[Literal["task_vectors", "document_vectors", "message_vectors"], Query()] = "document_vectors",
 ) -> Response:
     """Delete a point."""
-    service.delete(caller.tenant_id, collection, _client_id(point_id))
+    with count_failed_operation("delete"):
+        service.delete(caller.tenant_id, collection, _client_id(point_id))
     count_vector_operations("delete", "success")
     return Response(status_code=204)
 

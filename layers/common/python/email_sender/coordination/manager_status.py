@@ -51,10 +51,15 @@ class Observer:
         checks: Mapping[str, HealthCheck],
         count_functions: Callable[[], Mapping[str, int]],
         events: EventFactory,
+        report_change: Callable[[State, State], None] = lambda _before, _after: None,
     ) -> None:
-        """`count_functions` counts each manager's deployed functions. A manager without a check is not configured."""
+        """`count_functions` counts each manager's deployed functions. A manager without a check is not configured.
+
+        `report_change` gets a manager's state before and after each change of its status that was stored.
+        """
         self._graph, self._units, self._checks, self._count_functions = graph, units, checks, count_functions
         self._events, self._now = events, events.now
+        self._report_change = report_change
 
     def run_checks(self) -> Mapping[str, Finding]:
         """Run every check once. Return the findings by manager. Never raises DomainError."""
@@ -71,6 +76,9 @@ class Observer:
             ]
             unit.save(observed_states)
             unit.commit()
+        for state in observed_states:
+            if state.status is not states[state.name].status:
+                self._report_change(states[state.name], state)
         return observed_states
 
     def _observed_state(self, unit: ManagerUnit, before: State, finding: Finding | None, functions: int) -> State:

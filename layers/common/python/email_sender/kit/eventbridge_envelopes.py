@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from email_sender.coordination.event_recorder import BusEvent
 
@@ -41,3 +41,4 @@ class ObjectCreated(BaseModel):
     """The "Object Created" event of S3, as EventBridge delivers it."""
 
     detail: _Detail
+    time: AwareDatetime | None = None

@@ -4,11 +4,14 @@ Logs contain ids, never payloads, addresses, vectors or environment variables.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from email_sender.errors import DomainError, Unavailable
 
 # A stage of its own each: one account may have several.
 NAMESPACE = f"EmailSender/{os.environ.get('STAGE', 'unknown')}"
@@ -22,7 +25,14 @@ CACHE_LOOKUPS = "email_sender_cache_lookups_total"
 SENDING_BLOCKED = "email_sender_sending_blocked_total"
 ACCESS_DENIED = "email_sender_access_denied_total"
 FAILED_SIGN_INS = "email_sender_failed_sign_ins_total"
+REPLY_HANDLING = "email_sender_reply_handling_seconds"
+RUNS = "email_sender_runs_total"
+MANAGER_FAILURES = "email_sender_manager_failures_total"
+MANAGER_RECOVERY = "email_sender_manager_recovery_seconds"
+OUTBOX_OLDEST = "email_sender_outbox_oldest_seconds"
 API_DURATION = "email_sender_api_request_duration_seconds"
+# Their values are counted by bucket for Prometheus. Names that end in "_total" are counters, all others gauges.
+HISTOGRAMS = frozenset({API_DURATION, REPLY_HANDLING, MANAGER_RECOVERY})
 # The same series under the specification's second name. Only GET /metrics has it.
 HTTP_DURATION = "http_request_duration_seconds"
 
@@ -41,9 +51,34 @@ def record_manager_status(manager_name: str, *, active: bool) -> None:
     _emit(MANAGER_STATUS, int(active), labels={"manager_name": manager_name})
 
 
+def count_manager_failure(manager_name: str) -> None:
+    _emit(MANAGER_FAILURES, 1, labels={"manager_name": manager_name})
+
+
+def record_manager_recovery(manager_name: str, seconds: float) -> None:
+    """Record how long a manager had failed until it worked again."""
+    _emit(MANAGER_RECOVERY, seconds, MetricUnit.Seconds, {"manager_name": manager_name})
+
+
+def count_run(status: str) -> None:
+    """Count a run that ended."""
+    _emit(RUNS, 1, labels={"status": status})
+
+
 def count_vector_operations(operation: str, status: str, count: int = 1) -> None:
     """Count vector operations by their outcome."""
     _emit(VECTOR_OPERATIONS, count, labels={"operation": operation, "status": status})
+
+
+@contextmanager
+def count_failed_operation(operation: str) -> Iterator[None]:
+    """Count a vector operation that fails in the platform. Errors of the caller are not counted."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, DomainError) or isinstance(error, Unavailable):
+            count_vector_operations(operation, "error")
+        raise
 
 
 def count_cache_lookups(cache: str, hits: int, misses: int) -> None:
@@ -60,6 +95,16 @@ def count_denial() -> None:
 
 def count_failed_sign_in() -> None:
     _emit(FAILED_SIGN_INS, 1)
+
+
+def record_reply_handling(seconds: float) -> None:
+    """Record how long a message was on its way from SES into its conversation."""
+    _emit(REPLY_HANDLING, seconds, MetricUnit.Seconds)
+
+
+def record_oldest_event(seconds: float) -> None:
+    """Record for how long the oldest event of the outbox has waited to be published. It is a gauge."""
+    _emit(OUTBOX_OLDEST, seconds, MetricUnit.Seconds)
 
 
 def report_blocked_sending(reason: str) -> None:

@@ -1,7 +1,7 @@
 """Start, resume, cancel and end runs, and reconcile them with the engine's executions."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -64,8 +64,11 @@ class RunService:
         inputs: InputChecker,
         now: Clock,
         new_id: IdFactory,
+        report_end: Callable[[RunStatus], None] = lambda _status: None,
     ) -> None:
+        """`report_end` gets the status of each run that ended, once its end is stored."""
         self._units, self._engine, self._compiler, self._inputs = units, engine, compiler, inputs
+        self._report_end = report_end
         self._now, self._new_id = now, new_id
         self._events = EventFactory("workflows", now, new_id)
         self._waits = WaitService(units, engine, now)
@@ -292,6 +295,7 @@ class RunService:
             unit.emit(self._build_event(event_type, tenant_id, run, **event_data))
             ended_run = _require_run(unit, run_id)
             unit.commit()
+        self._report_end(status)
         return ended_run
 
     def _explain_expression_error(self, unit: WorkflowUnit, run: Run, error: Mapping[str, Any]) -> Mapping[str, Any]:

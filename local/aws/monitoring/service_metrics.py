@@ -1,0 +1,74 @@
+"""Metrics that AWS's services record by themselves, for the services that the platform's alarms and dashboards watch.
+
+Names, dimensions and units are those of AWS's documentation ("… metrics and dimensions" of each service). Qdrant and
+PostgreSQL run on machines of other stacks there, whose metrics have no counterpart here.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.services import cloudwatch, lambda_svc, sqs, stepfunctions
+
+_LIVE_ALIAS = "live"
+_ENDED = {"SUCCEEDED": "ExecutionsSucceeded", "FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut",
+          "ABORTED": "ExecutionsAborted"}  # fmt: skip
+# Executions whose end was already counted. MiniStack forgets old executions, and so does this.
+_counted_executions: set[str] = set()
+
+
+def record_request(api_id: str, status: int, seconds: float) -> None:
+    """Record one request of an HTTP API."""
+    milliseconds, dimensions = seconds * 1000, {"ApiId": api_id}
+    for name, value in (("Count", 1), ("4xx", status // 100 == 4), ("5xx", status // 100 == 5)):
+        cloudwatch.record_metric("AWS/ApiGateway", name, int(value), "Count", dimensions)
+    for name in ("Latency", "IntegrationLatency"):
+        cloudwatch.record_metric("AWS/ApiGateway", name, milliseconds, "Milliseconds", dimensions)
+
+
+def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
+    """Record one invocation of a Lambda function, as of the function and as of its alias."""
+    aliases = (lambda_svc._functions.get(function) or {}).get("aliases", {})
+    both = [{"FunctionName": function}]
+    if _LIVE_ALIAS in aliases:
+        both.append({"FunctionName": function, "Resource": f"{function}:{_LIVE_ALIAS}"})
+    for dimensions in both:
+        for name, value in (("Invocations", 1), ("Errors", int(failed)), ("Throttles", 0)):
+            cloudwatch.record_metric("AWS/Lambda", name, value, "Count", dimensions)
+        cloudwatch.record_metric("AWS/Lambda", "Duration", seconds * 1000, "Milliseconds", dimensions)
+
+
+def record_throttle(function: str, _duration: float, *, throttle: bool, **_: object) -> None:
+    """Record an invocation that MiniStack refused. It replaces MiniStack's metrics of some invocations."""
+    if throttle:
+        cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", {"FunctionName": function})
+
+
+def sample() -> None:
+    """Record the current figures of queues, and the executions that ended since the last call."""
+    now = time.time()
+    for queue in list(sqs._queues.values()):
+        _sample_queue(queue, now)
+    for execution in list(stepfunctions._executions.values()):
+        _count_end(execution)
+
+
+def _sample_queue(queue: Mapping[str, Any], now: float) -> None:
+    messages = list(queue["messages"])
+    dimensions = {"QueueName": queue["name"]}
+    oldest = max((now - message["sent_at"] for message in messages), default=0.0)
+    visible = sum(message["visible_at"] <= now for message in messages)
+    for name, value, unit in (
+        ("ApproximateAgeOfOldestMessage", oldest, "Seconds"),
+        ("ApproximateNumberOfMessagesVisible", visible, "Count"),
+        ("ApproximateNumberOfMessagesNotVisible", len(messages) - visible, "Count"),
+    ):
+        cloudwatch.record_metric("AWS/SQS", name, value, unit, dimensions)
+
+
+def _count_end(execution: Mapping[str, Any]) -> None:
+    arn, name = execution["executionArn"], _ENDED.get(execution["status"])
+    if name is None or arn in _counted_executions:
+        return
+    _counted_executions.add(arn)
+    cloudwatch.record_metric("AWS/States", name, 1, "Count", {"StateMachineArn": execution["stateMachineArn"]})
