@@ -94,6 +94,7 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 	$(PY) scripts/export_actions.py --check
 	$(PY) scripts/export_environment.py --check
 	$(PY) scripts/export_template.py --check
+	$(PY) scripts/export_grafana.py --check
 	sam validate --lint --template template.yaml
 
 audit: $(VENV)/.ready ## check the locked packages for known vulnerabilities (needs the network), and the import contracts
@@ -145,11 +146,12 @@ lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 authorities: $(VENV)/.ready ## update the certificates of Amazon's authorities (needs the network)
 	$(PY) scripts/export_authorities.py
 
-generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml
+generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml, dashboards for Grafana
 	$(PY) scripts/export_openapi.py
 	$(PY) scripts/export_actions.py
 	$(PY) scripts/export_template.py
 	$(PY) scripts/export_environment.py
+	$(PY) scripts/export_grafana.py
 
 clean: ## remove everything that was built; .local (your data) stays
 	rm -rf .aws-sam $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -22,7 +22,7 @@ from local import database, identities, restored_settings
 from local.aws import packaging
 from local.aws.deploy import client_factory, deploy
 from local.identities import User
-from local.layout import BUILD, EMBEDDINGS, PORTS, ROOT, Layout
+from local.layout import BUILD, EMBEDDINGS, PORTS, ROOT, SES_SOURCE, Layout
 from local.ports import HOST, pick_port
 from local.postgres import Postgres
 from local.processes import Child, Spec, Supervisor, python_spec
@@ -31,7 +31,6 @@ from local.qdrant.spec import qdrant_spec
 STAGE = "local"
 STACK = "email-sender-local"
 REGION = "us-east-1"
-SES_SOURCE = "local.ses"
 LAYER_BUCKET = "local-layers"
 # The environment variable that sets the text model, with a value of the template's parameter TextModel.
 TEXT_MODEL = "EMAIL_SENDER_TEXT_MODEL"

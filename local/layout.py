@@ -9,6 +9,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 # By how many seconds the clock of mail and workflows is ahead (make clock).
 CLOCK_FILE = "clock"
+# The source of SES's events on the default bus.
+SES_SOURCE = "local.ses"
 BUILD = ROOT / ".aws-sam/build"
 EMBEDDINGS = ROOT / ".aws-sam/embeddings"
 

@@ -65,16 +65,16 @@ def template() -> str:
         version=version,
         paths=_paths(areas),
         parameters_of=_path_parameters,
-        dashboards=dashboards(consumers, alarms),
+        dashboards={name: json.dumps(body, separators=(",", ":")) for name, body in dashboard_bodies(alarms).items()},
     )
     return HEADER + re.sub(r"\n{3,}", "\n\n", text)
 
 
-def dashboards(consumers: Mapping[str, Json], alarms: Sequence[str]) -> dict[str, str]:
-    """Return the body of each CloudWatch dashboard as JSON, by name. `alarms` are the logical ids of all alarms."""
+def dashboard_bodies(alarms: Sequence[str] = ()) -> dict[str, Json]:
+    """Return the body of each CloudWatch dashboard by name. `alarms` are the logical ids of all alarms."""
+    consumers = _read("consumers.yaml")
     return {
-        name: json.dumps({"widgets": list(_widgets(rows, consumers, alarms))}, separators=(",", ":"))
-        for name, rows in _read("dashboards.yaml").items()
+        name: {"widgets": list(_widgets(rows, consumers, alarms))} for name, rows in _read("dashboards.yaml").items()
     }
 
 

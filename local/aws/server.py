@@ -16,14 +16,13 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
 from ministack.core import hypercorn_compat, lambda_runtime
-from ministack.services import apigateway
+from ministack.services import apigateway, cloudwatch
 
 from local.aws import execution_environments, interrupted_executions, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
-from local.aws.monitoring import alarms, log_subscriptions
-from local.aws.monitoring.service_metrics import record_request
+from local.aws.monitoring import alarms, dashboards, log_subscriptions, service_metrics
 from local.aws.runtime_packages import link_runtime_packages
-from local.layout import CLOCK_FILE
+from local.layout import CLOCK_FILE, SES_SOURCE
 
 HOST = "127.0.0.1"
 
@@ -50,7 +49,8 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["server"][1] != api_port:
-            await app(scope, receive, send)
+            page = find_page(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+            await (app(scope, receive, send) if page is None else _respond_page(page, send))
             return
         api_id = find_api()
         if api_id is None:
@@ -68,9 +68,27 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
             await send(message)
 
         await app(rewritten, receive, send_and_note)
-        record_request(api_id, status, time.perf_counter() - started)
+        service_metrics.record_request(api_id, status, time.perf_counter() - started)
 
     return dispatch
+
+
+def find_page(path: str) -> str | None:
+    """Return the page of a dashboard, or None if the path is none of a dashboard."""
+    if path.partition("?")[0].rstrip("/") == dashboards.PATH:
+        return dashboards.render_index(list(cloudwatch._dashboards))
+    name = path.removeprefix(f"{dashboards.PATH}/")
+    if name == path or name not in cloudwatch._dashboards:
+        return None
+    every_alarm = [*cloudwatch._alarms.values(), *cloudwatch._composite_alarms.values()]
+    body = cloudwatch._dashboards[name]["DashboardBody"]
+    return dashboards.render(name, list(cloudwatch._dashboards), body, alarms.MiniStackPoints(), every_alarm)
+
+
+async def _respond_page(page: str, send: Send) -> None:
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": page.encode()})
 
 
 async def _respond_unavailable(send: Send) -> None:
@@ -93,6 +111,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
     repairs.install()
     schedules.install()
     log_subscriptions.install()
+    service_metrics.install(SES_SOURCE)
     alarms.install()
     interrupted = interrupted_executions.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None

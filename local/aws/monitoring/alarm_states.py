@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws.monitoring.metric_math import evaluate
+from local.aws.monitoring.metric_math import Query, evaluate
 from local.aws.monitoring.points import Points, Values, Window, summarize
 
 OK, ALARM, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
@@ -56,9 +56,15 @@ def read_values(alarm: Alarm, points: Points, now: float) -> Values:
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions") or []}
         metric_points = points.of(alarm["Namespace"], alarm["MetricName"], dimensions)
         return summarize(metric_points, window, alarm.get("ExtendedStatistic") or alarm["Statistic"])
-    (returned,) = [query["Id"] for query in alarm["Metrics"] if query.get("ReturnData", True) is not False]
-    series = list(evaluate(alarm["Metrics"], points, window)[returned].values())
+    series = list(evaluate(alarm["Metrics"], points, window)[returned_query(alarm)["Id"]].values())
     return series[0] if series else [None] * window.count
+
+
+def returned_query(alarm: Alarm) -> Query:
+    """Return the one query whose values an alarm with metric math compares. Raises ValueError unless it is one."""
+    (returned,) = [query for query in alarm["Metrics"] if query.get("ReturnData", True) is not False]
+    query: Query = returned
+    return query
 
 
 def _period(alarm: Alarm) -> int:

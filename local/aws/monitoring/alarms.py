@@ -61,7 +61,10 @@ def evaluate_all(now: float) -> None:
         except (UnknownExpression, KeyError, ValueError):
             _log.exception("the alarm %s cannot be evaluated", alarm["AlarmName"])
             continue
-        if verdict.state != alarm["StateValue"]:
+        if verdict.state == alarm["StateValue"]:
+            # CloudWatch changes it only with the state. Here the page of alarms shows the latest values.
+            alarm["StateReason"] = verdict.reason
+        else:
             change = {
                 "AlarmName": alarm["AlarmName"], "StateValue": verdict.state, "StateReason": verdict.reason,
             }  # fmt: skip

@@ -1,7 +1,7 @@
 """CloudWatch's metric math, as far as the platform's alarms and dashboards use it.
 
 The language: docs.aws.amazon.com/cloudwatch, "Using math expressions with CloudWatch metrics", "Search expressions",
-and "Metrics Insights query components". Whatever it does not know raises UnknownExpression, so that no alarm is silently
+and "Metrics Insights query components". Whatever it does not know raises UnknownExpression: no alarm may be silently
 wrong.
 """
 

@@ -4,17 +4,21 @@ Names, dimensions and units are those of AWS's documentation ("… metrics and d
 PostgreSQL run on machines of other stacks there, whose metrics have no counterpart here.
 """
 
+import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.services import cloudwatch, lambda_svc, sqs, stepfunctions
+from ministack.services import cloudwatch, eventbridge, lambda_svc, sqs, stepfunctions
 
 _LIVE_ALIAS = "live"
 _ENDED = {"SUCCEEDED": "ExecutionsSucceeded", "FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut",
           "ABORTED": "ExecutionsAborted"}  # fmt: skip
 # Executions whose end was already counted. MiniStack forgets old executions, and so does this.
 _counted_executions: set[str] = set()
+# SES's rates are those of a representative volume; here, of all mail since the start.
+_ses_counts: Counter[str] = Counter()
 
 
 def record_request(api_id: str, status: int, seconds: float) -> None:
@@ -29,10 +33,11 @@ def record_request(api_id: str, status: int, seconds: float) -> None:
 def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
     """Record one invocation of a Lambda function, as of the function and as of its alias."""
     aliases = (lambda_svc._functions.get(function) or {}).get("aliases", {})
-    both = [{"FunctionName": function}]
+    # Without a dimension: all functions of the account.
+    groups: list[dict[str, str]] = [{}, {"FunctionName": function}]
     if _LIVE_ALIAS in aliases:
-        both.append({"FunctionName": function, "Resource": f"{function}:{_LIVE_ALIAS}"})
-    for dimensions in both:
+        groups.append({"FunctionName": function, "Resource": f"{function}:{_LIVE_ALIAS}"})
+    for dimensions in groups:
         for name, value in (("Invocations", 1), ("Errors", int(failed)), ("Throttles", 0)):
             cloudwatch.record_metric("AWS/Lambda", name, value, "Count", dimensions)
         cloudwatch.record_metric("AWS/Lambda", "Duration", seconds * 1000, "Milliseconds", dimensions)
@@ -41,16 +46,26 @@ def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
 def record_throttle(function: str, _duration: float, *, throttle: bool, **_: object) -> None:
     """Record an invocation that MiniStack refused. It replaces MiniStack's metrics of some invocations."""
     if throttle:
-        cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", {"FunctionName": function})
+        for dimensions in ({}, {"FunctionName": function}):
+            cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", dimensions)
+
+
+def record_ses_event(kind: str) -> None:
+    """Record what SES publishes about a mail: `kind` is "Send", "Delivery", "Bounce" or "Complaint"."""
+    _ses_counts[kind] += 1
+    cloudwatch.record_metric("AWS/SES", kind, 1, "Count", {})
 
 
 def sample() -> None:
-    """Record the current figures of queues, and the executions that ended since the last call."""
+    """Record the current figures of queues and of SES, and the executions that ended since the last call."""
     now = time.time()
     for queue in list(sqs._queues.values()):
         _sample_queue(queue, now)
     for execution in list(stepfunctions._executions.values()):
         _count_end(execution)
+    if sent := _ses_counts["Send"]:
+        for name, kind in (("Reputation.BounceRate", "Bounce"), ("Reputation.ComplaintRate", "Complaint")):
+            cloudwatch.record_metric("AWS/SES", name, _ses_counts[kind] / sent, "None", {})
 
 
 def _sample_queue(queue: Mapping[str, Any], now: float) -> None:
@@ -72,3 +87,15 @@ def _count_end(execution: Mapping[str, Any]) -> None:
         return
     _counted_executions.add(arn)
     cloudwatch.record_metric("AWS/States", name, 1, "Count", {"StateMachineArn": execution["stateMachineArn"]})
+
+
+def install(ses_source: str) -> None:
+    """Record the events that have the source of SES."""
+    dispatch = eventbridge._dispatch_event
+
+    def dispatch_and_record(event: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
+        if event["Source"] == ses_source:
+            record_ses_event(json.loads(event["Detail"]).get("eventType", ""))
+        return dispatch(event, *arguments, **keywords)
+
+    eventbridge._dispatch_event = dispatch_and_record

@@ -63,7 +63,9 @@ class PostgresMetricTotals:
 
     def read(self) -> list[Total]:
         with self._database.platform() as conn:
-            rows = conn.execute("select name, labels, count, sum, buckets from metric_totals").fetchall()
+            rows = conn.execute(
+                "select name, labels, count, sum, buckets from metric_totals order by name, labels"
+            ).fetchall()
         return [_total(row) for row in rows]
 
     def read_managers(self) -> list[ObservedManager]:
