@@ -269,15 +269,3 @@ def test_inputs_are_checked_by_the_workflows_own_schema(platform: Platform) -> N
     response = client.http.post(f"/workflows/{workflow['id']}/execute", json={"inputs": {}})
     assert response.status_code == 422
     assert "query" in problem(response)["errors"][0]["message"]
-
-
-def test_operators_can_read_the_platforms_metrics(platform: Platform) -> None:
-    platform["user@acme"].get("/contacts")
-    response = platform["operator@platform"].http.get("/metrics")
-    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
-    counts = [
-        line
-        for line in response.text.splitlines()
-        if line.startswith("email_sender_api_request_duration_seconds_count")
-    ]
-    assert any('method="GET",endpoint="/api/v1/contacts",status="200"' in line for line in counts)

@@ -20,8 +20,6 @@ from tests.e2e import api
 DEPLOYED = json.loads((ROOT / "events" / "coordinator" / "observe.deployed.json").read_text())
 UNCONFIGURED_MANAGERS = {
     "tracing-manager",
-    "alerting-manager",
-    "dashboard-manager",
 }
 # Managers that are stopped together. Their dependants stop as well, so the last round stops all.
 STOP_ROUNDS = (

@@ -64,14 +64,15 @@ def test_prometheus_answers_the_queries_of_the_dashboard(platform: Platform, tmp
             lambda: prometheus.value(f"histogram_quantile(0.95, {buckets})") or math.nan, math.isfinite, 30
         )
         assert 0 < quantile <= 10
-        assert prometheus.value('email_sender_manager_status{manager_name="central-coordinator"}') == 1
+        coordinator = 'email_sender_manager_status{manager_name="central-coordinator"}'
+        wait_until(lambda: prometheus.value(coordinator), lambda status: status == 1, 30)
         # The specification's second name has the same values.
         sums = [f"{name}_sum" for name in (REQUESTS.removesuffix("_count"), "http_request_duration_seconds")]
         differences = prometheus.query(f"{sums[0]} - on (method, endpoint, status) {sums[1]}")
         assert {result["value"][1] for result in differences} == {"0"}
         with_data = [panel["title"] for panel in panels if prometheus.query(panel["targets"][0]["expr"])]
     # What has not happened yet has no data: replies, or refused requests.
-    assert len(with_data) >= 6, with_data
+    assert {"Managers that work", "Requests a second", "Duration of requests, 95th percentile"} <= set(with_data)
 
 
 def test_only_operators_can_read_metrics(platform: Platform) -> None:

@@ -1,5 +1,6 @@
 """The main use case over HTTP on the deployed template: import, search, approve, send, unsubscribe."""
 
+import time
 from collections import Counter
 from email import message_from_bytes
 from email.policy import default
@@ -27,6 +28,48 @@ def finished_run(platform: Platform, mailbox_import: api.Json) -> api.Json:
     run = api.start_run(platform["user@acme"], api.OUTREACH, {"query": QUERY, "people": 3})
     api.decide(platform["admin@acme"], run["id"], "approved")
     return api.wait_for_run(platform["user@acme"], run["id"], "succeeded")
+
+
+def test_the_story_of_an_email_is_complete_and_in_order(platform: Platform, finished_run: api.Json) -> None:
+    client = platform["user@acme"]
+    email = client.get("/emails", run_id=finished_run["id"])["items"][0]
+    story = wait_until(
+        lambda: client.get(f"/emails/{email['id']}/story")["items"],
+        lambda items: any(item["what"] == "report.delivery" for item in items),
+        30,
+    )
+    assert [item["at"] for item in story] == sorted(item["at"] for item in story)
+    by_kind = {item["what"]: item for item in story}
+    order = ["run.started", "draft.made", "approval.requested", "approval.approved", "email.claimed", "email.sent"]
+    places = [list(by_kind).index(kind) for kind in order]
+    assert places == sorted(places)
+    assert by_kind["run.started"]["details"]["version"] == 1
+    assert by_kind["draft.made"]["details"]["evidence"]
+    # The hash that was approved is the hash that was sent.
+    approved = {draft["draft_id"]: draft["sha256"] for draft in by_kind["approval.approved"]["details"]["drafts"]}
+    claim = by_kind["email.claimed"]["details"]
+    assert approved[claim["draft_id"]] == claim["sha256"] == by_kind["draft.made"]["details"]["sha256"]
+    assert by_kind["approval.approved"]["who"]
+    # The only @ is in the ids of messages that SES gave.
+    details = str([item["details"] for item in story])
+    assert "@" not in details.replace("@email.amazonses.com", "")
+
+
+def test_the_story_of_a_run_has_every_email(platform: Platform, finished_run: api.Json) -> None:
+    started = time.perf_counter()
+    story = platform["readonly@acme"].get(f"/runs/{finished_run['id']}/story")["items"]
+    assert time.perf_counter() - started < 1
+    kinds = Counter(item["what"] for item in story)
+    assert kinds["draft.made"] == kinds["email.claimed"] == kinds["email.sent"] == 3
+    assert story[0]["what"] == "run.started"
+    assert story[-1]["what"] in ("run.succeeded", "report.delivery")
+
+
+def test_a_story_belongs_to_its_tenant(platform: Platform, finished_run: api.Json) -> None:
+    email = platform["user@acme"].get("/emails", run_id=finished_run["id"])["items"][0]
+    stranger = platform["user@globex"].http
+    assert stranger.get(f"/runs/{finished_run['id']}/story").status_code == 404
+    assert stranger.get(f"/emails/{email['id']}/story").status_code == 404
 
 
 def test_every_message_of_the_mailbox_is_stored(mailbox_import: api.Json) -> None:

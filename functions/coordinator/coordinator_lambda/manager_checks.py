@@ -9,6 +9,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from coordinator_lambda.monitoring_checks import (
+    DASHBOARDS_SECONDS,
+    LiveSettings,
+    check_alarms,
+    check_dashboards,
+    check_logs,
+    check_metrics,
+)
 from coordinator_lambda.store_checks import AddressProbe, ReplicationReader, check_addresses, check_replication
 from email_sender.adapters.aws.deployed_resources import Deployment
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
@@ -17,12 +25,10 @@ from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding, HealthCheck, build_finding
 from email_sender.coordination.registry import ManagerGraph
 from email_sender.errors import Unavailable
-from email_sender.kit.platform_settings import PlatformSettings
 
 type FactsReader = Callable[[], Mapping[str, Any]]
 type DeploymentReader = Callable[[], Deployment]
 type Probe = Callable[[], None]
-type LiveSettings = Callable[[], PlatformSettings]
 
 # The central coordinator's figure from which a metric is made.
 OLDEST_EVENT = "outbox_oldest_seconds"
@@ -80,8 +86,11 @@ def build_checks(
         "config-manager": partial(_check_settings, read_settings),
         "error-manager": partial(_check_failed_events, facts, deployment),
         "monitoring-manager": partial(_check_observation, facts, live),
-        "metrics-manager": partial(_check_metrics, probes),
-        "logging-manager": partial(_check_logs, probes),
+        "metrics-manager": partial(check_metrics, probes, live),
+        "alerting-manager": partial(check_alarms, probes),
+        # Bodies change only with a deployment, and each costs a call.
+        "dashboard-manager": partial(check_dashboards, probes, Cached(lambda: probes.dashboards(), DASHBOARDS_SECONDS)),
+        "logging-manager": partial(check_logs, probes),
         "replication-manager": partial(check_replication, replication),
         "load-balancer": partial(check_addresses, addresses),
     }
@@ -219,17 +228,3 @@ def _check_observation(facts: FactsReader, live: LiveSettings) -> Finding:
     figures = {"clock_rang_seconds_ago": seconds_ago}
     reason = "The observer's schedule has not invoked it for too long."
     return build_finding({reason: seconds_ago is not None and seconds_ago > live().health.clock_late_seconds}, figures)
-
-
-def _check_metrics(probes: DeploymentProbes) -> Finding:
-    return Finding(figures={"series": probes.metric_count()})
-
-
-def _check_logs(probes: DeploymentProbes) -> Finding:
-    groups = probes.log_groups()
-    if not groups:
-        return Finding(Status.FAILED, "This deployment has no log groups.")
-    unlimited_groups = [group.name for group in groups if group.retention_days is None]
-    return build_finding(
-        {f"Retained without limit: {', '.join(unlimited_groups)}.": bool(unlimited_groups)}, {"log_groups": len(groups)}
-    )

@@ -12,6 +12,7 @@ from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
+from email_sender.adapters.postgres.stories import PostgresStories
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
@@ -114,6 +115,11 @@ def template_service() -> TemplateService:
     from email_sender.adapters.mail.jinja_renderer import JinjaRenderer
 
     return TemplateService(_units(), JinjaRenderer(), unsubscribe_links(), now, new_id)
+
+
+@cache
+def stories() -> PostgresStories:
+    return PostgresStories(_database())
 
 
 @cache

@@ -20,6 +20,7 @@ from email_sender.adapters.postgres.contacts import PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.long_running_work import PostgresJobsIndex
+from email_sender.adapters.postgres.stories import PostgresStories
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
@@ -176,6 +177,11 @@ def webhook_service() -> WebhookService:
 @cache
 def workflow_service() -> WorkflowService:
     return WorkflowService(workflow_units(), engine(), _compiler(), now, new_id)
+
+
+@cache
+def stories() -> PostgresStories:
+    return PostgresStories(_database())
 
 
 @cache

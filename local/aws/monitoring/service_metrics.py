@@ -43,7 +43,7 @@ def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
         cloudwatch.record_metric("AWS/Lambda", "Duration", seconds * 1000, "Milliseconds", dimensions)
 
 
-def record_throttle(function: str, _duration: float, *, throttle: bool, **_: object) -> None:
+def record_throttle(function: str, *, throttle: bool, **_: object) -> None:
     """Record an invocation that MiniStack refused. It replaces MiniStack's metrics of some invocations."""
     if throttle:
         for dimensions in ({}, {"FunctionName": function}):

@@ -5,16 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
+from email_sender.coordination.stories import Stories
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
+from email_sender.kit.story_schemas import StoryOut
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.model import EmailFilter, EmailStatus, SuppressionReason
 from email_sender.messaging.sending import SendService
 from email_sender.security.permissions import Permission
-from messaging_lambda.bootstrap import contact_service, send_service
+from messaging_lambda.bootstrap import contact_service, send_service, stories
 from messaging_lambda.http.schemas import EmailOut, SettleIn, SuppressionIn, SuppressionOut
 
 router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
@@ -45,6 +47,12 @@ async def page(
 async def read(email_id: UUID, caller: Reader, service: Emails) -> EmailOut:
     """Get an email."""
     return EmailOut.of(service.get(caller.tenant_id, email_id))
+
+
+@router.get("/emails/{email_id}/story")
+async def story(email_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
+    """Get the story of an email. Returns its workflow and version, evidence, approval, claim, reports and replies."""
+    return StoryOut.of(reader.of_email(caller.tenant_id, email_id))
 
 
 @router.post("/emails/{email_id}/settle")

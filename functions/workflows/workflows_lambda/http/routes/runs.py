@@ -5,16 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from email_sender.coordination.stories import Stories
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
+from email_sender.kit.story_schemas import StoryOut
 from email_sender.security.permissions import Permission
 from email_sender.workflows.model import Actor, Decision
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.service import RunService
-from workflows_lambda.bootstrap import approval_service, run_service
+from workflows_lambda.bootstrap import approval_service, run_service, stories
 from workflows_lambda.http.schemas.workflows import ApprovalOut, DecisionIn, RetryIn, RunDetailOut, RunOut
 
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
@@ -29,6 +31,12 @@ Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
 async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
     """Get a run. The response has the attempts, times, results and errors of its steps."""
     return RunDetailOut.with_steps(service.get(caller.tenant_id, run_id))
+
+
+@router.get("/runs/{run_id}/story")
+async def story(run_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
+    """Get the story of a run. Returns its steps, drafts, approvals, emails and replies in order."""
+    return StoryOut.of(reader.of_run(caller.tenant_id, run_id))
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -1,7 +1,8 @@
 """Queries AWS about the deployment: versions, Step Functions, the SES quota, metrics, and log groups."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from email_sender.adapters.aws.errors import translate_aws_errors
@@ -16,6 +17,16 @@ class LogGroup:
 
     name: str
     retention_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmState:
+    """`no_data_seconds` is for how long an alarm has lacked the data that it needs, or 0."""
+
+    name: str
+    is_on: bool
+    can_notify: bool
+    no_data_seconds: float
 
 
 class DeploymentProbes:
@@ -46,10 +57,60 @@ class DeploymentProbes:
             quota = self._clients("ses").get_send_quota()
         return quota["SentLast24Hours"] / quota["Max24HourSend"] if quota["Max24HourSend"] > 0 else 0.0
 
-    def metric_count(self) -> int:
-        """Return how many metrics CloudWatch lists in our namespace, at most one page of them."""
+    def metrics(self) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """Return the name and the dimensions of the metrics in our namespace, at most one page of them."""
         with translate_aws_errors("CloudWatch did not respond."):
-            return len(self._clients("cloudwatch").list_metrics(Namespace=self._namespace)["Metrics"])
+            listed = self._clients("cloudwatch").list_metrics(Namespace=self._namespace)["Metrics"]
+        return [
+            (metric["MetricName"], {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]})
+            for metric in listed
+        ]
+
+    def last_metric_seconds_ago(self, name: str, dimensions: Mapping[str, str]) -> float | None:
+        """Return how old the last value of a metric is, or None without one in the last hour."""
+        now = datetime.now(UTC)
+        with translate_aws_errors("CloudWatch did not respond."):
+            points = self._clients("cloudwatch").get_metric_statistics(
+                Namespace=self._namespace,
+                MetricName=name,
+                Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+                StartTime=now - timedelta(hours=1),
+                EndTime=now,
+                Period=60,
+                Statistics=["SampleCount"],
+            )["Datapoints"]
+        # A point has the time at which its minute began.
+        return min((max(0.0, (now - point["Timestamp"]).total_seconds() - 60) for point in points), default=None)
+
+    def alarms(self) -> Sequence[AlarmState]:
+        """Return the alarms of this stage that a name prefix finds; those of rollouts have other names."""
+        now = datetime.now(UTC)
+        with translate_aws_errors("CloudWatch did not respond."):
+            pages = self._clients("cloudwatch").get_paginator("describe_alarms")
+            found = [
+                alarm
+                for page in pages.paginate(
+                    AlarmNamePrefix=f"email-sender-{self._stage}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+                )
+                for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+            ]
+        return [
+            AlarmState(
+                alarm["AlarmName"],
+                is_on=alarm["StateValue"] == "ALARM",
+                can_notify=alarm.get("ActionsEnabled", True),
+                no_data_seconds=_no_data_seconds(alarm, now),
+            )
+            for alarm in found
+        ]
+
+    def dashboards(self) -> Mapping[str, str]:
+        """Return the body of each dashboard of this stage by name."""
+        with translate_aws_errors("CloudWatch did not respond."):
+            cloudwatch = self._clients("cloudwatch")
+            listed = cloudwatch.list_dashboards(DashboardNamePrefix=f"email-sender-{self._stage}-")
+            names = [entry["DashboardName"] for entry in listed["DashboardEntries"]]
+            return {name: cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"] for name in names}
 
     def log_groups(self) -> Sequence[LogGroup]:
         with translate_aws_errors("CloudWatch Logs did not respond."):
@@ -59,3 +120,10 @@ class DeploymentProbes:
                 for page in pages.paginate(logGroupNamePrefix=f"/email-sender/{self._stage}/")
                 for group in page["logGroups"]
             ]
+
+
+def _no_data_seconds(alarm: Mapping[str, Any], now: datetime) -> float:
+    # An alarm that ignores missing data watches what may not happen for months, such as bounces.
+    if alarm["StateValue"] != "INSUFFICIENT_DATA" or alarm.get("TreatMissingData") == "ignore":
+        return 0.0
+    return float((now - alarm["StateUpdatedTimestamp"]).total_seconds())
