@@ -84,6 +84,7 @@ def _keep_running(cloud: LocalCloud, layout: Layout, console: Console, stop: thr
         ("API", f"{cloud.api_url}/api/v1"),
         ("API documentation", f"{cloud.api_url}/api/v1/docs"),
         ("Dashboards and alarms", f"{cloud.aws_url}/dashboards"),
+        ("Traces", f"{cloud.aws_url}/traces"),
         ("Sent mail", f"{cloud.mail_url}/messages"),
         ("Users, passwords, ports", _relative(layout.endpoints)),
         ("Logs", _relative(layout.logs)),

@@ -222,6 +222,8 @@ class LocalCloud:
             "SesEventSource": SES_SOURCE,
             "NotificationsFrom": NOTIFICATIONS_FROM,
             "ExportFindings": "on",
+            "TraceEndpoint": f"{self.aws_url}/v1/traces",
+            "TraceSamplePercent": "100",
             **({} if self._limited else dict.fromkeys(_REQUEST_LIMITS, _UNLIMITED)),
         }
 

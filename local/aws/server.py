@@ -20,11 +20,12 @@ from ministack.services import apigateway, cloudwatch
 
 from local.aws import execution_environments, interrupted_executions, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
-from local.aws.monitoring import alarms, dashboards, log_subscriptions, service_metrics
+from local.aws.monitoring import alarms, dashboards, log_subscriptions, service_metrics, traces
 from local.aws.runtime_packages import link_runtime_packages
 from local.layout import CLOCK_FILE, SES_SOURCE
 
 HOST = "127.0.0.1"
+_collector = traces.Collector()
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,8 +50,12 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["server"][1] != api_port:
+            if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", traces.COLLECTOR_PATH):
+                _collector.accept(json.loads(await _read_body(receive)))
+                await _respond(b"{}", b"application/json", send)
+                return
             page = find_page(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
-            await (app(scope, receive, send) if page is None else _respond_page(page, send))
+            await (app(scope, receive, send) if page is None else _respond(page.encode(), b"text/html", send))
             return
         api_id = find_api()
         if api_id is None:
@@ -74,7 +79,9 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
 
 
 def find_page(path: str) -> str | None:
-    """Return the page of a dashboard, or None if the path is none of a dashboard."""
+    """Return the page of a dashboard or of a trace, or None for any other path."""
+    if page := _collector.page(path):
+        return page
     if path.partition("?")[0].rstrip("/") == dashboards.PATH:
         return dashboards.render_index(list(cloudwatch._dashboards))
     name = path.removeprefix(f"{dashboards.PATH}/")
@@ -85,10 +92,19 @@ def find_page(path: str) -> str | None:
     return dashboards.render(name, list(cloudwatch._dashboards), body, alarms.MiniStackPoints(), every_alarm)
 
 
-async def _respond_page(page: str, send: Send) -> None:
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+async def _read_body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+async def _respond(body: bytes, media_type: bytes, send: Send) -> None:
+    headers = [(b"content-type", media_type + b"; charset=utf-8"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": page.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _respond_unavailable(send: Send) -> None:

@@ -32,6 +32,7 @@ from email_sender.adapters.postgres.tenant_directory import TenantDirectory
 from email_sender.adapters.postgres.unclaimed_mail import PostgresUnclaimedMail
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.web.addresses import host_and_port, probe_addresses
+from email_sender.adapters.web.otlp import OtlpExporter
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuration import Configuration
@@ -49,7 +50,7 @@ from email_sender.kit.denials import Denials
 from email_sender.kit.environment import BackupSettings, BusSettings, DatabaseSettings, NonEmpty
 from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
-from email_sender.kit.resources import backup_database, database, manager_gate, platform_database
+from email_sender.kit.resources import backup_database, database, manager_gate, platform_database, secret_text
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE, count_manager_failure, record_manager_recovery
 
@@ -119,6 +120,26 @@ def relay() -> OutboxRelay:
 @cache
 def metric_totals() -> PostgresMetricTotals:
     return PostgresMetricTotals(platform())
+
+
+class TraceSettings(DatabaseSettings):
+    """Where spans are sent."""
+
+    trace_endpoint: str = ""
+    """URL of an OpenTelemetry collector for OTLP over HTTP, with /v1/traces; empty - no tracing."""
+    trace_secret_arn: str = ""
+    """The secret whose JSON has the headers that the collector asks for."""
+
+
+@cache
+def span_exporter() -> OtlpExporter | None:
+    """Return the exporter of spans, or None if tracing is off."""
+    settings = TraceSettings.from_environment()
+    if not settings.trace_endpoint:
+        return None
+    headers = json.loads(secret_text(settings.trace_secret_arn)) if settings.trace_secret_arn else {}
+    resource = {"deployment.environment.name": settings.stage, "service.version": settings.version}
+    return OtlpExporter(settings.trace_endpoint, headers, resource)
 
 
 @cache
@@ -210,7 +231,17 @@ def observer() -> Observer:
     }
     quick_units = manager_units(quick_database, graph().order, bus())
     health_checks = build_checks(
-        facts, deployment, probes, graph(), engine, api, replication, addresses, live_settings, configuration().current
+        facts,
+        deployment,
+        probes,
+        graph(),
+        engine,
+        api,
+        replication,
+        addresses,
+        live_settings,
+        configuration().current,
+        span_exporter,
     )
     return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS, _report_change)
 

@@ -16,10 +16,12 @@ from coordinator_lambda.monitoring_checks import (
     check_dashboards,
     check_logs,
     check_metrics,
+    check_traces,
 )
 from coordinator_lambda.store_checks import AddressProbe, ReplicationReader, check_addresses, check_replication
 from email_sender.adapters.aws.deployed_resources import Deployment
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
+from email_sender.adapters.web.otlp import OtlpExporter
 from email_sender.coordination.configuration import CurrentSettings
 from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding, HealthCheck, build_finding
@@ -65,13 +67,16 @@ def build_checks(
     addresses: Mapping[str, AddressProbe],
     live: LiveSettings,
     read_settings: Callable[[], CurrentSettings],
+    span_exporter: Callable[[], OtlpExporter | None] = lambda: None,
 ) -> dict[str, HealthCheck]:
     """Return the health checks by manager. A manager without a check is not configured.
 
     `engine` probes Qdrant, and `api` our own HTTP API. `addresses` probes the addresses of each store. `live` returns
     the settings in effect, `read_settings` the stored settings with their problems.
     """
+    tracing = {"tracing-manager": partial(check_traces, exporter)} if (exporter := span_exporter()) else {}
     return {
+        **tracing,
         "central-coordinator": partial(_check_bus, facts, deployment, live),
         "dependency-manager": partial(_check_versions, deployment, probes, graph),
         "api-gateway": partial(_check_api, api, deployment),

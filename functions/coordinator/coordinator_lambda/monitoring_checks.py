@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
+from email_sender.adapters.web.otlp import OtlpExporter
 from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding, build_finding
 from email_sender.kit.platform_settings import PlatformSettings
@@ -68,3 +69,9 @@ def check_logs(probes: DeploymentProbes) -> Finding:
     return build_finding(
         {f"Retained without limit: {', '.join(unlimited_groups)}.": bool(unlimited_groups)}, {"log_groups": len(groups)}
     )
+
+
+def check_traces(exporter: OtlpExporter) -> Finding:
+    """The collector must accept a request. Without a collector, tracing is not configured."""
+    exporter.probe()
+    return Finding()

@@ -20,7 +20,7 @@ PATH = "/dashboards"
 _SPAN_SECONDS = 3600
 _MAX_PERIODS = 60
 _WIDTH, _HEIGHT = 300.0, 100.0
-_PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["html", "j2"]))
+PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["html", "j2"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Chart:
 
 
 def render_index(names: Sequence[str]) -> str:
-    return _PAGES.get_template("dashboards.html.j2").render(names=sorted(names), title="Dashboards", charts=None)
+    return PAGES.get_template("dashboards.html.j2").render(names=sorted(names), title="Dashboards", charts=None)
 
 
 def render(name: str, names: Sequence[str], body: str, points: Points, alarms: Sequence[Mapping[str, Any]]) -> str:
     """Return the page of a dashboard. `body` is CloudWatch's; `alarms` are those of the account."""
     charts = draw(body, points, alarms, time.time())
-    return _PAGES.get_template("dashboards.html.j2").render(names=sorted(names), title=name, charts=charts)
+    return PAGES.get_template("dashboards.html.j2").render(names=sorted(names), title=name, charts=charts)
 
 
 def draw(body: str, points: Points, alarms: Sequence[Mapping[str, Any]], now: float) -> list[Chart]:

@@ -25,7 +25,6 @@ _RELIES_ON = {
         cloudwatch_logs._fanout_to_subscription_filters,
         "cb898244bb9f",
     ),
-    "cloudwatch_logs._subscription_pattern_matches": (cloudwatch_logs._subscription_pattern_matches, "e29009b58150"),
     "lambda_svc._execute_function_with_config_scope": (lambda_svc._execute_function_with_config_scope, "26a9d5f64e17"),
 }
 _DELIVERY_SECONDS = 1.0
@@ -56,7 +55,7 @@ class LogSubscriptions:
             matching = [
                 {"id": uuid.uuid4().hex, "timestamp": line["timestamp"], "message": line["message"]}
                 for line in lines
-                if cloudwatch_logs._subscription_pattern_matches(subscription.get("filterPattern", ""), line["message"])
+                if matches(subscription.get("filterPattern", ""), line["message"])
             ]
             if matching:
                 key = (group, subscription["filterName"], subscription["destinationArn"])
@@ -74,6 +73,14 @@ class LogSubscriptions:
                 key, lines = self._batches.popleft()
                 if not _deliver(*key, lines):
                     self._batches.append((key, lines))
+
+
+def matches(pattern: str, message: str) -> bool:
+    """Return whether a message matches a pattern of words, or of alternatives such as `?ERROR ?WARN`."""
+    words = pattern.split()
+    if words and all(word.startswith("?") for word in words):
+        return any(word[1:] in message for word in words)
+    return all(word.strip('"') in message for word in words)
 
 
 def _deliver(group: str, subscription: str, destination: str, lines: Lines) -> bool:

@@ -12,10 +12,12 @@ from uuid import UUID
 
 from fastapi import Request
 
+from email_sender import tracing
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import Forbidden, Unauthenticated
 from email_sender.kit.claims import is_access_token, role_of, tenant_of
 from email_sender.kit.query_parameters import reject_unknown_parameters
+from email_sender.kit.telemetry import logger
 from email_sender.security.acting import act_as
 from email_sender.security.permissions import Permission, Role, require
 
@@ -66,6 +68,8 @@ class Requires:
     async def __call__(self, request: Request) -> Principal:
         principal = caller_of(request)
         act_as(principal.subject)
+        logger.append_keys(tenant_id=str(principal.tenant_id))
+        tracing.describe(tenant__id=str(principal.tenant_id))
         for requested_tenant in (request.headers.get("x-tenant-id"), request.query_params.get("tenant_id")):
             if requested_tenant is not None and requested_tenant != str(principal.tenant_id):
                 raise Forbidden("The token belongs to a different tenant than the one that the request names.")

@@ -6,6 +6,8 @@ boto3 is imported at the first use, because it is the heaviest import of a cold 
 from functools import cache
 from typing import Any
 
+from email_sender import tracing
+
 # Fail while the caller still waits: a service that does not respond must not use up the function's own timeout.
 _CONNECT_SECONDS = 2
 _READ_SECONDS = 5
@@ -40,4 +42,18 @@ def _cached_client(service: str, max_attempts: int, region: str | None, read_sec
         retries={"total_max_attempts": max_attempts, "mode": "standard"},
         signature_version="s3v4" if service == "s3" else None,
     )
-    return boto3.client(service, config=config, region_name=region)  # type: ignore[call-overload]
+    created = boto3.client(service, config=config, region_name=region)  # type: ignore[call-overload]
+    return _with_spans(created, service) if tracing.is_on() else created
+
+
+def _with_spans(aws_client: Any, service: str) -> Any:
+    """Record each call of the client, at the place where OpenTelemetry's instrumentation of botocore does it too."""
+    make_call = aws_client._make_api_call
+
+    def make_recorded_call(operation: str, parameters: Any) -> Any:
+        attributes = {"rpc__system": "aws-api", "rpc__service": service, "rpc__method": operation}
+        with tracing.span(f"{service}.{operation}", "client", **attributes):
+            return make_call(operation, parameters)
+
+    aws_client._make_api_call = make_recorded_call
+    return aws_client

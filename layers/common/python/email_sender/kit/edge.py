@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from email_sender import tracing
 from email_sender.adapters.postgres.stale_reads import AcceptedAge, accept
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
@@ -81,6 +82,8 @@ class EdgeMiddleware:
                 message["headers"] = _add_headers(message.get("headers", []), request_id)
                 if standing is not None:
                     message["headers"] += limit_headers(standing)
+                if (trace := tracing.traceparent()) is not None:
+                    message["headers"].append((b"traceparent", trace.encode()))
                 if age.read is not None:
                     message["headers"].append((b"age", str(math.ceil(age.read)).encode()))
                 pending_start = message
@@ -119,7 +122,15 @@ class EdgeMiddleware:
                 # FastAPI's own handler would run outside this middleware, and its response would lack the headers.
                 response = await problems.unexpected_error_response(Request(scope), error)
                 await response(scope, receive, send_with_headers)
-        record_request_duration(scope["method"], _route_template(scope), status, time.perf_counter() - started_at)
+        route = _route_template(scope)
+        record_request_duration(scope["method"], route, status, time.perf_counter() - started_at)
+        tracing.describe(
+            f"{scope['method']} {route}",
+            failed=status >= 500,
+            http__request__method=scope["method"],
+            http__route=route,
+            http__response__status_code=status,
+        )
 
 
 def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:

@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from mangum import Mangum
 
+from email_sender import tracing
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
@@ -86,6 +87,7 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
     @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return asgi(event, context)
+        with tracing.invocation("request", traceparent=(event.get("headers") or {}).get("traceparent")):
+            return asgi(event, context)
 
     return handler

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
+from email_sender import tracing
 from email_sender.errors import InvalidInput
 from email_sender.kit.dead_letters import send_to_dead_letters
 from email_sender.kit.telemetry import logger
@@ -33,7 +34,9 @@ def queue_handler[M: BaseModel](
                 return
             raise invalid_message from None
         try:
-            consume(message)
+            with tracing.invocation("process", "consumer", tracing.find_traceparent(record.body)):
+                tracing.describe(messaging__system="aws_sqs", messaging__message__id=record.message_id)
+                consume(message)
         except Exception as error:
             logger.exception("could not process a message", message_id=record.message_id)
             if not send_to_dead_letters(record.raw_event, error):

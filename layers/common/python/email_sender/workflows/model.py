@@ -81,6 +81,7 @@ class Run:
     `started_by` and `role` are the principal that the run acts for. `lineage` are the runs that it resumes, the
     earliest first; `passed` are the ids of `wait` steps that ended in those runs. `called_by` is the run whose step
     started this run, and `depth` is the number of calls above it. Since `emptied_at`, its inputs and results are gone.
+    `traceparent` is the trace that it belongs to (email_sender.tracing).
     """
 
     id: UUID
@@ -101,6 +102,7 @@ class Run:
     depth: int = 0
     trigger_id: UUID | None = None
     emptied_at: datetime | None = None
+    traceparent: str | None = None
 
 
 class WaitKind(StrEnum):

@@ -15,6 +15,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from email_sender import tracing
 from email_sender.adapters.postgres.stale_reads import accepted_age, check_age
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, Unavailable
 
@@ -99,7 +100,11 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection[Row]]:
-        with translate_errors(), self._open_pool().connection(timeout=self._timeout) as conn:
+        with (
+            tracing.span("postgresql transaction", "client", db__system="postgresql"),
+            translate_errors(),
+            self._open_pool().connection(timeout=self._timeout) as conn,
+        ):
             try:
                 yield conn
             finally:

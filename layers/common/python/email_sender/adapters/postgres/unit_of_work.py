@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from email_sender import tracing
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.documents import event_schemas
 from email_sender.adapters.postgres import quotas
@@ -54,6 +55,8 @@ class Unit:
             InvalidInput: the event does not match its schema. This is a bug, found before the event is published.
         """
         detail: dict[str, Any] = event.detail()
+        if (trace := tracing.traceparent()) is not None and event.is_ours:
+            detail["traceparent"] = trace
         if len(encode_detail(detail).encode("utf-8", "surrogatepass")) > MAX_EVENT_BYTES:
             raise PayloadTooLarge(
                 f"The event is larger than {MAX_EVENT_BYTES} bytes of JSON. Store large data elsewhere and put a "

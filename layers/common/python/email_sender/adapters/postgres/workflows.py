@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from email_sender import tracing
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.triggers import PostgresTriggers
@@ -147,8 +148,8 @@ class PostgresRuns:
         result = self._conn.execute(
             """
             insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, created_at,
-                              lineage, passed, called_by, depth, trigger_id)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                              lineage, passed, called_by, depth, trigger_id, traceparent)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (id) do nothing
             """,
             [
@@ -166,6 +167,7 @@ class PostgresRuns:
                 run.called_by,
                 run.depth,
                 run.trigger_id,
+                run.traceparent or tracing.traceparent(),
             ],
         )
         return result.rowcount == 1
@@ -333,4 +335,5 @@ def _run(row: Row) -> Run:
         depth=row["depth"],
         trigger_id=row["trigger_id"],
         emptied_at=row["emptied_at"],
+        traceparent=row["traceparent"],
     )

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pybreaker
 
+from email_sender import tracing
 from email_sender.adapters.qdrant.wire import pb
 from email_sender.errors import DomainError, InvalidInput, NotFound, Unavailable
 
@@ -166,7 +167,8 @@ class Channel:
         if unary_call is None:
             unary_call = self._calls[path] = self._open().unary_unary(path, None, response_type.FromString)
         try:
-            response = unary_call(request, timeout=seconds, metadata=self._metadata)
+            with tracing.span(path.rpartition(".")[2], "client", db__system="qdrant"):
+                response = unary_call(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 # The node may be gone without a word. The next call connects again, to a node that answers.

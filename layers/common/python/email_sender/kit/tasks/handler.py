@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
+from email_sender import tracing
 from email_sender.coordination.events import EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import Conflict, DomainError, InvalidInput, ManagerStopped, NotFound
@@ -88,14 +89,26 @@ def task_handler(
         raise ValueError("An action has a feature, but the handler has no features.")
 
     @logger.inject_lambda_context(clear_state=True)
-    def handler(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
+    def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+        with tracing.invocation("task", "internal"):
+            return run_task(event, context)
+
+    def run_task(event: dict[str, Any], _context: LambdaContext) -> Mapping[str, Any]:
         started_at, timer_start = now(), time.perf_counter()
         try:
             task_input = TaskInput.model_validate(event)
         except ValidationError as error:
             raise state_machine_error(InvalidInput(f"The task input has {error.error_count()} problems.")) from None
         item = -1 if task_input.item is None else task_input.item
-        logger.append_keys(run_id=str(task_input.run_id), step=task_input.step, item=item)
+        logger.append_keys(
+            tenant_id=str(task_input.tenant_id), run_id=str(task_input.run_id), step=task_input.step, item=item
+        )
+        tracing.describe(
+            f"task {task_input.action}",
+            tenant__id=str(task_input.tenant_id),
+            run__id=str(task_input.run_id),
+            run__step=task_input.step,
+        )
         recorder = _StepRecorder(units(), task_input, item, started_at)
         try:
             action = actions.get(task_input.action)
@@ -103,6 +116,7 @@ def task_handler(
                 raise InvalidInput(f"This function has no action {task_input.action!r}.")
             gate().check(own_manager())
             open_run = recorder.open_run()
+            tracing.join(open_run.run.traceparent)
             if open_run.stored_result is not None:
                 if task_input.task_token is not None and engine is not None:
                     engine().send_task_success(task_input.task_token, open_run.stored_result)

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
+from email_sender import tracing
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError
 from email_sender.kit.environment import own_manager
@@ -33,7 +34,8 @@ def platform_step[M: BaseModel](
             try:
                 if gate is not None:
                     gate().check(own_manager())
-                return run(step, context)
+                with tracing.invocation(run.__module__.rpartition(".")[2], "internal"):
+                    return run(step, context)
             except DomainError as error:
                 raise state_machine_error(error) from error
 
