@@ -50,9 +50,8 @@ def with_api_port(app: App, api_port: int, find_api: Callable[[], str | None] = 
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["server"][1] != api_port:
-            if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", traces.COLLECTOR_PATH):
-                _collector.accept(json.loads(await _read_body(receive)))
-                await _respond(b"{}", b"application/json", send)
+            if scope["type"] == "http" and scope["path"] == traces.COLLECTOR_PATH:
+                await _collect(scope["method"], receive, send)
                 return
             page = find_page(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
             await (app(scope, receive, send) if page is None else _respond(page.encode(), b"text/html", send))
@@ -92,13 +91,19 @@ def find_page(path: str) -> str | None:
     return dashboards.render(name, list(cloudwatch._dashboards), body, alarms.MiniStackPoints(), every_alarm)
 
 
-async def _read_body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
+async def _collect(method: str, receive: Receive, send: Send) -> None:
+    """Accept an export of spans, or answer with the last exports."""
+    if method == "POST":
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        _collector.accept(json.loads(body))
+        await _respond(b"{}", b"application/json", send)
+    else:
+        await _respond(json.dumps(_collector.requests()).encode(), b"application/json", send)
 
 
 async def _respond(body: bytes, media_type: bytes, send: Send) -> None:

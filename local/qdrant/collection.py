@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import qdrant_edge as edge
-from google.protobuf.json_format import MessageToDict, ParseDict  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToDict, ParseDict
 
 from email_sender.adapters.qdrant.wire import pb
 from local.qdrant.atomic_files import write_json

@@ -18,9 +18,6 @@ from tests.conftest import Platform
 from tests.e2e import api
 
 DEPLOYED = json.loads((ROOT / "events" / "coordinator" / "observe.deployed.json").read_text())
-UNCONFIGURED_MANAGERS = {
-    "tracing-manager",
-}
 # Managers that are stopped together. Their dependants stop as well, so the last round stops all.
 STOP_ROUNDS = (
     (
@@ -32,6 +29,9 @@ STOP_ROUNDS = (
         "error-manager",
         "replication-manager",
         "load-balancer",
+        "tracing-manager",
+        "alerting-manager",
+        "dashboard-manager",
     ),
     ("orchestrator", "ai-template-manager", "vectorization", "monitoring-manager", "tenant-manager"),
     ("api-gateway", "logging-manager", "dependency-manager"),
@@ -97,9 +97,6 @@ def test_every_manager_is_listed_with_its_own_figures(platform: Platform) -> Non
     managers = statuses(platform)
     assert len(managers) == 21
     for name, manager in managers.items():
-        if name in UNCONFIGURED_MANAGERS:
-            assert manager["status"] == "not_configured", manager
-            continue
         assert manager["status"] in ("running", "degraded"), manager
         assert manager["status"] == "running" or manager["reason"], manager
         assert set(manager["figures"]) - {"functions"}, name
@@ -122,8 +119,6 @@ def test_every_manager_is_listed_with_its_own_figures(platform: Platform) -> Non
     ("path", "status"),
     [
         ("/managers/nobody/stop", 404),
-        ("/managers/tracing-manager/start", 409),
-        ("/managers/tracing-manager/stop", 409),
         ("/managers/central-coordinator/stop", 409),
         ("/managers/security-manager/restart", 409),
     ],
@@ -135,7 +130,7 @@ def test_an_impossible_manager_change_is_refused_and_changes_nothing(
     with pytest.raises(ApiError) as error:
         platform["operator@platform"].post(path, {})
     assert error.value.status == status
-    if status == 409 and "tracing" not in path:
+    if status == 409:
         assert "api-gateway" in str(error.value)
     assert {name: manager["status"] for name, manager in statuses(platform).items()} == before
 
@@ -234,7 +229,7 @@ def test_every_manager_is_stopped_under_traffic_and_nothing_is_lost_or_done_twic
             for name in [candidate for candidate in round_names if candidate in ROUTES]:
                 wait_until(lambda: call_route(platform, name).status_code, lambda status: status == 200, 10)  # noqa: B023
         wait_until(lambda: min(len(traffic.runs), len(traffic.events) // 4), lambda count: count >= 5, 60)
-    assert stopped_managers == statuses(platform).keys() - UNCONFIGURED_MANAGERS
+    assert stopped_managers == statuses(platform).keys()
     assert traffic.unexpected_errors == []
     assert traffic.refused["events"] > 0
     assert traffic.refused["vectors"] > 0
@@ -263,12 +258,12 @@ def test_every_manager_is_stopped_under_traffic_and_nothing_is_lost_or_done_twic
 
 
 def test_manager_changes_are_in_the_audit_log(operated_platform: Platform) -> None:
-    change(operated_platform, "logging-manager", "stop")
-    change(operated_platform, "logging-manager", "start")
+    change(operated_platform, "tracing-manager", "stop")
+    change(operated_platform, "tracing-manager", "start")
     audit = operated_platform["operator@platform"].get("/audit", limit=2)
     assert [(entry["action"], entry["object"]) for entry in audit["items"]] == [
-        ("manager.start", "logging-manager"),
-        ("manager.stop", "logging-manager"),
+        ("manager.start", "tracing-manager"),
+        ("manager.stop", "tracing-manager"),
     ]
     assert audit["items"][0]["subject"]
     assert audit["broken_at"] is None

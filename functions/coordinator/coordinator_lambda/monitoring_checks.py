@@ -1,6 +1,7 @@
 """Health checks of the managers that watch the others: metrics, alarms, dashboards and logs."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
@@ -73,5 +74,6 @@ def check_logs(probes: DeploymentProbes) -> Finding:
 
 def check_traces(exporter: OtlpExporter) -> Finding:
     """The collector must accept a request. Without a collector, tracing is not configured."""
+    started = time.perf_counter()
     exporter.probe()
-    return Finding()
+    return Finding(figures={"collector_answered_in_ms": round((time.perf_counter() - started) * 1000, 1)})

@@ -1,7 +1,7 @@
 """An OpenTelemetry collector for this machine: keeps the last traces in memory and draws them."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from local.aws.monitoring.dashboards import PAGES
 PATH = "/traces"
 COLLECTOR_PATH = "/v1/traces"
 _MAX_TRACES = 500
+_MAX_REQUESTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,12 @@ class Collector:
 
     def __init__(self) -> None:
         self._traces: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        self._requests: deque[Mapping[str, Any]] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
 
     def accept(self, body: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._requests.append(body)
         for resource_spans in body["resourceSpans"]:
             service = _texts(resource_spans["resource"]["attributes"]).get("service.name", "unknown")
             for scope_spans in resource_spans["scopeSpans"]:
@@ -63,6 +67,11 @@ class Collector:
         """Return the spans of a trace, or none."""
         with self._lock:
             return list(self._traces.get(trace_id, []))
+
+    def requests(self) -> Sequence[Mapping[str, Any]]:
+        """Return the last export requests as they arrived, for a check against OpenTelemetry's schema."""
+        with self._lock:
+            return list(self._requests)
 
     def page(self, path: str) -> str | None:
         """Return the list of traces, the picture of one, or None for another path."""
