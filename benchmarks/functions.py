@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from email_sender.coordination.manager_gate import ManagerGate
+from email_sender.tracing import SAMPLE_VARIABLE as TRACING_VARIABLE
 from local.aws.intrinsics import read_template
 from local.aws.runtime_packages import link_runtime_packages
 from local.layout import BUILD, ROOT
@@ -101,6 +102,22 @@ def _warm(bare: Path) -> list[dict[str, Any]]:
     return [
         _row("warm, an authenticated route, in process", our_ms, "ms", "bare FastAPI + Mangum route", bare_ms),
         _row("… more than the bare one", difference_ms, "ms", "", None, at_most=0.4),
+        *_tracing(our_handler, event),
+    ]
+
+
+def _tracing(handler: Callable[..., Any], event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare the same route with tracing on and off, in turns, because the machine's speed changes."""
+    times: dict[str, list[float]] = {"": [], "5": [], "100": []}
+    for _ in range(_RUNS):
+        for percent, measured in times.items():
+            os.environ[TRACING_VARIABLE] = percent
+            measured.append(_call_ms(handler, event))
+    del os.environ[TRACING_VARIABLE]
+    off, sampled, always = (statistics.median(measured) for measured in times.values())
+    return [
+        _row("warm, tracing on, 5 % sampled", sampled, "ms", "tracing off", off, at_most=1.03),
+        _row("warm, tracing on, every request", always, "ms", "tracing off", off),
     ]
 
 

@@ -24,6 +24,8 @@ from scripts.deployment_checks import DeploymentRefused
 from scripts.prune_versions import KEPT_VERSIONS
 from scripts.stacks import ROOT, STACKS, known_parameters
 
+# Of each account.
+_FREE_DASHBOARDS = 3
 HOURS, SECONDS = 730, 730 * 3600
 # A queue that is read by Lambda: five pollers that each wait 20 seconds (AWS's documentation of event source mappings).
 POLLS_A_MONTH = 5 * SECONDS // 20
@@ -31,6 +33,7 @@ POLLS_A_MONTH = 5 * SECONDS // 20
 _PLACEHOLDERS = {
     "VpcId": "vpc", "SecurityGroupIds": "sg", "PublicUrl": "https://mail.example.com", "DatabaseHost": "db",
     "QdrantHost": "qdrant", "QdrantHealthUrl": "http://qdrant", "ApiUrl": "https://api.example.com",
+    "AlarmTopic": "topic", "NoticeTopic": "topic",
 }  # fmt: skip
 
 # What one answered mail causes: its recipient is found, the draft is approved, the mail is sent, the reply is received,
@@ -97,6 +100,7 @@ def cost_at_rest(resources: list[Json], prices: Prices) -> list[Item]:
     for resource in resources:
         for name, count in _units(resource):
             counts[name] += count
+    counts["dashboard"] = max(0, counts["dashboard"] - _FREE_DASHBOARDS)
     items = [Item(name, count, count * prices.monthly(name)) for name, count in counts.items() if prices.knows(name)]
     items += [Item(name, count, count * prices.unit(name)) for name, count in counts.items() if not prices.knows(name)]
     return sorted((item for item in items if item.count), key=lambda item: -item.dollars)
@@ -127,6 +131,10 @@ def _units(resource: Json) -> Iterator[tuple[str, float]]:
             yield "hosted_zone", 1
         case "AWS::CloudWatch::Alarm":
             yield "alarm", max(1, sum("MetricStat" in metric for metric in properties.get("Metrics", [])))
+        case "AWS::CloudWatch::CompositeAlarm":
+            yield "composite_alarm", 1
+        case "AWS::CloudWatch::Dashboard":
+            yield "dashboard", 1
         case "AWS::WAFv2::WebACL":
             yield "web_acl", 1
             yield "web_acl_rule", len(properties["Rules"])

@@ -1,4 +1,4 @@
-"""Deploy the stacks of one environment to AWS: network, data, platform, edge (scripts/stacks.py).
+"""Deploy the stacks of one environment to AWS: network, data, platform, observability, edge (scripts/stacks.py).
 
 PARAMETERS=prod.yaml python scripts/deploy.py prod
 

@@ -39,6 +39,7 @@ STACKS = (
     Stack("network", ROOT / "stacks/network.yaml", needed_unless=("SubnetIds",)),
     Stack("data", ROOT / "stacks/data.yaml", needed_unless=("DatabaseHost", "QdrantHost")),
     Stack("platform", ROOT / ".aws-sam/build/template.yaml"),
+    Stack("observability", ROOT / "stacks/observability.yaml"),
     Stack("edge", ROOT / "stacks/edge.yaml", needed_if=("DomainName",), region=EDGE_REGION),
 )
 

@@ -25,7 +25,8 @@ class UnknownCall(LookupError):
 
 # Actions that accept no resource, by service and operation.
 _WITHOUT_RESOURCE = {
-    ("cloudwatch", "ListMetrics"), ("cloudwatch", "GetMetricData"), ("events", "ListRules"),
+    ("cloudwatch", "ListMetrics"), ("cloudwatch", "GetMetricStatistics"), ("cloudwatch", "ListDashboards"),
+    ("events", "ListRules"),
     ("events", "TestEventPattern"), ("lambda", "ListFunctions"), ("lambda", "ListEventSourceMappings"),
     ("logs", "DescribeLogGroups"), ("scheduler", "ListSchedules"), ("ses", "GetSendQuota"),
     ("stepfunctions", "ListStateMachines"), ("stepfunctions", "SendTaskFailure"), ("stepfunctions", "SendTaskSuccess"),
@@ -102,6 +103,10 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
         case "codedeploy" if operation == "GetDeployment":
             # It needs the right on the deployment's group. The call names only the deployment.
             yield Need(action, arn("deploymentgroup:email-sender-local-ServerlessDeploymentApplication/group"))
+        case "cloudwatch" if operation == "DescribeAlarms":
+            yield Need(action, arn("alarm:*"))
+        case "cloudwatch" if operation == "GetDashboard":
+            yield Need(action, f"arn:aws:cloudwatch::{account}:dashboard/{params['DashboardName']}")
         case "cognito-idp":
             yield Need(action, arn(f"userpool/{params['UserPoolId']}"))
         case _:

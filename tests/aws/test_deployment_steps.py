@@ -68,6 +68,7 @@ def response_server() -> Iterator[tuple[str, list[Json]]]:
 
 class Context:
     log_stream_name = "stream"
+    aws_request_id = "request"
 
 
 class Stack:

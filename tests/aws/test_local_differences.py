@@ -19,10 +19,6 @@ COVERED = {
         "tests/architecture/test_template.py::test_no_other_account_can_publish_under_our_source"
     ),
     "AWS::Events::Archive": "tests/aws/test_linters.py::test_the_translated_template_has_no_faults",
-    "AWS::CloudWatch::Alarm": "tests/aws/test_platform_stack.py::test_a_rollout_is_watched_by_an_alarm_of_its_function",
-    "AWS::CloudWatch::CompositeAlarm": (
-        "tests/architecture/test_alarms.py::test_each_alarm_notifies_itself_or_through_the_alarm_of_the_platform"
-    ),
     "AWS::CodeDeploy::": "tests/aws/test_platform_stack.py::test_a_rollout_is_watched_by_an_alarm_of_its_function",
 }
 

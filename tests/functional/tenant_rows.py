@@ -203,6 +203,10 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             [backup],
         )
         conn.execute(
+            "insert into metric_totals (name, labels, count, sum) values ('t', '{}', 1, 1) on conflict do nothing"
+        )
+        conn.execute("insert into metric_batches (id) values ('b') on conflict do nothing")
+        conn.execute(
             "insert into backup_objects (backup_id, collection, part, after, position, key, points, checksum, bytes, "
             "sha256) values (%s, 'c', 0, '', 'p', 'k', 1, 1, 1, 'x') on conflict do nothing",
             [backup],

@@ -51,6 +51,9 @@ _PLATFORM_READS = {
     "backup_objects": {"*"},
     # Received mail of no tenant: operators see whom it was for, and the bucket keeps it.
     "unclaimed_mail": {"*"},
+    # Figures of the whole platform.
+    "metric_totals": {"*"},
+    "metric_batches": {"*"},
 }
 
 
@@ -322,6 +325,10 @@ def test_the_platform_role_has_exactly_these_write_privileges(cluster: Cluster) 
         ("failed_events", "UPDATE"),
         ("managers", "INSERT"),
         ("managers", "UPDATE"),
+        ("metric_batches", "DELETE"),
+        ("metric_batches", "INSERT"),
+        ("metric_totals", "INSERT"),
+        ("metric_totals", "UPDATE"),
         ("outbox", "DELETE"),
         ("outbox", "INSERT"),
         ("outbox", "UPDATE"),

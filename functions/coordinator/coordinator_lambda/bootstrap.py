@@ -23,6 +23,7 @@ from email_sender.adapters.postgres.event_log import OutboxRelay, PostgresEventL
 from email_sender.adapters.postgres.event_replays import PostgresEventHistory
 from email_sender.adapters.postgres.failed_events import PostgresFailedEvents
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.log_level import PostgresLogLevel
 from email_sender.adapters.postgres.managers import manager_units, publish_once_per_version
 from email_sender.adapters.postgres.metric_totals import PostgresMetricTotals
 from email_sender.adapters.postgres.platform_figures import read_figures
@@ -115,6 +116,11 @@ def recorder() -> Recorder:
 @cache
 def relay() -> OutboxRelay:
     return OutboxRelay(platform(), bus())
+
+
+@cache
+def log_level() -> PostgresLogLevel:
+    return PostgresLogLevel(platform())
 
 
 @cache

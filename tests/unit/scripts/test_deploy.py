@@ -116,6 +116,7 @@ OUTPUTS = {
     "email-sender-prod-network": {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"},
     "email-sender-prod-data": {"DatabaseHost": "db.internal", "QdrantHost": "qdrant.internal", "QdrantTls": "false"},
     "email-sender-prod": {"ApiUrl": "https://api.example.com"},
+    "email-sender-prod-observability": {},
     "email-sender-prod-edge": {},
 }
 
@@ -201,7 +202,7 @@ def test_a_deployment_from_nothing_creates_every_stack_in_order(
 ) -> None:
     monkeypatch.setenv("PARAMETERS", "DomainName=mail.example.com")
     assert machine.deploy() == 0
-    network, data, platform, edge = machine.calls()
+    network, data, platform, observability, edge = machine.calls()
     assert [call.stack for call in machine.calls()] == list(OUTPUTS)
     assert network.values == {"Stage": "prod", "NatGateways": "each"}
     assert (data.values["VpcId"], data.values["SubnetIds"], data.values["Profile"]) == (
@@ -212,7 +213,7 @@ def test_a_deployment_from_nothing_creates_every_stack_in_order(
     assert (platform.values["DatabaseHost"], platform.values["QdrantHost"]) == ("db.internal", "qdrant.internal")
     assert (platform.values["PublicUrl"], platform.values["SecurityGroupIds"]) == ("https://mail.example.com", "sg-1")
     assert (edge.values["ApiUrl"], edge.region) == ("https://api.example.com", "us-east-1")
-    assert {call.region for call in (network, data, platform)} == {"eu-west-1"}
+    assert {call.region for call in (network, data, platform, observability)} == {"eu-west-1"}
 
 
 def test_own_parts_replace_their_stacks_and_all_values_reach_sam(
@@ -289,7 +290,7 @@ def test_an_update_needs_only_the_values_that_change(machine: Machine, monkeypat
         machine.has_stack(name)
     monkeypatch.setenv("PARAMETERS", "LogRetentionDays=90")
     assert machine.deploy() == 0
-    assert len(machine.calls()) == 3
+    assert len(machine.calls()) == 4
 
 
 def test_an_update_without_the_values_of_own_parts_creates_no_empty_ones(
@@ -338,7 +339,7 @@ def test_own_parts_leave_nothing_of_the_stacks_before(machine: Machine, monkeypa
         machine.has_stack(name)
     monkeypatch.setenv("PARAMETERS", "DatabaseHost=own QdrantHost=cloud QdrantHealthUrl=https://cloud/healthz")
     assert machine.deploy() == 0
-    values = machine.calls()[-1].values
+    values = next(call.values for call in machine.calls() if call.stack == "email-sender-prod")
     assert (values["DatabaseOwnerHost"], values["DatabaseOwnerUser"], values["QdrantTls"]) == ("", "postgres", "true")
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 # The word by which log subscriptions find the lines.
 LINE_MARK = "EmailSenderSpans"
-_SAMPLE_VARIABLE = "TRACE_SAMPLE_PERCENT"
+SAMPLE_VARIABLE = "TRACE_SAMPLE_PERCENT"
 # Slow and failed work is kept even if its trace is not sampled.
 _SLOW_SECONDS = 1.0
 # More spans of one invocation are not worth reading, and a log line may have 256 KB.
@@ -58,7 +58,7 @@ _parent: ContextVar[str] = ContextVar("parent_span", default="")
 
 
 def is_on() -> bool:
-    return bool(os.environ.get(_SAMPLE_VARIABLE))
+    return bool(os.environ.get(SAMPLE_VARIABLE))
 
 
 @contextmanager
@@ -133,6 +133,12 @@ def traceparent() -> str | None:
     return f"00-{trace.trace_id}-{_parent.get() or own}-{'01' if trace.is_sampled else '00'}"
 
 
+def trace_id() -> str | None:
+    """Return the id of the current trace, or None if tracing is off."""
+    trace = _trace.get()
+    return trace.trace_id if trace else None
+
+
 def find_traceparent(text: str) -> str | None:
     """Return the context that a message carries in its JSON, or None."""
     if not is_on():
@@ -145,7 +151,7 @@ def _begin(traceparent: str | None) -> _Trace:
     """Continue the caller's trace with its decision, or begin one that is sampled by chance."""
     if match := _TRACEPARENT.match(traceparent or ""):
         return _Trace(match[1], bool(int(match[3], 16) & 1))
-    percent = float(os.environ.get(_SAMPLE_VARIABLE) or 0)
+    percent = float(os.environ.get(SAMPLE_VARIABLE) or 0)
     return _Trace(_random_hex(128), random.random() * 100 < percent)  # noqa: S311 - no secret
 
 

@@ -63,7 +63,10 @@ MANAGERS: Sequence[Manager] = (
         "monitoring-manager", Kind.INFRASTRUCTURE, "Checks every manager each minute", (_COORDINATOR,), ("/status",)
     ),
     Manager("metrics-manager", Kind.INFRASTRUCTURE, "The platform's metrics", ("monitoring-manager",), ("/metrics",)),
-    Manager("logging-manager", Kind.INFRASTRUCTURE, "Logs and their retention", (_COORDINATOR,)),
+    Manager(
+        "logging-manager", Kind.INFRASTRUCTURE, "Logs, their level and their retention", (_COORDINATOR,),
+        ("/log-level",),
+    ),
     Manager("backup-manager", Kind.INFRASTRUCTURE, "Backups of the database and the vectors", ("vectorization",)),
     Manager("tracing-manager", Kind.INFRASTRUCTURE, "Traces through functions and events", ("logging-manager",)),
     Manager("alerting-manager", Kind.INFRASTRUCTURE, "Alarms on metrics", ("metrics-manager",)),

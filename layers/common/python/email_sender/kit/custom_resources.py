@@ -21,6 +21,7 @@ def deployment_step(
     Without CloudFormation (a manual invocation), errors are raised. When the resource is deleted, nothing happens,
     because the data outlives the stack.
     """
+    logger.append_keys(function_request_id=context.aws_request_id)
     is_called_by_cloudformation = "ResponseURL" in event
     if is_called_by_cloudformation and event.get("RequestType") == "Delete":
         _send_response(event, context, "SUCCESS", {}, "")

@@ -16,7 +16,7 @@ from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Requires
 from email_sender.kit.edge import EdgeMiddleware, TakeTokens
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import log_trace, logger
 from email_sender.security.permissions import Permission
 
 # All responses are text. Mangum would encode other types as base64.
@@ -88,6 +88,7 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
     @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         with tracing.invocation("request", traceparent=(event.get("headers") or {}).get("traceparent")):
+            log_trace()
             return asgi(event, context)
 
     return handler

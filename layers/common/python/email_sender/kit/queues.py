@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from email_sender import tracing
 from email_sender.errors import InvalidInput
 from email_sender.kit.dead_letters import send_to_dead_letters
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import log_trace, logger
 
 
 def queue_handler[M: BaseModel](
@@ -35,6 +35,7 @@ def queue_handler[M: BaseModel](
             raise invalid_message from None
         try:
             with tracing.invocation("process", "consumer", tracing.find_traceparent(record.body)):
+                log_trace()
                 tracing.describe(messaging__system="aws_sqs", messaging__message__id=record.message_id)
                 consume(message)
         except Exception as error:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from email_sender import tracing
 from email_sender.errors import DomainError, Unavailable
 
 # A stage of its own each: one account may have several.
@@ -35,6 +36,17 @@ API_DURATION = "email_sender_api_request_duration_seconds"
 HISTOGRAMS = frozenset({API_DURATION, REPLY_HANDLING, MANAGER_RECOVERY})
 # The same series under the specification's second name. Only GET /metrics has it.
 HTTP_DURATION = "http_request_duration_seconds"
+
+
+def apply_log_level(level: str | None) -> None:
+    """Log at `level`, or at the function's usual level."""
+    logger.setLevel(level or os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+
+
+def log_trace() -> None:
+    """Add the id of the current trace to the log lines of this invocation."""
+    if (trace_id := tracing.trace_id()) is not None:
+        logger.append_keys(trace_id=trace_id)
 
 
 def record_request_duration(method: str, endpoint: str, status: int, seconds: float) -> None:

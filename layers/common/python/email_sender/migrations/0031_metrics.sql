@@ -22,3 +22,6 @@ create index metric_batches_counted_at on metric_batches (counted_at);
 grant select, insert, delete on metric_batches to platform;
 
 grant select (status, figures, observed_at) on managers to gateway;
+
+select readable_by_backup('metric_totals');
+select readable_by_backup('metric_batches');

@@ -13,18 +13,31 @@ from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT, Bus, Event
 from email_sender.coordination.lifecycle import Desired, State, Status, manager_id
 
+# A manager that restarts is included until it runs again.
+_STOPPED_AND_LEVEL = """
+select coalesce(array_agg(name) filter (where desired <> 'running'), '{}') as stopped,
+    max(config->>'log_level') filter (
+        where name = 'logging-manager' and (config->>'log_level_until')::timestamptz > now()) as level
+from managers
+"""
+
 
 class StoppedManagers:
-    """Returns the names of the managers that must not work now. For the app role."""
+    """Returns the names of the managers that must not work now, and applies the log level. For the app role.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    `apply_log_level` gets the level that is set for now, or None for the usual one.
+    """
+
+    def __init__(self, database: Database, apply_log_level: Callable[[str | None], None] = lambda _level: None) -> None:
+        self._database, self._apply_log_level = database, apply_log_level
 
     def __call__(self) -> Sequence[str]:
-        # A manager that restarts is included until it runs again.
         with self._database.platform() as conn:
-            rows = conn.execute("select name from managers where desired <> 'running'").fetchall()
-        return [row["name"] for row in rows]
+            row = conn.execute(_STOPPED_AND_LEVEL).fetchone()
+        if row is None:
+            return []
+        self._apply_log_level(row["level"])
+        return list(row["stopped"])
 
 
 class PostgresManagerUnit:

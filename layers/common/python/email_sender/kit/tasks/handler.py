@@ -23,7 +23,7 @@ from email_sender.kit.environment import own_manager
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.tasks.call import TaskCall, TaskInput
 from email_sender.kit.tasks.errors import state_machine_error
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import log_trace, logger
 from email_sender.security.acting import acting_as
 from email_sender.security.features import Feature, Features, require_feature
 from email_sender.security.permissions import Permission, require
@@ -117,6 +117,7 @@ def task_handler(
             gate().check(own_manager())
             open_run = recorder.open_run()
             tracing.join(open_run.run.traceparent)
+            log_trace()
             if open_run.stored_result is not None:
                 if task_input.task_token is not None and engine is not None:
                     engine().send_task_success(task_input.task_token, open_run.stored_result)

@@ -1,0 +1,90 @@
+"""What all functions wrote to their logs during the tests before this one: ids, never personal data or secrets.
+
+The name of this file is the last one, so that the logs of every other file are there.
+"""
+
+import json
+import mailbox
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from email.header import decode_header, make_header
+from email.utils import parseaddr
+from typing import Any
+
+import pytest
+
+from local.client import wait_until
+from tests.conftest import Platform
+from tests.e2e import api
+
+AREAS = ("gateway", "vectors", "coordinator", "workflows", "messaging")
+# A word that logs contain anyway is no leak.
+MIN_LENGTH = 8
+
+
+@pytest.fixture(scope="module")
+def lines(platform: Platform) -> list[str]:
+    """All log lines, after an import and a run that sends an email."""
+    client = platform["admin@acme"]
+    api.import_mailbox(client, api.MAILBOX.read_bytes(), "logs.mbox")
+    contact, template = api.add_contact(client), api.add_template(client)
+    definition = api.mail_workflow(template["name"], [contact["id"]], approval=False)
+    workflow = client.post("/workflows", {"definition": definition})
+    run = client.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
+    api.wait_for_run(client, run["id"], "succeeded")
+    email = client.get("/emails", run_id=run["id"])["items"][0]
+    wait_until(lambda: client.get(f"/emails/{email['id']}")["status"], lambda status: status == "delivered", 30)
+    return [line for area in AREAS for line in read_lines(platform, area)]
+
+
+def read_lines(platform: Platform, area: str) -> Iterator[str]:
+    pages = platform.aws("logs").get_paginator("filter_log_events")
+    for page in pages.paginate(logGroupName=f"/email-sender/local/{area}"):
+        yield from (event["message"] for event in page["events"])
+
+
+def personal_data(platform: Platform) -> set[str]:
+    """Return addresses, names and subjects of the test mailbox and of every contact, and all secrets."""
+    found: set[str] = set()
+    with closing(mailbox.mbox(api.MAILBOX, create=False)) as messages:
+        headers = [(str(message["from"]), str(message["subject"] or "")) for message in messages]
+    for sender, subject in headers:
+        name, address = parseaddr(sender)
+        found |= {name, address, str(make_header(decode_header(subject)))}
+    for username in ("admin@acme", "admin@globex"):
+        for contact in platform[username].get("/contacts", limit=100)["items"]:
+            found |= {contact["email"], contact["name"] or ""}
+    for user in platform.users:
+        found.add(user.password)
+    return {text for text in found if len(text) >= MIN_LENGTH}
+
+
+def documents(lines: list[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def test_logs_have_no_personal_data(platform: Platform, lines: list[str]) -> None:
+    searched = personal_data(platform)
+    assert len(lines) > 500
+    assert len(searched) > 200
+    text = "\n".join(lines)
+    assert [item for item in searched if item in text] == []
+
+
+def test_logs_have_no_tokens_or_addresses(lines: list[str]) -> None:
+    token, address = re.compile(r"eyJ[\w-]{10,}\.[\w-]{10,}"), re.compile(r"[\w.+-]+@[\w-]+\.(?:example|com|org|net)\b")
+    leaks = [line[:300] for line in lines if token.search(line) or address.search(line)]
+    assert leaks == []
+
+
+def test_lines_of_the_logger_have_one_shape(lines: list[str]) -> None:
+    logged = [line for line in documents(lines) if "level" in line]
+    assert logged
+    for line in logged:
+        assert {"level", "message", "timestamp", "service", "location", "function_request_id"} <= set(line), line
+        assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+        for key in ("tenant_id", "run_id"):
+            assert re.fullmatch(r"[0-9a-f-]{36}", str(line.get(key, "0" * 36))), line
