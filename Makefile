@@ -37,7 +37,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill faults soak test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ backup: $(VENV)/.ready ## back up the running local cloud to ./backups
 
 restore: $(VENV)/.ready ## restore into an empty .local: make restore BACKUP=<folder or s3://…> KEY=<wrapping.key or kms:ARN> TENANT_KEYS=<with kms: the table>
 	@$(PY) -m local.restore "$(BACKUP)" $(if $(KEY),--key "$(KEY)") $(if $(TENANT_KEYS),--tenant-keys "$(TENANT_KEYS)")
+
+faults: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## break parts of the platform in a stage of its own, and measure how soon status and alarms show it (half an hour)
+	@$(PY) -m local.faults
+
+soak: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run steady traffic with faults in a stage of its own, and print the objectives: make soak HOURS=2
+	@$(PY) -m local.soak $(or $(HOURS),2)
 
 drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss of everything in a stage of its own: back up, lose, restore, compare
 	@$(PY) -m local.drill

@@ -94,21 +94,21 @@ def drill(home: Path, report: Report, ports: dict[str, int] | None = None) -> Ou
     Raises:
         DrillFailed: the folder is not that of a drill, or a step failed.
     """
-    _create(home)
+    create_stage(home)
     try:
         return _drill(Layout(home), report, ports or PORTS)
     finally:
-        _destroy(home)
+        destroy_stage(home)
 
 
-def _create(home: Path) -> None:
+def create_stage(home: Path) -> None:
     if home.exists():
-        _destroy(home)
+        destroy_stage(home)
     home.mkdir(parents=True)
     (home / _MARK).touch()
 
 
-def _destroy(home: Path) -> None:
+def destroy_stage(home: Path) -> None:
     if not (home / _MARK).is_file():
         raise DrillFailed(f"{home} was not created by a drill. A drill destroys its stage, so it accepts no other.")
     shutil.rmtree(home)

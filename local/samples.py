@@ -80,6 +80,7 @@ EXPECTED: dict[str, Any] = {
     "coordinator/observe": {"central-coordinator": "running"},
     "coordinator/observe.deployed": {"central-coordinator": "running"},
     "coordinator/recorder": {"batchItemFailures": []},
+    "coordinator/daily_report": {},
     "coordinator/metric_totals": {"series": 1, "spans": 0},
     "coordinator/relay": {},
     "coordinator/housekeeping": {},

@@ -13,15 +13,18 @@ from local.aws.monitoring.alarm_states import returned_query
 from local.layout import ROOT
 
 RESOURCES: dict[str, dict[str, Any]] = read_template(ROOT / "template.yaml")["Resources"]
+MACHINES: dict[str, dict[str, Any]] = read_template(ROOT / "stacks/observability.yaml")["Resources"]
 PAGE = (ROOT / "docs/guides/alarms.md").read_text()
-EMITTED = {
+# The nodes of Qdrant send these themselves (stacks/data.yaml).
+BY_NODES = {f"email_sender_engine_{figure}_percent" for figure in ("memory", "disk", "load")}
+EMITTED = BY_NODES | {
     value
     for name, value in vars(telemetry).items()
     if name.isupper() and isinstance(value, str) and value.startswith("email_sender_")
 }
 ALARMS = {
     name.removesuffix("Alarm"): resource["Properties"]
-    for name, resource in RESOURCES.items()
+    for name, resource in (RESOURCES | MACHINES).items()
     if resource["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     # Those of rollouts belong to CodeDeploy.
     and not name.endswith("FunctionAlarm")
@@ -53,7 +56,7 @@ def test_an_alarm_says_what_it_means_and_where_to_read_on(name: str) -> None:
     assert re.search(rf"^### {name}$", PAGE, re.M)
     if name not in COMPOSITES:
         # What no data means is decided for each.
-        assert alarm["TreatMissingData"] in ("breaching", "notBreaching", "ignore")
+        assert alarm["TreatMissingData"] in ("breaching", "notBreaching", "ignore", "missing")
 
 
 def test_every_section_of_the_page_is_an_alarm() -> None:
@@ -70,6 +73,12 @@ def test_each_alarm_notifies_itself_or_through_a_composite_alarm() -> None:
     assert not notifying & combined
     for name in notifying:
         assert ALARMS[name]["OKActions"] == [{"Ref": "AlarmTopic"}]
+
+
+def test_the_nodes_send_what_their_alarms_watch() -> None:
+    script = (ROOT / "stacks/data.yaml").read_text()
+    assert script.count('--metric-name "email_sender_engine_$1_percent"') == 3
+    assert 'for figure in "memory $memory" "disk $disk" "load $load"' in script
 
 
 @pytest.mark.parametrize("name", METRIC_ALARMS)
@@ -133,4 +142,4 @@ def test_widgets_fill_rows_without_overlap(name: str) -> None:
 def test_the_alerts_dashboard_shows_every_alarm() -> None:
     body = RESOURCES["AlertsDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     shown = set(re.findall(r"\$\{(\w+)Alarm\.Arn}", body))
-    assert shown == set(ALARMS)
+    assert shown == {name for name in ALARMS if f"{name}Alarm" in RESOURCES}

@@ -25,7 +25,8 @@ class UnknownCall(LookupError):
 
 # Actions that accept no resource, by service and operation.
 _WITHOUT_RESOURCE = {
-    ("cloudwatch", "ListMetrics"), ("cloudwatch", "GetMetricStatistics"), ("cloudwatch", "ListDashboards"),
+    ("cloudwatch", "ListMetrics"), ("cloudwatch", "GetMetricData"), ("cloudwatch", "GetMetricStatistics"),
+    ("cloudwatch", "ListDashboards"),
     ("events", "ListRules"),
     ("events", "TestEventPattern"), ("lambda", "ListFunctions"), ("lambda", "ListEventSourceMappings"),
     ("logs", "DescribeLogGroups"), ("scheduler", "ListSchedules"), ("ses", "GetSendQuota"),
@@ -72,6 +73,8 @@ def needs(service: str, operation: str, params: Json, region: str, account: str)
                 yield Need(action, name)
             else:
                 yield Need(action, arn(f"secret:{name}-AbCdEf"))
+        case "sns":
+            yield Need(action, params["TopicArn"])
         case "sqs":
             name = params["QueueUrl"].rpartition("/")[2]
             yield Need("sqs:SendMessage", arn(name))

@@ -9,11 +9,19 @@ from typing import Any
 import pytest
 from ministack.services import cloudwatch
 
+from local.aws.evaluation import evaluate
+from local.aws.intrinsics import read_template
 from local.aws.monitoring.alarm_states import ALARM, NO_DATA, OK, decide
 from local.aws.monitoring.points import Point
+from local.layout import ROOT
 from tests.aws.cloudformation import deployed
 
-RESOURCES = deployed("dev")
+MACHINES = evaluate(
+    read_template(ROOT / "stacks/observability.yaml"),
+    {"Stage": "dev", "AlarmTopic": "t", "NoticeTopic": "t", "DatabaseId": "db", "EngineMetrics": "on"},
+    "email-sender-dev-observability",
+)
+RESOURCES = deployed("dev") | MACHINES
 ALARMS = {
     name.removesuffix("Alarm"): resource["Properties"]
     for name, resource in RESOURCES.items()
@@ -42,9 +50,11 @@ class RecordedPoints:
         return [Point(self._end - 30 - 60 * index, value) for index, value in enumerate(reversed(values))]
 
     def dimensions_of(self, _namespace: str, name: str) -> Sequence[Mapping[str, str]]:
-        return [{"manager_name": key.partition("|")[2]} for key in self._recorded if key.startswith(f"{name}|")]
+        dimension = "manager_name" if name == STATUS else "node"
+        return [{dimension: key.partition("|")[2]} for key in self._recorded if key.startswith(f"{name}|")]
 
 
+LOAD, MEMORY, DISK = (f"email_sender_engine_{figure}_percent" for figure in ("load", "memory", "disk"))
 STATUS = "email_sender_manager_status"
 VECTORS = "email_sender_vector_operations_total"
 RUNS = "email_sender_runs_total"
@@ -89,6 +99,14 @@ CASES: dict[str, tuple[Recorded, Recorded]] = {
     "BackupMissing": ({}, {"ExecutionsSucceeded": [1]}),
     "Bounces": ({"Reputation.BounceRate": [0.021]}, {"Reputation.BounceRate": [0.02]}),
     "Complaints": ({"Reputation.ComplaintRate": [0.0006]}, {"Reputation.ComplaintRate": [0.0005]}),
+    "DatabaseCpu": ({"CPUUtilization": [81] * 15}, {"CPUUtilization": [99] * 10 + [50] * 5}),
+    "DatabaseMemory": ({"FreeableMemory": [1.5e8] * 10}, {"FreeableMemory": [1.5e8] * 5 + [3e8] * 5}),
+    "DatabaseDisk": ({"FreeStorageSpace": [2e9] * 5}, {"FreeStorageSpace": [3e9] * 5}),
+    "DatabaseDiskWarning": ({"FreeStorageSpace": [4e9] * 60}, {"FreeStorageSpace": [4e9] * 50 + [5e9] * 10}),
+    "EngineCpu": ({f"{LOAD}|a": [81] * 15, f"{LOAD}|b": [1] * 15}, {f"{LOAD}|a": [99] * 10 + [9] * 5}),
+    "EngineMemory": ({f"{MEMORY}|a": [86] * 10, f"{MEMORY}|b": [1] * 10}, {f"{MEMORY}|a": [85] * 10}),
+    "EngineDisk": ({f"{DISK}|a": [91] * 5, f"{DISK}|b": [1] * 5}, {f"{DISK}|a": [90] * 5}),
+    "EngineDiskWarning": ({f"{DISK}|a": [81] * 60}, {f"{DISK}|a": [81] * 50 + [80] * 10}),
     "Denials": ({"email_sender_access_denied_total": [25, 25]}, {"email_sender_access_denied_total": [49]}),
     "FailedSignIns": ({"email_sender_failed_sign_ins_total": [50]}, {"email_sender_failed_sign_ins_total": [49]}),
 }
@@ -119,7 +137,9 @@ def test_an_alarm_goes_off_and_clears(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_alarm_says_nothing_wrong_if_the_figures_stop(name: str) -> None:
     """After a day without data: what must report is in alarm, a rate stays as it was, all others are quiet."""
-    expected = {"breaching": ALARM, "notBreaching": OK, "ignore": ALARM}[ALARMS[name]["TreatMissingData"]]
+    expected = {"breaching": ALARM, "notBreaching": OK, "ignore": ALARM, "missing": NO_DATA}[
+        ALARMS[name]["TreatMissingData"]
+    ]
     assert state(name, CASES[name][0], current=ALARM, minutes_ago=2000) == expected
 
 

@@ -122,7 +122,7 @@ def test_actions_that_accept_no_resource_have_none() -> None:
     """parliament accepts a rule's ARN for events:ListRules, but AWS's reference lists no resource type for it."""
     without_resources = {
         "events:ListRules", "events:TestEventPattern", "tag:GetResources", "lambda:ListFunctions",
-        "lambda:ListEventSourceMappings", "ses:GetSendQuota", "cloudwatch:ListMetrics",
+        "lambda:ListEventSourceMappings", "ses:GetSendQuota", "cloudwatch:ListMetrics", "cloudwatch:GetMetricData",
         "cloudwatch:GetMetricStatistics", "cloudwatch:ListDashboards",
     }  # fmt: skip
     resources = deployed()

@@ -88,3 +88,23 @@ def test_lines_of_the_logger_have_one_shape(lines: list[str]) -> None:
         assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
         for key in ("tenant_id", "run_id"):
             assert re.fullmatch(r"[0-9a-f-]{36}", str(line.get(key, "0" * 36))), line
+
+
+def test_operators_change_the_level_of_all_functions_at_once(platform: Platform) -> None:
+    operator, client = platform["operator@platform"], platform["user@acme"]
+    assert operator.get("/log-level") == {"level": None, "until": None}
+    changed = operator.put("/log-level", {"level": "DEBUG", "minutes": 1})
+    assert operator.get("/log-level") == changed
+
+    def answered() -> bool:
+        client.get("/templates")
+        return any(
+            '"request answered"' in line and "/api/v1/templates" in line for line in read_lines(platform, "messaging")
+        )
+
+    wait_until(answered, bool, 30)
+    operator.put("/log-level", {"level": "INFO", "minutes": 1})
+    assert platform["admin@acme"].http.put("/log-level", json={"level": "DEBUG"}).status_code == 403
+    assert operator.http.put("/log-level", json={"level": "LOUD"}).status_code == 422
+    entries = operator.get("/audit", limit=5)["items"]
+    assert [entry["action"] for entry in entries].count("log_level.changed") == 2

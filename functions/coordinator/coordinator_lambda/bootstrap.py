@@ -128,6 +128,15 @@ def metric_totals() -> PostgresMetricTotals:
     return PostgresMetricTotals(platform())
 
 
+class ReportSettings(DatabaseSettings):
+    """What the daily report is about, and where it goes."""
+
+    api_id: NonEmpty
+    """Id of the HTTP API."""
+    notice_topic: NonEmpty
+    """ARN of the topic of notices."""
+
+
 class TraceSettings(DatabaseSettings):
     """Where spans are sent."""
 

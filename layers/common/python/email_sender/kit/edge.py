@@ -16,7 +16,7 @@ from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.masking import mask_body
 from email_sender.kit.origin import check_origin
 from email_sender.kit.rate_limiting import limit_headers
-from email_sender.kit.telemetry import record_request_duration
+from email_sender.kit.telemetry import logger, record_request_duration
 from email_sender.security.rate_limits import Standing
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -123,7 +123,9 @@ class EdgeMiddleware:
                 response = await problems.unexpected_error_response(Request(scope), error)
                 await response(scope, receive, send_with_headers)
         route = _route_template(scope)
-        record_request_duration(scope["method"], route, status, time.perf_counter() - started_at)
+        seconds = time.perf_counter() - started_at
+        record_request_duration(scope["method"], route, status, seconds)
+        logger.debug("request answered", method=scope["method"], route=route, status=status, seconds=seconds)
         tracing.describe(
             f"{scope['method']} {route}",
             failed=status >= 500,

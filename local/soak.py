@@ -1,0 +1,268 @@
+"""Steady traffic with faults for some hours, and the figures of the dashboard `objectives` afterwards.
+
+    python -m local.soak 2         # `make soak HOURS=2`
+
+It runs in a stage of its own. Every ten minutes a part is killed, each in turn; the supervisor starts it again.
+"""
+
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from local.client import ApiClient, ApiError
+from local.cloud import LocalCloud
+from local.drill import create_stage, destroy_stage
+from local.layout import ROOT, Layout
+
+HOME = ROOT / ".local/soak"
+PORTS = {
+    "api": 38080, "aws": 34566, "postgres": 35432, "qdrant": 36333, "qdrant-grpc": 36334, "mail": 38025, "smtp": 31025,
+}  # fmt: skip
+_FAULT_SECONDS = 600.0
+_KILLED_PARTS = ("qdrant", "postgres", "mail_sink")
+_SAMPLE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.25
+_CLIENTS = 3
+_SIZE = 768
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Megabytes of each part at a time in seconds since the start: memory, and the files below `.local`."""
+
+    at: float
+    memory: dict[str, float]
+    disk: float
+
+
+@dataclass
+class Measurements:
+    """What the clients saw. `outages` are the seconds after a kill until every kind of request succeeded again."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
+    outages: list[float] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    last_failure: float = 0.0
+
+
+class Client(threading.Thread):
+    """One user: searches, inserts, lists, and now and then a run that drafts an email."""
+
+    def __init__(self, client: ApiClient, measurements: Measurements, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._client, self._measurements, self._stop = client, measurements, stop
+        self._workflow = ""
+
+    def run(self) -> None:
+        actions: Sequence[Callable[[], httpx.Response]] = (
+            self._search, self._search, self._insert, self._list, self._add_contact, self._start_run,
+        )  # fmt: skip
+        while not self._stop.is_set():
+            self._measure(random.choice(actions))  # noqa: S311 - no secret
+            self._stop.wait(_PAUSE_SECONDS)
+
+    def _measure(self, action: Callable[[], httpx.Response]) -> None:
+        started = time.monotonic()
+        try:
+            status = action().status_code
+        except httpx.HTTPError:
+            status = 599
+        self._measurements.seconds.append(time.monotonic() - started)
+        self._measurements.statuses[status] += 1
+        if status >= 500:
+            self._measurements.last_failure = time.monotonic()
+
+    def _search(self) -> httpx.Response:
+        body = {"collection": "document_vectors", "vector": _vector(), "limit": 5}
+        return self._client.http.post("/vectors/search", json=body)
+
+    def _insert(self) -> httpx.Response:
+        # The same thousand points, so that only what leaks can grow.
+        points = [{"id": random.randrange(1000), "vector": _vector(), "payload": {"n": 1}}]  # noqa: S311
+        return self._client.http.post("/vectors/insert", json={"collection": "document_vectors", "points": points})
+
+    def _list(self) -> httpx.Response:
+        return self._client.http.get("/contacts", params={"limit": 10})
+
+    def _add_contact(self) -> httpx.Response:
+        body = {"email": f"person-{random.randrange(1000)}@people.example", "name": "Ada"}  # noqa: S311
+        # A contact that exists is a conflict, which is no failure.
+        return self._client.http.post("/contacts", json=body)
+
+    def _start_run(self) -> httpx.Response:
+        if not self._workflow:
+            definition = {"name": f"w-{uuid4().hex}", "steps": [{"id": "w", "uses": "wait", "with": {"seconds": 1}}]}
+            response = self._client.http.post("/workflows", json={"definition": definition})
+            if response.is_error:
+                return response
+            self._workflow = response.json()["id"]
+        return self._client.http.post(f"/workflows/{self._workflow}/execute", json={"inputs": {}})
+
+
+def _vector() -> list[float]:
+    return [random.random() for _ in range(_SIZE)]  # noqa: S311 - no secret
+
+
+def soak(hours: float, console: Console) -> Measurements:
+    """Run the traffic, and return what was measured."""
+    create_stage(HOME)
+    measurements, stop = Measurements(), threading.Event()
+    try:
+        with LocalCloud(Layout(HOME), console.print, PORTS, limited=False) as cloud:
+            cloud.start()
+            user = next(user for user in cloud.users if user.username == "admin@acme")
+            clients = [
+                Client(ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password), measurements, stop)
+                for _ in range(_CLIENTS)
+            ]
+            for client in clients:
+                client.start()
+            _supervise(cloud, measurements, hours * 3600, console)
+            stop.set()
+            for client in clients:
+                client.join(30)
+            admin = ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password)
+            time.sleep(20)
+            _count_runs(admin, measurements)
+        return measurements
+    finally:
+        stop.set()
+        destroy_stage(HOME)
+
+
+def _supervise(cloud: LocalCloud, measurements: Measurements, seconds: float, console: Console) -> None:
+    started, kills, next_kill = time.monotonic(), 0, _FAULT_SECONDS / 2
+    while (elapsed := time.monotonic() - started) < seconds:
+        sample = Sample(elapsed, _memory(cloud), _disk(HOME))
+        measurements.samples.append(sample)
+        console.print(
+            f"{elapsed / 60:6.1f} min  {sum(measurements.statuses.values())} requests  "
+            f"{sum(sample.memory.values()):.0f} MB memory  {sample.disk:.0f} MB disk"
+        )
+        if elapsed >= next_kill:
+            part = _KILLED_PARTS[kills % len(_KILLED_PARTS)]
+            kills, next_kill = kills + 1, next_kill + _FAULT_SECONDS
+            killed = time.monotonic()
+            os.kill(cloud.pid(part), signal.SIGKILL)
+            time.sleep(_SAMPLE_SECONDS)
+            measurements.outages.append(max(0.0, measurements.last_failure - killed))
+            console.print(f"           killed {part}: requests failed for {measurements.outages[-1]:.1f} s")
+        time.sleep(_SAMPLE_SECONDS)
+
+
+def _count_runs(client: ApiClient, measurements: Measurements) -> None:
+    cursor = None
+    for workflow in client.get("/workflows", limit=50)["items"]:
+        while True:
+            query = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+            try:
+                page = client.get(f"/workflows/{workflow['id']}/runs", **query)
+            except ApiError:
+                return
+            measurements.runs.update(run["status"] for run in page["items"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+
+
+def _memory(cloud: LocalCloud) -> dict[str, float]:
+    """Return the resident megabytes of each part, with the processes that it started."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    return {
+        part: sum(_resident(pid) for pid in parents if _descends(pid, cloud.pid(part), parents))
+        for part in ("postgres", "qdrant", "aws")
+    }
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while pid and pid != ancestor:
+        pid = parents.get(pid, 0)
+    return pid == ancestor
+
+
+def _resident(pid: int) -> float:
+    """Return the process's own part of its memory: shared pages are divided among those that share them."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    return next(float(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def _disk(folder: Path) -> float:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total / 1e6
+
+
+def growth_per_hour(samples: Sequence[Sample], value: Callable[[Sample], float]) -> float:
+    """Return the slope of a line through the second half of the samples: the first half warms up."""
+    later = samples[len(samples) // 2 :]
+    if len(later) < 3:
+        return 0.0
+    slope = statistics.linear_regression([sample.at for sample in later], [value(sample) for sample in later]).slope
+    return slope * 3600
+
+
+def report(measurements: Measurements, console: Console) -> None:
+    requests = sum(measurements.statuses.values())
+    failed = sum(count for status, count in measurements.statuses.items() if status >= 500)
+    ordered = sorted(measurements.seconds)
+    ended = sum(count for status, count in measurements.runs.items() if status in ("succeeded", "failed"))
+    table = Table("objective", "promised", "measured")
+    table.add_row("requests answered", "99.9 %", f"{100 * (1 - failed / max(1, requests)):.3f} % of {requests}")
+    table.add_row("API p95", "100 ms", f"{1000 * ordered[int(len(ordered) * 0.95)]:.0f} ms" if ordered else "")
+    table.add_row("requests fail after a part was killed", "30 s", _range(measurements.outages))
+    table.add_row(
+        "runs that succeeded", "99 %", f"{100 * measurements.runs['succeeded'] / max(1, ended):.2f} % of {ended}"
+    )
+    for part in ("postgres", "qdrant", "aws"):
+        last = measurements.samples[-1].memory[part]
+        grown = growth_per_hour(measurements.samples, lambda sample, part=part: sample.memory[part])  # type: ignore[misc]
+        table.add_row(f"memory of {part}", "no growth", f"{last:.0f} MB, {grown:+.1f} MB an hour")
+    grown = growth_per_hour(measurements.samples, lambda sample: sample.disk)
+    table.add_row("files", "", f"{measurements.samples[-1].disk:.0f} MB, {grown:+.1f} MB an hour")
+    console.print(table)
+    console.print("answers by status:", dict(sorted(measurements.statuses.items())))
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "nothing was killed"
+    return f"{min(values):.1f} to {max(values):.1f} s, median {statistics.median(values):.1f} s, {len(values)} kills"
+
+
+def main() -> int:
+    console = Console(soft_wrap=True, highlight=False)
+    report(soak(float(sys.argv[1]), console), console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
