@@ -26,6 +26,7 @@ from local.client import ApiClient, ApiError
 from local.cloud import LocalCloud
 from local.drill import create_stage, destroy_stage
 from local.layout import ROOT, Layout
+from local.process_tree import descendants, resident_megabytes
 
 HOME = ROOT / ".local/soak"
 PORTS = {
@@ -182,33 +183,10 @@ def _count_runs(client: ApiClient, measurements: Measurements) -> None:
 
 def _memory(cloud: LocalCloud) -> dict[str, float]:
     """Return the resident megabytes of each part, with the processes that it started."""
-    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     return {
-        part: sum(_resident(pid) for pid in parents if _descends(pid, cloud.pid(part), parents))
+        part: sum(resident_megabytes(pid) for pid in descendants(cloud.pid(part)))
         for part in ("postgres", "qdrant", "aws")
     }
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError):
-        return 0
-
-
-def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
-    while pid and pid != ancestor:
-        pid = parents.get(pid, 0)
-    return pid == ancestor
-
-
-def _resident(pid: int) -> float:
-    """Return the process's own part of its memory: shared pages are divided among those that share them."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    return next(float(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("Pss:"))
 
 
 def _disk(folder: Path) -> float:
