@@ -13,6 +13,7 @@ from gateway_lambda.version_checks import check_version
 _CHECK_SECONDS = 30
 
 
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, str], _context: LambdaContext) -> None:
     codedeploy, deployment_id = client("codedeploy"), event["DeploymentId"]
     status = "Failed"
