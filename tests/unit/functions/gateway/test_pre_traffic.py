@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,7 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, functions: Any) -> list[dict[str, str]]
     codedeploy = FakeCodeDeploy()
     monkeypatch.setattr(pre_traffic, "client", lambda _service: codedeploy)
     monkeypatch.setattr(pre_traffic, "slow_client", lambda _service, _seconds: functions)
-    context: Any = None
+    names = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
+    context: Any = SimpleNamespace(**dict.fromkeys(names, "x"))
     pre_traffic.handler(EVENT, context)
     return codedeploy.reported
 
