@@ -57,7 +57,8 @@ select at, what, who, details from (
         'email_id', m.id, 'provider_message_id', m.provider_message_id)
     from mails m where m.sent_at is not null
   union all
-    select p.at, 8, 'report.' || p.kind, 'recipient server', jsonb_build_object('email_id', p.email_id)
+    select p.at, 8, 'report.' || p.kind,
+        case when p.kind = 'send' then 'ses' else 'recipient server' end, jsonb_build_object('email_id', p.email_id)
     from email_reports p join mails m on m.id = p.email_id
   union all
     select m.replied_at, 9, 'email.replied', 'contact', jsonb_build_object(
