@@ -123,6 +123,8 @@ def _fail_event(stage: Stage) -> None:
     queue = stage.aws("cloudformation").describe_stack_resource(
         StackName="email-sender-local", LogicalResourceId="MailQueue"
     )["StackResourceDetail"]["PhysicalResourceId"]
+    # Five attempts, each after this time; the template has three minutes.
+    stage.aws("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
     stage.aws("sqs").send_message(QueueUrl=queue, MessageBody='{"not": "an event"}')
 
 

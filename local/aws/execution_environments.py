@@ -211,6 +211,8 @@ class ExecutionEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             "_HANDLER": config["Handler"],
             "LOCAL_CLOCK_FILE": str(self.runtime.clock_file),
         }
+        if level := (config.get("LoggingConfig") or {}).get("ApplicationLogLevel"):
+            lambda_variables["AWS_LAMBDA_LOG_LEVEL"] = level
         if log := os.environ.get("RECORDED_CALLS"):
             lambda_variables["RECORDED_CALLS"] = log
         variables = (config.get("Environment") or {}).get("Variables") or {}

@@ -19,9 +19,15 @@ def test_a_message_that_nobody_can_handle_is_an_alarm(platform: Platform) -> Non
     queue = platform.aws("cloudformation").describe_stack_resource(
         StackName="email-sender-local", LogicalResourceId="NotifyQueue"
     )["StackResourceDetail"]["PhysicalResourceId"]
-    platform.aws("sqs").send_message(QueueUrl=queue, MessageBody='{"not": "an event"}')
-    # The function has to give up, the minute has to end, and the alarm is decided every five seconds.
-    wait_until(lambda: alarm_state(platform, "EventsFailed"), lambda state: state == "ALARM", 150)
+    sqs = platform.aws("sqs")
+    # Five attempts, each after this time; the template has three minutes.
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
+    sqs.send_message(QueueUrl=queue, MessageBody='{"not": "an event"}')
+    try:
+        # Then the minute has to end, and the alarm is decided every five seconds.
+        wait_until(lambda: alarm_state(platform, "EventsFailed"), lambda state: state == "ALARM", 150)
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "180"})
     page = httpx.get(f"{platform.cloud.aws_url}/dashboards/{PREFIX}alerts").text
     assert f'<span class="ALARM">ALARM</span> {PREFIX}EventsFailed' in page
 

@@ -8,6 +8,7 @@ import pytest
 
 from email_sender import tracing
 from email_sender.adapters.web.otlp import OtlpExporter
+from email_sender.errors import Unavailable
 
 PARENT = f"00-{'a1' * 16}-{'b2' * 8}-01"
 UNSAMPLED = f"00-{'a1' * 16}-{'b2' * 8}-00"
@@ -96,7 +97,10 @@ def test_concurrent_tasks_have_their_own_parents(capsys: pytest.CaptureFixture[s
         await asyncio.gather(work("a"), work("b"))
 
     with tracing.invocation("request", traceparent=PARENT):
-        asyncio.run(both())
+        # asyncio.run would leave the thread without an event loop, which other tests need.
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(both())
+        loop.close()
     (line,) = lines(capsys)
     by_name = {span[0]: span for span in line["spans"]}
     assert by_name["a child"][3] == by_name["a"][2]
@@ -122,5 +126,16 @@ def test_nothing_happens_while_tracing_is_off(
 
 
 def test_the_exporter_skips_what_is_no_span() -> None:
-    exporter = OtlpExporter("http://127.0.0.1:9/v1/traces", {}, {})
+    exporter = OtlpExporter("http://127.0.0.1:9/v1/traces", dict, {})
     assert exporter.export(["START", "{}", f'"{tracing.LINE_MARK}"', f'{{"{tracing.LINE_MARK}": 2}}', "{broken"]) == 0
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9/v1/traces", "nonsense", "http://[/"])
+def test_a_collector_that_cannot_be_reached_is_unavailable(endpoint: str) -> None:
+    with pytest.raises(Unavailable):
+        OtlpExporter(endpoint, dict, {}).probe()
+
+
+def test_a_wrong_secret_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="headers"):
+        OtlpExporter("http://127.0.0.1:9/v1/traces", lambda: dict(json.loads("Bearer x")), {}).probe()

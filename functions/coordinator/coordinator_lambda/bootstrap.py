@@ -152,9 +152,12 @@ def span_exporter() -> OtlpExporter | None:
     settings = TraceSettings.from_environment()
     if not settings.trace_endpoint:
         return None
-    headers = json.loads(secret_text(settings.trace_secret_arn)) if settings.trace_secret_arn else {}
+
+    def read_headers() -> dict[str, str]:
+        return dict(json.loads(secret_text(settings.trace_secret_arn))) if settings.trace_secret_arn else {}
+
     resource = {"deployment.environment.name": settings.stage, "service.version": settings.version}
-    return OtlpExporter(settings.trace_endpoint, headers, resource)
+    return OtlpExporter(settings.trace_endpoint, read_headers, resource)
 
 
 @cache
@@ -237,8 +240,8 @@ def observer() -> Observer:
     quick_database = platform_database(timeout=3)
     facts, deployment = Cached(partial(read_figures, quick_database)), Cached(_deployed_resources().read_deployment)
     probes = DeploymentProbes(client, settings.stage, NAMESPACE)
-    engine = partial(probe_http, settings.qdrant_health_url)
-    api = partial(probe_http, f"{settings.public_url}{BASE_PATH}/version")
+    engine = partial(probe_http, settings.qdrant_health_url, "Qdrant")
+    api = partial(probe_http, f"{settings.public_url}{BASE_PATH}/version", "The public address of the API")
     replication = partial(read_replication, quick_database)
     addresses = {
         "engine": partial(probe_addresses, *host_and_port(settings.qdrant_health_url)),

@@ -27,13 +27,16 @@ from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding, HealthCheck, build_finding
 from email_sender.coordination.registry import ManagerGraph
 from email_sender.errors import Unavailable
+from email_sender.kit.telemetry import AUDIT_BROKEN, BACKUP_AGE, OUTBOX_OLDEST
 
 type FactsReader = Callable[[], Mapping[str, Any]]
 type DeploymentReader = Callable[[], Deployment]
 type Probe = Callable[[], None]
 
-# The central coordinator's figure from which a metric is made.
-OLDEST_EVENT = "outbox_oldest_seconds"
+# Figures of managers from which metrics are made, for alarms.
+GAUGES = {
+    "outbox_oldest_seconds": OUTBOX_OLDEST, "last_backup_seconds_ago": BACKUP_AGE, "audit_broken": AUDIT_BROKEN,
+}  # fmt: skip
 _MAX_BACKUP_AGE_SECONDS = 26 * 3600.0
 
 
@@ -74,9 +77,9 @@ def build_checks(
     `engine` probes Qdrant, and `api` our own HTTP API. `addresses` probes the addresses of each store. `live` returns
     the settings in effect, `read_settings` the stored settings with their problems.
     """
-    tracing = {"tracing-manager": partial(check_traces, exporter)} if (exporter := span_exporter()) else {}
+    exporter = span_exporter()
     return {
-        **tracing,
+        **({"tracing-manager": partial(check_traces, exporter)} if exporter else {}),
         "central-coordinator": partial(_check_bus, facts, deployment, live),
         "dependency-manager": partial(_check_versions, deployment, probes, graph),
         "api-gateway": partial(_check_api, api, deployment),
@@ -108,8 +111,8 @@ def _disabled_sources(deployment: DeploymentReader, manager: str) -> dict[str, b
 
 def _check_bus(facts: FactsReader, deployment: DeploymentReader, live: LiveSettings) -> Finding:
     counts = facts()
-    oldest_seconds = counts[OLDEST_EVENT]
-    figures = {"outbox_pending": counts["outbox_pending"], OLDEST_EVENT: oldest_seconds}
+    oldest_seconds = counts["outbox_oldest_seconds"]
+    figures = {"outbox_pending": counts["outbox_pending"], "outbox_oldest_seconds": oldest_seconds}
     reason = f"The oldest event has been waiting {oldest_seconds:.0f} s for the recorder."
     return build_finding(
         {
@@ -171,7 +174,7 @@ def _check_mail(facts: FactsReader, deployment: DeploymentReader, probes: Deploy
 def _check_audit(facts: FactsReader) -> Finding:
     counts = facts()
     broken_at = counts["audit_broken_at"]
-    figures = {"audit_entries": counts["audit_entries"]}
+    figures = {"audit_entries": counts["audit_entries"], "audit_broken": int(broken_at is not None)}
     return build_finding(
         {f"The audit log's chain is broken at entry {broken_at}.": broken_at is not None}, figures, Status.FAILED
     )

@@ -1,7 +1,7 @@
 """Deliver log lines to the functions that subscribe to a log group, in batches as AWS does.
 
 MiniStack calls the function once for each invocation of another function, which doubles the work of every request, and
-keeps no lines that the function failed to take.
+never repeats a call that failed.
 """
 
 import base64
@@ -28,8 +28,8 @@ _RELIES_ON = {
     "lambda_svc._execute_function_with_config_scope": (lambda_svc._execute_function_with_config_scope, "26a9d5f64e17"),
 }
 _DELIVERY_SECONDS = 1.0
-# AWS retries for 24 hours. Here the oldest batches are dropped once so many wait.
-_MAX_BATCHES = 1000
+# Lambda repeats an asynchronous invocation that failed twice; on AWS after one and two minutes.
+_ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 type Subscription = tuple[str, str, str]
@@ -42,7 +42,8 @@ class LogSubscriptions:
 
     def __init__(self) -> None:
         self._collected: dict[Subscription, list[dict[str, Any]]] = {}
-        self._batches: deque[tuple[Subscription, Lines]] = deque(maxlen=_MAX_BATCHES)
+        # With the attempts that are left.
+        self._batches: deque[tuple[Subscription, Lines, int]] = deque()
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -67,12 +68,12 @@ class LogSubscriptions:
             time.sleep(_DELIVERY_SECONDS)
             with self._lock:
                 collected, self._collected = self._collected, {}
-            self._batches.extend(collected.items())
+            self._batches.extend((key, lines, _ATTEMPTS) for key, lines in collected.items())
             # A batch that was not taken is delivered again unchanged, so that the function can recognise it.
             for _ in range(len(self._batches)):
-                key, lines = self._batches.popleft()
-                if not _deliver(*key, lines):
-                    self._batches.append((key, lines))
+                key, lines, attempts = self._batches.popleft()
+                if not _deliver(*key, lines) and attempts > 1:
+                    self._batches.append((key, lines, attempts - 1))
 
 
 def matches(pattern: str, message: str) -> bool:

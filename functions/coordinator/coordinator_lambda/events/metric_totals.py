@@ -1,7 +1,8 @@
 """Reads what all functions write to their logs: counts the metrics for GET /metrics, and sends spans to a collector.
 
-CloudWatch Logs delivers a batch again if this function fails, for up to 24 hours. A log group has at most two
-subscriptions, and one of them is for the export of logs, so this one function reads both kinds of lines.
+Lambda repeats a failed batch twice, within some minutes. Counts of a longer outage of the database are lost: Prometheus
+sees counters that stand still, never ones that jump. A log group has at most two subscriptions, and one of them is for
+the export of logs, so this one function reads both kinds of lines.
 """
 
 import hashlib

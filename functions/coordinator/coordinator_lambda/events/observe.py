@@ -10,12 +10,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from coordinator_lambda.bootstrap import configuration, lifecycle, observer, platform, publish_ready_event
-from coordinator_lambda.manager_checks import OLDEST_EVENT
+from coordinator_lambda.manager_checks import GAUGES
 from email_sender.adapters.postgres.managers import record_clock_tick
 from email_sender.coordination.lifecycle import State, Status
 from email_sender.coordination.registry import MANAGERS, Kind
 from email_sender.errors import DomainError
-from email_sender.kit.telemetry import logger, record_manager_status, record_oldest_event
+from email_sender.kit.telemetry import logger, record_gauge, record_manager_status
 
 _MANUAL_INVOCATION = "invoked manually"
 _CLOUDFORMATION = "aws.cloudformation"
@@ -46,8 +46,9 @@ def _record_metrics(states: Sequence[State]) -> None:
         # A part that is not configured, such as tracing that is off, is not down.
         if state.status is not Status.NOT_CONFIGURED:
             record_manager_status(state.name, active=state.status.is_active)
-        if OLDEST_EVENT in state.figures:
-            record_oldest_event(state.figures[OLDEST_EVENT])
+        for figure, metric in GAUGES.items():
+            if state.figures.get(figure) is not None:
+                record_gauge(metric, float(state.figures[figure]))
 
 
 def _reconcile() -> None:

@@ -31,7 +31,7 @@ class ChunkTask(BaseModel):
 @platform_step(ChunkTask, gate)
 def handler(task: ChunkTask, _context: LambdaContext) -> dict[str, int]:
     logger.append_keys(import_id=str(task.import_id), part=task.part.ordinal)
-    with count_failed_operation("import"):
+    with count_failed_operation("import", task.part.rows):
         progress = bulk_work().work(task.tenant_id, task.import_id, Part(**task.part.model_dump()))
     count_vector_operations("import", "success", progress.stored)
     return {"stored": progress.stored}

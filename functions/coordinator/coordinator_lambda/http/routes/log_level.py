@@ -1,4 +1,4 @@
-"""Routes of the level at which all functions log."""
+"""Routes of the level at which functions log for a while."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -41,6 +41,6 @@ async def read(_caller: Reader, levels: Levels) -> LogLevelOut:
 
 @router.put("")
 async def change(body: LogLevelIn, caller: Operator, levels: Levels) -> LogLevelOut:
-    """Set the log level of all functions for some minutes. They follow within seconds, without a deployment."""
+    """Set the log level for some minutes. Functions that serve requests and steps follow within seconds."""
     changed = levels.change(body.level, timedelta(minutes=body.minutes), caller.subject, now())
     return LogLevelOut(level=changed.level, until=changed.until)

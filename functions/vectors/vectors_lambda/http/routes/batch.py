@@ -30,7 +30,7 @@ async def batch(request: Request, body: BatchIn, caller: Writer, service: Servic
     start_time = time.perf_counter()
     parsed = body.parse(operation_id(request))
     operations = [entry if isinstance(entry, InvalidInput) else entry[1] for entry in parsed]
-    with count_failed_operation("batch"):
+    with count_failed_operation("batch", len(operations)):
         outcomes = service.run(caller.tenant_id, operations, atomic_validation=body.atomic_validation)
     failed = sum(outcome.error is not None for outcome in outcomes)
     count_vector_operations("batch", "success", len(outcomes) - failed)

@@ -30,7 +30,7 @@ async def insert(request: Request, body: InsertIn, caller: Writer, service: Serv
     Writes all points, or none if one is invalid. A point with the id of an existing point replaces it.
     """
     points = [point.point(number, operation_id(request)) for number, point in enumerate(body.points)]
-    with count_failed_operation("insert"):
+    with count_failed_operation("insert", len(points)):
         count = service.insert(caller.tenant_id, body.collection, points)
     count_vector_operations("insert", "success", count)
     return InsertOut(collection=body.collection, inserted=count, ids=[point.id for point in points])
@@ -60,7 +60,7 @@ async def searches(body: SearchesIn, caller: Reader, service: Service) -> Search
     """
     start_time = time.perf_counter()
     searched = [options.search() for options in body.searches]
-    with count_failed_operation("search"):
+    with count_failed_operation("search", len(searched)):
         answers = service.search_many(caller.tenant_id, body.collection, searched)
     count_vector_operations("search", "success", len(answers))
     bodies = [AnswerOut.of(options, answer) for options, answer in zip(body.searches, answers, strict=True)]

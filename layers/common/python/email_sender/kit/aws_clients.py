@@ -3,6 +3,7 @@
 boto3 is imported at the first use, because it is the heaviest import of a cold start.
 """
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,10 @@ def slow_client(service: str, seconds: int) -> Any:
 def _cached_client(service: str, max_attempts: int, region: str | None, read_seconds: int) -> Any:
     import boto3
     from botocore.config import Config
+
+    # At DEBUG they would log requests with their signatures and bodies.
+    for library in ("boto3", "botocore", "s3transfer", "urllib3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     config = Config(
         connect_timeout=_CONNECT_SECONDS,

@@ -87,8 +87,16 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
     @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        with tracing.invocation("request", traceparent=(event.get("headers") or {}).get("traceparent")):
+        with tracing.invocation("request", traceparent=_traceparent(event)):
             log_trace()
             return asgi(event, context)
 
     return handler
+
+
+def _traceparent(event: dict[str, Any]) -> str | None:
+    """Return the caller's trace. Only signed-in callers may decide what is traced: it costs the operator money."""
+    if "jwt" not in event.get("requestContext", {}).get("authorizer", {}):
+        return None
+    traceparent: str | None = (event.get("headers") or {}).get("traceparent")
+    return traceparent

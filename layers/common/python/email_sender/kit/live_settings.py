@@ -11,7 +11,7 @@ from email_sender.errors import DomainError
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import Settings
 from email_sender.kit.platform_settings import PlatformSettings, parse_settings
-from email_sender.kit.telemetry import logger
+from email_sender.kit.telemetry import log_level, logger
 from email_sender.strict_json import read_unambiguous_json
 
 MAX_AGE_SECONDS = 15.0
@@ -84,7 +84,7 @@ def parameter_name(stage: str) -> str:
 @cache
 def _reader() -> SettingsReader:
     store = settings_store()
-    return SettingsReader(store.latest, lambda settings: logger.setLevel(settings.logging.level))
+    return SettingsReader(store.latest, lambda settings: log_level.set_usual(settings.logging.level))
 
 
 def live_settings() -> PlatformSettings:

@@ -13,7 +13,7 @@ from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import InvalidInput
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import BackupSettings, DatabaseSettings, PlatformDatabaseSettings, VaultSettings
-from email_sender.kit.telemetry import apply_log_level
+from email_sender.kit.telemetry import log_level
 from email_sender.security.ports import PerTenantKeyWrapper, WrappingKeys
 
 # A server that is gone sends nothing, not even a refusal: without these, a query waits for a quarter of an hour. In
@@ -51,7 +51,7 @@ def platform_database(timeout: float = 5.0) -> Database:
 
 def manager_gate(database: Database) -> ManagerGate:
     """Return the gate that refuses the work of stopped managers."""
-    return ManagerGate(StoppedManagers(database, apply_log_level))
+    return ManagerGate(StoppedManagers(database, log_level.set_temporary))
 
 
 def backup_database() -> Database:

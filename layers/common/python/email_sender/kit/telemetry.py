@@ -3,7 +3,9 @@
 Logs contain ids, never payloads, addresses, vectors or environment variables.
 """
 
+import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -19,6 +21,38 @@ NAMESPACE = f"EmailSender/{os.environ.get('STAGE', 'unknown')}"
 
 logger = Logger(use_rfc3339=True, log_uncaught_exceptions=True)
 
+
+class _LogLevel:
+    """The level of this process: a temporary one, or that of the settings, or that of the deployment.
+
+    The deployment lets Lambda pass every level, so that a level can change without it. Powertools and Lambda's runtime
+    take that for the wanted level, and libraries would write what they send, so both get theirs here.
+    """
+
+    def __init__(self) -> None:
+        self._usual = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO")
+        self._temporary: str | None = None
+        logging.getLogger().setLevel(logging.WARNING)
+        self._apply()
+
+    def set_usual(self, level: str) -> None:
+        self._usual = level
+        self._apply()
+
+    def set_temporary(self, level: str | None) -> None:
+        """Log at `level`, or at the usual level again."""
+        if level != self._temporary:
+            self._temporary = level
+            self._apply()
+
+    def _apply(self) -> None:
+        logging.getLogger(logger.name).setLevel(self._temporary or self._usual)
+
+
+log_level = _LogLevel()
+
+_ADDRESS = re.compile(r"[^\s<>,;:]+@[^\s<>,;:]+")
+
 # Metric names of the specification. Dashboards, alarms and GET /metrics may use these names only.
 MANAGER_STATUS = "email_sender_manager_status"
 VECTOR_OPERATIONS = "email_sender_vector_operations_total"
@@ -30,17 +64,14 @@ REPLY_HANDLING = "email_sender_reply_handling_seconds"
 RUNS = "email_sender_runs_total"
 MANAGER_FAILURES = "email_sender_manager_failures_total"
 MANAGER_RECOVERY = "email_sender_manager_recovery_seconds"
+AUDIT_BROKEN = "email_sender_audit_broken"
+BACKUP_AGE = "email_sender_backup_age_seconds"
 OUTBOX_OLDEST = "email_sender_outbox_oldest_seconds"
 API_DURATION = "email_sender_api_request_duration_seconds"
 # Their values are counted by bucket for Prometheus. Names that end in "_total" are counters, all others gauges.
 HISTOGRAMS = frozenset({API_DURATION, REPLY_HANDLING, MANAGER_RECOVERY})
 # The same series under the specification's second name. Only GET /metrics has it.
 HTTP_DURATION = "http_request_duration_seconds"
-
-
-def apply_log_level(level: str | None) -> None:
-    """Log at `level`, or at the function's usual level."""
-    logger.setLevel(level or os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 
 def log_trace() -> None:
@@ -83,13 +114,13 @@ def count_vector_operations(operation: str, status: str, count: int = 1) -> None
 
 
 @contextmanager
-def count_failed_operation(operation: str) -> Iterator[None]:
-    """Count a vector operation that fails in the platform. Errors of the caller are not counted."""
+def count_failed_operation(operation: str, count: int = 1) -> Iterator[None]:
+    """Count `count` vector operations that fail in the platform. Errors of the caller are not counted."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, DomainError) or isinstance(error, Unavailable):
-            count_vector_operations(operation, "error")
+            count_vector_operations(operation, "error", count)
         raise
 
 
@@ -114,13 +145,15 @@ def record_reply_handling(seconds: float) -> None:
     _emit(REPLY_HANDLING, seconds, MetricUnit.Seconds)
 
 
-def record_oldest_event(seconds: float) -> None:
-    """Record for how long the oldest event of the outbox has waited to be published. It is a gauge."""
-    _emit(OUTBOX_OLDEST, seconds, MetricUnit.Seconds)
+def record_gauge(name: str, value: float) -> None:
+    """Record a gauge of the whole platform, by its name above."""
+    _emit(name, value)
 
 
 def report_blocked_sending(reason: str) -> None:
     """Log and count that the mail provider accepts nothing until an operator acts, for the alarm SendingBlocked."""
+    # SES names the identities that failed, and in the sandbox they include the recipient.
+    reason = _ADDRESS.sub("(address)", reason)
     logger.error("the mail provider accepts no mail: an operator has to act", reason=reason)
     _emit(SENDING_BLOCKED, 1)
 

@@ -57,14 +57,14 @@ class DeploymentProbes:
             quota = self._clients("ses").get_send_quota()
         return quota["SentLast24Hours"] / quota["Max24HourSend"] if quota["Max24HourSend"] > 0 else 0.0
 
-    def metrics(self) -> Sequence[tuple[str, Mapping[str, str]]]:
-        """Return the name and the dimensions of the metrics in our namespace, at most one page of them."""
+    def series_counts(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Return how many metrics of each of these names CloudWatch lists in our namespace, at most a page of each."""
         with translate_aws_errors("CloudWatch did not respond."):
-            listed = self._clients("cloudwatch").list_metrics(Namespace=self._namespace)["Metrics"]
-        return [
-            (metric["MetricName"], {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]})
-            for metric in listed
-        ]
+            cloudwatch = self._clients("cloudwatch")
+            return {
+                name: len(cloudwatch.list_metrics(Namespace=self._namespace, MetricName=name)["Metrics"])
+                for name in names
+            }
 
     def last_metric_seconds_ago(self, name: str, dimensions: Mapping[str, str]) -> float | None:
         """Return how old the last value of a metric is, or None without one in the last hour."""

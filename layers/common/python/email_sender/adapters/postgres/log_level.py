@@ -1,4 +1,4 @@
-"""The level at which all functions log for a while. Stored with the logging-manager, which every function reads."""
+"""The level at which functions log for a while. Stored with the logging-manager, which they read with stopped ones."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

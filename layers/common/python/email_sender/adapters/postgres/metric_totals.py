@@ -69,16 +69,18 @@ class PostgresMetricTotals:
         return [_total(row) for row in rows]
 
     def read_managers(self) -> list[ObservedManager]:
-        """Return every manager that was observed. Raises Unavailable."""
+        """Return every manager of this deployment. What is not configured is not down. Raises Unavailable."""
         with self._database.platform() as conn:
-            rows = conn.execute("select name, status, figures, observed_at from managers").fetchall()
+            rows = conn.execute(
+                "select name, status, figures, observed_at from managers where status <> 'not_configured'"
+            ).fetchall()
         return [
             ObservedManager(row["name"], Status(row["status"]).is_active, _numbers(row["figures"]), row["observed_at"])
             for row in rows
         ]
 
     def forget_batches(self) -> int:
-        """Forget batches that cannot be delivered again: CloudWatch Logs retries for 24 hours."""
+        """Forget batches that cannot be delivered again: Lambda repeats them for some minutes, six hours at most."""
         with self._database.platform() as conn:
             count = conn.execute("delete from metric_batches where counted_at < now() - interval '2 days'").rowcount
             conn.commit()

@@ -25,7 +25,7 @@ select at, what, who, details from (
   union all
     select coalesce(s.finished_at, s.started_at), 2, 'step.' || s.status, null, jsonb_build_object(
         'step', s.step, 'item', nullif(s.item, -1), 'action', nullif(s.action, ''), 'attempts', s.attempts,
-        'started_at', s.started_at, 'error', s.error)
+        'started_at', s.started_at, 'error', s.error->>'name')
     from run_steps s
     where s.run_id = %(run)s and (
         %(email)s::uuid is null or s.item = -1
@@ -38,13 +38,13 @@ select at, what, who, details from (
     from made d
   union all
     select a.requested_at, 4, 'approval.requested', null, jsonb_build_object(
-        'approval_id', a.id, 'step', a.step, 'title', a.title, 'drafts', a.drafts)
+        'approval_id', a.id, 'step', a.step, 'drafts', a.drafts)
     from approvals a
     where a.run_id = %(run)s and (%(email)s::uuid is null or exists (
         select from made d where a.drafts @> jsonb_build_array(jsonb_build_object('draft_id', d.id))))
   union all
     select a.decided_at, 5, 'approval.' || a.status, a.decided_by, jsonb_build_object(
-        'approval_id', a.id, 'role', a.decided_role, 'comment', a.comment, 'drafts', a.drafts)
+        'approval_id', a.id, 'role', a.decided_role, 'drafts', a.drafts)
     from approvals a
     where a.run_id = %(run)s and a.decided_at is not null and (%(email)s::uuid is null or exists (
         select from made d where a.drafts @> jsonb_build_array(jsonb_build_object('draft_id', d.id))))
@@ -72,7 +72,7 @@ select at, what, who, details from (
     select m.updated_at, 9, 'email.' || m.status, null, jsonb_build_object('email_id', m.id)
     from mails m where m.status in ('rejected', 'suppressed', 'unknown')
   union all
-    select r.finished_at, 10, 'run.' || r.status, null, jsonb_build_object('error', r.error)
+    select r.finished_at, 10, 'run.' || r.status, null, jsonb_build_object('error', r.error->>'name')
     from run r where r.finished_at is not null
 ) as entries
 order by at, rank

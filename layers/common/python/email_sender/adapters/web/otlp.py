@@ -5,15 +5,17 @@ encodings.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from http.client import HTTPException
 from typing import Any
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from email_sender.errors import Unavailable
 from email_sender.tracing import LINE_MARK
 
 _SECONDS = 5.0
+_HEADERS_SECONDS = 300.0
 _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _STATUS_ERROR = 2
 
@@ -21,17 +23,19 @@ type Json = dict[str, Any]
 
 
 class OtlpExporter:
-    """`endpoint` is the collector's URL including /v1/traces; `headers` authenticate this platform, if it asks."""
+    """`endpoint` is the collector's URL including /v1/traces; `read_headers` returns the headers that it asks for.
 
-    def __init__(self, endpoint: str, headers: Mapping[str, str], resource: Mapping[str, str]) -> None:
-        self._endpoint, self._headers, self._resource = endpoint, headers, resource
+    Every method raises Unavailable if the collector does not accept a request, or if the headers cannot be read.
+    """
+
+    def __init__(
+        self, endpoint: str, read_headers: Callable[[], Mapping[str, str]], resource: Mapping[str, str]
+    ) -> None:
+        self._endpoint, self._read_headers, self._resource = endpoint, read_headers, resource
+        self._headers: tuple[float, Mapping[str, str]] | None = None
 
     def export(self, lines: Iterable[str]) -> int:
-        """Send the spans in these log lines and return how many there were. Other lines are skipped.
-
-        Raises:
-            Unavailable: the collector did not accept the spans.
-        """
+        """Send the spans in these log lines and return how many there were. Other lines are skipped."""
         by_service: dict[str, list[Json]] = {}
         for line in lines:
             document = _read(line)
@@ -43,7 +47,7 @@ class OtlpExporter:
         return sum(len(spans) for spans in by_service.values())
 
     def probe(self) -> None:
-        """Return if the collector accepts a request without spans. Raises Unavailable."""
+        """Return if the collector accepts a request without spans."""
         self._send({"resourceSpans": []})
 
     def _resource_spans(self, service: str, spans: list[Json]) -> Json:
@@ -54,14 +58,25 @@ class OtlpExporter:
         }
 
     def _send(self, body: Json) -> None:
-        headers = {"content-type": "application/json", **self._headers}
-        # The endpoint comes from the settings, never from a request.
-        request = Request(self._endpoint, json.dumps(body).encode(), headers, method="POST")  # noqa: S310
+        headers = {"content-type": "application/json", **self._current_headers()}
         try:
+            # The endpoint comes from the settings, never from a request.
+            request = Request(self._endpoint, json.dumps(body).encode(), headers, method="POST")  # noqa: S310
             with urlopen(request, timeout=_SECONDS):  # noqa: S310
                 return
-        except (URLError, TimeoutError, OSError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise Unavailable("The collector of traces did not accept the spans.") from error
+
+    def _current_headers(self) -> Mapping[str, str]:
+        """Return the headers, read again now and then: a token may have been replaced."""
+        now = time.monotonic()
+        if self._headers is None or now - self._headers[0] > _HEADERS_SECONDS:
+            try:
+                headers = {str(name): str(value) for name, value in self._read_headers().items()}
+            except Exception as error:  # whatever is wrong with a secret must not stop metrics or checks
+                raise Unavailable("The headers for the collector of traces could not be read.") from error
+            self._headers = (now, headers)
+        return self._headers[1]
 
 
 def _read(line: str) -> Json | None:

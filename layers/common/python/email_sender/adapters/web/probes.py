@@ -14,10 +14,13 @@ def probe_postgres(database: Database) -> None:
         conn.execute("select 1")
 
 
-def probe_http(url: str) -> None:
-    """Return if `url` responds with a 2xx status. `url` comes from the settings, never from a request."""
+def probe_http(url: str, name: str = "The health endpoint") -> None:
+    """Return if `url` responds with a 2xx status. `url` comes from the settings, never from a request.
+
+    The error names what does not respond: `name`.
+    """
     try:
         with urlopen(url, timeout=_SECONDS):  # noqa: S310  # see above
             return
     except (URLError, TimeoutError, OSError) as error:
-        raise Unavailable("The health endpoint did not respond.") from error
+        raise Unavailable(f"{name} did not respond.") from error
