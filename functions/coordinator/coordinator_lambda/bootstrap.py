@@ -53,7 +53,7 @@ from email_sender.kit.live_settings import live_settings, settings_store
 from email_sender.kit.platform_settings import with_defaults
 from email_sender.kit.resources import backup_database, database, manager_gate, platform_database, secret_text
 from email_sender.kit.system_clock import new_id, now
-from email_sender.kit.telemetry import NAMESPACE, count_manager_failure, record_manager_recovery
+from email_sender.kit.telemetry import NAMESPACE, count_manager_failure, logger, record_manager_recovery
 
 _EVENTS = EventFactory("coordinator", now, new_id)
 
@@ -261,7 +261,13 @@ def observer() -> Observer:
         configuration().current,
         span_exporter,
     )
-    return Observer(graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS, _report_change)
+    return Observer(
+        graph(), quick_units, health_checks, lambda: deployment().functions, _EVENTS, _report_change, _report_error
+    )
+
+
+def _report_error(manager: str, error: Exception) -> None:
+    logger.error("the check of a manager failed", manager=manager, exc_info=error)
 
 
 def _report_change(before: State, after: State) -> None:

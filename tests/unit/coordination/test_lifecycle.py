@@ -33,10 +33,21 @@ class ManagersScenario:
         self.checks: dict[str, HealthCheck] = dict.fromkeys(self.graph.order, Finding)
         self.now = AT
         events = EventFactory("coordinator", lambda: self.now, uuid4)
-        self.observer = Observer(self.graph, self.managers, self.checks, dict, events)
+        self.changes: list[str] = []
+        self.errors: list[str] = []
+        self.observer = Observer(
+            self.graph,
+            self.managers,
+            self.checks,
+            dict,
+            events,
+            report_change=lambda before, after: self.changes.append(f"{after.name}: {before.status} to {after.status}"),
+            report_error=lambda manager, error: self.errors.append(f"{manager}: {error}"),
+        )
         self.lifecycle = Lifecycle(self.graph, self.managers, self.parts, events)
         self.observer.observe()
         self.managers.events.clear()
+        self.changes.clear()
 
     def statuses(self) -> dict[str, str]:
         return {name: self.managers.rows[name].status.value for name in sorted(self.managers.rows)}
@@ -48,6 +59,27 @@ class ManagersScenario:
 @pytest.fixture
 def scenario() -> ManagersScenario:
     return ManagersScenario()
+
+
+def test_a_check_that_breaks_hides_no_other_manager(scenario: ManagersScenario) -> None:
+    def broken() -> Finding:
+        raise RuntimeError("permission denied")
+
+    scenario.checks["b"] = broken
+    states = {state.name: state for state in scenario.observer.observe()}
+    assert states["b"].status is Status.FAILED
+    assert states["b"].reason == "Its check failed with RuntimeError. The log has more."
+    assert states["c"].status is Status.RUNNING
+    assert scenario.errors == ["b: permission denied"]
+
+
+def test_changes_of_a_status_are_reported_once(scenario: ManagersScenario) -> None:
+    scenario.checks["b"] = lambda: Finding(Status.FAILED, "x")
+    for _ in range(2):
+        scenario.observer.observe()
+    scenario.checks["b"] = Finding
+    scenario.observer.observe()
+    assert scenario.changes == ["b: running to failed", "b: failed to running"]
 
 
 def test_every_manager_comes_after_its_dependencies() -> None:

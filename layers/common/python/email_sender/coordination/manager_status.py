@@ -52,18 +52,29 @@ class Observer:
         count_functions: Callable[[], Mapping[str, int]],
         events: EventFactory,
         report_change: Callable[[State, State], None] = lambda _before, _after: None,
+        report_error: Callable[[str, Exception], None] = lambda _manager, _error: None,
     ) -> None:
         """`count_functions` counts each manager's deployed functions. A manager without a check is not configured.
 
-        `report_change` gets a manager's state before and after each change of its status that was stored.
+        `report_change` gets a manager's state before and after each change of its status that was stored, and
+        `report_error` an error of a check that no check should have.
         """
         self._graph, self._units, self._checks, self._count_functions = graph, units, checks, count_functions
         self._events, self._now = events, events.now
-        self._report_change = report_change
+        self._report_change, self._report_error = report_change, report_error
 
     def run_checks(self) -> Mapping[str, Finding]:
-        """Run every check once. Return the findings by manager. Never raises DomainError."""
-        return {name: _run_check(check) for name, check in self._checks.items()}
+        """Run every check once. Return the findings by manager. Never raises."""
+        return {name: self._run_check(name, check) for name, check in self._checks.items()}
+
+    def _run_check(self, name: str, check: HealthCheck) -> Finding:
+        try:
+            return check()
+        except DomainError as error:
+            return Finding(Status.FAILED, error.detail)
+        except Exception as error:  # a check that breaks must not hide the state of all other managers
+            self._report_error(name, error)
+            return Finding(Status.FAILED, f"Its check failed with {type(error).__name__}. The log has more.")
 
     def observe(self) -> Sequence[State]:
         """Run the checks, store the states and publish changes. Raises Unavailable if the states cannot be stored."""
@@ -106,13 +117,6 @@ def _event_type_for(before: Status, after: Status) -> str | None:
     if before is not Status.FAILED and after is Status.FAILED:
         return "manager.failed"
     return "manager.recovered" if before is Status.FAILED and after.is_active else None
-
-
-def _run_check(check: HealthCheck) -> Finding:
-    try:
-        return check()
-    except DomainError as error:
-        return Finding(Status.FAILED, error.detail)
 
 
 class StatusService:
