@@ -165,8 +165,9 @@ clean: ## remove everything that was built; .local (your data) stays
 .aws-sam/.built: $(VENV)/.ready $(SOURCES)
 	@echo "Building the functions and the layers (about 30 s) …"
 	@mkdir -p .aws-sam
+	@touch $@.begun # a source that is changed during the build has to be built again
 	@sam build > .aws-sam/build.log 2>&1 || { tail -n 30 .aws-sam/build.log; echo "sam build failed. The complete log is in .aws-sam/build.log"; exit 1; }
-	@touch $@
+	@mv $@.begun $@
 
 .aws-sam/.embeddings: $(VENV)/.ready layers/embeddings/Makefile layers/embeddings/requirements.txt scripts/build.mk scripts/quantize_model.py
 	@echo "Building the layer of the bundled embedding model …"
