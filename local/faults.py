@@ -207,7 +207,7 @@ GROUPS: Sequence[Sequence[Fault]] = (
     ),
     (
         Fault(
-            "The database hangs", "ClockStopped", 420,
+            "The database hangs", "PlatformDown", 300,
             lambda s: s.stop_processes("postgres", signal.SIGSTOP),
             lambda s: s.stop_processes("postgres", signal.SIGCONT), "central-coordinator",
         ),

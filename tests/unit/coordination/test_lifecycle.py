@@ -326,3 +326,19 @@ def test_the_status_is_observed_directly_while_the_database_is_down(scenario: Ma
     scenario.checks["b"] = Finding
     scenario.now += timedelta(seconds=4)
     assert [state.status.value for state in service.states()] == ["running", "running", "running", "stopped"]
+
+
+def test_operators_see_states_whatever_breaks_when_they_are_stored(
+    scenario: ManagersScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right that is missing is no answer of the domain, so no DomainError says it."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("permission denied for table outbox")
+
+    service = StatusService(scenario.observer, scenario.graph, lambda: scenario.now)
+    monkeypatch.setattr(scenario.observer, "_units", refuse)
+    states = {state.name: state for state in service.states()}
+    assert states["a"].status is Status.FAILED
+    assert states["a"].reason == "The states could not be stored: PermissionError. The log of ObserveFunction has more."
+    assert states["b"].status is Status.RUNNING

@@ -19,11 +19,21 @@ from email_sender.kit.telemetry import logger, record_gauge, record_manager_stat
 
 _MANUAL_INVOCATION = "invoked manually"
 _CLOUDFORMATION = "aws.cloudformation"
+_COORDINATOR = "central-coordinator"
 _CORE = frozenset(manager.name for manager in MANAGERS if manager.kind is Kind.CORE)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
+    try:
+        return _observe(event)
+    except Exception:
+        # Without the database no state is stored, but the alarm ManagerDown must know within minutes.
+        record_manager_status(_COORDINATOR, active=False)
+        raise
+
+
+def _observe(event: dict[str, Any]) -> dict[str, str]:
     if "start" in event:
         lifecycle().start(str(event["start"]), _MANUAL_INVOCATION, cascade=True)
     elif "stop" in event:

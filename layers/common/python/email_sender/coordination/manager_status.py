@@ -133,7 +133,10 @@ class StatusService:
             try:
                 states = self._observer.observe()
             except Unavailable as error:
-                states = self._states_without_database(error)
+                states = self._states_without_database(error.detail)
+            except Exception as error:  # operators need the other states most when something unexpected is broken
+                reason = f"The states could not be stored: {type(error).__name__}. The log of ObserveFunction has more."
+                states = self._states_without_database(reason)
             self._last = {state.name: state for state in states}
             self._observed_at = self._now()
         return [self._last[name] for name in self._graph.order]
@@ -147,7 +150,7 @@ class StatusService:
         """Discard the cached states, so that the next call observes again."""
         self._observed_at = None
 
-    def _states_without_database(self, error: Unavailable) -> Sequence[State]:
+    def _states_without_database(self, reason: str) -> Sequence[State]:
         """Build the states from the last known desired states and from new findings, without the database."""
         findings, now = self._observer.run_checks(), self._now()
         states = []
@@ -159,6 +162,6 @@ class StatusService:
             else:
                 after = replace(before, status=finding.status, reason=finding.reason, figures=finding.figures)
             if name == self._graph.order[0]:
-                after = replace(after, status=Status.FAILED, reason=error.detail)
+                after = replace(after, status=Status.FAILED, reason=reason)
             states.append(replace(after, observed_at=now))
         return states
