@@ -53,7 +53,7 @@ def test_the_context_passes_on_the_current_span() -> None:
 @pytest.mark.parametrize("context", [None, "", "x", PARENT.upper(), f"00-{'0' * 32}-{'b2' * 8}-01", PARENT + "-x"])
 def test_a_wrong_context_begins_another_trace(context: str | None) -> None:
     with tracing.invocation("request", traceparent=context):
-        assert "a1a1" not in str(tracing.traceparent())
+        assert "a1" * 16 not in str(tracing.traceparent())
 
 
 def test_an_unsampled_trace_is_written_only_if_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
