@@ -27,15 +27,13 @@ from email_sender.backups import manifest as manifests
 from local.aws.deploy import DeploymentFailed, client_factory
 from local.client import ApiClient, ApiError, wait_until
 from local.cloud import LocalCloud, NotBuilt, Report
-from local.layout import ROOT, Layout
+from local.layout import ROOT, Layout, ports_above
 from local.postgres import PostgresFailed
 from local.processes import NotReady
+from local.temporary_stage import NotTemporary, temporary_stage
 
 HOME = ROOT / ".local/drill"
-PORTS = {
-    "api": 48080, "aws": 44566, "postgres": 45432, "qdrant": 46333, "qdrant-grpc": 46334, "mail": 48025, "smtp": 41025,
-}  # fmt: skip
-_MARK = "CREATED_BY_A_DRILL"
+PORTS = ports_above(40_000)
 _COLLECTION, _SIZE, _FIRST_ID = "document_vectors", 768, 7_000_000
 _WRITES_BEFORE_THE_BACKUP, _SECONDS_AFTER_THE_BACKUP = 30, 3.0
 
@@ -92,26 +90,11 @@ def drill(home: Path, report: Report, ports: dict[str, int] | None = None) -> Ou
     """Run the drill in `home`, and remove it.
 
     Raises:
-        DrillFailed: the folder is not that of a drill, or a step failed.
+        NotTemporary: the folder is not that of a drill.
+        DrillFailed: a step failed.
     """
-    create_stage(home)
-    try:
-        return _drill(Layout(home), report, ports or PORTS)
-    finally:
-        destroy_stage(home)
-
-
-def create_stage(home: Path) -> None:
-    if home.exists():
-        destroy_stage(home)
-    home.mkdir(parents=True)
-    (home / _MARK).touch()
-
-
-def destroy_stage(home: Path) -> None:
-    if not (home / _MARK).is_file():
-        raise DrillFailed(f"{home} was not created by a drill. A drill destroys its stage, so it accepts no other.")
-    shutil.rmtree(home)
+    with temporary_stage(home) as layout:
+        return _drill(layout, report, ports or PORTS)
 
 
 def _drill(layout: Layout, report: Report, ports: dict[str, int]) -> Outcome:
@@ -210,7 +193,16 @@ def main() -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
         outcome = drill(options.home, lambda line: console.print(f"[dim]·[/] {line}"))
-    except (DrillFailed, NotBuilt, NotReady, PostgresFailed, DeploymentFailed, ApiError, TimeoutError) as error:
+    except (
+        DrillFailed,
+        NotTemporary,
+        NotBuilt,
+        NotReady,
+        PostgresFailed,
+        DeploymentFailed,
+        ApiError,
+        TimeoutError,
+    ) as error:
         console.print(f"[red]The drill failed:[/] {error}", markup=True)
         return 1
     console.print(

@@ -7,7 +7,6 @@ It runs in a stage of its own. Each fault must be in `GET /managers/status` or o
 alarm within the alarm's own period plus one minute, and gone after the repair.
 """
 
-import json
 import os
 import signal
 import sys
@@ -26,14 +25,12 @@ from rich.table import Table
 from local.aws.deploy import client_factory
 from local.client import ApiClient, ApiError
 from local.cloud import LocalCloud
-from local.drill import create_stage, destroy_stage
-from local.layout import ROOT, Layout
+from local.layout import ROOT, ports_above
 from local.process_tree import descendants
+from local.temporary_stage import temporary_stage
 
 HOME = ROOT / ".local/faults"
-PORTS = {
-    "api": 58080, "aws": 54566, "postgres": 55432, "qdrant": 56333, "qdrant-grpc": 56334, "mail": 58025, "smtp": 51025,
-}  # fmt: skip
+PORTS = ports_above(50_000)
 _POLL_SECONDS = 3.0
 _SEEN_SECONDS = 75.0
 _PREFIX = "email-sender-local-"
@@ -61,7 +58,6 @@ class Outcome:
     seen: float | None = None
     alarm: float | None = None
     cleared: float | None = None
-    reason: str = ""
 
 
 @dataclass
@@ -87,11 +83,10 @@ class Stage:
         with psycopg.connect(self.cloud.database_url, autocommit=True, options="-c search_path=email_sender") as conn:
             conn.execute(statement)
 
-    def statuses(self) -> dict[str, tuple[str, str]]:
-        """Return status and reason of each manager, or nothing while the platform does not answer."""
+    def statuses(self) -> dict[str, str]:
+        """Return the status of each manager, or nothing while the platform does not answer."""
         with suppress(ApiError, httpx.HTTPError):
-            items = self.operator.get("/managers/status")["items"]
-            return {item["name"]: (item["status"], item["reason"] or "") for item in items}
+            return {item["name"]: item["status"] for item in self.operator.get("/managers/status")["items"]}
         return {}
 
     def alarm_state(self, name: str) -> str:
@@ -218,15 +213,11 @@ GROUPS: Sequence[Sequence[Fault]] = (
 def run(console: Console, part_of_name: str = "") -> list[Outcome]:
     """Make every fault whose name has this part, and return what was seen of each."""
     groups = [[fault for fault in group if part_of_name.lower() in fault.name.lower()] for group in GROUPS]
-    create_stage(HOME)
-    try:
-        with LocalCloud(Layout(HOME), console.print, PORTS, limited=False) as cloud:
-            cloud.start()
-            stage = Stage(cloud)
-            _wait(lambda: bool(stage.statuses()) and stage.alarm_state("PlatformDown") == "OK", 480)
-            return [outcome for group in groups if group for outcome in _run_group(stage, group, console)]
-    finally:
-        destroy_stage(HOME)
+    with temporary_stage(HOME) as layout, LocalCloud(layout, console.print, PORTS, limited=False) as cloud:
+        cloud.start()
+        stage = Stage(cloud)
+        _wait(lambda: bool(stage.statuses()) and stage.alarm_state("PlatformDown") == "OK", 480)
+        return [outcome for group in groups if group for outcome in _run_group(stage, group, console)]
 
 
 def _run_group(stage: Stage, group: Sequence[Fault], console: Console) -> Iterator[Outcome]:
@@ -255,14 +246,12 @@ def _run_group(stage: Stage, group: Sequence[Fault], console: Console) -> Iterat
     yield from outcomes
 
 
-def _observe(stage: Stage, outcomes: Sequence[Outcome], before: dict[str, tuple[str, str]], elapsed: float) -> None:
+def _observe(stage: Stage, outcomes: Sequence[Outcome], before: dict[str, str], elapsed: float) -> None:
     statuses = stage.statuses()
     for outcome in outcomes:
         manager = outcome.fault.manager
-        if outcome.seen is None and manager and manager in statuses:
-            status, reason = statuses[manager]
-            if status != before.get(manager, ("", ""))[0]:
-                outcome.seen, outcome.reason = elapsed, reason
+        if outcome.seen is None and manager in statuses and statuses[manager] != before.get(manager):
+            outcome.seen = elapsed
         if outcome.alarm is None and stage.alarm_state(outcome.fault.alarm) == "ALARM":
             outcome.alarm = elapsed
 
@@ -296,10 +285,13 @@ def main() -> int:
             _text(outcome.cleared),
         )  # fmt: skip
     console.print(table)
-    print(
-        json.dumps([{"fault": o.fault.name, "seen": o.seen, "alarm": o.alarm, "cleared": o.cleared} for o in outcomes])
-    )
-    late = [o for o in outcomes if o.alarm is None or (o.fault.manager and (o.seen or _SEEN_SECONDS) > _SEEN_SECONDS)]
+    late = [
+        outcome
+        for outcome in outcomes
+        if outcome.alarm is None
+        or (outcome.fault.manager and (outcome.seen is None or outcome.seen > _SEEN_SECONDS))
+        or (outcome.fault.is_awaited and outcome.cleared is None)
+    ]
     return 1 if late else 0
 
 

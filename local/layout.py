@@ -26,6 +26,11 @@ PORTS = {
 }
 
 
+def ports_above(offset: int) -> dict[str, int]:
+    """Return preferred ports of another local cloud, which runs beside that of `make run`: 8080 becomes 48080."""
+    return {part: offset + port % 10_000 for part, port in PORTS.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Paths below `home`, which is .local except in tests."""

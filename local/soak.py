@@ -22,21 +22,21 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from local.client import ApiClient, ApiError
+from local.client import ApiClient
 from local.cloud import LocalCloud
-from local.drill import create_stage, destroy_stage
-from local.layout import ROOT, Layout
+from local.layout import ROOT, ports_above
 from local.process_tree import descendants, resident_megabytes
+from local.temporary_stage import temporary_stage
 
 HOME = ROOT / ".local/soak"
-PORTS = {
-    "api": 38080, "aws": 34566, "postgres": 35432, "qdrant": 36333, "qdrant-grpc": 36334, "mail": 38025, "smtp": 31025,
-}  # fmt: skip
+PORTS = ports_above(30_000)
 _FAULT_SECONDS = 600.0
 _KILLED_PARTS = ("qdrant", "postgres", "mail_sink")
 _SAMPLE_SECONDS = 30.0
 _PAUSE_SECONDS = 0.25
 _CLIENTS = 3
+# The runs that were started last need so long to end.
+_LAST_RUNS_SECONDS = 20.0
 _SIZE = 768
 
 
@@ -121,29 +121,26 @@ def _vector() -> list[float]:
 
 def soak(hours: float, console: Console) -> Measurements:
     """Run the traffic, and return what was measured."""
-    create_stage(HOME)
     measurements, stop = Measurements(), threading.Event()
-    try:
-        with LocalCloud(Layout(HOME), console.print, PORTS, limited=False) as cloud:
-            cloud.start()
-            user = next(user for user in cloud.users if user.username == "admin@acme")
-            clients = [
-                Client(ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password), measurements, stop)
-                for _ in range(_CLIENTS)
-            ]
-            for client in clients:
-                client.start()
+    with temporary_stage(HOME) as layout, LocalCloud(layout, console.print, PORTS, limited=False) as cloud:
+        cloud.start()
+        user = next(user for user in cloud.users if user.username == "admin@acme")
+
+        def sign_in() -> ApiClient:
+            return ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password)
+
+        clients = [Client(sign_in(), measurements, stop) for _ in range(_CLIENTS)]
+        for client in clients:
+            client.start()
+        try:
             _supervise(cloud, measurements, hours * 3600, console)
+        finally:
             stop.set()
-            for client in clients:
-                client.join(30)
-            admin = ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password)
-            time.sleep(20)
-            _count_runs(admin, measurements)
-        return measurements
-    finally:
-        stop.set()
-        destroy_stage(HOME)
+        for client in clients:
+            client.join(30)
+        time.sleep(_LAST_RUNS_SECONDS)
+        _count_runs(sign_in(), measurements)
+    return measurements
 
 
 def _supervise(cloud: LocalCloud, measurements: Measurements, seconds: float, console: Console) -> None:
@@ -167,18 +164,14 @@ def _supervise(cloud: LocalCloud, measurements: Measurements, seconds: float, co
 
 
 def _count_runs(client: ApiClient, measurements: Measurements) -> None:
-    cursor = None
     for workflow in client.get("/workflows", limit=50)["items"]:
+        query: dict[str, object] = {"limit": 100}
         while True:
-            query = {"limit": 100, **({"cursor": cursor} if cursor else {})}
-            try:
-                page = client.get(f"/workflows/{workflow['id']}/runs", **query)
-            except ApiError:
-                return
+            page = client.get(f"/workflows/{workflow['id']}/runs", **query)
             measurements.runs.update(run["status"] for run in page["items"])
-            cursor = page["next_cursor"]
-            if cursor is None:
+            if page["next_cursor"] is None:
                 break
+            query["cursor"] = page["next_cursor"]
 
 
 def _memory(cloud: LocalCloud) -> dict[str, float]:
@@ -199,13 +192,14 @@ def _disk(folder: Path) -> float:
     return total / 1e6
 
 
-def growth_per_hour(samples: Sequence[Sample], value: Callable[[Sample], float]) -> float:
-    """Return the slope of a line through the second half of the samples: the first half warms up."""
-    later = samples[len(samples) // 2 :]
-    if len(later) < 3:
-        return 0.0
-    slope = statistics.linear_regression([sample.at for sample in later], [value(sample) for sample in later]).slope
-    return slope * 3600
+def growth_per_hour(sizes: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of a line through the second half of (seconds, size): the first half warms up."""
+    later = sizes[len(sizes) // 2 :]
+    return statistics.linear_regression(*zip(*later, strict=True)).slope * 3600 if len(later) > 2 else 0.0
+
+
+def _size(sizes: Sequence[tuple[float, float]]) -> str:
+    return f"{sizes[-1][1]:.0f} MB, {growth_per_hour(sizes):+.1f} MB an hour"
 
 
 def report(measurements: Measurements, console: Console) -> None:
@@ -220,12 +214,10 @@ def report(measurements: Measurements, console: Console) -> None:
     table.add_row(
         "runs that succeeded", "99 %", f"{100 * measurements.runs['succeeded'] / max(1, ended):.2f} % of {ended}"
     )
-    for part in ("postgres", "qdrant", "aws"):
-        last = measurements.samples[-1].memory[part]
-        grown = growth_per_hour(measurements.samples, lambda sample, part=part: sample.memory[part])  # type: ignore[misc]
-        table.add_row(f"memory of {part}", "no growth", f"{last:.0f} MB, {grown:+.1f} MB an hour")
-    grown = growth_per_hour(measurements.samples, lambda sample: sample.disk)
-    table.add_row("files", "", f"{measurements.samples[-1].disk:.0f} MB, {grown:+.1f} MB an hour")
+    for part in measurements.samples[-1].memory:
+        sizes = [(sample.at, sample.memory[part]) for sample in measurements.samples]
+        table.add_row(f"memory of {part}", "no growth", _size(sizes))
+    table.add_row("files", "", _size([(sample.at, sample.disk) for sample in measurements.samples]))
     console.print(table)
     console.print("answers by status:", dict(sorted(measurements.statuses.items())))
 

@@ -1,15 +1,13 @@
 """Debian's Prometheus and promtool, unpacked below .local/tools unless they are installed."""
 
-import json
 import shutil
 import subprocess
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local.client import wait_until
@@ -50,12 +48,9 @@ class Prometheus:
         self._url = url
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query. Raises HTTPError for an expression that Prometheus rejects."""
-        address = f"{self._url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-        with urllib.request.urlopen(address, timeout=10) as response:
-            document = json.load(response)
-        assert document["status"] == "success"
-        return list(document["data"]["result"])
+        """Return the result of an instant query. Raises HTTPStatusError for an expression that Prometheus rejects."""
+        response = httpx.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10)
+        return list(response.raise_for_status().json()["data"]["result"])
 
     def value(self, expression: str) -> float | None:
         """Return the value of a query that gives one series, or None without data."""
@@ -91,5 +86,5 @@ scrape_configs:
 def _up(server: Prometheus) -> float | None:
     try:
         return server.value("up")
-    except OSError:
+    except httpx.HTTPError:
         return None

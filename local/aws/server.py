@@ -81,7 +81,7 @@ def find_page(path: str) -> str | None:
     """Return the page of a dashboard or of a trace, or None for any other path."""
     if page := _collector.page(path):
         return page
-    if path.partition("?")[0].rstrip("/") == dashboards.PATH:
+    if path.rstrip("/") == dashboards.PATH:
         return dashboards.render_index(list(cloudwatch._dashboards))
     name = path.removeprefix(f"{dashboards.PATH}/")
     if name == path or name not in cloudwatch._dashboards:

@@ -44,7 +44,7 @@ class RecordedPoints:
     def __init__(self, recorded: Recorded, minutes_ago: int = 0) -> None:
         self._recorded, self._end = recorded, NOW - 60 * minutes_ago
 
-    def of(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Sequence[Point]:
+    def of(self, _namespace: str, name: str, dimensions: Mapping[str, str], _since: float) -> Sequence[Point]:
         keys = [f"{name}|{'|'.join(dimensions.values())}", *(f"{name}|{value}" for value in dimensions.values()), name]
         values = next((self._recorded[key] for key in keys if key in self._recorded), [])
         return [Point(self._end - 30 - 60 * index, value) for index, value in enumerate(reversed(values))]

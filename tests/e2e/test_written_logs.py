@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from local.client import wait_until
+from local.layout import ROOT
 from tests.conftest import Platform
 from tests.e2e import api
 
@@ -90,6 +91,13 @@ def test_lines_of_the_logger_have_one_shape(lines: list[str]) -> None:
         assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
         for key in ("tenant_id", "run_id"):
             assert re.fullmatch(r"[0-9a-f-]{36}", str(line.get(key, "0" * 36))), line
+
+
+def test_the_export_renames_keys_that_logs_have(lines: list[str]) -> None:
+    pipeline = json.loads((ROOT / "docs/opensearch/pipeline.json").read_text())
+    renamed = {step["rename"]["field"] for step in pipeline["processors"] if "rename" in step}
+    # Only a line about an error has these two.
+    assert renamed - {"exception", "exception_name"} <= {key for line in documents(lines) for key in line}
 
 
 def test_operators_change_the_level_of_all_functions_at_once(platform: Platform) -> None:

@@ -239,7 +239,7 @@ def observer() -> Observer:
     # A short timeout, so that a caller soon learns that the database does not respond.
     quick_database = platform_database(timeout=3)
     facts, deployment = Cached(partial(read_figures, quick_database)), Cached(_deployed_resources().read_deployment)
-    probes = DeploymentProbes(client, settings.stage, NAMESPACE)
+    probes = DeploymentProbes(client, settings.stage, NAMESPACE, now)
     engine = partial(probe_http, settings.qdrant_health_url, "Qdrant")
     api = partial(probe_http, f"{settings.public_url}{BASE_PATH}/version", "The public address of the API")
     replication = partial(read_replication, quick_database)

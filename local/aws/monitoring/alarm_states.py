@@ -54,7 +54,7 @@ def read_values(alarm: Alarm, points: Points, now: float) -> Values:
     window = Window(int(now // 60) * 60, _period(alarm), int(alarm["EvaluationPeriods"]))
     if "Metrics" not in alarm:
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions") or []}
-        metric_points = points.of(alarm["Namespace"], alarm["MetricName"], dimensions)
+        metric_points = points.of(alarm["Namespace"], alarm["MetricName"], dimensions, window.start)
         return summarize(metric_points, window, alarm.get("ExtendedStatistic") or alarm["Statistic"])
     series = list(evaluate(alarm["Metrics"], points, window)[returned_query(alarm)["Id"]].values())
     return series[0] if series else [None] * window.count

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from ministack.services import cloudwatch
@@ -27,6 +28,8 @@ _RELIES_ON = {
     "provisioners._cw_metric_alarm_record": (provisioners._cw_metric_alarm_record, "4565fcede1eb"),
 }
 _EVALUATION_SECONDS = 5.0
+# A function's metrics have the time of their log line, and arrive when the invocation ends.
+_LATE_SECONDS = 900
 # Alarms look back a day at most. CloudWatch keeps more, but this process must not grow.
 _RETENTION_SECONDS = 26 * 3600
 _log = logging.getLogger(__name__)
@@ -35,9 +38,12 @@ _log = logging.getLogger(__name__)
 class MiniStackPoints:
     """Implements points.Points with the metrics in MiniStack's CloudWatch."""
 
-    def of(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Sequence[Point]:
+    def of(self, namespace: str, name: str, dimensions: Mapping[str, str], since: float) -> Sequence[Point]:
         key = (namespace, name, cloudwatch._dims_key(dict(dimensions)))
-        return [_point(stored) for stored in list(cloudwatch._metrics.get(key) or [])]
+        stored_points = list(cloudwatch._metrics.get(key) or [])
+        # In the order of arrival, so the end is enough: a day's points are not read every few seconds.
+        recent = takewhile(lambda stored: stored["Timestamp"] >= since - _LATE_SECONDS, reversed(stored_points))
+        return [_point(stored) for stored in recent]
 
     def dimensions_of(self, namespace: str, name: str) -> Sequence[Mapping[str, str]]:
         return [

@@ -25,7 +25,7 @@ PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=s
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series of a chart. `points` is an SVG path; `last` the latest value."""
+    """One series of a chart. `path` is that of an SVG; `last` is the latest value."""
 
     label: str
     path: str

@@ -70,7 +70,7 @@ def _evaluate_query(
         stat = query["MetricStat"]
         metric = stat["Metric"]
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions") or []}
-        metric_points = points.of(metric["Namespace"], metric["MetricName"], dimensions)
+        metric_points = points.of(metric["Namespace"], metric["MetricName"], dimensions, window.start)
         return {query["Id"]: summarize(metric_points, window, stat["Stat"])}
     expression = query["Expression"].strip()
     if match := _SEARCH.match(expression):
@@ -89,7 +89,9 @@ def _search(match: re.Match[str], points: Points, window: Window) -> dict[str, V
     for dimensions in points.dimensions_of(namespace, terms[1]):
         if set(dimensions) == set(dimension_names):
             label = " ".join(dimensions[name] for name in dimension_names)
-            found[label] = summarize(points.of(namespace, terms[1], dimensions), window, match["statistic"])
+            found[label] = summarize(
+                points.of(namespace, terms[1], dimensions, window.start), window, match["statistic"]
+            )
     return found
 
 
@@ -99,7 +101,7 @@ def _select(match: re.Match[str], points: Points, window: Window) -> dict[str, V
     for dimensions in points.dimensions_of(match["namespace"], match["name"]):
         if set(dimensions) == names:
             label = dimensions[match["group"]] if match["group"] else match["name"]
-            groups.setdefault(label, []).extend(points.of(match["namespace"], match["name"], dimensions))
+            groups.setdefault(label, []).extend(points.of(match["namespace"], match["name"], dimensions, window.start))
     statistic = _INSIGHTS[match["statistic"]]
     return {label: summarize(group, window, statistic) for label, group in groups.items()}
 

@@ -18,8 +18,8 @@ class Point:
 class Points(Protocol):
     """The data points of all metrics."""
 
-    def of(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Sequence[Point]:
-        """Return the points of the metric with exactly these dimensions."""
+    def of(self, namespace: str, name: str, dimensions: Mapping[str, str], since: float) -> Sequence[Point]:
+        """Return the points of the metric with exactly these dimensions, at least those since a time."""
         ...
 
     def dimensions_of(self, namespace: str, name: str) -> Sequence[Mapping[str, str]]:
@@ -40,14 +40,12 @@ class Window:
     count: int
 
     @property
-    def starts(self) -> Sequence[int]:
-        """Return the start of every period, the oldest first."""
-        return [self.end - self.period * index for index in range(self.count, 0, -1)]
+    def start(self) -> int:
+        return self.end - self.period * self.count
 
     def index_of(self, at: float) -> int | None:
         """Return which period a time belongs to, or None."""
-        first_start = self.end - self.period * self.count
-        index = int((at - first_start) // self.period)
+        index = int((at - self.start) // self.period)
         return index if 0 <= index < self.count else None
 
 

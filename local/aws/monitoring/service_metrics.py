@@ -15,19 +15,30 @@ from ministack.services import cloudwatch, eventbridge, lambda_svc, sqs, stepfun
 _LIVE_ALIAS = "live"
 _ENDED = {"SUCCEEDED": "ExecutionsSucceeded", "FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut",
           "ABORTED": "ExecutionsAborted"}  # fmt: skip
-# Executions whose end was already counted. MiniStack forgets old executions, and so does this.
+# Executions whose end was already counted, as far as MiniStack remembers them.
 _counted_executions: set[str] = set()
 # SES's rates are those of a representative volume; here, of all mail since the start.
 _ses_counts: Counter[str] = Counter()
+
+
+def _record(namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]) -> None:
+    """Store a value. Equal values of one minute become one point with a count: most are 0 or 1, and must not add up."""
+    points = cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dict(dimensions))))
+    now = time.time()
+    last = points[-1] if points else None
+    if last and last["Value"] == value and last["Timestamp"] // 60 == now // 60:
+        last["Count"] += 1
+    else:
+        points.append({"Timestamp": now, "Value": value, "Count": 1, "Unit": unit, "Dimensions": dict(dimensions)})
 
 
 def record_request(api_id: str, status: int, seconds: float) -> None:
     """Record one request of an HTTP API."""
     milliseconds, dimensions = seconds * 1000, {"ApiId": api_id}
     for name, value in (("Count", 1), ("4xx", status // 100 == 4), ("5xx", status // 100 == 5)):
-        cloudwatch.record_metric("AWS/ApiGateway", name, int(value), "Count", dimensions)
+        _record("AWS/ApiGateway", name, int(value), "Count", dimensions)
     for name in ("Latency", "IntegrationLatency"):
-        cloudwatch.record_metric("AWS/ApiGateway", name, milliseconds, "Milliseconds", dimensions)
+        _record("AWS/ApiGateway", name, milliseconds, "Milliseconds", dimensions)
 
 
 def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
@@ -39,21 +50,21 @@ def record_invocation(function: str, seconds: float, *, failed: bool) -> None:
         groups.append({"FunctionName": function, "Resource": f"{function}:{_LIVE_ALIAS}"})
     for dimensions in groups:
         for name, value in (("Invocations", 1), ("Errors", int(failed)), ("Throttles", 0)):
-            cloudwatch.record_metric("AWS/Lambda", name, value, "Count", dimensions)
-        cloudwatch.record_metric("AWS/Lambda", "Duration", seconds * 1000, "Milliseconds", dimensions)
+            _record("AWS/Lambda", name, value, "Count", dimensions)
+        _record("AWS/Lambda", "Duration", seconds * 1000, "Milliseconds", dimensions)
 
 
 def record_throttle(function: str, *, throttle: bool, **_: object) -> None:
     """Record an invocation that MiniStack refused. It replaces MiniStack's metrics of some invocations."""
     if throttle:
         for dimensions in ({}, {"FunctionName": function}):
-            cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", dimensions)
+            _record("AWS/Lambda", "Throttles", 1, "Count", dimensions)
 
 
 def record_ses_event(kind: str) -> None:
     """Record what SES publishes about a mail: `kind` is "Send", "Delivery", "Bounce" or "Complaint"."""
     _ses_counts[kind] += 1
-    cloudwatch.record_metric("AWS/SES", kind, 1, "Count", {})
+    _record("AWS/SES", kind, 1, "Count", {})
 
 
 def sample() -> None:
@@ -61,11 +72,13 @@ def sample() -> None:
     now = time.time()
     for queue in list(sqs._queues.values()):
         _sample_queue(queue, now)
-    for execution in list(stepfunctions._executions.values()):
+    executions = list(stepfunctions._executions.values())
+    _counted_executions.intersection_update(execution["executionArn"] for execution in executions)
+    for execution in executions:
         _count_end(execution)
     if sent := _ses_counts["Send"]:
         for name, kind in (("Reputation.BounceRate", "Bounce"), ("Reputation.ComplaintRate", "Complaint")):
-            cloudwatch.record_metric("AWS/SES", name, _ses_counts[kind] / sent, "None", {})
+            _record("AWS/SES", name, _ses_counts[kind] / sent, "None", {})
 
 
 def _sample_queue(queue: Mapping[str, Any], now: float) -> None:
@@ -78,7 +91,7 @@ def _sample_queue(queue: Mapping[str, Any], now: float) -> None:
         ("ApproximateNumberOfMessagesVisible", visible, "Count"),
         ("ApproximateNumberOfMessagesNotVisible", len(messages) - visible, "Count"),
     ):
-        cloudwatch.record_metric("AWS/SQS", name, value, unit, dimensions)
+        _record("AWS/SQS", name, value, unit, dimensions)
 
 
 def _count_end(execution: Mapping[str, Any]) -> None:
@@ -86,7 +99,7 @@ def _count_end(execution: Mapping[str, Any]) -> None:
     if name is None or arn in _counted_executions:
         return
     _counted_executions.add(arn)
-    cloudwatch.record_metric("AWS/States", name, 1, "Count", {"StateMachineArn": execution["stateMachineArn"]})
+    _record("AWS/States", name, 1, "Count", {"StateMachineArn": execution["stateMachineArn"]})
 
 
 def install(ses_source: str) -> None:

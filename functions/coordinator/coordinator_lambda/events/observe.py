@@ -25,25 +25,30 @@ _CORE = frozenset(manager.name for manager in MANAGERS if manager.kind is Kind.C
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
+    # A request that is refused, such as for an unknown manager, says nothing about the platform.
+    if "start" in event:
+        lifecycle().start(str(event["start"]), _MANUAL_INVOCATION, cascade=True)
+    elif "stop" in event:
+        lifecycle().stop(str(event["stop"]), _MANUAL_INVOCATION, cascade=True)
     try:
-        return _observe(event)
+        if not event.keys() & {"start", "stop"}:
+            _tidy(by_clock=event.get("source") != _CLOUDFORMATION)
+        return _observe()
     except Exception:
         # Without the database no state is stored, but the alarm ManagerDown must know within minutes.
         record_manager_status(_COORDINATOR, active=False)
         raise
 
 
-def _observe(event: dict[str, Any]) -> dict[str, str]:
-    if "start" in event:
-        lifecycle().start(str(event["start"]), _MANUAL_INVOCATION, cascade=True)
-    elif "stop" in event:
-        lifecycle().stop(str(event["stop"]), _MANUAL_INVOCATION, cascade=True)
-    else:
-        if event.get("source") != _CLOUDFORMATION:
-            record_clock_tick(platform())
-        lifecycle().apply_desired_states()
-        _reconcile()
-        _audit_settings()
+def _tidy(*, by_clock: bool) -> None:
+    if by_clock:
+        record_clock_tick(platform())
+    lifecycle().apply_desired_states()
+    _reconcile()
+    _audit_settings()
+
+
+def _observe() -> dict[str, str]:
     states = observer().observe()
     if all(state.status.is_active for state in states if state.name in _CORE):
         publish_ready_event()

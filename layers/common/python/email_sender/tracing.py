@@ -44,6 +44,15 @@ class Span:
     attributes: dict[str, Attribute] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a `traceparent` says: the trace, the span that caused this work, and whether the trace is kept."""
+
+    trace_id: str
+    parent_id: str
+    is_sampled: bool
+
+
 @dataclass(slots=True)
 class _Trace:
     """The spans of this invocation. The first one is the invocation's own."""
@@ -63,14 +72,15 @@ def is_on() -> bool:
 
 @contextmanager
 def invocation(name: str, kind: str = "server", traceparent: str | None = None) -> Iterator[None]:
-    """Record an invocation, and write its spans to the log when it ends."""
+    """Record an invocation, and write its spans to the log when it ends. `traceparent` is the caller's context."""
     if not is_on():
         yield
         return
-    trace = _begin(traceparent)
+    context = _read(traceparent)
+    trace = _Trace(context.trace_id, context.is_sampled) if context else _new_trace()
     outer_trace, outer_parent = _trace.get(), _parent.get()
     _trace.set(trace)
-    _parent.set(_parent_of(traceparent))
+    _parent.set(context.parent_id if context else "")
     try:
         with span(name, kind):
             yield
@@ -106,7 +116,7 @@ def span(name: str, kind: str = "internal", **attributes: Attribute) -> Iterator
 def describe(name: str | None = None, *, failed: bool = False, **attributes: Attribute) -> None:
     """Rename the invocation's own span, mark it as failed, or add attributes to it."""
     trace = _trace.get()
-    if trace is None or not trace.spans:
+    if trace is None:
         return
     own = trace.spans[0]
     own.name = name or own.name
@@ -116,21 +126,17 @@ def describe(name: str | None = None, *, failed: bool = False, **attributes: Att
 
 def join(traceparent: str | None) -> None:
     """Make this invocation a part of another trace, which is only known now: that of its run."""
-    trace, match = _trace.get(), _TRACEPARENT.match(traceparent or "")
-    if trace is None or match is None:
+    trace, context = _trace.get(), _read(traceparent)
+    if trace is None or context is None:
         return
-    trace.trace_id, trace.is_sampled = match[1], bool(int(match[3], 16) & 1)
-    if trace.spans:
-        trace.spans[0].parent_id = match[2]
+    trace.trace_id, trace.is_sampled = context.trace_id, context.is_sampled
+    trace.spans[0].parent_id = context.parent_id
 
 
 def traceparent() -> str | None:
     """Return the context for whatever this invocation causes, or None if tracing is off."""
     trace = _trace.get()
-    if trace is None:
-        return None
-    own = trace.spans[0].span_id if trace.spans else _random_hex(64)
-    return f"00-{trace.trace_id}-{_parent.get() or own}-{'01' if trace.is_sampled else '00'}"
+    return f"00-{trace.trace_id}-{_parent.get()}-{'01' if trace.is_sampled else '00'}" if trace else None
 
 
 def trace_id() -> str | None:
@@ -147,17 +153,15 @@ def find_traceparent(text: str) -> str | None:
     return match[1] if match else None
 
 
-def _begin(traceparent: str | None) -> _Trace:
-    """Continue the caller's trace with its decision, or begin one that is sampled by chance."""
-    if match := _TRACEPARENT.match(traceparent or ""):
-        return _Trace(match[1], bool(int(match[3], 16) & 1))
+def _read(traceparent: str | None) -> _Context | None:
+    match = _TRACEPARENT.match(traceparent or "")
+    return _Context(match[1], match[2], bool(int(match[3], 16) & 1)) if match else None
+
+
+def _new_trace() -> _Trace:
+    """Begin a trace, which is sampled by chance."""
     percent = float(os.environ.get(SAMPLE_VARIABLE) or 0)
     return _Trace(_random_hex(128), random.random() * 100 < percent)  # noqa: S311 - no secret
-
-
-def _parent_of(traceparent: str | None) -> str:
-    match = _TRACEPARENT.match(traceparent or "")
-    return match[2] if match else ""
 
 
 def _random_hex(bits: int) -> str:
@@ -165,8 +169,6 @@ def _random_hex(bits: int) -> str:
 
 
 def _write(trace: _Trace) -> None:
-    if not trace.spans:
-        return
     own = trace.spans[0]
     is_notable = own.failed or own.ended - own.started > _SLOW_SECONDS * 1e9
     if not trace.is_sampled and not is_notable:

@@ -9,7 +9,6 @@ import pytest
 from moto import mock_aws
 
 from coordinator_lambda.monitoring_checks import check_alarms, check_dashboards, check_metrics
-from email_sender.adapters.aws import deployment_probes
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
 from email_sender.coordination.lifecycle import Status
 from email_sender.coordination.manager_status import Finding
@@ -24,7 +23,10 @@ class CloudWatch:
 
     def __init__(self) -> None:
         self.client: Any = boto3.client("cloudwatch", region_name="us-east-1")
-        self._probes = DeploymentProbes(lambda _: self.client, "test", NAMESPACE)
+        self.later = timedelta()
+        self._probes = DeploymentProbes(
+            lambda _: self.client, "test", NAMESPACE, lambda: datetime.now(UTC) + self.later
+        )
 
     def put(self, name: str, minutes_ago: float = 0, manager: str = "central-coordinator") -> None:
         at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
@@ -100,17 +102,11 @@ def test_an_alarm_whose_actions_are_off_is_a_problem(cloudwatch: CloudWatch) -> 
 
 @pytest.mark.parametrize(("treatment", "status"), [("breaching", Status.DEGRADED), ("ignore", Status.RUNNING)])
 def test_an_alarm_without_data_for_an_hour_is_a_problem_unless_it_may_wait(
-    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, treatment: str, status: Status
+    cloudwatch: CloudWatch, treatment: str, status: Status
 ) -> None:
     cloudwatch.put_alarm("email-sender-test-a", state="INSUFFICIENT_DATA", TreatMissingData=treatment)
     assert cloudwatch.check_alarms().status is Status.RUNNING
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + timedelta(hours=1, minutes=1)
-
-    monkeypatch.setattr(deployment_probes, "datetime", Later)
+    cloudwatch.later = timedelta(hours=1, minutes=1)
     assert cloudwatch.check_alarms().status is status
 
 

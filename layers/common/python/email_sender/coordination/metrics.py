@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 # Prometheus's default buckets, in seconds (the specification's). The last bucket, +Inf, has no bound here.
 BUCKET_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -33,16 +33,6 @@ class Total:
         self.sum += value
         if self.buckets:
             self.buckets[bisect.bisect_left(BUCKET_BOUNDS, value)] += 1
-
-
-class MetricTotals(Protocol):
-    """Where totals are stored. Every method raises Unavailable if the store does not respond."""
-
-    def add(self, batch_id: bytes, totals: Iterable[Total]) -> bool:
-        """Add the totals of a batch. Return False, and add nothing, if the batch was added before."""
-        ...
-
-    def read(self) -> list[Total]: ...
 
 
 def count_metrics(lines: Iterable[str], namespace: str, histograms: Collection[str]) -> list[Total]:

@@ -147,7 +147,7 @@ def record_reply_handling(seconds: float) -> None:
 
 def record_gauge(name: str, value: float) -> None:
     """Record a gauge of the whole platform, by its name above."""
-    _emit(name, value)
+    _emit(name, value, MetricUnit.Seconds if name.endswith("_seconds") else MetricUnit.NoUnit)
 
 
 def report_blocked_sending(reason: str) -> None:

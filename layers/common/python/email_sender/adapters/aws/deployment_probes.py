@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from email_sender.adapters.aws.errors import translate_aws_errors
+from email_sender.clock import Clock
 
 type Clients = Callable[[str], Any]
 """Returns the AWS client of a service by the service's name."""
@@ -32,8 +33,8 @@ class AlarmState:
 class DeploymentProbes:
     """Every method raises Unavailable if AWS does not respond."""
 
-    def __init__(self, clients: Clients, stage: str, namespace: str) -> None:
-        self._clients, self._stage, self._namespace = clients, stage, namespace
+    def __init__(self, clients: Clients, stage: str, namespace: str, now: Clock) -> None:
+        self._clients, self._stage, self._namespace, self._now = clients, stage, namespace, now
 
     def versions(self, function_arns: Collection[str]) -> dict[str, int]:
         """Return how many of these functions run each version of the software."""
@@ -68,7 +69,7 @@ class DeploymentProbes:
 
     def last_metric_seconds_ago(self, name: str, dimensions: Mapping[str, str]) -> float | None:
         """Return how old the last value of a metric is, or None without one in the last hour."""
-        now = datetime.now(UTC)
+        now = self._now()
         with translate_aws_errors("CloudWatch did not respond."):
             points = self._clients("cloudwatch").get_metric_statistics(
                 Namespace=self._namespace,
@@ -84,7 +85,7 @@ class DeploymentProbes:
 
     def alarms(self) -> Sequence[AlarmState]:
         """Return the alarms of this stage that a name prefix finds; those of rollouts have other names."""
-        now = datetime.now(UTC)
+        now = self._now()
         with translate_aws_errors("CloudWatch did not respond."):
             pages = self._clients("cloudwatch").get_paginator("describe_alarms")
             found = [

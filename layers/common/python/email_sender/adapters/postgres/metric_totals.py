@@ -1,4 +1,4 @@
-"""Totals of counters and histograms. Implements coordination.metrics.MetricTotals."""
+"""Totals of counters and histograms (coordination.metrics), and the last state of each manager."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,10 +37,13 @@ class ObservedManager:
 
 
 class PostgresMetricTotals:
+    """Every method raises Unavailable if the database does not respond."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, batch_id: bytes, totals: Iterable[Total]) -> bool:
+        """Add the totals of a batch. Return False, and add nothing, if the batch was added before."""
         rows = [
             {
                 "name": total.name,
@@ -69,7 +72,7 @@ class PostgresMetricTotals:
         return [_total(row) for row in rows]
 
     def read_managers(self) -> list[ObservedManager]:
-        """Return every manager of this deployment. What is not configured is not down. Raises Unavailable."""
+        """Return every manager of this deployment. What is not configured is not down."""
         with self._database.platform() as conn:
             rows = conn.execute(
                 "select name, status, figures, observed_at from managers where status <> 'not_configured'"
