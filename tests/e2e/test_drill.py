@@ -21,6 +21,6 @@ def test_nothing_that_the_backup_holds_is_lost(tmp_path_factory: pytest.TempPath
 
 def test_a_drill_refuses_a_folder_that_it_did_not_create(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
-    with pytest.raises(NotTemporary, match="was not created by a drill"):
+    with pytest.raises(NotTemporary, match="was not created by this command"):
         drill(tmp_path, print)
     assert (tmp_path / "postgres").is_dir()

@@ -1,14 +1,15 @@
 """Concurrent operators, and an audit log that reveals tampering."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from email_sender.adapters.postgres.audit import PostgresAudit, add_entry
-from email_sender.adapters.postgres.managers import manager_units
+from email_sender.adapters.postgres.log_level import PostgresLogLevel, TemporaryLevel
+from email_sender.adapters.postgres.managers import StoppedManagers, manager_units
 from email_sender.adapters.postgres.platform_figures import read_figures
 from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import EventFactory
@@ -131,3 +132,19 @@ def test_the_figures_are_numbers(cluster: Cluster) -> None:
     assert figures["tables_not_sealed"] == 0
     assert figures["audit_broken_at"] is None
     assert all(value is None or isinstance(value, int | float) for value in figures.values())
+
+
+def test_a_log_level_is_kept_before_any_manager_was_observed(cluster: Cluster) -> None:
+    """On a platform that has just been deployed, the managers have no rows yet."""
+    cluster.execute("delete from managers where name = 'logging-manager'")
+    levels, applied = PostgresLogLevel(cluster.database("platform")), list[str | None]()
+    try:
+        for level in ("DEBUG", "ERROR"):
+            changed = levels.change(level, timedelta(minutes=5), "op", datetime.now(UTC))
+            assert levels.read() == changed
+            StoppedManagers(cluster.database("app"), applied.append)()
+        assert applied == ["DEBUG", "ERROR"]
+        levels.change("DEBUG", timedelta(minutes=-1), "op", datetime.now(UTC))
+        assert levels.read() == TemporaryLevel(None, None)
+    finally:
+        cluster.execute("delete from managers where name = 'logging-manager'")

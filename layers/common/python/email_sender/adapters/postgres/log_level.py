@@ -7,6 +7,9 @@ from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database
 from email_sender.coordination.audit import AuditEntry
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.coordination.lifecycle import Status, manager_id
+
+_MANAGER = "logging-manager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class PostgresLogLevel:
         with self._database.platform() as conn:
             row = conn.execute(
                 "select config->>'log_level' as level, (config->>'log_level_until')::timestamptz as until "
-                "from managers where name = 'logging-manager' and (config->>'log_level_until')::timestamptz > now()"
+                "from managers where name = %s and (config->>'log_level_until')::timestamptz > now()",
+                [_MANAGER],
             ).fetchone()
         return TemporaryLevel(row["level"], row["until"]) if row else TemporaryLevel(None, None)
 
@@ -35,12 +39,16 @@ class PostgresLogLevel:
         """Let functions log at `level`. Audited."""
         until = now + duration
         with self._database.platform() as conn:
+            # A platform that has just been deployed has no row yet.
             conn.execute(
-                "update managers set config = config || jsonb_build_object('log_level', %s::text, "
-                "'log_level_until', %s::text) where name = 'logging-manager'",
-                [level, until.isoformat()],
+                """
+                insert into managers (id, name, status, config)
+                values (%s, %s, %s, jsonb_build_object('log_level', %s::text, 'log_level_until', %s::text))
+                on conflict (name) do update set config = managers.config || excluded.config
+                """,
+                [manager_id(_MANAGER), _MANAGER, Status.INITIALIZING, level, until.isoformat()],
             )
             details = {"level": level, "until": until.isoformat()}
-            add_entry(conn, PLATFORM_TENANT, AuditEntry(now, subject, "log_level.changed", "logging-manager", details))
+            add_entry(conn, PLATFORM_TENANT, AuditEntry(now, subject, "log_level.changed", _MANAGER, details))
             conn.commit()
         return TemporaryLevel(level, until)
