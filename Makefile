@@ -29,7 +29,7 @@ export PYTHON := $(CURDIR)/$(PY)
 # Exported instead of passed as arguments: values can be JSON or contain spaces and quotes.
 export PARAMETERS SENDER
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging
+export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging:$(CURDIR)/functions/console
 export SAM_CLI_TELEMETRY := 0
 # The functions and the layer of the model are built at the same time.
 MAKEFLAGS += --jobs=2

@@ -203,6 +203,7 @@ class LocalCloud:
             "PublicUrl": self.api_url,
             "CorsOrigin": "http://localhost:3000",
             "CognitoUrl": self.aws_url,
+            "StorageUrl": self.aws_url,
             "DatabaseHost": HOST,
             "DatabasePort": str(self.ports["postgres"]),
             "DatabaseSsl": "disable",

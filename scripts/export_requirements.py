@@ -18,6 +18,7 @@ FILES = {
     "functions/gateway": ("gateway", ()),
     "functions/workflows": ("workflows", ()),
     "functions/messaging": ("messaging", ()),
+    "functions/console": ("console", ()),
     "layers/vectors": ("vectors", ()),
     "layers/bulk": ("bulk", ()),
     "layers/embeddings": ("embeddings", ("vectors",)),

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from email_sender.kit.api_paths import BASE_PATH
+from email_sender.kit.api_paths import BASE_PATH, CONSOLE_PATH
 from email_sender.kit.http import RouteInfo, routes_of
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +113,7 @@ def _metrics(metrics: Any, consumers: Mapping[str, Json]) -> Any:
 
 
 def _path_parameters(path: str) -> list[str]:
-    return re.findall(r"{(\w+)}", path)
+    return re.findall(r"{(\w+)\+?}", path)
 
 
 def _read(name: str) -> Json:
@@ -203,6 +203,11 @@ def _dead_letter_events(consumers: Mapping[str, Json]) -> Iterator[str]:
 
 
 def _routes(area: str) -> Iterator[RouteInfo]:
+    if area == "console":
+        # Its pages are its own matter; it verifies its cookie itself.
+        for path in (CONSOLE_PATH, f"{CONSOLE_PATH}/{{proxy+}}"):
+            yield from (RouteInfo(method, path, None) for method in ("GET", "POST"))
+        return
     app = importlib.import_module(f"{area}_lambda.http.handler").app
     routes = list(routes_of(app))
     if area == "gateway":

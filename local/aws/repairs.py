@@ -5,6 +5,8 @@
 * S3's events on EventBridge lack the object's version, which imports need.
 * S3 returns the whole object for a request for a range of a version. Imports read ranges of a fixed version.
 * The saved state has the content of layers as base64 inside one JSON document of 480 MB, which takes 4 s to read.
+* The emulator's API needs a resource for each route, with which our stack exceeds the quota. On AWS it does
+  not (tests/aws/limits.py).
 * The HTTP API returns a failed function's error and stack trace to the caller. AWS returns "Internal Server Error".
 """
 
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services.cloudformation import engine
 
 from local.aws.upstream import check_sources
 
@@ -26,6 +29,7 @@ _RELIES_ON = {
     "stepfunctions._apply_jsonata_output": (stepfunctions._apply_jsonata_output, "687e63886e94"),
     "stepfunctions._apply_jsonata_arguments": (stepfunctions._apply_jsonata_arguments, "c74f8b18dccd"),
     "stepfunctions._apply_state_assign": (stepfunctions._apply_state_assign, "f9cc15f006a0"),
+    "engine._validate_template_limits": (engine._validate_template_limits, "6f43326fdf60"),
     "s3._fire_s3_event": (s3._fire_s3_event, "2ab38cfade76"),
     "s3._get_object": (s3._get_object, "64ad7071ef0e"),
     "s3._parse_range": (s3._parse_range, "0631595e6e00"),
@@ -55,6 +59,13 @@ def install() -> None:
     _repair_ranges_of_versions()
     _repair_failed_integrations()
     _repair_saved_layers()
+    _raise_quota_of_resources()
+
+
+def _raise_quota_of_resources() -> None:
+    engine._SECTION_QUOTAS = tuple(
+        (*quota[:3], 2 * quota[3] if quota[0] == "Resources" else quota[3]) for quota in engine._SECTION_QUOTAS
+    )
 
 
 def _repair_parallel() -> None:

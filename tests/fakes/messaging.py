@@ -29,6 +29,7 @@ from email_sender.messaging.model import (
     EmailStatus,
     Erasure,
     Message,
+    Standing,
     Suppression,
     SuppressionReason,
     Template,
@@ -77,6 +78,30 @@ class FakeContacts:
 
     def _find(self, address: str) -> Contact | None:
         return next((contact for contact in self._state.contacts.values() if contact.address == address), None)
+
+    def find(self, address: str) -> Contact | None:
+        return self._find(normalise_address(address))
+
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Contact]:
+        return [self._state.contacts[contact_id] for contact_id in ids if contact_id in self._state.contacts]
+
+    def standings(self, ids: Sequence[UUID]) -> Mapping[UUID, Standing]:
+        def standing(contact: Contact) -> Standing:
+            unsent = (EmailStatus.QUEUED, EmailStatus.REJECTED, EmailStatus.SUPPRESSED)
+            emails = [
+                email
+                for email in self._state.emails.values()
+                if email.contact_id == contact.id and email.status not in unsent
+            ]
+            suppression = self._state.suppressions.get(contact.address)
+            times = [email.sent_at or email.created_at for email in emails]
+            return Standing(
+                suppression.reason if suppression else None,
+                len(emails),
+                max((at for at in times if at is not None), default=None),
+            )
+
+        return {contact.id: standing(contact) for contact in self.get_many(ids)}
 
     def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
         return [self._state.contacts[contact_id] for contact_id in _after(self._state.contacts, after)][:limit]
@@ -183,6 +208,19 @@ class FakeDrafts:
     def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
         drafts = [draft for draft in self._state.drafts.values() if draft.contact_id == contact_id]
         return sorted(drafts, key=lambda draft: draft.id, reverse=True)[:limit]
+
+    def edit(self, draft: Draft, replaced_hash: str) -> bool:
+        shown = [entry for entry in self._state.approvals if entry[1] == draft.id]
+        if not shown or any(approval.status != "pending" for _run, _draft, approval in shown):
+            return False
+        if self._state.drafts[draft.id].sha256 != replaced_hash:
+            return False
+        self._state.drafts[draft.id] = draft
+        self._state.approvals = [
+            (run, shown_draft, replace(approval, sha256=draft.sha256) if shown_draft == draft.id else approval)
+            for run, shown_draft, approval in self._state.approvals
+        ]
+        return True
 
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         return [approval for run, draft, approval in self._state.approvals if (run, draft) == (run_id, draft_id)]

@@ -10,6 +10,7 @@ from email_sender.adapters.aws.ses import SesMailProvider
 from email_sender.adapters.mail.notification_senders import MailSender, WebhookSender
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
+from email_sender.adapters.postgres.mail_statistics import PostgresMailStatistics
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.notifications import notification_units as postgres_notification_units
 from email_sender.adapters.postgres.stories import PostgresStories
@@ -32,6 +33,7 @@ from email_sender.kit.telemetry import logger, report_blocked_sending
 from email_sender.kit.unsubscribe_keys import unsubscribe_links
 from email_sender.messaging.consents import ConsentService
 from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.drafts import DraftService
 from email_sender.messaging.notifications import (
     ChannelKind,
     ChannelService,
@@ -115,6 +117,16 @@ def template_service() -> TemplateService:
     from email_sender.adapters.mail.jinja_renderer import JinjaRenderer
 
     return TemplateService(_units(), JinjaRenderer(), unsubscribe_links(), now, new_id)
+
+
+@cache
+def draft_service() -> DraftService:
+    return DraftService(_units(), now, EventFactory("messaging", now, new_id))
+
+
+@cache
+def mail_statistics() -> PostgresMailStatistics:
+    return PostgresMailStatistics(_database())
 
 
 @cache

@@ -1,7 +1,7 @@
 """Workflow actions of messaging that send no mail: template.render, contacts.select, contacts.update."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,7 +30,10 @@ class EvidenceIn(BaseModel):
 
 
 class RenderIn(BaseModel):
-    """`thread`: whether the draft continues the conversation of the run's earlier email to the contact."""
+    """`thread`: whether the draft continues the conversation of the run's earlier email to the contact.
+
+    `follows`: the email, of any run, whose conversation it continues instead. Empty text is none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,6 +42,7 @@ class RenderIn(BaseModel):
     evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
     thread: bool = True
+    follows: UUID | Literal[""] = ""
 
 
 class SelectIn(BaseModel):
@@ -77,6 +81,7 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         variables=parameters.variables,
         lineage=call.lineage,
         continues_conversation=parameters.thread,
+        follows=parameters.follows or None,
     )
     return {"draft_id": str(draft.id), "contact_id": str(draft.contact_id), "sha256": draft.sha256}
 

@@ -1,7 +1,7 @@
 """The request and response bodies of the messaging API."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -9,15 +9,18 @@ from pydantic import BaseModel, Field
 
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.kit.schemas import RequestBody
+from email_sender.messaging.contacts import Addition
 from email_sender.messaging.model import (
     Contact,
     Draft,
     Email,
     Message,
+    Standing,
     Suppression,
     Template,
     Variable,
 )
+from email_sender.messaging.statistics import MailStatistics
 from email_sender.messaging.templates import Preview
 from email_sender.security.permissions import Role
 
@@ -40,21 +43,48 @@ class ContactIn(RequestBody):
     attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
 
 
+class ContactsIn(RequestBody):
+    """With `dry_run`, nothing is stored: the answer says what would happen."""
+
+    contacts: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1_000)]
+    dry_run: bool = False
+
+
+class AddedContactOut(BaseModel):
+    """`row` is the place in the request, from 1. `outcome` is what became of it, and `detail` why."""
+
+    row: int
+    outcome: Addition
+    contact_id: UUID | None
+    detail: str
+
+
+class AddedContactsOut(BaseModel):
+    added: int
+    results: list[AddedContactOut]
+
+
 class ContactChange(RequestBody):
     name: Name | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
 
 
 class ContactOut(BaseModel):
+    """`suppressed` says why the address gets no mail. `emails` were sent before. Only reads return both."""
+
     id: UUID
     email: str
     name: str | None
     attributes: dict[str, Any]
     last_seen_at: datetime | None
     created_at: datetime | None
+    suppressed: str | None = None
+    emails: int | None = None
+    last_email_at: datetime | None = None
 
     @classmethod
-    def of(cls, contact: Contact, role: Role) -> Self:
+    def of(cls, contact: Contact, role: Role, standing: Standing | None = None) -> Self:
+        known = standing or Standing()
         return cls(
             id=contact.id,
             email=displayed_address(contact.address, role),
@@ -62,6 +92,9 @@ class ContactOut(BaseModel):
             attributes=dict(contact.attributes),
             last_seen_at=contact.last_seen_at,
             created_at=contact.created_at,
+            suppressed=known.suppressed,
+            emails=known.emails if standing else None,
+            last_email_at=known.last_email_at,
         )
 
 
@@ -198,7 +231,16 @@ class PreviewOut(BaseModel):
         )
 
 
+class DraftEdit(RequestBody):
+    subject: Annotated[str, Field(min_length=1, max_length=500)]
+    text: Annotated[str, Field(min_length=1, max_length=500_000)]
+    html: Annotated[str, Field(max_length=500_000)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class DraftOut(BaseModel):
+    """`edited_by` is who changed the rendered text before its approval."""
+
     id: UUID
     run_id: UUID
     step: str
@@ -211,6 +253,8 @@ class DraftOut(BaseModel):
     sha256: str
     evidence: Sequence[UUID]
     created_at: datetime | None
+    edited_by: str | None
+    edited_at: datetime | None
 
     @classmethod
     def of(cls, draft: Draft) -> Self:
@@ -227,7 +271,42 @@ class DraftOut(BaseModel):
             sha256=draft.sha256,
             evidence=draft.evidence,
             created_at=draft.created_at,
+            edited_by=draft.edited_by,
+            edited_at=draft.edited_at,
         )
+
+
+class WeekOut(BaseModel):
+    """The emails that a workflow created in the week that begins on `week`, a Monday (UTC).
+
+    They are counted by status, the bounced ones by kind, and the answers by class of message."""
+
+    week: date
+    workflow_id: UUID | None
+    workflow: str
+    statuses: dict[str, int]
+    bounces: dict[str, int]
+    replies: dict[str, int]
+
+
+class StatisticsOut(BaseModel):
+    """`unsubscribed` counts the addresses that were unsubscribed, by week."""
+
+    items: list[WeekOut]
+    unsubscribed: dict[date, int]
+
+    @classmethod
+    def of(cls, statistics: MailStatistics) -> Self:
+        return cls(
+            items=[
+                WeekOut(
+                    week=week.week, workflow_id=week.workflow_id, workflow=week.workflow, statuses=dict(week.statuses),
+                    bounces=dict(week.bounces), replies=dict(week.replies),
+                )
+                for week in statistics.weeks
+            ],
+            unsubscribed=dict(statistics.unsubscribed),
+        )  # fmt: skip
 
 
 class EmailOut(BaseModel):

@@ -4,17 +4,28 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import ValidationError
 
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
+from email_sender.kit.pydantic_problems import problems_of
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
-from email_sender.messaging.contacts import ContactService
+from email_sender.messaging.contacts import AddedContact, Addition, ContactSelection, ContactService, NewContact
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service
-from messaging_lambda.http.schemas import ContactChange, ContactIn, ContactOut, MessageClassIn, MessageOut
+from messaging_lambda.http.schemas import (
+    AddedContactOut,
+    AddedContactsOut,
+    ContactChange,
+    ContactIn,
+    ContactOut,
+    ContactsIn,
+    MessageClassIn,
+    MessageOut,
+)
 
 router = APIRouter(tags=["contacts"], route_class=IdempotentRoute)
 Service = Annotated[ContactService, depends_on(contact_service)]
@@ -23,12 +34,50 @@ Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
 @router.get("/contacts")
-async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[ContactOut]:
+async def page(
+    caller: Reader,
+    service: Service,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    ids: Annotated[
+        list[UUID] | None, Query(alias="id", max_length=100, description="Only these contacts; repeat the parameter")
+    ] = None,
+    email: Annotated[str | None, Query(max_length=320, description="Only the contact with this address")] = None,
+) -> Listing[ContactOut]:
     """List contacts. They are in the order of creation. Addresses are masked for the role readonly."""
-    contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    selection = ContactSelection(ids or (), email or "") if ids or email else None
+    contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit, selection)
     return Listing(
-        items=[ContactOut.of(contact, caller.role) for contact in contact_page.items],
+        items=[ContactOut.of(contact, caller.role, standing) for contact, standing in contact_page.items],
         next_cursor=contact_page.next_cursor,
+    )
+
+
+@router.post("/contacts/bulk")
+async def add_many(body: ContactsIn, caller: Writer, service: Service) -> AddedContactsOut:
+    """Add up to 1,000 contacts. Returns what became of each: `added`, `exists`, `invalid` or `erased`. With `dry_run`,
+    nothing is stored. Repeating the request adds nobody twice."""
+    entries, invalid = [], {}
+    for row, values in enumerate(body.contacts, 1):
+        try:
+            entry = ContactIn.model_validate(values)
+            entries.append((row, NewContact(entry.email, entry.name, entry.attributes)))
+        except ValidationError as error:
+            invalid[row] = AddedContact(Addition.INVALID, detail=problems_of(error.errors(), values)[0].message)
+    added = service.add_many(caller.tenant_id, [entry for _row, entry in entries], dry_run=body.dry_run)
+    results = {**invalid, **{row: result for (row, _entry), result in zip(entries, added, strict=True)}}
+    return AddedContactsOut(
+        added=sum(result.outcome is Addition.ADDED for result in results.values()),
+        results=[
+            AddedContactOut(
+                row=row,
+                outcome=result.outcome,
+                # A dry run stored nobody, so there is nobody to read.
+                contact_id=None if body.dry_run and result.outcome is Addition.ADDED else result.contact_id,
+                detail=result.detail,
+            )
+            for row, result in sorted(results.items())
+        ],
     )
 
 
@@ -42,7 +91,8 @@ async def add(request: Request, body: ContactIn, caller: Writer, service: Servic
 @router.get("/contacts/{contact_id}")
 async def read(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
     """Get a contact."""
-    return ContactOut.of(service.get(caller.tenant_id, contact_id), caller.role)
+    contact, standing = service.get_with_standing(caller.tenant_id, contact_id)
+    return ContactOut.of(contact, caller.role, standing)
 
 
 @router.put("/contacts/{contact_id}")

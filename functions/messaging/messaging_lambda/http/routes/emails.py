@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from email_sender.coordination.stories import Stories
 from email_sender.kit.auth import Principal, Requires
@@ -15,9 +15,10 @@ from email_sender.kit.story_schemas import StoryOut
 from email_sender.messaging.contacts import ContactService
 from email_sender.messaging.model import EmailFilter, EmailStatus, SuppressionReason
 from email_sender.messaging.sending import SendService
+from email_sender.messaging.statistics import MailStatisticsReader
 from email_sender.security.permissions import Permission
-from messaging_lambda.bootstrap import contact_service, send_service, stories
-from messaging_lambda.http.schemas import EmailOut, SettleIn, SuppressionIn, SuppressionOut
+from messaging_lambda.bootstrap import contact_service, mail_statistics, send_service, stories
+from messaging_lambda.http.schemas import EmailOut, SettleIn, StatisticsOut, SuppressionIn, SuppressionOut
 
 router = APIRouter(tags=["emails"], route_class=IdempotentRoute)
 Emails = Annotated[SendService, depends_on(send_service)]
@@ -41,6 +42,16 @@ async def page(
     email_filter = EmailFilter(run_id, contact_id, status)
     email_page = service.page(caller.tenant_id, email_filter, parse_id_cursor(cursor), limit)
     return Listing(items=[EmailOut.of(email) for email in email_page.items], next_cursor=email_page.next_cursor)
+
+
+@router.get("/emails/statistics")
+async def statistics(
+    caller: Reader,
+    reader: Annotated[MailStatisticsReader, depends_on(mail_statistics)],
+    weeks: Annotated[int, Query(ge=1, le=53, description="This week and the weeks before it")] = 12,
+) -> StatisticsOut:
+    """Count emails by week and workflow. Returns how many were delivered, bounced and answered."""
+    return StatisticsOut.of(reader.read(caller.tenant_id, weeks))
 
 
 @router.get("/emails/{email_id}")

@@ -10,14 +10,18 @@ from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, IfMatch, Limit, parse_id_cursor, parse_if_match
 from email_sender.kit.schemas import Listing
+from email_sender.messaging.drafts import DraftService
+from email_sender.messaging.model import Content
 from email_sender.messaging.templates import TemplateService
 from email_sender.security.permissions import Permission
-from messaging_lambda.bootstrap import template_service
-from messaging_lambda.http.schemas import DraftOut, PreviewIn, PreviewOut, TemplateIn, TemplateOut
+from messaging_lambda.bootstrap import draft_service, template_service
+from messaging_lambda.http.schemas import DraftEdit, DraftOut, PreviewIn, PreviewOut, TemplateIn, TemplateOut
 
 router = APIRouter(tags=["templates"], route_class=IdempotentRoute)
 Service = Annotated[TemplateService, depends_on(template_service)]
+Drafts = Annotated[DraftService, depends_on(draft_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
+Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
 Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
@@ -77,6 +81,14 @@ async def preview(template_id: UUID, body: PreviewIn, caller: Reader, service: S
 
 
 @router.get("/drafts/{draft_id}")
-async def draft(draft_id: UUID, caller: Reader, service: Service) -> DraftOut:
+async def draft(draft_id: UUID, caller: Reader, drafts: Drafts) -> DraftOut:
     """Get a draft. It is shown as it would be sent."""
-    return DraftOut.of(service.read_draft(caller.tenant_id, draft_id))
+    return DraftOut.of(drafts.get(caller.tenant_id, draft_id))
+
+
+@router.put("/drafts/{draft_id}")
+async def edit_draft(draft_id: UUID, body: DraftEdit, caller: Approver, drafts: Drafts) -> DraftOut:
+    """Edit a draft before its approval. The approval shows the new hash, and only the new text can be sent. `sha256` is
+    the hash of the text that you have read; if the draft has another one by now, the answer is 409."""
+    content = Content(body.subject, body.text, body.html)
+    return DraftOut.of(drafts.edit(caller.tenant_id, draft_id, content, caller.subject, body.sha256))

@@ -9,7 +9,8 @@ from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
-from email_sender.kit.query_parameters import Limit
+from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
+from email_sender.kit.schemas import Listing
 from email_sender.security.permissions import Permission
 from email_sender.vectors.imports.service import UPLOAD_SECONDS, ImportService
 from vectors_lambda.bootstrap.core import import_service
@@ -39,6 +40,16 @@ async def create(request: Request, body: ImportIn, caller: Writer, service: Serv
         payloads_upload=(
             UploadOut(url=created.payloads_url, expires_in=UPLOAD_SECONDS) if created.payloads_url else None
         ),
+    )
+
+
+@router.get("")
+async def page(caller: Writer, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[ImportOut]:
+    """List imports. The newest come first. Rejected messages and rows are listed by each import's own path."""
+    found = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
+    return Listing(
+        items=[ImportOut.of(record, progress, (), None) for record, progress in found.items],
+        next_cursor=found.next_cursor,
     )
 
 

@@ -13,7 +13,7 @@ from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
 from email_sender.kit.story_schemas import StoryOut
 from email_sender.security.permissions import Permission
-from email_sender.workflows.model import Actor, Decision
+from email_sender.workflows.model import Actor, Decision, RunStatus
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.service import RunService
 from workflows_lambda.bootstrap import approval_service, run_service, stories
@@ -25,6 +25,15 @@ Approvals = Annotated[ApprovalService, depends_on(approval_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
+
+
+@router.get("/runs")
+async def runs(
+    caller: Reader, service: Runs, status: RunStatus | None = None, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[RunOut]:
+    """List the runs of all workflows. The newest come first. `status` restricts the list."""
+    found = service.page_of_all(caller.tenant_id, status, parse_id_cursor(cursor), limit)
+    return Listing(items=[RunOut.of(run) for run in found.items], next_cursor=found.next_cursor)
 
 
 @router.get("/runs/{run_id}")
@@ -73,6 +82,12 @@ async def page(
     return Listing(
         items=[ApprovalOut.of(approval) for approval in approvals_page.items], next_cursor=approvals_page.next_cursor
     )
+
+
+@router.get("/approvals/{approval_id}")
+async def read_approval(approval_id: UUID, caller: Approver, service: Approvals) -> ApprovalOut:
+    """Get an approval."""
+    return ApprovalOut.of(service.get(caller.tenant_id, approval_id))
 
 
 @router.post("/approvals/{approval_id}")

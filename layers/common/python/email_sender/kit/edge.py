@@ -12,7 +12,7 @@ from email_sender.adapters.postgres.stale_reads import AcceptedAge, accept
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, PayloadTooLarge, UnsupportedMediaType
 from email_sender.kit import problems
-from email_sender.kit.api_paths import BASE_PATH
+from email_sender.kit.api_paths import BASE_PATH, CONSOLE_PATH
 from email_sender.kit.masking import mask_body
 from email_sender.kit.origin import check_origin
 from email_sender.kit.rate_limiting import limit_headers
@@ -162,8 +162,8 @@ def _route_template(scope: Scope) -> str:
     if path is None:
         return "unmatched"
     # FastAPI's template may lack the prefix with which its router was included.
-    prefixed = scope["path"].startswith(BASE_PATH) and not path.startswith(BASE_PATH)
-    return BASE_PATH + path if prefixed else str(path)
+    prefix = next((prefix for prefix in (BASE_PATH, CONSOLE_PATH) if scope["path"].startswith(prefix)), "")
+    return str(path) if path.startswith(prefix) else prefix + path
 
 
 def _check_body(scope: Scope, form_paths: tuple[str, ...]) -> None:

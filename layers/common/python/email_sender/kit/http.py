@@ -29,6 +29,7 @@ def create_app(
     gate: Callable[[], ManagerGate],
     limits: TakeTokens = lambda _scope: None,
     *,
+    prefix: str = BASE_PATH,
     form_paths: Sequence[str] = (),
 ) -> FastAPI:
     """Create the application of an API area.
@@ -40,7 +41,7 @@ def create_app(
     app.state.routers = routers
     problems.install(app)
     for router in routers:
-        app.include_router(router, prefix=BASE_PATH)
+        app.include_router(router, prefix=prefix)
     origins = [origin for origin in os.environ.get("CORS_ORIGINS", "").split(",") if origin]
     if origins:
         app.add_middleware(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -10,7 +11,7 @@ from email_sender.archive.mail_kinds import MailKind
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound
-from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
+from email_sender.messaging.model import Contact, Message, Standing, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
 from email_sender.paging import Page
 
@@ -25,6 +26,43 @@ class ContactChange:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     add_tags: Sequence[str] = ()
     remove_tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSelection:
+    """Which contacts to list: those with these ids, or the one with this address."""
+
+    ids: Sequence[UUID] = ()
+    address: str = ""
+
+    def find(self, unit: MessagingUnit) -> Sequence[Contact]:
+        if self.ids:
+            return unit.contacts.get_many(self.ids)
+        contact = unit.contacts.find(normalise_address(self.address))
+        return [contact] if contact else []
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    address: str
+    name: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Addition(StrEnum):
+    """What became of a new contact."""
+
+    ADDED = "added"
+    EXISTS = "exists"
+    INVALID = "invalid"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class AddedContact:
+    outcome: Addition
+    contact_id: UUID | None = None
+    detail: str = ""
 
 
 class ContactService:
@@ -60,10 +98,50 @@ class ContactService:
         with self._units(tenant_id) as unit:
             return _get_contact(unit, contact_id)
 
-    def page(self, tenant_id: UUID, after: UUID | None, limit: int) -> Page[Contact]:
+    def get_with_standing(self, tenant_id: UUID, contact_id: UUID) -> tuple[Contact, Standing]:
         with self._units(tenant_id) as unit:
-            rows = unit.contacts.page(after, limit + 1)
-        return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
+            return _get_contact(unit, contact_id), unit.contacts.standings([contact_id])[contact_id]
+
+    def page(
+        self, tenant_id: UUID, after: UUID | None, limit: int, selection: ContactSelection | None = None
+    ) -> Page[tuple[Contact, Standing]]:
+        """Return contacts in the order of creation; with a selection, those that it names."""
+        with self._units(tenant_id) as unit:
+            rows = selection.find(unit) if selection else unit.contacts.page(after, limit + 1)
+            shown = rows if selection else rows[:limit]
+            standings = unit.contacts.standings([contact.id for contact in shown])
+        items = [(contact, standings[contact.id]) for contact in shown]
+        return Page(items, str(shown[-1].id) if len(rows) > len(shown) else None)
+
+    def add_many(self, tenant_id: UUID, entries: Sequence[NewContact], *, dry_run: bool) -> Sequence[AddedContact]:
+        """Add contacts whose addresses are new. All are stored at once, or in a dry run none."""
+        results = []
+        with self._units(tenant_id) as unit:
+            for entry in entries:
+                results.append(self._add_one(unit, entry))
+            if not dry_run:
+                unit.commit()
+        return results
+
+    def _add_one(self, unit: MessagingUnit, entry: NewContact) -> AddedContact:
+        try:
+            address = clean_address(entry.address)
+        except InvalidInput as error:
+            return AddedContact(Addition.INVALID, detail=error.detail)
+        existing = unit.contacts.find(address)
+        if existing is not None:
+            return AddedContact(Addition.EXISTS, existing.id)
+        suppression = unit.suppressions.find(address)
+        if suppression is not None and suppression.reason is SuppressionReason.ERASED:
+            return AddedContact(Addition.ERASED, detail="This person asked to be erased, and cannot be added again.")
+        contact = Contact(self._new_id(), address, entry.name, entry.attributes, created_at=self._now())
+        try:
+            unit.contacts.add(contact)
+        except Conflict:
+            # Somebody else has added the address since it was looked for.
+            return AddedContact(Addition.EXISTS)
+        detail = f"The address gets no mail: {suppression.reason}." if suppression else ""
+        return AddedContact(Addition.ADDED, contact.id, detail)
 
     def update(self, tenant_id: UUID, contact_id: UUID, name: str | None, attributes: Mapping[str, Any]) -> Contact:
         with self._units(tenant_id) as unit:

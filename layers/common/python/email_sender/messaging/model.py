@@ -10,6 +10,14 @@ from uuid import UUID
 from email_sender.archive.mail_kinds import MailKind
 
 
+class SuppressionReason(StrEnum):
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    MANUAL = "manual"
+    ERASED = "erased"
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A person whom the tenant may write to. `address` is clean (addresses.clean_address), and unique in any case."""
@@ -20,6 +28,18 @@ class Contact:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     last_seen_at: datetime | None = None
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a tenant should know before it writes to a contact.
+
+    `suppressed` says why the address gets no mail. `emails` counts those that were sent, or may have been, before.
+    """
+
+    suppressed: SuppressionReason | None = None
+    emails: int = 0
+    last_email_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An immutable draft. `sha256` covers the contact and the content (templates.content_hash).
+    """A draft, which only an edit before its approval changes. `sha256` covers the contact and the content
+    (templates.content_hash).
 
     `follows` is the email whose conversation it continues.
     """
@@ -99,6 +120,8 @@ class Draft:
     evidence: Sequence[UUID] = ()
     created_at: datetime | None = None
     follows: UUID | None = None
+    edited_by: str | None = None
+    edited_at: datetime | None = None
 
 
 class EmailStatus(StrEnum):
@@ -154,14 +177,6 @@ class EmailFilter:
     run_id: UUID | None = None
     contact_id: UUID | None = None
     status: EmailStatus | None = None
-
-
-class SuppressionReason(StrEnum):
-    UNSUBSCRIBED = "unsubscribed"
-    BOUNCED = "bounced"
-    COMPLAINED = "complained"
-    MANUAL = "manual"
-    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from email_sender.messaging.model import (
     EmailStatus,
     Erasure,
     Message,
+    Standing,
     Suppression,
     SuppressionReason,
     Template,
@@ -43,6 +44,14 @@ class ContactStore(Protocol):
 
         `ids` restricts the selection (None: all contacts). `suppressed` includes suppressed contacts.
         """
+
+    def find(self, address: str) -> Contact | None: ...
+
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Contact]:
+        """Return the contacts in the order of `ids`, without those that do not exist."""
+        ...
+
+    def standings(self, ids: Sequence[UUID]) -> Mapping[UUID, Standing]: ...
 
     def update(self, contact: Contact) -> None: ...
 
@@ -84,6 +93,13 @@ class DraftStore(Protocol):
 
     def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
         """Return the newest drafts to a contact."""
+        ...
+
+    def edit(self, draft: Draft, replaced_hash: str) -> bool:
+        """Store the content and the hash of an edited draft, also in the pending approvals that show it.
+
+        Returns False, and stores nothing, if no approval of it is pending, or one is decided.
+        """
         ...
 
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]: ...

@@ -173,6 +173,7 @@ class TemplateService:
         variables: Mapping[str, Any],
         lineage: Sequence[UUID] = (),
         continues_conversation: bool = True,
+        follows: UUID | None = None,
         passages: Mapping[UUID, tuple[int, int]] | None = None,
     ) -> Draft:
         """Render and store a draft, once for each (run, step, item). `template` is a name or an id.
@@ -180,11 +181,13 @@ class TemplateService:
         `passages`: the characters [start, end) of a message's text to quote, by message.
 
         If the run, or a run of its lineage, has already sent an email to the contact, the draft continues that
-        conversation: it has its subject with "Re: ", so that mail programs show both together.
+        conversation: it has its subject with "Re: ", so that mail programs show both together. `follows` names an email
+        of any run instead.
 
         Raises:
             NotFound: the template or the contact does not exist.
-            InvalidInput: the template cannot be rendered, or the contact did not write one of the messages `evidence`.
+            InvalidInput: the template cannot be rendered, the contact did not write one of the messages `evidence`, or
+                `follows` is no email to the contact.
         """
         with self._units(tenant_id) as unit:
             stored_template = _find_template(unit, template)
@@ -195,7 +198,13 @@ class TemplateService:
             content = self._render(
                 stored_template, self._values(stored_template, contact, messages, variables, link, passages)
             )
-            earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id) if continues_conversation else None
+            earlier = None
+            if follows is not None:
+                earlier = unit.emails.get(follows)
+                if earlier is None or earlier.contact_id != contact.id:
+                    raise InvalidInput("follows must be the id of an email to this contact.")
+            elif continues_conversation:
+                earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id)
             if earlier is not None:
                 content = _continue_subject(content, unit.drafts.get(earlier.draft_id))
             draft = unit.drafts.add(
@@ -215,13 +224,6 @@ class TemplateService:
                 )
             )
             unit.commit()
-        return draft
-
-    def read_draft(self, tenant_id: UUID, draft_id: UUID) -> Draft:
-        with self._units(tenant_id) as unit:
-            draft = unit.drafts.get(draft_id)
-        if draft is None:
-            raise NotFound("Draft not found.")
         return draft
 
     def _check(self, template: Template) -> None:

@@ -188,14 +188,15 @@ ACTION_CATALOGUE = Catalogue(
                 evidence=_list({"type": ["string", "object"]}, 100),
                 variables=_ANY_OBJECT,
                 thread={"type": "boolean"},
+                follows={"type": "string", "maxLength": 200},
             ),
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
             description=(
                 "Render a template for one contact and store the draft. The result has its id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
-                "`thread: false` starts another one. `evidence` lists message ids, or hits of a search, whose passages "
-                "are quoted."
+                "`thread: false` starts another one, and `follows` names an email of any run to continue. `evidence` "
+                "lists message ids, or hits of a search, whose passages are quoted."
             ),
             errors=("not_found", "unavailable"),
         ),

@@ -56,7 +56,11 @@ class RunStore(Protocol):
 
     def get(self, run_id: UUID, *, lock: bool = False) -> Run | None: ...
 
-    def page(self, workflow_id: UUID, before: UUID | None, limit: int) -> Sequence[Run]: ...
+    def page(
+        self, workflow_id: UUID | None, before: UUID | None, limit: int, status: RunStatus | None = None
+    ) -> Sequence[Run]:
+        """Return the newest runs, of one workflow or of all."""
+        ...
 
     def list_open_before(self, before: datetime) -> Sequence[Run]:
         """Return the runs that have not ended and were created before that time."""
@@ -100,8 +104,12 @@ class ApprovalStore(Protocol):
     def close(self, run_id: UUID, at: datetime) -> None:
         """Expire the pending approvals of a run that ended."""
 
-    def count_known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
-        """Return how many of the (id, sha256) pairs are drafts of the tenant."""
+    def current_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> Mapping[UUID, str]:
+        """Return the current hash of each draft whose (id, sha256) is given and known, by id.
+
+        A hash that a draft had before somebody edited it is known too.
+        """
+        ...
 
 
 class WaitStore(Protocol):

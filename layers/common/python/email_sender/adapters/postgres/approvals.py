@@ -1,6 +1,6 @@
 """Approvals in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -91,18 +91,19 @@ class PostgresApprovals:
             [at, at, run_id],
         )
 
-    def count_known_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> int:
-        row = self._conn.execute(
+    def current_drafts(self, drafts: Sequence[tuple[UUID, str]]) -> Mapping[UUID, str]:
+        rows = self._conn.execute(
             """
-            select count(*) as known from drafts d
-            join unnest(%s::uuid[], %s::text[]) as wanted (id, sha256) using (id, sha256)
+            select d.id, d.sha256 from drafts d
+            join unnest(%s::uuid[], %s::text[]) as wanted (id, sha256)
+              on wanted.id = d.id and (wanted.sha256 = d.sha256 or wanted.sha256 = any(d.earlier_hashes))
             where not exists (
                 select from messages m where m.id = any(d.evidence) and m.contact_id is distinct from d.contact_id
             )
             """,
             [[draft[0] for draft in drafts], [draft[1] for draft in drafts]],
-        ).fetchone()
-        return int(row["known"]) if row else 0
+        ).fetchall()
+        return {row["id"]: row["sha256"] for row in rows}
 
 
 def _approval(row: Row) -> Approval:

@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from email_sender.adapters.postgres.database import Row
 from email_sender.archive.addresses import normalise_address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.errors import Conflict, InvalidInput
-from email_sender.messaging.model import Contact, Message, Suppression, SuppressionReason
+from email_sender.messaging.model import Contact, Message, Standing, Suppression, SuppressionReason
 from email_sender.security.ports import TenantKeys
 
 # Contexts of encryption: a ciphertext decrypts only in the column for which it was encrypted.
@@ -29,6 +29,15 @@ where (%(ids)s::uuid[] is null or c.id = any(%(ids)s))
 order by c.id limit %(limit)s
 """
 
+_STANDINGS = """
+select c.id, s.reason, e.emails, e.last_email_at from contacts c
+left join suppressions s on s.address_hash = c.address_hash
+cross join lateral (
+    select count(*) as emails, max(coalesce(sent_at, created_at)) as last_email_at from emails
+    where contact_id = c.id and status not in ('queued', 'rejected', 'suppressed')
+) e
+where c.id = any(%s)
+"""
 
 REMEMBER_DELETED = """
 insert into deleted_contacts (tenant_id, contact_id, address_hash, message_ids, import_ids)
@@ -95,6 +104,26 @@ class PostgresContacts:
             },
         ).fetchall()
         return [row["id"] for row in rows]
+
+    def find(self, address: str) -> Contact | None:
+        row = self._conn.execute(
+            "select * from contacts where address_hash = %s", [self._keys.fingerprint(normalise_address(address))]
+        ).fetchone()
+        return self._contact(row) if row else None
+
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Contact]:
+        rows = self._conn.execute("select * from contacts where id = any(%s)", [list(ids)]).fetchall()
+        by_id = {row["id"]: self._contact(row) for row in rows}
+        return [by_id[contact_id] for contact_id in ids if contact_id in by_id]
+
+    def standings(self, ids: Sequence[UUID]) -> Mapping[UUID, Standing]:
+        rows = self._conn.execute(_STANDINGS, [list(ids)]).fetchall()
+        return {
+            row["id"]: Standing(
+                SuppressionReason(row["reason"]) if row["reason"] else None, row["emails"], row["last_email_at"]
+            )
+            for row in rows
+        }
 
     def update(self, contact: Contact) -> None:
         self._conn.execute(

@@ -21,11 +21,6 @@ class PostgresDrafts:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def add(self, draft: Draft) -> Draft:
-        content = {
-            **asdict(draft.content),
-            "evidence": [str(message_id) for message_id in draft.evidence],
-            "follows": str(draft.follows) if draft.follows else None,
-        }
         result = self._conn.execute(
             """
             insert into drafts (id, tenant_id, run_id, step, item, contact_id, template_id, template_version,
@@ -42,7 +37,7 @@ class PostgresDrafts:
                 draft.contact_id,
                 draft.template_id,
                 draft.template_version,
-                self._keys.encrypt(json.dumps(content), DRAFT),
+                self._encrypt(draft),
                 draft.sha256,
                 list(draft.evidence),
             ],
@@ -65,6 +60,39 @@ class PostgresDrafts:
         ).fetchall()
         return [self._draft(row) for row in rows]
 
+    def edit(self, draft: Draft, replaced_hash: str) -> bool:
+        # Locked, so that nobody decides on the text that is being replaced.
+        shown = self._conn.execute(
+            "select id, status from approvals where drafts @> %s for update",
+            [Jsonb([{"draft_id": str(draft.id)}])],
+        ).fetchall()
+        if not shown or any(approval["status"] != "pending" for approval in shown):
+            return False
+        result = self._conn.execute(
+            """
+            update drafts set content_enc = %s, sha256 = %s, earlier_hashes = earlier_hashes || sha256, edited_by = %s,
+                edited_at = %s
+            where id = %s and sha256 = %s
+            """,
+            [self._encrypt(draft), draft.sha256, draft.edited_by, draft.edited_at, draft.id, replaced_hash],
+        )
+        if result.rowcount != 1:
+            return False
+        self._conn.execute(
+            """
+            update approvals set drafts = (
+                select jsonb_agg(
+                    case when shown ->> 'draft_id' = %s then jsonb_set(shown, '{sha256}', %s) else shown end
+                    order by place
+                )
+                from jsonb_array_elements(drafts) with ordinality as each (shown, place)
+            )
+            where id = any(%s)
+            """,
+            [str(draft.id), Jsonb(draft.sha256), [approval["id"] for approval in shown]],
+        )
+        return True
+
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         rows = self._conn.execute(
             """
@@ -75,6 +103,14 @@ class PostgresDrafts:
             [run_id, Jsonb([{"draft_id": str(draft_id)}]), str(draft_id)],
         ).fetchall()
         return [DraftApproval(row["sha256"], row["status"], row["decided_role"]) for row in rows]
+
+    def _encrypt(self, draft: Draft) -> bytes:
+        content = {
+            **asdict(draft.content),
+            "evidence": [str(message_id) for message_id in draft.evidence],
+            "follows": str(draft.follows) if draft.follows else None,
+        }
+        return self._keys.encrypt(json.dumps(content), DRAFT)
 
     def _draft(self, row: Row) -> Draft:
         content = json.loads(self._keys.decrypt(row["content_enc"], DRAFT))
@@ -91,6 +127,8 @@ class PostgresDrafts:
             evidence=[UUID(message_id) for message_id in content["evidence"]],
             created_at=row["created_at"],
             follows=UUID(content["follows"]) if content.get("follows") else None,
+            edited_by=row["edited_by"],
+            edited_at=row["edited_at"],
         )
 
 

@@ -102,6 +102,13 @@ class PostgresImportUnit(Unit):
             },
         )
 
+    def page(self, before: UUID | None, limit: int) -> Sequence[Import]:
+        rows = self.conn.execute(
+            "select * from imports where (%s::uuid is null or id < %s) order by id desc limit %s",
+            [before, before, limit],
+        ).fetchall()
+        return [_import(row) for row in rows]
+
     def unfinished(self) -> Sequence[Import]:
         rows = self.conn.execute(
             "select * from imports where status in ('awaiting_upload', 'processing') "

@@ -177,10 +177,18 @@ class PostgresRuns:
         row = self._conn.execute(query, [run_id]).fetchone()
         return _run(row) if row else None
 
-    def page(self, workflow_id: UUID, before: UUID | None, limit: int) -> Sequence[Run]:
+    def page(
+        self, workflow_id: UUID | None, before: UUID | None, limit: int, status: RunStatus | None = None
+    ) -> Sequence[Run]:
         rows = self._conn.execute(
-            "select * from runs where workflow_id = %s and (%s::uuid is null or id < %s) order by id desc limit %s",
-            [workflow_id, before, before, limit],
+            """
+            select * from runs
+            where (%(workflow)s::uuid is null or workflow_id = %(workflow)s)
+              and (%(status)s::text is null or status = %(status)s)
+              and (%(before)s::uuid is null or id < %(before)s)
+            order by id desc limit %(limit)s
+            """,
+            {"workflow": workflow_id, "status": status, "before": before, "limit": limit},
         ).fetchall()
         return [_run(row) for row in rows]
 

@@ -118,6 +118,13 @@ class ImportService:
         with self._units(tenant_id) as unit:
             return existing_import(unit, import_id), unit.progress(import_id)
 
+    def page(self, tenant_id: UUID, before: UUID | None, limit: int) -> Page[tuple[Import, Progress]]:
+        """Return the newest imports with their progress."""
+        with self._units(tenant_id) as unit:
+            rows = unit.page(before, limit + 1)
+            items = [(record, unit.progress(record.id)) for record in rows[:limit]]
+        return Page(items, str(rows[limit - 1].id) if len(rows) > limit else None)
+
     def errors(self, tenant_id: UUID, import_id: UUID, after: int, limit: int) -> Page[RejectedRecord]:
         with self._units(tenant_id) as unit:
             existing_import(unit, import_id)

@@ -43,10 +43,11 @@ class ApprovalService:
         now = self._now()
         with self._units(tenant_id) as unit:
             unit.runs.get(run_id, lock=True)
-            unique_drafts = {(draft.draft_id, draft.sha256) for draft in drafts}
-            if unit.approvals.count_known_drafts(sorted(unique_drafts)) != len(unique_drafts):
+            current = unit.approvals.current_drafts(sorted({(draft.draft_id, draft.sha256) for draft in drafts}))
+            if not {draft.draft_id for draft in drafts} <= set(current):
                 raise InvalidInput("A draft to approve does not exist or differs from the rendered draft.")
-            approval = Approval(self._new_id(), run_id, step, title, tuple(drafts), task_token, now + timeout, now)
+            shown = tuple(ShownDraft(draft.draft_id, current[draft.draft_id]) for draft in drafts)
+            approval = Approval(self._new_id(), run_id, step, title, shown, task_token, now + timeout, now)
             stored_approval = unit.approvals.add(approval)
             if stored_approval.id == approval.id:
                 unit.runs.record(run_id, StepRecord(step, -1, "approval", StepStatus.WAITING, now))
@@ -94,6 +95,13 @@ class ApprovalService:
                 raise Conflict(f"The approval is already {approval.status}.")
         if approval.delivered_at is None:
             approval = self._deliver(tenant_id, approval)
+        return approval
+
+    def get(self, tenant_id: UUID, approval_id: UUID) -> Approval:
+        with self._units(tenant_id) as unit:
+            approval = unit.approvals.get(approval_id)
+        if approval is None:
+            raise NotFound("Approval not found.")
         return approval
 
     def page(self, tenant_id: UUID, status: Decision | None, after: UUID | None, limit: int) -> Page[Approval]:

@@ -227,6 +227,12 @@ class RunService:
             rows = unit.runs.page(workflow_id, before, limit + 1)
         return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
+    def page_of_all(self, tenant_id: UUID, status: RunStatus | None, before: UUID | None, limit: int) -> Page[Run]:
+        """Return the newest runs of all workflows."""
+        with self._units(tenant_id) as unit:
+            rows = unit.runs.page(None, before, limit + 1, status)
+        return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
+
     def cancel(self, tenant_id: UUID, run_id: UUID, actor: Actor) -> Run:
         with self._units(tenant_id) as unit:
             run = _require_run(unit, run_id)

@@ -1,0 +1,61 @@
+"""A run: its graph, its steps with their results, its story, and what can be done about it."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from fastapi.responses import Response
+
+from console_lambda.http.page import page_router
+from console_lambda.http.visitor import SentForm, SignedIn, Visitor
+
+router = page_router()
+ENDED = ("succeeded", "failed", "cancelled", "timed_out")
+_SHOWN_RESULT = 4_000
+
+
+@router.get("/runs/{run_id}")
+async def run(visitor: SignedIn, run_id: UUID) -> Response:
+    return visitor.page("run.html", seen="", **_run(visitor, run_id))
+
+
+@router.get("/live/runs/{run_id}")
+async def live_run(visitor: SignedIn, run_id: UUID) -> Response:
+    return visitor.live("run_live.html", **_run(visitor, run_id))
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel(visitor: SignedIn, run_id: UUID) -> Response:
+    visitor.api.post(f"/runs/{run_id}/cancel")
+    return visitor.go_to(f"/runs/{run_id}", "The run is cancelled. Finished steps are not undone.")
+
+
+@router.post("/runs/{run_id}/retry")
+async def retry(visitor: SignedIn, form: SentForm, run_id: UUID) -> Response:
+    body = {"from": form.text("from", "failed"), "version": form.text("version", "same")}
+    started = visitor.api.post(f"/runs/{run_id}/retry", body, key=form.text("key"))
+    return visitor.go_to(f"/runs/{started['id']}", "A new run goes on. Nobody gets an email twice.")
+
+
+def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
+    requests: list[tuple[str, dict[str, Any]]] = [(f"/runs/{run_id}", {}), (f"/runs/{run_id}/story", {})]
+    if visitor.may("workflows:approve"):
+        requests.append(("/approvals", {"status": "pending", "limit": 100}))
+    shown, story, *approvals = visitor.api.get_all(*requests)
+    pending = [one for page in approvals for one in page["items"] if one["run_id"] == str(run_id)]
+    steps = [{**step, "shown_result": _short(step["result"])} for step in shown["steps"]]
+    return {
+        "run": shown,
+        "steps": steps,
+        "story": story["items"],
+        "pending": pending,
+        "inputs": json.dumps(shown["inputs"], ensure_ascii=False, indent=1),
+        "ended": shown["status"] in ENDED,
+        # The picture changes when a step does.
+        "picture": f"{shown['status']}-{len(steps)}-{sum(step['finished_at'] is not None for step in steps)}",
+    }
+
+
+def _short(result: Any) -> str:
+    text = "" if result is None else json.dumps(result, ensure_ascii=False, indent=1)
+    return text if len(text) <= _SHOWN_RESULT else text[:_SHOWN_RESULT] + " …"

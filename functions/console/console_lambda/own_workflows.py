@@ -1,0 +1,141 @@
+"""Workflows and templates that pages start. The console creates them in a tenant when they are first needed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from console_lambda.api import Api
+
+WRITE_TO_PEOPLE: Mapping[str, Any] = {
+    "name": "write-to-people",
+    "description": "Draft an email to each chosen person, wait for the approval, and send",
+    "inputs": {
+        "type": "object",
+        "required": ["people", "template"],
+        "properties": {
+            "people": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 200,
+                "items": {
+                    "type": "object",
+                    "required": ["contact"],
+                    "properties": {
+                        "contact": {"type": "string"},
+                        "evidence": {"type": "array", "items": {"type": "string"}},
+                    },
+                },
+            },
+            "template": {"type": "string"},
+            "title": {"type": "string"},
+        },
+    },
+    "settings": {"timeout": "P7D"},
+    "steps": [
+        {
+            "id": "draft",
+            "uses": "template.render",
+            "for_each": "{% $inputs.people %}",
+            "with": {
+                "template": "{% $inputs.template %}",
+                "contact": "{% $item.contact %}",
+                "evidence": "{% $item.evidence ? $item.evidence : [] %}",
+            },
+        },
+        {
+            "id": "review",
+            "uses": "approval",
+            "needs": ["draft"],
+            "with": {
+                "title": "{% $inputs.title ? $inputs.title : $count($steps.draft) & ' drafts' %}",
+                "drafts": "{% $steps.draft %}",
+                "timeout": "P3D",
+                "on_timeout": "denied",
+            },
+        },
+        {
+            "id": "send",
+            "uses": "email.send",
+            "needs": ["review"],
+            "when": "{% $steps.review.decision = 'approved' %}",
+            "for_each": "{% $steps.draft %}",
+            "max_concurrency": 5,
+            "retry": {"max_attempts": 5, "interval": "PT2S", "backoff": 2, "on": ["throttled", "unavailable"]},
+            "on_error": "continue",
+            "with": {"draft": "{% $item.draft_id %}"},
+        },
+    ],
+}
+
+ANSWER_TEMPLATE: Mapping[str, Any] = {
+    "name": "console-answer",
+    "subject": "{{ subject }}",
+    "body_text": "{{ text }}",
+    "variables": [
+        {"name": "subject", "type": "string", "required": True},
+        {"name": "text", "type": "string", "required": True},
+    ],
+}
+
+ANSWER: Mapping[str, Any] = {
+    "name": "answer-from-console",
+    "description": "Send what a person wrote in the console; with approval, if they may not send themselves",
+    "inputs": {
+        "type": "object",
+        "required": ["contact", "subject", "text", "approval"],
+        "properties": {
+            "contact": {"type": "string"},
+            "subject": {"type": "string", "minLength": 1},
+            "text": {"type": "string", "minLength": 1},
+            "follows": {"type": "string"},
+            "approval": {"type": "boolean"},
+        },
+    },
+    "settings": {"timeout": "P7D"},
+    "steps": [
+        {
+            "id": "draft",
+            "uses": "template.render",
+            "with": {
+                "template": "console-answer",
+                "contact": "{% $inputs.contact %}",
+                "follows": "{% $inputs.follows ? $inputs.follows : '' %}",
+                "variables": {"subject": "{% $inputs.subject %}", "text": "{% $inputs.text %}"},
+            },
+        },
+        {
+            "id": "review",
+            "uses": "approval",
+            "needs": ["draft"],
+            "when": "{% $inputs.approval %}",
+            "with": {"title": "{% 'Answer: ' & $inputs.subject %}", "drafts": "{% [$steps.draft] %}", "timeout": "P3D"},
+        },
+        {
+            "id": "send",
+            "uses": "email.send",
+            "needs": ["review"],
+            "when": "{% $not($inputs.approval) or $steps.review.decision = 'approved' %}",
+            "retry": {"max_attempts": 5, "interval": "PT2S", "backoff": 2, "on": ["throttled", "unavailable"]},
+            "with": {"draft": "{% $steps.draft.draft_id %}"},
+        },
+    ],
+}
+
+
+def takes_people(definition: Mapping[str, Any]) -> bool:
+    """Return whether a workflow can be started with a list of chosen people."""
+    people = definition.get("inputs", {}).get("properties", {}).get("people", {})
+    return bool(people.get("type") == "array")
+
+
+def workflow_named(api: Api, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tenant's workflow with the name of this definition, and create it if there is none."""
+    for workflow in api.items("/workflows"):
+        if workflow["name"] == definition["name"] and workflow["status"] == "active":
+            return dict(workflow)
+    return dict(api.post("/workflows", {"definition": definition}))
+
+
+def template_named(api: Api, template: Mapping[str, Any]) -> None:
+    """Create the template unless the tenant has one with its name."""
+    if not any(stored["name"] == template["name"] for stored in api.items("/templates")):
+        api.post("/templates", template)

@@ -1,0 +1,106 @@
+// What pages need beyond htmx: times in the reader's zone, keys, uploads and questions before dangerous buttons.
+
+const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.valueOf())) {
+      time.textContent = format.format(at);
+      time.title = time.dateTime;
+    }
+    time.dataset.local = "";
+  }
+}
+
+// A button with data-confirm asks before its form is sent.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm;
+  if (question && !window.confirm(question)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
+  // A second press must not send the form again. (Its key would make it harmless, but slow.)
+  const button = event.submitter;
+  if (button && !event.target.hasAttribute("hx-post") && !event.defaultPrevented) {
+    setTimeout(() => { button.disabled = true; });
+    setTimeout(() => { button.disabled = false; }, 5000);
+  }
+}, true);
+
+// An element with data-key is pressed, or gets the focus, by that key.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  const matches = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)];
+  if (!matches.length) return;
+  event.preventDefault();
+  if (matches[0].matches("a, button")) matches[0].click();
+  else matches[0].focus();
+});
+
+// j and k go through the entries of a list.
+document.addEventListener("keydown", (event) => {
+  if (!["j", "k"].includes(event.key) || event.target.closest("input, textarea, select")) return;
+  const entries = [...document.querySelectorAll("[data-entry]")];
+  if (!entries.length) return;
+  const now = entries.findIndex((entry) => entry.contains(document.activeElement));
+  const next = Math.min(Math.max(now + (event.key === "j" ? 1 : -1), 0), entries.length - 1);
+  entries[next].focus();
+  entries[next].scrollIntoView({ block: "nearest" });
+});
+
+// Selects or clears all boxes of a form.
+document.addEventListener("change", (event) => {
+  const all = event.target.closest("[data-all]");
+  if (!all) return;
+  for (const box of document.querySelectorAll(`input[name="${CSS.escape(all.dataset.all)}"]`)) box.checked = all.checked;
+});
+
+// Uploads the chosen file: the console names a place, the browser sends the file there, and the import's page opens.
+async function upload(form) {
+  const file = form.querySelector("input[type=file]").files[0];
+  const state = form.querySelector("[data-state]");
+  const bar = form.querySelector("progress");
+  if (!file) { state.textContent = "Choose a file first."; return; }
+  const csrf = form.querySelector("input[name=csrf]").value;
+  const body = new FormData(form);
+  body.delete("file");
+  body.set("file_name", file.name);
+  body.set("size_bytes", String(file.size));
+  const response = await fetch(form.action, { method: "POST", body, headers: { "x-csrf-token": csrf, accept: "application/json" } });
+  const answer = await response.json();
+  if (!response.ok) { state.textContent = answer.detail; return; }
+  bar.hidden = false;
+  await new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.upload.onprogress = (event) => {
+      bar.max = event.total;
+      bar.value = event.loaded;
+      state.textContent = `Uploading: ${Math.round(100 * event.loaded / event.total)} %`;
+    };
+    request.onload = () => (request.status < 300 ? done() : failed(new Error(`The upload was refused (${request.status}).`)));
+    request.onerror = () => failed(new Error("The upload was interrupted. Try again."));
+    request.open("PUT", answer.url);
+    request.send(file);
+  });
+  location.href = answer.page;
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-upload]");
+  if (!form) return;
+  event.preventDefault();
+  const button = form.querySelector("button");
+  button.disabled = true;
+  upload(form)
+    .catch((error) => { form.querySelector("[data-state]").textContent = error.message; })
+    .finally(() => { button.disabled = false; });
+});
+
+localTimes(document);
+document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target));
+// A part that updates itself says so, so that an open page does not keep the session alive.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.elt.hasAttribute("data-live")) event.detail.headers["x-live"] = "1";
+});
