@@ -70,8 +70,11 @@ drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss 
 # a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage. They have their
 # own temporary folder, because a pytest session removes the access of other users to the folder of a session that runs,
 # and PostgreSQL runs as another user if root runs the tests.
+.local/.browser: $(VENV)/.ready scripts/install_browser.py
+	@mkdir -p .local; path=$$($(PY) scripts/install_browser.py) && echo "$$path" > $@
+
 FOREGROUND := needs_cloud or needs_engine
-test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
+test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings .local/.browser ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else

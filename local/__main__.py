@@ -12,6 +12,7 @@ from types import FrameType
 import httpx
 from rich.console import Console
 
+from email_sender.security.permissions import Role
 from local.aws.deploy import DeploymentFailed
 from local.client import ApiError
 from local.cloud import LocalCloud, NotBuilt
@@ -78,9 +79,11 @@ def _run_demo(layout: Layout, console: Console, *, again: bool) -> bool:
 
 
 def _keep_running(cloud: LocalCloud, layout: Layout, console: Console, stop: threading.Event) -> None:
+    admin = next(user for user in cloud.users if user.role == Role.ADMIN)
     console.print()
     console.rule("[bold]The platform keeps running. Try it:", align="left")
     for label, location in (
+        ("Console", f"{cloud.api_url}/console (sign in as {admin.username} with {admin.password})"),
         ("API", f"{cloud.api_url}/api/v1"),
         ("API documentation", f"{cloud.api_url}/api/v1/docs"),
         ("Dashboards and alarms", f"{cloud.aws_url}/dashboards"),

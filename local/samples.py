@@ -24,6 +24,7 @@ EXPECTED: dict[str, Any] = {
     "gateway/pre_token": {"triggerSource": "TokenGeneration_Authentication"},
     # CodeDeploy, which the local cloud lacks, gets the answer that the deployment failed, and refuses it.
     "gateway/pre_traffic": "ClientError",
+    "console/handler.signed_out": 200,
     "vectors/handler.search": 200,
     "vectors/handler.insert": 200,
     "vectors/handler.batch": 200,

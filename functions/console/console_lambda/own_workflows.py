@@ -112,7 +112,8 @@ ANSWER: Mapping[str, Any] = {
         {
             "id": "send",
             "uses": "email.send",
-            "needs": ["review"],
+            # Without `draft`, it would be skipped together with the approval.
+            "needs": ["draft", "review"],
             "when": "{% $not($inputs.approval) or $steps.review.decision = 'approved' %}",
             "retry": {"max_attempts": 5, "interval": "PT2S", "backoff": 2, "on": ["throttled", "unavailable"]},
             "with": {"draft": "{% $steps.draft.draft_id %}"},

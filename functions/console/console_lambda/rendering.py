@@ -63,7 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"time": _time, "words": _words, "number": _number}
+    environment.filters |= {"time": _time, "words": _words, "no_mail": _no_mail, "number": _number}
     environment.globals |= {
         "asset": lambda name: next(asset for path, asset in assets().items() if _plain_name(path) == name),
         "form_key": lambda: str(uuid4()),
@@ -87,6 +87,11 @@ def _time(value: str | None) -> Markup:
 def _words(value: str) -> str:
     """Return a name of the API as words: `auto_reply` becomes "auto reply"."""
     return value.replace("_", " ").replace(".", " ")
+
+
+def _no_mail(reason: str) -> str:
+    """Return why an address gets no mail."""
+    return {"manual": "suppressed by hand", "erased": "asked to be erased"}.get(reason, _words(reason))
 
 
 def _number(value: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from email_sender.coordination.events import PLATFORM_TENANT
+from email_sender.kit.api_paths import BASE_PATH, CONSOLE_PATH
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -22,13 +23,14 @@ _POINT = "00000000-0000-7000-8000-000000000001"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One request, and the status that it must get."""
+    """One request, and the status that it must get. `path` is below `prefix`."""
 
     method: str
     path: str
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+    prefix: str = BASE_PATH
 
 
 # By the logical id of the function in the template, which is a part of its name.
@@ -44,6 +46,11 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     "MessagingFunction": (Check("GET", "/contacts", query={"limit": "1"}),),
     "WorkflowsFunction": (Check("GET", "/workflows", query={"limit": "1"}),),
     "CoordinatorFunction": (Check("GET", "/events", query={"limit": "1"}),),
+    # Without a session, a page sends people to the sign-in; the other request reads the issuer's configuration.
+    "ConsoleFunction": (
+        Check("GET", "", status=303, prefix=CONSOLE_PATH),
+        Check("GET", "/sign-in", status=303, prefix=CONSOLE_PATH),
+    ),
 }
 
 
@@ -70,7 +77,7 @@ def check_version(client: "LambdaClient", function: str, version: str) -> int:
 
 def _event(check: Check) -> dict[str, Any]:
     """Return the event of an HTTP API for a request of an administrator of the operators' tenant."""
-    path = f"/api/v1{check.path}"
+    path = check.prefix + check.path
     claims = {
         "sub": "pre-traffic", "token_use": "access", "exp": "4102444800", "role": "admin",
         "tenant_id": str(PLATFORM_TENANT),

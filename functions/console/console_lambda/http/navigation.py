@@ -29,6 +29,7 @@ _LINKS: Sequence[Link] = (
     Link("/tenant", "Team", Permission.TENANT_MANAGE),
     Link("/platform", "Platform", Permission.PLATFORM_READ),
     Link("/platform/events", "Failed events", Permission.PLATFORM_READ),
+    Link("/vectors", "Vector jobs", Permission.PLATFORM_READ),
     Link("/platform/settings", "Settings", Permission.PLATFORM_READ),
     Link("/audit", "Audit", Permission.AUDIT_READ),
 )

@@ -49,7 +49,7 @@ class Visitor:
             session=self.session,
             may=self.may,
             navigation=links,
-            current=current_of(links, self.request.url.path),
+            current_link=current_of(links, self.request.url.path),
             notice=self.request.query_params.get("notice", "")[:200],
             prefix=PREFIX,
             **values,

@@ -1,6 +1,7 @@
 """A run: its graph, its steps with their results, its story, and what can be done about it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -41,19 +42,31 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
     requests: list[tuple[str, dict[str, Any]]] = [(f"/runs/{run_id}", {}), (f"/runs/{run_id}/story", {})]
     if visitor.may("workflows:approve"):
         requests.append(("/approvals", {"status": "pending", "limit": 100}))
-    shown, story, *approvals = visitor.api.get_all(*requests)
-    pending = [one for page in approvals for one in page["items"] if one["run_id"] == str(run_id)]
-    steps = [{**step, "shown_result": _short(step["result"])} for step in shown["steps"]]
+    if visitor.may("tenant:manage"):
+        requests.append(("/members", {"limit": 60}))
+    shown, story, *others = visitor.api.get_all(*requests)
+    found = dict(zip((path for path, _query in requests[2:]), others, strict=True))
+    pending = [one for one in found.get("/approvals", {"items": []})["items"] if one["run_id"] == str(run_id)]
+    steps = [{**step, "shown_result": _short(step["result"])} for step in _in_order(shown["steps"])]
     return {
         "run": shown,
         "steps": steps,
         "story": story["items"],
+        "names": {member["subject"]: member["email"] for member in found.get("/members", {"items": []})["items"]},
         "pending": pending,
         "inputs": json.dumps(shown["inputs"], ensure_ascii=False, indent=1),
         "ended": shown["status"] in ENDED,
         # The picture changes when a step does.
         "picture": f"{shown['status']}-{len(steps)}-{sum(step['finished_at'] is not None for step in steps)}",
     }
+
+
+def _in_order(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the steps in the order in which they began, with the items of each in theirs."""
+    began: dict[str, int] = {}
+    for step in steps:
+        began.setdefault(step["step"], len(began))
+    return sorted(steps, key=lambda step: (began[step["step"]], step["item"] if step["item"] is not None else -1))
 
 
 def _short(result: Any) -> str:

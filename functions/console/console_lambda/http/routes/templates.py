@@ -1,5 +1,6 @@
 """Templates: write them, see them filled in for a real contact, and send one to yourself."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -32,13 +33,15 @@ async def templates(visitor: SignedIn, cursor: str = "") -> Response:
 
 @router.get("/templates/new")
 async def new(visitor: SignedIn) -> Response:
-    return visitor.page("template.html", template=_NEW, problems=[], types=_TYPES, contacts=[])
+    return visitor.page("template.html", template=_NEW, problems=[], types=_TYPES, default_of=_default_of, contacts=[])
 
 
 @router.get("/templates/{template_id}")
 async def template(visitor: SignedIn, template_id: UUID) -> Response:
     shown, contacts = visitor.api.get_all((f"/templates/{template_id}", {}), ("/contacts", {"limit": 50}))
-    return visitor.page("template.html", template=shown, problems=[], types=_TYPES, contacts=contacts["items"])
+    return visitor.page(
+        "template.html", template=shown, problems=[], types=_TYPES, default_of=_default_of, contacts=contacts["items"]
+    )
 
 
 @router.post("/templates/new")
@@ -52,7 +55,13 @@ async def create(visitor: SignedIn, form: SentForm) -> Response:
         problems = problem.errors or [{"pointer": "", "message": problem.detail}]
         shown = {**_NEW, **body}
         return visitor.page(
-            "template.html", code=problem.status, template=shown, problems=problems, types=_TYPES, contacts=[]
+            "template.html",
+            code=problem.status,
+            template=shown,
+            problems=problems,
+            types=_TYPES,
+            default_of=_default_of,
+            contacts=[],
         )
     return visitor.go_to(f"/templates/{stored['id']}", "The template is stored.")
 
@@ -69,7 +78,13 @@ async def change(visitor: SignedIn, form: SentForm, template_id: UUID) -> Respon
         contacts = visitor.api.get("/contacts", limit=50)["items"]
         shown = {**body, "id": str(template_id), "version": version}
         return visitor.page(
-            "template.html", code=problem.status, template=shown, problems=problems, types=_TYPES, contacts=contacts
+            "template.html",
+            code=problem.status,
+            template=shown,
+            problems=problems,
+            types=_TYPES,
+            default_of=_default_of,
+            contacts=contacts,
         )
     return visitor.go_to(f"/templates/{template_id}", "The new version is stored. Drafts that exist stay as they are.")
 
@@ -118,11 +133,11 @@ async def delete(visitor: SignedIn, template_id: UUID) -> Response:
 
 
 def _body(form: Form) -> dict[str, Any]:
-    names, types = form.texts("variable_name"), form.texts("variable_type")
+    columns = (form.texts(f"variable_{column}") for column in ("name", "type", "default"))
     required = set(form.texts("variable_required"))
     variables = [
-        {"name": name.strip(), "type": kind, "required": name.strip() in required}
-        for name, kind in zip(names, types, strict=False)
+        {"name": name.strip(), "type": kind, "required": name.strip() in required, **_default(kind, default)}
+        for name, kind, default in zip(*columns, strict=False)
         if name.strip()
     ]
     return {
@@ -133,3 +148,21 @@ def _body(form: Form) -> dict[str, Any]:
         "language": form.text("language") or "en",
         "variables": variables,
     }
+
+
+def _default(kind: str, text: str) -> dict[str, Any]:
+    """Return a variable's default as the API takes it. What is no JSON goes to the API, which says what is wrong."""
+    if not text.strip():
+        return {}
+    if kind == "string":
+        return {"default": text}
+    try:
+        return {"default": json.loads(text)}
+    except ValueError:
+        return {"default": text}
+
+
+def _default_of(variable: Mapping[str, Any]) -> str:
+    """Return a default as the form shows it."""
+    default = variable.get("default")
+    return "" if default is None else default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)

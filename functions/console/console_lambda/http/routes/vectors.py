@@ -10,18 +10,20 @@ router = page_router()
 
 @router.get("/vectors")
 async def vectors(visitor: SignedIn, collection: str = "", q: str = "") -> Response:
-    requests: list[tuple[str, dict[str, int]]] = [("/vectors/collections", {})]
-    if visitor.may("vectors:write"):
-        requests.append(("/vectors/jobs", {"limit": 20}))
-    collections, *jobs = visitor.api.get_all(*requests)
+    requests: dict[str, tuple[str, dict[str, int]]] = {}
+    if visitor.may("vectors:read"):
+        requests["collections"] = ("/vectors/collections", {})
+    if visitor.may("platform:read"):
+        requests["jobs"] = ("/vectors/jobs", {"limit": 50})
+    found = dict(zip(requests, visitor.api.get_all(*requests.values()), strict=True))
     hits = None
     if q.strip() and collection:
         body = {"collection": collection, "text": q.strip()[:2_000], "limit": 20}
         hits = visitor.api.post("/vectors/search", body)["results"]
     return visitor.page(
         "vectors.html",
-        collections=collections["items"],
-        jobs=jobs[0]["items"] if jobs else [],
+        collections=found["collections"]["items"] if "collections" in found else [],
+        jobs=found["jobs"]["items"] if "jobs" in found else [],
         collection=collection,
         question=q,
         hits=hits,

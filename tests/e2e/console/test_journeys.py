@@ -1,0 +1,289 @@
+"""Three journeys through the console, as people make them."""
+
+import json
+import re
+from collections.abc import Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from local.client import ApiClient, wait_until
+from tests.conftest import Platform
+from tests.e2e import api
+from tests.e2e.console.conftest import Person
+from tests.e2e.test_bus import queue_url
+from tests.e2e.test_failed_events_and_replays import envelope
+from tests.fakes import mailboxes
+
+
+def accept_questions(page: Page) -> None:
+    page.once("dialog", lambda dialog: dialog.accept())
+
+
+def last_mail_to(platform: Platform, client: ApiClient, contact_id: str, number: int) -> bytes:
+    """Wait until the contact has got this number of emails, and return the newest one."""
+
+    def sent() -> list[dict[str, str]]:
+        emails = client.get("/emails", contact_id=contact_id)["items"]
+        return [email for email in emails if email["status"] in ("sent", "delivered")]
+
+    emails = wait_until(sent, lambda found: len(found) == number, 60)
+    (raw,) = wait_until(lambda: api.sent_mails(platform, emails[0]["id"]), bool, 30)
+    return raw
+
+
+@pytest.mark.provokes_errors
+def test_find_people_approve_and_answer_their_reply(admin: Person, platform: Platform, tmp_path: Path) -> None:
+    client, word = platform["admin@acme"], uuid4().hex[:8]
+    address = f"{word}@people.example"
+    mailbox = tmp_path / "archive.mbox"
+    mailbox.write_bytes(
+        f"From {address} Sat Nov 21 10:00:00 2026\nFrom: Grace {word} <{address}>\nTo: list@acme.example\n"
+        f"Subject: The harpsichord {word}\nMessage-ID: <{word}@people.example>\n"
+        "Date: Sat, 21 Nov 2026 10:00:00 +0000\n\n"
+        f"The strings of my harpsichord {word} break in winter, and nobody near us can repair them.\n\n".encode()
+    )
+    # 1. Import an archive.
+    page = admin.open("/imports")
+    page.get_by_label("Mail archive").set_input_files(mailbox)
+    page.get_by_role("button", name="Upload and import").click()
+    expect(page.locator("h1")).to_have_text("Import of archive.mbox")
+    expect(page.locator("#import .badge")).to_have_text("completed", timeout=60_000)
+
+    # 2. Write a template, and see what is missing in it.
+    page = admin.open("/templates/new")
+    page.get_by_label("Name", exact=True).first.fill(f"winter-{word}")
+    page.get_by_label("Subject").fill("Your harpsichord")
+    page.get_by_label("Text with places").fill(
+        "Dear {{ contact.name }}, you wrote: {{ evidence[0].excerpt }} {{ nme }}"
+    )
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("alert")).to_contain_text("nme")
+    page.get_by_label("Text with places").fill("Dear {{ contact.name }}, you wrote: {{ evidence[0].excerpt }}")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("status")).to_contain_text("stored")
+
+    # 3. Find people, and start.
+    page = admin.open("/find")
+    page.get_by_label("Whom do you look for?").fill(f"Whose harpsichord {word} breaks in winter?")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("li.box").first).to_contain_text("harpsichord")
+    expect(page.locator("li.box").first.locator("blockquote").first).to_contain_text("break in winter")
+    page.get_by_label(re.compile("^All")).set_checked(False)
+    page.get_by_label(f"Grace {word}").check()
+    page.get_by_label("Template").select_option(f"winter-{word}")
+    page.get_by_label("Workflow").select_option(index=0)
+    page.get_by_role("button", name="Start a workflow with these").click()
+
+    # 4. The run shows by itself that it waits for an approval.
+    page.get_by_role("link", name="Whose harpsichord").click(timeout=60_000)
+    expect(page.get_by_label("Evidence")).to_contain_text("nobody near us can repair them")
+    expect(page.locator("li.box")).to_have_count(1)
+
+    # 5. Edit the draft, then approve it.
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Text", exact=True).fill("Dear Grace, we repair harpsichords. May we call you?")
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_label("Draft")).to_contain_text("we repair harpsichords")
+    page.get_by_label("Reason or comment").fill("Good.")
+    page.get_by_role("button", name="Approve 1 draft").click()
+    expect(page.locator(".badge").first).to_have_text("approved")
+    contact_id = client.get("/contacts", email=address)["items"][0]["id"]
+    first = message_from_bytes(last_mail_to(platform, client, contact_id, 1), policy=default)
+    assert text_of(first).startswith("Dear Grace, we repair harpsichords.")
+
+    # 6. The answer appears in the open conversation within seconds, and the answer to it is sent in the same thread.
+    page = admin.open(f"/contacts/{contact_id}")
+    expect(page.locator("article.sent")).to_have_count(1)
+    email = client.get("/emails", contact_id=contact_id)["items"][0]
+    reply = api.reply_mail(address, "hello@acme.example", email["provider_message_id"])
+    api.deliver_inbound_mail(platform, reply)
+    expect(page.locator("article.received")).to_have_count(2, timeout=60_000)
+    page.get_by_label("Text", exact=True).fill("We come on Monday.\nIs ten o'clock right?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status")).to_contain_text("being sent")
+    second = message_from_bytes(last_mail_to(platform, client, contact_id, 2), policy=default)
+    assert text_of(second).splitlines()[:2] == ["We come on Monday.", "Is ten o'clock right?"]
+    assert email["provider_message_id"] in second["References"]
+    assert second["Subject"].startswith("Re: ")
+    expect(page.locator("article.sent")).to_have_count(2, timeout=30_000)
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_an_admin_invites_somebody_and_restricts_them(admin: Person) -> None:
+    address = f"bob-{uuid4().hex[:8]}@acme.example"
+    page = admin.open("/tenant")
+    page.get_by_label("Address").fill(address)
+    page.get_by_label("Role", exact=True).select_option("user")
+    page.get_by_role("button", name="Invite").click()
+    row = page.locator("tr", has_text=address)
+    expect(row).to_contain_text("invited")
+    row.get_by_label(f"Role of {address}").select_option("readonly")
+    row.get_by_role("button", name="Store").click()
+    expect(page.get_by_role("status")).to_contain_text("The role is changed")
+    expect(row.get_by_label(f"Role of {address}")).to_have_value("readonly")
+    # A dismissed question changes nothing.
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    row.get_by_role("button", name="Remove").click()
+    expect(row).to_be_visible()
+    accept_questions(page)
+    row.get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("status")).to_contain_text("removed")
+    expect(row).to_have_count(0)
+    admin.open("/audit")
+    expect(page.locator("main")).to_contain_text("member remove")
+
+
+def test_an_operator_redrives_a_failed_event(operator: Person, platform: Platform) -> None:
+    kind = f"Lost{uuid4().hex[:8]}"
+    platform.aws("sqs").send_message(
+        QueueUrl=queue_url(platform, "RecorderDeadLetters"),
+        MessageBody=envelope(kind, {"secret": "of a tenant"}),
+        MessageAttributes={"reason": {"DataType": "String", "StringValue": "unavailable: No answer."}},
+    )
+    client = platform["operator@platform"]
+    wait_until(
+        lambda: client.get("/events/failed", consumer="recorder", limit=200)["items"],
+        lambda found: kind in json.dumps(found),
+        30,
+    )
+    page = operator.open("/platform/events?consumer=recorder&status=failed")
+    event = page.locator("article", has_text=kind)
+    expect(event).to_contain_text("unavailable: No answer.")
+    event.get_by_role("checkbox").check()
+    accept_questions(page)
+    page.get_by_role("button", name="Redrive").click()
+    expect(page.get_by_role("status")).to_contain_text("1 events were sent")
+    wait_until(lambda: client.get("/events", type=kind)["items"], lambda items: len(items) == 1, 30)
+
+
+@pytest.mark.provokes_errors
+def test_an_operator_changes_settings_and_goes_back(operator: Person) -> None:
+    page = operator.open("/platform/settings")
+    before = page.get_by_label("Settings of the platform").input_value()
+    settings = json.loads(before)
+    settings["failed_events"]["parked_after"] = "many"
+    page.get_by_label("Settings of the platform").fill(json.dumps(settings))
+    accept_questions(page)
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_role("alert")).to_contain_text("parked_after")
+    settings["failed_events"]["parked_after"] = 7
+    page.get_by_label("Settings of the platform").fill(json.dumps(settings))
+    accept_questions(page)
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_role("status")).to_contain_text("stored")
+    page.get_by_label("Settings of the platform").fill(before)
+    accept_questions(page)
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_role("status")).to_contain_text("stored")
+
+
+def test_a_workflow_is_written_checked_run_and_compared(admin: Person) -> None:
+    name = f"hello-{uuid4().hex[:8]}"
+    definition = (
+        f"name: {name}\ninputs:\n  type: object\n  required: [word]\n  properties:\n    word: {{type: string}}\n"
+        "steps:\n  - id: first\n    uses: event.publish\n    with: {type: Said, data: {said: '{% $inputs.word %}'}}\n"
+    )
+    page = admin.open("/workflows/new")
+    editor = page.get_by_label("Definition")
+    editor.fill(definition.replace("uses: event.publish", "uses: nothing.at_all"))
+    editor.press("End")
+    # The message of the validator comes while one types, with the line.
+    expect(page.locator("#problems")).to_contain_text("Line 9", timeout=10_000)
+    editor.fill(definition)
+    page.get_by_role("button", name="Store").click()
+    expect(page.locator("h1")).to_have_text(name)
+    page.get_by_label("word").fill("good day")
+    page.get_by_role("button", name="Start a run").click()
+    expect(page.locator("#run .badge").first).to_have_text("succeeded", timeout=60_000)
+    expect(page.locator("tr", has_text="event.publish")).to_contain_text("succeeded")
+    page.locator("#run").get_by_text("Show", exact=True).click()
+    expect(page.locator("details pre")).to_contain_text("event_id")
+    expect(page.locator("pre").last).to_contain_text("good day")
+    page.get_by_role("link", name="workflow", exact=True).click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Definition").fill(definition.replace("said:", "heard:"))
+    page.get_by_role("button", name="Store").click()
+    page.get_by_role("link", name="Compare with version 1").click()
+    expect(page.locator("pre")).to_contain_text("heard")
+
+
+def test_contacts_come_from_a_spreadsheet_after_a_dry_run(admin: Person, platform: Platform, tmp_path: Path) -> None:
+    word = uuid4().hex[:8]
+    table = tmp_path / "people.csv"
+    table.write_text(
+        f'email;name;city\n{word}@people.example;"Ann; of\nBern";Bern\nno address;Bob;\n{word}@PEOPLE.example;Again;\n'
+    )
+    page = admin.open("/contacts/import")
+    page.get_by_label("CSV file").set_input_files(table)
+    page.get_by_role("button", name="Check the file").click()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    assert [rows.nth(row).locator("td").all_inner_texts()[::2] for row in range(3)] == [
+        ["2", "added"], ["4", "invalid"], ["5", "exists"],
+    ]  # fmt: skip
+    client = platform["admin@acme"]
+    assert client.get("/contacts", email=f"{word}@people.example")["items"] == []
+    page.get_by_role("button", name="Add 1 contacts").click()
+    expect(page.get_by_role("status")).to_contain_text("1 contacts were added")
+    (stored,) = client.get("/contacts", email=f"{word}@people.example")["items"]
+    assert (stored["name"], stored["attributes"]) == ("Ann; of\nBern", {"city": "Bern"})
+
+
+@pytest.mark.provokes_errors
+def test_a_denial_needs_a_reason(admin: Person, platform: Platform) -> None:
+    client = platform["admin@acme"]
+    contact, template = api.add_contact(client), api.add_template(client)
+    run = api.start_run(client, api.mail_workflow(template["name"], [contact["id"]]))
+    approval = api.wait_for_approval(client, run["id"])
+    page = admin.open(f"/approvals/{approval['id']}")
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_role("alert")).to_contain_text("Say why")
+    page = admin.open(f"/approvals/{approval['id']}")
+    page.get_by_label("Reason or comment").fill("Too long.")
+    page.get_by_role("button", name="Deny").click()
+    expect(page.locator(".badge").first).to_have_text("denied")
+    assert api.wait_for_run(client, run["id"])["status"] == "succeeded"
+    assert api.emails_of(client, run["id"]) == []
+
+
+def test_an_answer_of_somebody_who_may_not_send_waits_for_an_admin(
+    sign_in: Callable[..., Person], platform: Platform
+) -> None:
+    admin = platform["admin@acme"]
+    contact = api.add_contact(admin)
+    person = sign_in("user@acme")
+    page = person.open(f"/contacts/{contact['id']}")
+    page.get_by_label("Subject").fill("A question")
+    page.get_by_label("Text", exact=True).fill("Do you have a minute?")
+    page.get_by_role("button", name="Ask for approval").click()
+    expect(page.get_by_role("status")).to_contain_text("An admin must approve it")
+
+    def pending() -> list[dict[str, str]]:
+        approvals = admin.get("/approvals", status="pending", limit=200)["items"]
+        return [one for one in approvals if one["title"] == "Answer: A question"]
+
+    (approval,) = wait_until(pending, bool, 60)
+    assert admin.get("/emails", contact_id=contact["id"])["items"] == []
+    admin.post(f"/approvals/{approval['id']}", {"decision": "approved"})
+    last_mail_to(platform, admin, contact["id"], 1)
+
+
+def test_mail_of_other_people_is_not_markup(admin: Person, platform: Platform) -> None:
+    client = platform["admin@acme"]
+    content = mailboxes.ordinary(1).replace(
+        b"message number 0", b"<img src=x onerror=alert(1)><script>alert(2)</script>"
+    )
+    api.import_mailbox(client, content, f"{uuid4().hex}.mbox")
+    page = admin.open("/find?q=message+number&weak=true&limit=50")
+    assert page.locator("main script, main img").count() == 0
