@@ -21,7 +21,7 @@ TOOLS := .local/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(TOOLS)/bin/uv)
 VENV := .venv
 LINTERS := .local/linters
-DEPLOYED_GROUPS := $(foreach group,gateway vectors bulk workflows messaging embeddings,--group $(group))
+DEPLOYED_GROUPS := $(foreach group,gateway vectors bulk workflows messaging console embeddings,--group $(group))
 COMMON := layers/common/python/email_sender
 PY := $(VENV)/bin/python
 export UV

@@ -115,7 +115,7 @@ CASES |= {
         {"Invocations": [50], "Errors": [3], "Throttles": [0], "Duration": [10]},
         {"Invocations": [100], "Errors": [3], "Throttles": [0], "Duration": [10]},
     )
-    for area in ("Gateway", "Vectors", "Coordinator", "Workflows", "Messaging")
+    for area in ("Gateway", "Vectors", "Coordinator", "Workflows", "Messaging", "Console")
 }
 
 

@@ -20,7 +20,7 @@ def test_an_unreachable_issuer_fails_the_deployment_instead_of_dropping_the_auth
 
 def test_browsers_can_upload_to_presigned_urls() -> None:
     (rule,) = deployed()["Uploads"]["Properties"]["CorsConfiguration"]["CorsRules"]
-    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["PUT"], ["https://localhost"])
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["PUT"], ["https://localhost", "https://mail.example.com"])
 
 
 def test_every_queue_limits_how_many_functions_it_starts() -> None:
@@ -61,7 +61,7 @@ def test_snapshots_are_made_only_if_they_are_switched_on() -> None:
             for one in resources.values()
             if one["Type"] == "AWS::Lambda::Function" and "SnapStart" in one["Properties"]
         ]
-        assert states == [state] * 5
+        assert states == [state] * 6
 
 
 def test_a_rollout_is_watched_by_an_alarm_of_its_function() -> None:
@@ -78,6 +78,6 @@ def test_a_rollout_is_watched_by_an_alarm_of_its_function() -> None:
         for one in resources.values()
         if "CodeDeployLambdaAliasUpdate" in one.get("UpdatePolicy", {})
     ]
-    assert hooks == [{"Ref": "PreTrafficFunction"}] * 5
+    assert hooks == [{"Ref": "PreTrafficFunction"}] * 6
     # CodeDeploy's own role may call only functions with this prefix.
     assert deployed()["PreTrafficFunction"]["Properties"]["FunctionName"] == "CodeDeployHook_email-sender-dev"

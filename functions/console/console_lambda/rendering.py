@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha384
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from email_sender.kit.api_paths import CONSOLE_PATH
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
 PREFIX = CONSOLE_PATH
@@ -54,7 +55,9 @@ def render(template: str, /, **values: Any) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
@@ -76,8 +79,10 @@ def _plain_name(path: str) -> str:
     return f"{stem}.{suffix}"
 
 
-def _time(value: str | None) -> Markup:
+def _time(value: str | None) -> "Markup":
     """Return a time element. A script rewrites its text in the reader's zone and language."""
+    from markupsafe import Markup
+
     if not value:
         return Markup("-")
     at = datetime.fromisoformat(value)

@@ -13,7 +13,7 @@ from typing import Any
 AUDITED_EVENTS = frozenset({
     "access.denied",
     "approval.decided",
-    "draft.edited",
+    "approval.draft.edited",
     "contact.deleted",
     "contact.erased",
     "contact.unsubscribed",
