@@ -20,7 +20,10 @@ def test_an_unreachable_issuer_fails_the_deployment_instead_of_dropping_the_auth
 
 def test_browsers_can_upload_to_presigned_urls() -> None:
     (rule,) = deployed()["Uploads"]["Properties"]["CorsConfiguration"]["CorsRules"]
-    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["PUT"], ["https://localhost", "https://mail.example.com"])
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (
+        ["PUT"],
+        ["https://localhost", "https://mail.example.com"],
+    )
 
 
 def test_every_queue_limits_how_many_functions_it_starts() -> None:

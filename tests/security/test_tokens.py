@@ -125,6 +125,10 @@ def test_the_deployed_routes_are_exactly_the_routes_of_the_apps(platform: Platfo
     expected_routes |= {f"GET /{path}": "NONE" for path in ("health", "version")}
     expected_routes |= {f"GET /{path}": "JWT" for path in ("status", "metrics")}
     expected_routes |= {f"GET /api/v1/{path}": "NONE" for path in ("docs", "docs/{asset}", "openapi.json")}
+    # The console verifies its sessions itself (tests/e2e/console/test_sessions.py).
+    expected_routes |= {
+        f"{method} {path}": "NONE" for method in ("GET", "POST") for path in ("/console", "/console/{proxy+}")
+    }
     assert deployed == expected_routes
 
 
@@ -200,6 +204,7 @@ def test_resources_of_another_tenant_are_not_found(
         "POST /api/v1/runs/{run_id}/retry": {},
         "POST /api/v1/templates/{template_id}/preview": {},
         "POST /api/v1/workflows/{workflow_id}/triggers/{trigger_id}/secret": {},
+        "PUT /api/v1/drafts/{draft_id}": {"subject": "s", "text": "t", "sha256": "0" * 64},
         "PUT /api/v1/members/{member_id}": {"role": "admin"},
         "POST /api/v1/contacts/{contact_id}/consents": {
             "purpose": "p",

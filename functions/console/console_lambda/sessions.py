@@ -94,6 +94,11 @@ class Session:
             return {}
         return claims if isinstance(claims, dict) else {}
 
+    @property
+    def lacks_second_factor(self) -> bool:
+        """Whether the role needs an authenticator app, and the person has none yet. The API refuses them until then."""
+        return self.claims.get("second_factor") == "missing"
+
     def may(self, permission: Permission) -> bool:
         role = self.role
         return role is not None and allows(role, permission)

@@ -55,7 +55,7 @@ def sign_in(browser: Browser, platform: Platform) -> Iterator[Callable[..., Pers
     """Sign somebody in as they do it themselves: at the pages of the user pool."""
     contexts: list[BrowserContext] = []
 
-    def as_person(username: str) -> Person:
+    def as_person(username: str, password: str | None = None, heading: str = "") -> Person:
         context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id="Europe/Berlin")
         contexts.append(context)
         page = context.new_page()
@@ -63,10 +63,10 @@ def sign_in(browser: Browser, platform: Platform) -> Iterator[Callable[..., Pers
         person.open("")
         users = {user.username: user.password for user in platform.users}
         page.fill("#username", username)
-        page.fill("#password", users[username])
+        page.fill("#password", password or users[username])
         page.click("button[type=submit]")
-        page.wait_for_url(lambda url: url.startswith(person.base) and "/callback" not in url)
-        page.wait_for_selector("nav")
+        page.wait_for_url(lambda url: url.startswith(person.base) and (bool(heading) or "/callback" not in url))
+        page.wait_for_selector(f"h1:has-text('{heading}')" if heading else "nav")
         # Only from here on: the pages of the emulated pool are not ours.
         page.on("console", lambda message: person.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: person.errors.append(str(error)))

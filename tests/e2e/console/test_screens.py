@@ -15,7 +15,7 @@ _LOOKS: Sequence[tuple[ViewportSize, Literal["light", "dark"]]] = ((WIDE, "light
 ADMIN_PAGES = {
     "": "Needs you",
     "/find": "Find people",
-    "/find?q=Who+has+a+problem%3F&weak=true": "Find people",
+    "/find?q=Who+has+a+problem%3F&weak=true&limit=50": "Find people",
     "/approvals": "Approve",
     "/approvals/{approval}": "Please look",
     "/approvals/{approval}/drafts/{draft}": "Edit the draft",

@@ -1,6 +1,9 @@
 """Sessions of the console: cookies, forged forms, sign-out, and what a role may see."""
 
+import base64
+import json
 from collections.abc import Callable
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -8,6 +11,8 @@ from playwright.sync_api import expect
 
 from tests.conftest import Platform
 from tests.e2e.console.conftest import Person
+from tests.e2e.test_people import deployed_with, signed_in
+from tests.e2e.test_second_factor import PASSWORD, code_of
 
 
 def test_the_cookie_is_hidden_from_scripts_and_other_sites(admin: Person) -> None:
@@ -49,9 +54,6 @@ def test_an_unknown_session_leads_to_the_sign_in(admin: Person, cookie: str) -> 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/console//evil.example", "/api/v1/docs"])
 def test_the_sign_in_leads_only_to_pages_of_the_console(admin: Person, target: str) -> None:
     response = httpx.get(f"{admin.base}/sign-in", params={"to": target})
-    import base64
-    import json
-
     attempt = response.cookies["sign-in"].strip('"')
     assert json.loads(base64.urlsafe_b64decode(attempt))[2] == "/console"
 
@@ -98,3 +100,48 @@ def test_files_are_small_and_kept_by_browsers(admin: Person) -> None:
     plain = httpx.get(f"{admin.base.removesuffix('/console')}{path}", headers={"accept-encoding": "identity"})
     assert plain.text == response.text
     assert httpx.get(f"{admin.base}/static/style.000000000000.css").status_code == 404
+
+
+def test_a_sign_in_is_in_the_audit_log(sign_in: Callable[..., Person], platform: Platform) -> None:
+    def count() -> int:
+        entries = platform["admin@globex"].get("/audit", limit=200)["items"]
+        return sum(entry["action"] == "session.started" for entry in entries)
+
+    before = count()
+    sign_in("user@globex")
+    assert count() == before + 1
+
+
+def test_a_member_of_a_suspended_tenant_gets_no_session(sign_in: Callable[..., Person], platform: Platform) -> None:
+    operator, name = platform["operator@platform"], f"t{uuid4().hex[:12]}"
+    tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})["id"]
+    ann = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})["id"]
+    with signed_in(platform, ann):
+        pass
+    operator.post(f"/tenants/{tenant}/suspend", {})
+    person = sign_in(ann, PASSWORD, heading="You may not do this")
+    assert "suspended" in person.page.locator("main").inner_text()
+    assert [cookie for cookie in person.context.cookies() if cookie["name"] == "session"] == []
+
+
+def test_an_admin_who_needs_a_second_factor_sets_it_up_first(
+    sign_in: Callable[..., Person], platform: Platform
+) -> None:
+    operator, name = platform["operator@platform"], f"t{uuid4().hex[:12]}"
+    tenant = operator.post("/tenants", {"name": name, "sender": "Studio <hello@studio.example>"})["id"]
+    ann = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})["id"]
+    with deployed_with(platform, "PreTokenFunction", SECOND_FACTOR="required"):
+        with signed_in(platform, ann):
+            pass
+        person = sign_in(ann, PASSWORD, heading="Authenticator app")
+        page = person.open("/contacts")
+        assert person.title == "Authenticator app"
+        page.get_by_role("button", name="Set up the app").click()
+        secret = page.locator("code").inner_text()
+        assert person.violations() == []
+        page.get_by_label("Code").fill("000000")
+        page.get_by_role("button", name="Confirm").click()
+        expect(page.get_by_role("alert")).to_contain_text("another code")
+        page.get_by_label("Code").fill(code_of(secret))
+        page.get_by_role("button", name="Confirm").click()
+        expect(page.locator("h1")).to_have_text("You are signed out")

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from console_lambda.api import ApiProblem
 from console_lambda.http.error_pages import error_page
-from console_lambda.http.visitor import SignInNeeded
+from console_lambda.http.visitor import SECOND_FACTOR_PAGE, SecondFactorNeeded, SignInNeeded
 from console_lambda.rendering import PREFIX
 from email_sender.coordination.manager_gate import ManagerGate
 from email_sender.errors import DomainError, Forbidden, NotFound, RateLimited, Unauthenticated
@@ -18,8 +18,8 @@ from email_sender.kit.rate_limiting import take_tokens
 from email_sender.kit.telemetry import logger
 
 _PAGES = (
-    "sign_in", "assets", "needs_you", "people", "approvals", "contacts", "suppressions", "templates", "workflows",
-    "runs", "imports", "deliverability", "vectors", "tenant", "platform", "audit",
+    "sign_in", "second_factor", "assets", "needs_you", "people", "approvals", "contacts", "suppressions",
+    "templates", "workflows", "runs", "imports", "deliverability", "vectors", "tenant", "platform", "audit",
 )  # fmt: skip
 _STATUS: dict[type[DomainError], int] = {Forbidden: 403, NotFound: 404, RateLimited: 429, Unauthenticated: 401}
 
@@ -50,6 +50,11 @@ async def _sign_in(request: Request, _error: Exception) -> Response:
     if request.headers.get("hx-request"):
         return Response(status_code=204, headers={"hx-redirect": target})
     return RedirectResponse(target, 303)
+
+
+@app.exception_handler(SecondFactorNeeded)
+async def _second_factor(_request: Request, _error: Exception) -> Response:
+    return RedirectResponse(SECOND_FACTOR_PAGE, 303)
 
 
 @app.exception_handler(ApiProblem)

@@ -35,11 +35,11 @@ class _PageRoute(APIRoute):
         async def handle_all(request: Request) -> Response:
             from console_lambda.api import ApiProblem
             from console_lambda.http.error_pages import error_page
-            from console_lambda.http.visitor import SignInNeeded
+            from console_lambda.http.visitor import SecondFactorNeeded, SignInNeeded
 
             try:
                 return await handle(request)
-            except (ApiProblem, DomainError, SignInNeeded, RequestValidationError, HTTPException):
+            except (ApiProblem, DomainError, SecondFactorNeeded, SignInNeeded, RequestValidationError, HTTPException):
                 raise
             except Exception as error:  # a page for whatever is a bug
                 logger.exception("unexpected error", exc_info=error)

@@ -25,8 +25,17 @@ _MAX_PART_BYTES = 4 * 1024 * 1024
 LIVE_HEADER = "x-live"
 
 
+SECOND_FACTOR_PAGE = f"{PREFIX}/second-factor"
+# What somebody without an authenticator app may still use.
+_ALWAYS_OPEN = (SECOND_FACTOR_PAGE, f"{SECOND_FACTOR_PAGE}/confirm", f"{PREFIX}/sign-out")
+
+
 class SignInNeeded(Exception):
     """There is no session, or it has ended."""
+
+
+class SecondFactorNeeded(Exception):
+    """The person must set up an authenticator app before anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,8 @@ async def _visitor(request: Request) -> Visitor:
         session = bootstrap.sessions().resume(secret, is_activity=LIVE_HEADER not in request.headers)
     except Unauthenticated:
         raise SignInNeeded from None
+    if session.lacks_second_factor and request.url.path not in _ALWAYS_OPEN:
+        raise SecondFactorNeeded
     if request.method not in ("GET", "HEAD"):
         form = await request.form(max_fields=_MAX_FIELDS, max_part_size=_MAX_PART_BYTES)
         sent = request.headers.get("x-csrf-token") or form.get("csrf")

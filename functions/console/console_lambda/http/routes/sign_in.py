@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from console_lambda import bootstrap
+from console_lambda.api import ApiProblem
 from console_lambda.http import cookies
 from console_lambda.http.error_pages import error_page
 from console_lambda.http.navigation import home_of
@@ -13,6 +14,8 @@ from console_lambda.http.page import Page, page_router
 from console_lambda.http.visitor import SignedIn
 from console_lambda.openid import Attempt
 from console_lambda.rendering import PREFIX, render
+from console_lambda.sessions import Session
+from email_sender.errors import DomainError
 
 router = page_router()
 
@@ -36,6 +39,8 @@ async def callback(request: Request, code: str = "", state: str = "", error: str
         return error_page(request, 401, f"The sign-in service did not sign you in ({error[:100] or 'no code'}).")
     attempt, target = started
     session = bootstrap.sessions().open(bootstrap.provider().exchange(code, attempt))
+    if not session.lacks_second_factor:
+        _record(session)
     if target == PREFIX:
         target += home_of(session)
     # The redirect came from another site, so a browser would not send the new cookie with a further redirect.
@@ -60,6 +65,16 @@ async def sign_out(visitor: SignedIn) -> Response:
 @router.get("/signed-out")
 async def signed_out() -> Response:
     return Page(render("signed_out.html", prefix=PREFIX))
+
+
+def _record(session: Session) -> None:
+    """Write the sign-in to the audit log. Without the entry, or if the tenant is suspended, nobody gets the session."""
+    try:
+        bootstrap.connection().as_person(session.tokens.access_token).post("/auth/sessions")
+    except (ApiProblem, DomainError):
+        bootstrap.sessions().close(session.secret)
+        bootstrap.provider().revoke(session.tokens.refresh_token)
+        raise
 
 
 def _is_page(target: str) -> bool:

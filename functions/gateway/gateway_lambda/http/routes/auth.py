@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.errors import DomainError, Unauthenticated
+from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.claims import tenant_of
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.rate_limiting import take_sign_in
 from email_sender.kit.telemetry import count_failed_sign_in
+from email_sender.security.permissions import Permission
 from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, SignInLog, TokenIssuer, Tokens
 from gateway_lambda.bootstrap import issuer, sign_in_log
 
@@ -171,6 +173,15 @@ async def confirm_totp(body: ConfirmationIn, tokens: Issuer) -> Response:
 async def password(body: PasswordIn, tokens: Issuer, log: Log) -> TokensOut:
     """Choose a password in place of that of an invitation, and sign in."""
     return _signed_in(tokens.set_password(body.username, body.session, body.password), tokens, log)
+
+
+@router.post("/sessions", status_code=204)
+async def session(caller: Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))], log: Log) -> Response:
+    """Record that you signed in at the user pool's own pages, as the console does. Sign-ins through this API record
+    themselves. Members of a suspended tenant get 403."""
+    if log is not None:
+        log.record(caller.tenant_id, caller.subject)
+    return Response(status_code=204)
 
 
 @router.post("/logout", status_code=204)

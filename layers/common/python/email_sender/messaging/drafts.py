@@ -55,7 +55,9 @@ class DraftService:
                 "contact_id": str(draft.contact_id),
                 "sha256": sha256,
             }
-            unit.emit(self._events.build("approval.draft.edited", tenant_id, draft_id, data, correlation_id=draft.run_id))
+            unit.emit(
+                self._events.build("approval.draft.edited", tenant_id, draft_id, data, correlation_id=draft.run_id)
+            )
             unit.commit()
         return edited
 
