@@ -51,6 +51,7 @@ EXPECTED: dict[str, Any] = {
     "messaging/tasks.render": "not_found",
     "messaging/email_send": "not_found",
     "messaging/notifications": {"batchItemFailures": []},
+    "messaging/webhooks": {"batchItemFailures": []},
     "messaging/notification_sweep": {"forgotten": 0},
     "messaging/ses_events.delivery": {"batchItemFailures": []},
     "messaging/ses_events.bounce": {"batchItemFailures": []},

@@ -34,6 +34,7 @@ TAGS = {
     "hooks": "Start runs through webhooks.",
     "events": "Publish, list and replay events.",
     "notifications": "Tell operators about problems.",
+    "webhooks": "Send events to your own servers.",
     "unsubscribe": "The links in emails that unsubscribe a contact.",
     "jobs": "Find any long-running work by its id.",
     "vector jobs": "Export and migrate collections.",

@@ -15,7 +15,9 @@ from email_sender.kit.system_clock import new_id
 def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
     """Insert one row into every table. References point to rows of the same tenant."""
     now, random_bytes = datetime.now(UTC), os.urandom(32)
-    contact, thread, template, draft, workflow, run, upload, job, notification, channel = (new_id() for _ in range(10))
+    contact, thread, template, draft, workflow, run, upload, job, notification, channel, webhook = (
+        new_id() for _ in range(11)
+    )
     email = new_id()
     rows: dict[str, dict[str, Any]] = {
         "data_keys": {"purpose": "content", "version": 1, "wrapped": random_bytes},
@@ -154,6 +156,23 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "created_at": now,
         },
         "vector_job_parts": {"job_id": job, "phase": "copy", "ordinal": 0},
+        "webhooks": {
+            "id": webhook,
+            "url_enc": random_bytes,
+            "types": ["*"],
+            "secret_enc": random_bytes,
+            "created_by": "ann",
+        },
+        "webhook_deliveries": {
+            "id": new_id(),
+            "webhook_id": webhook,
+            "event_id": new_id(),
+            "event_type": "x",
+            "body_enc": random_bytes,
+            "state": "due",
+            "next_attempt_at": now,
+            "created_at": now,
+        },
         "notification_channels": {"id": channel, "kind": "log", "name": "n", "min_level": "info"},
         "notifications": {
             "id": notification,

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from email_sender.adapters.mail.notification_senders import MailSender, WebhookSender, payload
+from email_sender.adapters.mail.notification_senders import MailSender, NotificationWebhookSender, payload
 from email_sender.adapters.postgres.notifications import notification_units
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound, Unavailable
@@ -324,7 +324,7 @@ def test_a_webhook_post_is_signed_by_the_standard_webhooks_specification() -> No
     outbound = RecordingOutbound(204)
     now = datetime.now(UTC)
     webhook_delivery = new_delivery(ChannelKind.WEBHOOK, "https://hooks.example/x")
-    WebhookSender(outbound, StandardWebhooks(), lambda: now)(uuid4(), webhook_delivery)
+    NotificationWebhookSender(outbound, StandardWebhooks(), lambda: now)(uuid4(), webhook_delivery)
     (request,) = outbound.requests
     body = base64.b64decode(request["body"])
     assert webhook_delivery.channel is not None
@@ -337,7 +337,7 @@ def test_a_webhook_post_is_signed_by_the_standard_webhooks_specification() -> No
     ("status", "code"), [(500, "unavailable"), (429, "unavailable"), (404, "conflict"), (301, "conflict")]
 )
 def test_a_response_that_is_not_a_success_is_a_failure(status: int, code: str) -> None:
-    send = WebhookSender(RecordingOutbound(status), StandardWebhooks(), lambda: AT)
+    send = NotificationWebhookSender(RecordingOutbound(status), StandardWebhooks(), lambda: AT)
     with pytest.raises(DomainError) as error:
         send(uuid4(), new_delivery(ChannelKind.WEBHOOK, "https://hooks.example/x"))
     assert error.value.code == code

@@ -35,6 +35,7 @@ _PLATFORM_READS = {
     "emails": {"tenant_id", "provider_message_id", "status"},
     "managers": {"*"},
     "notification_deliveries": {"state"},
+    "webhook_deliveries": {"tenant_id", "state", "next_attempt_at", "created_at"},
     # Only entries of the platform tenant.
     "audit_log": {"*"},
     # Failed messages: operators see only what identifies them (coordination.failed_events.redact_message).

@@ -7,7 +7,7 @@ from uuid import UUID
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
 from email_sender.adapters.aws.ses import SesMailProvider
-from email_sender.adapters.mail.notification_senders import MailSender, WebhookSender
+from email_sender.adapters.mail.notification_senders import MailSender, NotificationWebhookSender
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.mail_statistics import PostgresMailStatistics
@@ -16,7 +16,9 @@ from email_sender.adapters.postgres.notifications import notification_units as p
 from email_sender.adapters.postgres.stories import PostgresStories
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import PostgresVault
+from email_sender.adapters.postgres.webhooks import webhook_units
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.adapters.web.webhook_posts import WebhookPosts
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.coordination.events import EventFactory
 from email_sender.coordination.manager_gate import ManagerGate
@@ -47,6 +49,7 @@ from email_sender.messaging.outcomes import OutcomeService
 from email_sender.messaging.privacy import PrivacyService
 from email_sender.messaging.sending import SendService
 from email_sender.messaging.templates import TemplateService
+from email_sender.messaging.webhooks import WebhookSender, WebhookService
 
 # Longer than a webhook may take, and shorter than the timeout of the functions that call them.
 _WEBHOOK_SECONDS = 25
@@ -186,6 +189,19 @@ def channel_service() -> ChannelService:
 
 
 @cache
+def webhook_service() -> WebhookService:
+    return WebhookService(webhook_units(_database(), _vault()), StandardWebhooks().new_secret, now, new_id)
+
+
+@cache
+def webhook_sender() -> WebhookSender:
+    function = NotifySettings.from_environment().outbound_function
+    outbound = LambdaOutbound(lambda: slow_client("lambda", _WEBHOOK_SECONDS), function)
+    posts = WebhookPosts(outbound, StandardWebhooks(), now)
+    return WebhookSender(webhook_units(_database(), _vault()), posts, now)
+
+
+@cache
 def notification_service() -> NotificationService:
     notify_settings = NotifySettings.from_environment()
     outbound = LambdaOutbound(lambda: slow_client("lambda", _WEBHOOK_SECONDS), notify_settings.outbound_function)
@@ -193,7 +209,7 @@ def notification_service() -> NotificationService:
     provider = SesMailProvider(lambda: client("ses", max_attempts=1))
     senders: dict[ChannelKind, DeliverySender] = {
         ChannelKind.MAIL: MailSender(provider, _notification_sender, now),
-        ChannelKind.WEBHOOK: WebhookSender(outbound, StandardWebhooks(), now),
+        ChannelKind.WEBHOOK: NotificationWebhookSender(outbound, StandardWebhooks(), now),
         ChannelKind.LOG: _log_notification,
     }
     return NotificationService(notification_units(), senders, now, new_id, _notification_limits)

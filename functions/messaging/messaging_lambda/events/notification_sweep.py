@@ -1,4 +1,5 @@
-"""Every minute: report combined repeats, send due deliveries (also abandoned ones), delete old notifications."""
+"""Every minute: report combined repeats, send due deliveries (also abandoned ones and those to webhooks), delete old
+notifications."""
 
 from datetime import timedelta
 from functools import cache
@@ -7,13 +8,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.adapters.postgres.tenant_directory import TenantDirectory
+from email_sender.adapters.postgres.webhooks import tenants_to_sweep
 from email_sender.coordination.events import PLATFORM_TENANT
 from email_sender.errors import DomainError
 from email_sender.kit.live_settings import live_settings
 from email_sender.kit.resources import platform_database
 from email_sender.kit.system_clock import now
 from email_sender.kit.telemetry import logger
-from messaging_lambda.bootstrap import notification_service, notification_units
+from messaging_lambda.bootstrap import notification_service, notification_units, webhook_sender
 
 
 @cache
@@ -23,7 +25,7 @@ def _directory() -> TenantDirectory:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    sent_count = deleted_count = 0
+    sent_count = deleted_count = posted_count = 0
     retention = timedelta(days=live_settings().notifications.kept_days)
     for tenant_id in (PLATFORM_TENANT, *_directory().tenants()):
         try:
@@ -34,4 +36,9 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         except DomainError:
             # A failing tenant must not stop the others.
             logger.exception("a tenant's sweep failed", tenant_id=str(tenant_id))
-    return {"sent": sent_count, "forgotten": deleted_count}
+    for tenant_id in tenants_to_sweep(platform_database()):
+        try:
+            posted_count += webhook_sender().sweep(tenant_id)
+        except DomainError:
+            logger.exception("a tenant's sweep of webhooks failed", tenant_id=str(tenant_id))
+    return {"sent": sent_count, "forgotten": deleted_count, "posted": posted_count}

@@ -4,7 +4,16 @@ from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.http import create_app, lambda_handler
 from email_sender.kit.rate_limiting import take_tokens
 from messaging_lambda.bootstrap import denials, gate, idempotency
-from messaging_lambda.http.routes import consents, contacts, emails, notifications, privacy, templates, unsubscribe
+from messaging_lambda.http.routes import (
+    consents,
+    contacts,
+    emails,
+    notifications,
+    privacy,
+    templates,
+    unsubscribe,
+    webhooks,
+)
 
 app = create_app(
     "Email Sender: messaging",
@@ -15,6 +24,7 @@ app = create_app(
         templates.router,
         emails.router,
         notifications.router,
+        webhooks.router,
         unsubscribe.router,
     ],
     gate,

@@ -25,6 +25,8 @@ _SEVERITIES = {
     "contact.exported": _LOW,
     "contact.erased": _LOW,
     "webhook.secret": _LOW,
+    "webhook.created": _LOW,
+    "webhook.secret_changed": _LOW,
     "key.rotation_requested": _LOW,
     "retention.changed": _LOW,
     "tenant.quota_changed": _LOW,

@@ -42,7 +42,7 @@ MANAGERS: Sequence[Manager] = (
     Manager("ai-template-manager", Kind.SPECIALISED, "Templates and drafts", (_COORDINATOR,), ("/templates",)),
     Manager(
         "notification-manager", Kind.SPECIALISED, "Outgoing mail, its delivery, and notifications",
-        ("ai-template-manager",), ("/contacts", "/emails", "/suppressions", "/notifications"),
+        ("ai-template-manager",), ("/contacts", "/emails", "/suppressions", "/notifications", "/webhooks"),
     ),
     Manager(
         "security-manager", Kind.SPECIALISED, "Sign-in and the audit log", (_COORDINATOR,), ("/auth", "/audit")

@@ -68,7 +68,7 @@ class MailSender:
         return message.as_bytes()
 
 
-class WebhookSender:
+class NotificationWebhookSender:
     def __init__(self, outbound: OutboundRequests, signer: WebhookSigner, now: Callable[[], datetime]) -> None:
         self._outbound, self._signs, self._now = outbound, signer, now
 

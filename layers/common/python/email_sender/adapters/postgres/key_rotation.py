@@ -43,6 +43,10 @@ COLUMNS = (
     EncryptedColumn("notification_channels", "target_enc", "notification_channels.target"),
     EncryptedColumn("notification_channels", "secret_enc", "notification_channels.secret"),
     EncryptedColumn("notifications", "content_enc", "notifications.content"),
+    EncryptedColumn("webhooks", "url_enc", "webhooks.url"),
+    EncryptedColumn("webhooks", "secret_enc", "webhooks.secret"),
+    EncryptedColumn("webhooks", "previous_secret_enc", "webhooks.previous_secret"),
+    EncryptedColumn("webhook_deliveries", "body_enc", "webhook_deliveries.body"),
     EncryptedColumn("consents", "proof_enc", "consents.proof"),
     EncryptedColumn("idempotency", "response", "idempotency.response", ("tenant_id", "subject", "route", "key")),
 )
