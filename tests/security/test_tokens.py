@@ -205,6 +205,8 @@ def test_resources_of_another_tenant_are_not_found(
         "POST /api/v1/templates/{template_id}/preview": {},
         "POST /api/v1/workflows/{workflow_id}/triggers/{trigger_id}/secret": {},
         "PUT /api/v1/drafts/{draft_id}": {"subject": "s", "text": "t", "sha256": "0" * 64},
+        "PUT /api/v1/webhooks/{webhook_id}": {"url": "https://evil.example", "types": ["*"]},
+        "POST /api/v1/webhooks/{webhook_id}/replay": {},
         "PUT /api/v1/members/{member_id}": {"role": "admin"},
         "POST /api/v1/contacts/{contact_id}/consents": {
             "purpose": "p",
@@ -241,6 +243,7 @@ def resources(platform: Platform) -> dict[str, str]:
     api.wait_for_run(admin, run["id"])
     (email,) = api.emails_of(admin, run["id"])
     channel = admin.post("/notifications/channels", {"name": uuid4().hex, "kind": "log"})
+    webhook = admin.post("/webhooks", {"url": "https://receiver.example", "types": ["nothing"]})
     api.import_mailbox(admin, mailboxes.ordinary(1))
     tenant = next(user.tenant_id for user in platform.users if user.tenant == "acme")
     (message, *_) = platform.query("select id::text as name from email_sender.messages where tenant_id = %s", tenant)
@@ -263,6 +266,7 @@ def resources(platform: Platform) -> dict[str, str]:
         "email_id": email["id"],
         "address": contact["email"],
         "member_id": "readonly@acme",
+        "webhook_id": webhook["id"],
     }
 
 

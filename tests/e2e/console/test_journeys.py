@@ -287,3 +287,22 @@ def test_mail_of_other_people_is_not_markup(admin: Person, platform: Platform) -
     api.import_mailbox(client, content, f"{uuid4().hex}.mbox")
     page = admin.open("/find?q=message+number&weak=true&limit=50")
     assert page.locator("main script, main img").count() == 0
+
+
+def test_an_admin_adds_a_webhook_and_sees_why_it_fails(admin: Person) -> None:
+    page = admin.open("/webhooks")
+    page.get_by_label("URL").fill("https://10.0.0.1/hook")
+    page.get_by_label("Events").fill("email.* LeadCreated")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("pre")).to_contain_text("whsec_")
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.locator("#deliveries")).to_contain_text("Nothing was sent yet")
+    page.get_by_role("button", name="Send a test event").click()
+    expect(page.locator("#deliveries")).to_contain_text("webhook.test")
+    accept_questions(page)
+    page.get_by_role("button", name="New secret").click()
+    expect(page.locator("pre")).to_contain_text("whsec_")
+    page.get_by_role("link", name="I have stored it").click()
+    accept_questions(page)
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("status")).to_contain_text("deleted")

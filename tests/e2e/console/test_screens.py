@@ -37,6 +37,8 @@ ADMIN_PAGES = {
     "/vectors": "Vectors",
     "/vectors?collection=message_vectors&q=printer": "Vectors",
     "/tenant": "Team",
+    "/webhooks": "Webhooks",
+    "/webhooks/{webhook}": "Webhook",
     "/audit": "Audit",
 }
 OPERATOR_PAGES = {
@@ -61,6 +63,8 @@ def ids(platform: Platform) -> Iterator[dict[str, str]]:
     definition["name"] = "console"
     run = api.start_run(client, definition)
     approval = api.wait_for_approval(client, run["id"])
+    webhook = client.post("/webhooks", {"url": "https://127.0.0.1/hook", "types": ["email.*"]})
+    client.post(f"/webhooks/{webhook['id']}/test", {})
     yield {
         "approval": approval["id"],
         "draft": approval["drafts"][0]["draft_id"],
@@ -70,8 +74,10 @@ def ids(platform: Platform) -> Iterator[dict[str, str]]:
         "workflow": run["workflow_id"],
         "run": run["id"],
         "import": imported["id"],
+        "webhook": webhook["id"],
     }
     api.decide(client, run["id"], "denied")
+    client.delete(f"/webhooks/{webhook['id']}")
 
 
 def check(person: Person, path: str, heading: str) -> None:

@@ -19,7 +19,8 @@ from email_sender.kit.telemetry import logger
 
 _PAGES = (
     "sign_in", "second_factor", "assets", "needs_you", "people", "approvals", "contacts", "suppressions",
-    "templates", "workflows", "runs", "imports", "deliverability", "vectors", "tenant", "platform", "audit",
+    "templates", "workflows", "runs", "imports", "deliverability", "vectors", "tenant",
+    "webhooks", "platform", "audit",
 )  # fmt: skip
 _STATUS: dict[type[DomainError], int] = {Forbidden: 403, NotFound: 404, RateLimited: 429, Unauthenticated: 401}
 

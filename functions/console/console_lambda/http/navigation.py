@@ -27,6 +27,7 @@ _LINKS: Sequence[Link] = (
     Link("/deliverability", "Deliverability", Permission.MESSAGING_READ),
     Link("/vectors", "Vectors", Permission.VECTORS_READ),
     Link("/tenant", "Team", Permission.TENANT_MANAGE),
+    Link("/webhooks", "Webhooks", Permission.TENANT_MANAGE),
     Link("/platform", "Platform", Permission.PLATFORM_READ),
     Link("/platform/events", "Failed events", Permission.PLATFORM_READ),
     Link("/vectors", "Vector jobs", Permission.PLATFORM_READ),
