@@ -33,7 +33,7 @@ from local.processes import NotReady
 from local.temporary_stage import NotTemporary, temporary_stage
 
 HOME = ROOT / ".local/drill"
-PORTS = ports_above(40_000)
+PORTS = ports_above(12_000)
 _COLLECTION, _SIZE, _FIRST_ID = "document_vectors", 768, 7_000_000
 _WRITES_BEFORE_THE_BACKUP, _SECONDS_AFTER_THE_BACKUP = 30, 3.0
 

@@ -30,7 +30,7 @@ from local.process_tree import descendants
 from local.temporary_stage import temporary_stage
 
 HOME = ROOT / ".local/faults"
-PORTS = ports_above(50_000)
+PORTS = ports_above(16_000)
 _POLL_SECONDS = 3.0
 _SEEN_SECONDS = 75.0
 _PREFIX = "email-sender-local-"

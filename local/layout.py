@@ -27,7 +27,10 @@ PORTS = {
 
 
 def ports_above(offset: int) -> dict[str, int]:
-    """Return preferred ports of another local cloud, which runs beside that of `make run`: 8080 becomes 48080."""
+    """Return preferred ports of another local cloud, which runs beside that of `make run`: 8080 becomes 20080.
+
+    They are below 32768, where Linux takes no ports for connections from here.
+    """
     return {part: offset + port % 10_000 for part, port in PORTS.items()}
 
 

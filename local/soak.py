@@ -29,7 +29,7 @@ from local.process_tree import descendants, resident_megabytes
 from local.temporary_stage import temporary_stage
 
 HOME = ROOT / ".local/soak"
-PORTS = ports_above(30_000)
+PORTS = ports_above(14_000)
 _FAULT_SECONDS = 600.0
 _KILLED_PARTS = ("qdrant", "postgres", "mail_sink")
 _SAMPLE_SECONDS = 30.0

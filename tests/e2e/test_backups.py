@@ -17,14 +17,12 @@ from local.backup_command import BackupFailed, back_up
 from local.backups.backup_folder import BackupFolder
 from local.backups.restore_workflow import restore
 from local.client import ApiClient, wait_until
-from local.layout import Layout
+from local.layout import Layout, ports_above
 from tests.conftest import Platform, start_platform
 from tests.e2e import api
 from tests.fakes import mailboxes
 
-PORTS = {
-    "api": 38080, "aws": 34566, "postgres": 35432, "qdrant": 36333, "qdrant-grpc": 36334, "mail": 38025, "smtp": 31025,
-}  # fmt: skip
+PORTS = ports_above(18_000)
 SIZE = 768
 FIRST = 9_000_000
 COLLECTION = "document_vectors"

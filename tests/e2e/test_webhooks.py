@@ -9,7 +9,7 @@ from tests.conftest import Platform
 
 
 def test_an_event_is_delivered_to_the_webhooks_of_its_tenant_only(platform: Platform) -> None:
-    """The local cloud has no public receiver, so the platform's own guard is what answers."""
+    """The local cloud has no public receiver, so what answers is our own guard, after the request was signed."""
     admin, other, kind = platform["admin@acme"], platform["admin@globex"], f"Lead{uuid4().hex[:8]}"
     hooks = {
         client: client.post("/webhooks", {"url": "https://127.0.0.1/hook", "types": [kind, "webhook.*"]})

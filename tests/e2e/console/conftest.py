@@ -3,13 +3,17 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
+from local.client import ApiClient
 from scripts.install_browser import install
 from tests.conftest import Platform
+from tests.e2e.test_people import signed_in
+from tests.e2e.test_second_factor import PASSWORD
 
 # WCAG 2.2 AA, with target size.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -78,9 +82,39 @@ def sign_in(browser: Browser, platform: Platform) -> Iterator[Callable[..., Pers
         context.close()
 
 
+@dataclass(frozen=True)
+class Desk:
+    """A tenant of these tests alone, so that what they import and send is nobody else's.
+
+    `admin` and `user` are clients of the API for its two members.
+    """
+
+    name: str
+    admin_name: str
+    admin: ApiClient
+    user_name: str
+    user: ApiClient
+
+    @property
+    def sender(self) -> str:
+        return f"hello@{self.name}.example"
+
+
 @pytest.fixture(scope="session")
-def admin(sign_in: Callable[..., Person]) -> Person:
-    return sign_in("admin@acme")
+def desk(platform: Platform) -> Iterator[Desk]:
+    operator, name = platform["operator@platform"], f"desk{uuid4().hex[:8]}"
+    platform.aws("ses").verify_domain_identity(Domain=f"{name}.example")
+    tenant = operator.post("/tenants", {"name": name, "sender": f"Desk <hello@{name}.example>"})["id"]
+    ann = operator.post(f"/tenants/{tenant}/admins", {"email": f"ann@{name}.example"})["id"]
+    with signed_in(platform, ann) as admin_client:
+        bob = admin_client.post("/members", {"email": f"bob@{name}.example", "role": "user"})["id"]
+        with signed_in(platform, bob) as user_client:
+            yield Desk(name, ann, admin_client, bob, user_client)
+
+
+@pytest.fixture(scope="session")
+def admin(sign_in: Callable[..., Person], desk: Desk) -> Person:
+    return sign_in(desk.admin_name, PASSWORD)
 
 
 @pytest.fixture(scope="session")

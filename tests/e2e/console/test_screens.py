@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 from local.client import ApiClient
 from tests.conftest import Platform
 from tests.e2e import api
-from tests.e2e.console.conftest import NARROW, WIDE, Person
+from tests.e2e.console.conftest import NARROW, WIDE, Desk, Person
 
 _LOOKS: Sequence[tuple[ViewportSize, Literal["light", "dark"]]] = ((WIDE, "light"), (NARROW, "dark"))
 ADMIN_PAGES = {
@@ -52,9 +52,9 @@ OPERATOR_PAGES = {
 
 
 @pytest.fixture(scope="module")
-def ids(platform: Platform) -> Iterator[dict[str, str]]:
+def ids(desk: Desk) -> Iterator[dict[str, str]]:
     """A workflow that waits for an approval, and all that its pages show."""
-    client = platform["admin@acme"]
+    client = desk.admin
     imported = api.import_mailbox(client, api.MAILBOX.read_bytes(), "screens.mbox")
     # A name that would be markup if a page did not escape it.
     contact, template = api.add_contact(client, "Ada <b>Example</b>"), api.add_template(client)
@@ -120,9 +120,7 @@ def test_an_error_has_a_page_with_the_request_and_the_next_step(admin: Person, p
     assert admin.violations() == []
 
 
-def test_what_is_read_works_without_javascript(
-    browser: Browser, admin: Person, ids: dict[str, str], platform: Platform
-) -> None:
+def test_what_is_read_works_without_javascript(browser: Browser, admin: Person, ids: dict[str, str]) -> None:
     state = admin.context.storage_state()
     context = browser.new_context(java_script_enabled=False, storage_state=state)
     page = context.new_page()

@@ -85,21 +85,20 @@ async def add_many(body: ContactsIn, caller: Writer, service: Service) -> AddedC
 async def add(request: Request, body: ContactIn, caller: Writer, service: Service) -> ContactOut:
     """Add a contact. Returns 409 if the tenant already has the address."""
     contact = service.add(caller.tenant_id, operation_id(request), body.email, body.name, body.attributes)
-    return ContactOut.of(contact, caller.role)
+    return _with_standing(contact.id, caller, service)
 
 
 @router.get("/contacts/{contact_id}")
 async def read(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
     """Get a contact."""
-    contact, standing = service.get_with_standing(caller.tenant_id, contact_id)
-    return ContactOut.of(contact, caller.role, standing)
+    return _with_standing(contact_id, caller, service)
 
 
 @router.put("/contacts/{contact_id}")
 async def change(contact_id: UUID, body: ContactChange, caller: Writer, service: Service) -> ContactOut:
     """Update a contact. Replaces the name and the attributes; the address cannot be changed."""
-    contact = service.update(caller.tenant_id, contact_id, body.name, body.attributes)
-    return ContactOut.of(contact, caller.role)
+    service.update(caller.tenant_id, contact_id, body.name, body.attributes)
+    return _with_standing(contact_id, caller, service)
 
 
 @router.delete("/contacts/{contact_id}", status_code=204)
@@ -147,3 +146,8 @@ async def messages_by_id(
 ) -> Listing[MessageOut]:
     """List messages by id. They are in the requested order. Use it to read the evidence of a search."""
     return Listing(items=[MessageOut.of(message) for message in service.messages_by_id(caller.tenant_id, ids)])
+
+
+def _with_standing(contact_id: UUID, caller: Principal, service: ContactService) -> ContactOut:
+    contact, standing = service.get_with_standing(caller.tenant_id, contact_id)
+    return ContactOut.of(contact, caller.role, standing)
