@@ -17,7 +17,7 @@ from email_sender.messaging.drafts import DraftService
 from email_sender.messaging.model import Content, Draft
 from email_sender.messaging.templates import content_hash
 from email_sender.vectors.imports.model import Import, ImportKind, ImportStatus
-from email_sender.workflows.model import Run, RunStatus, ShownDraft
+from email_sender.workflows.model import Decision, Run, RunStatus, ShownDraft
 from tests.contract.messaging import add_contact
 from tests.database import Cluster
 from tests.functional.workflow_scenario import ANN, INPUTS, WorkflowScenario
@@ -73,6 +73,27 @@ def test_an_approval_that_is_requested_again_shows_the_edited_text(scenario: Wor
         scenario.request_approval(run, drafts=(ShownDraft(draft.id, "0" * 64),))
     with pytest.raises(NotFound):
         scenario.approvals.get(scenario.cluster.new_tenant(), approval.id)
+
+
+def test_drafts_that_are_left_out_are_shown_so_to_the_sender(scenario: WorkflowScenario) -> None:
+    run = scenario.start_run()
+    drafts, first = add_draft(scenario, run)
+    units = drafts._units
+    contact = add_contact(units, scenario.tenant, "bob@example.org")
+    second = Draft(new_id(), run.id, "draft", 1, contact.id, new_id(), 1, TEXT, content_hash(contact.id, TEXT))
+    with units(scenario.tenant) as unit:
+        unit.drafts.add(second)
+        unit.commit()
+    shown = (ShownDraft(first.id, first.sha256), ShownDraft(second.id, second.sha256))
+    approval = scenario.request_approval(run, drafts=shown)
+    for wrong in ([new_id()], [first.id, second.id]):
+        with pytest.raises(InvalidInput):
+            scenario.approvals.decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, wrong)
+    decided = scenario.approvals.decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, [second.id])
+    assert [draft.left_out for draft in decided.drafts] == [False, True]
+    with units(scenario.tenant) as unit:
+        assert [one.left_out for one in unit.drafts.approvals_of(run.id, first.id)] == [False]
+        assert [one.left_out for one in unit.drafts.approvals_of(run.id, second.id)] == [True]
 
 
 def test_imports_are_listed_newest_first(cluster: Cluster) -> None:

@@ -72,6 +72,10 @@ class Session:
         """The token that every form of this session must send."""
         return sha256(f"csrf:{self.secret}".encode()).hexdigest()
 
+    def proof_of(self, text: str) -> str:
+        """Return what shows that a text is the console's own, and of this session."""
+        return sha256(f"notice:{self.secret}:{text}".encode()).hexdigest()[:32]
+
     @property
     def role(self) -> Role | None:
         """The role that decides what pages show. The API verifies each request itself."""

@@ -30,6 +30,16 @@ class Entry:
         return {"email": self.email, "name": self.name, "attributes": dict(self.attributes)}
 
 
+def decode_table(content: bytes) -> str:
+    """Return the text of a file that a spreadsheet wrote: UTF-8, UTF-16, or the code page of Western Windows."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
 def read_contacts(table: str) -> Sequence[Entry]:
     """Return the contacts of a table whose first row names the columns.
 
@@ -52,7 +62,7 @@ def read_contacts(table: str) -> Sequence[Entry]:
         name = _column(names, _NAME_COLUMNS)
         return list(_entries(reader, names, address, name))
     except csv.Error as error:
-        raise UnreadableTable(f"Line {reader.line_num} is not valid CSV: {error}.") from None
+        raise UnreadableTable(f"The file is not valid CSV at line {reader.line_num} or before it: {error}.") from None
 
 
 def _entries(reader: Any, names: Sequence[str], address: int, name: int | None) -> Iterable[Entry]:

@@ -73,7 +73,7 @@ def test_find_people_approve_and_answer_their_reply(
 
     # 3. Find people, and start.
     page = admin.open("/find")
-    page.get_by_label("Whom do you look for?").fill(f"Whose harpsichord {word} breaks in winter?")
+    page.get_by_label("Who are you looking for?").fill(f"Whose harpsichord {word} breaks in winter?")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("li.box").first).to_contain_text("harpsichord")
     expect(page.locator("li.box").first.locator("blockquote").first).to_contain_text("break in winter")
@@ -91,9 +91,10 @@ def test_find_people_approve_and_answer_their_reply(
     # 5. Edit the draft, then approve it.
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Text", exact=True).fill("Dear Grace, we repair harpsichords. May we call you?")
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Draft")).to_contain_text("we repair harpsichords")
     page.get_by_label("Reason or comment").fill("Good.")
+    accept_questions(page)
     page.get_by_role("button", name="Approve 1 draft").click()
     expect(page.locator(".badge").first).to_have_text("approved")
     contact_id = client.get("/contacts", email=address)["items"][0]["id"]
@@ -132,7 +133,7 @@ def test_an_admin_invites_somebody_and_restricts_them(admin: Person) -> None:
     row = page.locator("tr", has_text=address)
     expect(row).to_contain_text("invited")
     row.get_by_label(f"Role of {address}").select_option("readonly")
-    row.get_by_role("button", name="Store").click()
+    row.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("The role is changed")
     expect(row.get_by_label(f"Role of {address}")).to_have_value("readonly")
     # A dismissed question changes nothing.
@@ -166,7 +167,7 @@ def test_an_operator_redrives_a_failed_event(operator: Person, platform: Platfor
     event.get_by_role("checkbox").check()
     accept_questions(page)
     page.get_by_role("button", name="Redrive").click()
-    expect(page.get_by_role("status")).to_contain_text("1 events were sent")
+    expect(page.get_by_role("status")).to_contain_text("Events sent to their consumer again: 1")
     wait_until(lambda: client.get("/events", type=kind)["items"], lambda items: len(items) == 1, 30)
 
 
@@ -178,16 +179,16 @@ def test_an_operator_changes_settings_and_goes_back(operator: Person) -> None:
     settings["failed_events"]["parked_after"] = "many"
     page.get_by_label("Settings of the platform").fill(json.dumps(settings))
     accept_questions(page)
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("parked_after")
     settings["failed_events"]["parked_after"] = 7
     page.get_by_label("Settings of the platform").fill(json.dumps(settings))
     accept_questions(page)
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("stored")
     page.get_by_label("Settings of the platform").fill(before)
     accept_questions(page)
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("stored")
 
 
@@ -204,7 +205,7 @@ def test_a_workflow_is_written_checked_run_and_compared(admin: Person) -> None:
     # The message of the validator comes while one types, with the line.
     expect(page.locator("#problems")).to_contain_text("Line 9", timeout=10_000)
     editor.fill(definition)
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.locator("h1")).to_have_text(name)
     page.get_by_label("word").fill("good day")
     page.get_by_role("button", name="Start a run").click()
@@ -216,7 +217,7 @@ def test_a_workflow_is_written_checked_run_and_compared(admin: Person) -> None:
     page.get_by_role("link", name="workflow", exact=True).click()
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Definition").fill(definition.replace("said:", "heard:"))
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Compare with version 1").click()
     expect(page.locator("pre")).to_contain_text("heard")
 
@@ -237,8 +238,8 @@ def test_contacts_come_from_a_spreadsheet_after_a_dry_run(admin: Person, desk: D
     ]  # fmt: skip
     client = desk.admin
     assert client.get("/contacts", email=f"{word}@people.example")["items"] == []
-    page.get_by_role("button", name="Add 1 contacts").click()
-    expect(page.get_by_role("status")).to_contain_text("1 contacts were added")
+    page.get_by_role("button", name="Add 1 contact").click()
+    expect(page.get_by_role("status")).to_contain_text("1 contact was added")
     (stored,) = client.get("/contacts", email=f"{word}@people.example")["items"]
     assert (stored["name"], stored["attributes"]) == ("Ann; of\nBern", {"city": "Bern"})
 
@@ -308,3 +309,26 @@ def test_an_admin_adds_a_webhook_and_sees_why_it_fails(admin: Person) -> None:
     accept_questions(page)
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("status")).to_contain_text("deleted")
+
+
+def test_one_draft_is_left_out_and_the_others_are_sent(admin: Person, desk: Desk, platform: Platform) -> None:
+    client, template = desk.admin, api.add_template(desk.admin)
+    contacts = [api.add_contact(client, name) for name in ("Ann Example", "Bob Example")]
+    run = api.start_run(client, api.mail_workflow(template["name"], [contact["id"] for contact in contacts]))
+    approval = api.wait_for_approval(client, run["id"])
+    page = admin.open(f"/approvals/{approval['id']}")
+    entry = page.locator("[data-entry]", has_text="Bob Example")
+    entry.get_by_label("Leave this one out").check()
+    accept_questions(page)
+    page.get_by_role("button", name="Approve 2 drafts").click()
+    expect(page.locator("[data-entry]", has_text="Bob Example")).to_contain_text("left out: not sent")
+    last_mail_to(platform, client, contacts[0]["id"], 1)
+    (left_out,) = wait_until(lambda: client.get("/emails", contact_id=contacts[1]["id"])["items"], bool, 30)
+    assert (left_out["status"], left_out["error"]) == ("rejected", "not sent: the approver left it out")
+    assert api.wait_for_run(client, run["id"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("forged", ["?notice=Your+account+is+locked", "?notice=Your+account+is+locked&proof=0"])
+def test_a_link_from_elsewhere_cannot_make_the_console_say_something(admin: Person, forged: str) -> None:
+    page = admin.open(f"/contacts{forged}")
+    assert "locked" not in page.locator("main").inner_text()

@@ -116,7 +116,7 @@ def test_an_error_has_a_page_with_the_request_and_the_next_step(admin: Person, p
     page = admin.open(path)
     assert admin.title == heading
     expect(page.get_by_text("Request ")).to_be_visible()
-    expect(page.get_by_role("link", name="First page")).to_be_visible()
+    expect(page.get_by_role("link", name="Home")).to_be_visible()
     assert admin.violations() == []
 
 

@@ -286,6 +286,16 @@ def test_a_draft_that_was_shown_but_not_approved_is_never_sent(
     assert scenario.provider.accepted_mails == []
 
 
+def test_a_draft_that_the_approver_left_out_is_rejected_and_the_run_goes_on(scenario: SendingScenario) -> None:
+    scenario.approve("approved", Role.ADMIN)
+    state = scenario.units.states[TENANT]
+    state.approvals = [(run, draft, replace(one, left_out=True)) for run, draft, one in state.approvals]
+    email = scenario.service.send(scenario.order())
+    assert (email.status, email.error) == (EmailStatus.REJECTED, "not sent: the approver left it out")
+    assert scenario.service.send(scenario.order()).status is EmailStatus.REJECTED
+    assert scenario.provider.accepted_mails == []
+
+
 def test_a_draft_that_was_approved_with_another_hash_is_not_sent(scenario: SendingScenario) -> None:
     scenario.approve(sha256="0" * 64)
     with pytest.raises(Forbidden, match="has changed since it was approved"):

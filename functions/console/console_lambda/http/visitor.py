@@ -59,10 +59,16 @@ class Visitor:
             may=self.may,
             navigation=links,
             current_link=current_of(links, self.request.url.path),
-            notice=self.request.query_params.get("notice", "")[:200],
+            notice=self._notice(),
             prefix=PREFIX,
             **values,
         )
+
+    def _notice(self) -> str:
+        """Return what the last form did. A link from elsewhere cannot make the console say something."""
+        sent = self.request.query_params
+        notice = sent.get("notice", "")
+        return notice if sent.get("proof") == self.session.proof_of(notice) else ""
 
     def live(self, template: str, /, **values: Any) -> Response:
         """Return a part of a page that asks for itself again: nothing if it is as the browser has it already."""
@@ -78,7 +84,9 @@ class Visitor:
         """Send the browser to another page of the console after a form."""
         from urllib.parse import quote
 
-        target = f"{PREFIX}{path}" + (f"{'&' if '?' in path else '?'}notice={quote(notice)}" if notice else "")
+        target = f"{PREFIX}{path}"
+        if notice:
+            target += f"{'&' if '?' in path else '?'}notice={quote(notice)}&proof={self.session.proof_of(notice)}"
         if self.request.headers.get("hx-request"):
             return Response(status_code=204, headers={"hx-redirect": target})
         return RedirectResponse(target, 303)

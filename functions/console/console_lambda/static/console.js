@@ -54,8 +54,21 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", (event) => {
   const all = event.target.closest("[data-all]");
   if (!all) return;
-  for (const box of document.querySelectorAll(`input[name="${CSS.escape(all.dataset.all)}"]`)) box.checked = all.checked;
+  for (const box of document.querySelectorAll(`input[name="${CSS.escape(all.dataset.all)}"]`)) if (!box.disabled) box.checked = all.checked;
 });
+
+// Says how many boxes are chosen, and shows it in the box that stands for all.
+function count() {
+  for (const shown of document.querySelectorAll("[data-count]")) {
+    const boxes = [...document.querySelectorAll(`input[name="${CSS.escape(shown.dataset.count)}"]:not(:disabled)`)];
+    const chosen = boxes.filter((box) => box.checked).length;
+    shown.textContent = `${chosen} of ${boxes.length} chosen`;
+    const all = document.querySelector(`[data-all="${CSS.escape(shown.dataset.count)}"]`);
+    if (all) all.checked = boxes.length > 0 && chosen === boxes.length;
+  }
+}
+document.addEventListener("change", count);
+count();
 
 // Uploads the chosen file: the console names a place, the browser sends the file there, and the import's page opens.
 async function upload(form) {

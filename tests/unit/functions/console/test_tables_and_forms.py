@@ -6,7 +6,7 @@ import pytest
 
 from console_lambda.definitions import as_yaml, line_of
 from console_lambda.input_forms import InvalidInputs, fields_of, inputs_from
-from console_lambda.spreadsheets import Entry, UnreadableTable, contacts_as_csv, read_contacts
+from console_lambda.spreadsheets import Entry, UnreadableTable, contacts_as_csv, decode_table, read_contacts
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,18 @@ def test_tables_of_spreadsheets_are_read(table: str, entries: list[Entry]) -> No
         ("", "empty"),
         (" \n\n", "empty"),
         ("name,city\nAnn,Bern\n", "No column is named email"),
-        ('email,name\n"a@x.example,Ann\n', "not valid CSV"),
+        ('email,name\n"a@x.example,Ann\n', "not valid CSV at line"),
         ("email\n" + "a@x.example\n" * 10_001, "more than 10,000 rows"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(table: str, message: str) -> None:
     with pytest.raises(UnreadableTable, match=message):
         read_contacts(table)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_encodings_of_spreadsheets_are_read(encoding: str) -> None:
+    assert decode_table("email,name\nm@x.example,Müller\n".encode(encoding)) == "email,name\nm@x.example,Müller\n"
 
 
 def test_an_exported_name_is_no_formula() -> None:

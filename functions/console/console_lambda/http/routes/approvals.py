@@ -11,7 +11,7 @@ from console_lambda.http.page import page_router
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
 
 router = page_router()
-_SHOWN_AT_ONCE = 20
+_SHOWN_AT_ONCE = 100
 
 
 @router.get("/approvals")
@@ -28,6 +28,7 @@ async def approval(visitor: SignedIn, approval_id: UUID, start: int = 0) -> Resp
         "approval.html",
         approval=shown,
         drafts=_with_evidence(visitor, [draft["draft_id"] for draft in drafts]),
+        left_out={draft["draft_id"] for draft in shown["drafts"] if draft["left_out"]},
         start=max(start, 0),
         per_page=_SHOWN_AT_ONCE,
     )
@@ -38,8 +39,19 @@ async def decide(visitor: SignedIn, form: SentForm, approval_id: UUID) -> Respon
     decision, comment = form.text("decision"), form.text("comment")
     if decision == "denied" and not comment:
         detail = "Say why, so that whoever wrote the drafts can do better."
-        return visitor.page("problem.html", code=422, title="A reason is missing", detail=detail)
-    visitor.api.post(f"/approvals/{approval_id}", {"decision": decision, "comment": comment or None})
+        return visitor.page(
+            "problem.html", code=422, title="A reason is missing", detail=detail, back=f"/approvals/{approval_id}"
+        )
+    leave_out = form.texts("leave_out") if decision == "approved" else []
+    try:
+        visitor.api.post(
+            f"/approvals/{approval_id}", {"decision": decision, "comment": comment or None, "leave_out": leave_out}
+        )
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        back = f"/approvals/{approval_id}"
+        return visitor.page("problem.html", code=422, title="Not approved", detail=problem.detail, back=back)
     notice = "Approved: the emails are being sent." if decision == "approved" else "Denied: nothing is sent."
     return visitor.go_to(f"/approvals/{approval_id}", notice)
 

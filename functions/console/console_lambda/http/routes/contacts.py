@@ -11,7 +11,7 @@ from console_lambda.api import ApiProblem
 from console_lambda.http.page import page_router
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
 from console_lambda.own_workflows import ANSWER, ANSWER_TEMPLATE, template_named, workflow_named
-from console_lambda.spreadsheets import UnreadableTable, contacts_as_csv, read_contacts
+from console_lambda.spreadsheets import UnreadableTable, contacts_as_csv, decode_table, read_contacts
 
 router = page_router()
 _SHOWN_EMAILS = 50
@@ -40,7 +40,7 @@ async def import_form(visitor: SignedIn) -> Response:
 @router.post("/contacts/import")
 async def import_table(visitor: SignedIn, form: SentForm) -> Response:
     """Show what each line of the table would do, and do it when the person says so."""
-    table = form.text("table") or (await form.file("file")).decode("utf-8-sig", "replace")
+    table = form.text("table") or decode_table(await form.file("file"))
     is_dry = not form.is_on("store")
     try:
         entries = read_contacts(table)
@@ -56,7 +56,7 @@ async def import_table(visitor: SignedIn, form: SentForm) -> Response:
     added = sum(result["outcome"] == "added" for result in report)
     if is_dry:
         return visitor.page("contacts_import.html", report=report, table=table, problem=None, added=added)
-    return visitor.go_to("/contacts", f"{added} contacts were added.")
+    return visitor.go_to("/contacts", "1 contact was added." if added == 1 else f"{added} contacts were added.")
 
 
 @router.get("/contacts/export")
@@ -80,9 +80,14 @@ async def live_conversation(visitor: SignedIn, contact_id: UUID) -> Response:
 async def answer(visitor: SignedIn, form: SentForm, contact_id: UUID) -> Response:
     """Send a mail through a run, which sends it once. Whoever may not send asks for an approval."""
     needs_approval = not visitor.may("messaging:send")
+    subject = form.text("subject")
+    expected = _conversation(visitor, contact_id)["subject"]
+    if expected == f"Re: {subject}":
+        # Their answer came while the page was open.
+        subject = expected
     inputs = {
         "contact": str(contact_id),
-        "subject": form.text("subject"),
+        "subject": subject,
         "text": form.text("text"),
         "approval": needs_approval,
     }
@@ -135,19 +140,27 @@ def _conversation(visitor: Visitor, contact_id: UUID) -> dict[str, Any]:
         ("/emails", {"contact_id": str(contact_id), "limit": _SHOWN_EMAILS}),
     )
     drafts = visitor.api.get_all(*[(f"/drafts/{email['draft_id']}", {}) for email in emails["items"]])
-    entries = [{"at": message["sent_at"] or "", "message": message} for message in messages["items"]]
-    entries += [
-        {"at": email["sent_at"] or email["created_at"] or "", "email": email, "draft": draft}
+    sent = {email["id"]: email["sent_at"] or email["created_at"] or "" for email in emails["items"]}
+    entries = [
+        {"at": sent[email["id"]], "email": email, "draft": draft}
         for email, draft in zip(emails["items"], drafts, strict=True)
+    ]
+    # An answer comes after what it answers, whatever the clock of its sender said.
+    entries += [
+        {"at": max(message["sent_at"] or "", sent.get(message["answers_email_id"], "")), "message": message}
+        for message in messages["items"]
     ]
     entries.sort(key=lambda entry: entry["at"])
     last = next((email for email in emails["items"] if email["provider_message_id"]), None)
     subject = next((entry.get("message", entry.get("draft"))["subject"] for entry in reversed(entries)), "")
+    # A second mail to somebody who has not answered is no answer.
+    answers = bool(entries) and "message" in entries[-1]
     return {
         "contact": contact,
         "entries": entries,
+        "answers": answers,
         "has_more": bool(messages["next_cursor"] or emails["next_cursor"]),
         "follows": last["id"] if last else "",
-        "subject": subject if not subject or subject.lower().startswith("re:") else f"Re: {subject}",
+        "subject": f"Re: {subject}" if answers and subject and not subject.lower().startswith("re:") else subject,
         "attributes": json.dumps(contact["attributes"], ensure_ascii=False, indent=1) if contact["attributes"] else "",
     }

@@ -16,7 +16,7 @@ router = page_router()
 async def imports(visitor: SignedIn, cursor: str = "") -> Response:
     if not visitor.may("vectors:write"):
         detail = "Your role may search the archive, but not import mail."
-        return visitor.page("problem.html", code=403, title="Imports are not for you", detail=detail)
+        return visitor.page("problem.html", code=403, title="Imports are not for you", detail=detail, back="/find")
     return visitor.page("imports.html", seen="", page=visitor.api.get("/vectors/imports", cursor=cursor, limit=20))
 
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from console_lambda.http.page import page_router
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
-from console_lambda.own_workflows import WRITE_TO_PEOPLE, takes_people, workflow_named
+from console_lambda.own_workflows import ANSWER_TEMPLATE, WRITE_TO_PEOPLE, takes_people, workflow_named
 
 router = page_router()
 _PEOPLE = (5, 10, 20, 50)
@@ -32,7 +32,7 @@ async def find(visitor: SignedIn, q: str = "", limit: int = 10, weak: bool = Fal
         found = visitor.api.post("/vectors/search", search)
         if visitor.may("workflows:execute"):
             workflows = [one for one in visitor.api.items("/workflows") if takes_people(one["definition"])]
-            templates = list(visitor.api.items("/templates"))
+            templates = [one for one in visitor.api.items("/templates") if one["name"] != ANSWER_TEMPLATE["name"]]
     groups = found.get("groups") or []
     return visitor.page(
         "find.html",
@@ -54,7 +54,9 @@ async def start(visitor: SignedIn, form: SentForm) -> Response:
     """Start a run for the chosen people. `people` are JSON: a contact, and the messages that prove the choice."""
     people = [json.loads(entry) for entry in form.texts("people")]
     if not people:
-        return visitor.page("problem.html", title="Nobody is chosen", detail="Go back and choose at least one person.")
+        return visitor.page(
+            "problem.html", code=422, title="Nobody is chosen", detail="Choose at least one person.", back="/find"
+        )
     workflow_id = form.text("workflow")
     if not workflow_id:
         workflow_id = workflow_named(visitor.api, WRITE_TO_PEOPLE)["id"]

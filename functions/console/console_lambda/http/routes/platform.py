@@ -57,9 +57,11 @@ async def redrive(visitor: SignedIn, form: SentForm) -> Response:
     ids = form.texts("id")
     if not ids:
         detail = "Go back and choose at least one event."
-        return visitor.page("problem.html", code=422, title="No event is chosen", detail=detail)
+        return visitor.page(
+            "problem.html", code=422, title="No event is chosen", detail=detail, back="/platform/events"
+        )
     answer = visitor.api.post("/events/failed/redrive", {"ids": ids})
-    return visitor.go_to("/platform/events", f"{len(answer['redriven'])} events were sent to their consumer again.")
+    return visitor.go_to("/platform/events", f"Events sent to their consumer again: {len(answer['redriven'])}.")
 
 
 @router.get("/platform/settings")

@@ -33,9 +33,12 @@ async def cancel(visitor: SignedIn, run_id: UUID) -> Response:
 
 @router.post("/runs/{run_id}/retry")
 async def retry(visitor: SignedIn, form: SentForm, run_id: UUID) -> Response:
-    body = {"from": form.text("from", "failed"), "version": form.text("version", "same")}
-    started = visitor.api.post(f"/runs/{run_id}/retry", body, key=form.text("key"))
-    return visitor.go_to(f"/runs/{started['id']}", "A new run goes on. Nobody gets an email twice.")
+    beginning = form.text("from", "failed")
+    started = visitor.api.post(f"/runs/{run_id}/retry", {"from": beginning, "version": "same"}, key=form.text("key"))
+    notice = "A new run goes on from the failed step. What was sent is not sent again."
+    if beginning == "start":
+        notice = "A new run has started from the beginning. It can write to the same people again."
+    return visitor.go_to(f"/runs/{started['id']}", notice)
 
 
 def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:

@@ -92,8 +92,14 @@ async def read_approval(approval_id: UUID, caller: Approver, service: Approvals)
 
 @router.post("/approvals/{approval_id}")
 async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
-    """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict."""
+    """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict. The emails of
+    drafts that are left out are rejected."""
     approval = service.decide(
-        caller.tenant_id, approval_id, Decision(body.decision), body.comment, Actor(caller.subject, caller.role)
+        caller.tenant_id,
+        approval_id,
+        Decision(body.decision),
+        body.comment,
+        Actor(caller.subject, caller.role),
+        body.leave_out if body.decision == "approved" else (),
     )
     return ApprovalOut.of(approval)

@@ -241,8 +241,11 @@ class RunDetailOut(RunOut):
 
 
 class ShownDraftOut(BaseModel):
+    """`left_out`: the approval was given without this draft, whose email is rejected."""
+
     draft_id: UUID
     sha256: str
+    left_out: bool
 
 
 class ApprovalOut(BaseModel):
@@ -268,7 +271,10 @@ class ApprovalOut(BaseModel):
             step=approval.step,
             title=approval.title,
             status=approval.status,
-            drafts=[ShownDraftOut(draft_id=draft.draft_id, sha256=draft.sha256) for draft in approval.drafts],
+            drafts=[
+                ShownDraftOut(draft_id=draft.draft_id, sha256=draft.sha256, left_out=draft.left_out)
+                for draft in approval.drafts
+            ],
             requested_at=approval.requested_at,
             expires_at=approval.expires_at,
             decided_by=approval.decided_by,
@@ -280,3 +286,6 @@ class ApprovalOut(BaseModel):
 class DecisionIn(RequestBody):
     decision: Literal["approved", "denied"]
     comment: Annotated[str, Field(max_length=2_000)] | None = None
+    leave_out: Annotated[
+        list[UUID], Field(max_length=500, description="Drafts that are not approved with the others")
+    ] = Field(default_factory=list)

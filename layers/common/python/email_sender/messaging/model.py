@@ -203,11 +203,15 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class DraftApproval:
-    """An approval that listed the draft: the draft's hash then, the approval's status and the approver's role."""
+    """An approval that listed the draft: the draft's hash then, the approval's status and the approver's role.
+
+    `left_out`: the approver approved the others, and not this draft.
+    """
 
     sha256: str
     status: str
     role: str | None
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,16 @@ from email_sender.coordination.events import Event, EventFactory
 from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.messaging import outgoing_mail
 from email_sender.messaging.email_status import can_change
-from email_sender.messaging.model import Contact, Draft, Email, EmailFilter, EmailStatus, Suppression, SuppressionReason
+from email_sender.messaging.model import (
+    Contact,
+    Draft,
+    DraftApproval,
+    Email,
+    EmailFilter,
+    EmailStatus,
+    Suppression,
+    SuppressionReason,
+)
 from email_sender.messaging.ports import (
     MailProvider,
     MessagingUnit,
@@ -181,6 +190,8 @@ class SendService:
             email, may_send = unit.emails.claim(new_email)
             if not may_send:
                 return _Claim(email, None)
+            if _is_left_out(unit, order, draft):
+                return self._reject(unit, order, email, "not sent: the approver left it out")
             suppression = unit.suppressions.find(contact.address)
             if suppression is not None:
                 reason = _describe(suppression)
@@ -235,6 +246,9 @@ class SendService:
     def _stop_loop(self, unit: MessagingUnit, order: SendOrder, email: Email) -> "_Claim":
         """Reject an automatic email: two programs that answer each other would never end."""
         reason = f"not sent: this contact got {self._max_automatic()} emails within the last hour (loop guard)"
+        return self._reject(unit, order, email, reason)
+
+    def _reject(self, unit: MessagingUnit, order: SendOrder, email: Email, reason: str) -> "_Claim":
         unit.emails.settle(email.id, EmailStatus.REJECTED, self._now(), None, reason)
         unit.emit(self._build_event(order.tenant_id, email, EmailStatus.REJECTED))
         unit.commit()
@@ -269,15 +283,23 @@ class SendService:
         return self._events.build(f"email.{status}", tenant_id, email.id, data, correlation_id=email.run_id)
 
 
+def _approvals_of(unit: MessagingUnit, order: SendOrder, draft: Draft) -> Sequence[DraftApproval]:
+    """Return the approvals of the newest run that has any: they are decisive."""
+    approvals_by_run = (unit.drafts.approvals_of(run, draft.id) for run in order.runs)
+    return next((approvals for approvals in approvals_by_run if approvals), ())
+
+
+def _is_left_out(unit: MessagingUnit, order: SendOrder, draft: Draft) -> bool:
+    return any(approval.left_out for approval in _approvals_of(unit, order, draft))
+
+
 def _authorise(unit: MessagingUnit, order: SendOrder, draft: Draft) -> bool:
     """Check that the order may send the draft. Returns whether a person approved it."""
     if any(message.contact_id != draft.contact_id for message in unit.messages.get_many(draft.evidence)):
         raise Forbidden("The draft quotes a message that its contact did not write.")
     if content_hash(draft.contact_id, draft.content) != draft.sha256:
         raise Forbidden("The draft does not match its stored hash.")
-    # The approvals of the newest run that has any are decisive.
-    approvals_by_run = (unit.drafts.approvals_of(run, draft.id) for run in order.runs)
-    approvals = next((run_approvals for run_approvals in approvals_by_run if run_approvals), ())
+    approvals = _approvals_of(unit, order, draft)
     if any(approval.status != "approved" for approval in approvals):
         raise Forbidden("The draft was submitted for approval and is not approved.")
     if any(approval.sha256 != draft.sha256 for approval in approvals):

@@ -182,7 +182,7 @@ class TemplateService:
 
         If the run, or a run of its lineage, has already sent an email to the contact, the draft continues that
         conversation: it has its subject with "Re: ", so that mail programs show both together. `follows` names an email
-        of any run instead.
+        of any run instead; then the draft keeps the template's own subject.
 
         Raises:
             NotFound: the template or the contact does not exist.
@@ -205,7 +205,7 @@ class TemplateService:
                     raise InvalidInput("follows must be the id of an email to this contact.")
             elif continues_conversation:
                 earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id)
-            if earlier is not None:
+            if earlier is not None and follows is None:
                 content = _continue_subject(content, unit.drafts.get(earlier.draft_id))
             draft = unit.drafts.add(
                 Draft(

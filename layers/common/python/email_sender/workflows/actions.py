@@ -195,8 +195,8 @@ ACTION_CATALOGUE = Catalogue(
             description=(
                 "Render a template for one contact and store the draft. The result has its id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
-                "`thread: false` starts another one, and `follows` names an email of any run to continue. `evidence` "
-                "lists message ids, or hits of a search, whose passages are quoted."
+                "`thread: false` starts another one, and `follows` continues that of an email of any run, with the "
+                "template's own subject. `evidence` lists message ids, or hits of a search, whose passages are quoted."
             ),
             errors=("not_found", "unavailable"),
         ),

@@ -156,8 +156,11 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class ShownDraft:
+    """A draft that an approval shows. If it is `left_out`, the approval is not for it."""
+
     draft_id: UUID
     sha256: str
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class PostgresApprovals:
                 approval.run_id,
                 approval.step,
                 approval.title,
-                Jsonb([{"draft_id": str(draft.draft_id), "sha256": draft.sha256} for draft in approval.drafts]),
+                _drafts(approval),
                 approval.task_token,
                 approval.requested_at,
                 approval.expires_at,
@@ -55,7 +55,7 @@ class PostgresApprovals:
         self._conn.execute(
             """
             update approvals set status = %s, decided_by = %s, decided_role = %s, comment = %s, decided_at = %s,
-                delivered_at = %s
+                delivered_at = %s, drafts = %s
             where id = %s
             """,
             [
@@ -65,6 +65,7 @@ class PostgresApprovals:
                 approval.comment,
                 approval.decided_at,
                 approval.delivered_at,
+                _drafts(approval),
                 approval.id,
             ],
         )
@@ -106,13 +107,25 @@ class PostgresApprovals:
         return {row["id"]: row["sha256"] for row in rows}
 
 
+def _drafts(approval: Approval) -> Jsonb:
+    return Jsonb(
+        [
+            {"draft_id": str(draft.draft_id), "sha256": draft.sha256, **({"left_out": True} if draft.left_out else {})}
+            for draft in approval.drafts
+        ]
+    )
+
+
 def _approval(row: Row) -> Approval:
     return Approval(
         id=row["id"],
         run_id=row["run_id"],
         step=row["step"],
         title=row["title"],
-        drafts=[ShownDraft(UUID(draft["draft_id"]), draft["sha256"]) for draft in row["drafts"]],
+        drafts=[
+            ShownDraft(UUID(draft["draft_id"]), draft["sha256"], draft.get("left_out", False))
+            for draft in row["drafts"]
+        ],
         task_token=row["task_token"],
         expires_at=row["expires_at"],
         requested_at=row["requested_at"],

@@ -96,13 +96,14 @@ class PostgresDrafts:
     def approvals_of(self, run_id: UUID, draft_id: UUID) -> Sequence[DraftApproval]:
         rows = self._conn.execute(
             """
-            select shown ->> 'sha256' as sha256, a.status, a.decided_role
+            select shown ->> 'sha256' as sha256, a.status, a.decided_role,
+                   coalesce((shown ->> 'left_out')::boolean, false) as left_out
             from approvals a, jsonb_array_elements(a.drafts) shown
             where a.run_id = %s and a.drafts @> %s and shown ->> 'draft_id' = %s
             """,
             [run_id, Jsonb([{"draft_id": str(draft_id)}]), str(draft_id)],
         ).fetchall()
-        return [DraftApproval(row["sha256"], row["status"], row["decided_role"]) for row in rows]
+        return [DraftApproval(row["sha256"], row["status"], row["decided_role"], row["left_out"]) for row in rows]
 
     def _encrypt(self, draft: Draft) -> bytes:
         content = {

@@ -66,9 +66,17 @@ class ApprovalService:
         return stored_approval
 
     def decide(
-        self, tenant_id: UUID, approval_id: UUID, decision: Decision, comment: str | None, actor: Actor
+        self,
+        tenant_id: UUID,
+        approval_id: UUID,
+        decision: Decision,
+        comment: str | None,
+        actor: Actor,
+        leave_out: Sequence[UUID] = (),
     ) -> Approval:
         """Record a decision and resume the waiting step. Repeating the same decision has no effect.
+
+        `leave_out` are drafts that are not approved with the others: their emails are rejected.
 
         The decision is committed before it is delivered to the engine. If the process dies in between, a repeated call
         or the sweep delivers it.
@@ -84,7 +92,7 @@ class ApprovalService:
             if approval is None:
                 raise NotFound("Approval not found.")
             if approval.status is Decision.PENDING:
-                approval = self._apply_decision(approval, decision, comment, actor)
+                approval = self._apply_decision(_leave_out(approval, leave_out), decision, comment, actor)
                 unit.approvals.save(approval)
                 unit.runs.record(approval.run_id, self._build_step_record(approval, decision))
                 unit.runs.set_status(approval.run_id, RunStatus.RUNNING, self._now())
@@ -173,6 +181,19 @@ class ApprovalService:
     def _build_event(self, event_type: str, tenant_id: UUID, approval: Approval, data: Mapping[str, object]) -> Event:
         approval_data = {"approval_id": str(approval.id), **data}
         return self._events.build(event_type, tenant_id, approval.id, approval_data, correlation_id=approval.run_id)
+
+
+def _leave_out(approval: Approval, draft_ids: Sequence[UUID]) -> Approval:
+    """Raise InvalidInput if the approval does not show a draft, or if nothing would be left."""
+    if not draft_ids:
+        return approval
+    shown = {draft.draft_id for draft in approval.drafts}
+    if not set(draft_ids) <= shown:
+        raise InvalidInput.at("/leave_out", "A draft to leave out is not one of this approval.")
+    if set(draft_ids) == shown:
+        raise InvalidInput.at("/leave_out", "All drafts would be left out. Deny the approval instead.")
+    drafts = tuple(replace(draft, left_out=draft.draft_id in draft_ids) for draft in approval.drafts)
+    return replace(approval, drafts=drafts)
 
 
 def _lock_run_and_approval(unit: WorkflowUnit, approval_id: UUID) -> Approval | None:
