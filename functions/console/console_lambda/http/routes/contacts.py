@@ -152,7 +152,10 @@ def _conversation(visitor: Visitor, contact_id: UUID) -> dict[str, Any]:
     ]
     entries.sort(key=lambda entry: entry["at"])
     last = next((email for email in emails["items"] if email["provider_message_id"]), None)
-    subject = next((entry.get("message", entry.get("draft"))["subject"] for entry in reversed(entries)), "")
+    # Of our own last email, whose conversation an answer continues.
+    ours = [entry["draft"]["subject"] for entry in entries if "draft" in entry]
+    theirs = [entry["message"]["subject"] for entry in entries if "message" in entry]
+    subject = (ours or theirs or [""])[-1]
     # A second mail to somebody who has not answered is no answer.
     answers = bool(entries) and "message" in entries[-1]
     return {
