@@ -28,7 +28,7 @@ def test_browsers_can_upload_to_presigned_urls() -> None:
 
 def test_every_queue_limits_how_many_functions_it_starts() -> None:
     mappings = [one["Properties"] for one in deployed().values() if one["Type"] == "AWS::Lambda::EventSourceMapping"]
-    assert len(mappings) == 17
+    assert len(mappings) == 19
     # SQS accepts 2 or more. Each running function has a database connection.
     assert {2, 5, 10} == {mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings}
 

@@ -12,6 +12,7 @@ from email_sender.kit.system_clock import new_id, now
 from email_sender.messaging.contacts import Addition, ContactSelection, NewContact
 from email_sender.messaging.drafts import DraftService
 from email_sender.messaging.model import (
+    LEFT_OUT,
     Content,
     Draft,
     DraftApproval,
@@ -88,7 +89,8 @@ def test_a_draft_that_waits_for_no_approval_stays_as_it_is(
 
 @pytest.mark.parametrize(
     "content",
-    [Content("", "text"), Content("a\nb", "text"), Content("x" * 501, "text"), Content("subject", " "),
+    [Content("", "text"), Content("a\nb", "text"), Content("a\rb", "text"), Content("a\0b", "text"),
+     Content("x" * 501, "text"), Content("subject", " "),
      Content("subject", "x" * 500_001), Content("subject", "text", "x" * 500_001)],
 )  # fmt: skip
 def test_a_text_that_no_mail_can_have_is_refused(
@@ -97,6 +99,32 @@ def test_a_text_that_no_mail_can_have_is_refused(
     show(backend, tenant_id, draft)
     with pytest.raises(InvalidInput):
         draft_service(backend.units).edit(tenant_id, draft.id, content, "ann", draft.sha256)
+
+
+def test_new_text_beside_old_html_is_refused(backend: Backend, tenant_id: UUID, draft: Draft) -> None:
+    show(backend, tenant_id, draft)
+    service = draft_service(backend.units)
+    with pytest.raises(InvalidInput, match="HTML has the old text"):
+        service.edit(tenant_id, draft.id, replace(draft.content, text="New"), "ann", draft.sha256)
+    edited = service.edit(tenant_id, draft.id, replace(draft.content, subject="New"), "ann", draft.sha256)
+    assert service.get_many(tenant_id, [new_id(), draft.id]) == [service.get(tenant_id, edited.id)]
+
+
+def test_an_email_whose_draft_was_left_out_gives_way_to_another_draft(
+    backend: Backend, tenant_id: UUID, draft: Draft
+) -> None:
+    units = backend.units
+    with units(tenant_id) as unit:
+        contact = unit.contacts.get(draft.contact_id)
+    assert contact is not None
+    email, _ = claim(units, tenant_id, new_email(draft))
+    with units(tenant_id) as unit:
+        unit.emails.settle(email.id, EmailStatus.REJECTED, now(), None, LEFT_OUT)
+        unit.commit()
+    assert claim(units, tenant_id, new_email(draft))[1] is False
+    other = add_draft(units, tenant_id, contact, 7, draft.run_id)
+    claimed, may_send = claim(units, tenant_id, new_email(other))
+    assert (claimed.id, claimed.draft_id, may_send) == (email.id, other.id, True)
 
 
 def test_another_tenants_draft_is_not_found(backend: Backend, tenant_id: UUID, draft: Draft) -> None:

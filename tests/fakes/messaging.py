@@ -19,6 +19,7 @@ from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
+    LEFT_OUT,
     BounceType,
     Consent,
     Contact,
@@ -209,6 +210,9 @@ class FakeDrafts:
         drafts = [draft for draft in self._state.drafts.values() if draft.contact_id == contact_id]
         return sorted(drafts, key=lambda draft: draft.id, reverse=True)[:limit]
 
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Draft]:
+        return [self._state.drafts[draft_id] for draft_id in ids if draft_id in self._state.drafts]
+
     def edit(self, draft: Draft, replaced_hash: str) -> bool:
         shown = [entry for entry in self._state.approvals if entry[1] == draft.id]
         if not shown or any(approval.status != "pending" for _run, _draft, approval in shown):
@@ -240,8 +244,10 @@ class FakeEmails:
         if not matching_emails:
             self._state.emails[email.id] = email
             return email, True
-        if matching_emails[0].status is not EmailStatus.QUEUED:
-            return matching_emails[0], False
+        stored = matching_emails[0]
+        was_left_out = stored.error == LEFT_OUT and stored.draft_id != email.draft_id
+        if stored.status is not EmailStatus.QUEUED and not was_left_out:
+            return stored, False
         claimed_email = replace(
             matching_emails[0],
             status=EmailStatus.SENDING,

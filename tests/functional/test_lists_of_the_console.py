@@ -11,7 +11,7 @@ from email_sender.adapters.postgres.mail_statistics import PostgresMailStatistic
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.coordination.events import EventFactory
-from email_sender.errors import InvalidInput, NotFound
+from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.kit.system_clock import new_id, now
 from email_sender.messaging.drafts import DraftService
 from email_sender.messaging.model import Content, Draft
@@ -89,7 +89,16 @@ def test_drafts_that_are_left_out_are_shown_so_to_the_sender(scenario: WorkflowS
     for wrong in ([new_id()], [first.id, second.id]):
         with pytest.raises(InvalidInput):
             scenario.approvals.decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, wrong)
-    decided = scenario.approvals.decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, [second.id])
+    read = {first.id: first.sha256, second.id: second.sha256}
+    edited = drafts.edit(scenario.tenant, first.id, Content("Hi", "Better"), "bob", first.sha256)
+    decide = scenario.approvals.decide
+    with pytest.raises(Conflict, match="edited since you read it"):
+        decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, [second.id], read)
+    read[first.id] = edited.sha256
+    decided = decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, [second.id], read)
+    assert decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN, [second.id]).status is Decision.APPROVED
+    with pytest.raises(Conflict, match="other drafts left out"):
+        decide(scenario.tenant, approval.id, Decision.APPROVED, None, ANN)
     assert [draft.left_out for draft in decided.drafts] == [False, True]
     with units(scenario.tenant) as unit:
         assert [one.left_out for one in unit.drafts.approvals_of(run.id, first.id)] == [False]

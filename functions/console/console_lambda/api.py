@@ -1,6 +1,6 @@
 """Requests of the HTTP API in the name of the person who is signed in. Pages get all data here, and change it here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -73,6 +73,12 @@ class Api:
     def get_all(self, *requests: tuple[str, Mapping[str, Any]]) -> list[Any]:
         """Return the answers of several GET requests, which are sent at once."""
         return list(self._threads.map(lambda request: self.get(request[0], **request[1]), requests))
+
+    def get_by_id(self, path: str, ids: Iterable[str]) -> list[Any]:
+        """Return what a list has with these ids, in their order. What was deleted is missing."""
+        unique = list(dict.fromkeys(ids))
+        requests = [(path, {"id": unique[at : at + 100]}) for at in range(0, len(unique), 100)]
+        return [item for page in self.get_all(*requests) for item in page["items"]]
 
     def items(self, path: str, *, at_most: int = 1_000, **query: Any) -> Iterator[Any]:
         """Yield the entries of a list, page after page."""

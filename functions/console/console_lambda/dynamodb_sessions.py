@@ -1,7 +1,7 @@
 """Sessions in a DynamoDB table, which removes them some time after they ended. Implements sessions.SessionStore."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from console_lambda.sessions import StoredSession
 from email_sender.adapters.aws.errors import translate_aws_errors
@@ -36,18 +36,23 @@ class DynamoDbSessions:
             )
 
     def replace(self, key: str, session: StoredSession) -> None:
+        values = {":sealed": {"B": session.sealed}, ":expires": {"N": str(int(session.expires_at))}}
+        self._update(key, "set sealed = :sealed, expires = :expires", values)
+
+    def extend(self, key: str, expires_at: float) -> None:
+        self._update(key, "set expires = :expires", {":expires": {"N": str(int(expires_at))}})
+
+    def _update(self, key: str, update: str, values: Mapping[str, Any]) -> None:
+        """Change a session unless it was deleted."""
         client = self._client()
         with translate_aws_errors(_UNAVAILABLE):
             try:
                 client.update_item(
                     TableName=self._table,
                     Key={"session": {"S": key}},
-                    UpdateExpression="set sealed = :sealed, expires = :expires",
+                    UpdateExpression=update,
                     ConditionExpression="attribute_exists(sealed)",
-                    ExpressionAttributeValues={
-                        ":sealed": {"B": session.sealed},
-                        ":expires": {"N": str(int(session.expires_at))},
-                    },
+                    ExpressionAttributeValues=values,
                 )
             except client.exceptions.ConditionalCheckFailedException:
                 return

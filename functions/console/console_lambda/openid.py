@@ -94,6 +94,8 @@ class OpenIdProvider:
 
     def _tokens(self, form: dict[str, str], refresh_token: str = "") -> Tokens:
         response = self._post("token_endpoint", form)
+        if response.status_code == 429:
+            raise Unavailable("The sign-in service gets too many requests. Try again in a minute.")
         if response.is_client_error:
             raise Unauthenticated("The sign-in service did not accept the sign-in. Sign in again.")
         try:

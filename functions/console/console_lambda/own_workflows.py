@@ -123,17 +123,29 @@ ANSWER: Mapping[str, Any] = {
 
 
 def takes_people(definition: Mapping[str, Any]) -> bool:
-    """Return whether a workflow can be started with a list of chosen people."""
-    people = definition.get("inputs", {}).get("properties", {}).get("people", {})
-    return bool(people.get("type") == "array")
+    """Return whether a workflow can be started with a list of chosen people, and asks before it sends."""
+    people = ((definition.get("inputs") or {}).get("properties") or {}).get("people")
+    steps = definition.get("steps") or []
+    return (
+        isinstance(people, Mapping)
+        and people.get("type") == "array"
+        and any(isinstance(step, Mapping) and step.get("uses") == "approval" for step in steps)
+    )
 
 
 def workflow_named(api: Api, definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the tenant's workflow with the name of this definition, and create it if there is none."""
-    for workflow in api.items("/workflows"):
-        if workflow["name"] == definition["name"] and workflow["status"] == "active":
-            return dict(workflow)
-    return dict(api.post("/workflows", {"definition": definition}))
+    """Return the tenant's workflow with the name of this definition, and create it if there is none.
+
+    The name of an archived workflow cannot be used again, so the new one gets a number.
+    """
+    stored = {workflow["name"]: workflow for workflow in api.items("/workflows")}
+    name, number = str(definition["name"]), 1
+    while name in stored and stored[name]["status"] != "active":
+        number += 1
+        name = f"{definition['name']}-{number}"
+    return dict(
+        stored[name] if name in stored else api.post("/workflows", {"definition": {**definition, "name": name}})
+    )
 
 
 def template_named(api: Api, template: Mapping[str, Any]) -> None:

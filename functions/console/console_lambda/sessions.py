@@ -8,7 +8,7 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Protocol
@@ -57,6 +57,10 @@ class SessionStore(Protocol):
 
     def replace(self, key: str, session: StoredSession) -> None:
         """Change a session. One that was deleted in the meantime stays deleted."""
+        ...
+
+    def extend(self, key: str, expires_at: float) -> None:
+        """Change when a session ends, and nothing else: its tokens may be renewed at the same moment."""
         ...
 
     def delete(self, key: str) -> None: ...
@@ -138,7 +142,7 @@ class Sessions:
             tokens = self._issuer.refresh(tokens.refresh_token)
             self._store.replace(_key(secret), StoredSession(_seal(secret, tokens), ends))
         elif ends - stored.expires_at > _TOUCHED_EVERY.total_seconds():
-            self._store.replace(_key(secret), replace(stored, expires_at=ends))
+            self._store.extend(_key(secret), ends)
         return Session(secret, tokens)
 
     def close(self, secret: str) -> Tokens | None:

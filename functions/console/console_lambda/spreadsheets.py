@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_ROWS = 10_000
+_MAX_ROWS = 2_000
 _ADDRESS_COLUMNS = ("email", "e-mail", "mail", "address", "email address", "e-mail address")
 _NAME_COLUMNS = ("name", "full name", "contact")
 # A spreadsheet takes text that begins with one of these for a formula.

@@ -296,6 +296,20 @@ def test_a_draft_that_the_approver_left_out_is_rejected_and_the_run_goes_on(scen
     assert scenario.provider.accepted_mails == []
 
 
+def test_another_draft_to_a_contact_is_sent_although_the_first_was_left_out(scenario: SendingScenario) -> None:
+    other = replace(scenario.draft, id=new_id(), item=1)
+    scenario.state.drafts[other.id] = other
+    scenario.state.approvals = [
+        (other.run_id, scenario.draft.id, DraftApproval(scenario.draft.sha256, "approved", "admin", left_out=True)),
+        (other.run_id, other.id, DraftApproval(other.sha256, "approved", "admin")),
+    ]
+    assert scenario.service.send(scenario.order()).status is EmailStatus.REJECTED
+    assert scenario.service.send(scenario.order(draft_id=other.id)).status is EmailStatus.SENT
+    # The draft that was left out stays so, and does not replace what was sent.
+    assert scenario.service.send(scenario.order()).status is EmailStatus.SENT
+    assert len(scenario.provider.accepted_mails) == 1
+
+
 def test_a_draft_that_was_approved_with_another_hash_is_not_sent(scenario: SendingScenario) -> None:
     scenario.approve(sha256="0" * 64)
     with pytest.raises(Forbidden, match="has changed since it was approved"):

@@ -22,7 +22,7 @@ _STEPS = {
     404: "Go back, or start from the first page.",
     409: "Go back. Somebody may have changed it meanwhile: load the page again to see how it is.",
     413: "Send less at once.",
-    422: "Go back and correct it. What you typed is still there.",
+    422: "Go back and correct it.",
     429: "Wait a minute, then try again.",
     503: "Try again in a minute. Nothing was lost.",
 }
@@ -30,6 +30,9 @@ _STEPS = {
 
 def error_page(request: Request, status: int, detail: str, request_id: str = "") -> Page:
     """Return a page, or for a part of a page only the message."""
+    if request.headers.get("x-live"):
+        # What is on the page stays, and asks again.
+        return Page("", 204)
     part = bool(request.headers.get("hx-request"))
     body = render(
         "error.html",

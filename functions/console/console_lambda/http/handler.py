@@ -1,8 +1,9 @@
 """The HTTP entry point of the console: pages for people, on top of the HTTP API."""
 
 import importlib
+from collections.abc import Sequence
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ _PAGES = (
 _STATUS: dict[type[DomainError], int] = {Forbidden: 403, NotFound: 404, RateLimited: 429, Unauthenticated: 401}
 
 
-def _routers() -> list:  # type: ignore[type-arg]
+def _routers() -> Sequence[APIRouter]:
     return [importlib.import_module(f"console_lambda.http.routes.{page}").router for page in _PAGES]
 
 

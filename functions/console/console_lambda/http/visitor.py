@@ -129,6 +129,11 @@ class Form:
     def texts(self, name: str) -> list[str]:
         return [value for value in self._data.getlist(name) if isinstance(value, str)]
 
+    def number(self, name: str) -> int:
+        """Return a field of the page's own, such as a version; 0 if it is missing or no number."""
+        value = self.text(name)
+        return int(value) if value.isdecimal() and len(value) < 19 else 0
+
     def is_on(self, name: str) -> bool:
         return self._data.get(name) in ("on", "true", "1")
 

@@ -70,6 +70,18 @@ function count() {
 document.addEventListener("change", count);
 count();
 
+// Drafts that are left out stay so while one of them is edited.
+const kept = document.querySelectorAll("input[name=leave_out]");
+if (kept.length) {
+  const place = `left-out:${location.pathname}`;
+  const known = JSON.parse(sessionStorage.getItem(place) ?? "[]");
+  for (const box of kept) box.checked = known.includes(box.value);
+  document.addEventListener("change", () => {
+    const chosen = [...kept].filter((box) => box.checked).map((box) => box.value);
+    sessionStorage.setItem(place, JSON.stringify(chosen));
+  });
+}
+
 // Uploads the chosen file: the console names a place, the browser sends the file there, and the import's page opens.
 async function upload(form) {
   const file = form.querySelector("input[type=file]").files[0];

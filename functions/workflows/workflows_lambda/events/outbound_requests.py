@@ -1,4 +1,6 @@
-"""The function that sends the requests of http.request: outside the VPC, with tenants' secrets, without the database.
+"""The function that sends requests of http.request, notifications and webhooks.
+
+It is outside the VPC, with tenants' secrets, and without the database.
 
 The handler of the action (actions.http_request) calls it; that handler knows the run and has checked the principal.
 """
@@ -27,7 +29,10 @@ class OutboundSettings(Settings):
 
 
 class OutboundRequest(BaseModel):
-    """The request that http.request sends. `secret_headers` maps header names to names of the tenant's secrets."""
+    """A request. `secret_headers` maps header names to names of the tenant's secrets.
+
+    `any_status`: every answer is returned, also an error or a redirect, which is not followed then.
+    """
 
     tenant_id: UUID
     method: str
@@ -36,6 +41,7 @@ class OutboundRequest(BaseModel):
     secret_headers: dict[str, Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]]
     body: str
     seconds: Annotated[float, Field(gt=0, le=300)]
+    any_status: bool = False
 
 
 @cache
@@ -56,7 +62,8 @@ def handler(outbound_request: OutboundRequest, _context: LambdaContext) -> dict[
         {**outbound_request.headers, **{header: secret.value for header, secret in secrets.items()}},
         base64.b64decode(outbound_request.body),
     )
-    response = _outbound().fetch(request, outbound_request.seconds)
+    send = _outbound().exchange if outbound_request.any_status else _outbound().fetch
+    response = send(request, outbound_request.seconds)
     result: dict[str, Any] = {"status": response.status, "headers": dict(response.headers), "body": response.body}
     return dict(_without(result, [secret.value for secret in secrets.values()]))
 

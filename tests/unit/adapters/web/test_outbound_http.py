@@ -346,3 +346,13 @@ def test_a_request_is_sent_unchanged(server: Server) -> None:
     assert (headers["x-key"], headers["content-type"], headers["user-agent"]) == (
         "v", "application/json", "email-sender",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 404, 410, 429, 500])
+def test_an_exchange_returns_every_answer_and_follows_no_redirect(server: Server, status: int) -> None:
+    server.responses["/"] = (status, {"location": "/elsewhere"}, b"")
+    request = Request("POST", f"http://api.example:{server.port}/", body=b"{}")
+    response = outbound(FakeResolver(api_example=[["127.0.0.1"]])).exchange(request, 5)
+    assert (response.status, len(server.requests)) == (status, 1)
+    with pytest.raises(Forbidden):
+        outbound(FakeResolver(api_example=[["10.0.0.1"]])).exchange(request, 5)

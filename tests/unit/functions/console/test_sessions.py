@@ -34,6 +34,10 @@ class MemorySessions:
             self.rows[key] = session
             self.writes += 1
 
+    def extend(self, key: str, expires_at: float) -> None:
+        if key in self.rows:
+            self.replace(key, StoredSession(self.rows[key].sealed, expires_at))
+
     def delete(self, key: str) -> None:
         self.rows.pop(key, None)
 
@@ -212,8 +216,11 @@ def test_stores_keep_replace_and_delete(any_store: SessionStore) -> None:
     assert any_store.load("a") == first
     any_store.replace("a", second)
     assert any_store.load("a") == second
+    any_store.extend("a", 1_795_000_009.0)
+    assert any_store.load("a") == StoredSession(b"two", 1_795_000_009.0)
     any_store.delete("a")
     any_store.delete("a")
+    any_store.extend("a", 1_795_000_009.0)
     assert any_store.load("a") is None
 
 

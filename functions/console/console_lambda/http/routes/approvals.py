@@ -11,7 +11,6 @@ from console_lambda.http.page import page_router
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
 
 router = page_router()
-_SHOWN_AT_ONCE = 100
 
 
 @router.get("/approvals")
@@ -21,16 +20,13 @@ async def approvals(visitor: SignedIn, status: str = "pending", cursor: str = ""
 
 
 @router.get("/approvals/{approval_id}")
-async def approval(visitor: SignedIn, approval_id: UUID, start: int = 0) -> Response:
+async def approval(visitor: SignedIn, approval_id: UUID) -> Response:
     shown = visitor.api.get(f"/approvals/{approval_id}")
-    drafts = shown["drafts"][max(start, 0) : max(start, 0) + _SHOWN_AT_ONCE]
     return visitor.page(
         "approval.html",
         approval=shown,
-        drafts=_with_evidence(visitor, [draft["draft_id"] for draft in drafts]),
+        drafts=_with_evidence(visitor, [draft["draft_id"] for draft in shown["drafts"]]),
         left_out={draft["draft_id"] for draft in shown["drafts"] if draft["left_out"]},
-        start=max(start, 0),
-        per_page=_SHOWN_AT_ONCE,
     )
 
 
@@ -44,11 +40,15 @@ async def decide(visitor: SignedIn, form: SentForm, approval_id: UUID) -> Respon
         )
     leave_out = form.texts("leave_out") if decision == "approved" else []
     try:
-        visitor.api.post(
-            f"/approvals/{approval_id}", {"decision": decision, "comment": comment or None, "leave_out": leave_out}
-        )
+        body = {
+            "decision": decision,
+            "comment": comment or None,
+            "leave_out": leave_out,
+            "seen": dict(zip(form.texts("seen_draft"), form.texts("seen_hash"), strict=False)),
+        }
+        visitor.api.post(f"/approvals/{approval_id}", body)
     except ApiProblem as problem:
-        if problem.status != 422:
+        if problem.status not in (409, 422):
             raise
         back = f"/approvals/{approval_id}"
         return visitor.page("problem.html", code=422, title="Not approved", detail=problem.detail, back=back)
@@ -58,7 +58,7 @@ async def decide(visitor: SignedIn, form: SentForm, approval_id: UUID) -> Respon
 
 @router.get("/approvals/{approval_id}/drafts/{draft_id}")
 async def draft(visitor: SignedIn, approval_id: UUID, draft_id: UUID) -> Response:
-    (shown,) = _with_evidence(visitor, [str(draft_id)])
+    shown = _one_with_evidence(visitor, draft_id)
     return visitor.page("draft.html", approval_id=approval_id, shown=shown, problem=None)
 
 
@@ -75,7 +75,7 @@ async def edit(visitor: SignedIn, form: SentForm, approval_id: UUID, draft_id: U
     except ApiProblem as problem:
         if problem.status not in (409, 422):
             raise
-        (shown,) = _with_evidence(visitor, [str(draft_id)])
+        shown = _one_with_evidence(visitor, draft_id)
         shown = {**shown, "draft": {**shown["draft"], **{name: body[name] for name in ("subject", "text", "html")}}}
         return visitor.page(
             "draft.html", code=problem.status, approval_id=approval_id, shown=shown, problem=problem.detail
@@ -83,16 +83,19 @@ async def edit(visitor: SignedIn, form: SentForm, approval_id: UUID, draft_id: U
     return visitor.go_to(f"/approvals/{approval_id}", "Your text is stored. It is what will be approved.")
 
 
+def _one_with_evidence(visitor: Visitor, draft_id: UUID) -> Mapping[str, Any]:
+    found = _with_evidence(visitor, [str(draft_id)])
+    if not found:
+        raise ApiProblem(404, {"detail": "The draft does not exist any more: its contact was deleted."})
+    return found[0]
+
+
 def _with_evidence(visitor: Visitor, draft_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     """Return each draft with its contact and the messages that it refers to."""
-    drafts = visitor.api.get_all(*[(f"/drafts/{draft_id}", {}) for draft_id in draft_ids])
-    contact_ids = list(dict.fromkeys(draft["contact_id"] for draft in drafts))
-    message_ids = list(dict.fromkeys(message for draft in drafts for message in draft["evidence"]))
-    requests: list[tuple[str, dict[str, Any]]] = [("/contacts", {"id": contact_ids, "limit": 100})]
-    requests += [("/messages", {"id": message_ids[at : at + 100]}) for at in range(0, len(message_ids), 100)]
-    contacts, *messages = visitor.api.get_all(*requests) if contact_ids else [{"items": []}]
-    by_contact = {contact["id"]: contact for contact in contacts["items"]}
-    by_message = {message["id"]: message for page in messages for message in page["items"]}
+    drafts = visitor.api.get_by_id("/drafts", draft_ids)
+    by_contact = {one["id"]: one for one in visitor.api.get_by_id("/contacts", [one["contact_id"] for one in drafts])}
+    evidence = [message for draft in drafts for message in draft["evidence"]]
+    by_message = {message["id"]: message for message in visitor.api.get_by_id("/messages", evidence)}
     return [
         {
             "draft": draft,

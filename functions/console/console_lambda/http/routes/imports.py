@@ -28,7 +28,7 @@ async def live_imports(visitor: SignedIn) -> Response:
 @router.post("/imports")
 async def create(visitor: SignedIn, form: SentForm) -> Response:
     """Announce a file. The browser's script sends the file to the returned place, and then opens the import's page."""
-    body = {"file_name": form.text("file_name"), "size_bytes": int(form.text("size_bytes") or 0), "kind": "mailbox"}
+    body = {"file_name": form.text("file_name"), "size_bytes": form.number("size_bytes"), "kind": "mailbox"}
     try:
         created = visitor.api.post("/vectors/imports", body, key=form.text("key"))
     except ApiProblem as problem:

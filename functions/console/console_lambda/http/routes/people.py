@@ -31,7 +31,11 @@ async def find(visitor: SignedIn, q: str = "", limit: int = 10, weak: bool = Fal
         }
         found = visitor.api.post("/vectors/search", search)
         if visitor.may("workflows:execute"):
-            workflows = [one for one in visitor.api.items("/workflows") if takes_people(one["definition"])]
+            workflows = [
+                one
+                for one in visitor.api.items("/workflows")
+                if one["status"] == "active" and takes_people(one["definition"])
+            ]
             templates = [one for one in visitor.api.items("/templates") if one["name"] != ANSWER_TEMPLATE["name"]]
     groups = found.get("groups") or []
     return visitor.page(
@@ -52,7 +56,10 @@ async def find(visitor: SignedIn, q: str = "", limit: int = 10, weak: bool = Fal
 @router.post("/find/start")
 async def start(visitor: SignedIn, form: SentForm) -> Response:
     """Start a run for the chosen people. `people` are JSON: a contact, and the messages that prove the choice."""
-    people = [json.loads(entry) for entry in form.texts("people")]
+    try:
+        people = [json.loads(entry) for entry in form.texts("people")]
+    except ValueError:
+        people = []
     if not people:
         return visitor.page(
             "problem.html", code=422, title="Nobody is chosen", detail="Choose at least one person.", back="/find"

@@ -72,7 +72,7 @@ async def settings(visitor: SignedIn) -> Response:
 
 @router.post("/platform/settings")
 async def change_settings(visitor: SignedIn, form: SentForm) -> Response:
-    text, version = form.text("settings"), int(form.text("version") or 0)
+    text, version = form.text("settings"), form.number("version")
     try:
         body = json.loads(text)
         visitor.api.put("/config", body, version=version)
@@ -90,7 +90,7 @@ async def change_settings(visitor: SignedIn, form: SentForm) -> Response:
 
 @router.post("/platform/settings/rollback")
 async def roll_back(visitor: SignedIn, form: SentForm) -> Response:
-    visitor.api.post("/config/rollback", {"version": int(form.text("version") or 0)})
+    visitor.api.post("/config/rollback", {"version": form.number("version")})
     return visitor.go_to("/platform/settings", "The earlier settings are in force again.")
 
 

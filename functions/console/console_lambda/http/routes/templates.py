@@ -68,7 +68,7 @@ async def create(visitor: SignedIn, form: SentForm) -> Response:
 
 @router.post("/templates/{template_id}")
 async def change(visitor: SignedIn, form: SentForm, template_id: UUID) -> Response:
-    body, version = _body(form), int(form.text("version") or 0)
+    body, version = _body(form), form.number("version")
     try:
         visitor.api.put(f"/templates/{template_id}", body, version=version)
     except ApiProblem as problem:

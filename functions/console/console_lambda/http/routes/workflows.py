@@ -68,7 +68,7 @@ async def edit(visitor: SignedIn, workflow_id: UUID) -> Response:
 
 @router.post("/workflows/{workflow_id}/edit")
 async def change(visitor: SignedIn, form: SentForm, workflow_id: UUID) -> Response:
-    text, version = form.text("definition"), int(form.text("version") or 0)
+    text, version = form.text("definition"), form.number("version")
     try:
         visitor.api.put(f"/workflows/{workflow_id}", {"definition": text}, version=version)
     except ApiProblem as problem:

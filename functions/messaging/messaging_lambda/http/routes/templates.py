@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
@@ -78,6 +78,18 @@ async def delete(template_id: UUID, caller: Writer, service: Service) -> Respons
 async def preview(template_id: UUID, body: PreviewIn, caller: Reader, service: Service) -> PreviewOut:
     """Preview a template. Renders it and lists missing and unused variables. Nothing is stored."""
     return PreviewOut.of(service.preview(caller.tenant_id, template_id, body.variables, body.contact_id, body.evidence))
+
+
+@router.get("/drafts")
+async def drafts_by_id(
+    caller: Reader,
+    drafts: Drafts,
+    ids: Annotated[
+        list[UUID], Query(alias="id", min_length=1, max_length=100, description="Repeat the parameter for several ids")
+    ],
+) -> Listing[DraftOut]:
+    """List drafts by id. They are in the requested order, without those that do not exist."""
+    return Listing(items=[DraftOut.of(draft) for draft in drafts.get_many(caller.tenant_id, ids)])
 
 
 @router.get("/drafts/{draft_id}")

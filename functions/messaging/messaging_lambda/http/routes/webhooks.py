@@ -101,7 +101,7 @@ class TestedOut(BaseModel):
 
 
 @router.get("")
-async def page(_request: Request, caller: Manager, service: Service) -> Listing[WebhookOut]:
+async def page(caller: Manager, service: Service) -> Listing[WebhookOut]:
     """List webhooks."""
     return Listing(items=[WebhookOut.of(webhook) for webhook in service.list_all(caller.tenant_id)])
 
@@ -134,7 +134,7 @@ async def delete(webhook_id: UUID, caller: Manager, service: Service) -> Respons
 
 @router.post("/{webhook_id}/secret")
 async def rotate_secret(webhook_id: UUID, caller: Manager, service: Service) -> WebhookSecretOut:
-    """Create a new secret for a webhook. For a day, requests are signed with the old one too."""
+    """Give a webhook another secret. For a day, requests are signed with the old one too."""
     webhook = service.rotate_secret(caller.tenant_id, webhook_id)
     return WebhookSecretOut(secret=webhook.secrets[0], previous_ends=webhook.previous_ends)
 

@@ -93,7 +93,7 @@ async def read_approval(approval_id: UUID, caller: Approver, service: Approvals)
 @router.post("/approvals/{approval_id}")
 async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
     """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict. The emails of
-    drafts that are left out are rejected."""
+    drafts that are left out are rejected. With `seen`, a draft that was edited meanwhile makes it a conflict."""
     approval = service.decide(
         caller.tenant_id,
         approval_id,
@@ -101,5 +101,6 @@ async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service:
         body.comment,
         Actor(caller.subject, caller.role),
         body.leave_out if body.decision == "approved" else (),
+        body.seen,
     )
     return ApprovalOut.of(approval)

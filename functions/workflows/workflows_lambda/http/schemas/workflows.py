@@ -245,7 +245,7 @@ class ShownDraftOut(BaseModel):
 
     draft_id: UUID
     sha256: str
-    left_out: bool
+    left_out: bool = False
 
 
 class ApprovalOut(BaseModel):
@@ -286,6 +286,9 @@ class ApprovalOut(BaseModel):
 class DecisionIn(RequestBody):
     decision: Literal["approved", "denied"]
     comment: Annotated[str, Field(max_length=2_000)] | None = None
+    seen: Annotated[
+        dict[UUID, str] | None, Field(max_length=500, description="The hashes of the drafts that you have read, by id")
+    ] = None
     leave_out: Annotated[
         list[UUID], Field(max_length=500, description="Drafts that are not approved with the others")
     ] = Field(default_factory=list)

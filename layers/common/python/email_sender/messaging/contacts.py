@@ -48,6 +48,11 @@ class NewContact:
     name: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def comparable(self) -> str:
+        """The address, or what was given for one, in the case in which two are compared."""
+        return self.address.strip().casefold()
+
 
 class Addition(StrEnum):
     """What became of a new contact."""
@@ -115,15 +120,24 @@ class ContactService:
 
     def add_many(self, tenant_id: UUID, entries: Sequence[NewContact], *, dry_run: bool) -> Sequence[AddedContact]:
         """Add contacts whose addresses are new. All are stored at once, or in a dry run none."""
-        results = []
+        results: dict[int, AddedContact] = {}
+        added: dict[str, AddedContact] = {}
         with self._units(tenant_id) as unit:
-            for entry in entries:
-                results.append(self._add_one(unit, entry))
+            # In one order for everybody, so that two requests with the same addresses do not wait for each other.
+            for place in sorted(range(len(entries)), key=lambda place: entries[place].comparable):
+                entry = entries[place]
+                known = added.get(entry.comparable)
+                if known is not None:
+                    results[place] = AddedContact(Addition.EXISTS, known.contact_id)
+                    continue
+                results[place] = self._add_one(unit, entry, dry_run=dry_run)
+                if results[place].outcome is Addition.ADDED:
+                    added[entry.comparable] = results[place]
             if not dry_run:
                 unit.commit()
-        return results
+        return [results[place] for place in range(len(entries))]
 
-    def _add_one(self, unit: MessagingUnit, entry: NewContact) -> AddedContact:
+    def _add_one(self, unit: MessagingUnit, entry: NewContact, *, dry_run: bool) -> AddedContact:
         try:
             address = clean_address(entry.address)
         except InvalidInput as error:
@@ -135,11 +149,12 @@ class ContactService:
         if suppression is not None and suppression.reason is SuppressionReason.ERASED:
             return AddedContact(Addition.ERASED, detail="This person asked to be erased, and cannot be added again.")
         contact = Contact(self._new_id(), address, entry.name, entry.attributes, created_at=self._now())
-        try:
-            unit.contacts.add(contact)
-        except Conflict:
-            # Somebody else has added the address since it was looked for.
-            return AddedContact(Addition.EXISTS)
+        if not dry_run:
+            try:
+                unit.contacts.add(contact)
+            except Conflict:
+                # Somebody else has added the address since it was looked for.
+                return AddedContact(Addition.EXISTS)
         detail = f"The address gets no mail: {suppression.reason}." if suppression else ""
         return AddedContact(Addition.ADDED, contact.id, detail)
 

@@ -91,6 +91,10 @@ class DraftStore(Protocol):
 
     def get(self, draft_id: UUID) -> Draft | None: ...
 
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Draft]:
+        """Return the drafts in the order of `ids`, without those that do not exist."""
+        ...
+
     def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
         """Return the newest drafts to a contact."""
         ...
@@ -107,7 +111,7 @@ class DraftStore(Protocol):
 
 class EmailStore(Protocol):
     def claim(self, email: Email) -> tuple[Email, bool]:
-        """Insert the email as `sending`, or take over an email that is `queued`.
+        """Insert the email as `sending`, or take over one that is `queued`, or whose other draft was left out.
 
         Returns the stored email, locked until the transaction ends, and whether the caller may send it.
         """

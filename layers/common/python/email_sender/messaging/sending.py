@@ -22,6 +22,7 @@ from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Rat
 from email_sender.messaging import outgoing_mail
 from email_sender.messaging.email_status import can_change
 from email_sender.messaging.model import (
+    LEFT_OUT,
     Contact,
     Draft,
     DraftApproval,
@@ -191,7 +192,7 @@ class SendService:
             if not may_send:
                 return _Claim(email, None)
             if _is_left_out(unit, order, draft):
-                return self._reject(unit, order, email, "not sent: the approver left it out")
+                return self._reject(unit, order, email, LEFT_OUT)
             suppression = unit.suppressions.find(contact.address)
             if suppression is not None:
                 reason = _describe(suppression)

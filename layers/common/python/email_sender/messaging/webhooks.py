@@ -30,7 +30,7 @@ _WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 60, 120, 240
 _LEASE = timedelta(minutes=2)
 _BATCH = 20
 # How long one tenant's deliveries may take in a call, so that a slow receiver delays its own tenant.
-_BUDGET_SECONDS = 20.0
+_BUDGET_SECONDS = 15.0
 _TYPE = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.-]*(\.\*)?")
 _PERMANENT = (InvalidInput, Forbidden, NotFound)
 _GONE = 410
@@ -70,7 +70,8 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """An event for one webhook. `body` is the JSON that is posted. `status` is that of the last answer."""
+    """An event for one webhook. `body` is the JSON that is posted; lists leave it out. `status` is that of the last
+    answer."""
 
     id: UUID
     webhook_id: UUID
@@ -121,10 +122,12 @@ class WebhookUnit(Protocol):
 
     def deliveries(
         self, webhook_id: UUID, state: DeliveryState | None, before: UUID | None, limit: int
-    ) -> Sequence[WebhookDelivery]: ...
+    ) -> Sequence[WebhookDelivery]:
+        """Return the newest deliveries, without their bodies."""
+        ...
 
     def delete_older_than(self, before: datetime) -> int:
-        """Delete ended deliveries that were created before this time. Return how many."""
+        """Delete deliveries that were created before this time. Return how many."""
         ...
 
     def audit(self, at: datetime, action: str, object_name: str, details: Mapping[str, Any] = ...) -> None: ...
@@ -208,7 +211,9 @@ class WebhookService:
         now = self._now()
         with self._units(tenant_id) as unit:
             webhook = _existing(unit, webhook_id)
-            secrets = (self._new_secret(), webhook.secrets[0])
+            # A second change within a day keeps the secret that the receiver may still use.
+            is_overlapping = webhook.previous_ends is not None and now < webhook.previous_ends
+            secrets = (self._new_secret(), webhook.secrets[1 if is_overlapping else 0])
             webhook = replace(webhook, secrets=secrets, previous_ends=now + OVERLAP)
             unit.save(webhook)
             unit.audit(now, "webhook.secret_changed", str(webhook_id))
@@ -314,9 +319,10 @@ class WebhookSender:
             wait = _WAITS[min(delivery.attempts, len(_WAITS)) - 1]
             outcome = replace(delivery, state=DeliveryState.DUE, next_attempt_at=now + wait, status=status, error=error)
         with self._units(tenant_id) as unit:
-            unit.settle(outcome)
+            # First the webhook and then its delivery, as whoever deletes a webhook locks them.
             if status == _GONE and (current := unit.get(webhook.id)) is not None:
                 unit.save(replace(current, stopped_reason="The receiver answered 410: it wants no more requests."))
+            unit.settle(outcome)
             unit.commit()
         return error is None
 

@@ -8,6 +8,7 @@ alter table drafts
     add column edited_at timestamptz;
 grant update (content_enc, sha256, earlier_hashes, edited_by, edited_at) on drafts to app;
 
+create index approvals_drafts on approvals using gin (drafts jsonb_path_ops);
 create index runs_page on runs (tenant_id, id desc);
 create index imports_page on imports (tenant_id, id desc);
 create index emails_by_week on emails (tenant_id, created_at);

@@ -34,7 +34,7 @@ create table webhook_deliveries (
     error           text
 );
 create index webhook_deliveries_due on webhook_deliveries (next_attempt_at) where state in ('due', 'sending');
-create index webhook_deliveries_page on webhook_deliveries (webhook_id, id desc);
+create index webhook_deliveries_page on webhook_deliveries (webhook_id, created_at desc, id desc);
 create index webhook_deliveries_age on webhook_deliveries (created_at);
 select seal('webhook_deliveries', 'select, insert, update, delete');
 -- The sweep finds the tenants with something due before it acts for them.

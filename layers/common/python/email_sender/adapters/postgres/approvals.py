@@ -101,6 +101,7 @@ class PostgresApprovals:
             where not exists (
                 select from messages m where m.id = any(d.evidence) and m.contact_id is distinct from d.contact_id
             )
+            for share of d
             """,
             [[draft[0] for draft in drafts], [draft[1] for draft in drafts]],
         ).fetchall()

@@ -10,7 +10,16 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.messaging.model import BounceType, Content, Draft, DraftApproval, Email, EmailFilter, EmailStatus
+from email_sender.messaging.model import (
+    LEFT_OUT,
+    BounceType,
+    Content,
+    Draft,
+    DraftApproval,
+    Email,
+    EmailFilter,
+    EmailStatus,
+)
 from email_sender.security.ports import TenantKeys
 
 DRAFT = "drafts.content"
@@ -54,6 +63,11 @@ class PostgresDrafts:
         row = self._conn.execute("select * from drafts where id = %s", [draft_id]).fetchone()
         return self._draft(row) if row else None
 
+    def get_many(self, ids: Sequence[UUID]) -> Sequence[Draft]:
+        rows = self._conn.execute("select * from drafts where id = any(%s)", [list(ids)]).fetchall()
+        by_id = {row["id"]: self._draft(row) for row in rows}
+        return [by_id[draft_id] for draft_id in ids if draft_id in by_id]
+
     def of_contact(self, contact_id: UUID, limit: int) -> Sequence[Draft]:
         rows = self._conn.execute(
             "select * from drafts where contact_id = %s order by id desc limit %s", [contact_id, limit]
@@ -63,7 +77,7 @@ class PostgresDrafts:
     def edit(self, draft: Draft, replaced_hash: str) -> bool:
         # Locked, so that nobody decides on the text that is being replaced.
         shown = self._conn.execute(
-            "select id, status from approvals where drafts @> %s for update",
+            "select id, status from approvals where drafts @> %s order by id for update",
             [Jsonb([{"draft_id": str(draft.id)}])],
         ).fetchall()
         if not shown or any(approval["status"] != "pending" for approval in shown):
@@ -148,6 +162,7 @@ class PostgresEmails:
                 set status = 'sending', lease_until = excluded.lease_until, error = null, updated_at = now(),
                     draft_id = excluded.draft_id, sha256 = excluded.sha256
                 where e.status = 'queued'
+                   or (e.status = 'rejected' and e.error = %s and e.draft_id <> excluded.draft_id)
             returning *
             """,
             [
@@ -160,6 +175,7 @@ class PostgresEmails:
                 email.sha256,
                 email.lease_until,
                 email.created_at,
+                LEFT_OUT,
             ],
         ).fetchone()
         if row is not None:

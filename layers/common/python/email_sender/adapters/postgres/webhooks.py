@@ -135,7 +135,9 @@ class PostgresWebhookUnit(Unit):
     ) -> Sequence[WebhookDelivery]:
         rows = self.conn.execute(
             """
-            select * from webhook_deliveries d
+            select id, webhook_id, event_id, event_type, created_at, state, attempts, next_attempt_at, delivered_at,
+                   status, error
+            from webhook_deliveries
             where webhook_id = %(webhook)s and (%(state)s::text is null or state = %(state)s)
               and (%(before)s::uuid is null
                    or (created_at, id) < (select created_at, id from webhook_deliveries where id = %(before)s))
@@ -143,12 +145,10 @@ class PostgresWebhookUnit(Unit):
             """,
             {"webhook": webhook_id, "state": state, "before": before, "limit": limit},
         ).fetchall()
-        return [self._delivery(row) for row in rows]
+        return [self._delivery({**row, "body_enc": None}) for row in rows]
 
     def delete_older_than(self, before: datetime) -> int:
-        return self.conn.execute(
-            "delete from webhook_deliveries where state in ('delivered', 'failed') and created_at < %s", [before]
-        ).rowcount
+        return self.conn.execute("delete from webhook_deliveries where created_at < %s", [before]).rowcount
 
     def _webhook(self, row: Row) -> Webhook:
         secrets = [self._keys.decrypt(row["secret_enc"], SECRET)]
@@ -171,7 +171,7 @@ class PostgresWebhookUnit(Unit):
             webhook_id=row["webhook_id"],
             event_id=row["event_id"],
             event_type=row["event_type"],
-            body=self._keys.decrypt(row["body_enc"], BODY),
+            body=self._keys.decrypt(row["body_enc"], BODY) if row["body_enc"] is not None else "",
             created_at=row["created_at"],
             state=DeliveryState(row["state"]),
             attempts=row["attempts"],

@@ -116,6 +116,16 @@ class OutboundHttp:
             request = _redirect_request(request, response.status, urljoin(request.url, location))
         raise Conflict(f"The request was redirected more than {MAX_REDIRECTS} times.")
 
+    def exchange(self, request: Request, timeout_seconds: float) -> Response:
+        """Send the request once and return the response, whatever its status. A redirect is not followed.
+
+        Raises:
+            InvalidInput: the URL or a header is invalid, or the response is too large.
+            Forbidden: the address is not public.
+            Unavailable: the server did not respond in time.
+        """
+        return self._send(request, timeout_seconds)
+
     def _send(self, request: Request, timeout_seconds: float) -> Response:
         url = _split_url(request.url)
         # The connection goes to the address. The name is used for the Host header and to verify the certificate.

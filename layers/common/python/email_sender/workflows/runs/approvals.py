@@ -73,17 +73,19 @@ class ApprovalService:
         comment: str | None,
         actor: Actor,
         leave_out: Sequence[UUID] = (),
+        seen: Mapping[UUID, str] | None = None,
     ) -> Approval:
         """Record a decision and resume the waiting step. Repeating the same decision has no effect.
 
-        `leave_out` are drafts that are not approved with the others: their emails are rejected.
+        `leave_out` are drafts that are not approved with the others: their emails are rejected. `seen` are the hashes
+        of the drafts as the approver has read them.
 
         The decision is committed before it is delivered to the engine. If the process dies in between, a repeated call
         or the sweep delivers it.
 
         Raises:
             NotFound: the approval does not exist.
-            Conflict: the approval has another decision, or has expired.
+            Conflict: the approval has another decision, or has expired, or a draft was edited since it was read.
         """
         if comment and len(comment) > _MAX_COMMENT:
             raise InvalidInput.at("/comment", f"A comment is at most {_MAX_COMMENT} characters.")
@@ -92,6 +94,8 @@ class ApprovalService:
             if approval is None:
                 raise NotFound("Approval not found.")
             if approval.status is Decision.PENDING:
+                if seen is not None and seen != {draft.draft_id: draft.sha256 for draft in approval.drafts}:
+                    raise Conflict("A draft was edited since you read it. Read the approval again.")
                 approval = self._apply_decision(_leave_out(approval, leave_out), decision, comment, actor)
                 unit.approvals.save(approval)
                 unit.runs.record(approval.run_id, self._build_step_record(approval, decision))
@@ -101,6 +105,8 @@ class ApprovalService:
                 unit.commit()
             elif approval.status is not decision:
                 raise Conflict(f"The approval is already {approval.status}.")
+            elif set(leave_out) != {draft.draft_id for draft in approval.drafts if draft.left_out}:
+                raise Conflict("The approval was given already, with other drafts left out.")
         if approval.delivered_at is None:
             approval = self._deliver(tenant_id, approval)
         return approval
