@@ -92,6 +92,8 @@ def test_a_feature_disabled_for_one_tenant_is_off_for_that_tenant_only_until_rol
     started_at = time.monotonic()
     wait_until(lambda: import_status(platform, "user@acme"), lambda status: status == 403, MAX_AGE_SECONDS + 5)
     assert time.monotonic() - started_at < MAX_AGE_SECONDS + 4
+    # Another execution environment may have read the settings just before they changed.
+    time.sleep(max(0.0, started_at + MAX_AGE_SECONDS - time.monotonic()))
     problem = platform["user@acme"].http.post("/workflows/import", json={"workflow": N8N}).json()
     assert problem["code"] == "forbidden"
     assert "n8n_import" in problem["detail"]
