@@ -27,14 +27,10 @@ class ApiProblem(Exception):
         return str(self.problem.get("detail") or f"The API answered with status {self.status}.")
 
     @property
-    def code(self) -> str:
-        return str(self.problem.get("code", ""))
-
-    @property
     def errors(self) -> Sequence[Mapping[str, str]]:
-        """What is wrong with the input: `pointer` and `message`."""
+        """What is wrong, at least one entry: `pointer` into the input, and `message`."""
         errors: Sequence[Mapping[str, str]] = self.problem.get("errors", [])
-        return errors
+        return errors or [{"pointer": "", "message": self.detail}]
 
 
 class ApiConnection:

@@ -81,7 +81,7 @@ async def change_settings(visitor: SignedIn, form: SentForm) -> Response:
     except ApiProblem as problem:
         if problem.status not in (400, 409, 412, 422):
             raise
-        problems = problem.errors or [{"pointer": "", "message": problem.detail}]
+        problems = problem.errors
     else:
         return visitor.go_to("/platform/settings", "The settings are stored. Functions apply them within seconds.")
     current, history = visitor.api.get_all(("/config", {}), ("/config/history", {"limit": 20}))

@@ -1,7 +1,7 @@
 """Templates: write them, see them filled in for a real contact, and send one to yourself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from console_lambda.api import ApiProblem
 from console_lambda.http.page import page_router
-from console_lambda.http.visitor import Form, SentForm, SignedIn
+from console_lambda.http.visitor import Form, SentForm, SignedIn, Visitor
 from console_lambda.own_workflows import ANSWER, ANSWER_TEMPLATE, template_named, workflow_named
 
 router = page_router()
@@ -33,15 +33,13 @@ async def templates(visitor: SignedIn, cursor: str = "") -> Response:
 
 @router.get("/templates/new")
 async def new(visitor: SignedIn) -> Response:
-    return visitor.page("template.html", template=_NEW, problems=[], types=_TYPES, default_of=_default_of, contacts=[])
+    return _editor(visitor, _NEW)
 
 
 @router.get("/templates/{template_id}")
 async def template(visitor: SignedIn, template_id: UUID) -> Response:
     shown, contacts = visitor.api.get_all((f"/templates/{template_id}", {}), ("/contacts", {"limit": 50}))
-    return visitor.page(
-        "template.html", template=shown, problems=[], types=_TYPES, default_of=_default_of, contacts=contacts["items"]
-    )
+    return _editor(visitor, shown, contacts=contacts["items"])
 
 
 @router.post("/templates/new")
@@ -52,17 +50,7 @@ async def create(visitor: SignedIn, form: SentForm) -> Response:
     except ApiProblem as problem:
         if problem.status not in (409, 422):
             raise
-        problems = problem.errors or [{"pointer": "", "message": problem.detail}]
-        shown = {**_NEW, **body}
-        return visitor.page(
-            "template.html",
-            code=problem.status,
-            template=shown,
-            problems=problems,
-            types=_TYPES,
-            default_of=_default_of,
-            contacts=[],
-        )
+        return _editor(visitor, {**_NEW, **body}, problem)
     return visitor.go_to(f"/templates/{stored['id']}", "The template is stored.")
 
 
@@ -74,18 +62,8 @@ async def change(visitor: SignedIn, form: SentForm, template_id: UUID) -> Respon
     except ApiProblem as problem:
         if problem.status not in (409, 422):
             raise
-        problems = problem.errors or [{"pointer": "", "message": problem.detail}]
         contacts = visitor.api.get("/contacts", limit=50)["items"]
-        shown = {**body, "id": str(template_id), "version": version}
-        return visitor.page(
-            "template.html",
-            code=problem.status,
-            template=shown,
-            problems=problems,
-            types=_TYPES,
-            default_of=_default_of,
-            contacts=contacts,
-        )
+        return _editor(visitor, {**body, "id": str(template_id), "version": version}, problem, contacts)
     return visitor.go_to(f"/templates/{template_id}", "The new version is stored. Drafts that exist stay as they are.")
 
 
@@ -130,6 +108,20 @@ async def send_to_myself(visitor: SignedIn, form: SentForm, template_id: UUID) -
 async def delete(visitor: SignedIn, template_id: UUID) -> Response:
     visitor.api.delete(f"/templates/{template_id}")
     return visitor.go_to("/templates", "The template is deleted. Its drafts stay.")
+
+
+def _editor(
+    visitor: Visitor, template: Mapping[str, Any], problem: ApiProblem | None = None, contacts: Sequence[Any] = ()
+) -> Response:
+    return visitor.page(
+        "template.html",
+        code=problem.status if problem else 200,
+        template=template,
+        problems=problem.errors if problem else [],
+        types=_TYPES,
+        default_of=_default_of,
+        contacts=contacts,
+    )
 
 
 def _body(form: Form) -> dict[str, Any]:

@@ -148,8 +148,7 @@ def _problems(visitor: Visitor, text: str) -> list[Mapping[str, Any]]:
 
 
 def _with_lines(problem: ApiProblem, text: str) -> list[Mapping[str, Any]]:
-    errors = problem.errors or [{"pointer": "", "message": problem.detail}]
-    return [{**error, "line": line_of(text, error["pointer"])} for error in errors]
+    return [{**error, "line": line_of(text, error["pointer"])} for error in problem.errors]
 
 
 def _refused(visitor: Visitor, problem: ApiProblem, workflow: Mapping[str, Any] | None, text: str) -> Response:
