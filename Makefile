@@ -100,6 +100,7 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 	$(PY) scripts/check_dependencies.py --report
 	$(PY) scripts/export_requirements.py --check
 	$(PY) scripts/export_openapi.py --check
+	$(PY) scripts/export_client.py --check
 	$(PY) scripts/export_actions.py --check
 	$(PY) scripts/export_environment.py --check
 	$(PY) scripts/export_template.py --check
@@ -157,6 +158,7 @@ authorities: $(VENV)/.ready ## update the certificates of Amazon's authorities (
 
 generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml, dashboards for Grafana
 	$(PY) scripts/export_openapi.py
+	$(PY) scripts/export_client.py
 	$(PY) scripts/export_actions.py
 	$(PY) scripts/export_template.py
 	$(PY) scripts/export_environment.py

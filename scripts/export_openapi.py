@@ -14,6 +14,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from email_sender.kit.http import routes_of
+from scripts.openapi_links import add_links
+from scripts.openapi_names import named_schemas
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "scripts/openapi_examples.json"
@@ -72,6 +74,14 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A text of your choice. A repeated request with the same key gets the first answer again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+
 
 def build_document() -> dict[str, Any]:
     document: dict[str, Any] = {
@@ -90,21 +100,13 @@ def build_document() -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
-    for area in AREAS:
-        app: FastAPI = importlib.import_module(f"{area}_lambda.http.handler").app
-        area_document = app.openapi()
-        schemas = area_document.get("components", {}).get("schemas", {})
-        # Two areas may use one name ("Listing") for different schemas, so names get the area as a prefix.
-        text = json.dumps(area_document["paths"])
-        for name in schemas:
-            text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
-        document["paths"] |= json.loads(text)
-        inner = json.dumps(schemas)
-        for name in schemas:
-            inner = inner.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{area}.{name}"')
-        document["components"]["schemas"] |= {f"{area}.{name}": schema for name, schema in json.loads(inner).items()}
+    apps: dict[str, FastAPI] = {area: importlib.import_module(f"{area}_lambda.http.handler").app for area in AREAS}
+    document["paths"], schemas = named_schemas({area: app.openapi() for area, app in apps.items()})
+    document["components"]["schemas"] |= schemas
+    for app in apps.values():
         _add_errors_and_permissions(document["paths"], app)
     _add_examples(document["paths"])
+    add_links(document["paths"])
     return document
 
 
@@ -123,6 +125,8 @@ def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
         if route.permission is not None:
             operation["security"] = [{"bearer": []}]
             operation["x-permission"] = str(route.permission)
+        if route.idempotent:
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
 
 
 def _add_examples(paths: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def test_the_primary_serves_reads_while_the_reader_is_away(reads: Reads) -> None
     with accept(30), database.tenant(TENANT) as conn:
         names = {row["name"] for row in conn.execute("select name from templates").fetchall()}
     assert name in names
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     database.close()
 
 

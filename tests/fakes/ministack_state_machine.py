@@ -10,14 +10,16 @@ from uuid import uuid4
 
 from ministack.services import stepfunctions
 
-from tests.fakes.state_machine import RUN_ID, Calls, Handler, Outcome, TaskError
+from tests.fakes.state_machine import DEADLINE, Calls, Handler, Outcome, TaskError, run_ids
 
 _ROLE = "arn:aws:iam::123456789012:role/machine"
 
 
 class MiniStackMachines:
     def __init__(self) -> None:
-        self._calls = Calls(lambda _: None)
+        # By run: threads of an execution may outlive it.
+        self._calls: dict[str, Calls] = {}
+        self._run_ids = run_ids()
 
     def answer(self, token: str, output: str) -> None:
         stepfunctions._send_task_success({"taskToken": token, "output": output})
@@ -25,21 +27,22 @@ class MiniStackMachines:
     def invoke(self, _: str, payload: dict[str, Any]) -> Any:
         """Replace MiniStack's own Lambda call."""
         try:
-            return self._calls(json.loads(json.dumps(payload)))
+            return self._calls[payload["run_id"]](json.loads(json.dumps(payload)))
         except TaskError as error:
             raise stepfunctions._ExecutionError(error.name, json.dumps(error.body())) from error
 
     def run(self, machine: dict[str, Any], inputs: Any, handler: Handler) -> Outcome:
-        self._calls = calls = Calls(handler)
+        calls = Calls(next(self._run_ids), handler)
+        self._calls[calls.run_id] = calls
         created = _body(
             stepfunctions._create_state_machine(
                 {"name": f"m-{uuid4()}", "definition": json.dumps(machine), "roleArn": _ROLE}
             )
         )
-        started = {"run_id": RUN_ID, "inputs": inputs}
+        started = {"run_id": calls.run_id, "inputs": inputs}
         start_request = {"stateMachineArn": created["stateMachineArn"], "input": json.dumps(started)}
         execution = stepfunctions._executions[_body(stepfunctions._start_execution(start_request))["executionArn"]]
-        end = time.monotonic() + 20
+        end = time.monotonic() + DEADLINE
         while execution["status"] == "RUNNING":
             assert time.monotonic() < end, "The state machine does not end."
             time.sleep(0.003)

@@ -30,7 +30,7 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.jsonata import validations
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-from tests.fakes.state_machine import RUN_ID, Calls, Handler, Outcome, TaskError
+from tests.fakes.state_machine import DEADLINE, Calls, Handler, Outcome, TaskError, run_ids
 
 _ROLE = "arn:aws:iam::123456789012:role/machine"
 
@@ -38,7 +38,9 @@ _ROLE = "arn:aws:iam::123456789012:role/machine"
 class MotoMachines:
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._calls = Calls(lambda _: None)
+        # By run: threads of an execution may outlive it.
+        self._calls: dict[str, Calls] = {}
+        self._run_ids = run_ids()
 
     def answer(self, token: str, output: str) -> None:
         self._client.send_task_success(taskToken=token, output=output)
@@ -46,19 +48,21 @@ class MotoMachines:
     def invoke(self, parameters: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Replace moto's own Lambda call."""
         try:
-            return {"StatusCode": 200, "Payload": self._calls(json.loads(parameters["Payload"]))}
+            payload = json.loads(parameters["Payload"])
+            return {"StatusCode": 200, "Payload": self._calls[payload["run_id"]](payload)}
         except TaskError as error:
             return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": error.body()}
 
     def run(self, machine: dict[str, Any], inputs: Any, handler: Handler) -> Outcome:
-        self._calls = calls = Calls(handler)
+        calls = Calls(next(self._run_ids), handler)
+        self._calls[calls.run_id] = calls
         created = self._client.create_state_machine(name=f"m-{uuid4()}", definition=json.dumps(machine), roleArn=_ROLE)
         started = self._client.start_execution(
             stateMachineArn=created["stateMachineArn"],
             name=str(uuid4()),
-            input=json.dumps({"run_id": RUN_ID, "inputs": inputs}),
+            input=json.dumps({"run_id": calls.run_id, "inputs": inputs}),
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + DEADLINE
         while (now := self._client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
             assert time.monotonic() < end, "The state machine does not end."
             time.sleep(0.003)

@@ -2,12 +2,19 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Protocol
 
 type Handler = Callable[[dict[str, Any]], Any]
-RUN_ID = "run-1"
+# Seconds. A machine that is busy with other work may pause for long.
+DEADLINE = 90
+
+
+def run_ids() -> Iterator[str]:
+    """Return the ids of runs: run-1, run-2 and so on."""
+    return (f"run-{number}" for number in count(1))
 
 
 class TaskError(Exception):
@@ -24,6 +31,7 @@ class TaskError(Exception):
 
 @dataclass
 class Outcome:
+    run_id: str
     status: str
     output: Any = None
     error: str | None = None
@@ -42,7 +50,8 @@ class Machines(Protocol):
 class Calls:
     """Records the calls of task functions, and the calls of the run hook separately."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, run_id: str, handler: Handler) -> None:
+        self.run_id = run_id
         self._handler, self._lock = handler, threading.Lock()
         self.hooks: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
@@ -55,4 +64,4 @@ class Calls:
     def outcome(self, status: str, output: str | None, error: str | None, cause: str | None) -> Outcome:
         assert len(self.hooks) <= 1, "the run hook is called at most once"
         parsed = json.loads(output) if output else None
-        return Outcome(status, parsed, error, cause, self.hooks[0] if self.hooks else {}, self.tasks)
+        return Outcome(self.run_id, status, parsed, error, cause, self.hooks[0] if self.hooks else {}, self.tasks)

@@ -115,7 +115,7 @@ def test_a_task_receives_its_full_payload(machines: Machines) -> None:
         "tenant_id": "0192f0c0-0000-7000-8000-000000000001",
         "workflow_id": "0192f0c0-0000-7000-8000-000000000002",
         "version": 3,
-        "run_id": "run-1",
+        "run_id": outcome.run_id,
         "action": "email.send",
         "step": "a",
         "item": None,

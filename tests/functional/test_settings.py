@@ -203,7 +203,7 @@ def test_a_lock_held_too_long_is_not_waited_for(
         started_at = time.monotonic()
         with pytest.raises(Unavailable):
             scenario.change(8, 0)
-        assert time.monotonic() - started_at < 3
+        assert time.monotonic() - started_at < 10
     assert scenario.change(8, 0) == 1
 
 

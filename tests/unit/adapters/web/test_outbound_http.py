@@ -248,13 +248,13 @@ def test_a_slow_or_unreachable_server_is_unavailable(server: Server) -> None:
     before = time.monotonic()
     with pytest.raises(Unavailable, match="too slow"):
         outbound(FakeResolver(api_example=[["127.0.0.1"]])).fetch(request, 0.2)
-    assert time.monotonic() - before < 2.5
+    assert time.monotonic() - before < 8
     before = time.monotonic()
     with pytest.raises(Unavailable, match="in time"):
         outbound(FakeResolver(api_example=[["127.0.0.1"]])).fetch(
             replace(request, url=request.url.replace("slow", "drip")), 0.5
         )
-    assert time.monotonic() - before < 4
+    assert time.monotonic() - before < 8
     with pytest.raises(Unavailable, match="could not be resolved"):
         outbound(FakeResolver()).fetch(request, 1.0)
     with socket.socket() as free:

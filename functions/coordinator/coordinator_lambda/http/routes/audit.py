@@ -39,7 +39,7 @@ class AuditOut(BaseModel):
 
 
 @router.get("")
-async def page(
+async def list_audit_entries(
     caller: Reader, log: Annotated[PostgresAudit, depends_on(audit)], limit: Limit = 50, cursor: Cursor = None
 ) -> AuditOut:
     """List audit log entries, newest first."""

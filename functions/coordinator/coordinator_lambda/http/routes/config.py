@@ -110,13 +110,13 @@ class RollbackIn(BaseModel):
 
 
 @router.get("")
-async def read(response: Response, _caller: Reader, config: Config) -> ConfigOut:
+async def get_settings(response: Response, _caller: Reader, config: Config) -> ConfigOut:
     """Get the settings. Use the ETag of their version as `If-Match` to change them."""
     return _respond(response, config.current())
 
 
 @router.put("", openapi_extra=_BODY)
-async def change(
+async def replace_settings(
     response: Response, document: Document, caller: Operator, config: Config, if_match: IfMatch = None
 ) -> ConfigOut:
     """Replace the settings. The document is stored as a new version, and functions use it within 15 seconds.
@@ -131,13 +131,13 @@ async def change(
 
 
 @router.post("/validate", openapi_extra=_BODY)
-async def validate(document: Document, _caller: Operator, config: Config) -> ValidatedOut:
+async def validate_settings(document: Document, _caller: Operator, config: Config) -> ValidatedOut:
     """Validate settings without storing them."""
     return ValidatedOut(settings=PlatformSettings.model_validate(config.validate(document)))
 
 
 @router.get("/history")
-async def history(
+async def list_settings_versions(
     _caller: Reader,
     config: Config,
     limit: Limit = 50,
@@ -151,7 +151,7 @@ async def history(
 
 
 @router.post("/rollback")
-async def roll_back(response: Response, body: RollbackIn, caller: Operator, config: Config) -> ConfigOut:
+async def roll_back_settings(response: Response, body: RollbackIn, caller: Operator, config: Config) -> ConfigOut:
     """Roll back the settings. An older version is stored as a new version; 409 if today's rules do not accept it."""
     return _respond(response, config.roll_back(body.version, caller.subject))
 

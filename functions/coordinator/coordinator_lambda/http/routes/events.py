@@ -96,7 +96,7 @@ class ReplayedOut(BaseModel):
 
 
 @router.get("")
-async def page(
+async def list_events(
     caller: Reader,
     log: Annotated[PostgresEvents, depends_on(events)],
     type_: Annotated[str | None, Query(alias="type", max_length=128)] = None,
@@ -111,7 +111,7 @@ async def page(
 
 
 @router.post("", status_code=202)
-async def publish(
+async def publish_event(
     request: Request, body: EventIn, caller: Publisher, open_unit: Annotated[Units, depends_on(units)]
 ) -> PublishedOut:
     """Publish an event of your own application. The platform's own sources and types are refused."""
@@ -126,7 +126,7 @@ async def publish(
 
 
 @router.post("/replay")
-async def tell_again(
+async def replay_events(
     body: ReplayIn, caller: Operator, replay_service: Annotated[Replay, depends_on(replay)]
 ) -> ReplayedOut:
     """Replay stored events. They go to the given consumers only, oldest first, with `"replayed": true`.

@@ -84,7 +84,7 @@ class RedrivenOut(BaseModel):
 
 
 @router.get("")
-async def page(
+async def list_failed_events(
     _caller: Reader,
     store: Annotated[FailedEvents, depends_on(failed_events)],
     consumer: Annotated[str | None, Query(max_length=64)] = None,
@@ -101,7 +101,7 @@ async def page(
 
 
 @router.post("/redrive")
-async def send_back(
+async def redrive_failed_events(
     body: RedriveIn, caller: Operator, redrive_service: Annotated[Redrive, depends_on(redrive)]
 ) -> RedrivenOut:
     """Redrive failed events. They return to their queues; consumers skip work that they have done, so repeat safely."""

@@ -38,12 +38,12 @@ class RotationOut(BaseModel):
 
 
 @router.get("")
-async def versions(caller: Admin, service: Service) -> Listing[KeyOut]:
+async def list_keys(caller: Admin, service: Service) -> Listing[KeyOut]:
     """List the versions of the tenant's key, oldest first. Old ones are removed a day after nothing needs them."""
     return Listing(items=[KeyOut.of(key) for key in service.versions(caller.tenant_id)], next_cursor=None)
 
 
 @router.post("/rotate", status_code=202)
-async def rotate(caller: Admin, service: Service) -> RotationOut:
+async def rotate_key(caller: Admin, service: Service) -> RotationOut:
     """Rotate the key. A rotation that has not finished is continued. `key.rotated` tells the end."""
     return RotationOut(version=service.rotate(caller.tenant_id))

@@ -33,14 +33,14 @@ class LogLevelOut(BaseModel):
 
 
 @router.get("")
-async def read(_caller: Reader, levels: Levels) -> LogLevelOut:
+async def get_log_level(_caller: Reader, levels: Levels) -> LogLevelOut:
     """Get the log level that is set for now."""
     current = levels.read()
     return LogLevelOut(level=current.level, until=current.until)
 
 
 @router.put("")
-async def change(body: LogLevelIn, caller: Operator, levels: Levels) -> LogLevelOut:
+async def set_log_level(body: LogLevelIn, caller: Operator, levels: Levels) -> LogLevelOut:
     """Set the log level for some minutes. Functions that serve requests and steps follow within seconds."""
     changed = levels.change(body.level, timedelta(minutes=body.minutes), caller.subject, now())
     return LogLevelOut(level=changed.level, until=changed.until)

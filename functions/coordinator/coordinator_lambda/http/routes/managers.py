@@ -75,26 +75,28 @@ class ManagerMetricsOut(BaseModel):
 
 
 @router.get("/status")
-async def all_of_them(_caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagersOut:
+async def list_managers(_caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagersOut:
     """List managers. Their status is checked now, but at most every three seconds."""
     return ManagersOut(items=[ManagerOut.of(state, manager_graph) for state in statuses.states()])
 
 
 @router.get("/{name}/status")
-async def one(name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagerOut:
+async def get_manager(name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagerOut:
     """Get a manager."""
     return _find_manager(name, statuses, manager_graph)
 
 
 @router.get("/{name}/metrics")
-async def metrics(name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers) -> ManagerMetricsOut:
+async def get_manager_metrics(
+    name: str, _caller: Reader, statuses: Statuses, manager_graph: KnownManagers
+) -> ManagerMetricsOut:
     """Get a manager's figures as last observed."""
     manager = _find_manager(name, statuses, manager_graph)
     return ManagerMetricsOut(name=name, figures=manager.figures, series={MANAGER_STATUS: int(manager.status.is_active)})
 
 
 @router.post("/{name}/stop")
-async def stop(
+async def stop_manager(
     name: str,
     caller: Operator,
     manager_lifecycle: ManagerLifecycle,
@@ -113,7 +115,7 @@ async def stop(
 
 
 @router.post("/{name}/start")
-async def start(
+async def start_manager(
     name: str,
     caller: Operator,
     manager_lifecycle: ManagerLifecycle,
@@ -131,7 +133,7 @@ async def start(
 
 
 @router.post("/{name}/restart")
-async def restart(
+async def restart_manager(
     name: str,
     caller: Operator,
     manager_lifecycle: ManagerLifecycle,

@@ -50,20 +50,20 @@ class MemberOut(BaseModel):
 
 
 @router.get("")
-async def page(caller: Admin, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[MemberOut]:
+async def list_members(caller: Admin, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[MemberOut]:
     """List the members of the tenant, at most 60 at once."""
     found = service.page(caller.tenant_id, cursor, limit)
     return Listing(items=[MemberOut.of(member) for member in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201)
-async def invite(body: InvitationIn, caller: Admin, service: Service) -> MemberOut:
+async def invite_member(body: InvitationIn, caller: Admin, service: Service) -> MemberOut:
     """Invite a person. They get a mail with a password for the first sign-in."""
     return MemberOut.of(service.invite(caller.tenant_id, body.email, Role(body.role)))
 
 
 @router.put("/{member_id}")
-async def change_role(member_id: MemberId, body: RoleIn, caller: Admin, service: Service) -> MemberOut:
+async def update_member(member_id: MemberId, body: RoleIn, caller: Admin, service: Service) -> MemberOut:
     """Change a member's role. It counts from the next token on, within an hour. A tenant keeps at least one admin."""
     return MemberOut.of(service.set_role(caller.tenant_id, member_id, Role(body.role)))
 
@@ -76,7 +76,7 @@ async def reset_second_factor(member_id: MemberId, caller: Admin, service: Servi
 
 
 @router.delete("/{member_id}", status_code=204)
-async def remove(member_id: MemberId, caller: Admin, service: Service) -> Response:
+async def remove_member(member_id: MemberId, caller: Admin, service: Service) -> Response:
     """Remove a member. Access tokens stay valid for at most an hour. A tenant keeps at least one admin."""
     service.remove(caller.tenant_id, member_id)
     return Response(status_code=204)

@@ -27,13 +27,13 @@ class Retention(BaseModel):
 
 
 @router.get("")
-async def read(caller: Admin, service: Service) -> Retention:
+async def get_retention(caller: Admin, service: Service) -> Retention:
     """Get how long the tenant keeps its data."""
     return _answer(service, caller)
 
 
 @router.put("")
-async def change(body: Retention, caller: Admin, service: Service) -> Retention:
+async def update_retention(body: Retention, caller: Admin, service: Service) -> Retention:
     """Change how long the tenant keeps its data. What is older is deleted within a day, and cannot be brought back."""
     service.set_days(caller.tenant_id, {RetainedKind.MESSAGES: body.messages, RetainedKind.RUNS: body.runs})
     return _answer(service, caller)

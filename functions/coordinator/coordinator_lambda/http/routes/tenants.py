@@ -99,20 +99,22 @@ class TenantOut(BaseModel):
 
 
 @router.get("")
-async def page(_caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[TenantOut]:
+async def list_tenants(
+    _caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[TenantOut]:
     """List tenants. They are in the order of creation."""
     found = service.page(parse_id_cursor(cursor), limit)
     return Listing(items=[TenantOut.of(tenant) for tenant in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201)
-async def create(request: Request, body: TenantIn, _caller: Operator, service: Service) -> TenantOut:
+async def create_tenant(request: Request, body: TenantIn, _caller: Operator, service: Service) -> TenantOut:
     """Create a tenant. Returns 409 if another tenant has the name. Then invite its first admin."""
     return TenantOut.of(service.create(operation_id(request), body.name, body.sender))
 
 
 @router.get("/me")
-async def own(
+async def get_own_tenant(
     caller: Member, service: Service, quotas: Annotated[QuotaService, depends_on(quota_service)]
 ) -> OwnTenantOut:
     """Get your own tenant, with what it may use and what it has used today."""
@@ -123,7 +125,7 @@ async def own(
 
 
 @router.get("/{tenant_id}/quotas")
-async def read_quotas(
+async def get_quotas(
     tenant_id: UUID, _caller: Reader, quotas: Annotated[QuotaService, depends_on(quota_service)]
 ) -> Listing[QuotaOut]:
     """Get the quotas of a tenant."""
@@ -144,25 +146,25 @@ async def set_quota(
 
 
 @router.get("/{tenant_id}")
-async def read(tenant_id: UUID, _caller: Reader, service: Service) -> TenantOut:
+async def get_tenant(tenant_id: UUID, _caller: Reader, service: Service) -> TenantOut:
     """Get a tenant."""
     return TenantOut.of(service.get(tenant_id))
 
 
 @router.post("/{tenant_id}/suspend")
-async def suspend(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
+async def suspend_tenant(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
     """Suspend a tenant. Its requests, runs and sends are refused from now on; nothing is deleted."""
     return TenantOut.of(service.suspend(tenant_id))
 
 
 @router.post("/{tenant_id}/resume")
-async def resume(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
+async def resume_tenant(tenant_id: UUID, _caller: Operator, service: Service) -> TenantOut:
     """Resume a suspended tenant. Cancels its deletion, if that has not begun."""
     return TenantOut.of(service.resume(tenant_id))
 
 
 @router.post("/{tenant_id}/delete", status_code=202)
-async def delete(tenant_id: UUID, body: DeletionIn, _caller: Operator, service: Service) -> TenantOut:
+async def delete_tenant(tenant_id: UUID, body: DeletionIn, _caller: Operator, service: Service) -> TenantOut:
     """Delete a tenant. It is suspended now, and deleted in seven days.
 
     Its key is destroyed then: nobody can read its people's addresses, its messages and its secrets, not in a backup
@@ -172,7 +174,7 @@ async def delete(tenant_id: UUID, body: DeletionIn, _caller: Operator, service: 
 
 
 @router.post("/{tenant_id}/admins", status_code=201)
-async def invite_admin(
+async def invite_tenant_admin(
     tenant_id: UUID,
     body: AdminIn,
     _caller: Operator,

@@ -38,7 +38,7 @@ class UnclaimedMailsOut(BaseModel):
 
 
 @router.get("")
-async def page(
+async def list_unclaimed_mail(
     _caller: Reader,
     store: Annotated[PostgresUnclaimedMail, depends_on(unclaimed_mail)],
     limit: Limit = 50,

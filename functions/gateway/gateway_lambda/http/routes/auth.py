@@ -130,7 +130,7 @@ def _counted() -> Iterator[None]:
 
 
 @router.post("/token")
-async def token(body: Credentials, tokens: Issuer, log: Log) -> TokensOut | NewPasswordOut | CodeOut:
+async def sign_in(body: Credentials, tokens: Issuer, log: Log) -> TokensOut | NewPasswordOut | CodeOut:
     """Sign in. Returns an access token, which is valid for an hour, and a refresh token.
 
     It may return a `challenge` instead. `new_password`: the password was that of an invitation; choose your own at
@@ -147,7 +147,7 @@ async def token(body: Credentials, tokens: Issuer, log: Log) -> TokensOut | NewP
 
 
 @router.post("/totp")
-async def totp(body: CodeIn, tokens: Issuer, log: Log) -> TokensOut:
+async def enter_totp_code(body: CodeIn, tokens: Issuer, log: Log) -> TokensOut:
     """Enter a code of the authenticator app, and sign in."""
     take_sign_in(body.username)
     with _counted():
@@ -170,13 +170,13 @@ async def confirm_totp(body: ConfirmationIn, tokens: Issuer) -> Response:
 
 
 @router.post("/password")
-async def password(body: PasswordIn, tokens: Issuer, log: Log) -> TokensOut:
+async def choose_password(body: PasswordIn, tokens: Issuer, log: Log) -> TokensOut:
     """Choose a password in place of that of an invitation, and sign in."""
     return _signed_in(tokens.set_password(body.username, body.session, body.password), tokens, log)
 
 
 @router.post("/sessions", status_code=204)
-async def session(caller: Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))], log: Log) -> Response:
+async def record_sign_in(caller: Annotated[Principal, Depends(Requires(Permission.EVENTS_READ))], log: Log) -> Response:
     """Record that you signed in at the user pool's own pages, as the console does. Sign-ins through this API record
     themselves. Members of a suspended tenant get 403."""
     if log is not None:
@@ -185,13 +185,13 @@ async def session(caller: Annotated[Principal, Depends(Requires(Permission.EVENT
 
 
 @router.post("/logout", status_code=204)
-async def logout(body: RefreshIn, tokens: Issuer) -> Response:
+async def sign_out(body: RefreshIn, tokens: Issuer) -> Response:
     """Sign out. Revokes the refresh token; access tokens end within an hour."""
     tokens.sign_out(body.refresh_token)
     return Response(status_code=204)
 
 
 @router.post("/refresh")
-async def refresh(body: RefreshIn, tokens: Issuer) -> TokensOut:
+async def refresh_access_token(body: RefreshIn, tokens: Issuer) -> TokensOut:
     """Refresh the access token. The response may have a new refresh token, which replaces the old one."""
     return TokensOut.of(tokens.refresh(body.refresh_token))

@@ -37,7 +37,7 @@ class StatusOut(HealthOut, VersionOut):
 
 
 @router.get("/health", response_model=HealthOut, response_model_exclude_none=True)
-async def health(request: Request, checks: Checks) -> JSONResponse:
+async def check_health(request: Request, checks: Checks) -> JSONResponse:
     """Check the health. Returns 503 if a dependency is down. `dependencies` is returned only with a valid token."""
     report = checks.check()
     body: dict[str, object] = {"status": "ok" if report.ok else "degraded"}
@@ -49,13 +49,13 @@ async def health(request: Request, checks: Checks) -> JSONResponse:
 
 
 @router.get("/version")
-async def version(config: Configuration) -> VersionOut:
+async def get_version(config: Configuration) -> VersionOut:
     """Get the deployed version. Returns version, commit and build time."""
     return VersionOut(version=config.version, commit=config.commit, built_at=config.built_at)
 
 
 @router.get("/status")
-async def status(_caller: Operator, checks: Checks, config: Configuration) -> StatusOut:
+async def get_status(_caller: Operator, checks: Checks, config: Configuration) -> StatusOut:
     """Get the status. Returns the stage, the version and the state of each dependency."""
     report = checks.check()
     return StatusOut(
@@ -69,7 +69,9 @@ async def status(_caller: Operator, checks: Checks, config: Configuration) -> St
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(_caller: Operator, totals: Annotated[PostgresMetricTotals, depends_on(metric_totals)]) -> Response:
+async def get_metrics(
+    _caller: Operator, totals: Annotated[PostgresMetricTotals, depends_on(metric_totals)]
+) -> Response:
     """Get metrics. Returns counters, histograms and gauges of the whole platform as Prometheus text."""
     # Only Prometheus needs its client; no other request should wait for the import.
     from gateway_lambda.http.prometheus_text import exposition

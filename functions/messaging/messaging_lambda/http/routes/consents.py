@@ -65,21 +65,23 @@ class ConsentOut(BaseModel):
 
 
 @router.get("/{contact_id}/consents")
-async def page(contact_id: UUID, caller: Reader, service: Service) -> Listing[ConsentOut]:
+async def list_consents(contact_id: UUID, caller: Reader, service: Service) -> Listing[ConsentOut]:
     """List what a contact consented to, newest first."""
     found = service.of_contact(caller.tenant_id, contact_id)
     return Listing(items=[ConsentOut.of(consent) for consent in found], next_cursor=None)
 
 
 @router.post("/{contact_id}/consents", status_code=201)
-async def record(request: Request, contact_id: UUID, body: ConsentIn, caller: Writer, service: Service) -> ConsentOut:
+async def record_consent(
+    request: Request, contact_id: UUID, body: ConsentIn, caller: Writer, service: Service
+) -> ConsentOut:
     """Record a consent."""
     consent = Consent(operation_id(request), contact_id, body.purpose, body.source, body.proof, body.given_at)
     return ConsentOut.of(service.record(caller.tenant_id, consent))
 
 
 @router.post("/{contact_id}/consents/{consent_id}/withdraw")
-async def withdraw(
+async def withdraw_consent(
     contact_id: UUID, consent_id: UUID, body: WithdrawalIn, caller: Writer, service: Service
 ) -> ConsentOut:
     """Record that a consent was withdrawn. To send the person nothing more, suppress the address too."""

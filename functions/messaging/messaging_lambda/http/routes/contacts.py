@@ -34,7 +34,7 @@ Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
 @router.get("/contacts")
-async def page(
+async def list_contacts(
     caller: Reader,
     service: Service,
     limit: Limit = 50,
@@ -54,7 +54,7 @@ async def page(
 
 
 @router.post("/contacts/bulk")
-async def add_many(body: ContactsIn, caller: Writer, service: Service) -> AddedContactsOut:
+async def create_contacts(body: ContactsIn, caller: Writer, service: Service) -> AddedContactsOut:
     """Add up to 1,000 contacts. Returns what became of each: `added`, `exists`, `invalid` or `erased`. With `dry_run`,
     nothing is stored. Repeating the request adds nobody twice."""
     entries, invalid = [], {}
@@ -82,34 +82,34 @@ async def add_many(body: ContactsIn, caller: Writer, service: Service) -> AddedC
 
 
 @router.post("/contacts", status_code=201)
-async def add(request: Request, body: ContactIn, caller: Writer, service: Service) -> ContactOut:
+async def create_contact(request: Request, body: ContactIn, caller: Writer, service: Service) -> ContactOut:
     """Add a contact. Returns 409 if the tenant already has the address."""
     contact = service.add(caller.tenant_id, operation_id(request), body.email, body.name, body.attributes)
     return _with_standing(contact.id, caller, service)
 
 
 @router.get("/contacts/{contact_id}")
-async def read(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
+async def get_contact(contact_id: UUID, caller: Reader, service: Service) -> ContactOut:
     """Get a contact."""
     return _with_standing(contact_id, caller, service)
 
 
 @router.put("/contacts/{contact_id}")
-async def change(contact_id: UUID, body: ContactChange, caller: Writer, service: Service) -> ContactOut:
+async def update_contact(contact_id: UUID, body: ContactChange, caller: Writer, service: Service) -> ContactOut:
     """Update a contact. Replaces the name and the attributes; the address cannot be changed."""
     service.update(caller.tenant_id, contact_id, body.name, body.attributes)
     return _with_standing(contact_id, caller, service)
 
 
 @router.delete("/contacts/{contact_id}", status_code=204)
-async def delete(contact_id: UUID, caller: Writer, service: Service) -> Response:
+async def delete_contact(contact_id: UUID, caller: Writer, service: Service) -> Response:
     """Delete a contact. Its messages, drafts, emails and search points are deleted too. A suppression stays."""
     service.delete(caller.tenant_id, contact_id)
     return Response(status_code=204)
 
 
 @router.get("/contacts/{contact_id}/messages")
-async def messages(
+async def list_contact_messages(
     contact_id: UUID, caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[MessageOut]:
     """List a contact's messages. The newest come first."""
@@ -120,7 +120,7 @@ async def messages(
 
 
 @router.get("/messages/uncertain")
-async def uncertain_answers(
+async def list_uncertain_messages(
     caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[MessageOut]:
     """List uncertain answers. A program may have written them; they end no wait until somebody has looked."""
@@ -131,13 +131,13 @@ async def uncertain_answers(
 
 
 @router.put("/messages/{message_id}/class")
-async def classify(message_id: UUID, body: MessageClassIn, caller: Writer, service: Service) -> MessageOut:
+async def classify_message(message_id: UUID, body: MessageClassIn, caller: Writer, service: Service) -> MessageOut:
     """Decide who wrote an uncertain message. A person's message answers its email, and a wait for it goes on."""
     return MessageOut.of(service.classify(caller.tenant_id, message_id, MailKind(body.kind)))
 
 
 @router.get("/messages")
-async def messages_by_id(
+async def list_messages(
     caller: Reader,
     service: Service,
     ids: Annotated[

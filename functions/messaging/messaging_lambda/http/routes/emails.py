@@ -29,7 +29,7 @@ Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]
 
 
 @router.get("/emails")
-async def page(
+async def list_emails(
     caller: Reader,
     service: Emails,
     run_id: UUID | None = None,
@@ -45,7 +45,7 @@ async def page(
 
 
 @router.get("/emails/statistics")
-async def statistics(
+async def get_email_statistics(
     caller: Reader,
     reader: Annotated[MailStatisticsReader, depends_on(mail_statistics)],
     weeks: Annotated[int, Query(ge=1, le=53, description="This week and the weeks before it")] = 12,
@@ -55,25 +55,25 @@ async def statistics(
 
 
 @router.get("/emails/{email_id}")
-async def read(email_id: UUID, caller: Reader, service: Emails) -> EmailOut:
+async def get_email(email_id: UUID, caller: Reader, service: Emails) -> EmailOut:
     """Get an email."""
     return EmailOut.of(service.get(caller.tenant_id, email_id))
 
 
 @router.get("/emails/{email_id}/story")
-async def story(email_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
+async def get_email_story(email_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
     """Get the story of an email. Returns its workflow and version, evidence, approval, claim, reports and replies."""
     return StoryOut.of(reader.of_email(caller.tenant_id, email_id))
 
 
 @router.post("/emails/{email_id}/settle")
-async def settle(email_id: UUID, body: SettleIn, caller: Sender, service: Emails) -> EmailOut:
+async def settle_email(email_id: UUID, body: SettleIn, caller: Sender, service: Emails) -> EmailOut:
     """Settle an email that is `unknown`. Records whether it was sent; it is not sent again in either case."""
     return EmailOut.of(service.settle_unknown(caller.tenant_id, email_id, was_sent=body.decision == "sent"))
 
 
 @router.get("/suppressions")
-async def suppressions(
+async def list_suppressions(
     caller: Reader, service: Contacts, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[SuppressionOut]:
     """List suppressed addresses. They receive no mail. Addresses are masked for the role readonly."""
@@ -85,14 +85,14 @@ async def suppressions(
 
 
 @router.post("/suppressions", status_code=201)
-async def suppress(body: SuppressionIn, caller: Writer, service: Contacts) -> SuppressionOut:
+async def create_suppression(body: SuppressionIn, caller: Writer, service: Contacts) -> SuppressionOut:
     """Suppress an address. It receives no more mail. Repeating the request changes nothing."""
     suppression = service.suppress(caller.tenant_id, body.email, SuppressionReason.MANUAL)
     return SuppressionOut.of(suppression, caller.role)
 
 
 @router.delete("/suppressions/{address}", status_code=204)
-async def unsuppress(address: str, caller: Sender, service: Contacts) -> Response:
+async def delete_suppression(address: str, caller: Sender, service: Contacts) -> Response:
     """Remove a suppression. The address can receive mail again."""
     service.unsuppress(caller.tenant_id, address)
     return Response(status_code=204)

@@ -100,7 +100,9 @@ class NotificationOut(BaseModel):
 
 
 @router.get("")
-async def page(caller: Manager, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[NotificationOut]:
+async def list_notifications(
+    caller: Manager, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[NotificationOut]:
     """List notifications. The newest come first."""
     notification_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
     return Listing(
@@ -110,20 +112,20 @@ async def page(caller: Manager, service: Service, limit: Limit = 50, cursor: Cur
 
 
 @router.get("/channels")
-async def channels(caller: Manager, service: Service) -> ChannelsOut:
+async def list_channels(caller: Manager, service: Service) -> ChannelsOut:
     """List channels. Without any channel, notifications go to the log."""
     return ChannelsOut(items=[ChannelOut.of(channel) for channel in service.list_channels(caller.tenant_id)])
 
 
 @router.post("/channels", status_code=201)
-async def add(request: Request, body: ChannelIn, caller: Manager, service: Service) -> NewChannelOut:
+async def create_channel(request: Request, body: ChannelIn, caller: Manager, service: Service) -> NewChannelOut:
     """Create a channel. Returns 409 if the name is already used or there are too many channels."""
     channel = service.add(caller.tenant_id, operation_id(request), body.kind, body.name, body.min_level, body.target())
     return NewChannelOut(**ChannelOut.of(channel).model_dump(), secret=channel.secret)
 
 
 @router.delete("/channels/{channel_id}", status_code=204)
-async def delete(channel_id: UUID, caller: Manager, service: Service) -> Response:
+async def delete_channel(channel_id: UUID, caller: Manager, service: Service) -> Response:
     """Delete a channel. Notifications that are not yet delivered to it are dropped."""
     service.delete(caller.tenant_id, channel_id)
     return Response(status_code=204)

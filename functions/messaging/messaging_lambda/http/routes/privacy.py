@@ -85,18 +85,18 @@ class ErasureOut(BaseModel):
 
 
 @router.post("/contacts/{contact_id}/export")
-async def export(contact_id: UUID, caller: Admin, service: Service) -> PersonalDataOut:
+async def export_contact(contact_id: UUID, caller: Admin, service: Service) -> PersonalDataOut:
     """Export all that is stored about a contact. The export is in the audit log."""
     return PersonalDataOut.of(service.export(caller.tenant_id, contact_id))
 
 
 @router.post("/contacts/{contact_id}/erase")
-async def erase(contact_id: UUID, caller: Admin, service: Service) -> ErasureOut:
+async def erase_contact(contact_id: UUID, caller: Admin, service: Service) -> ErasureOut:
     """Erase a person. Nobody can import or mail them again; only a keyed hash of the address stays."""
     return ErasureOut.of(service.erase(caller.tenant_id, contact_id))
 
 
 @router.get("/contacts/{contact_id}/erasure")
-async def erasure(contact_id: UUID, caller: Admin, service: Service) -> ErasureOut:
+async def get_erasure(contact_id: UUID, caller: Admin, service: Service) -> ErasureOut:
     """Get the receipt of an erasure."""
     return ErasureOut.of(service.erasure(caller.tenant_id, contact_id))

@@ -26,7 +26,9 @@ Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
 
 
 @router.get("/templates")
-async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[TemplateOut]:
+async def list_templates(
+    caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[TemplateOut]:
     """List templates. They are in the order of creation."""
     template_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
     return Listing(
@@ -35,7 +37,7 @@ async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Curs
 
 
 @router.post("/templates", status_code=201)
-async def create(
+async def create_template(
     request: Request, response: Response, body: TemplateIn, caller: Writer, service: Service
 ) -> TemplateOut:
     """Create a template. The error for an undeclared variable names the variable."""
@@ -45,7 +47,7 @@ async def create(
 
 
 @router.get("/templates/{template_id}")
-async def read(template_id: UUID, response: Response, caller: Reader, service: Service) -> TemplateOut:
+async def get_template(template_id: UUID, response: Response, caller: Reader, service: Service) -> TemplateOut:
     """Get a template. Returns the newest version."""
     template = service.get(caller.tenant_id, template_id)
     response.headers["etag"] = f'"{template.version}"'
@@ -53,7 +55,7 @@ async def read(template_id: UUID, response: Response, caller: Reader, service: S
 
 
 @router.put("/templates/{template_id}")
-async def change(
+async def update_template(
     template_id: UUID,
     response: Response,
     body: TemplateIn,
@@ -68,20 +70,20 @@ async def change(
 
 
 @router.delete("/templates/{template_id}", status_code=204)
-async def delete(template_id: UUID, caller: Writer, service: Service) -> Response:
+async def delete_template(template_id: UUID, caller: Writer, service: Service) -> Response:
     """Delete a template. Its drafts stay."""
     service.delete(caller.tenant_id, template_id)
     return Response(status_code=204)
 
 
 @router.post("/templates/{template_id}/preview")
-async def preview(template_id: UUID, body: PreviewIn, caller: Reader, service: Service) -> PreviewOut:
+async def preview_template(template_id: UUID, body: PreviewIn, caller: Reader, service: Service) -> PreviewOut:
     """Preview a template. Renders it and lists missing and unused variables. Nothing is stored."""
     return PreviewOut.of(service.preview(caller.tenant_id, template_id, body.variables, body.contact_id, body.evidence))
 
 
 @router.get("/drafts")
-async def drafts_by_id(
+async def list_drafts(
     caller: Reader,
     drafts: Drafts,
     ids: Annotated[
@@ -93,13 +95,13 @@ async def drafts_by_id(
 
 
 @router.get("/drafts/{draft_id}")
-async def draft(draft_id: UUID, caller: Reader, drafts: Drafts) -> DraftOut:
+async def get_draft(draft_id: UUID, caller: Reader, drafts: Drafts) -> DraftOut:
     """Get a draft. It is shown as it would be sent."""
     return DraftOut.of(drafts.get(caller.tenant_id, draft_id))
 
 
 @router.put("/drafts/{draft_id}")
-async def edit_draft(draft_id: UUID, body: DraftEdit, caller: Approver, drafts: Drafts) -> DraftOut:
+async def update_draft(draft_id: UUID, body: DraftEdit, caller: Approver, drafts: Drafts) -> DraftOut:
     """Edit a draft before its approval. The approval shows the new hash, and only the new text can be sent. `sha256` is
     the hash of the text that you have read; if the draft has another one by now, the answer is 409."""
     content = Content(body.subject, body.text, body.html)

@@ -24,7 +24,7 @@ _FORM = '<form method="post"><button>Unsubscribe</button></form>'
 
 
 @router.get("/{token}", response_class=HTMLResponse)
-async def ask(token: str, service: Service) -> HTMLResponse:
+async def show_unsubscribe_page(token: str, service: Service) -> HTMLResponse:
     """Show the unsubscribe page. It changes nothing, since mail scanners open links."""
     try:
         service.verify_link(token)

@@ -101,52 +101,52 @@ class TestedOut(BaseModel):
 
 
 @router.get("")
-async def page(caller: Manager, service: Service) -> Listing[WebhookOut]:
+async def list_webhooks(caller: Manager, service: Service) -> Listing[WebhookOut]:
     """List webhooks."""
     return Listing(items=[WebhookOut.of(webhook) for webhook in service.list_all(caller.tenant_id)])
 
 
 @router.post("", status_code=201)
-async def add(request: Request, body: WebhookIn, caller: Manager, service: Service) -> NewWebhookOut:
+async def create_webhook(request: Request, body: WebhookIn, caller: Manager, service: Service) -> NewWebhookOut:
     """Create a webhook. From now on, each event of these types is posted to the URL, at least once."""
     webhook = service.add(caller.tenant_id, operation_id(request), body.url, body.types, caller.subject)
     return NewWebhookOut(**WebhookOut.of(webhook).model_dump(), secret=webhook.secrets[0])
 
 
 @router.get("/{webhook_id}")
-async def read(webhook_id: UUID, caller: Manager, service: Service) -> WebhookOut:
+async def get_webhook(webhook_id: UUID, caller: Manager, service: Service) -> WebhookOut:
     """Get a webhook."""
     return WebhookOut.of(service.get(caller.tenant_id, webhook_id))
 
 
 @router.put("/{webhook_id}")
-async def change(webhook_id: UUID, body: WebhookIn, caller: Manager, service: Service) -> WebhookOut:
+async def update_webhook(webhook_id: UUID, body: WebhookIn, caller: Manager, service: Service) -> WebhookOut:
     """Update a webhook. Replaces the URL and the types, and starts a stopped webhook again."""
     return WebhookOut.of(service.change(caller.tenant_id, webhook_id, body.url, body.types))
 
 
 @router.delete("/{webhook_id}", status_code=204)
-async def delete(webhook_id: UUID, caller: Manager, service: Service) -> Response:
+async def delete_webhook(webhook_id: UUID, caller: Manager, service: Service) -> Response:
     """Delete a webhook, with the log of its deliveries."""
     service.delete(caller.tenant_id, webhook_id)
     return Response(status_code=204)
 
 
 @router.post("/{webhook_id}/secret")
-async def rotate_secret(webhook_id: UUID, caller: Manager, service: Service) -> WebhookSecretOut:
+async def rotate_webhook_secret(webhook_id: UUID, caller: Manager, service: Service) -> WebhookSecretOut:
     """Give a webhook another secret. For a day, requests are signed with the old one too."""
     webhook = service.rotate_secret(caller.tenant_id, webhook_id)
     return WebhookSecretOut(secret=webhook.secrets[0], previous_ends=webhook.previous_ends)
 
 
 @router.post("/{webhook_id}/test", status_code=202)
-async def send_test(webhook_id: UUID, caller: Manager, service: Service) -> TestedOut:
+async def send_test_event(webhook_id: UUID, caller: Manager, service: Service) -> TestedOut:
     """Send an event of the type `webhook.test`. The log of deliveries has the answer within a minute."""
     return TestedOut(delivery_id=service.add_test(caller.tenant_id, webhook_id))
 
 
 @router.get("/{webhook_id}/deliveries")
-async def deliveries(
+async def list_deliveries(
     webhook_id: UUID,
     caller: Manager,
     service: Service,
@@ -160,6 +160,6 @@ async def deliveries(
 
 
 @router.post("/{webhook_id}/replay")
-async def replay(webhook_id: UUID, body: ReplayWebhookIn, caller: Manager, service: Service) -> ReplayedOut:
+async def replay_deliveries(webhook_id: UUID, body: ReplayWebhookIn, caller: Manager, service: Service) -> ReplayedOut:
     """Send ended deliveries again, with the same ids. Without `ids`, all that failed."""
     return ReplayedOut(deliveries=service.replay(caller.tenant_id, webhook_id, body.ids))

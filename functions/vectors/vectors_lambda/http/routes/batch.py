@@ -21,7 +21,7 @@ Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("/batch", response_model_exclude_none=True)
-async def batch(request: Request, body: BatchIn, caller: Writer, service: Service) -> BatchOut:
+async def run_vector_batch(request: Request, body: BatchIn, caller: Writer, service: Service) -> BatchOut:
     """Run a batch of operations.
 
     Runs up to 1,000 operations in order, each with its own result. An invalid operation does not stop the others,

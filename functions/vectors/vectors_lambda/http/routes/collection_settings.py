@@ -18,7 +18,9 @@ Service = Annotated[SettingsService, depends_on(settings_service)]
 
 
 @router.get("/plan")
-async def plan(_: Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))], service: Service) -> PlanOut:
+async def plan_collections(
+    _: Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ))], service: Service
+) -> PlanOut:
     """Plan changes of collection settings.
 
     Lists where the collections differ from the configuration. Changes nothing.
@@ -27,7 +29,7 @@ async def plan(_: Annotated[Principal, Depends(Requires(Permission.PLATFORM_READ
 
 
 @router.post("/apply")
-async def apply(
+async def apply_collections(
     body: ApplyIn, caller: Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))], service: Service
 ) -> PlanOut:
     """Apply a plan of collection settings.

@@ -22,7 +22,7 @@ Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("", status_code=202)
-async def create(request: Request, body: ImportIn, caller: Writer, service: Service) -> ImportCreated:
+async def create_import(request: Request, body: ImportIn, caller: Writer, service: Service) -> ImportCreated:
     """Create an import.
 
     Announces a mailbox (mbox) or a file of vectors. PUT the file to the returned URL to start the import. With
@@ -44,7 +44,9 @@ async def create(request: Request, body: ImportIn, caller: Writer, service: Serv
 
 
 @router.get("")
-async def page(caller: Writer, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[ImportOut]:
+async def list_imports(
+    caller: Writer, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[ImportOut]:
     """List imports. The newest come first. Rejected messages and rows are listed by each import's own path."""
     found = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
     return Listing(
@@ -54,7 +56,7 @@ async def page(caller: Writer, service: Service, limit: Limit = 50, cursor: Curs
 
 
 @router.get("/{import_id}")
-async def read(
+async def get_import(
     import_id: UUID,
     caller: Writer,
     service: Service,

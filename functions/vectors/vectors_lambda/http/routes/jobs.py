@@ -23,7 +23,7 @@ Operator = Annotated[Principal, Depends(Requires(Permission.PLATFORM_OPERATE))]
 
 
 @router.post("/exports", status_code=202)
-async def export(request: Request, body: ExportIn, caller: Operator, service: Service) -> JobOut:
+async def export_collection(request: Request, body: ExportIn, caller: Operator, service: Service) -> JobOut:
     """Export a collection.
 
     Writes all points of the collection to the bucket.
@@ -32,7 +32,7 @@ async def export(request: Request, body: ExportIn, caller: Operator, service: Se
 
 
 @router.post("/migrations", status_code=202)
-async def migrate(request: Request, body: MigrationIn, caller: Operator, service: Service) -> JobOut:
+async def migrate_collection(request: Request, body: MigrationIn, caller: Operator, service: Service) -> JobOut:
     """Migrate a collection.
 
     Copies the points into a new collection, compares both, and serves the new one instead of the old one.
@@ -45,7 +45,7 @@ async def migrate(request: Request, body: MigrationIn, caller: Operator, service
 
 
 @router.post("/repairs", status_code=202)
-async def repair(request: Request, body: RepairIn, caller: Operator, service: Service) -> JobOut:
+async def repair_messages(request: Request, body: RepairIn, caller: Operator, service: Service) -> JobOut:
     """Repair the collection of messages.
 
     Removes the points whose messages no longer exist. The report counts the points that were read and removed.
@@ -54,7 +54,7 @@ async def repair(request: Request, body: RepairIn, caller: Operator, service: Se
 
 
 @router.get("")
-async def jobs(
+async def list_vector_jobs(
     caller: Reader,
     service: Service,
     limit: Limit = 50,
@@ -69,7 +69,7 @@ async def jobs(
 
 
 @router.get("/{job_id}")
-async def job(job_id: UUID, caller: Reader, service: Service) -> JobOut:
+async def get_vector_job(job_id: UUID, caller: Reader, service: Service) -> JobOut:
     """Get a vector job.
 
     Returns the progress of each phase and a report of the counts and comparisons.
@@ -78,7 +78,7 @@ async def job(job_id: UUID, caller: Reader, service: Service) -> JobOut:
 
 
 @router.post("/{job_id}/rollback", status_code=202)
-async def roll_back(job_id: UUID, body: RollbackIn, caller: Operator, service: Service) -> JobOut:
+async def roll_back_migration(job_id: UUID, body: RollbackIn, caller: Operator, service: Service) -> JobOut:
     """Roll back a migration.
 
     Serves the old collection again, with the changes since the switch.
@@ -87,7 +87,7 @@ async def roll_back(job_id: UUID, body: RollbackIn, caller: Operator, service: S
 
 
 @router.post("/{job_id}/finish", status_code=202)
-async def finish(job_id: UUID, caller: Operator, service: Service) -> JobOut:
+async def finish_migration(job_id: UUID, caller: Operator, service: Service) -> JobOut:
     """Finish a migration.
 
     Drops the old collection. The migration can no longer be rolled back.

@@ -24,7 +24,7 @@ Writer = Annotated[Principal, Depends(Requires(Permission.VECTORS_WRITE))]
 
 
 @router.post("/insert")
-async def insert(request: Request, body: InsertIn, caller: Writer, service: Service) -> InsertOut:
+async def insert_points(request: Request, body: InsertIn, caller: Writer, service: Service) -> InsertOut:
     """Insert points.
 
     Writes all points, or none if one is invalid. A point with the id of an existing point replaces it.
@@ -37,7 +37,7 @@ async def insert(request: Request, body: InsertIn, caller: Writer, service: Serv
 
 
 @router.post("/search", response_model_exclude_none=True)
-async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
+async def search_points(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
     """Search for points.
 
     Finds the nearest points by vector, by text or like examples. `group_by` returns them in groups.
@@ -53,7 +53,7 @@ async def search(body: SearchIn, caller: Reader, service: Service) -> SearchOut:
 
 
 @router.post("/searches", response_model_exclude_none=True)
-async def searches(body: SearchesIn, caller: Reader, service: Service) -> SearchesOut:
+async def search_points_many(body: SearchesIn, caller: Reader, service: Service) -> SearchesOut:
     """Run several searches.
 
     All searches are of one collection.
@@ -68,7 +68,7 @@ async def searches(body: SearchesIn, caller: Reader, service: Service) -> Search
 
 
 @router.get("/collections")
-async def collections(caller: Reader, service: Service) -> CollectionsOut:
+async def list_collections(caller: Reader, service: Service) -> CollectionsOut:
     """List collections.
 
     Returns each collection with the number of the tenant's points in it.
@@ -77,7 +77,7 @@ async def collections(caller: Reader, service: Service) -> CollectionsOut:
 
 
 @router.delete("/{point_id}", status_code=204)
-async def delete(
+async def delete_point(
     point_id: str,
     caller: Writer,
     service: Service,

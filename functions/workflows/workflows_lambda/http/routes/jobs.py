@@ -47,6 +47,6 @@ class AnyJobOut(BaseModel):
 
 
 @router.get("/{job_id}")
-async def read(job_id: UUID, caller: Reader, index: JobsIndex) -> AnyJobOut:
+async def get_job(job_id: UUID, caller: Reader, index: JobsIndex) -> AnyJobOut:
     """Get a job. A job is a run, an import, an export or a migration; `path` leads to its details."""
     return AnyJobOut.of(index.find(caller.tenant_id, job_id))

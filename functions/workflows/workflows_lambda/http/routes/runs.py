@@ -28,7 +28,7 @@ Approver = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_APPROVE))]
 
 
 @router.get("/runs")
-async def runs(
+async def list_runs(
     caller: Reader, service: Runs, status: RunStatus | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[RunOut]:
     """List the runs of all workflows. The newest come first. `status` restricts the list."""
@@ -37,25 +37,25 @@ async def runs(
 
 
 @router.get("/runs/{run_id}")
-async def read(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
+async def get_run(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
     """Get a run. The response has the attempts, times, results and errors of its steps."""
     return RunDetailOut.with_steps(service.get(caller.tenant_id, run_id))
 
 
 @router.get("/runs/{run_id}/story")
-async def story(run_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
+async def get_run_story(run_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
     """Get the story of a run. Returns its steps, drafts, approvals, emails and replies in order."""
     return StoryOut.of(reader.of_run(caller.tenant_id, run_id))
 
 
 @router.post("/runs/{run_id}/cancel")
-async def cancel(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
+async def cancel_run(run_id: UUID, caller: Executor, service: Runs) -> RunOut:
     """Cancel a run. Finished steps are not undone."""
     return RunOut.of(service.cancel(caller.tenant_id, run_id, Actor(caller.subject, caller.role)))
 
 
 @router.post("/runs/{run_id}/retry", status_code=202)
-async def retry(
+async def retry_run(
     request: Request, response: Response, run_id: UUID, body: RetryIn, caller: Executor, service: Runs
 ) -> RunOut:
     """Retry a run. Starts another run with the inputs of an ended run, on behalf of the caller: from the beginning, or
@@ -68,7 +68,7 @@ async def retry(
 
 
 @router.get("/approvals")
-async def page(
+async def list_approvals(
     caller: Approver,
     service: Approvals,
     status: Annotated[Literal["pending", "approved", "denied", "expired"] | None, Query()] = None,
@@ -85,13 +85,13 @@ async def page(
 
 
 @router.get("/approvals/{approval_id}")
-async def read_approval(approval_id: UUID, caller: Approver, service: Approvals) -> ApprovalOut:
+async def get_approval(approval_id: UUID, caller: Approver, service: Approvals) -> ApprovalOut:
     """Get an approval."""
     return ApprovalOut.of(service.get(caller.tenant_id, approval_id))
 
 
 @router.post("/approvals/{approval_id}")
-async def decide(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
+async def decide_approval(approval_id: UUID, body: DecisionIn, caller: Approver, service: Approvals) -> ApprovalOut:
     """Decide an approval. Repeating the same decision has no effect; a different decision is a conflict. The emails of
     drafts that are left out are rejected. With `seen`, a draft that was edited meanwhile makes it a conflict."""
     approval = service.decide(

@@ -26,7 +26,9 @@ Webhooks = Annotated[WebhookService, depends_on(webhook_service)]
 
 
 @router.get("")
-async def page(workflow_id: UUID, caller: Reader, workflows: Workflows, triggers: Triggers) -> Listing[TriggerOut]:
+async def list_triggers(
+    workflow_id: UUID, caller: Reader, workflows: Workflows, triggers: Triggers
+) -> Listing[TriggerOut]:
     """List the triggers of a workflow. Each trigger has its state and the outcome of its last start."""
     workflows.get(caller.tenant_id, workflow_id)
     return Listing(
@@ -38,13 +40,13 @@ async def page(workflow_id: UUID, caller: Reader, workflows: Workflows, triggers
 
 
 @router.post("/{trigger_id}/secret", status_code=201)
-async def secret(workflow_id: UUID, trigger_id: UUID, caller: Writer, service: Webhooks) -> SecretOut:
+async def rotate_trigger_secret(workflow_id: UUID, trigger_id: UUID, caller: Writer, service: Webhooks) -> SecretOut:
     """Create a new secret for a webhook. It is shown only once; the previous secret stays valid for one day."""
     return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id, caller.role))
 
 
 @webhook_router.post("/{token}", status_code=202)
-async def receive(token: str, request: Request, service: Webhooks) -> HookRunOut:
+async def start_run_by_hook(token: str, request: Request, service: Webhooks) -> HookRunOut:
     """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
     webhook-id returns the same run."""
     run = service.receive(token, request.headers, await request.body())
@@ -52,6 +54,6 @@ async def receive(token: str, request: Request, service: Webhooks) -> HookRunOut
 
 
 @webhook_router.get("/{token}/runs/{run_id}")
-async def result(token: str, run_id: UUID, request: Request, service: Webhooks) -> HookResultOut:
+async def get_hook_result(token: str, run_id: UUID, request: Request, service: Webhooks) -> HookResultOut:
     """Get the result of a run that a webhook started. The request is signed over an empty body."""
     return HookResultOut.of_run(service.result(token, request.headers, run_id), token)

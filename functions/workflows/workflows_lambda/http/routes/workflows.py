@@ -47,14 +47,16 @@ Executor = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_EXECUTE))]
 
 
 @router.get("")
-async def page(caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None) -> Listing[WorkflowOut]:
+async def list_workflows(
+    caller: Reader, service: Service, limit: Limit = 50, cursor: Cursor = None
+) -> Listing[WorkflowOut]:
     """List workflows. Oldest first."""
     workflows = service.page(caller.tenant_id, parse_id_cursor(cursor), limit)
     return Listing(items=[WorkflowOut.of(workflow) for workflow in workflows.items], next_cursor=workflows.next_cursor)
 
 
 @router.get("/actions", response_model=Listing[ActionOut])
-async def actions(_caller: Reader) -> Response:
+async def list_actions(_caller: Reader) -> Response:
     """List the actions of steps. Each action has the schemas of a step's `with` and of its result."""
     return Response(_actions_json(), media_type="application/json")
 
@@ -67,7 +69,7 @@ def _actions_json() -> bytes:
 
 
 @router.post("", status_code=201)
-async def create(
+async def create_workflow(
     request: Request, response: Response, body: WorkflowIn, caller: Writer, service: Service, triggers: Triggers
 ) -> WorkflowOut:
     """Create a workflow. If the definition has problems, each is reported with a pointer, and nothing is stored."""
@@ -79,13 +81,13 @@ async def create(
 
 
 @router.post("/validate")
-async def validate(body: WorkflowIn, caller: Writer, service: Service) -> ValidOut:
+async def validate_workflow(body: WorkflowIn, caller: Writer, service: Service) -> ValidOut:
     """Validate a definition. Nothing is stored."""
     return ValidOut.of(service.validate(read_definition(body.definition), _actor(caller)))
 
 
 @router.post("/import")
-async def from_n8n(
+async def import_n8n_workflow(
     body: ImportIn, caller: Writer, service: Service, features: Annotated[Features, depends_on(live_features)]
 ) -> ImportOut:
     """Convert an n8n workflow to a definition. The report shows how each node was converted; nothing is stored.
@@ -97,7 +99,7 @@ async def from_n8n(
 
 
 @router.get("/{workflow_id}")
-async def read(workflow_id: UUID, response: Response, caller: Reader, service: Service) -> WorkflowOut:
+async def get_workflow(workflow_id: UUID, response: Response, caller: Reader, service: Service) -> WorkflowOut:
     """Get a workflow at its newest version."""
     workflow = service.get(caller.tenant_id, workflow_id)
     response.headers["etag"] = f'"{workflow.version}"'
@@ -105,7 +107,7 @@ async def read(workflow_id: UUID, response: Response, caller: Reader, service: S
 
 
 @router.put("/{workflow_id}")
-async def change(
+async def update_workflow(
     workflow_id: UUID,
     response: Response,
     body: WorkflowIn,
@@ -123,7 +125,7 @@ async def change(
 
 
 @router.delete("/{workflow_id}", status_code=204)
-async def archive(workflow_id: UUID, caller: Writer, service: Service, triggers: Triggers) -> Response:
+async def archive_workflow(workflow_id: UUID, caller: Writer, service: Service, triggers: Triggers) -> Response:
     """Archive a workflow. No new runs start, and its triggers retire. Open runs continue."""
     service.archive(caller.tenant_id, workflow_id)
     triggers.apply_pending_changes(caller.tenant_id)
@@ -131,7 +133,7 @@ async def archive(workflow_id: UUID, caller: Writer, service: Service, triggers:
 
 
 @router.post("/{workflow_id}/execute", status_code=202)
-async def execute(
+async def start_run(
     request: Request, response: Response, workflow_id: UUID, body: ExecuteIn, caller: Executor, runs: Runs
 ) -> RunOut:
     """Start a run of a workflow. It runs the newest version on behalf of the caller; follow it at /runs/{id}."""
@@ -141,7 +143,7 @@ async def execute(
 
 
 @router.get("/{workflow_id}/runs")
-async def runs_of(
+async def list_workflow_runs(
     workflow_id: UUID, caller: Reader, runs: Runs, limit: Limit = 50, cursor: Cursor = None
 ) -> Listing[RunOut]:
     """List the runs of a workflow. Newest first."""
@@ -150,7 +152,7 @@ async def runs_of(
 
 
 @router.get("/{workflow_id}/versions")
-async def versions(
+async def list_workflow_versions(
     workflow_id: UUID,
     caller: Reader,
     service: Service,
@@ -165,13 +167,15 @@ async def versions(
 
 
 @router.get("/{workflow_id}/diff")
-async def diff(workflow_id: UUID, before: _Version, after: _Version, caller: Reader, service: Service) -> DifferenceOut:
+async def compare_workflow_versions(
+    workflow_id: UUID, before: _Version, after: _Version, caller: Reader, service: Service
+) -> DifferenceOut:
     """Compare two versions of a workflow."""
     return DifferenceOut.of(service.compare_versions(caller.tenant_id, workflow_id, before, after))
 
 
 @router.get("/{workflow_id}/graph", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
-async def graph(
+async def get_workflow_graph(
     workflow_id: UUID,
     caller: Reader,
     service: Service,

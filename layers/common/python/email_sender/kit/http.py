@@ -16,6 +16,7 @@ from email_sender.kit import problems
 from email_sender.kit.api_paths import BASE_PATH
 from email_sender.kit.auth import Requires
 from email_sender.kit.edge import EdgeMiddleware, TakeTokens
+from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.telemetry import log_trace, logger
 from email_sender.security.permissions import Permission
 
@@ -37,7 +38,14 @@ def create_app(
     `gate` rejects requests to stopped managers, and `limits` those beyond the limits of requests. `form_paths` are path
     prefixes where a standard requires clients to post a form (RFC 8058) instead of JSON.
     """
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=title,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
     app.state.routers = routers
     problems.install(app)
     for router in routers:
@@ -56,13 +64,19 @@ def create_app(
     return app
 
 
+def _operation_id(route: APIRoute) -> str:
+    """Return the operation id: the name of the route's function, by which the clients name their methods."""
+    return route.name
+
+
 @dataclass(frozen=True, slots=True)
 class RouteInfo:
-    """A documented route. `permission` is None for public routes."""
+    """A documented route. `permission` is None for public routes; `idempotent` ones honour Idempotency-Key."""
 
     method: str
     path: str
     permission: Permission | None
+    idempotent: bool = False
 
 
 def routes_of(app: FastAPI) -> list[RouteInfo]:
@@ -78,7 +92,9 @@ def routes_of(app: FastAPI) -> list[RouteInfo]:
                 if isinstance(dependency.call, Requires)
             ]
             permission = permissions[0] if permissions else None
-            routes += [RouteInfo(method, BASE_PATH + route.path, permission) for method in sorted(route.methods or ())]
+            for method in sorted(route.methods or ()):
+                idempotent = isinstance(route, IdempotentRoute) and method != "GET"
+                routes.append(RouteInfo(method, BASE_PATH + route.path, permission, idempotent))
     return routes
 
 
