@@ -73,12 +73,19 @@ def wait_until_ended(client: ApiClient, run_id: str, seconds: float = 120) -> ap
     )
 
 
-def approve(client: ApiClient, run_id: str, step: str, seconds: float = 60) -> None:
+def approve(client: ApiClient, run_id: str, step: str, seconds: float = 150) -> None:
+    """Approve what a step asks for. A repeat after a kill waits for a lease and a delivery, 40 s at most."""
+
     def find_pending() -> list[api.Json]:
         approvals = retry_server_errors(lambda: client.get("/approvals", status="pending", limit=200))["items"]
         return [candidate for candidate in approvals if (candidate["run_id"], candidate["step"]) == (run_id, step)]
 
-    (approval,) = wait_until(find_pending, lambda approvals: len(approvals) == 1, seconds)
+    try:
+        (approval,) = wait_until(find_pending, lambda approvals: len(approvals) == 1, seconds)
+    except TimeoutError:
+        raise AssertionError(
+            f"nothing to approve: {retry_server_errors(lambda: client.get(f'/runs/{run_id}'))}"
+        ) from None
     retry_server_errors(lambda: client.post(f"/approvals/{approval['id']}", {"decision": "approved"}))
 
 

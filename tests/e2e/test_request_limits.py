@@ -33,8 +33,11 @@ def test_a_browser_may_read_the_limit(platform: Platform) -> None:
 
 
 def test_a_client_that_floods_is_refused_and_another_tenant_keeps_its_times(platform: Platform) -> None:
-    """Prints the times of the other tenant, alone and beside the flood, for docs/benchmarks.md."""
-    with deployed_with(platform, "MessagingFunction", REQUESTS_PER_CLIENT="600", REQUESTS_PER_TENANT="3000"):
+    """Prints the times of the other tenant, alone and beside the flood, for docs/benchmarks.md.
+
+    The limit is 5 requests a second: a slow machine serves more, and the other tenant makes 4.
+    """
+    with deployed_with(platform, "MessagingFunction", REQUESTS_PER_CLIENT="300", REQUESTS_PER_TENANT="3000"):
         flooding, other = platform["user@acme"], platform["user@globex"]
         # A new version starts cold.
         times_of(other, 5)

@@ -19,7 +19,7 @@ from tests.fakes.workflow_reference import run_reference
 from tests.unit.workflows.samples import OUTREACH, compile_raw, parse
 
 REQUESTED_GRAPHS = os.environ.get("WORKFLOW_GRAPHS")
-GRAPHS = int(REQUESTED_GRAPHS or 200)
+GRAPHS = int(REQUESTED_GRAPHS or 80)
 
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
