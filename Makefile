@@ -70,11 +70,15 @@ drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss 
 # a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage. They have their
 # own temporary folder, because a pytest session removes the access of other users to the folder of a session that runs,
 # and PostgreSQL runs as another user if root runs the tests.
+clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(VENV)/.ready
+	@npm --prefix clients/typescript ci --silent --no-audit --no-fund
+	@touch $@
+
 .local/.browser: $(VENV)/.ready scripts/install_browser.py
 	@mkdir -p .local; path=$$($(PY) scripts/install_browser.py) && echo "$$path" > $@
 
 FOREGROUND := needs_cloud or needs_engine
-test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings .local/.browser ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
+test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings .local/.browser clients/typescript/node_modules/.ready ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
@@ -93,7 +97,7 @@ endif
 test-sam: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the sample invocations with `sam local` in containers (SAMPLES="gateway/handler.health" runs some)
 	@$(PY) -m local.sam $(SAMPLES)
 
-check: $(VENV)/.ready ## check format, lint, types, import contracts, the template and generated files
+check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	ruff format --no-cache --check .
 	ruff check --no-cache .
 	mypy
@@ -101,6 +105,7 @@ check: $(VENV)/.ready ## check format, lint, types, import contracts, the templa
 	$(PY) scripts/export_requirements.py --check
 	$(PY) scripts/export_openapi.py --check
 	$(PY) scripts/export_client.py --check
+	npm --prefix clients/typescript run --silent check
 	$(PY) scripts/export_actions.py --check
 	$(PY) scripts/export_environment.py --check
 	$(PY) scripts/export_template.py --check
@@ -156,9 +161,10 @@ lock: $(VENV)/.ready ## update uv.lock and every requirements.txt
 authorities: $(VENV)/.ready ## update the certificates of Amazon's authorities (needs the network)
 	$(PY) scripts/export_authorities.py
 
-generate: $(VENV)/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml, dashboards for Grafana
+generate: $(VENV)/.ready clients/typescript/node_modules/.ready ## write the generated files: OpenAPI, action and environment references, template.yaml, dashboards for Grafana
 	$(PY) scripts/export_openapi.py
 	$(PY) scripts/export_client.py
+	npm --prefix clients/typescript run --silent generate
 	$(PY) scripts/export_actions.py
 	$(PY) scripts/export_template.py
 	$(PY) scripts/export_environment.py

@@ -1,9 +1,10 @@
-"""Generate the parts of the Python client that follow from the OpenAPI document.
+"""Generate the parts of the clients that follow from the OpenAPI document.
 
 python scripts/export_client.py          # write
 python scripts/export_client.py --check  # fail if a file is out of date
 
-datamodel-code-generator writes the types; this script writes one method for each operation.
+datamodel-code-generator writes the types of the Python client; this script writes one method for each operation.
+The types of the TypeScript client come from openapi-typescript (`npm run generate`).
 """
 
 import copy
@@ -20,6 +21,7 @@ from jinja2 import Environment, StrictUndefined
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "functions/gateway/gateway_lambda/http/openapi.json"
 TARGET = ROOT / "clients/python/src/email_sender_client"
+TYPESCRIPT = ROOT / "clients/typescript/src"
 TEMPLATE = Path(__file__).with_name("client_operations.py.jinja")
 BASE = "/api/v1"
 
@@ -30,7 +32,7 @@ _CONSTRAINTS = frozenset(
 )
 # Other public operations say more to whoever is signed in.
 _WITHOUT_TOKEN = tuple(f"{BASE}/{area}/" for area in ("auth", "hooks", "unsubscribe"))
-_TYPES = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"}
+_TYPES = {"string": "str", "integer": "int", "boolean": "bool", "number": "float", "object": "Mapping[str, Any]"}
 
 
 @dataclass
@@ -175,9 +177,24 @@ def methods(document: dict[str, Any]) -> str:
     return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
 
 
+def idempotent_operations(document: dict[str, Any]) -> str:
+    """Return the module of the TypeScript client that names the operations with an idempotency key."""
+    names = sorted(f"{entry.method} {BASE}{entry.path}" for entry in operations(document) if entry.idempotent)
+    lines = "".join(f"  {json.dumps(name)},\n" for name in names)
+    return (
+        "// Generated from the OpenAPI document; do not edit.\n\n"
+        "/** The operations that honour an Idempotency-Key. */\n"
+        f"export const IDEMPOTENT: ReadonlySet<string> = new Set([\n{lines}]);\n"
+    )
+
+
 def main() -> int:
     document = json.loads(DOCUMENT.read_text())
-    files = {TARGET / "models.py": types(document), TARGET / "operations.py": methods(document)}
+    files = {
+        TARGET / "models.py": types(document),
+        TARGET / "operations.py": methods(document),
+        TYPESCRIPT / "idempotent.ts": idempotent_operations(document),
+    }
     outdated = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     if "--check" in sys.argv:
         for path in outdated:

@@ -19,7 +19,7 @@ from scripts.openapi_names import named_schemas
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "scripts/openapi_examples.json"
-"""Requests and responses of the main routes, recorded on the local cloud."""
+"""A request and a response of each operation, recorded on the local cloud."""
 TARGET = ROOT / "functions/gateway/gateway_lambda/http/openapi.json"
 AREAS = ("gateway", "vectors", "workflows", "messaging", "coordinator")
 
@@ -135,7 +135,9 @@ def _add_examples(paths: dict[str, Any]) -> None:
         operation = paths[path][method.lower()]
         if "request" in example:
             operation["requestBody"]["content"]["application/json"]["example"] = example["request"]
-        operation["responses"][str(example["status"])]["content"]["application/json"]["example"] = example["response"]
+        if "response" in example:
+            answer = operation["responses"][str(example["status"])]
+            answer["content"]["application/json"]["example"] = example["response"]
 
 
 def main() -> int:

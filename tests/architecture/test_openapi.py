@@ -1,6 +1,7 @@
 """Tests of the OpenAPI document that the gateway serves."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,54 @@ def test_an_example_matches_its_schema(name: str) -> None:
     Draft202012Validator(root, format_checker=FormatChecker()).validate(example)
 
 
-def test_ten_routes_have_examples_of_the_request_and_the_response() -> None:
-    routes = {name.rpartition(" ")[0] for name in EXAMPLES}
-    with_body = {route for route in routes if "requestBody" in OPERATIONS[route]}
-    assert len(with_body) >= 10
-    assert {f"{route} request" for route in with_body} <= set(EXAMPLES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_has_examples_of_its_request_and_its_answer(name: str) -> None:
+    parts = {"request": OPERATIONS[name].get("requestBody", {}), **OPERATIONS[name]["responses"]}
+    with_json = {
+        part for part, body in parts.items() if part != "default" and "application/json" in body.get("content", {})
+    }
+    assert {f"{name} {part}" for part in with_json} <= set(EXAMPLES)
+
+
+def test_an_operation_id_is_a_short_phrase_and_unique() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(ids)) == len(ids)
+    assert [name for name in ids if not re.fullmatch(r"[a-z]+(_[a-z0-9]+){0,4}", name)] == []
+
+
+def linked_parameters() -> dict[str, set[str]]:
+    """Return, for each operation, the path parameters that links to it fill."""
+    found: dict[str, set[str]] = {}
+    for operation in OPERATIONS.values():
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                found.setdefault(link["operationId"], set()).update(link["parameters"])
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if "{" in name and "{token}" not in name])
+def test_another_operation_supplies_each_id(name: str) -> None:
+    assert set(re.findall(r"\{(\w+)\}", name)) == linked_parameters()[OPERATIONS[name]["operationId"]]
+
+
+def test_a_link_finds_its_value_in_the_example() -> None:
+    """Otherwise a link would name a field that no answer has."""
+    links = 0
+    for name, operation in OPERATIONS.items():
+        for status, answer in operation["responses"].items():
+            for link in answer.get("links", {}).values():
+                for value in link["parameters"].values():
+                    if value.startswith("$response.body#"):
+                        _, example = EXAMPLES[f"{name} {status}"]
+                        assert isinstance(resolve_pointer(example, value.partition("#")[2]), str | int), (name, value)
+                        links += 1
+    assert links > 80
+
+
+def resolve_pointer(document: Any, pointer: str) -> Any:
+    for part in pointer.split("/")[1:]:
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    return document
 
 
 def test_the_areas_are_listed_in_the_order_in_which_a_user_needs_them() -> None:

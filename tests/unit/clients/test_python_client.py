@@ -89,9 +89,11 @@ def test_lists_and_ids_are_sent_as_the_api_reads_them() -> None:
     ids = [uuid4(), uuid4()]
     server.client().list_contacts(id=ids)
     assert server.requests[0].url.params.get_list("id") == [str(value) for value in ids]
+    server.client().list_emails(run_id=ids[0], status="sent")
+    assert dict(server.requests[1].url.params) == {"run_id": str(ids[0]), "status": "sent"}
     server.answers = [httpx.Response(204)]
     server.client().delete_suppression("a/b@people.example")
-    assert server.requests[1].url.raw_path == b"/api/v1/suppressions/a%2Fb%40people.example"
+    assert server.requests[2].url.raw_path == b"/api/v1/suppressions/a%2Fb%40people.example"
 
 
 def test_only_what_was_set_is_sent() -> None:

@@ -56,7 +56,9 @@ def _text(value: Any) -> Any:
     """Return a query parameter; a list repeats it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str | int | float) else [str(element) for element in value]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [str(element) for element in value]
+    return str(value)
 
 
 class Page(Protocol[Item]):

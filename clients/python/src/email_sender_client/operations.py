@@ -574,7 +574,9 @@ class Operations:
             )
         )
 
-    def get_hook_result(self, token: str, run_id: UUID | str) -> models.HookResult:
+    def get_hook_result(
+        self, token: str, run_id: UUID | str, webhook_id: str, webhook_timestamp: str, webhook_signature: str
+    ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
         The request is signed over an empty body.
@@ -584,6 +586,11 @@ class Operations:
                 "GET",
                 f"/hooks/{quoted(token)}/runs/{quoted(run_id)}",
                 models.HookResult,
+                headers={
+                    "webhook-id": webhook_id,
+                    "webhook-timestamp": webhook_timestamp,
+                    "webhook-signature": webhook_signature,
+                },
                 anonymous=True,
             )
         )
@@ -2150,7 +2157,14 @@ class Operations:
             )
         )
 
-    def start_run_by_hook(self, token: str) -> models.HookRun:
+    def start_run_by_hook(
+        self,
+        token: str,
+        webhook_id: str,
+        webhook_timestamp: str,
+        webhook_signature: str,
+        body: Mapping[str, Any] | Mapping[str, Any],
+    ) -> models.HookRun:
         """Start a run through a webhook.
 
         The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
@@ -2161,6 +2175,12 @@ class Operations:
                 "POST",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                headers={
+                    "webhook-id": webhook_id,
+                    "webhook-timestamp": webhook_timestamp,
+                    "webhook-signature": webhook_signature,
+                },
+                body=body,
                 anonymous=True,
             )
         )
@@ -2961,7 +2981,9 @@ class AsyncOperations:
             )
         )
 
-    async def get_hook_result(self, token: str, run_id: UUID | str) -> models.HookResult:
+    async def get_hook_result(
+        self, token: str, run_id: UUID | str, webhook_id: str, webhook_timestamp: str, webhook_signature: str
+    ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
         The request is signed over an empty body.
@@ -2971,6 +2993,11 @@ class AsyncOperations:
                 "GET",
                 f"/hooks/{quoted(token)}/runs/{quoted(run_id)}",
                 models.HookResult,
+                headers={
+                    "webhook-id": webhook_id,
+                    "webhook-timestamp": webhook_timestamp,
+                    "webhook-signature": webhook_signature,
+                },
                 anonymous=True,
             )
         )
@@ -4553,7 +4580,14 @@ class AsyncOperations:
             )
         )
 
-    async def start_run_by_hook(self, token: str) -> models.HookRun:
+    async def start_run_by_hook(
+        self,
+        token: str,
+        webhook_id: str,
+        webhook_timestamp: str,
+        webhook_signature: str,
+        body: Mapping[str, Any] | Mapping[str, Any],
+    ) -> models.HookRun:
         """Start a run through a webhook.
 
         The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
@@ -4564,6 +4598,12 @@ class AsyncOperations:
                 "POST",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                headers={
+                    "webhook-id": webhook_id,
+                    "webhook-timestamp": webhook_timestamp,
+                    "webhook-signature": webhook_signature,
+                },
+                body=body,
                 anonymous=True,
             )
         )

@@ -1,6 +1,6 @@
 """Unsubscribe with the link in a mail, without signing in (RFC 8058)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -20,10 +20,13 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <style>body{{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1.5rem;color:#1c2430}}
 button{{font:inherit;padding:.6rem 1.4rem;border:0;border-radius:.4rem;background:#1f4fd8;color:#fff;cursor:pointer}}
 </style><h1>{title}</h1><p>{text}</p>{form}</html>"""
+_UNKNOWN_LINK: dict[int | str, dict[str, Any]] = {
+    404: {"description": "The link does not work", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
 _FORM = '<form method="post"><button>Unsubscribe</button></form>'
 
 
-@router.get("/{token}", response_class=HTMLResponse)
+@router.get("/{token}", response_class=HTMLResponse, responses=_UNKNOWN_LINK)
 async def show_unsubscribe_page(token: str, service: Service) -> HTMLResponse:
     """Show the unsubscribe page. It changes nothing, since mail scanners open links."""
     try:
@@ -33,7 +36,7 @@ async def show_unsubscribe_page(token: str, service: Service) -> HTMLResponse:
     return _page("Unsubscribe", "Press the button to stop receiving mail from this sender.", _FORM)
 
 
-@router.post("/{token}", response_class=HTMLResponse)
+@router.post("/{token}", response_class=HTMLResponse, responses=_UNKNOWN_LINK)
 async def unsubscribe(token: str, request: Request, service: Service) -> HTMLResponse:
     """Unsubscribe a contact. For the page's button and a mail client's one-click request; repeating it is safe."""
     origin, host = request.headers.get("origin"), request.headers.get("host", "")

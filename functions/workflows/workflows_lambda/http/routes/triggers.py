@@ -18,6 +18,19 @@ from workflows_lambda.http.schemas.triggers import HookResultOut, HookRunOut, Se
 
 router = APIRouter(prefix="/workflows/{workflow_id}/triggers", tags=["workflows"], route_class=IdempotentRoute)
 webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])
+
+# The signature covers the body as it arrives, so that the routes read it themselves.
+_SIGNED = {
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+        for name, description in (
+            ("webhook-id", "The same for every attempt"),
+            ("webhook-timestamp", "Seconds since 1970"),
+            ("webhook-signature", "Of Standard Webhooks"),
+        )
+    ]
+}
+_INPUTS = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 Workflows = Annotated[WorkflowService, depends_on(workflow_service)]
@@ -45,7 +58,7 @@ async def rotate_trigger_secret(workflow_id: UUID, trigger_id: UUID, caller: Wri
     return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id, caller.role))
 
 
-@webhook_router.post("/{token}", status_code=202)
+@webhook_router.post("/{token}", status_code=202, openapi_extra=_SIGNED | {"requestBody": _INPUTS})
 async def start_run_by_hook(token: str, request: Request, service: Webhooks) -> HookRunOut:
     """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
     webhook-id returns the same run."""
@@ -53,7 +66,7 @@ async def start_run_by_hook(token: str, request: Request, service: Webhooks) -> 
     return HookRunOut.of(run, token)
 
 
-@webhook_router.get("/{token}/runs/{run_id}")
+@webhook_router.get("/{token}/runs/{run_id}", openapi_extra=_SIGNED)
 async def get_hook_result(token: str, run_id: UUID, request: Request, service: Webhooks) -> HookResultOut:
     """Get the result of a run that a webhook started. The request is signed over an empty body."""
     return HookResultOut.of_run(service.result(token, request.headers, run_id), token)

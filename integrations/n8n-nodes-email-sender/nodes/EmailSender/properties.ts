@@ -1,0 +1,162 @@
+import type { INodeProperties } from 'n8n-workflow';
+
+function shownFor(resource: string, ...operation: string[]): INodeProperties['displayOptions'] {
+	return { show: { resource: [resource], operation } };
+}
+
+export const properties: INodeProperties[] = [
+	{
+		displayName: 'Resource',
+		name: 'resource',
+		type: 'options',
+		noDataExpression: true,
+		default: 'person',
+		options: [
+			{ name: 'Approval', value: 'approval' },
+			{ name: 'Person', value: 'person' },
+			{ name: 'Run', value: 'run' },
+			{ name: 'Vector', value: 'vector' },
+		],
+	},
+	{
+		displayName: 'Operation',
+		name: 'operation',
+		type: 'options',
+		noDataExpression: true,
+		default: 'find',
+		displayOptions: { show: { resource: ['person'] } },
+		options: [
+			{
+				name: 'Find',
+				value: 'find',
+				action: 'Find people',
+				description: 'Find the people to write to, each with the messages that prove it',
+			},
+		],
+	},
+	{
+		displayName: 'Operation',
+		name: 'operation',
+		type: 'options',
+		noDataExpression: true,
+		default: 'start',
+		displayOptions: { show: { resource: ['run'] } },
+		options: [
+			{ name: 'Get', value: 'get', action: 'Get a run', description: 'Get a run with its steps' },
+			{ name: 'Start', value: 'start', action: 'Start a run', description: 'Start a workflow of Email Sender' },
+		],
+	},
+	{
+		displayName: 'Operation',
+		name: 'operation',
+		type: 'options',
+		noDataExpression: true,
+		default: 'getAll',
+		displayOptions: { show: { resource: ['approval'] } },
+		options: [
+			{ name: 'Decide', value: 'decide', action: 'Decide an approval', description: 'Approve or deny the drafts of a run' },
+			{ name: 'Get Many', value: 'getAll', action: 'Get many approvals', description: 'Get what waits for an approval' },
+		],
+	},
+	{
+		displayName: 'Operation',
+		name: 'operation',
+		type: 'options',
+		noDataExpression: true,
+		default: 'search',
+		displayOptions: { show: { resource: ['vector'] } },
+		options: [
+			{ name: 'Search', value: 'search', action: 'Search vectors', description: 'Find the points nearest to a text' },
+		],
+	},
+	{
+		displayName: 'Question',
+		name: 'question',
+		type: 'string',
+		default: '',
+		placeholder: 'Who has trouble with a printer?',
+		description: 'One sentence that says whom to find',
+		required: true,
+		displayOptions: shownFor('person', 'find'),
+	},
+	{
+		displayName: 'Workflow ID',
+		name: 'workflowId',
+		type: 'string',
+		default: '',
+		required: true,
+		displayOptions: shownFor('run', 'start'),
+	},
+	{
+		displayName: 'Inputs',
+		name: 'inputs',
+		type: 'json',
+		default: '{}',
+		description: 'The inputs of the workflow, as an object',
+		displayOptions: shownFor('run', 'start'),
+	},
+	{
+		displayName: 'Run ID',
+		name: 'runId',
+		type: 'string',
+		default: '',
+		required: true,
+		displayOptions: shownFor('run', 'get'),
+	},
+	{
+		displayName: 'Approval ID',
+		name: 'approvalId',
+		type: 'string',
+		default: '',
+		required: true,
+		displayOptions: shownFor('approval', 'decide'),
+	},
+	{
+		displayName: 'Decision',
+		name: 'decision',
+		type: 'options',
+		default: 'approved',
+		options: [
+			{ name: 'Approve', value: 'approved' },
+			{ name: 'Deny', value: 'denied' },
+		],
+		displayOptions: shownFor('approval', 'decide'),
+	},
+	{
+		displayName: 'Comment',
+		name: 'comment',
+		type: 'string',
+		default: '',
+		description: 'Kept with the decision',
+		displayOptions: shownFor('approval', 'decide'),
+	},
+	{
+		displayName: 'Collection',
+		name: 'collection',
+		type: 'options',
+		default: 'document_vectors',
+		options: [
+			{ name: 'Documents', value: 'document_vectors' },
+			{ name: 'Messages', value: 'message_vectors' },
+			{ name: 'Tasks', value: 'task_vectors' },
+		],
+		displayOptions: shownFor('vector', 'search'),
+	},
+	{
+		displayName: 'Text',
+		name: 'text',
+		type: 'string',
+		default: '',
+		required: true,
+		displayOptions: shownFor('vector', 'search'),
+	},
+	{
+		displayName: 'Limit',
+		name: 'limit',
+		type: 'number',
+		typeOptions: { minValue: 1, maxValue: 100 },
+		default: 50,
+		description: 'Max number of results to return',
+		displayOptions: { show: { resource: ['person', 'vector'], operation: ['find', 'search'] } },
+	},
+];
