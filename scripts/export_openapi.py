@@ -74,6 +74,14 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 
+# API Gateway rejects a request without a valid token itself, with an answer of its own.
+_UNAUTHORIZED: dict[str, Any] = {
+    "description": "The access token is missing, invalid or expired",
+    "content": {
+        "application/json": {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}},
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
+    },
+}
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -124,6 +132,7 @@ def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
         }
         if route.permission is not None:
             operation["security"] = [{"bearer": []}]
+            operation["responses"]["401"] = _UNAUTHORIZED
             operation["x-permission"] = str(route.permission)
         if route.idempotent:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)

@@ -2536,15 +2536,6 @@ export interface components {
             name: string;
             target: string | null;
         };
-        /** @description A mail channel requires `address`; a webhook requires `url` (https). A log channel has neither. */
-        ChannelIn: {
-            address?: string | null;
-            kind: components["schemas"]["ChannelKind"];
-            /** @default info */
-            min_level: components["schemas"]["Level"];
-            name: string;
-            url?: string | null;
-        };
         /** @enum {string} */
         ChannelKind: "mail" | "webhook" | "log";
         Channels: {
@@ -2667,6 +2658,7 @@ export interface components {
             attributes?: {
                 [key: string]: unknown;
             };
+            /** Format: email */
             email: string;
             name?: string | null;
         };
@@ -3155,6 +3147,16 @@ export interface components {
         Kind: "core" | "specialised" | "infrastructure";
         /** @enum {string} */
         Level: "info" | "warning" | "critical";
+        LogChannelIn: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "log";
+            /** @default info */
+            min_level: components["schemas"]["Level"];
+            name: string;
+        };
         /** @description `level` is null while functions log at their usual level, INFO. */
         LogLevel: {
             level: string | null;
@@ -3194,6 +3196,18 @@ export interface components {
              * @enum {string}
              */
             uncertain_answers: "hold" | "accept";
+        };
+        MailChannelIn: {
+            /** Format: email */
+            address: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "mail";
+            /** @default info */
+            min_level: components["schemas"]["Level"];
+            name: string;
         };
         /**
          * @description What a message is. Only `person` and `uncertain` can have been written by somebody.
@@ -3897,6 +3911,7 @@ export interface components {
             reason: string;
         };
         SuppressionIn: {
+            /** Format: email */
             email: string;
         };
         SuppressionList: {
@@ -4087,6 +4102,17 @@ export interface components {
             types: string[];
             url: string;
         };
+        WebhookChannelIn: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "webhook";
+            /** @default info */
+            min_level: components["schemas"]["Level"];
+            name: string;
+            url: string;
+        };
         /** @description `types` are types of events, such as `email.replied`, or `email.*` for all of a kind, or `*` for all. */
         WebhookIn: {
             types: string[];
@@ -4201,7 +4227,6 @@ export type Batch = components['schemas']['Batch'];
 export type BatchIn = components['schemas']['BatchIn'];
 export type Change = components['schemas']['Change'];
 export type Channel = components['schemas']['Channel'];
-export type ChannelIn = components['schemas']['ChannelIn'];
 export type ChannelKind = components['schemas']['ChannelKind'];
 export type Channels = components['schemas']['Channels'];
 export type Code = components['schemas']['Code'];
@@ -4283,10 +4308,12 @@ export type Key = components['schemas']['Key'];
 export type KeyList = components['schemas']['KeyList'];
 export type Kind = components['schemas']['Kind'];
 export type Level = components['schemas']['Level'];
+export type LogChannelIn = components['schemas']['LogChannelIn'];
 export type LogLevel = components['schemas']['LogLevel'];
 export type LogLevelIn = components['schemas']['LogLevelIn'];
 export type Logging = components['schemas']['Logging'];
 export type Mail = components['schemas']['Mail'];
+export type MailChannelIn = components['schemas']['MailChannelIn'];
 export type MailKind = components['schemas']['MailKind'];
 export type MailboxImportIn = components['schemas']['MailboxImportIn'];
 export type Manager = components['schemas']['Manager'];
@@ -4388,6 +4415,7 @@ export type VectorsProblem = components['schemas']['VectorsProblem'];
 export type VectorsRollbackIn = components['schemas']['VectorsRollbackIn'];
 export type VersionList = components['schemas']['VersionList'];
 export type Webhook = components['schemas']['Webhook'];
+export type WebhookChannelIn = components['schemas']['WebhookChannelIn'];
 export type WebhookIn = components['schemas']['WebhookIn'];
 export type WebhookList = components['schemas']['WebhookList'];
 export type WebhookSecret = components['schemas']['WebhookSecret'];
@@ -4452,6 +4480,18 @@ export interface operations {
                     "application/json": components["schemas"]["ApprovalList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -4502,6 +4542,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -4567,6 +4619,18 @@ export interface operations {
                     "application/json": components["schemas"]["Approval"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -4620,6 +4684,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Audit"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -4778,6 +4854,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -5033,6 +5121,18 @@ export interface operations {
                     "application/json": components["schemas"]["Config"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5160,6 +5260,18 @@ export interface operations {
                     "application/json": components["schemas"]["Config"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5221,6 +5333,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ConfigVersions"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5308,6 +5432,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Config"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5433,6 +5569,18 @@ export interface operations {
                     "application/json": components["schemas"]["Validated"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5487,6 +5635,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ContactList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5544,6 +5704,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5614,6 +5786,18 @@ export interface operations {
                     "application/json": components["schemas"]["AddedContacts"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5660,6 +5844,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5718,6 +5914,18 @@ export interface operations {
                     "application/json": components["schemas"]["Contact"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5749,6 +5957,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -5795,6 +6015,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ConsentList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5853,6 +6085,18 @@ export interface operations {
                     "application/json": components["schemas"]["Consent"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -5902,6 +6146,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -5957,6 +6213,18 @@ export interface operations {
                     "application/json": components["schemas"]["Erasure"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6008,6 +6276,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6110,6 +6390,18 @@ export interface operations {
                     "application/json": components["schemas"]["PersonalData"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6163,6 +6455,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6220,6 +6524,18 @@ export interface operations {
                     "application/json": components["schemas"]["DraftList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6267,6 +6583,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6332,6 +6660,18 @@ export interface operations {
                     "application/json": components["schemas"]["Draft"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6389,6 +6729,18 @@ export interface operations {
                     "application/json": components["schemas"]["EmailList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6439,6 +6791,18 @@ export interface operations {
                     "application/json": components["schemas"]["Statistics"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6483,6 +6847,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6541,6 +6917,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6607,6 +6995,18 @@ export interface operations {
                     "application/json": components["schemas"]["MessagingStory"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6665,6 +7065,18 @@ export interface operations {
                     "application/json": components["schemas"]["EventsOut"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6713,6 +7125,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Published"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6772,6 +7196,18 @@ export interface operations {
                     "application/json": components["schemas"]["FailedEventsOut"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6817,6 +7253,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Redriven"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -6880,6 +7328,18 @@ export interface operations {
                     "application/json": components["schemas"]["CoordinatorReplayed"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -6918,6 +7378,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["UnclaimedMails"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7121,6 +7593,18 @@ export interface operations {
                     "application/json": components["schemas"]["AnyJob"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7163,6 +7647,18 @@ export interface operations {
                     "application/json": components["schemas"]["KeyList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7195,6 +7691,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Rotation"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7230,6 +7738,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["LogLevel"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7275,6 +7795,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["LogLevel"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7350,6 +7882,18 @@ export interface operations {
                     "application/json": components["schemas"]["Managers"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7391,6 +7935,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ManagerMetrics"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7451,6 +8007,18 @@ export interface operations {
                     "application/json": components["schemas"]["Manager"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7509,6 +8077,18 @@ export interface operations {
                     "application/json": components["schemas"]["Manager"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7560,6 +8140,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Manager"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7620,6 +8212,18 @@ export interface operations {
                     "application/json": components["schemas"]["Manager"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7675,6 +8279,18 @@ export interface operations {
                     "application/json": components["schemas"]["MemberList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7721,6 +8337,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7772,6 +8400,18 @@ export interface operations {
                     "application/json": components["schemas"]["Member"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7801,6 +8441,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -7829,6 +8481,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -7879,6 +8543,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7932,6 +8608,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -7991,6 +8679,18 @@ export interface operations {
                     "application/json": components["schemas"]["Message"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8018,6 +8718,18 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8071,6 +8783,18 @@ export interface operations {
                     "application/json": components["schemas"]["NotificationList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8113,6 +8837,18 @@ export interface operations {
                     "application/json": components["schemas"]["Channels"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8144,7 +8880,7 @@ export interface operations {
                  *       "name": "night"
                  *     }
                  */
-                "application/json": components["schemas"]["ChannelIn"];
+                "application/json": components["schemas"]["MailChannelIn"] | components["schemas"]["WebhookChannelIn"] | components["schemas"]["LogChannelIn"];
             };
         };
         responses: {
@@ -8165,6 +8901,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["NewChannel"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8199,6 +8947,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8232,6 +8992,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8277,6 +9049,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8337,6 +9121,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["RunList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8439,6 +9235,18 @@ export interface operations {
                     "application/json": components["schemas"]["RunDetail"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8491,6 +9299,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8547,6 +9367,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8613,6 +9445,18 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowsStory"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8653,6 +9497,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["GatewayStatus"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8706,6 +9562,18 @@ export interface operations {
                     "application/json": components["schemas"]["SuppressionList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8754,6 +9622,18 @@ export interface operations {
                     "application/json": components["schemas"]["Suppression"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8785,6 +9665,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -8843,6 +9735,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["TemplateList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -8915,6 +9819,18 @@ export interface operations {
                     "application/json": components["schemas"]["Template"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -8957,6 +9873,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9019,6 +9947,18 @@ export interface operations {
                     "application/json": components["schemas"]["Template"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9050,6 +9990,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -9104,6 +10056,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9163,6 +10127,18 @@ export interface operations {
                     "application/json": components["schemas"]["TenantList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9215,6 +10191,18 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9264,6 +10252,18 @@ export interface operations {
                     "application/json": components["schemas"]["OwnTenant"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9303,6 +10303,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9355,6 +10367,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9410,6 +10434,18 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9458,6 +10494,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["QuotaList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9523,6 +10571,18 @@ export interface operations {
                     "application/json": components["schemas"]["QuotaList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9567,6 +10627,18 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9609,6 +10681,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9763,6 +10847,18 @@ export interface operations {
                     "application/json": components["schemas"]["Batch"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9813,6 +10909,18 @@ export interface operations {
                     "application/json": components["schemas"]["Collections"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9860,6 +10968,18 @@ export interface operations {
                     "application/json": components["schemas"]["Plan"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -9893,6 +11013,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -9961,6 +11093,18 @@ export interface operations {
                     "application/json": components["schemas"]["ImportList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10013,6 +11157,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ImportCreated"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10078,6 +11234,18 @@ export interface operations {
                     "application/json": components["schemas"]["VectorsImport"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10139,6 +11307,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Insert"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10212,6 +11392,18 @@ export interface operations {
                     "application/json": components["schemas"]["Jobs"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10272,6 +11464,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10344,6 +11548,18 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10402,6 +11618,18 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10452,6 +11680,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10518,6 +11758,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10589,6 +11841,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10689,6 +11953,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Search"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -10806,6 +12082,18 @@ export interface operations {
                     "application/json": components["schemas"]["Searches"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10839,6 +12127,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -10921,6 +12221,18 @@ export interface operations {
                     "application/json": components["schemas"]["WebhookList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -10977,6 +12289,18 @@ export interface operations {
                     "application/json": components["schemas"]["NewWebhook"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11017,6 +12341,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -11076,6 +12412,18 @@ export interface operations {
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11107,6 +12455,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -11176,6 +12536,18 @@ export interface operations {
                     "application/json": components["schemas"]["DeliveryList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11220,6 +12592,18 @@ export interface operations {
                     "application/json": components["schemas"]["MessagingReplayed"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11260,6 +12644,18 @@ export interface operations {
                     "application/json": components["schemas"]["WebhookSecret"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11297,6 +12693,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Tested"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -11404,6 +12812,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["WorkflowList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -11550,6 +12970,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Workflow"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -11856,6 +13288,18 @@ export interface operations {
                     "application/json": components["schemas"]["ActionList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -11944,6 +13388,18 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowsImport"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12007,6 +13463,18 @@ export interface operations {
                     "application/json": components["schemas"]["Valid"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12058,6 +13526,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Workflow"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -12138,6 +13618,18 @@ export interface operations {
                     "application/json": components["schemas"]["Workflow"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12169,6 +13661,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -12215,6 +13719,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Difference"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -12281,6 +13797,18 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12314,6 +13842,18 @@ export interface operations {
                 };
                 content: {
                     "image/svg+xml": unknown;
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -12376,6 +13916,18 @@ export interface operations {
                     "application/json": components["schemas"]["RunList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12435,6 +13987,18 @@ export interface operations {
                     "application/json": components["schemas"]["TriggerList"];
                 };
             };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description An error, as problem details (RFC 9457) */
             default: {
                 headers: {
@@ -12474,6 +14038,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Secret"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */
@@ -12534,6 +14110,18 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["VersionList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description An error, as problem details (RFC 9457) */

@@ -11,6 +11,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    EmailStr,
     Field,
     RootModel,
     StringConstraints,
@@ -287,7 +288,7 @@ class ContactIn(BaseModel):
         populate_by_name=True,
     )
     attributes: dict[str, Any] | None = None
-    email: str
+    email: EmailStr
     name: str | None = None
 
 
@@ -794,6 +795,16 @@ class KeyList(BaseModel):
     next_cursor: str | None = None
 
 
+class LogChannelIn(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    kind: Literal["log"]
+    min_level: Literal["info", "warning", "critical"] | None = "info"
+    name: str
+
+
 class LogLevel(BaseModel):
     """
     `level` is null while functions log at their usual level, INFO.
@@ -846,6 +857,17 @@ class Mail(BaseModel):
     temporary_bounce_days: int | None = 30
     temporary_bounces: int | None = 3
     uncertain_answers: Literal["hold", "accept"] | None = "hold"
+
+
+class MailChannelIn(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    address: EmailStr
+    kind: Literal["mail"]
+    min_level: Literal["info", "warning", "critical"] | None = "info"
+    name: str
 
 
 class MailboxImportIn(BaseModel):
@@ -1656,7 +1678,7 @@ class SuppressionIn(BaseModel):
         extra="ignore",
         populate_by_name=True,
     )
-    email: str
+    email: EmailStr
 
 
 class SuppressionList(BaseModel):
@@ -1906,6 +1928,17 @@ class Webhook(BaseModel):
     url: str
 
 
+class WebhookChannelIn(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    kind: Literal["webhook"]
+    min_level: Literal["info", "warning", "critical"] | None = "info"
+    name: str
+    url: str
+
+
 class WebhookIn(BaseModel):
     """
     `types` are types of events, such as `email.replied`, or `email.*` for all of a kind, or `*` for all.
@@ -2128,22 +2161,6 @@ class Channel(BaseModel):
     min_level: Literal["info", "warning", "critical"]
     name: str
     target: str | None
-
-
-class ChannelIn(BaseModel):
-    """
-    A mail channel requires `address`; a webhook requires `url` (https). A log channel has neither.
-    """
-
-    model_config = ConfigDict(
-        extra="ignore",
-        populate_by_name=True,
-    )
-    address: str | None = None
-    kind: Literal["mail", "webhook", "log"]
-    min_level: Literal["info", "warning", "critical"] | None = "info"
-    name: str
-    url: str | None = None
 
 
 class Channels(BaseModel):

@@ -137,7 +137,10 @@ class Operations:
         )
 
     def create_channel(
-        self, body: models.ChannelIn | Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        body: models.MailChannelIn | models.WebhookChannelIn | models.LogChannelIn | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
     ) -> models.NewChannel:
         """Create a channel.
 
@@ -2544,7 +2547,10 @@ class AsyncOperations:
         )
 
     async def create_channel(
-        self, body: models.ChannelIn | Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        body: models.MailChannelIn | models.WebhookChannelIn | models.LogChannelIn | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
     ) -> models.NewChannel:
         """Create a channel.
 

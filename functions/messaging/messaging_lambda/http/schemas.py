@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.kit.schemas import RequestBody
@@ -24,7 +24,7 @@ from email_sender.messaging.statistics import MailStatistics
 from email_sender.messaging.templates import Preview
 from email_sender.security.permissions import Role
 
-Address = Annotated[str, Field(min_length=3, max_length=320)]
+Address = Annotated[str, Field(min_length=3, max_length=320, json_schema_extra={"format": "email"})]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 _MAX_BODY = 100_000
 
@@ -47,7 +47,7 @@ class ContactsIn(RequestBody):
     """With `dry_run`, nothing is stored: the answer says what would happen."""
 
     contacts: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1_000)]
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class AddedContactOut(BaseModel):
@@ -140,7 +140,7 @@ class MessageClassIn(RequestBody):
 class VariableIn(RequestBody):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     type: Literal["string", "number", "boolean", "date", "list"]
-    required: bool = True
+    required: StrictBool = True
     default: Any = None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from coordinator_lambda.bootstrap import events, replay, units
 from email_sender.adapters.postgres.event_log import EventQuery, PostgresEvents
@@ -83,8 +83,8 @@ class ReplayIn(BaseModel):
     # The tenant of the events, not of the caller: an operator's token names the platform's tenant.
     of_tenant: UUID | None = None
     cursor: Annotated[str | None, Field(max_length=200)] = None
-    force: bool = False
-    dry_run: bool = False
+    force: StrictBool = False
+    dry_run: StrictBool = False
 
 
 class ReplayedOut(BaseModel):

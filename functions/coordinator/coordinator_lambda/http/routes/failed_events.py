@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from coordinator_lambda.bootstrap import failed_events, redrive
 from email_sender.coordination.failed_events import (
@@ -66,8 +66,8 @@ class RedriveIn(BaseModel):
 
     ids: Annotated[list[UUID], Field(max_length=500)] = []
     consumer: Annotated[str | None, Field(max_length=64)] = None
-    all: bool = False
-    dry_run: bool = False
+    all: StrictBool = False
+    dry_run: StrictBool = False
 
     @model_validator(mode="after")
     def _require_one_selection(self) -> Self:

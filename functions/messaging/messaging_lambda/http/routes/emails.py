@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from email_sender.coordination.stories import Stories
 from email_sender.kit.auth import Principal, Requires
@@ -25,6 +25,7 @@ Emails = Annotated[SendService, depends_on(send_service)]
 Contacts = Annotated[ContactService, depends_on(contact_service)]
 Reader = Annotated[Principal, Depends(Requires(Permission.MESSAGING_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.MESSAGING_WRITE))]
+AddressPath = Annotated[str, Path(json_schema_extra={"format": "email"})]
 Sender = Annotated[Principal, Depends(Requires(Permission.MESSAGING_SEND))]
 
 
@@ -92,7 +93,7 @@ async def create_suppression(body: SuppressionIn, caller: Writer, service: Conta
 
 
 @router.delete("/suppressions/{address}", status_code=204)
-async def delete_suppression(address: str, caller: Sender, service: Contacts) -> Response:
+async def delete_suppression(address: AddressPath, caller: Sender, service: Contacts) -> Response:
     """Remove a suppression. The address can receive mail again."""
     service.unsuppress(caller.tenant_id, address)
     return Response(status_code=204)

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field
 
 from email_sender.archive.addresses import normalise_address
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
-from email_sender.kit.schemas import Listing
+from email_sender.kit.schemas import Listing, RequestBody
 from email_sender.messaging.notifications import Channel, ChannelKind, ChannelService, Level, Notification
 from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import channel_service
@@ -23,27 +23,35 @@ Service = Annotated[ChannelService, depends_on(channel_service)]
 Manager = Annotated[Principal, Depends(Requires(Permission.NOTIFICATIONS_MANAGE))]
 
 
-class ChannelIn(BaseModel):
-    """A mail channel requires `address`; a webhook requires `url` (https). A log channel has neither."""
-
-    model_config = ConfigDict(extra="forbid")
-
+class _ChannelBody(RequestBody):
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    kind: ChannelKind
     min_level: Level = Level.INFO
-    address: Annotated[str | None, Field(max_length=320)] = None
-    url: Annotated[str | None, Field(max_length=2_000, pattern=r"^https://[^\s]+$")] = None
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.kind is ChannelKind.MAIL) != (self.address is not None):
-            raise ValueError("A mail channel requires an address; other channels must not have one.")
-        if (self.kind is ChannelKind.WEBHOOK) != (self.url is not None):
-            raise ValueError("A webhook requires a URL; other channels must not have one.")
-        return self
+
+class MailChannelIn(_ChannelBody):
+    kind: Literal[ChannelKind.MAIL]
+    address: Annotated[str, Field(max_length=320, json_schema_extra={"format": "email"})]
 
     def target(self) -> str | None:
-        return normalise_address(self.address) if self.address is not None else self.url
+        return normalise_address(self.address)
+
+
+class WebhookChannelIn(_ChannelBody):
+    kind: Literal[ChannelKind.WEBHOOK]
+    url: Annotated[str, Field(max_length=2_000, pattern=r"^https://[^\s]+$")]
+
+    def target(self) -> str | None:
+        return self.url
+
+
+class LogChannelIn(_ChannelBody):
+    kind: Literal[ChannelKind.LOG]
+
+    def target(self) -> str | None:
+        return None
+
+
+ChannelIn = Annotated[MailChannelIn | WebhookChannelIn | LogChannelIn, Field(discriminator="kind")]
 
 
 class ChannelOut(BaseModel):

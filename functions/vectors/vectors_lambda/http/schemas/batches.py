@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from email_sender.errors import DomainError, InvalidInput
 from email_sender.kit.pydantic_problems import problems_of
@@ -97,7 +97,7 @@ class BatchIn(VectorsBody):
         list[dict[str, Any]],
         Field(min_length=1, max_length=MAX_OPERATIONS, json_schema_extra={"items": {"type": "object"}}),
     ]
-    atomic_validation: bool = False
+    atomic_validation: StrictBool = False
 
     def parse(self, operation_id: UUID) -> list["ParsedOperation"]:
         return [_parse_operation(raw, uuid5(operation_id, str(number))) for number, raw in enumerate(self.operations)]

@@ -89,7 +89,15 @@ Vector = Annotated[
 EncodedVector = Annotated[
     Any,
     PlainValidator(_decode_vector),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "little-endian float32"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            # A whole number of groups of four bytes.
+            "pattern": "^([A-Za-z0-9+/]{16})*([A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{11}=|[A-Za-z0-9+/]{16})$",
+            "description": "little-endian float32",
+        }
+    ),
 ]
 
 

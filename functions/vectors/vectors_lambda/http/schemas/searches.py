@@ -148,17 +148,17 @@ class SearchOptions(VectorsBody):
     vector_b64: EncodedVector = None
     text: Text | None = None
     recommend: RecommendIn | None = None
-    hybrid: bool = False
-    include_bulk: bool = False
-    weak_matches: bool = False
+    hybrid: StrictBool = False
+    include_bulk: StrictBool = False
+    weak_matches: StrictBool = False
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
     filter: FilterIn = Field(default_factory=FilterIn)
     group_by: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     group_size: Annotated[int, Field(ge=1, le=20)] = 3
     score_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    with_payload: bool = True
-    with_vector: bool = False
-    exact: bool = False
+    with_payload: StrictBool = True
+    with_vector: StrictBool = False
+    exact: StrictBool = False
     hnsw_ef: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     @model_validator(mode="after")

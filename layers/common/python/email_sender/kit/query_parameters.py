@@ -12,7 +12,14 @@ from email_sender.errors import InvalidInput, Problem
 
 Limit = Annotated[int, Query(ge=1, le=200, description="The maximum number of items to return")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the previous page")]
-IfMatch = Annotated[str | None, Header(description="The ETag of the version that the change is based on")]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        description="The ETag of the version that the change is based on",
+        # Values that parse_if_match accepts besides are for clients that drop the quotes.
+        json_schema_extra={"pattern": '^"[0-9]{1,9}"$'},
+    ),
+]
 
 
 # Every route accepts this one, if it is the caller's own tenant (kit.auth).
