@@ -37,7 +37,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill faults soak test test-sam check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n-node check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,21 @@ endif
 
 test-sam: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run the sample invocations with `sam local` in containers (SAMPLES="gateway/handler.health" runs some)
 	@$(PY) -m local.sam $(SAMPLES)
+
+test-api: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings ## let the API tester try everything, for half an hour (MINUTES=10 is shorter)
+	API_TESTER_SECONDS=$$(( $(or $(MINUTES),30) * 60 )) $(PY) -m pytest tests/e2e/test_api_tester.py
+
+# n8n is for this test alone; its licence is not open source. 2 GB, and about six minutes.
+.local/n8n/.ready: $(VENV)/.ready
+	@mkdir -p .local/n8n && echo '{"private": true}' > .local/n8n/package.json
+	npm --prefix .local/n8n install --ignore-scripts --no-audit --no-fund node@24 n8n@2.41.1
+	npm --prefix .local/n8n rebuild node sqlite3
+	@touch $@
+
+test-n8n-node: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings .local/n8n/.ready ## check the nodes for n8n with its linter, and run them in a real n8n
+	npm --prefix integrations/n8n-nodes-email-sender ci --ignore-scripts --no-audit --no-fund
+	npm --prefix integrations/n8n-nodes-email-sender run lint
+	N8N_FOLDER=$(CURDIR)/.local/n8n $(PY) -m pytest integrations/n8n-nodes-email-sender/test/test_in_n8n.py
 
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	ruff format --no-cache --check .

@@ -134,8 +134,18 @@ def _add_errors_and_permissions(paths: dict[str, Any], app: FastAPI) -> None:
             operation["security"] = [{"bearer": []}]
             operation["responses"]["401"] = _UNAUTHORIZED
             operation["x-permission"] = str(route.permission)
+        for parameter in operation.get("parameters", []):
+            parameter["schema"] = _without_null(parameter["schema"])
         if route.idempotent:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is left out; it is never null."""
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    if len(options) != 1:
+        return schema
+    return {**options[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
 
 
 def _add_examples(paths: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ SOURCES: dict[str, dict[str, str]] = {
 }
 # Operations that only some of these ids suit.
 SOURCES_OF_TARGET: dict[str, dict[str, str]] = {
+    "get_erasure": {"erase_contact": "/contact_id"},
     "get_job": {"create_import": "/job_id", **SOURCES["job_id"]},
     "finish_migration": {"migrate_collection": "/job_id", "get_vector_job": "/job_id"},
     "roll_back_migration": {"migrate_collection": "/job_id", "get_vector_job": "/job_id"},

@@ -60,11 +60,11 @@ def test_a_mailbox_is_uploaded_with_progress_and_its_people_are_found(platform: 
 
 
 def test_a_run_is_followed_to_its_approval_and_to_its_end(platform: Platform) -> None:
-    user = platform["user@acme"]
-    definition = api.mail_workflow(api.add_template(user)["id"], [api.add_contact(user)["id"]])
+    admin = platform["admin@acme"]
+    definition = api.mail_workflow(api.add_template(admin)["id"], [api.add_contact(admin)["id"]])
 
     async def outreach() -> tuple[str, str, list[models.Email]]:
-        account = next(user for user in platform.users if user.username == "user@acme")
+        account = next(user for user in platform.users if user.username == "admin@acme")
         async with await AsyncClient.signed_in(platform.cloud.api_url, account.username, account.password) as client:
             workflow = await client.create_workflow({"definition": definition})
             run = await client.start_run(workflow.id, {"inputs": {}})
@@ -120,7 +120,7 @@ class CommandLine:
 def test_the_main_job_on_the_command_line(platform: Platform, tmp_path: Path, mailbox: Path) -> None:
     run = CommandLine(tmp_path)
     assert "email-sender login" in run("find", "x", code=1)
-    user = next(user for user in platform.users if user.username == "user@acme")
+    user = next(user for user in platform.users if user.username == "admin@acme")
     wrong = run("login", platform.cloud.api_url, "--user", user.username, code=1, EMAIL_SENDER_PASSWORD="wrong")
     assert "password" in wrong.lower()
     run("login", platform.cloud.api_url, "--user", user.username, EMAIL_SENDER_PASSWORD=user.password)
@@ -131,7 +131,7 @@ def test_the_main_job_on_the_command_line(platform: Platform, tmp_path: Path, ma
     assert person["messages"]
     assert person["contact"]["email"] in run("find", QUESTION)
 
-    template = api.add_template(platform["user@acme"])["id"]
+    template = api.add_template(platform["admin@acme"])["id"]
     workflow = tmp_path / "workflow.yaml"
     workflow.write_text(yaml.safe_dump(api.mail_workflow(template, [person["contact"]["id"]])))
     started = run.json("run", str(workflow))
@@ -139,7 +139,7 @@ def test_the_main_job_on_the_command_line(platform: Platform, tmp_path: Path, ma
     assert started["run"]["status"] == "waiting"
     assert approval["id"] in run("approve")
     assert run.json("approve", approval["id"], "--yes")["status"] == "approved"
-    with signed_in(platform, "user@acme") as client:
+    with signed_in(platform, "readonly@acme") as client:
         assert client.wait_for_run(started["run"]["id"], seconds=60).status == "succeeded"
     assert "approval.approved" in run("tail", "--no-follow", "-n", "200")
 

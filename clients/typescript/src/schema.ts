@@ -4433,11 +4433,11 @@ export interface operations {
     list_approvals: {
         parameters: {
             query?: {
-                status?: ("pending" | "approved" | "denied" | "expired") | null;
+                status?: "pending" | "approved" | "denied" | "expired";
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -4648,7 +4648,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -4757,7 +4757,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "password": "a long passphrase of your own",
-                 *       "session": "AYABeD3…",
+                 *       "session": "AYABeD3k0Vj2rXq9mP4sT7…",
                  *       "username": "ada"
                  *     }
                  */
@@ -5149,7 +5149,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the version that the change is based on */
-                "if-match"?: string | null;
+                "if-match"?: string;
             };
             path?: never;
             cookie?: never;
@@ -5289,7 +5289,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: number | null;
+                cursor?: number;
             };
             header?: never;
             path?: never;
@@ -5598,11 +5598,11 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
                 /** @description Only these contacts; repeat the parameter */
-                id?: string[] | null;
+                id?: string[];
                 /** @description Only the contact with this address */
-                email?: string | null;
+                email?: string;
             };
             header?: never;
             path?: never;
@@ -6419,7 +6419,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -6686,13 +6686,13 @@ export interface operations {
     list_emails: {
         parameters: {
             query?: {
-                run_id?: string | null;
-                contact_id?: string | null;
-                status?: components["schemas"]["EmailStatus"] | null;
+                run_id?: string;
+                contact_id?: string;
+                status?: components["schemas"]["EmailStatus"];
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -7021,14 +7021,14 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
-                type?: string | null;
-                source?: string | null;
+                type?: string;
+                source?: string;
                 /** @description Id of a run or an import */
-                correlation_id?: string | null;
+                correlation_id?: string;
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -7153,13 +7153,13 @@ export interface operations {
     list_failed_events: {
         parameters: {
             query?: {
-                consumer?: string | null;
+                consumer?: string;
                 /** @description By default, events that were not sent back */
-                status?: components["schemas"]["FailedStatus"] | null;
+                status?: components["schemas"]["FailedStatus"];
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -7357,7 +7357,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -8241,7 +8241,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -8574,7 +8574,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -8749,7 +8749,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9077,11 +9077,11 @@ export interface operations {
     list_runs: {
         parameters: {
             query?: {
-                status?: components["schemas"]["RunStatus"] | null;
+                status?: components["schemas"]["RunStatus"];
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9528,7 +9528,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9695,7 +9695,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9903,7 +9903,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the version that the change is based on */
-                "if-match"?: string | null;
+                "if-match"?: string;
                 /** @description A text of your choice. A repeated request with the same key gets the first answer again. */
                 "Idempotency-Key"?: string;
             };
@@ -10087,7 +10087,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -11044,7 +11044,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -11338,7 +11338,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -12482,11 +12482,11 @@ export interface operations {
     list_deliveries: {
         parameters: {
             query?: {
-                state?: components["schemas"]["DeliveryState"] | null;
+                state?: components["schemas"]["DeliveryState"];
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -12724,7 +12724,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -13556,7 +13556,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the version that the change is based on */
-                "if-match"?: string | null;
+                "if-match"?: string;
                 /** @description A text of your choice. A repeated request with the same key gets the first answer again. */
                 "Idempotency-Key"?: string;
             };
@@ -13825,7 +13825,7 @@ export interface operations {
             query?: {
                 format?: "svg" | "mermaid";
                 /** @description Colour the steps by their status in this run */
-                run?: string | null;
+                run?: string;
             };
             header?: never;
             path: {
@@ -13873,7 +13873,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -14069,7 +14069,7 @@ export interface operations {
                 /** @description The maximum number of items to return */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
-                cursor?: number | null;
+                cursor?: number;
             };
             header?: never;
             path: {

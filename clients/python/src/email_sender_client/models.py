@@ -501,9 +501,13 @@ class EmailList(BaseModel):
 
 
 class EmailStatus(
-    RootModel[Literal["queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"]]
+    RootModel[
+        Literal["queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"]
+    ]
 ):
-    root: Literal["queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"]
+    root: Literal[
+        "queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"
+    ]
     """
     The status of an email.
 
@@ -591,9 +595,7 @@ class ExampleIn(BaseModel):
         populate_by_name=True,
     )
     vector: list[float] | None = None
-    vector_b64: Annotated[
-        str | None, Field(json_schema_extra={"contentEncoding": "base64"})
-    ] = None
+    vector_b64: Annotated[str | None, Field(json_schema_extra={"contentEncoding": "base64"})] = None
     """
     little-endian float32
     """
@@ -982,7 +984,22 @@ class Message(BaseModel):
     )
     answers_email_id: UUID | None
     class_: Annotated[
-        Literal["person", "uncertain", "auto_reply", "bounce", "delay", "delivery_report", "read_receipt", "calendar_answer", "complaint", "list_notice", "digest", "newsletter", "notification", "spam"],
+        Literal[
+            "person",
+            "uncertain",
+            "auto_reply",
+            "bounce",
+            "delay",
+            "delivery_report",
+            "read_receipt",
+            "calendar_answer",
+            "complaint",
+            "list_notice",
+            "digest",
+            "newsletter",
+            "notification",
+            "spam",
+        ],
         Field(alias="class"),
     ]
     """
@@ -1245,9 +1262,7 @@ class PointIn(BaseModel):
     payload: dict[str, Any] | None = None
     text: str | None = None
     vector: list[float] | None = None
-    vector_b64: Annotated[
-        str | None, Field(json_schema_extra={"contentEncoding": "base64"})
-    ] = None
+    vector_b64: Annotated[str | None, Field(json_schema_extra={"contentEncoding": "base64"})] = None
     """
     little-endian float32
     """
@@ -1552,9 +1567,7 @@ class RunList(BaseModel):
     next_cursor: str | None = None
 
 
-class RunStatus(
-    RootModel[Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"]]
-):
+class RunStatus(RootModel[Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"]]):
     root: Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"]
 
 
@@ -2415,9 +2428,7 @@ class MigrationIn(BaseModel):
         populate_by_name=True,
     )
     collection: str
-    source: Annotated[
-        CurrentSource | QdrantSource | ExportSource | None, Field(discriminator="type")
-    ] = None
+    source: Annotated[CurrentSource | QdrantSource | ExportSource | None, Field(discriminator="type")] = None
     target: TargetIn | None = None
 
 
@@ -2525,9 +2536,7 @@ class SearchIn(BaseModel):
     score_threshold: float | None = None
     text: str | None = None
     vector: list[float] | None = None
-    vector_b64: Annotated[
-        str | None, Field(json_schema_extra={"contentEncoding": "base64"})
-    ] = None
+    vector_b64: Annotated[str | None, Field(json_schema_extra={"contentEncoding": "base64"})] = None
     """
     little-endian float32
     """
@@ -2562,9 +2571,7 @@ class SearchOptions(BaseModel):
     score_threshold: float | None = None
     text: str | None = None
     vector: list[float] | None = None
-    vector_b64: Annotated[
-        str | None, Field(json_schema_extra={"contentEncoding": "base64"})
-    ] = None
+    vector_b64: Annotated[str | None, Field(json_schema_extra={"contentEncoding": "base64"})] = None
     """
     little-endian float32
     """

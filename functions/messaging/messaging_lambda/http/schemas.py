@@ -5,9 +5,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
 
+from email_sender.archive.addresses import clean_address
 from email_sender.archive.mail_kinds import MailKind
+from email_sender.errors import InvalidInput
 from email_sender.kit.schemas import RequestBody
 from email_sender.messaging.contacts import Addition
 from email_sender.messaging.model import (
@@ -24,7 +26,19 @@ from email_sender.messaging.statistics import MailStatistics
 from email_sender.messaging.templates import Preview
 from email_sender.security.permissions import Role
 
-Address = Annotated[str, Field(min_length=3, max_length=320, json_schema_extra={"format": "email"})]
+
+def _check_address(address: str) -> str:
+    """The service cleans the address; here an error gets the place of the field."""
+    try:
+        clean_address(address)
+    except InvalidInput as error:
+        raise ValueError(error.detail) from None
+    return address
+
+
+Address = Annotated[
+    str, Field(min_length=3, max_length=320, json_schema_extra={"format": "email"}), AfterValidator(_check_address)
+]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 _MAX_BODY = 100_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+import httpx
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -15,7 +16,7 @@ from email_sender_client import models
 from email_sender_client.cli import store
 from email_sender_client.cli.output import console, notes, print_json, print_table, print_text
 from email_sender_client.client import Client
-from email_sender_client.errors import CodeNeeded
+from email_sender_client.errors import ApiError, CodeNeeded
 
 app = typer.Typer(
     name="email-sender",
@@ -138,7 +139,7 @@ def run(
         if wait:
             with notes.status(f"Run {started.id} …"):
                 state = client.wait_for_run(started.id, until_waiting=True)
-        pending = [approval for approval in client.iterate_approvals(status="pending") if approval.run_id == state.id]
+        pending = _approvals_of(client, started.id) if state.status == "waiting" else []
     if as_json:
         print_json({"run": state, "approvals": pending})
     else:
@@ -148,10 +149,22 @@ def run(
                 print_text(f"  {step.step}: {step.status}")
         for approval in pending:
             print_text(f"It waits for an approval: email-sender approve {approval.id}")
+        if state.status == "waiting" and not pending:
+            print_text("It waits: for a time, an answer, or an approval by somebody who may approve.")
         if state.error:
             print_text(json.dumps(state.error, ensure_ascii=False), "red")
     if state.status in ("failed", "cancelled", "timed_out"):
         raise typer.Exit(1)
+
+
+def _approvals_of(client: Client, run_id: UUID) -> list[models.Approval]:
+    """Return what waits for an approval in a run; nothing for somebody who may not approve."""
+    try:
+        return [approval for approval in client.iterate_approvals(status="pending") if approval.run_id == run_id]
+    except ApiError as error:
+        if error.status == httpx.codes.FORBIDDEN:
+            return []
+        raise
 
 
 def _input(text: str) -> tuple[str, Any]:

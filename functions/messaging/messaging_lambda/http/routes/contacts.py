@@ -42,7 +42,10 @@ async def list_contacts(
     ids: Annotated[
         list[UUID] | None, Query(alias="id", max_length=100, description="Only these contacts; repeat the parameter")
     ] = None,
-    email: Annotated[str | None, Query(max_length=320, description="Only the contact with this address")] = None,
+    email: Annotated[
+        str | None,
+        Query(max_length=320, description="Only the contact with this address", json_schema_extra={"format": "email"}),
+    ] = None,
 ) -> Listing[ContactOut]:
     """List contacts. They are in the order of creation. Addresses are masked for the role readonly."""
     selection = ContactSelection(ids or (), email or "") if ids or email else None

@@ -21,7 +21,12 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=Idempotent
 Service = Annotated[WebhookService, depends_on(webhook_service)]
 Manager = Annotated[Principal, Depends(Requires(Permission.TENANT_MANAGE))]
 Url = Annotated[str, Field(max_length=2_000, pattern=r"^https://[^\s]+$")]
-Types = Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=1, max_length=50)]
+# Its message comes from the service; the pattern is for the document.
+Type = Annotated[
+    str,
+    Field(min_length=1, max_length=128, json_schema_extra={"pattern": r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]*(\.\*)?)$"}),
+]
+Types = Annotated[list[Type], Field(min_length=1, max_length=50)]
 
 
 class WebhookIn(RequestBody):

@@ -28,7 +28,7 @@ def translate_aws_errors(unavailable: str, translation: Translation | None = Non
         Unavailable: with the message `unavailable`, for every other error response and if AWS does not respond.
     """
     # Imported here: botocore is the heaviest import of a cold start.
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     try:
         yield
@@ -37,6 +37,11 @@ def translate_aws_errors(unavailable: str, translation: Translation | None = Non
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         aws_error = AwsError(details.get("Code", ""), details.get("Message", ""), status)
         translated = translation(aws_error) if translation is not None else None
+        raise (translated or Unavailable(unavailable)) from error
+    except ParamValidationError as error:
+        # The SDK refuses what the service would refuse, such as a session that is too short, without a request.
+        invalid = AwsError("InvalidParameterException", str(error), 400)
+        translated = translation(invalid) if translation is not None else None
         raise (translated or Unavailable(unavailable)) from error
     except BotoCoreError as error:
         raise Unavailable(unavailable) from error
