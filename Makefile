@@ -110,7 +110,7 @@ test-api: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings 
 test-n8n-node: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings .local/n8n/.ready ## check the nodes for n8n with its linter, and run them in a real n8n
 	npm --prefix integrations/n8n-nodes-email-sender ci --ignore-scripts --no-audit --no-fund
 	npm --prefix integrations/n8n-nodes-email-sender run lint
-	N8N_FOLDER=$(CURDIR)/.local/n8n $(PY) -m pytest integrations/n8n-nodes-email-sender/test/test_in_n8n.py
+	N8N_FOLDER=$(CURDIR)/.local/n8n $(PY) -m pytest tests/on_demand/nodes_in_n8n.py
 
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	ruff format --no-cache --check .

@@ -141,7 +141,7 @@ def test_the_main_job_on_the_command_line(platform: Platform, tmp_path: Path, ma
     assert run.json("approve", approval["id"], "--yes")["status"] == "approved"
     with signed_in(platform, "readonly@acme") as client:
         assert client.wait_for_run(started["run"]["id"], seconds=60).status == "succeeded"
-    assert "approval.approved" in run("tail", "--no-follow", "-n", "200")
+    assert "approval.decided" in run("tail", "--no-follow", "-n", "200")
 
     run("logout")
     assert not run.session.exists()

@@ -24,7 +24,7 @@ test("the main job", { skip: url === undefined && "no platform is named" }, asyn
   assert.deepEqual([imported.status, imported.progress.stored], ["completed", 1]);
 
   const people = await client.findPeople("who has a plotter that draws empty pages?", 10);
-  assert.match(people[0]?.group.hits[0]?.message?.passage?.text ?? "", /plotter/);
+  assert.match(people[0]?.group.hits[0]?.message?.passage?.text ?? "", /empty pages/);
 
   const definition = { name: `w-${unique}`, steps: [{ id: "one", uses: "transform", with: { sum: "{% $inputs.n + 1 %}" } }] };
   const { data: workflow } = await client.api.POST("/api/v1/workflows", { body: { definition } });

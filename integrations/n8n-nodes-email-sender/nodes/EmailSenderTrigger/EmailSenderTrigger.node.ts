@@ -1,5 +1,4 @@
 import type {
-	IDataObject,
 	IHookFunctions,
 	INodeType,
 	INodeTypeDescription,
@@ -7,8 +6,7 @@ import type {
 	IWebhookResponseData,
 } from 'n8n-workflow';
 import { NodeConnectionTypes } from 'n8n-workflow';
-import { request } from '../shared/api';
-import { addWebhook, postedEvent, removeWebhook } from '../shared/webhooks';
+import { addWebhook, listWebhooks, postedEvent, removeWebhook } from '../shared/webhooks';
 
 export class EmailSenderTrigger implements INodeType {
 	description: INodeTypeDescription = {
@@ -30,7 +28,6 @@ export class EmailSenderTrigger implements INodeType {
 				name: 'types',
 				type: 'multiOptions',
 				default: ['email.replied'],
-				required: true,
 				options: [
 					{ name: 'Approval Decided', value: 'approval.decided' },
 					{ name: 'Approval Requested', value: 'approval.requested' },
@@ -63,8 +60,7 @@ export class EmailSenderTrigger implements INodeType {
 			async checkExists(this: IHookFunctions): Promise<boolean> {
 				const { id } = this.getWorkflowStaticData('node');
 				if (id === undefined) return false;
-				const { items } = await request(this, 'GET', '/webhooks');
-				const webhook = (items as IDataObject[]).find((item) => item.id === id);
+				const webhook = (await listWebhooks(this)).find((item) => item.id === id);
 				return webhook !== undefined && webhook.url === this.getNodeWebhookUrl('default');
 			},
 			async create(this: IHookFunctions): Promise<boolean> {

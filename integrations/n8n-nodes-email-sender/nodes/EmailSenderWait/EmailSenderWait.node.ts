@@ -8,15 +8,8 @@ import type {
 	IWebhookResponseData,
 } from 'n8n-workflow';
 import { NodeConnectionTypes } from 'n8n-workflow';
-import { addWebhook, postedEvent, removeWebhook, type Webhook } from '../shared/webhooks';
-
-interface Waiting extends IDataObject {
-	webhook: Webhook;
-	runId: string;
-	emailId: string;
-	/** Milliseconds since 1970. */
-	until: number;
-}
+import { request } from '../shared/api';
+import { addWebhook, listWebhooks, removeWebhook } from '../shared/webhooks';
 
 const RUN_ENDED = ['run.succeeded', 'run.failed', 'run.cancelled'];
 const HOUR = 3_600_000;
@@ -79,43 +72,49 @@ export class EmailSenderWait implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		const waits = this.getWorkflowStaticData('node') as Record<string, Waiting>;
-		for (const [execution, { webhook, until }] of Object.entries(waits)) {
-			// Nobody removed the webhooks of executions whose time ran out.
-			if (until < Date.now() - HOUR) {
-				await removeWebhook(this, webhook.id);
-				delete waits[execution];
-			}
-		}
 		const isAnswer = this.getNodeParameter('event', 0) === 'answer';
 		const until = Date.now() + (this.getNodeParameter('hours', 0) as number) * HOUR;
-		const url = this.getSignedResumeUrl();
-		waits[this.getExecutionId()] = {
-			webhook: await addWebhook(this, url, isAnswer ? ['email.replied'] : RUN_ENDED),
-			runId: this.getNodeParameter('runId', 0) as string,
-			emailId: isAnswer ? (this.getNodeParameter('emailId', 0) as string) : '',
-			until,
-		};
+		// The URL has a token that n8n checks. (getSignedResumeUrl signs for nodes with the operation "sendAndWait" only.)
+		const url = new URL(this.evaluateExpression('{{ $execution.resumeUrl }}', 0) as string);
+		// A node's static data is not there when a webhook resumes the execution, so that the URL holds what to expect.
+		url.searchParams.set('run', this.getNodeParameter('runId', 0) as string);
+		url.searchParams.set('email', isAnswer ? (this.getNodeParameter('emailId', 0) as string) : '');
+		url.searchParams.set('until', String(until));
+		await removeExpired(this, url.origin);
+		await addWebhook(this, url.toString(), isAnswer ? ['email.replied'] : RUN_ENDED);
 		await this.putExecutionToWait(new Date(until));
 		return [this.getInputData()];
 	}
 
 	async webhook(this: IWebhookFunctions): Promise<IWebhookResponseData> {
-		const waits = this.getWorkflowStaticData('node') as Record<string, Waiting>;
-		const execution = String(this.evaluateExpression('{{ $execution.id }}'));
-		const waiting = waits[execution];
-		const event = waiting && postedEvent(this, waiting.webhook.secret);
-		if (event === undefined) {
-			this.getResponseObject().status(401).json({ message: 'The signature is not valid.' });
-			return { noWebhookResponse: true };
-		}
-		const data = (event.data ?? {}) as IDataObject;
-		if (data.run_id !== waiting.runId || (waiting.emailId !== '' && data.email_id !== waiting.emailId)) {
+		const { run, email } = this.getQueryData() as { run: string; email: string };
+		const posted = this.getBodyData();
+		const data = (posted.data ?? {}) as IDataObject;
+		if (data.run_id !== run || (email !== '' && data.email_id !== email)) {
 			// It is about another run: the execution keeps waiting.
 			return { webhookResponse: 'Another run' };
 		}
-		await removeWebhook(this, waiting.webhook.id);
-		delete waits[execution];
-		return { workflowData: [this.helpers.returnJsonArray(event)] };
+		// Only the platform was told the URL with its token. That it published this event is asked all the same.
+		const { items } = await request(this, 'GET', '/events', { qs: { type: posted.type, correlation_id: run, limit: 200 } });
+		const event = (items as IDataObject[]).find((item) => item.id === posted.id);
+		if (event === undefined) {
+			this.getResponseObject().status(401).json({ message: 'There is no such event.' });
+			return { noWebhookResponse: true };
+		}
+		const { originalUrl } = this.getRequestObject();
+		for (const webhook of await listWebhooks(this)) {
+			if (webhook.url.endsWith(originalUrl)) await removeWebhook(this, webhook.id);
+		}
+		return { workflowData: [this.helpers.returnJsonArray(posted)] };
+	}
+}
+
+/** Remove the webhooks of executions of this n8n whose time ran out: nobody else does. */
+async function removeExpired(context: IExecuteFunctions, origin: string): Promise<void> {
+	for (const webhook of await listWebhooks(context)) {
+		const url = new URL(webhook.url);
+		const until = Number(url.searchParams.get('until') ?? Infinity);
+		const isWait = url.origin === origin && url.pathname.includes('/webhook-waiting/');
+		if (isWait && until < Date.now() - HOUR) await removeWebhook(context, webhook.id);
 	}
 }

@@ -18,6 +18,14 @@ export async function addWebhook(
 	return { id: created.id as string, secret: created.secret as string };
 }
 
+/** Return the webhooks of the tenant. */
+export async function listWebhooks(
+	context: IExecuteFunctions | IHookFunctions | IWebhookFunctions,
+): Promise<{ id: string; url: string }[]> {
+	const { items } = await request(context, 'GET', '/webhooks');
+	return items as { id: string; url: string }[];
+}
+
 /** Remove a webhook. One that is gone already is fine. */
 export async function removeWebhook(
 	context: IExecuteFunctions | IHookFunctions | IWebhookFunctions,

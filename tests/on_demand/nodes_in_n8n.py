@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,13 +22,14 @@ import httpx
 import pytest
 
 from email_sender.adapters.web.webhook_signatures import StandardWebhooks
-from local.client import wait_until
+from local.client import ApiClient, wait_until
+from local.layout import ROOT
 from tests.conftest import Platform
 from tests.e2e import api
 from tests.fakes import mailboxes
 
 N8N = Path(os.environ["N8N_FOLDER"]) / "node_modules/.bin"
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = ROOT / "integrations/n8n-nodes-email-sender"
 PORT = 15678
 PUBLIC = "https://n8n.example.com/"
 QUESTION = "whose plotter draws empty pages?"
@@ -57,12 +59,13 @@ class N8n:
     def execute(self, name: str, nodes: list[api.Json], connections: api.Json) -> dict[str, list[Any]]:
         """Execute a workflow, and return the items that each node gave."""
         output = self.command("execute", f"--id={self.add(name, nodes, connections)}", "--rawOutput")
-        result = json.loads(output[output.index("{") :])["data"]["resultData"]
+        # n8n prints more before and after the result.
+        result = json.JSONDecoder().raw_decode(output, output.index("{"))[0]["data"]["resultData"]
         assert "error" not in result, result["error"]
         return {node: [item["json"] for item in runs[0]["data"]["main"][0]] for node, runs in result["runData"].items()}
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.home / ".n8n/database.sqlite", timeout=30) as database:
+        with closing(sqlite3.connect(self.home / ".n8n/database.sqlite", timeout=30)) as database:
             return database.execute(query, values).fetchall()
 
     def static_data(self, workflow_id: str, node: str) -> api.Json:
@@ -153,12 +156,13 @@ def test_the_actions_do_the_main_job(platform: Platform, n8n: N8n) -> None:
     assert [email["status"] for email in api.emails_of(admin, run["id"])]
 
 
-def post(secret: str, url: str, event: api.Json) -> int:
-    """Post an event to n8n as the platform does, and return the status."""
+def post(secret: str, url: str, event: api.Json) -> tuple[int, str]:
+    """Post an event to n8n as the platform does, and return the status and the answer."""
     body = json.dumps(event)
     headers = dict(StandardWebhooks().headers(secret, uuid4().hex, body, datetime.now(UTC)))
     local_url = url.replace(PUBLIC, f"http://127.0.0.1:{PORT}/")
-    return httpx.post(local_url, content=body, headers=headers | {"content-type": "application/json"}).status_code
+    answer = httpx.post(local_url, content=body, headers=headers | {"content-type": "application/json"}, timeout=60)
+    return answer.status_code, answer.text
 
 
 @pytest.fixture
@@ -197,28 +201,41 @@ def test_a_trigger_starts_an_execution_that_waits_for_the_end_of_a_run(
 
     (trigger,) = wait_until(hooks, lambda found: len(found) == 1, 180)
     secret = wait_until(lambda: n8n.static_data(running, "Trigger"), lambda data: "secret" in data, 60)["secret"]
-    run_id, event = str(uuid4()), {"type": "LeadCreated", "data": {}}
+    ended, other = ended_run(admin), ended_run(admin)
+    event = {"type": "LeadCreated", "data": {"run": ended["correlation_id"]}}
     wrong = StandardWebhooks().new_secret()
-    assert post(wrong, trigger["url"], event) == 401
-    assert post(secret, trigger["url"], {**event, "data": {"run": run_id}}) == 200
+    assert_status(401, post(wrong, trigger["url"], event))
+    assert_status(200, post(secret, trigger["url"], event))
 
     (waiting,) = wait_until(
         lambda: [hook for hook in hooks() if hook["id"] != trigger["id"]], lambda found: len(found) == 1, 60
     )
-    (wait,) = wait_until(lambda: list(n8n.static_data(running, "Wait").values()), lambda found: len(found) == 1, 60)
-    assert wait["webhook"]["id"] == waiting["id"]
 
     def statuses() -> list[str]:
         return [status for (status,) in n8n.query("select status from execution_entity where workflowId = ?", running)]
 
     wait_until(statuses, lambda found: found == ["waiting"], 30)
-    ended: api.Json = {"type": "run.succeeded", "data": {"run_id": run_id}}
-    own = wait["webhook"]["secret"]
-    assert post(wrong, waiting["url"], ended) == 401
-    assert post(own, waiting["url"], {**ended, "data": {"run_id": str(uuid4())}}) == 200
+    invented = ended | {"id": str(uuid4())}
+    assert_status(401, post(wrong, waiting["url"], invented))
+    assert_status(401, post(wrong, waiting["url"].replace("signature=", "signature=0"), ended))
+    assert_status(200, post(wrong, waiting["url"], other))
     time.sleep(2)
     assert statuses() == ["waiting"]
-    assert post(own, waiting["url"], ended) == 200
+    assert_status(200, post(wrong, waiting["url"], ended))
     wait_until(statuses, lambda found: found == ["success"], 60)
     # The webhook of the wait is gone.
     assert [hook["id"] for hook in hooks()] == [trigger["id"]]
+
+
+def ended_run(admin: ApiClient) -> api.Json:
+    """Run a workflow, and return the event of its end as the platform posts it."""
+    run = api.start_run(
+        admin, {"name": f"w-{uuid4().hex}", "steps": [{"id": "a", "uses": "transform", "with": {"n": 1}}]}
+    )
+    (event,) = [e for e in api.wait_for_events(admin, run["id"], "run.succeeded") if e["type"] == "run.succeeded"]
+    body = {name: event[name] for name in ("id", "type", "source", "correlation_id")}
+    return body | {"data": event["payload"]["data"], "timestamp": event["occurred_at"]}
+
+
+def assert_status(status: int, answer: tuple[int, str]) -> None:
+    assert answer[0] == status, answer
