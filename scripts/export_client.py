@@ -84,7 +84,7 @@ def types(document: dict[str, Any]) -> str:
         )
         command = [sys.executable, "-m", "datamodel_code_generator", *options.split()]
         subprocess.run([*command, "--input", source, "--output", target], check=True, capture_output=True)
-        return target.read_text()
+        return _formatted(target.read_text())
 
 
 def _relaxed(document: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +173,11 @@ def methods(document: dict[str, Any]) -> str:
     # It is Python that is written, not HTML.
     environment = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
     text = environment.from_string(TEMPLATE.read_text()).render(operations=operations(document))
-    command = ["ruff", "format", "--no-cache", "--stdin-filename", str(TARGET / "operations.py"), "-"]
+    return _formatted(text)
+
+
+def _formatted(text: str) -> str:
+    command = ["ruff", "format", "--no-cache", "--stdin-filename", str(TARGET / "module.py"), "-"]
     return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
 
 

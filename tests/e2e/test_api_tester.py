@@ -1,6 +1,6 @@
 """Schemathesis makes requests from the OpenAPI document, valid ones and others, and judges the answers.
 
-`make test` runs the examples with every role, and for a minute sequences of requests that follow the links between
+`make test` runs the examples with every role, and for 45 seconds sequences of requests that follow the links between
 operations. `make test-api` runs everything else too: each limit of each field, and random values, for half an hour.
 """
 
@@ -26,7 +26,7 @@ TESTER = ROOT / ".local/linters/bin/st"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = json.loads((ROOT / "functions/gateway/gateway_lambda/http/openapi.json").read_text())
 # Seconds for the whole tester; the examples of one role take about ten.
-SECONDS = int(os.environ.get("API_TESTER_SECONDS", "60"))
+SECONDS = int(os.environ.get("API_TESTER_SECONDS", "45"))
 IS_LONG = SECONDS > 60
 
 # What would end the session of the tester, or change the platform for the tests that run beside it.
