@@ -9,6 +9,7 @@ The types of the TypeScript client come from openapi-typescript (`npm run genera
 
 import copy
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,31 @@ def types(document: dict[str, Any]) -> str:
 def _relaxed(document: dict[str, Any]) -> dict[str, Any]:
     """Return only the schemas, without constraints."""
     schemas = _without_constraints(copy.deepcopy(document["components"]["schemas"]))
+    requests = _named_in([item for path in document["paths"].values() for item in path.values()], schemas)
+    for name, schema in schemas.items():
+        if name not in requests:
+            schemas[name] = _open(schema)
     return {"openapi": "3.1.0", "info": document["info"], "paths": {}, "components": {"schemas": schemas}}
+
+
+def _named_in(operations: list[dict[str, Any]], schemas: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas of requests, with those that they contain."""
+    found: set[str] = set()
+    waiting = [json.dumps(operation.get("requestBody", {})) for operation in operations]
+    while waiting:
+        names = set(re.findall(r'"#/components/schemas/(\w+)"', waiting.pop())) - found
+        found |= names
+        waiting += [json.dumps(schemas[name]) for name in names]
+    return found
+
+
+def _open(value: Any) -> Any:
+    """Drop the lists of values from an answer: a newer server may have one more."""
+    if isinstance(value, list):
+        return [_open(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _open(element) for key, element in value.items() if not (key == "enum" and isinstance(element, list))}
 
 
 def _without_constraints(value: Any, *, are_names: bool = False) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
-from email_sender.errors import Conflict, InvalidInput
+from email_sender.errors import Conflict, InProgress, InvalidInput
 from email_sender.kit.system_clock import new_id
 from tests.database import Cluster
 
@@ -40,7 +40,7 @@ def test_another_body_is_refused_before_and_after_the_response(store: PostgresId
 
 def test_a_request_in_progress_is_a_conflict(store: PostgresIdempotency, tenant: UUID) -> None:
     store.begin(tenant, "ann", ROUTE, "k", BODY, new_id())
-    with pytest.raises(Conflict, match="still in progress"):
+    with pytest.raises(InProgress, match="still in progress"):
         store.begin(tenant, "ann", ROUTE, "k", BODY, new_id())
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,6 @@ from email_sender_client.retries import ATTEMPTS
 URL = "http://platform.example"
 SESSION = Session("first", "refresh", time.time() + 3600)
 TOKENS = {"access_token": "second", "refresh_token": "next", "token_type": "Bearer", "expires_in": 3600}
-VERSION = {"version": "1", "commit": "c", "built_at": "2026-11-29T00:00:00Z"}
 
 type Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -163,6 +163,65 @@ def test_a_write_without_a_key_is_not_repeated_after_it_may_have_worked() -> Non
     with pytest.raises(httpx.ConnectError):
         server.client().invite_member({"email": "ada@people.example", "role": "user"})
     assert len(server.requests) == ATTEMPTS
+
+
+def test_a_refusal_by_the_gateway_is_no_proof_that_nothing_happened() -> None:
+    server = Server(problem(503))
+    with pytest.raises(ApiError):
+        server.client().invite_member({"email": "ada@people.example", "role": "user"})
+    assert len(server.requests) == 1
+
+
+def test_a_write_whose_first_attempt_is_in_progress_waits_for_its_answer(pauses: list[float]) -> None:
+    server = Server(problem(504), problem(409, retry_after="8"), ok(id=str(uuid4())))
+    server.client().publish_event({"type": "a.b", "source": "crm"})
+    assert (len(server.requests), pauses[1]) == (3, 8)
+    with pytest.raises(ApiError):
+        Server(problem(409)).client().publish_event({"type": "a.b", "source": "crm"})
+
+
+def test_a_body_may_hold_values_of_earlier_answers() -> None:
+    server, contact = Server(page("Ada", cursor=None)), uuid4()
+    (found,) = server.client().list_contacts().items
+    server.answers = [problem(404)]
+    with pytest.raises(ApiError):
+        server.client().start_run(uuid4(), {"inputs": {"contact": contact, "found": found}})
+    sent = json.loads(server.requests[1].content)["inputs"]
+    assert (sent["contact"], sent["found"]["name"]) == (str(contact), "Ada")
+
+
+def test_a_throttled_refresh_is_made_again(pauses: list[float]) -> None:
+    server = Server(problem(401), problem(429, retry_after="2"), problem(401), ok(**TOKENS), page("Ada", cursor=None))
+    client = server.client()
+    assert len(client.list_contacts().items) == 1
+    assert pauses == [2]
+    assert client.session is not None
+    assert client.session.access_token == "second"
+
+
+def created(server_url: str = "http://uploads.example/file") -> httpx.Response:
+    upload = {"method": "PUT", "url": server_url, "expires_in": 900}
+    return ok(job_id=str(uuid4()), status_url="/x", upload=upload, payloads_upload=None)
+
+
+def test_an_upload_is_repeated_from_its_beginning_and_has_no_token(tmp_path: Path) -> None:
+    path = tmp_path / "a.mbox"
+    path.write_bytes(b"From a mailbox")
+    server = Server(created(), httpx.ReadError("lost"), httpx.Response(503), httpx.Response(200))
+    sent: list[tuple[int, int]] = []
+    server.client().upload_mailbox(path, progress=lambda done, size: sent.append((done, size)))
+    uploads = server.requests[1:]
+    assert [request.content for request in uploads] == [b"From a mailbox"] * 3
+    assert {request.headers.get("authorization") for request in uploads} == {None}
+    assert sent[-1] == (14, 14)
+
+
+@pytest.mark.parametrize("status", [307, 403])
+def test_an_upload_that_was_not_stored_is_an_error(tmp_path: Path, status: int) -> None:
+    path = tmp_path / "a.mbox"
+    path.write_bytes(b"x")
+    with pytest.raises(ApiError):
+        Server(created(), httpx.Response(status)).client().upload_mailbox(path)
 
 
 def test_an_error_names_the_place_and_the_request() -> None:

@@ -44,6 +44,7 @@ FAILURES: dict[str, DomainError] = {
     "forbidden": errors.Forbidden("No."),
     "missing": errors.NotFound("Nothing."),
     "conflict": errors.Conflict("Twice."),
+    "repeated": errors.InProgress("Wait.", 8),
     "limited": errors.RateLimited("Slowly.", 7),
     "unavailable": errors.Unavailable("Later.", 3),
     "stopped": errors.ManagerStopped("Stopped."),
@@ -321,6 +322,7 @@ def test_an_invalid_cursor_is_rejected() -> None:
         ("forbidden", 403, "forbidden"),
         ("missing", 404, "not_found"),
         ("conflict", 409, "conflict"),
+        ("repeated", 409, "request_in_progress"),
         ("limited", 429, "rate_limited"),
         ("unavailable", 503, "unavailable"),
         ("stopped", 503, "manager_stopped"),
@@ -337,6 +339,7 @@ def test_a_transient_error_has_a_retry_after_header() -> None:
     assert call("GET", "/fails/limited").headers["retry-after"] == "7"
     assert call("GET", "/fails/unavailable").headers["retry-after"] == "3"
     assert "retry-after" not in call("GET", "/fails/conflict").headers
+    assert call("GET", "/fails/repeated").headers["retry-after"] == "8"
 
 
 def test_an_error_with_problems_lists_them() -> None:

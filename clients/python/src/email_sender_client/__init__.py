@@ -1,4 +1,4 @@
-"""Client of Email Sender. Start with `Client.sign_in`, or with `AsyncClient.sign_in` in asynchronous code."""
+"""Client of Email Sender. Start with `Client.signed_in`, or with `AsyncClient.signed_in` in asynchronous code."""
 
 from email_sender_client import models
 from email_sender_client.client import AsyncClient, Client

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_jsonable_python
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -34,9 +35,12 @@ class Call(Generic[T]):
         headers = {name: value for name, value in self.headers.items() if value is not None}
         if self.idempotency_key is not None:
             headers["idempotency-key"] = self.idempotency_key
-        body = self.body
+        body: Any = self.body
         if isinstance(body, BaseModel):
             body = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        elif body is not None:
+            # It may hold ids, times and models of earlier answers.
+            body = to_jsonable_python(body, by_alias=True)
         query = {name: _text(value) for name, value in self.query.items() if value is not None}
         return {"url": self.path, "params": query, "headers": headers, **({} if body is None else {"json": body})}
 

@@ -62,9 +62,15 @@ class Client(Operations):
             CodeNeeded: the account has a second factor.
             NewPasswordNeeded: the password is that of an invitation.
         """
-        with cls(url) as anonymous:
+        with cls(url, **options) as anonymous:
             session = anonymous.open_session(username, password, code=code)
+        options.get("session_changed", _ignore)(session)
         return cls(url, session, **options)
+
+    @property
+    def session(self) -> Session | None:
+        """The current session, as after the last refresh."""
+        return self._auth.session if self._auth else None
 
     def open_session(self, username: str, password: str, *, code: str | None = None) -> Session:
         """Sign in, and return the session. The errors are those of `signed_in`."""
@@ -80,8 +86,9 @@ class Client(Operations):
             attempt += 1
             try:
                 response = self._http.request(call.method, **call.arguments(), auth=_auth_for(call, self._auth))
-            except httpx.TransportError as error:
-                pause = pause_before_retry(call, attempt, error)
+            except (httpx.TransportError, ApiError) as error:
+                # An ApiError is of the refresh of the session.
+                pause = pause_before_retry(call, attempt, error.response if isinstance(error, ApiError) else error)
                 if pause is None:
                     raise
             else:
@@ -98,11 +105,21 @@ class Client(Operations):
         with path.open("rb") as file:
             size = path.stat().st_size
             created = self.create_import(models.MailboxImportIn(file_name=path.name, size_bytes=size))
-            content = _chunks(file, size, progress)
-            response = self._uploads.put(created.upload.url, content=content, headers={"content-length": str(size)})
-        if response.is_error:
-            raise ApiError(response)
-        return created.job_id
+            upload = Call[None]("PUT", created.upload.url, None)
+            attempt = 0
+            while True:
+                attempt += 1
+                file.seek(0)
+                content, headers = _chunks(file, size, progress), {"content-length": str(size)}
+                outcome: httpx.Response | httpx.TransportError
+                try:
+                    outcome = self._uploads.put(created.upload.url, content=content, headers=headers)
+                except httpx.TransportError as error:
+                    outcome = error
+                pause = _pause_of_upload(upload, attempt, outcome)
+                if pause is None:
+                    return created.job_id
+                time.sleep(pause)
 
     def wait_for_import(
         self,
@@ -180,9 +197,15 @@ class AsyncClient(AsyncOperations):
         cls, url: str, username: str, password: str, *, code: str | None = None, **options: Any
     ) -> "AsyncClient":
         """Return a client that is signed in. The errors are those of `Client.signed_in`."""
-        async with cls(url) as anonymous:
+        async with cls(url, **options) as anonymous:
             session = await anonymous.open_session(username, password, code=code)
+        options.get("session_changed", _ignore)(session)
         return cls(url, session, **options)
+
+    @property
+    def session(self) -> Session | None:
+        """The current session, as after the last refresh."""
+        return self._auth.session if self._auth else None
 
     async def open_session(self, username: str, password: str, *, code: str | None = None) -> Session:
         """Sign in, and return the session. The errors are those of `Client.signed_in`."""
@@ -198,8 +221,9 @@ class AsyncClient(AsyncOperations):
             attempt += 1
             try:
                 response = await self._http.request(call.method, **call.arguments(), auth=_auth_for(call, self._auth))
-            except httpx.TransportError as error:
-                pause = pause_before_retry(call, attempt, error)
+            except (httpx.TransportError, ApiError) as error:
+                # An ApiError is of the refresh of the session.
+                pause = pause_before_retry(call, attempt, error.response if isinstance(error, ApiError) else error)
                 if pause is None:
                     raise
             else:
@@ -216,12 +240,21 @@ class AsyncClient(AsyncOperations):
         with path.open("rb") as file:
             size = path.stat().st_size
             created = await self.create_import(models.MailboxImportIn(file_name=path.name, size_bytes=size))
-            content = _chunks_async(file, size, progress)
-            headers = {"content-length": str(size)}
-            response = await self._uploads.put(created.upload.url, content=content, headers=headers)
-        if response.is_error:
-            raise ApiError(response)
-        return created.job_id
+            upload = Call[None]("PUT", created.upload.url, None)
+            attempt = 0
+            while True:
+                attempt += 1
+                file.seek(0)
+                content, headers = _chunks_async(file, size, progress), {"content-length": str(size)}
+                outcome: httpx.Response | httpx.TransportError
+                try:
+                    outcome = await self._uploads.put(created.upload.url, content=content, headers=headers)
+                except httpx.TransportError as error:
+                    outcome = error
+                pause = _pause_of_upload(upload, attempt, outcome)
+                if pause is None:
+                    return created.job_id
+                await asyncio.sleep(pause)
 
     async def wait_for_import(self, import_id: UUID | str, *, seconds: float = 3600) -> models.VectorsImport:
         """Wait until an import ends.
@@ -302,6 +335,16 @@ def _chunks(file: BinaryIO, size: int, progress: Callable[[int, int], None]) -> 
 async def _chunks_async(file: BinaryIO, size: int, progress: Callable[[int, int], None]) -> AsyncIterator[bytes]:
     for chunk in _chunks(file, size, progress):
         yield chunk
+
+
+def _pause_of_upload(upload: Call[None], attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
+    """Return the seconds until the next attempt, or None if the file was stored; raise if it cannot be."""
+    if isinstance(outcome, httpx.Response) and outcome.is_success:
+        return None
+    pause = pause_before_retry(upload, attempt, outcome)
+    if pause is None:
+        raise ApiError(outcome) if isinstance(outcome, httpx.Response) else outcome
+    return pause
 
 
 def _polls(seconds: float) -> Iterator[None]:

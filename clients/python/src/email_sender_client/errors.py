@@ -13,6 +13,7 @@ class ApiError(Exception):
     """
 
     def __init__(self, response: httpx.Response) -> None:
+        self.response = response
         self.status = response.status_code
         try:
             body: dict[str, Any] = response.json()

@@ -500,14 +500,8 @@ class EmailList(BaseModel):
     next_cursor: str | None = None
 
 
-class EmailStatus(
-    RootModel[
-        Literal["queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"]
-    ]
-):
-    root: Literal[
-        "queued", "sending", "sent", "unknown", "rejected", "suppressed", "delivered", "bounced", "complained"
-    ]
+class EmailStatus(RootModel[str]):
+    root: str
     """
     The status of an email.
 
@@ -899,13 +893,13 @@ class Manager(BaseModel):
     changed_at: AwareDatetime | None
     changed_by: str | None
     depends_on: list[str]
-    desired: Literal["running", "stopped", "restarted"]
+    desired: str
     figures: dict[str, Any]
-    kind: Literal["core", "specialised", "infrastructure"]
+    kind: str
     name: str
     observed_at: AwareDatetime | None
     reason: str | None
-    status: Literal["not_configured", "initializing", "running", "degraded", "failed", "stopping", "stopped"]
+    status: str
     version: str
 
 
@@ -983,25 +977,7 @@ class Message(BaseModel):
         populate_by_name=True,
     )
     answers_email_id: UUID | None
-    class_: Annotated[
-        Literal[
-            "person",
-            "uncertain",
-            "auto_reply",
-            "bounce",
-            "delay",
-            "delivery_report",
-            "read_receipt",
-            "calendar_answer",
-            "complaint",
-            "list_notice",
-            "digest",
-            "newsletter",
-            "notification",
-            "spam",
-        ],
-        Field(alias="class"),
-    ]
+    class_: Annotated[str, Field(alias="class")]
     """
     What a message is. Only `person` and `uncertain` can have been written by somebody.
 
@@ -1071,7 +1047,7 @@ class NewChannel(BaseModel):
         populate_by_name=True,
     )
     id: UUID
-    kind: Literal["mail", "webhook", "log"]
+    kind: str
     min_level: Literal["info", "warning", "critical"]
     name: str
     secret: str | None
@@ -1567,8 +1543,8 @@ class RunList(BaseModel):
     next_cursor: str | None = None
 
 
-class RunStatus(RootModel[Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"]]):
-    root: Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"]
+class RunStatus(RootModel[str]):
+    root: str
 
 
 class Secret(BaseModel):
@@ -2103,7 +2079,7 @@ class AddedContact(BaseModel):
     )
     contact_id: UUID | None
     detail: str
-    outcome: Literal["added", "exists", "invalid", "erased"]
+    outcome: str
     """
     What became of a new contact.
     """
@@ -2170,7 +2146,7 @@ class Channel(BaseModel):
         populate_by_name=True,
     )
     id: UUID
-    kind: Literal["mail", "webhook", "log"]
+    kind: str
     min_level: Literal["info", "warning", "critical"]
     name: str
     target: str | None
@@ -2230,7 +2206,7 @@ class Delivery(BaseModel):
     event_type: str
     id: UUID
     next_attempt_at: AwareDatetime | None
-    state: Literal["due", "sending", "delivered", "failed"]
+    state: str
     status: int | None
 
 
@@ -2272,7 +2248,7 @@ class FailedEvent(BaseModel):
     id: UUID
     last_seen: AwareDatetime
     reason: str
-    status: Literal["failed", "redriven", "parked"]
+    status: str
     times: int
 
 
@@ -2320,7 +2296,7 @@ class GatewayHealth(BaseModel):
         extra="ignore",
         populate_by_name=True,
     )
-    dependencies: dict[str, Literal["up", "down"]] | None = None
+    dependencies: dict[str, str] | None = None
     status: str
 
 
@@ -2331,7 +2307,7 @@ class GatewayStatus(BaseModel):
     )
     built_at: str
     commit: str
-    dependencies: dict[str, Literal["up", "down"]] | None = None
+    dependencies: dict[str, str] | None = None
     stage: str
     status: str
     version: str
@@ -2461,7 +2437,7 @@ class Quota(BaseModel):
         populate_by_name=True,
     )
     allowed: int
-    quota: Literal["emails", "model_tokens", "runs", "import_bytes", "webhooks", "stored_vectors"]
+    quota: str
     """
     All are counted by the day (UTC), except the stored vectors, which are counted as they are.
     """
@@ -2771,7 +2747,7 @@ class Outcome(BaseModel):
     count: int | None = None
     error: Error | None = None
     ids: list[UUID | int] | None = None
-    status: Literal["done", "failed"]
+    status: str
 
 
 class Searches(BaseModel):

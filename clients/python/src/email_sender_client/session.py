@@ -1,16 +1,17 @@
 """The session of a signed-in person: it attaches the access token, and refreshes it."""
 
+import asyncio
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 
 import httpx
 
-from email_sender_client.errors import SignInNeeded
+from email_sender_client.errors import ApiError, SignInNeeded
 
 # Seconds. A token that is about to expire is refreshed first.
 _MARGIN = 30
-SIGN_IN = "/auth/token"
 REFRESH = "/auth/refresh"
 
 
@@ -34,33 +35,71 @@ class Session:
 
 
 class SessionAuth(httpx.Auth):
-    """Sends the access token. `changed` gets each new session, for example to store it."""
+    """Sends the access token; requests at the same time share one refresh, because a refresh token works once.
 
-    requires_response_body = True
+    `changed` gets each new session, for example to store it.
+
+    Raises:
+        SignInNeeded: the session has ended.
+        ApiError: the refresh failed otherwise, for example because there were too many.
+    """
 
     def __init__(self, base_url: str, session: Session, changed: Callable[[Session], None]) -> None:
         self._refresh_url = base_url + REFRESH
         self.session = session
         self._changed = changed
+        self._lock, self._async_lock = threading.Lock(), asyncio.Lock()
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self.session.is_ending:
+            yield from self._refreshed(self.session)
+        used = self._attach(request)
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED and used.refresh_token:
+            yield from self._refreshed(used)
+            self._attach(request)
+            yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         if self.session.is_ending and self.session.refresh_token:
-            self._accept((yield self._refresh()))
-        response = yield self._with_token(request)
-        if response.status_code == httpx.codes.UNAUTHORIZED and self.session.refresh_token:
-            self._accept((yield self._refresh()))
-            yield self._with_token(request)
+            async with self._async_lock:
+                if self.session.is_ending:
+                    answer = yield self._refresh()
+                    await answer.aread()
+                    self._accept(answer)
+        used = self._attach(request)
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED and used.refresh_token:
+            async with self._async_lock:
+                if self.session is used:
+                    answer = yield self._refresh()
+                    await answer.aread()
+                    self._accept(answer)
+            self._attach(request)
+            yield request
 
-    def _with_token(self, request: httpx.Request) -> httpx.Request:
-        request.headers["authorization"] = f"Bearer {self.session.access_token}"
-        return request
+    def _refreshed(self, used: Session) -> Generator[httpx.Request, httpx.Response, None]:
+        """Refresh, unless somebody else did meanwhile."""
+        if not used.refresh_token:
+            return
+        with self._lock:
+            if self.session is used:
+                answer = yield self._refresh()
+                answer.read()
+                self._accept(answer)
+
+    def _attach(self, request: httpx.Request) -> Session:
+        session = self.session
+        request.headers["authorization"] = f"Bearer {session.access_token}"
+        return session
 
     def _refresh(self) -> httpx.Request:
         return httpx.Request("POST", self._refresh_url, json={"refresh_token": self.session.refresh_token})
 
-    def _accept(self, response: httpx.Response) -> None:
-        if response.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
+    def _accept(self, answer: httpx.Response) -> None:
+        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
             raise SignInNeeded("The session has ended. Sign in again.")
-        if response.is_success:
-            self.session = Session.of(response.json())
-            self._changed(self.session)
+        if not answer.is_success:
+            raise ApiError(answer)
+        self.session = Session.of(answer.json())
+        self._changed(self.session)

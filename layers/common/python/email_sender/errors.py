@@ -87,6 +87,16 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class InProgress(Conflict):
+    """A request with the same Idempotency-Key is still in progress; try again after `retry_after` seconds."""
+
+    code = "request_in_progress"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class UnsupportedMediaType(DomainError):
     code = "unsupported_media_type"
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from email_sender_client import models
 from email_sender_client.cli import store
-from email_sender_client.cli.output import console, notes, print_json, print_table, print_text
+from email_sender_client.cli.output import notes, print_json, print_note, print_table, print_text
 from email_sender_client.client import Client
 from email_sender_client.errors import ApiError, CodeNeeded
 
@@ -56,10 +56,12 @@ def login(
 def logout() -> None:
     """Sign out, and end the session at the platform."""
     stored = store.load()
-    if stored.session.refresh_token:
-        with Client(stored.url) as client:
-            client.sign_out({"refresh_token": stored.session.refresh_token})
-    store.forget()
+    try:
+        if stored.session.refresh_token:
+            with Client(stored.url) as client:
+                client.sign_out({"refresh_token": stored.session.refresh_token})
+    finally:
+        store.forget()
 
 
 @app.command("import")
@@ -132,7 +134,7 @@ def run(
     with _client() as client:
         workflow_id = workflow
         if Path(workflow).is_file():
-            workflow_id = str(client.create_workflow({"definition": Path(workflow).read_text()}).id)
+            workflow_id = _publish(client, Path(workflow).read_text())
             notes.print(f"Published as workflow {workflow_id}.", highlight=False)
         started = client.start_run(workflow_id, models.ExecuteIn(inputs=values))
         state: models.Run | models.RunDetail = started
@@ -155,6 +157,15 @@ def run(
             print_text(json.dumps(state.error, ensure_ascii=False), "red")
     if state.status in ("failed", "cancelled", "timed_out"):
         raise typer.Exit(1)
+
+
+def _publish(client: Client, definition: str) -> str:
+    """Store a workflow, or a new version of the one with this name, and return its id."""
+    name = client.validate_workflow({"definition": definition}).name
+    for workflow in client.iterate_workflows():
+        if workflow.name == name:
+            return str(client.update_workflow(workflow.id, {"definition": definition}).id)
+    return str(client.create_workflow({"definition": definition}).id)
 
 
 def _approvals_of(client: Client, run_id: UUID) -> list[models.Approval]:
@@ -196,9 +207,9 @@ def approve(
         drafts = [draft for at in range(0, len(ids), 100) for draft in client.list_drafts(ids[at : at + 100]).items]
         if not yes:
             for draft in drafts:
-                print_text(f"{draft.subject}\n", "bold")
-                print_text(draft.text)
-                console.rule()
+                print_note(f"{draft.subject}\n", "bold")
+                print_note(draft.text)
+                notes.rule()
             question = f"{'Deny' if deny else 'Approve'} “{approval.title}” with {len(drafts)} drafts?"
             typer.confirm(question, abort=True, err=True)
         # Only the texts that were shown are approved: one that changes meanwhile is refused.

@@ -46,6 +46,11 @@ def print_text(text: str, style: str | None = None) -> None:
     console.print(_escaped(text), style=style, highlight=False)
 
 
+def print_note(text: str, style: str | None = None) -> None:
+    """Print what is not the result, such as a draft to look at."""
+    notes.print(_escaped(text), style=style, highlight=False)
+
+
 def _escaped(value: object) -> str:
     from rich.markup import escape
 

@@ -33,7 +33,7 @@ class IdempotencyStore(Protocol):
 
         Raises:
             InvalidInput: the key was used with a different request.
-            Conflict: the first request is still in progress.
+            InProgress: the first request has not ended.
         """
 
     def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None:

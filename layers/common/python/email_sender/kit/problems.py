@@ -79,7 +79,7 @@ async def domain_error_response(request: Request, error: Exception) -> JSONRespo
     if status >= 500:
         logger.warning("a dependency failed", exc_info=error)
     problems = error.problems if isinstance(error, InvalidInput) else ()
-    if isinstance(error, errors.RateLimited | errors.Unavailable):
+    if isinstance(error, errors.RateLimited | errors.Unavailable | errors.InProgress):
         return problem_response(request, status, error.code, error.detail, problems, Retry_After=str(error.retry_after))
     return problem_response(request, status, error.code, error.detail, problems)
 

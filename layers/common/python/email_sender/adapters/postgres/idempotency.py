@@ -3,10 +3,12 @@
 from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
-from email_sender.errors import Conflict, InvalidInput
+from email_sender.errors import Conflict, InProgress, InvalidInput
 from email_sender.security.ports import Vault
 
 _LEASE = "30 seconds"
+# Seconds. Four repetitions, as the clients make them, outlast the lease of a request that died.
+_RETRY_AFTER = 8
 _RETENTION = "24 hours"
 
 _BEGIN = f"""
@@ -63,7 +65,8 @@ class PostgresIdempotency:
         if row["body_hash"] != body_hash:
             raise InvalidInput("This Idempotency-Key was already used with a different request.")
         if row["status"] is None:
-            raise Conflict("The first request with this Idempotency-Key is still in progress. Try again later.")
+            message = "The first request with this Idempotency-Key is still in progress. Try again later."
+            raise InProgress(message, _RETRY_AFTER)
         return row["operation_id"], (row["status"], self._decrypt(tenant_id, row["response"]))
 
     def finish(self, tenant_id: UUID, subject: str, route: str, key: str, status: int, body: bytes) -> None:
