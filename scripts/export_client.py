@@ -206,15 +206,19 @@ def _formatted(text: str) -> str:
     return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
 
 
-def idempotent_operations(document: dict[str, Any]) -> str:
-    """Return the module of the TypeScript client that names the operations with an idempotency key."""
-    names = sorted(f"{entry.method} {BASE}{entry.path}" for entry in operations(document) if entry.idempotent)
-    lines = "".join(f"  {json.dumps(name)},\n" for name in names)
-    return (
-        "// Generated from the OpenAPI document; do not edit.\n\n"
-        "/** The operations that honour an Idempotency-Key. */\n"
-        f"export const IDEMPOTENT: ReadonlySet<string> = new Set([\n{lines}]);\n"
-    )
+def kinds_of_operations(document: dict[str, Any]) -> str:
+    """Return the module of the TypeScript client that names operations by what a client has to know of them."""
+    found = operations(document)
+    sets = {
+        "IDEMPOTENT": ("honour an Idempotency-Key", [entry for entry in found if entry.idempotent]),
+        "ANONYMOUS": ("need no token", [entry for entry in found if entry.anonymous]),
+    }
+    text = "// Generated from the OpenAPI document; do not edit.\n"
+    for constant, (description, entries) in sets.items():
+        lines = "".join(sorted(f'  "{entry.method} {BASE}{entry.path}",\n' for entry in entries))
+        text += f"\n/** The operations that {description}. */\n"
+        text += f"export const {constant}: ReadonlySet<string> = new Set([\n{lines}]);\n"
+    return text
 
 
 def main() -> int:
@@ -222,7 +226,7 @@ def main() -> int:
     files = {
         TARGET / "models.py": types(document),
         TARGET / "operations.py": methods(document),
-        TYPESCRIPT / "idempotent.ts": idempotent_operations(document),
+        TYPESCRIPT / "operations.ts": kinds_of_operations(document),
     }
     outdated = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     if "--check" in sys.argv:

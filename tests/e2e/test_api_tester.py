@@ -78,14 +78,13 @@ def seed(admin: ApiClient) -> None:
 
 
 def run_tester(platform: Platform, document: Path, token: str | None, phases: str, seconds: int) -> dict[str, Any]:
-    """Run the tester, and return its failures by operation."""
+    """Run the tester, and return its exit code and what it printed."""
     excluded = [argument for name in sorted(EXCLUDED) for argument in ("--exclude-operation-id", name)]
-    report = document.with_name(f"{uuid4().hex}.ndjson")
     command = [
         str(TESTER), "--config-file", str(CONFIG), "--no-color", "run", str(document),
         "--url", platform.cloud.api_url, "--phases", phases, "--seed", "1", "--workers", "1", "--warnings", "off",
         "--continue-on-failure", "--request-timeout", "30", "--max-time", str(seconds),
-        "--report-ndjson-path", str(report), *excluded,
+        *excluded,
     ]  # fmt: skip
     if token is not None:
         command += ["--header", f"Authorization: Bearer {token}"]
@@ -112,6 +111,9 @@ def test_the_examples_of_every_operation_are_answered_as_documented(
 ) -> None:
     token = str(clients[role].http.headers["authorization"]).removeprefix("Bearer ") if role else None
     assert_no_failure(run_tester(platform, document, token, "examples", SECONDS), least_cases=60)
+    if role is not None:
+        # Otherwise the tester would have seen nothing but refusals.
+        clients[role].get("/status" if role == "operator" else "/tenants/me")
 
 
 @pytest.mark.timeout(7_200)

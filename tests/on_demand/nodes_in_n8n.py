@@ -32,6 +32,8 @@ N8N = Path(os.environ["N8N_FOLDER"]) / "node_modules/.bin"
 PACKAGE = ROOT / "integrations/n8n-nodes-email-sender"
 PORT = 15678
 PUBLIC = "https://n8n.example.com/"
+# Longer than n8n takes to begin to wait.
+PAUSE = {"id": "pause", "uses": "wait", "with": {"seconds": 15}}
 QUESTION = "whose plotter draws empty pages?"
 CREDENTIAL = {"emailSenderApi": {"id": "credential1", "name": "Email Sender"}}
 
@@ -201,8 +203,9 @@ def test_a_trigger_starts_an_execution_that_waits_for_the_end_of_a_run(
 
     (trigger,) = wait_until(hooks, lambda found: len(found) == 1, 180)
     secret = wait_until(lambda: n8n.static_data(running, "Trigger"), lambda data: "secret" in data, 60)["secret"]
-    ended, other = ended_run(admin), ended_run(admin)
-    event = {"type": "LeadCreated", "data": {"run": ended["correlation_id"]}}
+    other = ended_run(admin)
+    run = api.start_run(admin, {"name": f"w-{uuid4().hex}", "steps": [PAUSE]})
+    event = {"type": "LeadCreated", "data": {"run": run["id"]}}
     wrong = StandardWebhooks().new_secret()
     assert_status(401, post(wrong, trigger["url"], event))
     assert_status(200, post(secret, trigger["url"], event))
@@ -215,6 +218,7 @@ def test_a_trigger_starts_an_execution_that_waits_for_the_end_of_a_run(
         return [status for (status,) in n8n.query("select status from execution_entity where workflowId = ?", running)]
 
     wait_until(statuses, lambda found: found == ["waiting"], 30)
+    ended = end_of(admin, run["id"])
     invented = ended | {"id": str(uuid4())}
     assert_status(401, post(wrong, waiting["url"], invented))
     assert_status(401, post(wrong, waiting["url"].replace("signature=", "signature=0"), ended))
@@ -225,6 +229,10 @@ def test_a_trigger_starts_an_execution_that_waits_for_the_end_of_a_run(
     wait_until(statuses, lambda found: found == ["success"], 60)
     # The webhook of the wait is gone.
     assert [hook["id"] for hook in hooks()] == [trigger["id"]]
+    # A run that ended before is not waited for.
+    assert_status(200, post(secret, trigger["url"], {**event, "data": {"run": other["correlation_id"]}}))
+    wait_until(statuses, lambda found: found == ["success"] * 2, 60)
+    assert [hook["id"] for hook in hooks()] == [trigger["id"]]
 
 
 def ended_run(admin: ApiClient) -> api.Json:
@@ -232,7 +240,12 @@ def ended_run(admin: ApiClient) -> api.Json:
     run = api.start_run(
         admin, {"name": f"w-{uuid4().hex}", "steps": [{"id": "a", "uses": "transform", "with": {"n": 1}}]}
     )
-    (event,) = [e for e in api.wait_for_events(admin, run["id"], "run.succeeded") if e["type"] == "run.succeeded"]
+    return end_of(admin, run["id"])
+
+
+def end_of(admin: ApiClient, run_id: str) -> api.Json:
+    """Wait for the end of a run, and return its event as the platform posts it."""
+    (event,) = [e for e in api.wait_for_events(admin, run_id, "run.succeeded") if e["type"] == "run.succeeded"]
     body = {name: event[name] for name in ("id", "type", "source", "correlation_id")}
     return body | {"data": event["payload"]["data"], "timestamp": event["occurred_at"]}
 

@@ -2,6 +2,7 @@ import type { Problem } from "./schema.js";
 
 /** The API answered with an error (RFC 9457). `requestId` finds the request in the logs. */
 export class ApiError extends Error {
+  readonly response: Response;
   readonly status: number;
   /** For programs. */
   readonly code: string;
@@ -14,6 +15,7 @@ export class ApiError extends Error {
   constructor(response: Response, body: Partial<Problem>) {
     super(`${body.detail ?? response.statusText} (${response.status})`);
     this.name = "ApiError";
+    this.response = response;
     this.status = response.status;
     this.code = body.code ?? "";
     this.problems = new Map((body.errors ?? []).map((error) => [error.pointer ?? "", error.message ?? ""]));

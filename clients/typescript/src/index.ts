@@ -1,6 +1,6 @@
 import createClient, { type Client } from "openapi-fetch";
 import { ApiError, CodeNeeded, NewPasswordNeeded } from "./errors.js";
-import { IDEMPOTENT } from "./idempotent.js";
+import { ANONYMOUS, IDEMPOTENT } from "./operations.js";
 import { pauseBeforeRetry } from "./retries.js";
 import type { Contact, Group, paths, Run, RunDetail, Tokens, VectorsImport } from "./schema.js";
 import { type Session, SessionHolder, sessionOf } from "./session.js";
@@ -33,8 +33,8 @@ const PAGE = 200;
 /**
  * A client of the platform. `api` has every operation with its types; the methods do what takes several of them.
  *
- * Requests that were refused (429, 503) or that can be repeated without a second effect are repeated up to four times.
- * Writes have an idempotency key. An answer that is an error is thrown as `ApiError`.
+ * Requests that were refused (429), and failed ones that have no second effect, are repeated up to four times. Writes have an
+ * idempotency key if the API takes one. An answer that is an error is thrown as `ApiError`.
  */
 export class EmailSender {
   /** Every operation: `api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id } } })`. */
@@ -42,6 +42,8 @@ export class EmailSender {
   private readonly url: string;
   private readonly fetch: (request: Request) => Promise<Response>;
   private readonly holder: SessionHolder | undefined;
+  // Requests of operations that need no token.
+  private readonly anonymous = new WeakSet<Request>();
 
   /** `url` is where the platform runs, such as https://mail.example.com. */
   constructor(url: string, { session, sessionChanged = () => {}, fetch = globalThis.fetch }: Options = {}) {
@@ -50,8 +52,10 @@ export class EmailSender {
     this.holder = session && new SessionHolder(this.url, this.fetch, session, sessionChanged);
     this.api = createClient<paths>({ baseUrl: this.url, fetch: (request) => this.send(request) });
     this.api.use({
-      onRequest({ request, schemaPath }) {
-        if (IDEMPOTENT.has(`${request.method} ${schemaPath}`) && !request.headers.has("idempotency-key")) {
+      onRequest: ({ request, schemaPath }) => {
+        const operation = `${request.method} ${schemaPath}`;
+        if (ANONYMOUS.has(operation)) this.anonymous.add(request);
+        if (IDEMPOTENT.has(operation) && !request.headers.has("idempotency-key")) {
           request.headers.set("idempotency-key", crypto.randomUUID());
         }
         return request;
@@ -140,14 +144,14 @@ export class EmailSender {
   }
 
   /** Yield the items of all pages: `iterate((cursor) => client.api.GET("/api/v1/contacts", { params: … cursor … }))`. */
-  async *iterate<Item>(
-    read: (query: { limit: number; cursor?: string }) => Promise<{
+  async *iterate<Item, Cursor extends string | number = string>(
+    read: (query: { limit: number; cursor?: Cursor }) => Promise<{
       data?: { items: Item[]; next_cursor?: string | null };
     }>,
   ): AsyncGenerator<Item, void, undefined> {
     let cursor: string | null | undefined;
     do {
-      const { data } = await read(cursor == null ? { limit: PAGE } : { limit: PAGE, cursor });
+      const { data } = await read(cursor == null ? { limit: PAGE } : { limit: PAGE, cursor: cursor as Cursor });
       yield* data?.items ?? [];
       cursor = data?.next_cursor;
     } while (cursor != null);
@@ -174,15 +178,16 @@ export class EmailSender {
       let failure: unknown;
       try {
         // A request's body can be read once, so that each attempt has a copy.
-        response = await this.sendSignedIn(request.clone());
+        response = this.anonymous.has(request) ? await this.fetch(request.clone()) : await this.sendSignedIn(request.clone());
         if (response.ok) return response;
       } catch (error) {
-        // fetch reports a failed connection as a TypeError; everything else is final.
-        if (!(error instanceof TypeError)) throw error;
+        // fetch reports a failed connection as a TypeError, and a refresh that failed is an ApiError; the rest is final.
+        if (error instanceof ApiError) response = error.response;
+        else if (!(error instanceof TypeError)) throw error;
         failure = error;
       }
       const wait = pauseBeforeRetry(request, attempt, response);
-      if (wait === undefined) throw response === undefined ? failure : await ApiError.of(response);
+      if (wait === undefined) throw failure ?? (await ApiError.of(response as Response));
       // Not awaited: a body that somebody else reads too is never cancelled.
       response?.body?.cancel().catch(() => {});
       await pause(wait, request.signal);
@@ -190,9 +195,7 @@ export class EmailSender {
   }
 
   private async sendSignedIn(request: Request): Promise<Response> {
-    if (this.holder === undefined || /\/api\/v1\/(auth|hooks|unsubscribe)\//.test(request.url)) {
-      return this.fetch(request);
-    }
+    if (this.holder === undefined) return this.fetch(request);
     const again = request.clone();
     const token = await this.holder.token();
     request.headers.set("authorization", `Bearer ${token}`);

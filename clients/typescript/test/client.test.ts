@@ -95,6 +95,48 @@ test("a write without a key is not repeated after it may have worked", async () 
   assert.equal(server.requests.length, 1);
 });
 
+test("a write whose first attempt is in progress waits for its answer", async () => {
+  const server = new Server([problem(504), problem(409, { "retry-after": "0" }), ok({})]);
+  await server.client().startRun("w");
+  assert.equal(server.requests.length, 3);
+  await assert.rejects(new Server([problem(409)]).client().startRun("w"), { status: 409 });
+});
+
+test("a refusal by the gateway is no proof that nothing happened", async () => {
+  const server = new Server([problem(503)]);
+  const body = { email: "ada@people.example", role: "user" } as const;
+  await assert.rejects(server.client().api.POST("/api/v1/members", { body }), { status: 503 });
+  assert.equal(server.requests.length, 1);
+});
+
+test("a throttled refresh is made again", async () => {
+  const server = new Server([problem(401), problem(429, { "retry-after": "0" }), problem(401), ok(TOKENS), ok({ items: [] })]);
+  const client = server.client();
+  await client.api.GET("/api/v1/contacts");
+  assert.equal(client.session?.accessToken, "second");
+});
+
+test("a sign-in elsewhere is recorded with the token, and a sign-in has none", async () => {
+  const server = new Server([new Response(null, { status: 204 }), ok(TOKENS)]);
+  const client = server.client();
+  await client.api.POST("/api/v1/auth/sessions");
+  await client.api.POST("/api/v1/auth/token", { body: { username: "ada", password: "p" } });
+  const tokens = server.requests.map((request) => request.headers.get("authorization"));
+  assert.deepEqual(tokens, ["Bearer first", null]);
+});
+
+test("versions have cursors that are numbers", async () => {
+  const server = new Server([ok({ items: [3, 2], next_cursor: "2" }), ok({ items: [1], next_cursor: null })]);
+  const client = server.client();
+  const options = { path: { workflow_id: "w" } };
+  const versions = client.iterate((query: { limit: number; cursor?: number }) =>
+    client.api.GET("/api/v1/workflows/{workflow_id}/versions", { params: { ...options, query } }),
+  );
+  const found: unknown[] = [];
+  for await (const version of versions) found.push(version);
+  assert.deepEqual(found, [3, 2, 1]);
+});
+
 test("a pause that is too long is left to the caller", async () => {
   const server = new Server([problem(429, { "retry-after": "3600" })]);
   await assert.rejects(server.client().api.GET("/api/v1/contacts"), (error: ApiError) => {

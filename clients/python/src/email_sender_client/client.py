@@ -33,8 +33,9 @@ def _ignore(*_: object) -> None:
 class Client(Operations):
     """A synchronous client; use it as a context manager, or close it.
 
-    `url` is where the platform runs, such as https://mail.example.com. Requests that were refused (429, 503) or that
-    can be repeated without a second effect are repeated up to four times. Writes have an idempotency key.
+    `url` is where the platform runs, such as https://mail.example.com. Requests that were refused (429), and
+    failed ones that have no second effect, are repeated up to four times. Writes have an idempotency key if the API takes
+    one.
 
     Raises (each method): ApiError, SignInNeeded, httpx.TransportError.
     """

@@ -29,8 +29,9 @@ async function startRun(context: IExecuteFunctions, item: number): Promise<IData
 	const workflow = encodeURIComponent(context.getNodeParameter('workflowId', item) as string);
 	const inputs = context.getNodeParameter('inputs', item);
 	const body = { inputs: typeof inputs === 'string' ? (JSON.parse(inputs || '{}') as IDataObject) : inputs };
-	// n8n's "Retry On Fail" repeats the node: the same execution starts one run for an item, whatever it repeats.
-	const key = `n8n-${context.getExecutionId()}-${context.getNode().id}-${item}`;
+	// n8n's "Retry On Fail" repeats the node in one pass: a pass starts one run for an item. Each pass of a loop is a new one.
+	const pass = context.evaluateExpression('{{ $runIndex }}', item) as number;
+	const key = `n8n-${context.getWorkflow().id}-${context.getExecutionId()}-${context.getNode().id}-${pass}-${item}`;
 	return [await request(context, 'POST', `/workflows/${workflow}/execute`, { body: body as IDataObject, key })];
 }
 
@@ -54,10 +55,18 @@ async function listApprovals(context: IExecuteFunctions): Promise<IDataObject[]>
 async function decideApproval(context: IExecuteFunctions, item: number): Promise<IDataObject[]> {
 	const approval = encodeURIComponent(context.getNodeParameter('approvalId', item) as string);
 	const comment = context.getNodeParameter('comment', item) as string;
-	const { drafts } = await request(context, 'GET', `/approvals/${approval}`);
-	const seen = Object.fromEntries((drafts as IDataObject[]).map((draft) => [draft.draft_id, draft.sha256]));
-	const body = { decision: context.getNodeParameter('decision', item), comment: comment || null, seen } as IDataObject;
+	const body: IDataObject = {
+		decision: context.getNodeParameter('decision', item),
+		comment: comment || null,
+		seen: seenDrafts(context.getInputData()[item]?.json, approval),
+	};
 	return [await request(context, 'POST', `/approvals/${approval}`, { body })];
+}
+
+/** If the item is the approval that somebody looked at, only the drafts as they were then are approved. */
+function seenDrafts(json: IDataObject | undefined, approval: string): IDataObject | null {
+	if (json?.id !== approval || !Array.isArray(json.drafts)) return null;
+	return Object.fromEntries((json.drafts as IDataObject[]).map((draft) => [draft.draft_id, draft.sha256]));
 }
 
 async function searchVectors(context: IExecuteFunctions, item: number): Promise<IDataObject[]> {

@@ -7,7 +7,7 @@ import type {
 	IWebhookFunctions,
 	IWebhookResponseData,
 } from 'n8n-workflow';
-import { NodeConnectionTypes } from 'n8n-workflow';
+import { NodeConnectionTypes, NodeOperationError } from 'n8n-workflow';
 import { request } from '../shared/api';
 import { addWebhook, listWebhooks, removeWebhook } from '../shared/webhooks';
 
@@ -24,7 +24,7 @@ export class EmailSenderWait implements INodeType {
 		group: ['organization'],
 		version: 1,
 		subtitle: '={{$parameter["event"] === "answer" ? "for an answer" : "for the end of a run"}}',
-		description: 'Pauses the execution until somebody answers an email, or until a run ends',
+		description: 'Pauses the execution until somebody answers an email of a run, or until a run ends',
 		defaults: { name: 'Wait for Answer' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
@@ -73,15 +73,29 @@ export class EmailSenderWait implements INodeType {
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		const isAnswer = this.getNodeParameter('event', 0) === 'answer';
+		const runId = this.getNodeParameter('runId', 0) as string;
+		const emailId = isAnswer ? (this.getNodeParameter('emailId', 0) as string) : '';
+		const types = isAnswer ? ['email.replied'] : RUN_ENDED;
+		const others = this.getInputData().filter((_, item) => this.getNodeParameter('runId', item) !== runId);
+		if (others.length > 0) {
+			const message = 'The items are of several runs, and an execution can wait for one. Loop over the items.';
+			throw new NodeOperationError(this.getNode(), message);
+		}
 		const until = Date.now() + (this.getNodeParameter('hours', 0) as number) * HOUR;
 		// The URL has a token that n8n checks. (getSignedResumeUrl signs for nodes with the operation "sendAndWait" only.)
 		const url = new URL(this.evaluateExpression('{{ $execution.resumeUrl }}', 0) as string);
 		// A node's static data is not there when a webhook resumes the execution, so that the URL holds what to expect.
-		url.searchParams.set('run', this.getNodeParameter('runId', 0) as string);
-		url.searchParams.set('email', isAnswer ? (this.getNodeParameter('emailId', 0) as string) : '');
+		url.searchParams.set('run', runId);
+		url.searchParams.set('email', emailId);
 		url.searchParams.set('until', String(until));
 		await removeExpired(this, url.origin);
-		await addWebhook(this, url.toString(), isAnswer ? ['email.replied'] : RUN_ENDED);
+		const webhook = await addWebhook(this, url.toString(), types);
+		// What happened before the webhook was there is never posted.
+		const happened = await findEvent(this, types, runId, emailId);
+		if (happened !== undefined) {
+			await removeWebhook(this, webhook.id);
+			return [this.helpers.returnJsonArray(happened)];
+		}
 		await this.putExecutionToWait(new Date(until));
 		return [this.getInputData()];
 	}
@@ -107,6 +121,25 @@ export class EmailSenderWait implements INodeType {
 		}
 		return { workflowData: [this.helpers.returnJsonArray(posted)] };
 	}
+}
+
+/** Return the first event that was waited for, as the platform posts it. */
+async function findEvent(
+	context: IExecuteFunctions,
+	types: string[],
+	runId: string,
+	emailId: string,
+): Promise<IDataObject | undefined> {
+	for (const type of types) {
+		const { items } = await request(context, 'GET', '/events', { qs: { type, correlation_id: runId, limit: 200 } });
+		for (const { id, source, occurred_at, correlation_id, payload } of items as IDataObject[]) {
+			const data = ((payload as IDataObject).data ?? {}) as IDataObject;
+			if (emailId === '' || data.email_id === emailId) {
+				return { type, timestamp: occurred_at, data, id, source, correlation_id };
+			}
+		}
+	}
+	return undefined;
 }
 
 /** Remove the webhooks of executions of this n8n whose time ran out: nobody else does. */

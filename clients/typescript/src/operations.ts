@@ -56,3 +56,18 @@ export const IDEMPOTENT: ReadonlySet<string> = new Set([
   "PUT /api/v1/webhooks/{webhook_id}",
   "PUT /api/v1/workflows/{workflow_id}",
 ]);
+
+/** The operations that need no token. */
+export const ANONYMOUS: ReadonlySet<string> = new Set([
+  "GET /api/v1/hooks/{token}/runs/{run_id}",
+  "GET /api/v1/unsubscribe/{token}",
+  "POST /api/v1/auth/logout",
+  "POST /api/v1/auth/password",
+  "POST /api/v1/auth/refresh",
+  "POST /api/v1/auth/token",
+  "POST /api/v1/auth/totp",
+  "POST /api/v1/auth/totp/confirm",
+  "POST /api/v1/auth/totp/setup",
+  "POST /api/v1/hooks/{token}",
+  "POST /api/v1/unsubscribe/{token}",
+]);
