@@ -34,8 +34,8 @@ class Client(Operations):
     """A synchronous client; use it as a context manager, or close it.
 
     `url` is where the platform runs, such as https://mail.example.com. Requests that were refused (429), and
-    failed ones that have no second effect, are repeated up to four times. Writes have an idempotency key if the API takes
-    one.
+    failed ones that have no second effect, are repeated up to four times. Writes have an idempotency key if the API
+    takes one.
 
     Raises (each method): ApiError, SignInNeeded, httpx.TransportError.
     """
