@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -77,9 +78,9 @@ def test_a_run_is_followed_to_its_approval_and_to_its_end(platform: Platform) ->
             ended = await client.wait_for_run(run.id, seconds=60)
             return waiting.status, ended.status, [item async for item in client.iterate_emails(run_id=run.id)]
 
-    loop = asyncio.new_event_loop()  # asyncio.run would take the loop from tests that use Mangum
-    waiting, ended, emails = loop.run_until_complete(outreach())
-    loop.close()
+    # The browser of other tests has a loop in this thread.
+    with ThreadPoolExecutor(1) as pool:
+        waiting, ended, emails = pool.submit(lambda: asyncio.run(outreach())).result()
     assert (waiting, ended, len(emails)) == ("waiting", "succeeded", 1)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -250,7 +251,7 @@ def test_the_asynchronous_client_does_the_same() -> None:
         async with AsyncClient(URL, SESSION, transport=httpx.MockTransport(server)) as client:
             return [contact.name async for contact in client.iterate_contacts()]
 
-    loop = asyncio.new_event_loop()  # asyncio.run would take the loop from tests that use Mangum
-    assert loop.run_until_complete(names()) == ["Ada", "Bob"]
-    loop.close()
+    # asyncio.run would take the loop of this thread from tests that use Mangum.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: asyncio.run(names())).result() == ["Ada", "Bob"]
     assert server.requests[3].headers["authorization"] == "Bearer second"
