@@ -32,7 +32,7 @@ _MAX_SIZE = 65_536
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
-FileSize = Annotated[int, Field(ge=1)]
+FileSize = Annotated[int, Field(strict=True, ge=1)]
 
 
 def _validate_client_id(value: object) -> ClientId:
