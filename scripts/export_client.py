@@ -7,7 +7,6 @@ datamodel-code-generator writes the types of the Python client; this script writ
 The types of the TypeScript client come from openapi-typescript (`npm run generate`).
 """
 
-import copy
 import json
 import re
 import subprocess
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+
+from scripts.json_schemas import without_keywords
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "functions/gateway/gateway_lambda/http/openapi.json"
@@ -89,13 +90,24 @@ def types(document: dict[str, Any]) -> str:
 
 
 def _relaxed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return only the schemas, without constraints."""
-    schemas = _without_constraints(copy.deepcopy(document["components"]["schemas"]))
+    """Return only the schemas, without constraints; those of answers also without lists of values."""
+    schemas = document["components"]["schemas"]
     requests = _named_in([item for path in document["paths"].values() for item in path.values()], schemas)
-    for name, schema in schemas.items():
-        if name not in requests:
-            schemas[name] = _open(schema)
-    return {"openapi": "3.1.0", "info": document["info"], "paths": {}, "components": {"schemas": schemas}}
+    relaxed = {
+        name: without_keywords(schema, _is_constraint if name in requests else _is_closed)
+        for name, schema in schemas.items()
+    }
+    return {"openapi": "3.1.0", "info": document["info"], "paths": {}, "components": {"schemas": relaxed}}
+
+
+def _is_constraint(keyword: str, value: Any) -> bool:
+    # The generator writes a default object as a dict, which is not of the field's type.
+    return keyword in _CONSTRAINTS or (keyword == "default" and isinstance(value, dict))
+
+
+def _is_closed(keyword: str, value: Any) -> bool:
+    """A newer server may have one more value."""
+    return keyword == "enum" or _is_constraint(keyword, value)
 
 
 def _named_in(operations: list[dict[str, Any]], schemas: dict[str, Any]) -> set[str]:
@@ -107,28 +119,6 @@ def _named_in(operations: list[dict[str, Any]], schemas: dict[str, Any]) -> set[
         found |= names
         waiting += [json.dumps(schemas[name]) for name in names]
     return found
-
-
-def _open(value: Any) -> Any:
-    """Drop the lists of values from an answer: a newer server may have one more."""
-    if isinstance(value, list):
-        return [_open(element) for element in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _open(element) for key, element in value.items() if not (key == "enum" and isinstance(element, list))}
-
-
-def _without_constraints(value: Any, *, are_names: bool = False) -> Any:
-    if isinstance(value, list):
-        return [_without_constraints(element) for element in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _without_constraints(element, are_names=key == "properties" and not are_names)
-        for key, element in value.items()
-        # The generator writes a default object as a dict, which is not of the field's type.
-        if are_names or not (key in _CONSTRAINTS or (key == "default" and isinstance(element, dict)))
-    }
 
 
 def operations(document: dict[str, Any]) -> list[Operation]:

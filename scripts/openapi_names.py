@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from typing import Any
 
+from scripts.json_schemas import without_keywords
+
 # FastAPI adds them for its own answers to invalid input; the answer here is `Problem`.
 _UNUSED = frozenset({"HTTPValidationError", "ValidationError"})
 
@@ -40,17 +42,9 @@ def named_schemas(documents: Mapping[str, dict[str, Any]]) -> tuple[dict[str, An
     return _without_titles(paths), _without_titles(schemas)
 
 
-def _without_titles(value: Any, *, are_names: bool = False) -> Any:
-    """Drop FastAPI's titles, which repeat the names. The keys below `properties` are names themselves."""
-    if isinstance(value, list):
-        return [_without_titles(element) for element in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _without_titles(element, are_names=key == "properties" and not are_names)
-        for key, element in value.items()
-        if are_names or key != "title"
-    }
+def _without_titles(value: Any) -> Any:
+    """Drop FastAPI's titles, which repeat the names."""
+    return without_keywords(value, lambda key, _: key == "title")
 
 
 def _public_name(name: str, others: Container[str]) -> str:

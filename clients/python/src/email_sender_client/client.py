@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
@@ -13,7 +14,7 @@ from email_sender_client import models
 from email_sender_client.calls import Call
 from email_sender_client.errors import ApiError, CodeNeeded, NewPasswordNeeded
 from email_sender_client.operations import AsyncOperations, Operations
-from email_sender_client.retries import pause_before_retry
+from email_sender_client.retries import pause_or_raise
 from email_sender_client.session import Session, SessionAuth
 
 T = TypeVar("T")
@@ -49,9 +50,9 @@ class Client(Operations):
         timeout: float = _TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        base = _base_url(url)
-        self._auth = SessionAuth(base, session, session_changed) if session else None
-        self._http = httpx.Client(base_url=base, timeout=timeout, transport=transport)
+        self._base, self._session_changed = _base_url(url), session_changed
+        self._auth = SessionAuth(self._base, session, session_changed) if session else None
+        self._http = httpx.Client(base_url=self._base, timeout=timeout, transport=transport)
         self._uploads = httpx.Client(timeout=timeout, transport=transport)
 
     @classmethod
@@ -63,10 +64,13 @@ class Client(Operations):
             CodeNeeded: the account has a second factor.
             NewPasswordNeeded: the password is that of an invitation.
         """
-        with cls(url, **options) as anonymous:
-            session = anonymous.open_session(username, password, code=code)
-        options.get("session_changed", _ignore)(session)
-        return cls(url, session, **options)
+        client = cls(url, **options)
+        try:
+            client.open_session(username, password, code=code)
+        except BaseException:
+            client.close()
+            raise
+        return client
 
     @property
     def session(self) -> Session | None:
@@ -74,31 +78,20 @@ class Client(Operations):
         return self._auth.session if self._auth else None
 
     def open_session(self, username: str, password: str, *, code: str | None = None) -> Session:
-        """Sign in, and return the session. The errors are those of `signed_in`."""
+        """Sign in, and return the session, which this client uses from now on. The errors are those of `signed_in`."""
         answer = self.sign_in({"username": username, "password": password})
         if isinstance(answer, models.Code) and code is not None:
             answer = self.enter_totp_code({"username": answer.username, "session": answer.session, "code": code})
-        return _session_of(answer)
+        session = _session_of(answer)
+        self._auth = SessionAuth(self._base, session, self._session_changed)
+        self._session_changed(session)
+        return session
 
     def send(self, call: Call[T]) -> T:
         """Make a request, again if that can help, and return its parsed answer."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                response = self._http.request(call.method, **call.arguments(), auth=_auth_for(call, self._auth))
-            except (httpx.TransportError, ApiError) as error:
-                # An ApiError is of the refresh of the session.
-                pause = pause_before_retry(call, attempt, error.response if isinstance(error, ApiError) else error)
-                if pause is None:
-                    raise
-            else:
-                if response.is_success:
-                    return call.parse(response.content)
-                pause = pause_before_retry(call, attempt, response)
-                if pause is None:
-                    raise ApiError(response)
-            time.sleep(pause)
+        auth = _auth_for(call, self._auth)
+        answer = self._repeated(call, lambda: self._http.request(call.method, **call.arguments(), auth=auth))
+        return call.parse(answer.content)
 
     def upload_mailbox(self, path: str | Path, *, progress: Callable[[int, int], None] = _ignore) -> UUID:
         """Upload a mailbox (mbox), and return the id of its import. `progress` gets the bytes sent, and all bytes."""
@@ -106,21 +99,25 @@ class Client(Operations):
         with path.open("rb") as file:
             size = path.stat().st_size
             created = self.create_import(models.MailboxImportIn(file_name=path.name, size_bytes=size))
-            upload = Call[None]("PUT", created.upload.url, None)
-            attempt = 0
-            while True:
-                attempt += 1
-                file.seek(0)
-                content, headers = _chunks(file, size, progress), {"content-length": str(size)}
-                outcome: httpx.Response | httpx.TransportError
-                try:
-                    outcome = self._uploads.put(created.upload.url, content=content, headers=headers)
-                except httpx.TransportError as error:
-                    outcome = error
-                pause = _pause_of_upload(upload, attempt, outcome)
-                if pause is None:
-                    return created.job_id
-                time.sleep(pause)
+            url, headers = created.upload.url, {"content-length": str(size)}
+            self._repeated(
+                Call("PUT", url, None),
+                lambda: self._uploads.put(url, content=_chunks(file, size, progress), headers=headers),
+            )
+        return created.job_id
+
+    def _repeated(self, call: Call[Any], request: Callable[[], httpx.Response]) -> httpx.Response:
+        """Return the successful answer of a request that is made again if that can help."""
+        for attempt in count(1):
+            outcome: httpx.Response | httpx.TransportError | ApiError
+            try:
+                outcome = request()
+            except (httpx.TransportError, ApiError) as error:
+                outcome = error
+            if isinstance(outcome, httpx.Response) and outcome.is_success:
+                return outcome
+            time.sleep(pause_or_raise(call, attempt, outcome))
+        raise AssertionError("unreachable")
 
     def wait_for_import(
         self,
@@ -160,10 +157,8 @@ class Client(Operations):
     def find_people(self, question: str, *, limit: int = 10) -> list[tuple[models.Contact, models.Group]]:
         """Return the people that a question finds, the best first, each with the messages that matched."""
         found = self.search_points(_question(question, limit))
-        groups = {str(group.key): group for group in found.groups or []}
-        contacts = self.list_contacts(id=list(groups), limit=max(len(groups), 1)).items if groups else []
-        known = {str(contact.id): contact for contact in contacts}
-        return [(known[key], group) for key, group in groups.items() if key in known]
+        ids = [str(group.key) for group in found.groups or []]
+        return _people(found, self.list_contacts(id=ids, limit=len(ids)).items if ids else [])
 
     def close(self) -> None:
         self._http.close()
@@ -188,9 +183,9 @@ class AsyncClient(AsyncOperations):
         timeout: float = _TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        base = _base_url(url)
-        self._auth = SessionAuth(base, session, session_changed) if session else None
-        self._http = httpx.AsyncClient(base_url=base, timeout=timeout, transport=transport)
+        self._base, self._session_changed = _base_url(url), session_changed
+        self._auth = SessionAuth(self._base, session, session_changed) if session else None
+        self._http = httpx.AsyncClient(base_url=self._base, timeout=timeout, transport=transport)
         self._uploads = httpx.AsyncClient(timeout=timeout, transport=transport)
 
     @classmethod
@@ -198,10 +193,13 @@ class AsyncClient(AsyncOperations):
         cls, url: str, username: str, password: str, *, code: str | None = None, **options: Any
     ) -> "AsyncClient":
         """Return a client that is signed in. The errors are those of `Client.signed_in`."""
-        async with cls(url, **options) as anonymous:
-            session = await anonymous.open_session(username, password, code=code)
-        options.get("session_changed", _ignore)(session)
-        return cls(url, session, **options)
+        client = cls(url, **options)
+        try:
+            await client.open_session(username, password, code=code)
+        except BaseException:
+            await client.aclose()
+            raise
+        return client
 
     @property
     def session(self) -> Session | None:
@@ -209,31 +207,20 @@ class AsyncClient(AsyncOperations):
         return self._auth.session if self._auth else None
 
     async def open_session(self, username: str, password: str, *, code: str | None = None) -> Session:
-        """Sign in, and return the session. The errors are those of `Client.signed_in`."""
+        """Sign in, and return the session, which this client uses from now on. The errors are those of `signed_in`."""
         answer = await self.sign_in({"username": username, "password": password})
         if isinstance(answer, models.Code) and code is not None:
             answer = await self.enter_totp_code({"username": answer.username, "session": answer.session, "code": code})
-        return _session_of(answer)
+        session = _session_of(answer)
+        self._auth = SessionAuth(self._base, session, self._session_changed)
+        self._session_changed(session)
+        return session
 
     async def send(self, call: Call[T]) -> T:
         """Make a request, again if that can help, and return its parsed answer."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                response = await self._http.request(call.method, **call.arguments(), auth=_auth_for(call, self._auth))
-            except (httpx.TransportError, ApiError) as error:
-                # An ApiError is of the refresh of the session.
-                pause = pause_before_retry(call, attempt, error.response if isinstance(error, ApiError) else error)
-                if pause is None:
-                    raise
-            else:
-                if response.is_success:
-                    return call.parse(response.content)
-                pause = pause_before_retry(call, attempt, response)
-                if pause is None:
-                    raise ApiError(response)
-            await asyncio.sleep(pause)
+        auth = _auth_for(call, self._auth)
+        answer = await self._repeated(call, lambda: self._http.request(call.method, **call.arguments(), auth=auth))
+        return call.parse(answer.content)
 
     async def upload_mailbox(self, path: str | Path, *, progress: Callable[[int, int], None] = _ignore) -> UUID:
         """Upload a mailbox (mbox), and return the id of its import. `progress` gets the bytes sent, and all bytes."""
@@ -241,30 +228,41 @@ class AsyncClient(AsyncOperations):
         with path.open("rb") as file:
             size = path.stat().st_size
             created = await self.create_import(models.MailboxImportIn(file_name=path.name, size_bytes=size))
-            upload = Call[None]("PUT", created.upload.url, None)
-            attempt = 0
-            while True:
-                attempt += 1
-                file.seek(0)
-                content, headers = _chunks_async(file, size, progress), {"content-length": str(size)}
-                outcome: httpx.Response | httpx.TransportError
-                try:
-                    outcome = await self._uploads.put(created.upload.url, content=content, headers=headers)
-                except httpx.TransportError as error:
-                    outcome = error
-                pause = _pause_of_upload(upload, attempt, outcome)
-                if pause is None:
-                    return created.job_id
-                await asyncio.sleep(pause)
+            url, headers = created.upload.url, {"content-length": str(size)}
+            await self._repeated(
+                Call("PUT", url, None),
+                lambda: self._uploads.put(url, content=_chunks_async(file, size, progress), headers=headers),
+            )
+        return created.job_id
 
-    async def wait_for_import(self, import_id: UUID | str, *, seconds: float = 3600) -> models.VectorsImport:
-        """Wait until an import ends.
+    async def _repeated(self, call: Call[Any], request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """Return the successful answer of a request that is made again if that can help."""
+        for attempt in count(1):
+            outcome: httpx.Response | httpx.TransportError | ApiError
+            try:
+                outcome = await request()
+            except (httpx.TransportError, ApiError) as error:
+                outcome = error
+            if isinstance(outcome, httpx.Response) and outcome.is_success:
+                return outcome
+            await asyncio.sleep(pause_or_raise(call, attempt, outcome))
+        raise AssertionError("unreachable")
+
+    async def wait_for_import(
+        self,
+        import_id: UUID | str,
+        *,
+        seconds: float = 3600,
+        progress: Callable[[models.VectorsImport], None] = _ignore,
+    ) -> models.VectorsImport:
+        """Wait until an import ends. `progress` gets every state.
 
         Raises:
             TimeoutError: it did not end in time.
         """
         for _ in _polls(seconds):
             state = await self.get_import(import_id)
+            progress(state)
             if state.status in IMPORT_ENDED:
                 return state
             await asyncio.sleep(_POLL)
@@ -288,10 +286,8 @@ class AsyncClient(AsyncOperations):
     async def find_people(self, question: str, *, limit: int = 10) -> list[tuple[models.Contact, models.Group]]:
         """Return the people that a question finds, the best first, each with the messages that matched."""
         found = await self.search_points(_question(question, limit))
-        groups = {str(group.key): group for group in found.groups or []}
-        contacts = (await self.list_contacts(id=list(groups), limit=max(len(groups), 1))).items if groups else []
-        known = {str(contact.id): contact for contact in contacts}
-        return [(known[key], group) for key, group in groups.items() if key in known]
+        ids = [str(group.key) for group in found.groups or []]
+        return _people(found, (await self.list_contacts(id=ids, limit=len(ids))).items if ids else [])
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -325,7 +321,13 @@ def _question(question: str, limit: int) -> models.SearchIn:
     return models.SearchIn(collection="message_vectors", text=question, group_by="contact", limit=limit)
 
 
+def _people(found: models.Search, contacts: list[models.Contact]) -> list[tuple[models.Contact, models.Group]]:
+    known = {str(contact.id): contact for contact in contacts}
+    return [(known[str(group.key)], group) for group in found.groups or [] if str(group.key) in known]
+
+
 def _chunks(file: BinaryIO, size: int, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    file.seek(0)
     sent = 0
     while chunk := file.read(_CHUNK_BYTES):
         yield chunk
@@ -336,16 +338,6 @@ def _chunks(file: BinaryIO, size: int, progress: Callable[[int, int], None]) -> 
 async def _chunks_async(file: BinaryIO, size: int, progress: Callable[[int, int], None]) -> AsyncIterator[bytes]:
     for chunk in _chunks(file, size, progress):
         yield chunk
-
-
-def _pause_of_upload(upload: Call[None], attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-    """Return the seconds until the next attempt, or None if the file was stored; raise if it cannot be."""
-    if isinstance(outcome, httpx.Response) and outcome.is_success:
-        return None
-    pause = pause_before_retry(upload, attempt, outcome)
-    if pause is None:
-        raise ApiError(outcome) if isinstance(outcome, httpx.Response) else outcome
-    return pause
 
 
 def _polls(seconds: float) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The operations of the API as methods. Generated from the OpenAPI document; do not edit."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid4
@@ -10,11 +11,12 @@ from email_sender_client.calls import Call, pages, pages_async, quoted
 T = TypeVar("T")
 
 
-class Operations:
+class Operations(ABC):
     """Every operation of the API. Each raises `ApiError` for an answer that is an error."""
 
+    @abstractmethod
     def send(self, call: Call[T]) -> T:
-        raise NotImplementedError
+        """Make a request, and return its parsed answer."""
 
     def apply_collections(
         self, body: models.ApplyIn | Mapping[str, Any], *, idempotency_key: str | None = None
@@ -2420,11 +2422,12 @@ class Operations:
         )
 
 
-class AsyncOperations:
+class AsyncOperations(ABC):
     """Every operation of the API, as coroutines. Each raises `ApiError` for an answer that is an error."""
 
+    @abstractmethod
     async def send(self, call: Call[T]) -> T:
-        raise NotImplementedError
+        """Make a request, and return its parsed answer."""
 
     async def apply_collections(
         self, body: models.ApplyIn | Mapping[str, Any], *, idempotency_key: str | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from email_sender_client.calls import Call
+from email_sender_client.errors import ApiError
 
 ATTEMPTS = 5
 # Seconds.
@@ -15,15 +16,21 @@ _LONGEST_PAUSE = 60.0
 _UNKNOWN = frozenset({500, 502, 503, 504})
 
 
-def pause_before_retry(call: Call[Any], attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-    """Return the seconds until the next attempt, or None if the outcome is final. Attempts count from 1."""
-    if attempt >= ATTEMPTS or not _helps(call, outcome):
-        return None
-    asked = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
-    if asked.isdigit():
-        return float(asked) if float(asked) <= _LONGEST_PAUSE else None
+def pause_or_raise(call: Call[Any], attempt: int, outcome: httpx.Response | httpx.TransportError | ApiError) -> float:
+    """Return the seconds until the next attempt. Attempts count from 1.
+
+    Raises:
+        ApiError, httpx.TransportError: the outcome is final. An outcome that is an ApiError is of the refresh of the
+            session.
+    """
+    response = outcome.response if isinstance(outcome, ApiError) else outcome
+    asked = response.headers.get("retry-after", "") if isinstance(response, httpx.Response) else ""
+    is_soon = not asked.isdigit() or float(asked) <= _LONGEST_PAUSE
+    if attempt >= ATTEMPTS or not is_soon or not _helps(call, response):
+        raise ApiError(outcome) if isinstance(outcome, httpx.Response) else outcome
     # Exponential, with jitter: clients that failed together must not come back together.
-    return float(_FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+    jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+    return float(asked) if asked.isdigit() else _FIRST_PAUSE * 2.0 ** (attempt - 1) * jitter
 
 
 def _helps(call: Call[Any], outcome: httpx.Response | httpx.TransportError) -> bool:

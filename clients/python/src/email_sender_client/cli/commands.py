@@ -125,12 +125,12 @@ def _plain_group(group: models.Group) -> dict[str, Any]:
 @app.command()
 def run(
     workflow: Annotated[str, typer.Argument(help="The id of a workflow, or a file with a definition (YAML).")],
-    inputs: Annotated[list[str], typer.Option("--input", "-i", help="name=value; a value may be JSON.")] = [],  # noqa: B006
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; a value may be JSON.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until the run ends or needs an approval.")] = True,
     as_json: Json = False,
 ) -> None:
     """Start a workflow, and follow it until it ends or needs an approval."""
-    values = dict(_input(text) for text in inputs)
+    values = dict(_input(text) for text in inputs or ())
     with _client() as client:
         workflow_id = workflow
         if Path(workflow).is_file():
