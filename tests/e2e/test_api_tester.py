@@ -11,7 +11,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,9 +24,9 @@ from tests.e2e.test_people import signed_in
 TESTER = ROOT / ".local/linters/bin/st"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = json.loads((ROOT / "functions/gateway/gateway_lambda/http/openapi.json").read_text())
-# Seconds for the whole tester; the examples of one role take about ten.
-SECONDS = int(os.environ.get("API_TESTER_SECONDS", "45"))
-IS_LONG = SECONDS > 60
+# How long `make test-api` lets the tester go on, in seconds. The examples of one role take about ten.
+LONG_RUN = os.environ.get("API_TESTER_SECONDS")
+SECONDS = int(LONG_RUN or 60)
 
 # What would end the session of the tester, or change the platform for the tests that run beside it.
 EXCLUDED = frozenset({
@@ -83,19 +82,13 @@ def seed(admin: ApiClient) -> None:
 
 
 def run_tester(
-    platform: Platform,
-    document: Path,
-    token: str | None,
-    phases: str,
-    seconds: int,
-    excluded_operations: frozenset[str] = EXCLUDED,
-) -> dict[str, Any]:
-    """Run the tester, and return its exit code and what it printed."""
+    platform: Platform, document: Path, token: str | None, phases: str, excluded_operations: frozenset[str] = EXCLUDED
+) -> subprocess.CompletedProcess[str]:
     excluded = [argument for name in sorted(excluded_operations) for argument in ("--exclude-operation-id", name)]
     command = [
         str(TESTER), "--config-file", str(CONFIG), "--no-color", "run", str(document),
         "--url", platform.cloud.api_url, "--phases", phases, "--seed", "1", "--workers", "1", "--warnings", "off",
-        "--continue-on-failure", "--request-timeout", "30", "--max-time", str(seconds),
+        "--continue-on-failure", "--request-timeout", "30", "--max-time", str(SECONDS),
         *excluded,
     ]  # fmt: skip
     if token is not None:
@@ -103,16 +96,16 @@ def run_tester(
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     # It keeps what failed in the folder in which it runs.
     result = subprocess.run(
-        command, env=environment, cwd=document.parent, capture_output=True, text=True, timeout=seconds + 240
+        command, env=environment, cwd=document.parent, capture_output=True, text=True, timeout=SECONDS + 240
     )
     assert result.returncode in (0, 1), result.stdout[-3_000:] + result.stderr[-3_000:]
-    return {"code": result.returncode, "output": result.stdout}
+    return result
 
 
-def assert_no_failure(result: dict[str, Any], least_cases: int) -> None:
-    assert result["code"] == 0, result["output"][-60_000:]
-    cases = re.search(r"(\d[\d,]*) generated", result["output"])
-    assert cases is not None, result["output"]
+def assert_no_failure(result: subprocess.CompletedProcess[str], least_cases: int) -> None:
+    assert result.returncode == 0, result.stdout[-60_000:]
+    cases = re.search(r"(\d[\d,]*) generated", result.stdout)
+    assert cases is not None, result.stdout
     assert int(cases[1].replace(",", "")) >= least_cases
 
 
@@ -123,14 +116,14 @@ def test_the_examples_of_every_operation_are_answered_as_documented(
 ) -> None:
     token = str(clients[role].http.headers["authorization"]).removeprefix("Bearer ") if role else None
     excluded = EXCLUDED | (EXCLUDED_FOR_OPERATORS if role == "operator" else set())
-    assert_no_failure(run_tester(platform, document, token, "examples", SECONDS, excluded), least_cases=60)
+    assert_no_failure(run_tester(platform, document, token, "examples", excluded), least_cases=60)
     if role is not None:
         # Otherwise the tester would have seen nothing but refusals.
         clients[role].get("/status" if role == "operator" else "/tenants/me")
 
 
 # It goes as far as its time allows, so that what it finds depends on the machine: nothing for a test of each change.
-@pytest.mark.skipif(not IS_LONG, reason="part of the long run: make test-api")
+@pytest.mark.skipif(LONG_RUN is None, reason="part of the long run: make test-api")
 @pytest.mark.timeout(7_200)
 def test_sequences_of_requests_are_answered_as_documented(
     platform: Platform, document: Path, clients: dict[str, ApiClient]
@@ -138,6 +131,6 @@ def test_sequences_of_requests_are_answered_as_documented(
     phases = "examples,coverage,fuzzing,stateful"
     token = str(clients["admin"].http.headers["authorization"]).removeprefix("Bearer ")
     assert clients["admin"].get("/tenants/me")["name"].startswith("tester")
-    assert_no_failure(run_tester(platform, document, token, phases, SECONDS), least_cases=200)
+    assert_no_failure(run_tester(platform, document, token, phases), least_cases=200)
     # Otherwise the tester would have seen nothing but refusals.
     assert clients["admin"].get("/contacts", limit=1)["items"]

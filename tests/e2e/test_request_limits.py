@@ -39,7 +39,7 @@ def test_a_client_that_floods_is_refused_and_another_tenant_keeps_its_times(plat
         # A new version starts cold.
         times_of(other, 5)
         alone = times_of(other, 20)
-        stop = threading.Event()
+        stop, started = threading.Event(), time.monotonic()
         answers: Counter[int] = Counter()
 
         def flood() -> None:
@@ -57,11 +57,13 @@ def test_a_client_that_floods_is_refused_and_another_tenant_keeps_its_times(plat
             stop.set()
             for thread in threads:
                 thread.join()
+            seconds = time.monotonic() - started
     print(  # noqa: T201  # for docs/benchmarks.md
         f"other tenant, p95: {p95(alone) * 1000:.0f} ms alone, {p95(beside) * 1000:.0f} ms beside {answers} answers"
     )
-    # A slow machine serves not many more than the 10 requests a second that are allowed.
-    assert min(answers[429], answers[200]) > 20
+    # 600 a minute are allowed, and the tenth part of them at once. On a slow machine the flood is not much stronger.
+    assert 0 < answers[200] <= 10 * seconds + 60
+    assert answers[429] > 20
     assert set(answers) == {200, 429}
     # The emulator and both clients share two cores here. On AWS, each has its own function instances.
     assert p95(beside) < 2.0

@@ -3,6 +3,7 @@
 The name of this file is the last one, so that the logs of every other file are there.
 """
 
+import ast
 import json
 import mailbox
 import re
@@ -12,6 +13,7 @@ from contextlib import closing
 from email.header import decode_header, make_header
 from email.utils import parseaddr
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -37,6 +39,8 @@ def lines(platform: Platform) -> list[str]:
     api.wait_for_run(client, run["id"], "succeeded")
     email = client.get("/emails", run_id=run["id"])["items"][0]
     wait_until(lambda: client.get(f"/emails/{email['id']}")["status"], lambda status: status == "delivered", 30)
+    # A request that is rejected is logged, with its own keys.
+    assert client.http.get(f"/contacts/{uuid4()}").status_code == 404
     # The emulator lists the first 10,000 lines of a group, and earlier tests may have written more.
     return [line for area in AREAS for since in (0, started) for line in read_lines(platform, area, since)]
 
@@ -99,9 +103,22 @@ def test_lines_of_the_logger_have_one_shape(lines: list[str]) -> None:
 def test_the_export_renames_keys_that_logs_have(lines: list[str]) -> None:
     pipeline = json.loads((ROOT / "docs/opensearch/pipeline.json").read_text())
     renamed = {step["rename"]["field"] for step in pipeline["processors"] if "rename" in step}
-    # Only a line about an error has the first two, and only a request or a task that logs something has the others.
-    rare = {"exception", "exception_name", "tenant_id", "correlation_id", "run_id", "step"}
+    # Only a line about an error has these two, and a request or a task adds its keys only if it logs something.
+    rare = {"exception", "exception_name"} | appended_keys()
     assert renamed - rare <= {key for line in documents(lines) for key in line}
+
+
+def appended_keys() -> set[str]:
+    """Return the keys that our code adds to the lines of a request or a task."""
+    sources = [ROOT / "layers/common/python/email_sender", ROOT / "functions"]
+    trees = [ast.parse(path.read_text()) for source in sources for path in source.rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        str(keyword.arg)
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("append_keys", "set_correlation_id")
+        for keyword in call.keywords
+    }
 
 
 def test_operators_change_the_level_of_all_functions_at_once(platform: Platform) -> None:

@@ -218,9 +218,10 @@ def test_a_trigger_starts_an_execution_that_waits_for_the_end_of_a_run(
         return [status for (status,) in n8n.query("select status from execution_entity where workflowId = ?", running)]
 
     wait_until(statuses, lambda found: found == ["waiting"], 30)
+    invented = other | {"data": {"run_id": run["id"]}}
+    assert_status(404, post(wrong, waiting["url"], invented))
+    assert statuses() == ["waiting"]
     ended = end_of(admin, run["id"])
-    invented = ended | {"id": str(uuid4())}
-    assert_status(401, post(wrong, waiting["url"], invented))
     assert_status(401, post(wrong, waiting["url"].replace("signature=", "signature=0"), ended))
     assert_status(200, post(wrong, waiting["url"], other))
     time.sleep(2)

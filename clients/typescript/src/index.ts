@@ -89,8 +89,8 @@ export class EmailSender {
 
   /** Return the people that a question finds, the best first, each with the messages that matched. */
   async findPeople(question: string, limit = 10): Promise<{ contact: Contact; group: Group }[]> {
-    const body = { collection: "message_vectors", text: question, group_by: "contact", limit } as const;
-    const { data } = await this.api.POST("/api/v1/vectors/search", { body: body as never });
+    const body = { collection: "message_vectors", text: question, group_by: "contact", limit };
+    const { data } = await this.api.POST("/api/v1/vectors/search", { body });
     const groups = new Map((data?.groups ?? []).map((group) => [String(group.key), group]));
     if (groups.size === 0) return [];
     const query = { id: [...groups.keys()], limit: groups.size };
@@ -125,7 +125,7 @@ export class EmailSender {
 
   /** Upload a mailbox (mbox), and return the id of its import. */
   async uploadMailbox(fileName: string, content: Blob): Promise<string> {
-    const body = { kind: "mailbox", file_name: fileName, size_bytes: content.size } as const;
+    const body = { file_name: fileName, size_bytes: content.size };
     const { data } = await this.api.POST("/api/v1/vectors/imports", { body });
     const created = data as { job_id: string; upload: { url: string } };
     const response = await this.fetch(new Request(created.upload.url, { method: "PUT", body: content }));

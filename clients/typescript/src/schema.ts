@@ -2517,7 +2517,7 @@ export interface components {
          */
         BatchIn: {
             /** @default false */
-            atomic_validation: boolean;
+            atomic_validation?: boolean;
             operations: Record<string, never>[];
         };
         /** @description A difference from the configuration. If `live` is false, only a new collection can have the wanted value. */
@@ -2547,7 +2547,7 @@ export interface components {
              * @default totp
              * @constant
              */
-            challenge: "totp";
+            challenge?: "totp";
             session: string;
             username: string;
         };
@@ -2625,7 +2625,7 @@ export interface components {
             /** Format: date-time */
             given_at: string;
             /** @default  */
-            proof: string;
+            proof?: string;
             purpose: string;
             source: string;
         };
@@ -2672,7 +2672,7 @@ export interface components {
                 [key: string]: unknown;
             }[];
             /** @default false */
-            dry_run: boolean;
+            dry_run?: boolean;
         };
         /**
          * @description The age in seconds from which a manager is degraded.
@@ -2682,9 +2682,9 @@ export interface components {
          */
         CoordinatorHealth: {
             /** @default 180 */
-            clock_late_seconds: number;
+            clock_late_seconds?: number;
             /** @default 120 */
-            outbox_late_seconds: number;
+            outbox_late_seconds?: number;
         };
         CoordinatorProblem: {
             message: string;
@@ -2881,7 +2881,7 @@ export interface components {
         /** @description `kept_months`: retention of stored events in whole months, in addition to the current month. */
         Events: {
             /** @default 13 */
-            kept_months: number;
+            kept_months?: number;
         };
         EventsOut: {
             items: components["schemas"]["Event"][];
@@ -2936,11 +2936,11 @@ export interface components {
          */
         FailedEvents: {
             /** @default 90 */
-            kept_days: components["schemas"]["Days"];
+            kept_days?: components["schemas"]["Days"];
             /** @default 3 */
-            parked_after: number;
+            parked_after?: number;
             /** @default 30 */
-            redriven_kept_days: components["schemas"]["Days"];
+            redriven_kept_days?: components["schemas"]["Days"];
         };
         FailedEventsOut: {
             items: components["schemas"]["FailedEvent"][];
@@ -2951,7 +2951,7 @@ export interface components {
         /** @description `tenants` overrides `default` for single tenants. Keys are tenant ids in lower case. */
         FeatureFlag: {
             /** @default true */
-            default: boolean;
+            default?: boolean;
             tenants?: {
                 [key: string]: boolean;
             };
@@ -2964,21 +2964,21 @@ export interface components {
              *       "tenants": {}
              *     }
              */
-            ai_generate: components["schemas"]["FeatureFlag"];
+            ai_generate?: components["schemas"]["FeatureFlag"];
             /**
              * @default {
              *       "default": true,
              *       "tenants": {}
              *     }
              */
-            http_request: components["schemas"]["FeatureFlag"];
+            http_request?: components["schemas"]["FeatureFlag"];
             /**
              * @default {
              *       "default": true,
              *       "tenants": {}
              *     }
              */
-            n8n_import: components["schemas"]["FeatureFlag"];
+            n8n_import?: components["schemas"]["FeatureFlag"];
         };
         FilterIn: {
             must?: components["schemas"]["ConditionIn"][];
@@ -3075,7 +3075,7 @@ export interface components {
              * @default n8n
              * @constant
              */
-            format: "n8n";
+            format?: "n8n";
             workflow: {
                 [key: string]: unknown;
             };
@@ -3154,7 +3154,7 @@ export interface components {
              */
             kind: "log";
             /** @default info */
-            min_level: components["schemas"]["Level"];
+            min_level?: components["schemas"]["Level"];
             name: string;
         };
         /** @description `level` is null while functions log at their usual level, INFO. */
@@ -3166,7 +3166,7 @@ export interface components {
             /** @enum {string} */
             level: "DEBUG" | "INFO" | "WARNING" | "ERROR";
             /** @default 30 */
-            minutes: number;
+            minutes?: number;
         };
         /** @description The log level of functions that read the settings. Other functions keep the level of their deployment. */
         Logging: {
@@ -3174,7 +3174,7 @@ export interface components {
              * @default INFO
              * @enum {string}
              */
-            level: "INFO" | "WARNING" | "ERROR";
+            level?: "INFO" | "WARNING" | "ERROR";
         };
         /**
          * @description How mail and its outcomes are judged.
@@ -3186,16 +3186,16 @@ export interface components {
          */
         Mail: {
             /** @default 10 */
-            automatic_emails_an_hour: number;
+            automatic_emails_an_hour?: number;
             /** @default 30 */
-            temporary_bounce_days: components["schemas"]["Days"];
+            temporary_bounce_days?: components["schemas"]["Days"];
             /** @default 3 */
-            temporary_bounces: number;
+            temporary_bounces?: number;
             /**
              * @default hold
              * @enum {string}
              */
-            uncertain_answers: "hold" | "accept";
+            uncertain_answers?: "hold" | "accept";
         };
         MailChannelIn: {
             /** Format: email */
@@ -3206,7 +3206,7 @@ export interface components {
              */
             kind: "mail";
             /** @default info */
-            min_level: components["schemas"]["Level"];
+            min_level?: components["schemas"]["Level"];
             name: string;
         };
         /**
@@ -3223,7 +3223,7 @@ export interface components {
              * @default mailbox
              * @constant
              */
-            kind: "mailbox";
+            kind?: "mailbox";
             size_bytes: number;
         };
         /** @description `desired` is what an operator requested, `status` what was observed; `figures` are the manager's own. */
@@ -3342,7 +3342,7 @@ export interface components {
              * @default new_password
              * @constant
              */
-            challenge: "new_password";
+            challenge?: "new_password";
             session: string;
             username: string;
         };
@@ -3386,11 +3386,11 @@ export interface components {
          */
         Notifications: {
             /** @default 90 */
-            kept_days: components["schemas"]["Days"];
+            kept_days?: components["schemas"]["Days"];
             /** @default 30 */
-            max_an_hour: number;
+            max_an_hour?: number;
             /** @default 15 */
-            quiet_minutes: number;
+            quiet_minutes?: number;
         };
         /** @description The result of an operation. `count` is the number of points written, or selected by a filter. */
         Outcome: {
@@ -3458,7 +3458,7 @@ export interface components {
              *       "kept_months": 13
              *     }
              */
-            events: components["schemas"]["Events"];
+            events?: components["schemas"]["Events"];
             /**
              * @default {
              *       "kept_days": 90,
@@ -3466,7 +3466,7 @@ export interface components {
              *       "redriven_kept_days": 30
              *     }
              */
-            failed_events: components["schemas"]["FailedEvents"];
+            failed_events?: components["schemas"]["FailedEvents"];
             /**
              * @default {
              *       "ai_generate": {
@@ -3483,20 +3483,20 @@ export interface components {
              *       }
              *     }
              */
-            features: components["schemas"]["Features"];
+            features?: components["schemas"]["Features"];
             /**
              * @default {
              *       "clock_late_seconds": 180,
              *       "outbox_late_seconds": 120
              *     }
              */
-            health: components["schemas"]["CoordinatorHealth"];
+            health?: components["schemas"]["CoordinatorHealth"];
             /**
              * @default {
              *       "level": "INFO"
              *     }
              */
-            logging: components["schemas"]["Logging"];
+            logging?: components["schemas"]["Logging"];
             /**
              * @default {
              *       "automatic_emails_an_hour": 10,
@@ -3505,7 +3505,7 @@ export interface components {
              *       "uncertain_answers": "hold"
              *     }
              */
-            mail: components["schemas"]["Mail"];
+            mail?: components["schemas"]["Mail"];
             /**
              * @default {
              *       "kept_days": 90,
@@ -3513,7 +3513,7 @@ export interface components {
              *       "quiet_minutes": 15
              *     }
              */
-            notifications: components["schemas"]["Notifications"];
+            notifications?: components["schemas"]["Notifications"];
         };
         PointIn: {
             id?: string | number | null;
@@ -3573,13 +3573,13 @@ export interface components {
             collection: string;
             host: string;
             /** @default 6334 */
-            port: number;
+            port?: number;
             /** @description The name of the secret that holds the API key */
             secret?: string | null;
             tenant_id?: string | null;
             text_key?: string | null;
             /** @default true */
-            tls: boolean;
+            tls?: boolean;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3621,17 +3621,17 @@ export interface components {
             negative?: (string | number | components["schemas"]["ExampleIn"])[];
             positive: (string | number | components["schemas"]["ExampleIn"])[];
             /** @default average_vector */
-            strategy: components["schemas"]["Strategy"];
+            strategy?: components["schemas"]["Strategy"];
         };
         /** @description Set one of `ids`, `consumer` or `all`. Parked events are sent back only by their ids. */
         RedriveIn: {
             /** @default false */
-            all: boolean;
+            all?: boolean;
             consumer?: string | null;
             /** @default false */
-            dry_run: boolean;
+            dry_run?: boolean;
             /** @default [] */
-            ids: string[];
+            ids?: string[];
         };
         /** @description `matched` events may be sent back; `redriven` are the ids of those that were. A call sends back at most 500. */
         Redriven: {
@@ -3653,23 +3653,23 @@ export interface components {
         };
         RepairIn: {
             /** @default message_vectors */
-            collection: string;
+            collection?: string;
         };
         /** @description docs/guides/operating.md names the `consumers`. Consumers that may send mail require `force`. */
         ReplayIn: {
             consumers: string[];
             cursor?: string | null;
             /** @default false */
-            dry_run: boolean;
+            dry_run?: boolean;
             /** @default false */
-            force: boolean;
+            force?: boolean;
             /** Format: date-time */
             from: string;
             of_tenant?: string | null;
             /** Format: date-time */
             to: string;
             /** @default [] */
-            types: string[];
+            types?: string[];
         };
         /** @description `ids` are deliveries that ended; without them, all that failed are sent again. */
         ReplayWebhookIn: {
@@ -3689,12 +3689,12 @@ export interface components {
              * @default start
              * @enum {string}
              */
-            from: "start" | "failed";
+            from?: "start" | "failed";
             /**
              * @default same
              * @enum {string}
              */
-            version: "same" | "latest";
+            version?: "same" | "latest";
         };
         RoleIn: {
             /** @enum {string} */
@@ -3767,18 +3767,18 @@ export interface components {
         SearchIn: {
             collection: string;
             /** @default false */
-            exact: boolean;
+            exact?: boolean;
             filter?: components["schemas"]["FilterIn"];
             group_by?: string | null;
             /** @default 3 */
-            group_size: number;
+            group_size?: number;
             hnsw_ef?: number | null;
             /** @default false */
-            hybrid: boolean;
+            hybrid?: boolean;
             /** @default false */
-            include_bulk: boolean;
+            include_bulk?: boolean;
             /** @default 10 */
-            limit: number;
+            limit?: number;
             recommend?: components["schemas"]["RecommendIn"] | null;
             score_threshold?: number | null;
             text?: string | null;
@@ -3786,11 +3786,11 @@ export interface components {
             /** @description little-endian float32 */
             vector_b64?: string;
             /** @default false */
-            weak_matches: boolean;
+            weak_matches?: boolean;
             /** @default true */
-            with_payload: boolean;
+            with_payload?: boolean;
             /** @default false */
-            with_vector: boolean;
+            with_vector?: boolean;
         };
         /**
          * @description A search. Exactly one of `vector`, `vector_b64`, `text` and `recommend` is set.
@@ -3802,18 +3802,18 @@ export interface components {
          */
         SearchOptions: {
             /** @default false */
-            exact: boolean;
+            exact?: boolean;
             filter?: components["schemas"]["FilterIn"];
             group_by?: string | null;
             /** @default 3 */
-            group_size: number;
+            group_size?: number;
             hnsw_ef?: number | null;
             /** @default false */
-            hybrid: boolean;
+            hybrid?: boolean;
             /** @default false */
-            include_bulk: boolean;
+            include_bulk?: boolean;
             /** @default 10 */
-            limit: number;
+            limit?: number;
             recommend?: components["schemas"]["RecommendIn"] | null;
             score_threshold?: number | null;
             text?: string | null;
@@ -3821,11 +3821,11 @@ export interface components {
             /** @description little-endian float32 */
             vector_b64?: string;
             /** @default false */
-            weak_matches: boolean;
+            weak_matches?: boolean;
             /** @default true */
-            with_payload: boolean;
+            with_payload?: boolean;
             /** @default false */
-            with_vector: boolean;
+            with_vector?: boolean;
         };
         /** @description The result of each search, in order. */
         Searches: {
@@ -3863,7 +3863,7 @@ export interface components {
             /** Format: uuid */
             draft_id: string;
             /** @default false */
-            left_out: boolean;
+            left_out?: boolean;
             sha256: string;
         };
         Side: {
@@ -3947,7 +3947,7 @@ export interface components {
              * @description Language of dates
              * @default en
              */
-            language: string;
+            language?: string;
             name: string;
             subject: string;
             variables?: components["schemas"]["VariableIn"][];
@@ -3985,7 +3985,7 @@ export interface components {
             expires_in: number;
             refresh_token: string;
             /** @default Bearer */
-            token_type: string;
+            token_type?: string;
         };
         /**
          * @description A trigger of a workflow.
@@ -4030,7 +4030,7 @@ export interface components {
         Upload: {
             expires_in: number;
             /** @default PUT */
-            method: string;
+            method?: string;
             url: string;
         };
         /** @description `levels` are the groups of steps that run in parallel, in order. */
@@ -4047,7 +4047,7 @@ export interface components {
             default?: unknown;
             name: string;
             /** @default true */
-            required: boolean;
+            required?: boolean;
             /** @enum {string} */
             type: "string" | "number" | "boolean" | "date" | "list";
         };
@@ -4086,7 +4086,7 @@ export interface components {
         /** @description `discard_changes` drops the changes since the switch, for example if they cannot be copied back. */
         VectorsRollbackIn: {
             /** @default false */
-            discard_changes: boolean;
+            discard_changes?: boolean;
         };
         VersionList: {
             items: components["schemas"]["WorkflowsVersion"][];
@@ -4109,7 +4109,7 @@ export interface components {
              */
             kind: "webhook";
             /** @default info */
-            min_level: components["schemas"]["Level"];
+            min_level?: components["schemas"]["Level"];
             name: string;
             url: string;
         };

@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 29, 20, 0, tzinfo=UTC)
 def is_accepted(headers: dict[str, str], body: str = BODY) -> bool:
     """Check a request as the trigger does. Node.js runs the TypeScript of the nodes as it is."""
     arguments = json.dumps([SECRET, headers, body, NOW.timestamp() * 1000])
-    script = f"import {{ isSigned }} from '{NODES}/shared/signature.ts'; console.log(isSigned(...{arguments}))"
+    script = f"import {{ isSigned }} from '{NODES}/common/signature.ts'; console.log(isSigned(...{arguments}))"
     command = ["node", "--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"]
     result = subprocess.run(
         [*command, "--input-type=module", "--eval", script], capture_output=True, text=True, timeout=60, check=True

@@ -1,5 +1,5 @@
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
-import { request } from '../shared/api';
+import { request } from '../common/api';
 
 /** Does one operation for one item, and returns the items that come out. */
 type Operation = (context: IExecuteFunctions, item: number) => Promise<IDataObject[]>;

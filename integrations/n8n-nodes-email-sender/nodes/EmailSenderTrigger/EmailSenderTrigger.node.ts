@@ -6,7 +6,7 @@ import type {
 	IWebhookResponseData,
 } from 'n8n-workflow';
 import { NodeConnectionTypes } from 'n8n-workflow';
-import { addWebhook, listWebhooks, postedEvent, removeWebhook } from '../shared/webhooks';
+import { addWebhook, listWebhooks, postedEvent, removeWebhook } from '../common/webhooks';
 
 export class EmailSenderTrigger implements INodeType {
 	description: INodeTypeDescription = {
@@ -52,7 +52,6 @@ export class EmailSenderTrigger implements INodeType {
 				description: 'More types, separated by commas, such as those of your own application',
 			},
 		],
-		usableAsTool: undefined,
 	};
 
 	webhookMethods = {

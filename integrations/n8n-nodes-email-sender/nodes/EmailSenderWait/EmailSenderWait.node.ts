@@ -8,10 +8,9 @@ import type {
 	IWebhookResponseData,
 } from 'n8n-workflow';
 import { NodeConnectionTypes, NodeOperationError } from 'n8n-workflow';
-import { request } from '../shared/api';
-import { addWebhook, listWebhooks, removeWebhook } from '../shared/webhooks';
+import { request } from '../common/api';
+import { addWebhook, listWebhooks, removeWebhook } from '../common/webhooks';
 
-const RUN_ENDED = ['run.succeeded', 'run.failed', 'run.cancelled'];
 const HOUR = 3_600_000;
 
 // Each execution registers a webhook of its own in `execute`: n8n never registers the URLs that resume executions.
@@ -68,14 +67,15 @@ export class EmailSenderWait implements INodeType {
 				description: 'How long to wait at most. Then the execution goes on with the items that came in.',
 			},
 		],
+		// An agent cannot wait for days. n8n's linter asks for the property.
 		usableAsTool: undefined,
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		const isAnswer = this.getNodeParameter('event', 0) === 'answer';
+		const types = typesOf(isAnswer);
 		const runId = this.getNodeParameter('runId', 0) as string;
 		const emailId = isAnswer ? (this.getNodeParameter('emailId', 0) as string) : '';
-		const types = isAnswer ? ['email.replied'] : RUN_ENDED;
 		const others = this.getInputData().filter((_, item) => this.getNodeParameter('runId', item) !== runId);
 		if (others.length > 0) {
 			const message = 'The items are of several runs, and an execution can wait for one. Loop over the items.';
@@ -102,30 +102,33 @@ export class EmailSenderWait implements INodeType {
 
 	async webhook(this: IWebhookFunctions): Promise<IWebhookResponseData> {
 		const { run, email } = this.getQueryData() as { run: string; email: string };
-		const posted = this.getBodyData();
-		const data = (posted.data ?? {}) as IDataObject;
+		const data = (this.getBodyData().data ?? {}) as IDataObject;
 		if (data.run_id !== run || (email !== '' && data.email_id !== email)) {
 			// It is about another run: the execution keeps waiting.
 			return { webhookResponse: 'Another run' };
 		}
-		// Only the platform was told the URL with its token. That it published this event is asked all the same.
-		const { items } = await request(this, 'GET', '/events', { qs: { type: posted.type, correlation_id: run, limit: 200 } });
-		const event = (items as IDataObject[]).find((item) => item.id === posted.id);
+		// Only the platform was told the URL with its token. What happened is asked all the same.
+		const event = await findEvent(this, typesOf(this.getNodeParameter('event') === 'answer'), run, email);
 		if (event === undefined) {
-			this.getResponseObject().status(401).json({ message: 'There is no such event.' });
+			// The platform posts again in a minute, when it lists the event too.
+			this.getResponseObject().status(404).json({ message: 'There is no such event yet.' });
 			return { noWebhookResponse: true };
 		}
 		const { originalUrl } = this.getRequestObject();
 		for (const webhook of await listWebhooks(this)) {
 			if (webhook.url.endsWith(originalUrl)) await removeWebhook(this, webhook.id);
 		}
-		return { workflowData: [this.helpers.returnJsonArray(posted)] };
+		return { workflowData: [this.helpers.returnJsonArray(event)] };
 	}
 }
 
-/** Return the first event that was waited for, as the platform posts it. */
+function typesOf(isAnswer: boolean): string[] {
+	return isAnswer ? ['email.replied'] : ['run.succeeded', 'run.failed', 'run.cancelled'];
+}
+
+/** Return the event that was waited for, as the platform posts it, if it happened. */
 async function findEvent(
-	context: IExecuteFunctions,
+	context: IExecuteFunctions | IWebhookFunctions,
 	types: string[],
 	runId: string,
 	emailId: string,
