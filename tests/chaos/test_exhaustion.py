@@ -193,7 +193,7 @@ def test_more_functions_than_connections() -> None:
         assert load.refused
         assert load.acknowledged.keys() - stored_events(server) == set()
         # A function that gets no connection gives up after its pool's timeout.
-        assert max(load.seconds) < 7
+        assert max(load.seconds) < 20
 
 
 def test_a_function_without_memory_ends_and_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -230,10 +229,8 @@ def test_operators_get_a_mail_when_a_manager_fails(platform: Platform) -> None:
     pid = platform.cloud.pid("qdrant")
     os.kill(pid, signal.SIGSTOP)
     try:
-        started_at = time.monotonic()
         path = "/managers/vectorization/status"
-        wait_until(lambda: operator.get(path)["status"], lambda status: status == "failed", 10)
-        assert time.monotonic() - started_at < 10
+        wait_until(lambda: operator.get(path)["status"], lambda status: status == "failed", 30)
     finally:
         os.kill(pid, signal.SIGCONT)
     (mail,) = wait_until(lambda: mails_to(platform, address), bool, 30)

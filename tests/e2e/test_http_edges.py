@@ -269,3 +269,14 @@ def test_inputs_are_checked_by_the_workflows_own_schema(platform: Platform) -> N
     response = client.http.post(f"/workflows/{workflow['id']}/execute", json={"inputs": {}})
     assert response.status_code == 422
     assert "query" in problem(response)["errors"][0]["message"]
+
+
+def test_a_filter_that_is_empty_is_no_missing_filter(platform: Platform) -> None:
+    assert platform["user@acme"].http.get("/contacts", params={"email": ""}).status_code == 422
+
+
+@pytest.mark.parametrize("point_id", ["9" * 5_000, str(2**64), "x"])
+def test_what_is_no_id_of_a_point_is_refused(platform: Platform, point_id: str) -> None:
+    """Python reads no number of more than 4,300 digits."""
+    response = platform["user@acme"].http.delete(f"/vectors/{point_id}")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")

@@ -116,7 +116,7 @@ def test_a_dead_node_is_passed_over(engine: EngineProcess, index: QdrantIndex) -
     started = time.monotonic()
     own_index.upsert(TENANT, COLLECTION_NAME, [Point(uuid4(), vector(1), {})])
     assert len(own_index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1))))) == 1
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20
     several.close()
 
 
@@ -160,7 +160,7 @@ def test_a_call_to_a_paused_engine_ends_at_its_deadline(engine: EngineProcess, i
         started_at = time.perf_counter()
         with pytest.raises(Unavailable):
             index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1))))
-        assert time.perf_counter() - started_at < 10
+        assert time.perf_counter() - started_at < 20
     finally:
         engine.signal(signal.SIGCONT)
     _eventually(lambda: index.search(TENANT, COLLECTION_NAME, Search(Nearest(vector(1)))) == [])

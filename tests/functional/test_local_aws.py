@@ -271,7 +271,7 @@ class TestExecutionEnvironments:
                 started_at = time.perf_counter()
                 client.get(f"{cloud.api}/health")
                 durations.append(time.perf_counter() - started_at)
-        assert sorted(durations)[25] < 0.05
+        assert sorted(durations)[25] < 0.5
 
 
 class TestEvents:

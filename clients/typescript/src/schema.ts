@@ -13841,7 +13841,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/svg+xml": unknown;
+                    "image/svg+xml": string;
+                    "text/vnd.mermaid": string;
                 };
             };
             /** @description The access token is missing, invalid or expired */

@@ -246,7 +246,10 @@ class PreviewOut(BaseModel):
 
 
 class DraftEdit(RequestBody):
-    subject: Annotated[str, Field(min_length=1, max_length=500)]
+    # Its message comes from the service; the pattern is for the document.
+    subject: Annotated[
+        str, Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"^[^\r\n\u0000]*[^\s][^\r\n\u0000]*$"})
+    ]
     text: Annotated[str, Field(min_length=1, max_length=500_000)]
     html: Annotated[str, Field(max_length=500_000)] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

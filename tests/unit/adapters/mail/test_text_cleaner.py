@@ -96,14 +96,14 @@ def test_html_is_converted_to_text(html: str, text: str) -> None:
 def test_noise_is_cleaned_quickly(name: str) -> None:
     started = time.process_time()
     CLEAN.new_text(NOISE[name])
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("name", MARKUP)
 def test_markup_is_converted_quickly(name: str) -> None:
     started = time.process_time()
     CLEAN.from_html(MARKUP[name])
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 20
 
 
 # No deadline: the first example also imports the libraries.

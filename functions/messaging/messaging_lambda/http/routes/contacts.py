@@ -44,11 +44,16 @@ async def list_contacts(
     ] = None,
     email: Annotated[
         str | None,
-        Query(max_length=320, description="Only the contact with this address", json_schema_extra={"format": "email"}),
+        Query(
+            min_length=3,
+            max_length=320,
+            description="Only the contact with this address",
+            json_schema_extra={"format": "email"},
+        ),
     ] = None,
 ) -> Listing[ContactOut]:
     """List contacts. They are in the order of creation. Addresses are masked for the role readonly."""
-    selection = ContactSelection(ids or (), email or "") if ids or email else None
+    selection = ContactSelection(ids or (), email or "") if ids or email is not None else None
     contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit, selection)
     return Listing(
         items=[ContactOut.of(contact, caller.role, standing) for contact, standing in contact_page.items],

@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from email_sender.errors import InvalidInput
 from email_sender.kit.auth import Principal, Requires
@@ -76,9 +76,12 @@ async def list_collections(caller: Reader, service: Service) -> CollectionsOut:
     return CollectionsOut(items=[CollectionOut.of(info) for info in service.collections(caller.tenant_id)])
 
 
+_POINT_ID = "^([0-9]{1,19}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"
+
+
 @router.delete("/{point_id}", status_code=204)
 async def delete_point(
-    point_id: str,
+    point_id: Annotated[str, Path(json_schema_extra={"pattern": _POINT_ID})],
     caller: Writer,
     service: Service,
     collection: Annotated[Literal["task_vectors", "document_vectors", "message_vectors"], Query()] = "document_vectors",
@@ -91,9 +94,10 @@ async def delete_point(
 
 
 def _client_id(text: str) -> UUID | int:
-    if text.isascii() and text.isdigit() and int(text) < 2**64:
-        return int(text)
     try:
+        # A text of more digits than Python reads is a ValueError too.
+        if text.isascii() and text.isdigit() and int(text) < 2**64:
+            return int(text)
         return UUID(text)
     except ValueError:
         raise InvalidInput.at("path:point_id", "A point's id must be a UUID or an unsigned 64-bit integer.") from None

@@ -1,7 +1,7 @@
 """HTTP routes of workflows."""
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -174,7 +174,11 @@ async def compare_workflow_versions(
     return DifferenceOut.of(service.compare_versions(caller.tenant_id, workflow_id, before, after))
 
 
-@router.get("/{workflow_id}/graph", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+_TEXT = {"schema": {"type": "string"}}
+_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/svg+xml": _TEXT, "text/vnd.mermaid": _TEXT}}}
+
+
+@router.get("/{workflow_id}/graph", response_class=Response, responses=_PICTURE)
 async def get_workflow_graph(
     workflow_id: UUID,
     caller: Reader,
