@@ -21,7 +21,7 @@ TOOLS := .local/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(TOOLS)/bin/uv)
 VENV := .venv
 LINTERS := .local/linters
-DEPLOYED_GROUPS := $(foreach group,gateway vectors bulk workflows messaging console embeddings,--group $(group))
+DEPLOYED_GROUPS := $(foreach group,gateway vectors bulk workflows messaging console sandbox embeddings,--group $(group))
 COMMON := layers/common/python/email_sender
 PY := $(VENV)/bin/python
 export UV
@@ -29,7 +29,7 @@ export PYTHON := $(CURDIR)/$(PY)
 # Exported instead of passed as arguments: values can be JSON or contain spaces and quotes.
 export PARAMETERS SENDER
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging:$(CURDIR)/functions/console
+export PYTHONPATH := $(CURDIR):$(CURDIR)/.aws-sam/models:$(CURDIR)/layers/common/python:$(CURDIR)/functions/gateway:$(CURDIR)/functions/vectors:$(CURDIR)/functions/coordinator:$(CURDIR)/functions/workflows:$(CURDIR)/functions/messaging:$(CURDIR)/functions/console:$(CURDIR)/functions/sandbox
 export SAM_CLI_TELEMETRY := 0
 # The functions and the layer of the model are built at the same time.
 MAKEFLAGS += --jobs=2
@@ -85,7 +85,7 @@ else
 	@mkdir -p .local/tests; rm -f .local/coverage
 	@PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND))" > .local/tests-background.log 2>&1 & background=$$!; \
 	trap 'kill $$background 2> /dev/null || true' INT TERM; \
-	failed=0; $(PY) -m pytest -m "$(FOREGROUND)" || failed=$$?; \
+	failed=0; $(PY) -m pytest --durations=25 --durations-min=5 -m "$(FOREGROUND)" || failed=$$?; \
 	wait $$background || failed=$$?; \
 	echo "Results of the tests that ran in the background:"; cat .local/tests-background.log; \
 	echo "Coverage of the kit:"; $(PY) -m coverage report --include="$(COMMON)/kit/*" || failed=$$?; \

@@ -63,6 +63,9 @@ EXPECTED: dict[str, Any] = {
     "workflows/tasks.call": "not_found",
     "workflows/tasks.reply": "not_found",
     "workflows/outbound_requests": "forbidden",
+    "sandbox/handler": {
+        "result": '{"runs":{"Add":[{"outputs":[[{"name":"Ada","greeting":"Dear Ada"}]]}]},"error":null}'
+    },
     "workflows/email_outcomes": {"batchItemFailures": []},
     "workflows/trigger_invocations": {"batchItemFailures": []},
     "workflows/trigger_invocations.schedule": {"batchItemFailures": []},

@@ -19,6 +19,7 @@ FILES = {
     "functions/workflows": ("workflows", ()),
     "functions/messaging": ("messaging", ()),
     "functions/console": ("console", ()),
+    "functions/sandbox": ("sandbox", ()),
     "layers/vectors": ("vectors", ()),
     "layers/bulk": ("bulk", ()),
     "layers/embeddings": ("embeddings", ("vectors",)),

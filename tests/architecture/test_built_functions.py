@@ -126,6 +126,7 @@ _NEVER_REACHED: dict[str, set[str]] = {
     "workflows": {"flufl", "urllib3", "webencodings"},
     "coordinator": {"arro3", "cryptography", "flufl", "numpy", "webencodings"},
     "gateway": set(),
+    "sandbox": set(),
     "console": set(),
 }  # fmt: skip
 

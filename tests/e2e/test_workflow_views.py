@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree
 
-from local.client import wait_until
 from tests.conftest import Platform
 from tests.e2e import api
 
@@ -72,32 +71,33 @@ def test_an_n8n_workflow_is_imported_stored_and_run(platform: Platform) -> None:
     edit = {
         "assignments": {"assignments": [{"name": "hello", "value": "=Dear {{ $json.body.name }}", "type": "string"}]}
     }
+    code = "return [{hello: $input.first().json.hello, letters: $('Hook').first().json.body.name.length}]"
     export = {
         "name": f"n8n-{uuid4().hex}",
         "nodes": [
             {"name": "Hook", "type": "n8n-nodes-base.webhook", "parameters": {}},
-            {"name": "Adult?", "type": "n8n-nodes-base.if", "parameters": {"conditions": test}},
-            {"name": "Greet", "type": "n8n-nodes-base.set", "parameters": edit},
+            {"name": "Adult?", "type": "n8n-nodes-base.if", "typeVersion": 1, "parameters": {"conditions": test}},
+            {"name": "Greet", "type": "n8n-nodes-base.set", "typeVersion": 3.4, "parameters": edit},
+            {"name": "Count", "type": "n8n-nodes-base.code", "typeVersion": 2, "parameters": {"jsCode": code}},
             {"name": "Mail", "type": "n8n-nodes-base.gmail", "parameters": {}},
         ],
         "connections": {
             "Hook": {"main": [[{"node": "Adult?", "index": 0}]]},
             "Adult?": {"main": [[{"node": "Greet", "index": 0}], [{"node": "Mail", "index": 0}]]},
+            "Greet": {"main": [[{"node": "Count", "index": 0}]]},
         },
+        "settings": {"executionOrder": "v1"},
     }
     response = user.post("/workflows/import", {"workflow": export})
     conversions = {node_report["node"]: node_report["how"] for node_report in response["report"]}
-    assert conversions == {"Hook": "approximated", "Adult?": "exact", "Greet": "exact", "Mail": "unsupported"}
-    # No step record holds the result of a transform, so the workflow publishes it in an event.
-    kind = f"Greeted{uuid4().hex}"
-    event = {"type": kind, "data": {"first": "{% $steps.greet.items[0].hello %}"}}
-    publish_step = {"id": "tell", "uses": "event.publish", "needs": ["greet"], "with": event}
-    definition = {**response["definition"], "steps": [*response["definition"]["steps"], publish_step]}
-    workflow = user.post("/workflows", {"definition": definition})
+    exact = dict.fromkeys(("Adult?", "Greet", "Count"), "exact")
+    assert conversions == {"Hook": "approximated", **exact, "Mail": "unsupported"}
+    workflow = user.post("/workflows", {"definition": response["definition"]})
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Ada", "age": 36}})
-    assert api.wait_for_run(user, run["id"])["status"] == "succeeded"
-    events = wait_until(lambda: user.get("/events", type=kind)["items"], bool, 30)
-    assert events[0]["payload"]["data"] == {"first": "Dear Ada"}
+    ended_run = api.wait_for_run(user, run["id"])
+    assert ended_run["status"] == "succeeded", ended_run["error"]
+    steps = {step["step"]: step["result"] for step in user.get(f"/runs/{run['id']}")["steps"]}
+    assert steps["adult"]["items"]["count_0"] == [{"hello": "Dear Ada", "letters": 3}]
     # The branch with the unsupported node fails and names its step.
     run = user.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"name": "Bob", "age": 7}})
     ended_run = api.wait_for_run(user, run["id"])

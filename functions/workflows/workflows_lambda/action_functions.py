@@ -14,6 +14,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "email.wait_for_reply": "workflows",
     "event.publish": "workflows",
     "http.request": "workflows",
+    "n8n.node": "workflows",
     "run.finished": "hooks",
     "template.render": "messaging",
     "vectors.insert": "vectors",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from email_sender.adapters.aws.cognito_roles import CognitoRoles
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
+from email_sender.adapters.aws.lambda_sandbox import LambdaSandbox
 from email_sender.adapters.aws.step_functions import StepFunctionsEngine
 from email_sender.adapters.aws.trigger_scheduler import EventBridgeTriggerScheduler, TriggerTarget
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
@@ -48,6 +49,7 @@ from workflows_lambda.action_functions import targets
 
 # Somewhat longer than the called function's timeout, and shorter than that of the caller.
 _OUTBOUND_SECONDS = 80
+_SANDBOX_SECONDS = 65
 _TEXT_SECONDS = 140
 
 
@@ -80,6 +82,8 @@ class Settings(DatabaseSettings, BusSettings):
     """JSON: ARNs of the functions that run actions."""
     outbound_function: str = ""
     """Function that sends HTTP requests to public addresses."""
+    sandbox_function: str = ""
+    """Function that runs nodes of n8n workflows."""
     triggers_queue_arn: str = ""
     """Queue that rules and schedules of triggers send to."""
     scheduler_role_arn: str = ""
@@ -116,6 +120,11 @@ def engine() -> StepFunctionsEngine:
 @cache
 def outbound() -> LambdaOutbound:
     return LambdaOutbound(lambda: slow_client("lambda", _OUTBOUND_SECONDS), settings().outbound_function)
+
+
+@cache
+def sandbox() -> LambdaSandbox:
+    return LambdaSandbox(lambda: slow_client("lambda", _SANDBOX_SECONDS), settings().sandbox_function)
 
 
 @cache

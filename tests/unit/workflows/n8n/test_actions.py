@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workflows.n8n.test_importer import conversions, export, import_and_parse, node, run
+from tests.unit.workflows.n8n.test_importer import conversions, export, import_and_parse, items_in, node, run
 from tests.unit.workflows.samples import parse
 
 
@@ -45,8 +45,8 @@ def test_a_model_node_queries_the_deployments_model_for_each_item(
     raw = export(node("Ask", kind, parameters), node("After", "noOp"), node("Keep", "limit", {"maxItems": 9}))
     outcome = run(raw, lambda call: model_output(call) if "prompt" in call["with"] else call["with"])
     assert outcome.status == "SUCCEEDED", outcome
-    assert outcome.results["keep"]["items"][0] == expected_item
-    assert len(outcome.results["keep"]["items"]) == 2
+    assert items_in(outcome, "keep")[0] == expected_item
+    assert len(items_in(outcome, "keep")) == 2
     assert conversions(raw)["Ask"] == "approximated"
 
 
@@ -137,13 +137,19 @@ def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:
     ],
 )
 def test_template_literals_and_json_are_written_as_in_javascript(value: str, expected_value: str | None) -> None:
-    raw = export(
-        node("Set", "set", {"assignments": {"assignments": [{"name": "v", "value": value, "type": "string"}]}})
-    )
+    parameters = {"modelId": {"value": "x"}, "messages": {"values": [{"content": value}]}}
+    raw = export(node("Send", "openAi", parameters))
     if expected_value is None:
-        assert conversions(raw)["Set"] == "unsupported"
-    else:
-        assert run(raw).results["set"]["items"][0] == {"v": expected_value}
+        assert conversions(raw)["Send"] == "unsupported"
+        return
+    prompts: list[str] = []
+
+    def respond(call: dict[str, Any]) -> dict[str, Any]:
+        prompts.append(call["with"]["prompt"])
+        return model_output(call)
+
+    run(raw, respond)
+    assert prompts[0] == expected_value
 
 
 def test_a_raw_body_is_sent_as_text_with_its_content_type() -> None:

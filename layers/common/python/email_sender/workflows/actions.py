@@ -300,6 +300,30 @@ ACTION_CATALOGUE = Catalogue(
             errors=("unavailable",),
         ),
         Action(
+            "n8n.node",
+            "workflows:execute",
+            _object(
+                "workflow",
+                "given",
+                "returns",
+                workflow=_ANY_OBJECT,
+                given=_list(_object("node", "outputs", node=_TEXT, outputs=_list(_ANY, 100)), 400),
+                returns=_list(
+                    _object("name", "node", "output", name=_ID, node=_TEXT, output={"type": "integer"}), 4_000
+                ),
+            ),
+            _object("items", items=_ANY_OBJECT),
+            default_timeout_seconds=90,
+            description=(
+                "Run nodes of an n8n workflow over items, as n8n does, in JavaScript and without network. The import "
+                "of n8n workflows writes this step. `workflow` has n8n's nodes, connections and settings; `given` are "
+                "the items of the nodes before; `returns` names the outputs whose items the step returns. The nodes "
+                "may take 20 seconds."
+            ),
+            errors=("unavailable",),
+            allows_for_each=False,
+        ),
+        Action(
             "http.request",
             "workflows:execute",
             _object(

@@ -1,50 +1,23 @@
 """Call the function that sends requests to the internet. It runs outside the VPC."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from email_sender.adapters.aws.errors import translate_aws_errors
-from email_sender.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
+from email_sender.adapters.aws.lambda_calls import LambdaFunction
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# The error names of kit.tasks.
-_ERRORS: Mapping[str, type[DomainError]] = {
-    "throttled": RateLimited,
-    "unavailable": Unavailable,
-    "invalid": InvalidInput,
-    "forbidden": Forbidden,
-    "not_found": NotFound,
-    "rejected": Conflict,
-}
-
-
-_UNAVAILABLE = "The function that sends outbound requests did not respond."
-
 
 class LambdaOutbound:
     def __init__(self, client: Callable[[], "LambdaClient"], function: str) -> None:
-        self._client, self._function = client, function
+        self._function = LambdaFunction(client, function, "sends outbound requests")
 
     def send_request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Call the function and return its response.
+        """Send a request and return the response.
 
         Raises:
             DomainError: the error that the function raised.
             Unavailable: the function could not be called, or crashed.
         """
-        with translate_aws_errors(_UNAVAILABLE):
-            response = self._client().invoke(FunctionName=self._function, Payload=json.dumps(request).encode())
-            body = response["Payload"].read()
-        try:
-            payload = json.loads(body)
-        except ValueError:
-            raise Unavailable(_UNAVAILABLE) from None
-        if not response.get("FunctionError"):
-            return dict(payload)
-        error_type = _ERRORS.get(str(payload.get("errorType")))
-        if error_type is None:
-            raise Unavailable("The function that sends outbound requests failed.")
-        raise error_type(str(payload.get("errorMessage", "")))
+        return self._function.call(request)

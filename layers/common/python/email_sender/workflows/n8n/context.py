@@ -45,14 +45,6 @@ class NodeContext:
             raise Untranslatable("numbers must be finite")
         return json.dumps(parameter)
 
-    def map_items(self, body: str) -> str:
-        """Return JSONata for the list of the results of `body` for each item."""
-        return f"[$map({self.items}, function($json) {{ {body} }})]"
-
-    def filter_items(self, test: str) -> str:
-        """Return JSONata for the items for which `test` is true."""
-        return f"[$filter({self.items}, function($json) {{ {test} }})]"
-
 
 @dataclass(frozen=True, slots=True)
 class Conversion:

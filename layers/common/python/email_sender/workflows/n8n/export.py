@@ -55,6 +55,7 @@ class Node:
     max_attempts: int = 1
     credentials: Sequence[str] = ()
     version: float = 1.0
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class N8nExport:
     # Sub-nodes (models, memories, tools) with the name of the node that uses each.
     sub_nodes: Mapping[str, str] = field(default_factory=dict)
     timezone: str = ""
+    execution_order: str = ""
 
 
 def read_export(raw: Mapping[str, Any]) -> N8nExport:
@@ -95,9 +97,11 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
     edges, sub_nodes = _parse_connections(raw.get("connections"), nodes_by_name)
     title = raw.get("name")
     settings = raw.get("settings")
-    zone = settings.get("timezone") if isinstance(settings, dict) else None
+    settings = settings if isinstance(settings, dict) else {}
+    zone, order = settings.get("timezone"), settings.get("executionOrder")
     name = title[:100] if isinstance(title, str) and title.strip() else "n8n"
-    return N8nExport(name, nodes_by_name, edges, sub_nodes, zone if isinstance(zone, str) else "")
+    zone, order = (value if isinstance(value, str) else "" for value in (zone, order))
+    return N8nExport(name, nodes_by_name, edges, sub_nodes, zone, order)
 
 
 def _parse_node(raw: Mapping[str, Any], step: str) -> Node:
@@ -115,6 +119,7 @@ def _parse_node(raw: Mapping[str, Any], step: str) -> Node:
         if isinstance(credentials, dict)
         else (),
         version=version if type(version) in (int, float) else 1.0,
+        raw=raw,
     )
 
 

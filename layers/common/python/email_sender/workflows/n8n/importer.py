@@ -1,17 +1,24 @@
-"""Converts an n8n workflow export into a workflow definition, with a report on every node."""
+"""Converts an n8n workflow export into a workflow definition, with a report on every node.
+
+Connected nodes over items become one step, which the sandbox runs as n8n does. Other nodes become a step each.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from email_sender.workflows.definition.expressions import BadExpression, ExpressionChecker
+from email_sender.workflows.n8n import item_nodes
 from email_sender.workflows.n8n.context import Conversion, NodeContext
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry, read_export
 from email_sender.workflows.n8n.expressions import Untranslatable
+from email_sender.workflows.n8n.loops import order_of, without_mixed_loops
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
+from email_sender.workflows.n8n.regions import units
+from email_sender.workflows.n8n.triggers import trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
-_LOOP = "splitInBatches"
 # A longer input gets a transform step of its own, so that expressions do not grow from node to node.
 _MAX_INPUT_CHARACTERS = 500
 
@@ -55,13 +62,23 @@ class _Importer:
         self._steps: list[dict[str, Any]] = []
         self._triggers: list[Mapping[str, Any]] = []
         self._entries: dict[str, ReportEntry] = {}
-        self._edges, self._loops = _remove_cycles(export)
+        self._edges, self._loops, self._mixed_loops = without_mixed_loops(export)
+        names = [name for name, node in export.nodes.items() if self._starts(node)]
+        self._conditions = trigger_conditions({name: export.nodes[name].type for name in names})
         # "DEFAULT" is the time zone of the n8n installation, which an export does not contain.
         self._zone = export.timezone if is_time_zone(export.timezone) else "UTC"
 
     def convert(self) -> ImportResult:
-        for name in _topological_order(self._export.nodes, self._edges):
-            self._entries[name] = self._convert_node(self._export.nodes[name])
+        for name, node in self._export.nodes.items():
+            if (reason := self._reason_to_drop(node)) is not None:
+                self._entries[name] = ReportEntry(name, node.type, ConversionOutcome.DROPPED, notes=[reason])
+        names = [name for name in order_of(self._export.nodes, self._edges, self._loops) if name not in self._entries]
+        edges = [edge for edge in self._edges if edge.source in names and edge.target in names]
+        for unit in units(names, edges, self._runs_here):
+            if self._runs_here(unit[0]):
+                self._convert_region(unit)
+            else:
+                self._entries[unit[0]] = self._convert_node(self._export.nodes[unit[0]])
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
@@ -72,39 +89,156 @@ class _Importer:
         }
         return ImportResult(definition, [self._entries[name] for name in self._export.nodes])
 
-    def _convert_node(self, node: Node) -> ReportEntry:
+    def _starts(self, node: Node) -> bool:
+        return is_trigger(node) and not node.disabled and node.name not in self._export.sub_nodes
+
+    def _runs_here(self, name: str) -> bool:
+        node = self._export.nodes[name]
+        if is_trigger(node) and not node.disabled:
+            return False
+        return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._mixed_loops)
+
+    def _reason_to_drop(self, node: Node) -> str | None:
         if node.type == "stickyNote":
-            return ReportEntry(node.name, node.type, ConversionOutcome.DROPPED, notes=["a sticky note has no step"])
+            return "a sticky note has no step"
         if node.name in self._export.sub_nodes:
-            parent = self._export.sub_nodes[node.name]
-            return ReportEntry(
-                node.name, node.type, ConversionOutcome.DROPPED, notes=[f"it is a sub-node of {parent!r}"]
-            )
+            return f"it is a sub-node of {self._export.sub_nodes[node.name]!r}"
+        return None if node.name in self._reachable else "it cannot be reached from a trigger"
+
+    @cached_property
+    def _reachable(self) -> set[str]:
+        reached = {name for name, node in self._export.nodes.items() if self._starts(node)}
+        queue = list(reached)
+        while queue:
+            name = queue.pop()
+            for edge in self._edges:
+                if edge.source == name and edge.target not in reached:
+                    reached.add(edge.target)
+                    queue.append(edge.target)
+        return reached
+
+    # ---- Nodes in the sandbox ---------------------------------------------------------------------------------------
+
+    def _convert_region(self, names: Sequence[str]) -> None:
+        """Convert connected item nodes to one step."""
+        nodes = self._export.nodes
+        step_id = nodes[names[0]].step
+        given, needs, condition = self._given(names)
+        edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
+        returned = [(name, output) for name in names for output in self._returned_outputs(name, names)]
+        settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
+        workflow = {
+            "nodes": [
+                *({"name": item_nodes.quoted(name), "type": nodes[name].type} for name in given),
+                *(item_nodes.sandbox_node(nodes[name]) for name in names),
+            ],
+            "connections": item_nodes.quoted(_connections(edges)),
+            "settings": {key: value for key, value in settings.items() if value},
+        }
+        arguments = {
+            "workflow": workflow,
+            "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
+            "returns": [
+                {"name": _result_name(nodes[name], output), "node": item_nodes.quoted(name), "output": output}
+                for name, output in returned
+            ],
+        }
+        step = {"id": step_id, "uses": "n8n.node", "needs": needs, "when": condition, "with": arguments}
+        self._steps.append(step)
+        for name in names:
+            outputs = [
+                f"[$steps.`{step_id}`.items.`{_result_name(nodes[name], output)}`]"
+                if (name, output) in returned
+                else "[]"
+                for output in range(item_nodes.output_count(nodes[name]))
+            ]
+            self._results[name] = _NodeResult(outputs, [step_id])
+            self._entries[name] = self._region_entry(nodes[name], names, step_id)
+
+    def _given(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str], str]:
+        """Return the outputs of the nodes before a region, the steps that give them, and when there are items."""
+        incoming = [edge for edge in self._edges if edge.target in names and edge.source not in names]
+        sources = {edge.source: None for edge in incoming if edge.source in self._results}
+        read = {other for name in names for other in item_nodes.referenced_nodes(self._export.nodes[name])}
+        others = [name for name in self._results if name in read - {*names} and name not in sources]
+        needs = list(dict.fromkeys(step for name in [*sources, *others] for step in self._results[name].needs))
+        given: dict[str, list[str]] = {}
+        counts = []
+        for name in [*sources, *others]:
+            used = {edge.output for edge in incoming if edge.source == name} or {0}
+            outputs = []
+            for output in range(max(used) + 1):
+                items = self._results[name].items(output) if output in used else "[]"
+                inputs, joining_steps = self._join_long_inputs(self._export.nodes[names[0]], {0: items}, needs)
+                needs = list(dict.fromkeys([*needs, *joining_steps]))
+                outputs.append(f"{{% [$append({inputs[0]}, [])] %}}")
+                if name in sources and output in used:
+                    counts.append(f"$count({inputs[0]})")
+            given[name] = outputs
+        return given, needs, f"{{% {' + '.join(counts) or '0'} > 0 %}}"
+
+    def _returned_outputs(self, name: str, region: Sequence[str]) -> list[int]:
+        """Return the outputs that other steps read, or all of a node that nothing follows."""
+        node = self._export.nodes[name]
+        count = item_nodes.output_count(node)
+        leaving = {edge.output for edge in self._edges if edge.source == name and edge.target not in region}
+        if not any(edge.source == name for edge in self._edges):
+            return list(range(count))
+        readers = (other for other in self._export.nodes.values() if other.name not in region)
+        if any(name in item_nodes.referenced_nodes(other) for other in readers):
+            leaving.add(0)
+        return sorted(output for output in leaving if output < count)
+
+    def _region_entry(self, node: Node, region: Sequence[str], step_id: str) -> ReportEntry:
+        notes = list(item_nodes.differences(node))
+        outside = sorted(item_nodes.paired_nodes(node) - {*region})
+        notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
+        if (
+            self._export.execution_order != "v1"
+            and len({edge.target for edge in self._edges if edge.source == node.name}) > 1
+        ):
+            notes.append("the order of its branches is that of n8n since version 1")
+        leaves = any(edge.source == node.name and edge.target not in region for edge in self._edges)
+        if leaves and self._runs_often(region):
+            notes.append("the items of all its runs go on together")
+        outcome = ConversionOutcome.APPROXIMATED if notes else ConversionOutcome.EXACT
+        if node.disabled:
+            notes.append("it is disabled and passes its items through")
+        return ReportEntry(node.name, node.type, outcome, [step_id], notes)
+
+    def _runs_often(self, region: Sequence[str]) -> bool:
+        """Return whether nodes of a region can run more than once: in a loop, or where two branches meet."""
+        targets = [(edge.target, edge.input) for edge in self._edges if edge.target in region]
+        return any(name in loop for loop in self._loops for name in region) or len(targets) > len(set(targets))
+
+    # ---- Other nodes ------------------------------------------------------------------------------------------------
+
+    def _convert_node(self, node: Node) -> ReportEntry:
         incoming = [edge for edge in self._edges if edge.target == node.name and edge.source in self._results]
-        if not incoming and not is_trigger(node):
-            return ReportEntry(
-                node.name, node.type, ConversionOutcome.DROPPED, notes=["it cannot be reached from a trigger"]
-            )
         needs = list(dict.fromkeys(step for edge in incoming for step in self._results[edge.source].needs))
+        read = item_nodes.referenced_nodes(node) & self._results.keys()
+        needs = list(dict.fromkeys([*needs, *(step for name in sorted(read) for step in self._results[name].needs)]))
         inputs, joining_steps = self._join_long_inputs(node, self._inputs(incoming), needs)
         needs = [*needs, *joining_steps]
         context = NodeContext(node, inputs, self._items_of, timezone=self._zone)
         try:
-            conversion = (
-                Conversion(ConversionOutcome.EXACT, None, [context.items]) if node.disabled else convert_node(context)
-            )
+            conversion = convert_node(context)
             self._check(conversion)
         except Untranslatable as reason:
             context.notes.append(str(reason))
             conversion = _failing_conversion(node, context.items, str(reason))
-        notes = [*context.notes, *(["it is disabled and passes its items through"] if node.disabled else [])]
-        if node.name in self._loops:
+        notes = list(context.notes)
+        if node.name in self._mixed_loops:
             notes.append("the loop body runs for all items, not in batches; the steps after the loop start later")
             conversion = replace(
                 conversion,
                 outcome=ConversionOutcome.APPROXIMATED,
                 outputs=[conversion.outputs[0], conversion.outputs[0]],
             )
+        if node.name in self._conditions and conversion.step is not None:
+            condition, note = self._conditions[node.name]
+            notes.append(note)
+            conversion = replace(conversion, step={**conversion.step, "when": f"{{% {condition} %}}"})
         return self._add_result(node, conversion, needs, notes)
 
     def _check(self, conversion: Conversion) -> None:
@@ -162,6 +296,20 @@ class _Importer:
         return result.items(0) if result else None
 
 
+def _connections(edges: Sequence[Edge]) -> dict[str, Any]:
+    """Return edges as n8n writes connections: for each node and output the targets."""
+    connections: dict[str, Any] = {}
+    for edge in edges:
+        outputs = connections.setdefault(edge.source, {"main": []})["main"]
+        outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
+        outputs[edge.output].append({"node": edge.target, "index": edge.input})
+    return connections
+
+
+def _result_name(node: Node, output: int) -> str:
+    return f"{node.step}_{output}"
+
+
 def _expressions(value: object) -> Iterator[str]:
     if isinstance(value, str):
         if value.startswith("{%"):
@@ -181,66 +329,3 @@ def _failing_conversion(node: Node, items: str, reason: str) -> Conversion:
         "with": {"items": f'{{% $error("{quoted}") %}}'},
     }
     return Conversion(ConversionOutcome.UNSUPPORTED, step, ["$self.items"])
-
-
-def _remove_cycles(export: N8nExport) -> tuple[list[Edge], frozenset[str]]:
-    """Return the edges that do not close a cycle, and the names of the nodes where a loop starts.
-
-    The body of a loop node leads back to the loop node. The nodes after the loop are connected to the end of the body
-    instead.
-    """
-    outgoing: dict[str, list[Edge]] = {name: [] for name in export.nodes}
-    for edge in export.edges:
-        outgoing[edge.source].append(edge)
-    back_edges: set[Edge] = set()
-    state: dict[str, int] = {}
-    for start in export.nodes:
-        if start in state:
-            continue
-        stack = [(start, iter(outgoing[start]))]
-        state[start] = 1
-        while stack:
-            name, edges = stack[-1]
-            for edge in edges:
-                if state.get(edge.target) == 1:
-                    back_edges.add(edge)
-                elif edge.target not in state:
-                    state[edge.target] = 1
-                    stack.append((edge.target, iter(outgoing[edge.target])))
-                    break
-            else:
-                state[name] = 2
-                stack.pop()
-    forward_edges = [edge for edge in export.edges if edge not in back_edges]
-    loops = frozenset(edge.target for edge in back_edges)
-    for edge in sorted(back_edges, key=lambda back_edge: (back_edge.target, back_edge.source)):
-        if export.nodes[edge.target].type == _LOOP:
-            # The loop body is connected to the second output since version 3, and to the first output before that.
-            body = 1 if export.nodes[edge.target].version >= 3 else 0
-            forward_edges = _reconnect_after_body(forward_edges, edge, body)
-    return forward_edges, loops
-
-
-def _reconnect_after_body(edges: Sequence[Edge], back_edge: Edge, body: int) -> list[Edge]:
-    """Connect the nodes at the loop's "done" output to the end of the loop body instead."""
-    reconnected_edges = []
-    for edge in edges:
-        if edge.source == back_edge.target and edge.output != body and edge.target != back_edge.source:
-            reconnected_edges.append(Edge(back_edge.source, back_edge.output, edge.target, edge.input))
-        else:
-            reconnected_edges.append(edge)
-    return list(dict.fromkeys(reconnected_edges))
-
-
-def _topological_order(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[str]:
-    """Return the node names with each node after its sources, and otherwise in the export's order."""
-    sources = {name: {edge.source for edge in edges if edge.target == name} for name in nodes}
-    order: list[str] = []
-    remaining = list(nodes)
-    while remaining:
-        ordered_nodes = set(order)
-        # Reconnecting the end of a loop can create a new cycle: then the first remaining node comes next.
-        next_node = next((name for name in remaining if sources[name] <= ordered_nodes), remaining[0])
-        order.append(next_node)
-        remaining.remove(next_node)
-    return order

@@ -10,7 +10,36 @@ from email_sender.workflows.n8n.expressions import Untranslatable
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_SCHEDULES: Final = ("scheduleTrigger", "cron", "interval")
+# Which of several triggers is taken if no schedule started a run.
+_PREFERRED: Final = ("webhook", "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start")
+_BY_SCHEDULE: Final = "$exists($inputs.schedule.time)"
 _START_MANUALLY = "start it with POST /workflows/{id}/execute: the run's inputs become its item"
+
+
+def trigger_conditions(triggers: Mapping[str, str]) -> Mapping[str, tuple[str, str]]:
+    """Return for the triggers whose branch does not always run when that is, in JSONata, and a note.
+
+    `triggers` are the types by the nodes' names. In n8n, only the branch of the trigger that fired runs. Here, a run
+    tells by its inputs whether a schedule started it. All other runs take the branch of one trigger.
+    """
+    if len(triggers) < 2:
+        return {}
+    schedules = [name for name, kind in triggers.items() if kind in _SCHEDULES]
+    others = sorted((name for name in triggers if name not in schedules), key=lambda name: _rank(triggers[name]))
+    conditions = {
+        name: (_BY_SCHEDULE, "its branch runs when the schedule starts the run") for name in schedules if others
+    }
+    for place, name in enumerate(others):
+        if place > 0:
+            conditions[name] = ("false", f"runs take the branch of {others[0]!r}; this one's branch does not run")
+        elif schedules:
+            conditions[name] = (f"$not({_BY_SCHEDULE})", "its branch runs when no schedule starts the run")
+    return conditions
+
+
+def _rank(kind: str) -> int:
+    return _PREFERRED.index(kind) if kind in _PREFERRED else len(_PREFERRED) + (kind == "errorTrigger")
 
 
 def convert_manual_trigger(_context: NodeContext) -> Conversion:

@@ -1,0 +1,102 @@
+"""Runs JavaScript: QuickJS, compiled to WebAssembly, without files, network and processes.
+
+Two walls: code that broke out of QuickJS would be in WebAssembly's memory, and a function without rights is around it.
+Each call has a memory of its own. It starts as a copy of the memory after the modules in `js/` were loaded.
+"""
+
+import asyncio
+import math
+import posixpath
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from quickjs_rs import MemoryLimitError, QuickJSError, Runtime, Snapshot
+from quickjs_rs import TimeoutError as EngineTimeout
+from wasmtime import Trap
+
+from email_sender.errors import InvalidInput
+
+MEMORY_BYTES: Final = 256 * 1024 * 1024
+# A synchronous call of Lambda returns at most 6 MB.
+MAX_RESULT_CHARACTERS: Final = 5_000_000
+_LOAD_SECONDS: Final = 30.0
+_MODULES: Final = files("sandbox_lambda") / "js"
+
+
+def run(request: str, seconds: float) -> str:
+    """Run a request (js/main.js has its shape) and return the answer. Both are JSON.
+
+    Raises:
+        InvalidInput: the code ran too long, used too much memory, or its result is too large.
+    """
+    return asyncio.run(_run(_loaded_modules(), request, seconds))
+
+
+async def _run(modules: bytes, request: str, seconds: float) -> str:
+    with _runtime() as runtime, runtime.new_context(timeout=seconds) as context:
+        runtime.restore_snapshot(Snapshot.from_bytes(modules), context)
+        context.register("__zoneOffset", _zone_offset)
+        context.globals["request"] = request
+        try:
+            answer = await context.eval_async("await runRequest(request)")
+        except EngineTimeout:
+            raise InvalidInput(f"The nodes ran longer than {seconds:g} s.") from None
+        except MemoryLimitError:
+            raise InvalidInput(f"The nodes used more than {MEMORY_BYTES // 1024**2} MB of memory.") from None
+        except Trap:
+            raise InvalidInput("The nodes were stopped: their code calls itself too often.") from None
+        except QuickJSError as error:
+            raise InvalidInput(f"The nodes were stopped: {str(error)[:300]}") from None
+    if len(answer) > MAX_RESULT_CHARACTERS:
+        raise InvalidInput(f"The nodes' result has more than {MAX_RESULT_CHARACTERS:,} characters.")
+    return str(answer)
+
+
+def _runtime() -> Runtime:
+    runtime = Runtime(memory_limit=MEMORY_BYTES)
+    runtime.set_module_loader(normalize=_module_name, load=_module_source)
+    return runtime
+
+
+@cache
+def _loaded_modules() -> bytes:
+    """Return the memory after the modules were loaded: loading takes half a second, and a copy 5 ms."""
+
+    async def load() -> bytes:
+        with _runtime() as runtime, runtime.new_context(timeout=_LOAD_SECONDS) as context:
+            context.register("__zoneOffset", _zone_offset)
+            await context.eval_async("await import('main.js'); 0")
+            return bytes((await context.create_snapshot_async()).to_bytes())
+
+    return asyncio.run(load())
+
+
+def _module_name(base: str, specifier: str) -> str | None:
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(base), specifier))
+    return name if not name.startswith((".", "/")) and name.endswith(".js") else None
+
+
+def _module_source(name: str) -> str | None:
+    path = _MODULES / name
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone_offset(zone: object, milliseconds: object) -> float | None:
+    """Return a time zone's offset from UTC in minutes, or None for an unknown zone. The engine has no time zones."""
+    if not isinstance(zone, str) or zone not in _zones():
+        return None
+    if not isinstance(milliseconds, int | float) or not math.isfinite(milliseconds) or abs(milliseconds) > 8e15:
+        return 0.0
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(ZoneInfo(zone))
+    except (ValueError, OverflowError, OSError):  # before the year 1 or after 9999
+        return 0.0
+    return (moment.utcoffset() or moment - moment).total_seconds() / 60

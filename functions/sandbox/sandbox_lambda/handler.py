@@ -1,0 +1,26 @@
+"""The function that runs item nodes and code of imported n8n workflows.
+
+It has no rights but its log, and no VPC subnet with a route. The action n8n.node calls it with a run's items.
+"""
+
+from typing import Annotated
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.kit.tasks.platform_step import platform_step
+from sandbox_lambda import engine
+
+
+class SandboxRequest(BaseModel):
+    """`request` is JSON that js/main.js understands. `seconds` is the time that it may take."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request: Annotated[str, Field(max_length=5_000_000)]
+    seconds: Annotated[float, Field(gt=0, le=60)] = 20
+
+
+@platform_step(SandboxRequest)
+def handler(sandbox_request: SandboxRequest, _context: LambdaContext) -> dict[str, str]:
+    return {"result": engine.run(sandbox_request.request, sandbox_request.seconds)}

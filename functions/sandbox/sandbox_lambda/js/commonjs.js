@@ -1,0 +1,3 @@
+// What a CommonJS module writes its exports to.
+
+globalThis.exports = {};

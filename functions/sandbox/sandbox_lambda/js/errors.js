@@ -1,0 +1,5 @@
+/** An error that a node reports to the workflow's author. */
+export class NodeError extends Error {}
+
+/** An expression that cannot be evaluated; nodes fail with it. */
+export class ExpressionError extends NodeError {}

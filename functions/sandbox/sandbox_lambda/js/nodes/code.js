@@ -1,0 +1,106 @@
+// Code, Function and Function Item: the author's JavaScript.
+
+import { FUNCTIONS } from "../expressions.js";
+import { NodeError } from "../errors.js";
+import { isPlainObject } from "../values.js";
+
+const AsyncFunction = (async () => {}).constructor;
+const SHAPE = "Code doesn't return items properly";
+
+/** Run the author's code with the run's data as variables. The error names the line. */
+async function runCode(source, variables) {
+  const names = Object.keys(variables);
+  let body;
+  try {
+    body = new AsyncFunction(...names, source);
+  } catch (error) {
+    throw new NodeError(error.message);
+  }
+  try {
+    return await body(...names.map((name) => variables[name]));
+  } catch (error) {
+    throw new NodeError(describe(error));
+  }
+}
+
+function describe(error) {
+  if (!(error instanceof Error)) return String(error);
+  // The two lines of the function's head come before the author's first line.
+  const place = /<input>:(\d+)/.exec(error.stack ?? "");
+  return place && Number(place[1]) > 2 ? `${error.message} [line ${Number(place[1]) - 2}]` : error.message;
+}
+
+function variables(call, index, extra) {
+  const { scope } = call;
+  call.enter(index);
+  const names = ["$input", "$", "$node", "$items", "$itemIndex", "$runIndex", "$workflow", "$execution", "$vars", "$prevNode", "$parameter", "$getNodeParameter", "$getWorkflowStaticData"];
+  const values = Object.fromEntries(names.map((name) => [name, scope[name]]));
+  const helpers = Object.fromEntries(Object.keys(FUNCTIONS).filter((name) => name !== "$env").map((name) => [name, FUNCTIONS[name]]));
+  return { ...helpers, ...values, console: SILENT, ...extra };
+}
+
+const SILENT = Object.fromEntries(["log", "info", "warn", "error", "debug"].map((name) => [name, () => {}]));
+
+export async function codeNode(call) {
+  if (call.param("language", 0, "javaScript") !== "javaScript") throw new NodeError("Only JavaScript is supported");
+  const source = call.node.parameters.jsCode ?? "";
+  try {
+    if (call.param("mode", 0, "runOnceForAllItems") === "runOnceForEachItem") return [await forEachItem(call, source)];
+    const result = await runCode(source, variables(call, 0, { items: call.items, $json: undefined }));
+    return [itemsOf(call, result)];
+  } catch (error) {
+    if (!call.continues) throw error;
+    return [[{ json: { error: error.message }, pairedItem: { item: 0 } }]];
+  }
+}
+
+async function forEachItem(call, source) {
+  const result = [];
+  for (const [index, item] of call.items.entries()) {
+    const value = await runCode(source, variables(call, index, { item, $json: item.json, $binary: item.binary }));
+    if (value === null) continue;
+    if (!isPlainObject(value)) throw new NodeError(`${SHAPE} [item ${index}]`);
+    result.push({ ...wrapped(value), pairedItem: { item: index } });
+  }
+  return result;
+}
+
+function wrapped(value) {
+  if (!("json" in value) && !("binary" in value)) return { json: value };
+  if (value.json !== undefined && !isPlainObject(value.json)) throw new NodeError("A 'json' property isn't an object");
+  const { json = {}, binary, pairedItem } = value;
+  return { json, ...(binary === undefined ? {} : { binary }), ...(pairedItem === undefined ? {} : { pairedItem }) };
+}
+
+function itemsOf(call, value) {
+  if (value === null) return [];
+  if (typeof value !== "object") throw new NodeError(SHAPE);
+  const list = Array.isArray(value) ? value : [value];
+  if (list.some((item) => typeof item !== "object" || item === null)) throw new NodeError(SHAPE);
+  const areItems = list.some((item) => "json" in item || "binary" in item);
+  if (!areItems) return list.map((json) => ({ json }));
+  const odd = list.flatMap((item) => Object.keys(item)).find((key) => !["json", "binary", "pairedItem", "error", "index"].includes(key));
+  if (odd !== undefined) throw new NodeError(`Unknown top-level item key: ${odd}`);
+  return list.map(wrapped);
+}
+
+export async function functionNode(call) {
+  const items = call.items.map((item) => ({ ...item }));
+  const result = await runCode(call.node.parameters.functionCode ?? "", variables(call, 0, { items, getWorkflowStaticData: () => call.memory }));
+  if (result === undefined) throw new NodeError("No data got returned. Always an Array of items has to be returned!");
+  if (!Array.isArray(result)) throw new NodeError("Always an Array of items has to be returned!");
+  for (const item of result) {
+    if (!isPlainObject(item?.json)) throw new NodeError('All returned items have to contain a property named "json"!');
+  }
+  return [result.map(({ json, binary, pairedItem }) => ({ json, binary, pairedItem }))];
+}
+
+export async function functionItemNode(call) {
+  const result = [];
+  for (const [index, item] of call.items.entries()) {
+    const json = await runCode(call.node.parameters.functionCode ?? "", variables(call, index, { item: item.json, getWorkflowStaticData: () => call.memory }));
+    if (!isPlainObject(json)) throw new NodeError("Not an object got returned. Always an object has to be returned!");
+    result.push({ json, pairedItem: { item: index } });
+  }
+  return [result];
+}

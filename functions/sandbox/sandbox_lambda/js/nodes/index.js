@@ -1,0 +1,29 @@
+// The nodes that run here, by n8n's type without its package.
+
+import { filterNode, ifNode, switchNode } from "./branches.js";
+import { codeNode, functionItemNode, functionNode } from "./code.js";
+import { mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
+import { aggregateNode, itemListsNode, limitNode, removeDuplicatesNode, renameKeysNode, sortNode, splitOutNode } from "./lists.js";
+import { setNode } from "./set.js";
+
+export const NODES = {
+  aggregate: aggregateNode,
+  code: codeNode,
+  filter: filterNode,
+  function: functionNode,
+  functionItem: functionItemNode,
+  if: ifNode,
+  itemLists: itemListsNode,
+  limit: limitNode,
+  merge: mergeNode,
+  noOp: passThrough,
+  removeDuplicates: removeDuplicatesNode,
+  renameKeys: renameKeysNode,
+  set: setNode,
+  sort: sortNode,
+  splitInBatches: splitInBatchesNode,
+  splitOut: splitOutNode,
+  stopAndError: stopAndErrorNode,
+  switch: switchNode,
+  wait: passThrough,
+};

@@ -1,0 +1,123 @@
+// The data of the run that expressions and code can read.
+
+import { ExpressionError } from "./errors.js";
+import { FUNCTIONS, makeScope } from "./expressions.js";
+import { originOf } from "./pairing.js";
+
+/** Return the scope of one node's run. `state` holds the current item, which changes. */
+export function scopeOf(run, node, inputs, source, runIndex) {
+  const state = { index: 0 };
+  const current = () => inputs[0]?.[state.index] ?? { json: {} };
+  // The item is seen as an output of this node, so that its origin is found through this node's inputs.
+  const here = () => ({ pairedItem: { item: state.index } });
+  const nodeData = (name) => dataOf(run, node, name, here, source, state);
+  const data = {
+    get $json() {
+      return current().json;
+    },
+    get $binary() {
+      return current().binary ?? {};
+    },
+    get $data() {
+      return current().json;
+    },
+    get $itemIndex() {
+      return state.index;
+    },
+    $runIndex: runIndex,
+    $: nodeData,
+    $node: new Proxy({}, { get: (_, name) => (typeof name === "string" ? oldNodeData(run, name, state) : undefined) }),
+    $items: (name, output = 0, runNumber) => (name === undefined ? (inputs[0] ?? []) : ranItems(run, name, output, runNumber)),
+    $input: {
+      get item() {
+        return current();
+      },
+      all: () => inputs[0] ?? [],
+      first: () => inputs[0]?.[0],
+      last: () => inputs[0]?.at(-1),
+      itemMatching: (index) => inputs[0]?.[index],
+      get params() {
+        return source[0] ? run.nodes[source[0].node]?.parameters : {};
+      },
+      get context() {
+        return source[0] ? (run.memories[source[0].node] ?? {}) : {};
+      },
+    },
+    $workflow: { id: run.workflow.id ?? "", name: run.workflow.name ?? "", active: run.workflow.active ?? false },
+    $execution: { id: run.execution, mode: "production", resumeUrl: "", customData: {} },
+    $vars: run.variables,
+    $parameter: node.parameters,
+    $prevNode: { name: source[0]?.node, outputIndex: source[0]?.output ?? 0, runIndex: source[0]?.run ?? 0 },
+    $getWorkflowStaticData: () => (run.memories[node.name] ??= {}),
+    $position: 0,
+  };
+  Object.defineProperties(data, Object.getOwnPropertyDescriptors(FUNCTIONS));
+  return { scope: makeScope(data), enter: (index) => (state.index = index) };
+}
+
+function ranItems(run, name, output, runNumber) {
+  if (!(name in run.nodes)) throw new ExpressionError("Referenced node doesn't exist");
+  const runs = run.results[name];
+  if (!runs) throw new ExpressionError(`Node '${name}' hasn't been executed`);
+  return runs[runNumber === undefined || runNumber < 0 ? runs.length - 1 : runNumber]?.outputs?.[output] ?? [];
+}
+
+function dataOf(run, node, name, here, source, state) {
+  const output = () => outputTowards(run, name, node.name);
+  const items = (branch, runNumber) => ranItems(run, name, branch ?? output(), runNumber);
+  const origin = (index) => {
+    ranItems(run, name, 0);
+    const item = index === undefined ? here() : { pairedItem: { item: index } };
+    const found = originOf(run, item, source, name);
+    if (!found) throw new ExpressionError(`Paired item data for item from node '${name}' is unavailable`);
+    return found;
+  };
+  if (!(name in run.nodes)) throw new ExpressionError("Referenced node doesn't exist");
+  return {
+    get item() {
+      return origin();
+    },
+    pairedItem: (index) => origin(index ?? state.index),
+    itemMatching: (index) => origin(index),
+    all: items,
+    first: (branch, runNumber) => items(branch, runNumber)[0],
+    last: (branch, runNumber) => items(branch, runNumber).at(-1),
+    get isExecuted() {
+      return name in run.results;
+    },
+    params: run.nodes[name].parameters,
+    context: run.memories[name] ?? {},
+  };
+}
+
+/** $node["Name"]: the item of the node with the current item's number. */
+function oldNodeData(run, name, state) {
+  const items = ranItems(run, name, 0);
+  return {
+    get json() {
+      return (items[state.index] ?? items[0])?.json;
+    },
+    get binary() {
+      return (items[state.index] ?? items[0])?.binary ?? {};
+    },
+    context: run.memories[name] ?? {},
+    parameter: run.nodes[name].parameters,
+    runIndex: (run.results[name]?.length ?? 0) - 1,
+  };
+}
+
+/** Return the number of the output of `from` whose branch leads to `to`. */
+function outputTowards(run, from, to) {
+  const outputs = run.connections[from] ?? [];
+  for (const [number, edges] of outputs.entries()) {
+    const seen = new Set();
+    const queue = edges.map((edge) => edge.node);
+    for (const name of queue) {
+      if (name === to) return number;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      queue.push(...(run.connections[name] ?? []).flat().map((edge) => edge.node));
+    }
+  }
+  return 0;
+}

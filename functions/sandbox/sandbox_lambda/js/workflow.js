@@ -1,0 +1,227 @@
+// Runs the nodes of a workflow in n8n's order.
+
+import { useZone } from "./dates.js";
+import { NodeError } from "./errors.js";
+import { resolve } from "./expressions.js";
+import { NODES } from "./nodes/index.js";
+import { paired } from "./pairing.js";
+import { scopeOf } from "./scope.js";
+
+const MAX_NODE_RUNS = 10_000;
+
+/**
+ * Run a workflow, or a part of one.
+ *
+ * `request` has: workflow {nodes, connections, settings}; given: [{node, outputs: [[object]]}], the nodes that ran
+ * before, with the items of each output; execution: an id. Returns {runs: {node: [{outputs: [[object]]} | {error}]},
+ * error: {node, message} | null}: the runs of each node in order, without the given nodes.
+ */
+export async function runWorkflow(request) {
+  const run = prepare(request);
+  for (const { node, outputs } of request.given) {
+    record(run, node, { outputs: outputs.map((items) => items.map((json) => ({ json }))), source: [], isGiven: true });
+  }
+  // The last that is put on the stack runs first.
+  for (const { node } of [...request.given].reverse()) leadOn(run, node, run.results[node][0].outputs, 0);
+  const error = await finish(run);
+  return { runs: runsOf(run), error };
+}
+
+function runsOf(run) {
+  const runs = {};
+  for (const [name, results] of Object.entries(run.results)) {
+    if (results[0].isGiven) continue;
+    runs[name] = results.map(({ outputs, error }) =>
+      outputs ? { outputs: outputs.map((items) => items.map((item) => item.json)) } : { error },
+    );
+  }
+  return runs;
+}
+
+function prepare({ workflow, variables = {}, execution = "" }) {
+  useZone(workflow.settings?.timezone && workflow.settings.timezone !== "DEFAULT" ? workflow.settings.timezone : "UTC");
+  const nodes = Object.fromEntries(workflow.nodes.map((node) => [node.name, { parameters: {}, ...node }]));
+  const connections = {};
+  const inputs = {};
+  for (const [name, kinds] of Object.entries(workflow.connections ?? {})) {
+    if (!(name in nodes)) continue;
+    connections[name] = (kinds.main ?? []).map((targets) => (targets ?? []).filter((edge) => edge.node in nodes));
+    for (const edge of connections[name].flat()) inputs[edge.node] = Math.max(inputs[edge.node] ?? 0, (edge.index ?? 0) + 1);
+  }
+  const isOldOrder = workflow.settings?.executionOrder !== "v1";
+  return {
+    workflow, nodes, connections, inputs, variables, execution, isOldOrder,
+    results: {}, memories: {}, stack: [], waiting: new Map(), count: 0,
+  };
+}
+
+function record(run, name, result) {
+  (run.results[name] ??= []).push(result);
+  return run.results[name].length - 1;
+}
+
+const position = (run, name) => run.nodes[name].position ?? [0, 0];
+
+/** Put the nodes that the outputs lead to on the stack: the upper node runs first, with all that follows it. */
+function leadOn(run, name, outputs, runIndex) {
+  const next = [];
+  for (const [number, edges] of (run.connections[name] ?? []).entries()) {
+    for (const edge of edges) {
+      const items = outputs[number];
+      if (items && (items.length > 0 || (edge.index ?? 0) > 0)) next.push({ order: next.length, edge, items, source: { node: name, output: number, run: runIndex } });
+    }
+  }
+  if (!run.isOldOrder) {
+    next.sort((a, b) => {
+      const [[ax, ay], [bx, by]] = [position(run, a.edge.node), position(run, b.edge.node)];
+      return by - ay || bx - ax || b.order - a.order;
+    });
+  }
+  for (const { edge, items, source } of next) deliver(run, edge.node, edge.index ?? 0, items, source);
+}
+
+function deliver(run, name, index, items, source) {
+  const count = run.inputs[name] ?? 1;
+  if (count === 1) {
+    schedule(run, { name, inputs: [items], source: [source] });
+    return;
+  }
+  const waiting = run.waiting.get(name) ?? [];
+  let entry = waiting.find((candidate) => candidate.inputs[index] === null);
+  if (!entry) {
+    entry = { name, inputs: Array(count).fill(null), source: Array(count).fill(null) };
+    waiting.push(entry);
+    run.waiting.set(name, waiting);
+  }
+  entry.inputs[index] = items;
+  entry.source[index] = source;
+  if (entry.inputs.every((input) => input !== null)) {
+    remove(run, entry);
+    schedule(run, entry);
+  }
+}
+
+function remove(run, entry) {
+  const rest = run.waiting.get(entry.name).filter((candidate) => candidate !== entry);
+  if (rest.length > 0) run.waiting.set(entry.name, rest);
+  else run.waiting.delete(entry.name);
+}
+
+const schedule = (run, entry) => (run.isOldOrder ? run.stack.push(entry) : run.stack.unshift(entry));
+
+/** Run until nothing is left. Returns the error that ended the run, or null. */
+async function finish(run) {
+  for (;;) {
+    const entry = run.stack.shift() ?? incomplete(run);
+    if (!entry) return null;
+    run.count += 1;
+    if (run.count > MAX_NODE_RUNS) return { node: entry.name, message: `More than ${MAX_NODE_RUNS} nodes ran: the workflow may have an endless loop.` };
+    const error = await runNode(run, entry);
+    if (error) return error;
+  }
+}
+
+/** Return a node that still waits for inputs that nothing will bring, if it can run without them. */
+function incomplete(run) {
+  const names = [...run.waiting.keys()].sort((a, b) => {
+    const [[ax, ay], [bx, by]] = [position(run, a), position(run, b)];
+    return ay - by || ax - bx;
+  });
+  for (const name of names) {
+    const entry = run.waiting.get(name)[0];
+    remove(run, entry);
+    const { mode } = run.nodes[name].parameters;
+    const needsAll = shortType(run.nodes[name]) === "merge" && (mode === "chooseBranch" || (run.nodes[name].typeVersion ?? 1) < 2 && ["passThrough", "wait"].includes(mode));
+    if (needsAll) continue;
+    return { ...entry, inputs: entry.inputs.map((input) => input ?? []) };
+  }
+  return undefined;
+}
+
+const shortType = (node) => node.type.slice(node.type.lastIndexOf(".") + 1);
+
+async function runNode(run, { name, inputs, source }) {
+  const node = run.nodes[name];
+  const runIndex = run.results[name]?.length ?? 0;
+  const given = node.executeOnce === true ? inputs.map((items) => items.slice(0, 1)) : inputs;
+  const mode = node.onError ?? (node.continueOnFail === true ? "continueRegularOutput" : "stopWorkflow");
+  let outputs;
+  try {
+    outputs = node.disabled === true ? [given[0]] : await attempts(run, node, given, source, runIndex);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (mode === "stopWorkflow") {
+      record(run, name, { error: message, source });
+      return { node: name, message };
+    }
+    outputs = mode === "continueErrorOutput"
+      ? [[], given[0].map((item, index) => ({ json: { ...item.json, error: message }, pairedItem: { item: index } }))]
+      : [given[0]];
+  }
+  if (mode === "continueErrorOutput") outputs = withErrorOutput(outputs);
+  if (!outputs?.[0]?.length && node.alwaysOutputData === true) {
+    outputs = outputs ?? [];
+    outputs[0] = [{ json: {}, pairedItem: given.flatMap((items, input) => items.map((_, item) => ({ item, input }))) }];
+  }
+  // Null: the branch ends here, and the node has no result.
+  if (outputs === null) return null;
+  outputs = paired(outputs, given);
+  leadOn(run, name, outputs, record(run, name, { outputs, source }));
+  return null;
+}
+
+/** Items that say an error go to the last output. */
+function withErrorOutput(outputs) {
+  const failed = (item) => typeof item.json.error === "string" && Object.keys(item.json).length === 1;
+  if (outputs.length > 1) return outputs;
+  return [outputs[0].filter((item) => !failed(item)), outputs[0].filter(failed)];
+}
+
+async function attempts(run, node, inputs, source, runIndex) {
+  const most = node.retryOnFail === true ? Math.min(Math.max(node.maxTries ?? 3, 2), 5) : 1;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const execute = NODES[shortType(node)];
+      if (!execute) throw new NodeError(`The node '${node.name}' (${shortType(node)}) cannot run here`);
+      return await execute(callOf(run, node, inputs, source, runIndex));
+    } catch (error) {
+      if (attempt >= most) throw error;
+    }
+  }
+}
+
+/** Return what a node's code is given. */
+function callOf(run, node, inputs, source, runIndex) {
+  const { scope, enter } = scopeOf(run, node, inputs, source, runIndex);
+  const continues = ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
+  const items = inputs[0] ?? [];
+  return {
+    node,
+    version: node.typeVersion ?? 1,
+    inputs,
+    items,
+    scope,
+    enter,
+    continues,
+    memory: (run.memories[node.name] ??= {}),
+    /** Return the parameter's value for an item. */
+    param(name, index, otherwise) {
+      const raw = node.parameters[name];
+      if (raw === undefined) return otherwise;
+      enter(index);
+      return resolve(raw, scope);
+    },
+    keep: (item, index) => ({ ...item, pairedItem: { item: index } }),
+    /** Return an item for each, with the object that `make` returns. */
+    eachItem(make) {
+      return items.map((item, index) => {
+        try {
+          return { ...item, json: make(item, index), pairedItem: { item: index } };
+        } catch (error) {
+          if (!continues) throw error;
+          return { json: { error: error.message }, pairedItem: { item: index } };
+        }
+      });
+    },
+  };
+}

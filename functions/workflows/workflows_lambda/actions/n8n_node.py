@@ -1,0 +1,65 @@
+"""The action n8n.node: run nodes of an n8n workflow over items, as n8n does."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.errors import InvalidInput
+from email_sender.kit.tasks.call import JsonataList, TaskCall
+from workflows_lambda.bootstrap import sandbox
+
+
+class GivenNode(BaseModel):
+    """A node that ran before, with the items of each of its outputs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: str
+    outputs: Annotated[list[Annotated[list[dict[str, Any]], JsonataList]], JsonataList]
+
+
+class ReturnedOutput(BaseModel):
+    """An output whose items the step returns under `name`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    node: str
+    output: Annotated[int, Field(ge=0, lt=1_000)]
+
+
+class NodesIn(BaseModel):
+    """`workflow` has n8n's nodes, connections and settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workflow: dict[str, Any]
+    given: Annotated[list[GivenNode], JsonataList]
+    returns: Annotated[list[ReturnedOutput], JsonataList]
+
+
+def run_nodes(call: TaskCall) -> Mapping[str, Any]:
+    arguments = call.parse(NodesIn)
+    return result_of(arguments, sandbox().run(request_of(arguments, str(call.run_id))))
+
+
+def request_of(arguments: NodesIn, execution: str) -> dict[str, Any]:
+    """Return what the sandbox gets."""
+    given = [node.model_dump() for node in arguments.given]
+    return {"workflow": arguments.workflow, "given": given, "execution": execution}
+
+
+def result_of(arguments: NodesIn, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the step's result. Raises InvalidInput if a node failed."""
+    if answer["error"] is not None:
+        raise InvalidInput(f"The node {answer['error']['node']!r} failed: {answer['error']['message']}")
+    runs = answer["runs"]
+    return {"items": {entry.name: list(_items(runs, entry.node, entry.output)) for entry in arguments.returns}}
+
+
+def _items(runs: Mapping[str, Any], node: str, output: int) -> Iterator[Any]:
+    """Yield the items that all runs of a node gave at an output."""
+    for run in runs.get(node, ()):
+        if output < len(run["outputs"]):
+            yield from run["outputs"][output]

@@ -1,0 +1,126 @@
+"""The nodes that run in the sandbox, in JavaScript's own semantics: nodes over items, branches and code."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from email_sender.workflows.n8n.export import Node
+
+# The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases.ndjson; a test compares both).
+RECORDED: Final[Mapping[str, frozenset[float]]] = {
+    "aggregate": frozenset({1}),
+    "code": frozenset({2}),
+    "filter": frozenset({1, 2.2, 2.3}),
+    "if": frozenset({1, 2, 2.2, 2.3}),
+    "itemLists": frozenset({1, 3}),
+    "limit": frozenset({1}),
+    "merge": frozenset({1, 3.2}),
+    "noOp": frozenset({1}),
+    "removeDuplicates": frozenset({1, 1.1, 2}),
+    "set": frozenset({1, 2, 3.2, 3.3, 3.4, 3.5}),
+    "sort": frozenset({1}),
+    "splitInBatches": frozenset({1, 2, 3}),
+    "splitOut": frozenset({1}),
+    "stopAndError": frozenset({1}),
+    "switch": frozenset({1, 3, 3.2, 3.4}),
+}
+ITEM_TYPES: Final = frozenset({*RECORDED, "function", "functionItem", "renameKeys", "respondToWebhook"})
+
+_OUTSIDE_CODE = re.compile(r"\b(require|fetch|process)\b|\bhelpers\.|\$getWorkflowStaticData|getWorkflowStaticData")
+_REFERENCE = re.compile(r"""(?:\$\(|\$node\[|\$items\()\s*(["'`])(.+?)\1|\$node\.(\w+)""")
+_PAIRED = re.compile(r"""\$\(\s*(["'`])(.+?)\1\s*\)\s*\.\s*(?:item\b|itemMatching|pairedItem)""")
+
+
+def runs_here(node: Node) -> bool:
+    """Return whether the sandbox runs the node. Disabled nodes of every type pass their items through there."""
+    if node.disabled:
+        return True
+    parameters = node.parameters
+    if node.type == "code":
+        return bool(parameters.get("language", "javaScript") == "javaScript")
+    if node.type == "merge":
+        return bool(parameters.get("mode") != "combineBySql")
+    if node.type == "removeDuplicates":
+        return bool(parameters.get("operation") != "removeItemsSeenInPreviousExecutions")
+    return node.type in ITEM_TYPES
+
+
+def differences(node: Node) -> Iterator[str]:
+    """Yield how the node's result can differ from n8n's."""
+    if node.disabled:
+        return
+    if node.type == "respondToWebhook":
+        yield "the caller gets no response from this node: read the results with GET /runs/{id}"
+    elif node.version not in RECORDED.get(node.type, ()):
+        yield f"version {node.version:g} of this node was not compared with n8n"
+    code = "\n".join(_texts({key: node.parameters.get(key) for key in ("jsCode", "functionCode")}))
+    if outside := sorted({match[0].removesuffix(".") for match in _OUTSIDE_CODE.finditer(code)}):
+        yield f"its code uses {', '.join(outside)}, which the sandbox does not have or does not keep"
+    texts = "\n".join(text for text in _texts(node.parameters) if text.startswith("="))
+    for name, meaning in (("$env", "is refused"), ("$vars", "is empty"), ("$secrets", "is empty")):
+        if name in texts:
+            yield f"{name} {meaning}"
+
+
+def referenced_nodes(node: Node) -> set[str]:
+    """Return the names of the nodes whose items the node's expressions and code read."""
+    return {match[2] or match[3] for text in _texts(node.parameters) for match in _REFERENCE.finditer(text)}
+
+
+def paired_nodes(node: Node) -> set[str]:
+    """Return the names of the nodes whose item for the current item the node's expressions and code read."""
+    return {match[2] for text in _texts(node.parameters) for match in _PAIRED.finditer(text)}
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for nested in value.values():
+            yield from _texts(nested)
+    elif isinstance(value, list):
+        for nested in value:
+            yield from _texts(nested)
+
+
+_SWITCHES: Final = ("executeOnce", "alwaysOutputData", "continueOnFail", "retryOnFail")
+
+
+def sandbox_node(node: Node) -> dict[str, Any]:
+    """Return the node as the sandbox reads it. Credentials, ids and notes stay outside."""
+    raw: dict[str, Any] = {"name": node.name, "type": node.type, "typeVersion": node.version}
+    position = node.raw.get("position")
+    if isinstance(position, list) and len(position) == 2 and all(type(part) in (int, float) for part in position):
+        raw["position"] = position
+    raw |= {name: True for name in _SWITCHES if node.raw.get(name) is True}
+    if node.disabled:
+        raw["disabled"] = True
+    if node.raw.get("onError") in ("continueRegularOutput", "continueErrorOutput"):
+        raw["onError"] = node.raw["onError"]
+    if node.max_attempts > 1:
+        raw["maxTries"] = node.max_attempts
+    return dict(quoted({**raw, "parameters": node.parameters}))
+
+
+def output_count(node: Node) -> int:
+    """Return how many outputs of a node can have items, with the output for errors."""
+    count = 1
+    if node.disabled:
+        return 1
+    if node.type in ("if", "splitInBatches"):
+        count = 2
+    elif node.type == "switch":
+        rules = node.parameters.get("rules")
+        listed = (rules.get("values") or rules.get("rules")) if isinstance(rules, Mapping) else None
+        count = max(len(listed) + 1 if isinstance(listed, list) else 4, 4)
+    return count + (node.raw.get("onError") == "continueErrorOutput")
+
+
+def quoted(value: Any) -> Any:
+    """Return the value with the texts that look like the platform's own expressions as expressions that give them."""
+    if isinstance(value, str):
+        return f"{{% {json.dumps(value)} %}}" if value.lstrip().startswith("{%") else value
+    if isinstance(value, Mapping):
+        return {key: quoted(nested) for key, nested in value.items()}
+    return [quoted(nested) for nested in value] if isinstance(value, list) else value

@@ -1,0 +1,42 @@
+"""The sandbox against n8n: workflows, and what n8n 2.41.1 gave for each of their nodes.
+
+N8N_CASES names another file of cases. A line has: id, asks (what the case is about), status, workflow, and `n8n`: for
+each node its runs, each with the items of each output (`main`) or with an `error`.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox_lambda import engine
+
+CASES = Path(os.environ.get("N8N_CASES") or Path(__file__).parents[1] / "data/n8n-cases.ndjson")
+# Other tests and the engine share the processors.
+SECONDS = 30
+
+
+def cases() -> Iterator[Mapping[str, Any]]:
+    for line in CASES.read_text().splitlines():
+        if line.strip():
+            yield json.loads(line)
+
+
+def run(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a workflow from its manual trigger, which gives one empty item. Returns what a case has."""
+    start = next(node["name"] for node in workflow["nodes"] if node["type"].endswith(".manualTrigger"))
+    request = {"workflow": workflow, "given": [{"node": start, "outputs": [[{}]]}]}
+    answer = json.loads(engine.run(json.dumps(request), SECONDS))
+    nodes = {
+        name: [{"main": one["outputs"]} if "outputs" in one else {"error": one["error"]} for one in runs]
+        for name, runs in answer["runs"].items()
+    }
+    return {"status": "error" if answer["error"] else "success", "n8n": {start: [{"main": [[{}]]}], **nodes}}
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case["id"])
+def test_a_workflow_gives_what_n8n_gave(case: Mapping[str, Any]) -> None:
+    assert run(case["workflow"]) == {"status": case["status"], "n8n": case["n8n"]}, case["asks"]
