@@ -5,6 +5,8 @@ Each call has a memory of its own. It starts as a copy of the memory after the m
 """
 
 import asyncio
+import hashlib
+import hmac
 import math
 import posixpath
 from datetime import UTC, datetime
@@ -13,7 +15,7 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from quickjs_rs import MemoryLimitError, QuickJSError, Runtime, Snapshot
+from quickjs_rs import Context, MemoryLimitError, QuickJSError, Runtime, Snapshot
 from quickjs_rs import TimeoutError as EngineTimeout
 from wasmtime import Trap
 
@@ -23,6 +25,11 @@ MEMORY_BYTES: Final = 256 * 1024 * 1024
 # A synchronous call of Lambda returns at most 6 MB.
 MAX_RESULT_CHARACTERS: Final = 5_000_000
 _LOAD_SECONDS: Final = 30.0
+_ALGORITHMS: Final = {
+    **{name: name for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")},
+    **{f"sha3-{size}": f"sha3_{size}" for size in (256, 384, 512)},
+    "sha3": "sha3_512",
+}
 _MODULES: Final = files("sandbox_lambda") / "js"
 
 
@@ -38,7 +45,7 @@ def run(request: str, seconds: float) -> str:
 async def _run(modules: bytes, request: str, seconds: float) -> str:
     with _runtime() as runtime, runtime.new_context(timeout=seconds) as context:
         runtime.restore_snapshot(Snapshot.from_bytes(modules), context)
-        context.register("__zoneOffset", _zone_offset)
+        _add_host_functions(context)
         context.globals["request"] = request
         try:
             answer = await context.eval_async("await runRequest(request)")
@@ -67,11 +74,28 @@ def _loaded_modules() -> bytes:
 
     async def load() -> bytes:
         with _runtime() as runtime, runtime.new_context(timeout=_LOAD_SECONDS) as context:
-            context.register("__zoneOffset", _zone_offset)
+            _add_host_functions(context)
             await context.eval_async("await import('main.js'); 0")
             return bytes((await context.create_snapshot_async()).to_bytes())
 
     return asyncio.run(load())
+
+
+def _add_host_functions(context: Context) -> None:
+    """Give the code the two things that the engine lacks. They read nothing but their arguments."""
+    context.register("__zoneOffset", _zone_offset)
+    context.register("__hash", _hash)
+
+
+def _hash(algorithm: object, text: object, key: object) -> str | None:
+    """Return a text's hash or, with a key, its HMAC, in hexadecimal; None for an unknown algorithm."""
+    name = _ALGORITHMS.get(str(algorithm).lower())
+    if name is None or not isinstance(text, str):
+        return None
+    content = text.encode("utf-8", "surrogatepass")
+    if isinstance(key, str):
+        return hmac.new(key.encode("utf-8", "surrogatepass"), content, name).hexdigest()
+    return hashlib.new(name, content, usedforsecurity=False).hexdigest()
 
 
 def _module_name(base: str, specifier: str) -> str | None:

@@ -2,8 +2,9 @@
 
 import { DateTime, Duration, Interval } from "./dates.js";
 import { ExpressionError } from "./errors.js";
-import { isEmptyValue, rewriteCalls } from "./extensions.js";
+import { EXTENSION_NAMES, extend, isEmptyValue } from "./extensions.js";
 import jmespath from "./jmespath.js";
+import { prepared } from "./syntax.js";
 
 const compiled = new Map();
 
@@ -30,29 +31,29 @@ function find(source, brackets, start) {
   return index;
 }
 
-function compileCode(code) {
-  const body = rewriteCalls(code);
-  for (const source of [body, body.trim().replace(/;\s*$/, "")]) {
-    try {
-      return new Function("$scope", `with ($scope) { return (${source}\n) }`);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-    }
+function compileCode(source) {
+  const { code, changes } = prepared(source.trim().replace(/;$/, ""), EXTENSION_NAMES, "$extend");
+  try {
+    return { run: new Function("$scope", `with ($scope) { return (${code}\n) }`), changes };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new ExpressionError("invalid syntax");
   }
-  throw new ExpressionError("invalid syntax");
 }
 
 function compile(source) {
   let chunks = compiled.get(source);
   if (!chunks) {
-    chunks = split(source).map((chunk) => (chunk.code === undefined ? chunk : { run: compileCode(chunk.code) }));
+    chunks = split(source).map((chunk) => (chunk.code === undefined ? chunk : compileCode(chunk.code)));
     compiled.set(source, chunks);
   }
   return chunks;
 }
 
-function evaluate(run, scope) {
+function evaluate({ run, changes }, scope) {
   try {
+    // The data of the run stays as it is: such code gets copies.
+    if (changes) scope.$copyData();
     return run(scope);
   } catch (error) {
     // As in n8n: reading a field of nothing gives nothing.
@@ -74,14 +75,24 @@ export function resolve(value, scope) {
 function resolveText(source, scope) {
   const chunks = compile(source);
   if (chunks.length === 1 && chunks[0].run) {
-    const value = evaluate(chunks[0].run, scope);
+    const value = evaluate(chunks[0], scope);
+    if (DateTime.isDateTime(value)) return String(value);
     if (typeof value === "function") throw new ExpressionError("this is a function, please add ()");
     return value;
   }
-  return chunks.map((chunk) => chunk.text ?? evaluate(chunk.run, scope) ?? "").map(String).join("");
+  return chunks.map((chunk) => chunk.text ?? evaluate(chunk, scope) ?? "").map(String).join("");
 }
 
-const HIDDEN = ["globalThis", "eval", "Function", "AsyncFunction", "GeneratorFunction", "Reflect", "Proxy", "Promise"];
+/** Return a text with expressions in which objects and lists are written as JSON. */
+export function resolveJson(value, scope) {
+  if (typeof value !== "string" || !value.startsWith("=")) return value;
+  const chunks = compile(value.slice(1));
+  if (chunks.length === 1 && chunks[0].run) return resolve(value, scope);
+  const written = (part) => (typeof part === "object" && part !== null ? JSON.stringify(part) : String(part ?? ""));
+  return chunks.map((chunk) => chunk.text ?? written(evaluate(chunk, scope))).join("");
+}
+
+const HIDDEN = ["globalThis", "eval", "Function", "AsyncFunction", "GeneratorFunction", "Reflect", "Proxy", "Promise", "atob", "btoa"];
 
 /** What expressions can name besides the data of the run. */
 export const FUNCTIONS = {
@@ -89,7 +100,8 @@ export const FUNCTIONS = {
   Duration,
   Interval,
   $jmespath: (data, query) => jmespath.search(data, query),
-  $if: (condition, then, otherwise) => (condition ? then : otherwise),
+  $extend: extend,
+  $if: (condition, then, otherwise = false) => (condition ? then : otherwise),
   $ifEmpty: (value, otherwise) => (isEmptyValue(value) ? otherwise : value),
   $min: (...numbers) => Math.min(...numbers),
   $max: (...numbers) => Math.max(...numbers),
@@ -101,9 +113,12 @@ export const FUNCTIONS = {
   get $today() {
     return DateTime.now().startOf("day");
   },
-  get $env() {
-    throw new ExpressionError("access to env vars denied");
-  },
+  $env: new Proxy({}, {
+    get(_, name) {
+      if (typeof name === "string" && !["toJSON", "isLuxonDateTime"].includes(name)) throw new ExpressionError("access to env vars denied");
+      return undefined;
+    },
+  }),
 };
 
 /** Return a scope for expressions over `data`. Unknown names are undefined, as in n8n. */

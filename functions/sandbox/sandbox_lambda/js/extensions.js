@@ -3,7 +3,7 @@
 import { DateTime } from "./dates.js";
 import { ExpressionError } from "./errors.js";
 import { parseDate } from "./types.js";
-import { copy, isEqual, isPlainObject, mergeDeep } from "./values.js";
+import { isEqual, isPlainObject } from "./values.js";
 
 const isList = Array.isArray;
 const isDate = (value) => value instanceof Date || DateTime.isDateTime(value);
@@ -19,15 +19,17 @@ function toDate(value) {
   return date;
 }
 
-function numbers(list) {
-  return list.map((value) => {
-    if (typeof value !== "number" && Number.isNaN(Number(value))) throw new ExpressionError("arg to be number");
-    return Number(value);
-  });
+function numbers(list, name) {
+  if (list.some((value) => typeof value !== "number")) throw new ExpressionError(`${name}(): all array elements must be numbers`);
+  return list;
+}
+
+function converted(number, message) {
+  if (Number.isNaN(number)) throw new ExpressionError(message);
+  return number;
 }
 
 const unique = (list) => list.filter((value, index) => list.findIndex((other) => isEqual(other, value)) === index);
-const words = (text) => text.replace(/([a-z\d])([A-Z])/g, "$1 $2").split(/[\s_-]+/).filter(Boolean);
 
 const SMALL_WORDS = new Set("a an and as at because but by en for if in neither nor of on only or over per so some than that the to up upon v versus via vs when with without yet".split(" "));
 
@@ -45,27 +47,26 @@ function titleCase(text) {
 const STRINGS = {
   toTitleCase: titleCase,
   toSentenceCase: (text) => text.toLowerCase().replace(/(^\s*|[.!?]\s+)([a-z])/g, (_, before, letter) => before + letter.toUpperCase()),
-  toSnakeCase: (text) => words(text.replace(/[^\w\s-]/g, "")).join("_").toLowerCase(),
+  toSnakeCase: (text) => text.toLowerCase().replace(/[ -]/g, "_").replace(/[^\p{L}\p{N}_]/gu, ""),
   isEmpty: (text) => text === "",
   isNotEmpty: (text) => text !== "",
   isNumeric: (text) => text.trim() !== "" && !Number.isNaN(Number(text)) && !/\s/.test(text),
   isEmail: (text) => /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(text),
-  isUrl: (text) => /^https?:\/\/[^\s/$.?#].\S*$/i.test(text),
+  isUrl: (text) => /^https?:\/\/(?:[^\s/@]+@)?(?:localhost|(?:[\p{L}\d-]+\.)+\p{L}{2,}|\d+(?:\.\d+){3})(?::\d+)?(?:[/?#]\S*)?$/iu.test(text),
   isDomain: (text) => /^(?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,}$/i.test(text),
-  toNumber(text) {
-    const number = Number(text.replace(/,/g, "."));
-    if (Number.isNaN(number)) throw new ExpressionError("cannot convert to number");
-    return number;
-  },
-  toInt: (text, radix) => Number.parseInt(text.replace(/[^\d+\-.\w]/g, ""), radix),
+  toNumber: (text) => converted(Number(text), "cannot convert to number"),
+  toInt: (text, radix) => converted(Number.parseInt(text, radix), "cannot convert to integer"),
   toWholeNumber: (text, radix) => Number.parseInt(text, radix),
-  toFloat: (text) => Number.parseFloat(text.replace(/[^\d+\-.]/g, "")),
+  toFloat(text) {
+    if (text.includes(",")) throw new ExpressionError("cannot convert to float, expected . as decimal separator");
+    return converted(Number.parseFloat(text), "cannot convert to float");
+  },
   toDecimalNumber: (text) => Number.parseFloat(text),
   toBoolean: (text) => !["false", "no", "0", ""].includes(text.toLowerCase()),
   toDateTime: (text) => toDate(text),
   toDate: (text) => toDate(text).toJSDate(),
   removeTags: (text) => text.replace(/<[^>]*>/g, ""),
-  removeMarkdown: (text) => text.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/^\s{0,3}(#{1,6}|>|[-*+])\s+/gm, "").replace(/(\*\*|__|\*|_|~~|`+)/g, ""),
+  removeMarkdown: (text) => text.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/^\s{0,3}(#{1,6}|>|[-*+])\s+/gm, "").replace(/([*_~`])(\S(?:.*?\S)??)\1/g, "$2"),
   replaceSpecialChars: (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/ß/g, "ss").replace(/ø/g, "o").replace(/Ø/g, "O").replace(/æ/g, "ae").replace(/Æ/g, "AE"),
   extractEmail: (text) => /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/.exec(text)?.[0],
   extractDomain: (text) => /^(?:[a-z][a-z\d+.-]*:\/\/)?(?:[^\s@/]+@)?((?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,})/i.exec(text.trim())?.[1],
@@ -76,11 +77,18 @@ const STRINGS = {
   base64Encode: (text) => btoa(unescape(encodeURIComponent(text))),
   base64Decode: (text) => decodeURIComponent(escape(atob(text))),
   quote: (text, mark = '"') => mark + text.replaceAll("\\", "\\\\").replaceAll(mark, `\\${mark}`) + mark,
-  parseJson: (text) => JSON.parse(text),
+  parseJson(text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new ExpressionError("Parsing failed");
+    }
+  },
+  hash: (text, algorithm = "md5") => globalThis.__hash(String(algorithm), text, null),
   toJsonString: (text) => JSON.stringify(text),
 };
 
-const rounded = (number, decimals = 0) => Math.round((number + Number.EPSILON) * 10 ** decimals) / 10 ** decimals;
+const rounded = (number, decimals = 0) => Number(number.toFixed(decimals));
 
 const NUMBERS = {
   round: rounded,
@@ -90,9 +98,9 @@ const NUMBERS = {
   isEven: (number) => number % 2 === 0,
   isOdd: (number) => Math.abs(number) % 2 === 1,
   isInteger: Number.isInteger,
-  isEmpty: () => false,
-  isNotEmpty: () => true,
-  format: (number, _locale, options) => number.toLocaleString("en-US", options),
+  isEmpty: (number) => number === 0,
+  isNotEmpty: (number) => number !== 0,
+  format: (number, locale = "en-US", options = undefined) => number.toLocaleString(locale, options),
   toBoolean: (number) => number !== 0,
   toInt: Math.round,
   toFloat: (number) => number,
@@ -107,8 +115,8 @@ const NUMBERS = {
 };
 
 const BOOLEANS = {
-  isEmpty: () => false,
-  isNotEmpty: () => true,
+  isEmpty: (value) => !value,
+  isNotEmpty: (value) => value,
   toNumber: Number,
   toInt: Number,
   toFloat: Number,
@@ -120,8 +128,7 @@ function plucked(list, ...names) {
   if (names.length === 0) return list;
   return list.map((value) => {
     if (!isPlainObject(value)) return undefined;
-    if (names.length === 1) return value[names[0]];
-    return Object.fromEntries(names.filter((name) => name in value).map((name) => [name, value[name]]));
+    return names.length === 1 ? value[names[0]] : names.map((name) => value[name]);
   }).filter((value) => value !== undefined);
 }
 
@@ -133,18 +140,20 @@ const LISTS = {
   first: (list) => list[0],
   last: (list) => list.at(-1),
   randomItem: (list) => list[Math.floor(Math.random() * list.length)],
-  sum: (list) => numbers(list).reduce((sum, number) => sum + number, 0),
-  average: (list) => (list.length === 0 ? 0 : numbers(list).reduce((sum, number) => sum + number, 0) / list.length),
-  min: (list) => Math.min(...numbers(list)),
-  max: (list) => Math.max(...numbers(list)),
+  sum: (list) => numbers(list, "sum").reduce((sum, number) => sum + number, 0),
+  average: (list) => (list.length === 0 ? 0 : numbers(list, "average").reduce((sum, number) => sum + number, 0) / list.length),
+  min: (list) => Math.min(...numbers(list, "min")),
+  max: (list) => Math.max(...numbers(list, "max")),
   unique: (list, ...names) =>
     names.length === 0
       ? unique(list)
       : list.filter((value, index) => list.findIndex((other) => names.every((name) => isEqual(other?.[name], value?.[name]))) === index),
   removeDuplicates: (list, ...names) => LISTS.unique(list, ...names),
-  compact: (list) => list.filter((value) => value !== null && value !== undefined && value !== "" && value !== "nil" && !(typeof value === "object" && Object.keys(value).length === 0)),
+  compact: (list) => list
+    .map((value) => (isPlainObject(value) ? OBJECTS.compact(value) : value))
+    .filter((value) => value !== null && value !== undefined && value !== "" && value !== "nil" && !(isPlainObject(value) && Object.keys(value).length === 0)),
   chunk(list, size) {
-    if (typeof size !== "number" || size <= 0) throw new ExpressionError("chunk() requires a non-zero number");
+    if (typeof size !== "number" || size <= 0) throw new ExpressionError("chunk(): expected non-zero numeric arg, e.g. .chunk(5)");
     return Array.from({ length: Math.ceil(list.length / size) }, (_, index) => list.slice(index * size, (index + 1) * size));
   },
   pluck: plucked,
@@ -152,7 +161,7 @@ const LISTS = {
   union: (list, other = []) => unique([...list, ...other]),
   difference: (list, other = []) => without(list, other),
   intersection: (list, other = []) => unique(list.filter((value) => other.some((candidate) => isEqual(candidate, value)))),
-  merge: (list, other) => (other ? list.map((value, index) => ({ ...other[index], ...value })) : Object.assign({}, ...list)),
+  merge: (list, other = []) => Object.assign({}, ...[...list, ...other].filter(isPlainObject).reverse()),
   renameKeys: (list, ...names) => list.map((value) => {
     if (!isPlainObject(value)) return value;
     const renamed = { ...value };
@@ -180,8 +189,7 @@ const OBJECTS = {
   removeFieldsContaining: (object, text) => matching(object, (_, value) => !(typeof value === "string" && value.includes(text))),
   keepFieldsContaining: (object, text) => matching(object, (_, value) => typeof value === "string" && value.includes(text)),
   compact: (object) => matching(object, (_, value) => value !== null && value !== undefined && value !== "nil" && value !== ""),
-  merge: (object, other) => mergeDeep(copy(other ?? {}), object),
-  urlEncode: (object) => Object.entries(object).map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`).join("&"),
+  urlEncode: (object) => Object.entries(object).map((pair) => pair.map((text) => encodeURIComponent(text).replaceAll("%20", "+")).join("=")).join("&"),
   toJsonString: (object) => JSON.stringify(object),
 };
 
@@ -209,7 +217,7 @@ const DATES = {
   isDst: (date) => luxon(date).isInDST,
   diffTo(date, other = new Date(), units = "days") {
     const list = isList(units) ? units.map(plural) : [plural(units)];
-    const difference = toDate(other).diff(luxon(date), list);
+    const difference = luxon(date).diff(toDate(other), list);
     return isList(units) ? difference.toObject() : difference.as(list[0]);
   },
   diffToNow: (date, units = "days") => DATES.diffTo(date, new Date(), units),
@@ -226,25 +234,23 @@ function extensionsFor(value) {
   return isDate(value) ? DATES : OBJECTS;
 }
 
-const NAMES = new Set([STRINGS, NUMBERS, BOOLEANS, LISTS, OBJECTS, DATES].flatMap(Object.keys));
-const PREFIX = "$extension_";
+/** The names of all extension methods. */
+export const EXTENSION_NAMES = new Set([STRINGS, NUMBERS, BOOLEANS, LISTS, OBJECTS, DATES].flatMap(Object.keys));
 
-for (const name of NAMES) {
-  Object.defineProperty(Object.prototype, PREFIX + name, {
-    value(...args) {
-      // Luxon's and JavaScript's own methods come first, except where theirs take no units.
-      const extension = extensionsFor(this)[name];
-      const own = typeof this[name] === "function" && !(extension && isDate(this) && ["plus", "minus", "startOf"].includes(name));
-      if (own) return this[name](...args);
-      if (!extension) throw new ExpressionError(`${name}() is only callable on other types than ${typeof this}`);
-      return extension(this, ...args);
-    },
-  });
-}
+const TYPES = { String: STRINGS, Number: NUMBERS, Boolean: BOOLEANS, Array: LISTS, Object: OBJECTS, DateTime: DATES };
 
-const CALLS = new RegExp(`("(?:[^"\\\\]|\\\\.)*"|'(?:[^'\\\\]|\\\\.)*')|\\.(${[...NAMES].join("|")})(?=\\()`, "g");
-
-/** Let calls of extension methods in a code call this module's. */
-export function rewriteCalls(code) {
-  return code.replace(CALLS, (match, quoted, name) => (quoted ? match : `.${PREFIX}${name}`));
+/** Call a method of a value: the type's own one, or the extension. */
+export function extend(value, name, ...args) {
+  if (value === null || value === undefined) {
+    if (name === "isEmpty") return true;
+    if (name === "isNotEmpty") return false;
+    return value[name](...args);
+  }
+  const extension = extensionsFor(value)[name];
+  // Luxon's own methods take units in another way.
+  const prefersOwn = !(extension && isDate(value) && ["plus", "minus", "startOf"].includes(name));
+  if (prefersOwn && typeof value[name] === "function") return value[name](...args);
+  if (extension) return extension(value, ...args);
+  const owners = Object.keys(TYPES).filter((type) => name in TYPES[type]).map((type) => `"${type}"`);
+  throw new ExpressionError(`${name}() is only callable on type ${owners.join(", ")}`);
 }

@@ -63,7 +63,7 @@ class DateTimeFormat {
       add("hour", number(twelve ? options.hour : "2-digit", twelve ? hour % 12 || 12 : hour), ", ");
       if (options.minute) add("minute", twoDigits(local.getUTCMinutes()), ":");
       if (options.second) add("second", twoDigits(local.getUTCSeconds()), ":");
-      if (twelve) add("dayPeriod", hour < 12 ? "AM" : "PM", " ");
+      if (twelve) add("dayPeriod", hour < 12 ? "AM" : "PM", "\u202f");
     } else {
       if (options.minute) add("minute", String(local.getUTCMinutes()), ", ");
       if (options.second) add("second", String(local.getUTCSeconds()), options.minute ? ":" : ", ");
@@ -84,9 +84,13 @@ function zoneName(minutes) {
   return `GMT${minutes < 0 ? "-" : "+"}${Math.floor(size / 60)}${rest}`;
 }
 
+// Groups and decimals, by language.
+const MARKS = { de: [".", ","], es: [".", ","], it: [".", ","], nl: [".", ","], pt: [".", ","], fr: ["\u202f", ","] };
+
 class NumberFormat {
-  constructor(_locale, options = {}) {
+  constructor(locale, options = {}) {
     this.options = options;
+    [this.group, this.point] = MARKS[String(locale).slice(0, 2)] ?? [",", "."];
   }
 
   format(value) {
@@ -94,20 +98,21 @@ class NumberFormat {
     const { style, currency = "USD", maximumFractionDigits = Math.max(minimumFractionDigits, style === "currency" ? 2 : 3) } = this.options;
     const least = style === "currency" ? (this.options.minimumFractionDigits ?? 2) : minimumFractionDigits;
     const number = style === "percent" ? value * 100 : value;
-    let [whole, fraction = ""] = Math.abs(number).toFixed(maximumFractionDigits).split(".");
+    const size = Math.abs(number);
+    let [whole, fraction = ""] = (size < 1e21 ? size.toFixed(maximumFractionDigits) : BigInt(size).toString()).split(".");
     while (fraction.length > least && fraction.endsWith("0")) fraction = fraction.slice(0, -1);
     whole = whole.padStart(minimumIntegerDigits, "0");
-    if (useGrouping) whole = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+    if (useGrouping) whole = whole.replace(/\B(?=(\d{3})+$)/g, this.group);
     const sign = number < 0 ? "-" : "";
     const symbol = style === "currency" ? ({ USD: "$", EUR: "€", GBP: "£", JPY: "¥" }[currency] ?? `${currency} `) : "";
-    return `${sign}${symbol}${whole}${fraction ? `.${fraction}` : ""}${style === "percent" ? "%" : ""}`;
+    return `${sign}${symbol}${whole}${fraction ? this.point + fraction : ""}${style === "percent" ? "%" : ""}`;
   }
 }
 
 globalThis.Intl = { DateTimeFormat, NumberFormat };
 Object.defineProperty(Number.prototype, "toLocaleString", {
-  value(_locale, options) {
-    return new NumberFormat("en-US", options).format(Number(this));
+  value(locale = "en-US", options = undefined) {
+    return new NumberFormat(locale, options).format(Number(this));
   },
 });
 for (const [name, defaults] of Object.entries({

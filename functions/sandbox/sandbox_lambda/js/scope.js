@@ -1,16 +1,24 @@
 // The data of the run that expressions and code can read.
 
-import { ExpressionError } from "./errors.js";
+import { ExpressionError, UnpairedError } from "./errors.js";
 import { FUNCTIONS, makeScope } from "./expressions.js";
 import { originOf } from "./pairing.js";
+import { copy } from "./values.js";
 
 /** Return the scope of one node's run. `state` holds the current item, which changes. */
 export function scopeOf(run, node, inputs, source, runIndex) {
-  const state = { index: 0 };
-  const current = () => inputs[0]?.[state.index] ?? { json: {} };
+  const state = { index: 0, copies: null };
+  /** Return what an expression may read: a copy of it if the expression may change it. */
+  const read = (item) => {
+    if (!state.copies || !item) return item;
+    if (!state.copies.has(item)) state.copies.set(item, { ...item, json: copy(item.json) });
+    return state.copies.get(item);
+  };
+  const current = () => read(inputs[0]?.[state.index]) ?? { json: {} };
+  const all = () => (inputs[0] ?? []).map(read);
   // The item is seen as an output of this node, so that its origin is found through this node's inputs.
   const here = () => ({ pairedItem: { item: state.index } });
-  const nodeData = (name) => dataOf(run, node, name, here, source, state);
+  const nodeData = (name) => dataOf(run, node, name, here, source, state, read);
   const data = {
     get $json() {
       return current().json;
@@ -26,16 +34,16 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     },
     $runIndex: runIndex,
     $: nodeData,
-    $node: new Proxy({}, { get: (_, name) => (typeof name === "string" ? oldNodeData(run, name, state) : undefined) }),
-    $items: (name, output = 0, runNumber) => (name === undefined ? (inputs[0] ?? []) : ranItems(run, name, output, runNumber)),
+    $node: new Proxy({}, { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state) : undefined) }),
+    $items: (name, output = 0, runNumber) => (name === undefined ? all() : ranItems(run, name, output, runNumber).map(read)),
     $input: {
       get item() {
         return current();
       },
-      all: () => inputs[0] ?? [],
-      first: () => inputs[0]?.[0],
-      last: () => inputs[0]?.at(-1),
-      itemMatching: (index) => inputs[0]?.[index],
+      all,
+      first: () => read(inputs[0]?.[0]),
+      last: () => read(inputs[0]?.at(-1)),
+      itemMatching: (index) => read(inputs[0]?.[index]),
       get params() {
         return source[0] ? run.nodes[source[0].node]?.parameters : {};
       },
@@ -50,9 +58,17 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     $prevNode: { name: source[0]?.node, outputIndex: source[0]?.output ?? 0, runIndex: source[0]?.run ?? 0 },
     $getWorkflowStaticData: () => (run.memories[node.name] ??= {}),
     $position: 0,
+    $nodeId: node.id,
+    $nodeVersion: node.typeVersion ?? 1,
+    $fromAI: (name, _description, _type, otherwise) => current().json[name] ?? otherwise,
   };
   Object.defineProperties(data, Object.getOwnPropertyDescriptors(FUNCTIONS));
-  return { scope: makeScope(data), enter: (index) => (state.index = index) };
+  const enter = (index) => {
+    state.index = index;
+    state.copies = null;
+  };
+  data.$copyData = () => (state.copies = new Map());
+  return { scope: makeScope(data), enter };
 }
 
 function ranItems(run, name, output, runNumber) {
@@ -62,15 +78,15 @@ function ranItems(run, name, output, runNumber) {
   return runs[runNumber === undefined || runNumber < 0 ? runs.length - 1 : runNumber]?.outputs?.[output] ?? [];
 }
 
-function dataOf(run, node, name, here, source, state) {
+function dataOf(run, node, name, here, source, state, read) {
   const output = () => outputTowards(run, name, node.name);
-  const items = (branch, runNumber) => ranItems(run, name, branch ?? output(), runNumber);
+  const items = (branch, runNumber) => ranItems(run, name, branch ?? output(), runNumber).map(read);
   const origin = (index) => {
     ranItems(run, name, 0);
     const item = index === undefined ? here() : { pairedItem: { item: index } };
     const found = originOf(run, item, source, name);
-    if (!found) throw new ExpressionError(`Paired item data for item from node '${name}' is unavailable`);
-    return found;
+    if (!found) throw new UnpairedError(`Paired item data for item from node '${name}' is unavailable. Ensure '${name}' is providing the required output.`);
+    return read(found);
   };
   if (!(name in run.nodes)) throw new ExpressionError("Referenced node doesn't exist");
   return {
@@ -91,8 +107,8 @@ function dataOf(run, node, name, here, source, state) {
 }
 
 /** $node["Name"]: the item of the node with the current item's number. */
-function oldNodeData(run, name, state) {
-  const items = ranItems(run, name, 0);
+function oldNodeData(run, node, name, state) {
+  const items = ranItems(run, name, outputTowards(run, name, node.name));
   return {
     get json() {
       return (items[state.index] ?? items[0])?.json;

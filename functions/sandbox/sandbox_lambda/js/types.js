@@ -1,6 +1,8 @@
 // Conversion of values to the types that Set nodes and conditions ask for.
 
 import { DateTime } from "./dates.js";
+import { NodeError } from "./errors.js";
+import { literalValue } from "./syntax.js";
 import { isPlainObject } from "./values.js";
 
 class ConversionFailed extends Error {}
@@ -28,7 +30,7 @@ const CONVERTERS = {
     return parsed;
   },
   object(value) {
-    if (isPlainObject(value)) return value;
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
     const parsed = Array.isArray(value) ? value : parseJson(value);
     if (!isPlainObject(parsed)) throw new ConversionFailed();
     return parsed;
@@ -40,16 +42,24 @@ const CONVERTERS = {
   },
 };
 
-/** Return JSON's value; single quotes are accepted, too. */
+/** Return the value of JSON, or of an object or list as JavaScript writes it. */
 export function parseJson(text) {
   try {
     return JSON.parse(String(text));
   } catch {
-    try {
-      return JSON.parse(String(text).replace(/'/g, '"'));
-    } catch {
-      throw new ConversionFailed();
-    }
+    const value = literalValue(String(text));
+    if (value === undefined) throw new ConversionFailed();
+    return value;
+  }
+}
+
+/** Return the value of a text that is JSON; anything else is returned as it is. */
+export function convertedJson(value) {
+  if (typeof value !== "string") return value;
+  try {
+    return parseJson(value);
+  } catch {
+    throw new NodeError("JSON parameter needs to be valid JSON");
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { useZone } from "./dates.js";
 import { NodeError } from "./errors.js";
-import { resolve } from "./expressions.js";
+import { resolve, resolveJson } from "./expressions.js";
 import { NODES } from "./nodes/index.js";
 import { paired } from "./pairing.js";
 import { scopeOf } from "./scope.js";
@@ -148,17 +148,16 @@ async function runNode(run, { name, inputs, source }) {
   let outputs;
   try {
     outputs = node.disabled === true ? [given[0]] : await attempts(run, node, given, source, runIndex);
+    if (outputs && mode === "continueErrorOutput") outputs = withErrorOutput(outputs, given[0]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (mode === "stopWorkflow") {
       record(run, name, { error: message, source });
       return { node: name, message };
     }
-    outputs = mode === "continueErrorOutput"
-      ? [[], given[0].map((item, index) => ({ json: { ...item.json, error: message }, pairedItem: { item: index } }))]
-      : [given[0]];
+    // A node that does not report errors item by item passes on what it got, also with an output for errors.
+    outputs = [given[0]];
   }
-  if (mode === "continueErrorOutput") outputs = withErrorOutput(outputs);
   if (!outputs?.[0]?.length && node.alwaysOutputData === true) {
     outputs = outputs ?? [];
     outputs[0] = [{ json: {}, pairedItem: given.flatMap((items, input) => items.map((_, item) => ({ item, input }))) }];
@@ -170,11 +169,11 @@ async function runNode(run, { name, inputs, source }) {
   return null;
 }
 
-/** Items that say an error go to the last output. */
-function withErrorOutput(outputs) {
+/** Items that say an error go to one more output, with what the item had before. */
+function withErrorOutput(outputs, inputs) {
   const failed = (item) => typeof item.json.error === "string" && Object.keys(item.json).length === 1;
-  if (outputs.length > 1) return outputs;
-  return [outputs[0].filter((item) => !failed(item)), outputs[0].filter(failed)];
+  const errors = outputs.flat().filter(failed).map((item) => ({ ...item, json: { ...inputs[item.pairedItem?.item]?.json, ...item.json } }));
+  return [...outputs.map((items) => items.filter((item) => !failed(item))), errors];
 }
 
 async function attempts(run, node, inputs, source, runIndex) {
@@ -195,6 +194,14 @@ function callOf(run, node, inputs, source, runIndex) {
   const { scope, enter } = scopeOf(run, node, inputs, source, runIndex);
   const continues = ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
   const items = inputs[0] ?? [];
+  const resolved = (raw, index) => {
+    enter(index);
+    return resolve(raw, scope);
+  };
+  const json = (raw, index) => {
+    enter(index);
+    return resolveJson(raw, scope);
+  };
   return {
     node,
     version: node.typeVersion ?? 1,
@@ -205,12 +212,11 @@ function callOf(run, node, inputs, source, runIndex) {
     continues,
     memory: (run.memories[node.name] ??= {}),
     /** Return the parameter's value for an item. */
-    param(name, index, otherwise) {
-      const raw = node.parameters[name];
-      if (raw === undefined) return otherwise;
-      enter(index);
-      return resolve(raw, scope);
-    },
+    param: (name, index, otherwise) => (node.parameters[name] === undefined ? otherwise : resolved(node.parameters[name], index)),
+    /** Return a parameter that is JSON: objects and lists in a text with expressions are written as JSON. */
+    jsonParam: (name, index, otherwise) => (node.parameters[name] === undefined ? otherwise : json(node.parameters[name], index)),
+    resolved,
+    json,
     keep: (item, index) => ({ ...item, pairedItem: { item: index } }),
     /** Return an item for each, with the object that `make` returns. */
     eachItem(make) {

@@ -120,7 +120,7 @@ def test_a_workflow_that_never_ends_is_stopped() -> None:
         ("={{ [1, 2, 2].removeDuplicates().length }}", 2),
         ("={{ $json.people.first().hasField('name') }}", True),
         ("={{ (1234.5).toLocaleString() }}", "1,234.5"),
-        ("={{ $json.none.isEmpty() }}", None),
+        ("={{ $json.none.isEmpty() }}", True),
         ("={{ nowhere }}", None),
         ("={{ nowhere.deeper }}", None),
         ("={{ (() => { const a = 1; return a + 1 })() }}", 2),

@@ -3,21 +3,6 @@
 import { filterHolds, firstConditionsHold, firstFormatHolds } from "../conditions.js";
 import { NodeError } from "../errors.js";
 
-/** Return the conditions of an item with its type validation: an option of its own makes it loose. */
-function filter(call, index, conditions, name = "looseTypeValidation") {
-  const isLoose = call.param(name, index, call.param("options", index, {})?.looseTypeValidation);
-  const { options = {} } = conditions ?? {};
-  const { ignoreCase } = call.param("options", index, {});
-  return {
-    ...conditions,
-    options: {
-      ...options,
-      ...(ignoreCase === undefined ? {} : { caseSensitive: !ignoreCase }),
-      ...(isLoose === undefined ? {} : { typeValidation: isLoose ? "loose" : (options.typeValidation ?? "strict") }),
-    },
-  };
-}
-
 function divide(call, combineName) {
   const outputs = [[], []];
   call.items.forEach((item, index) => {
@@ -26,7 +11,7 @@ function divide(call, combineName) {
       holds =
         call.version < 2
           ? firstConditionsHold(call.param("conditions", index, {}), call.param(combineName, index, undefined))
-          : filterHolds(filter(call, index, call.param("conditions", index, {})), index);
+          : filterHolds(call.param("conditions", index, {}), index);
     } catch (error) {
       if (!call.continues) throw error;
     }
@@ -53,7 +38,7 @@ export function switchNode(call) {
   const count = expression ? call.param("numberOutputs", 0, 4) : (call.node.parameters.rules?.values ?? []).length;
   const { fallbackOutput = "none" } = call.param("options", 0, {});
   const outputs = Array.from({ length: !expression && fallbackOutput === "extra" ? count + 1 : count }, () => []);
-  call.items.forEach((item, index) => {
+  eachItem(call, outputs, (item, index) => {
     const targets = expression ? [expressionOutput(call, index, count)] : matchingRules(call, index);
     if (targets.length === 0 && fallbackOutput !== "none") targets.push(fallbackOutput === "extra" ? count : Number(fallbackOutput));
     for (const target of targets) outputs[target]?.push(call.keep(item, index));
@@ -61,12 +46,24 @@ export function switchNode(call) {
   return outputs;
 }
 
+/** Send each item on. If the node continues after errors, an item that says the error goes to the first output. */
+function eachItem(call, outputs, send) {
+  call.items.forEach((item, index) => {
+    try {
+      send(item, index);
+    } catch (error) {
+      if (!call.continues) throw error;
+      outputs[0].push({ json: { error: error.message }, pairedItem: { item: index } });
+    }
+  });
+}
+
 function matchingRules(call, index) {
   const { values = [] } = call.param("rules", index, {});
   const { allMatchingOutputs = false } = call.param("options", index, {});
   const matches = [];
   for (const [output, rule] of values.entries()) {
-    if (!filterHolds(filter(call, index, rule.conditions), index)) continue;
+    if (!filterHolds(rule.conditions ?? {}, index)) continue;
     matches.push(output);
     if (!allMatchingOutputs) break;
   }
@@ -79,7 +76,7 @@ function expressionOutput(call, index, count) {
     throw new NodeError(`The output has to be a number, but is '${output}' [item ${index}]`);
   }
   if (output < 0 || output >= count) {
-    throw new NodeError(`The ouput ${output} is not allowed. It has to be between 0 and ${count - 1}!`);
+    throw new NodeError(`The ouput ${output} is not allowed. `);
   }
   return Number(output);
 }
@@ -89,8 +86,8 @@ function firstSwitch(call) {
   const rulesOf = (index) => call.param("rules", index, {}).rules ?? [];
   const count = call.version < 2 ? 4 : expression ? call.param("outputsAmount", 0, 4) : rulesOf(0).length;
   const fallback = call.param("fallbackOutput", 0, -1);
-  const outputs = Array.from({ length: call.version >= 2 && fallback === count ? count + 1 : count }, () => []);
-  call.items.forEach((item, index) => {
+  const outputs = Array.from({ length: count }, () => []);
+  eachItem(call, outputs, (item, index) => {
     if (expression) {
       outputs[expressionOutput(call, index, count)].push(call.keep(item, index));
       return;
@@ -99,7 +96,9 @@ function firstSwitch(call) {
     const value1 = call.param("value1", index, { number: 0, boolean: false }[type] ?? "");
     const matched = rulesOf(index).findIndex((rule) => firstFormatHolds(type, { ...rule, value1 }));
     const target = matched < 0 ? fallback : call.version < 2 ? (rulesOf(index)[matched].output ?? 0) : matched;
-    if (target >= 0) outputs[target]?.push(call.keep(item, index));
+    if (target === -1) return;
+    if (!outputs[target]) throw new NodeError("Cannot read properties of undefined (reading 'push')");
+    outputs[target].push(call.keep(item, index));
   });
   return outputs;
 }

@@ -1,7 +1,8 @@
 // Code, Function and Function Item: the author's JavaScript.
 
-import { FUNCTIONS } from "../expressions.js";
 import { NodeError } from "../errors.js";
+import { FUNCTIONS } from "../expressions.js";
+import { GLOBALS } from "../globals.js";
 import { isPlainObject } from "../values.js";
 
 const AsyncFunction = (async () => {}).constructor;
@@ -33,32 +34,42 @@ function describe(error) {
 function variables(call, index, extra) {
   const { scope } = call;
   call.enter(index);
+  // The author may change what the code gets. Other nodes get the data as it was.
+  scope.$copyData();
   const names = ["$input", "$", "$node", "$items", "$itemIndex", "$runIndex", "$workflow", "$execution", "$vars", "$prevNode", "$parameter", "$getNodeParameter", "$getWorkflowStaticData"];
   const values = Object.fromEntries(names.map((name) => [name, scope[name]]));
-  const helpers = Object.fromEntries(Object.keys(FUNCTIONS).filter((name) => name !== "$env").map((name) => [name, FUNCTIONS[name]]));
-  return { ...helpers, ...values, console: SILENT, ...extra };
+  const helpers = Object.fromEntries(Object.keys(FUNCTIONS).map((name) => [name, FUNCTIONS[name]]));
+  return { ...GLOBALS, ...helpers, ...values, ...extra(scope.$input) };
 }
-
-const SILENT = Object.fromEntries(["log", "info", "warn", "error", "debug"].map((name) => [name, () => {}]));
 
 export async function codeNode(call) {
   if (call.param("language", 0, "javaScript") !== "javaScript") throw new NodeError("Only JavaScript is supported");
   const source = call.node.parameters.jsCode ?? "";
+  if (call.param("mode", 0, "runOnceForAllItems") === "runOnceForEachItem") return [await forEachItem(call, source)];
+  let result;
   try {
-    if (call.param("mode", 0, "runOnceForAllItems") === "runOnceForEachItem") return [await forEachItem(call, source)];
-    const result = await runCode(source, variables(call, 0, { items: call.items, $json: undefined }));
-    return [itemsOf(call, result)];
+    result = await runCode(source, variables(call, 0, ($input) => ({ items: $input.all(), $json: $input.first()?.json })));
   } catch (error) {
     if (!call.continues) throw error;
-    return [[{ json: { error: error.message }, pairedItem: { item: 0 } }]];
+    return [[{ json: { error: error.message } }]];
   }
+  return [itemsOf(result)];
 }
+
+const failed = (error, index) => ({ json: { error: error.message }, pairedItem: { item: index } });
 
 async function forEachItem(call, source) {
   const result = [];
-  for (const [index, item] of call.items.entries()) {
-    const value = await runCode(source, variables(call, index, { item, $json: item.json, $binary: item.binary }));
-    if (value === null) continue;
+  for (const index of call.items.keys()) {
+    let value;
+    try {
+      value = await runCode(source, variables(call, index, ({ item }) => ({ item, $json: item.json, $binary: item.binary })));
+    } catch (error) {
+      if (!call.continues) throw error;
+      result.push(failed(error, index));
+      continue;
+    }
+    if (value === null || value === undefined) continue;
     if (!isPlainObject(value)) throw new NodeError(`${SHAPE} [item ${index}]`);
     result.push({ ...wrapped(value), pairedItem: { item: index } });
   }
@@ -72,11 +83,11 @@ function wrapped(value) {
   return { json, ...(binary === undefined ? {} : { binary }), ...(pairedItem === undefined ? {} : { pairedItem }) };
 }
 
-function itemsOf(call, value) {
+function itemsOf(value) {
   if (value === null) return [];
   if (typeof value !== "object") throw new NodeError(SHAPE);
   const list = Array.isArray(value) ? value : [value];
-  if (list.some((item) => typeof item !== "object" || item === null)) throw new NodeError(SHAPE);
+  if (!list.every(isPlainObject)) throw new NodeError(SHAPE);
   const areItems = list.some((item) => "json" in item || "binary" in item);
   if (!areItems) return list.map((json) => ({ json }));
   const odd = list.flatMap((item) => Object.keys(item)).find((key) => !["json", "binary", "pairedItem", "error", "index"].includes(key));
@@ -85,20 +96,21 @@ function itemsOf(call, value) {
 }
 
 export async function functionNode(call) {
-  const items = call.items.map((item) => ({ ...item }));
-  const result = await runCode(call.node.parameters.functionCode ?? "", variables(call, 0, { items, getWorkflowStaticData: () => call.memory }));
+  const given = variables(call, 0, ($input) => ({ items: $input.all(), getWorkflowStaticData: () => call.memory }));
+  const result = await runCode(call.node.parameters.functionCode ?? "", given);
   if (result === undefined) throw new NodeError("No data got returned. Always an Array of items has to be returned!");
-  if (!Array.isArray(result)) throw new NodeError("Always an Array of items has to be returned!");
-  for (const item of result) {
-    if (!isPlainObject(item?.json)) throw new NodeError('All returned items have to contain a property named "json"!');
+  const items = Array.isArray(result) ? result : [result];
+  for (const item of items) {
+    if (!isPlainObject(item)) throw new NodeError("Always an Array of items has to be returned!");
   }
-  return [result.map(({ json, binary, pairedItem }) => ({ json, binary, pairedItem }))];
+  return [items.map((item) => ("json" in item ? { json: item.json, binary: item.binary, pairedItem: item.pairedItem } : { json: item }))];
 }
 
 export async function functionItemNode(call) {
   const result = [];
-  for (const [index, item] of call.items.entries()) {
-    const json = await runCode(call.node.parameters.functionCode ?? "", variables(call, index, { item: item.json, getWorkflowStaticData: () => call.memory }));
+  for (const index of call.items.keys()) {
+    const given = variables(call, index, ({ item }) => ({ item: item.json, getWorkflowStaticData: () => call.memory }));
+    const json = await runCode(call.node.parameters.functionCode ?? "", given);
     if (!isPlainObject(json)) throw new NodeError("Not an object got returned. Always an object has to be returned!");
     result.push({ json, pairedItem: { item: index } });
   }

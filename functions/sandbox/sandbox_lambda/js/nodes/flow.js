@@ -46,6 +46,7 @@ export function mergeNode(call) {
   const [first = [], second = []] = inputs;
   if (by === "combineByPosition" && call.version < 2) return [joinedByIndex(call, first, second)];
   if (by === "combineByPosition") return [combinedByPosition(call, inputs)];
+  if (by === "combineAll" && clash(call).resolveClash === "preferInput1") return [second.flatMap((b) => first.map((a) => combined(call, [a, b])))];
   if (by === "combineAll") return [first.flatMap((a) => second.map((b) => combined(call, [a, b])))];
   if (by === "mergeByKey" || by === "removeKeyMatches") return [joinedByKey(call, first, second, by)];
   if (by === "combineByFields") return combinedByFields(call, first, second);
@@ -81,7 +82,8 @@ function combined(call, items) {
   if (rules.resolveClash === "addSuffix") {
     return { json: merged(rules, items.map((item, index) => withSuffix(item?.json ?? {}, index + 1))), pairedItem: pairs(items) };
   }
-  const preferred = rules.resolveClash.startsWith("preferInput") ? Number(rules.resolveClash.slice(-1)) - 1 : items.length - 1;
+  const usual = call.param("joinMode", 0, "") === "enrichInput2" ? 0 : items.length - 1;
+  const preferred = rules.resolveClash.startsWith("preferInput") ? Number(rules.resolveClash.slice(-1)) - 1 : usual;
   const order = [...items.filter((_, index) => index !== preferred), items[preferred]];
   return { json: merged(rules, order.map((item) => item?.json ?? {})), pairedItem: pairs(items) };
 }
@@ -111,7 +113,7 @@ function joinedByKey(call, first, second, by) {
   const [name1, name2] = [call.param("propertyName1", 0, ""), call.param("propertyName2", 0, "")];
   const match = (item) => {
     const value = get(item.json, name1);
-    return value === undefined ? undefined : second.find((other) => get(other.json, name2) === value);
+    return value === undefined ? undefined : second.findLast((other) => get(other.json, name2) === value);
   };
   if (by === "removeKeyMatches") return first.filter((item) => !match(item));
   const overwrite = call.param("overwrite", 0, "always");
@@ -160,17 +162,15 @@ function joined(call, first, second, found) {
     if (from === "input1") return first.filter((_, index) => found[index].length > 0);
     return from === "input2" ? second.filter((item) => matched.has(item)) : together();
   }
-  if (join === "keepNonMatches") return from === "input1" ? alone1 : from === "input2" ? alone2 : [...alone1, ...alone2];
+  if (join === "keepNonMatches" && from === "both") return [...named(alone1, "input1"), ...named(alone2, "input2")];
+  if (join === "keepNonMatches") return from === "input1" ? alone1 : alone2;
   if (join === "outer" || join === "keepEverything") return [...together(), ...alone1, ...alone2];
-  if (join === "enrichInput1") return first.flatMap((item, index) => (found[index].length > 0 ? found[index].map((other) => combined(call, [item, other])) : [item]));
-  if (join === "enrichInput2") {
-    return second.flatMap((item) => {
-      const owners = first.filter((_, index) => found[index].includes(item));
-      return owners.length > 0 ? owners.map((owner) => combined(call, [owner, item])) : [item];
-    });
-  }
+  if (join === "enrichInput1") return [...together(), ...alone1];
+  if (join === "enrichInput2") return [...together(), ...alone2];
   throw new NodeError(`The join mode '${join}' is unknown`);
 }
+
+const named = (items, source) => items.map((item) => ({ ...item, json: { ...item.json, _source: source } }));
 
 function isFuzzyEqual(a, b) {
   const isNothing = (value) => value === undefined || value === null || value === "" || value === false;

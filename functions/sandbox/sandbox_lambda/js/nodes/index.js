@@ -3,12 +3,17 @@
 import { filterNode, ifNode, switchNode } from "./branches.js";
 import { codeNode, functionItemNode, functionNode } from "./code.js";
 import { mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
+import { cryptoNode, dateTimeNode } from "./dates.js";
 import { aggregateNode, itemListsNode, limitNode, removeDuplicatesNode, renameKeysNode, sortNode, splitOutNode } from "./lists.js";
 import { setNode } from "./set.js";
+import { summarizeNode } from "./summarize.js";
+import { valuesNode } from "./values.js";
 
 export const NODES = {
   aggregate: aggregateNode,
   code: codeNode,
+  crypto: cryptoNode,
+  dateTime: dateTimeNode,
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
@@ -24,6 +29,8 @@ export const NODES = {
   splitInBatches: splitInBatchesNode,
   splitOut: splitOutNode,
   stopAndError: stopAndErrorNode,
+  summarize: summarizeNode,
   switch: switchNode,
+  values: valuesNode,
   wait: passThrough,
 };

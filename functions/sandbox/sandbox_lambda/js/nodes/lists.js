@@ -1,6 +1,7 @@
 // Nodes over the list of items: Split Out, Aggregate, Sort, Limit, Remove Duplicates, Rename Keys, Item Lists.
 
 import { NodeError } from "../errors.js";
+import { summarizeNode } from "./summarize.js";
 import { copy, fieldNames, flattened, get, isEqual, isPlainObject, set, sorted, unset } from "../values.js";
 
 const read = (json, name, usesDots) => (usesDots ? get(json, name) : json[name]);
@@ -72,7 +73,7 @@ function aggregatedItems(call) {
     return json;
   });
   const kept = include === "allFields" ? rows : rows.filter((row) => Object.keys(row).length > 0);
-  return set({}, call.param("destinationFieldName", 0, "data"), kept);
+  return { [call.param("destinationFieldName", 0, "data")]: kept };
 }
 
 function aggregatedFields(call) {
@@ -86,7 +87,9 @@ function aggregatedFields(call) {
     if (Object.hasOwn(json, target)) throw new NodeError(`The '${target}' output field is used more than once`);
     const values = call.items.map((item) => read(item.json, name, usesDots(call)));
     const kept = keepMissing ? values.map((value) => value ?? null) : values.filter((value) => value !== undefined && value !== null);
-    json[target] = mergeLists ? kept.flatMap((value) => value) : kept;
+    const list = mergeLists ? kept.flatMap((value) => value) : kept;
+    if (usesDots(call)) set(json, target, list);
+    else json[target] = list;
   }
   return json;
 }
@@ -128,6 +131,15 @@ export function limitNode(call) {
 }
 
 export function removeDuplicatesNode(call) {
+  try {
+    return withoutDuplicates(call);
+  } catch (error) {
+    if (!call.continues || call.version < 2) throw error;
+    return [[{ json: { error: error.message } }]];
+  }
+}
+
+function withoutDuplicates(call) {
   const operation = call.version < 2 ? "removeDuplicateInputItems" : call.param("operation", 0, "removeDuplicateInputItems");
   const items = call.items.map((item, index) => call.keep(item, index));
   if (operation === "clearDeduplicationHistory") return [items];
@@ -150,7 +162,7 @@ function comparedNames(call, compare, rows) {
   if (compare === "allFields") return all;
   const names = fieldNames(call.param(compare === "selectedFields" ? "fieldsToCompare" : "fieldsToExclude", 0, ""));
   if (names.length === 0) throw new NodeError("No fields specified. Please add a field to compare or exclude");
-  return compare === "selectedFields" ? names : all.filter((name) => !names.some((excluded) => name === excluded || name.startsWith(`${excluded}.`)));
+  return compare === "selectedFields" ? names : all.filter((name) => !names.includes(name));
 }
 
 function checkTypes(items, names, dots) {
@@ -195,6 +207,7 @@ const OPERATIONS = {
   sort: sortNode,
   limit: limitNode,
   removeDuplicates: removeDuplicatesNode,
+  summarize: summarizeNode,
 };
 
 export function itemListsNode(call) {

@@ -1,11 +1,22 @@
 // Set ("Edit Fields") of all versions.
 
-import { NodeError } from "../errors.js";
+import { NodeError, UnpairedError } from "../errors.js";
 import { convert, described, parseJson } from "../types.js";
 import { copy, fieldNames, get, set, unset } from "../values.js";
 
 export function setNode(call) {
-  return [call.eachItem((item, index) => (call.version < 3 ? firstFormat : current)(call, item, index))];
+  if (call.version >= 3) return [call.eachItem((item, index) => current(call, item, index))];
+  return [call.items.map((item, index) => ({ ...item, json: firstFormatOrItem(call, item, index), pairedItem: { item: index } }))];
+}
+
+/** If the node continues after errors, an item whose origin is unknown stays as it is. */
+function firstFormatOrItem(call, item, index) {
+  try {
+    return firstFormat(call, item, index);
+  } catch (error) {
+    if (!call.continues || !(error instanceof UnpairedError)) throw error;
+    return item.json;
+  }
 }
 
 function writer(call, index) {
@@ -21,13 +32,15 @@ function firstFormat(call, item, index) {
   const write = writer(call, index);
   const values = call.param("values", index, {});
   for (const entry of values.string ?? []) write(json, entry.name, written(entry, "value", ""));
-  for (const entry of values.number ?? []) write(json, entry.name, written(entry, "value", 0));
+  for (const entry of values.number ?? []) write(json, entry.name, numeric(written(entry, "value", 0)));
   for (const entry of values.boolean ?? []) write(json, entry.name, Boolean(entry.value));
   return json;
 }
 
 /** Return an entry's value. Only a value that is not written is the default; an expression may give undefined. */
 const written = (entry, name, otherwise) => (name in entry ? entry[name] : otherwise);
+
+const numeric = (value) => (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value);
 
 function current(call, item, index) {
   const { ignoreConversionErrors = false } = call.param("options", index, {});
@@ -57,7 +70,11 @@ function entries(call, index) {
 }
 
 function typed(call, name, type, value, index, ignoresErrors) {
-  if (value === undefined || value === null) return null;
+  if (value === undefined || value === null) {
+    if (type === "string" && call.version < 3.1) return String(value);
+    if (type !== "string" || call.version >= 3.2) return null;
+    throw new NodeError(`'${name}' expects a string but we got '${value}' [item ${index}]`);
+  }
   if (type === "string") return typeof value === "object" ? JSON.stringify(value) : String(value);
   const result = convert(value, type);
   if (result.valid) return result.value ?? null;
@@ -66,7 +83,7 @@ function typed(call, name, type, value, index, ignoresErrors) {
 }
 
 function rawFields(call, index) {
-  const raw = call.param("jsonOutput", index, "{}");
+  const raw = call.jsonParam("jsonOutput", index, "{}");
   try {
     const fields = typeof raw === "object" && raw !== null ? raw : parseJson(raw);
     if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return copy(fields);
@@ -84,7 +101,7 @@ function included(call, item, index) {
     const json = {};
     for (const name of fieldNames(call.param("includeFields", index, ""))) {
       const value = get(item.json, name);
-      if (value !== undefined) set(json, name, copy(value));
+      if (value !== undefined) json[name.split(".").at(-1)] = copy(value);
     }
     return json;
   }

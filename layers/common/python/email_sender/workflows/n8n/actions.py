@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from email_sender.workflows.n8n.context import Conversion, NodeContext, for_each_conversion, item_expression
+from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
-from email_sender.workflows.n8n.expressions import Untranslatable
 
 
 def convert_chain(context: NodeContext) -> Conversion:
@@ -43,9 +42,9 @@ def _generate_text(context: NodeContext, prompt: object, system: object, result_
     context.notes.append(
         "uses the deployment's text model, not the one it names; a result may have at most 1,200 bytes"
     )
-    arguments = {"prompt": item_expression(context, prompt), "max_tokens": 250}
+    arguments = {"prompt": context.value(prompt), "max_tokens": 250}
     if isinstance(system, str) and system:
-        arguments["system"] = item_expression(context, system)
+        arguments["system"] = context.value(system)
     return for_each_conversion(context, arguments, uses="ai.generate", result_field=result_field)
 
 
@@ -60,7 +59,7 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     )
     options = context.get("options")
     waits_for_result = not (isinstance(options, dict) and options.get("waitForSubWorkflow") is False)
-    arguments: dict[str, Any] = {"workflow": name[:200], "inputs": "{% $type($item) = 'object' ? $item : {} %}"}
+    arguments: dict[str, Any] = {"workflow": name[:200], "inputs": context.item()}
     return for_each_conversion(
         context, arguments if waits_for_result else {**arguments, "wait": False}, uses="workflow.call", result_field="$"
     )
@@ -77,7 +76,7 @@ def convert_vector_store(context: NodeContext) -> Conversion:
     context.notes.append("searches the collection message_vectors: replace it with your collection")
     arguments = {
         "collection": "message_vectors",
-        "text": item_expression(context, context.get("prompt")),
+        "text": context.value(context.get("prompt")),
         "limit": min(max(limit, 1), 100) if type(limit) is int else 4,
     }
     return for_each_conversion(context, arguments, uses="vectors.search", result_field="results")

@@ -1,27 +1,30 @@
 """The context of the n8n node that is being converted, and the resulting conversion."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
-from email_sender.workflows.n8n.expressions import Untranslatable, translate
+from email_sender.workflows.n8n.item_nodes import quoted
+
+
+class Untranslatable(Exception):
+    """No step does what a node does. The message says why."""
 
 
 @dataclass
 class NodeContext:
     """What a converter knows about its node.
 
-    `inputs` holds the JSONata of the items at each input. `items_of` returns the JSONata of an earlier node's items by
-    that node's name, or None if no such node precedes this one. `notes` collects differences from n8n's behaviour.
+    `inputs` holds the JSONata of the items at each input. `notes` collects differences from n8n's behaviour. `values`
+    collects the parameters that the sandbox evaluates for each item.
     """
 
     node: Node
     inputs: Mapping[int, str]
-    items_of: Callable[[str], str | None]
     notes: list[str] = field(default_factory=list)
     timezone: str = "UTC"
+    values: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def items(self) -> str:
@@ -30,20 +33,23 @@ class NodeContext:
     def get(self, name: str, default: Any = None) -> Any:
         return self.node.parameters.get(name, default)
 
-    def expression(self, parameter: object) -> str:
-        """Translate a parameter into JSONata over $json. Raises Untranslatable."""
-        if isinstance(parameter, str):
-            translated = translate(parameter, self.items_of)
-            self.notes += translated.notes
-            return translated.source
-        if isinstance(parameter, list):
-            return "[" + ", ".join(self.expression(element) for element in parameter) + "]"
-        if isinstance(parameter, dict):
-            fields = (f"{json.dumps(str(key))}: {self.expression(element)}" for key, element in parameter.items())
-            return "{" + ", ".join(fields) + "}"
-        if (isinstance(parameter, float) and parameter != parameter) or parameter in (float("inf"), float("-inf")):
-            raise Untranslatable("numbers must be finite")
-        return json.dumps(parameter)
+    def value(self, parameter: Any) -> Any:
+        """Return a parameter for use in a for_each: as it is, or the JSONata of its value for the current item."""
+        if any(text.startswith("=") for text in _texts(parameter)):
+            return self._evaluated("value", parameter)
+        return quoted(parameter)
+
+    def json_value(self, parameter: str) -> Any:
+        """Return the JSONata of the value of a text that is JSON with expressions."""
+        return self._evaluated("json", parameter)
+
+    def item(self) -> str:
+        """Return the JSONata of the current item."""
+        return self._evaluated("item", None)
+
+    def _evaluated(self, kind: str, parameter: Any) -> str:
+        self.values.append({"kind": kind, "raw": parameter})
+        return f"{{% $item.v{len(self.values) - 1} %}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,9 @@ def for_each_conversion(
     )
 
 
-def item_expression(context: NodeContext, parameter: object) -> object:
-    """Return a parameter for use in a for_each, where $json is the current item."""
-    if isinstance(parameter, str) and not parameter.startswith("="):
-        # A text that looks like one of the platform's expressions is quoted.
-        return f"{{% {json.dumps(parameter)} %}}" if parameter.lstrip().startswith("{%") else parameter
-    return f"{{% ($json := $item; {context.expression(parameter)}) %}}"
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for nested in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(nested)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from email_sender.workflows.actions import ACTION_CATALOGUE
+from email_sender.workflows.definition.action_arguments import check_literals
+from email_sender.workflows.definition.document import DocumentReader
 from email_sender.workflows.definition.expressions import BadExpression, ExpressionChecker
 from email_sender.workflows.n8n import item_nodes
-from email_sender.workflows.n8n.context import Conversion, NodeContext
+from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry, read_export
-from email_sender.workflows.n8n.expressions import Untranslatable
 from email_sender.workflows.n8n.loops import order_of, without_mixed_loops
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
 from email_sender.workflows.n8n.regions import units
@@ -126,25 +128,11 @@ class _Importer:
         given, needs, condition = self._given(names)
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
         returned = [(name, output) for name in names for output in self._returned_outputs(name, names)]
-        settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
-        workflow = {
-            "nodes": [
-                *({"name": item_nodes.quoted(name), "type": nodes[name].type} for name in given),
-                *(item_nodes.sandbox_node(nodes[name]) for name in names),
-            ],
-            "connections": item_nodes.quoted(_connections(edges)),
-            "settings": {key: value for key, value in settings.items() if value},
-        }
-        arguments = {
-            "workflow": workflow,
-            "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
-            "returns": [
-                {"name": _result_name(nodes[name], output), "node": item_nodes.quoted(name), "output": output}
-                for name, output in returned
-            ],
-        }
-        step = {"id": step_id, "uses": "n8n.node", "needs": needs, "when": condition, "with": arguments}
-        self._steps.append(step)
+        results = [
+            item_nodes.ReturnedOutput(_result_name(nodes[name], output), name, output) for name, output in returned
+        ]
+        sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in names]
+        self._add_sandbox_step(step_id, given, needs, condition, sandbox_nodes, edges, results)
         for name in names:
             outputs = [
                 f"[$steps.`{step_id}`.items.`{_result_name(nodes[name], output)}`]"
@@ -154,6 +142,37 @@ class _Importer:
             ]
             self._results[name] = _NodeResult(outputs, [step_id])
             self._entries[name] = self._region_entry(nodes[name], names, step_id)
+
+    def _add_sandbox_step(
+        self,
+        step_id: str,
+        given: Mapping[str, Sequence[str]],
+        needs: Sequence[str],
+        condition: str,
+        nodes: Sequence[Mapping[str, Any]],
+        edges: Sequence[Edge],
+        results: Sequence[item_nodes.ReturnedOutput],
+    ) -> None:
+        settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
+        before = [
+            {"name": item_nodes.quoted(name), "type": item_nodes.quoted(self._export.nodes[name].type)}
+            for name in given
+        ]
+        arguments = {
+            "workflow": {
+                "nodes": [*before, *nodes],
+                "connections": item_nodes.quoted(_connections(edges)),
+                "settings": {key: value for key, value in settings.items() if value},
+            },
+            "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
+            "returns": [
+                {"name": result.name, "node": item_nodes.quoted(result.node), "output": result.output}
+                for result in results
+            ],
+        }
+        self._steps.append(
+            {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
+        )
 
     def _given(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str], str]:
         """Return the outputs of the nodes before a region, the steps that give them, and when there are items."""
@@ -216,13 +235,12 @@ class _Importer:
     def _convert_node(self, node: Node) -> ReportEntry:
         incoming = [edge for edge in self._edges if edge.target == node.name and edge.source in self._results]
         needs = list(dict.fromkeys(step for edge in incoming for step in self._results[edge.source].needs))
-        read = item_nodes.referenced_nodes(node) & self._results.keys()
-        needs = list(dict.fromkeys([*needs, *(step for name in sorted(read) for step in self._results[name].needs)]))
         inputs, joining_steps = self._join_long_inputs(node, self._inputs(incoming), needs)
         needs = [*needs, *joining_steps]
-        context = NodeContext(node, inputs, self._items_of, timezone=self._zone)
+        context = NodeContext(node, inputs, timezone=self._zone)
         try:
             conversion = convert_node(context)
+            conversion, needs = self._with_values(context, conversion, needs)
             self._check(conversion)
         except Untranslatable as reason:
             context.notes.append(str(reason))
@@ -241,8 +259,42 @@ class _Importer:
             conversion = replace(conversion, step={**conversion.step, "when": f"{{% {condition} %}}"})
         return self._add_result(node, conversion, needs, notes)
 
+    def _with_values(
+        self, context: NodeContext, conversion: Conversion, needs: list[str]
+    ) -> tuple[Conversion, list[str]]:
+        """Add a step in the sandbox that evaluates the node's parameters for each item, if they have expressions."""
+        node = context.node
+        is_limited = node.raw.get("executeOnce") is True
+        if conversion.step is None or "for_each" not in conversion.step or not (context.values or is_limited):
+            return conversion, needs
+        step_id = self._unused_id(f"{node.step}-values")
+        given, given_needs, condition = self._given([node.name])
+        edges = [edge for edge in self._edges if edge.target == node.name and edge.source in given]
+        values = [{"kind": value["kind"], "raw": item_nodes.quoted(value["raw"])} for value in context.values]
+        evaluated = {"name": item_nodes.quoted(node.name), "type": "values", "parameters": {"values": values}}
+        result = item_nodes.ReturnedOutput("values_0", node.name, 0)
+        nodes = [evaluated | ({"executeOnce": True} if is_limited else {})]
+        self._add_sandbox_step(step_id, given, given_needs, condition, nodes, edges, [result])
+        outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
+        context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
+        items = f"{{% [$append($steps.`{step_id}`.items.values_0, [])] %}}"
+        return replace(conversion, step={**conversion.step, "for_each": items}), [*needs, step_id]
+
+    def _unused_id(self, step_id: str) -> str:
+        while step_id in self._step_ids:
+            step_id += "x"
+        self._step_ids.add(step_id)
+        return step_id
+
     def _check(self, conversion: Conversion) -> None:
-        """Raise Untranslatable if a generated expression is invalid, usually because it is too long."""
+        """Raise Untranslatable if the step could not be stored, usually because a parameter is empty or too long."""
+        action = ACTION_CATALOGUE.get(str((conversion.step or {}).get("uses")))
+        reader = DocumentReader()
+        if action is not None and conversion.step is not None:
+            check_literals(action.input_schema, dict(conversion.step.get("with", {})), "", reader)
+        if reader.problems:
+            problem = reader.problems[0]
+            raise Untranslatable(f"{problem.pointer.removeprefix('/')} {problem.message}")
         for source in _expressions(conversion.step):
             try:
                 self._expressions.check(source)
@@ -262,8 +314,12 @@ class _Importer:
             step["on_error"] = "continue"
         self._steps.append(step)
         step_result = f"$steps.`{node.step}`"
-        # In brackets: a single item must stay a list, and a skipped step has no result.
-        outputs = [f"[{output.replace('$self', step_result)}]" for output in conversion.outputs]
+        # In brackets: a single item must stay a list, and a skipped step has no result. Items that only pass through
+        # have them already.
+        outputs = [
+            f"[{output.replace('$self', step_result)}]" if "$self" in output else output
+            for output in conversion.outputs
+        ]
         self._results[node.name] = _NodeResult(outputs, [node.step])
         return ReportEntry(node.name, node.type, conversion.outcome, [node.step], notes)
 
@@ -281,19 +337,12 @@ class _Importer:
         joining_steps = []
         for number, items in inputs.items():
             if len(items) > _MAX_INPUT_CHARACTERS:
-                name = f"{node.step}-in{number}"
-                while name in self._step_ids:
-                    name += "x"
-                self._step_ids.add(name)
+                name = self._unused_id(f"{node.step}-in{number}")
                 arguments = {"items": f"{{% [$append({items}, [])] %}}"}
                 self._steps.append({"id": name, "uses": "transform", "needs": list(needs), "with": arguments})
                 inputs[number] = f"[$steps.`{name}`.items]"
                 joining_steps.append(name)
         return inputs, joining_steps
-
-    def _items_of(self, name: str) -> str | None:
-        result = self._results.get(name)
-        return result.items(0) if result else None
 
 
 def _connections(edges: Sequence[Edge]) -> dict[str, Any]:

@@ -3,33 +3,49 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from email_sender.workflows.n8n.export import Node
 
-# The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases.ndjson; a test compares both).
+# The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases*.ndjson; a test compares both).
 RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "aggregate": frozenset({1}),
     "code": frozenset({2}),
-    "filter": frozenset({1, 2.2, 2.3}),
+    "crypto": frozenset({1}),
+    "dateTime": frozenset({2}),
+    "filter": frozenset({1, 2, 2.2, 2.3}),
+    "function": frozenset({1}),
+    "functionItem": frozenset({1}),
     "if": frozenset({1, 2, 2.2, 2.3}),
-    "itemLists": frozenset({1, 3}),
+    "itemLists": frozenset({1, 2.1, 3, 3.1}),
     "limit": frozenset({1}),
-    "merge": frozenset({1, 3.2}),
+    "merge": frozenset({1, 2.1, 3, 3.2}),
     "noOp": frozenset({1}),
     "removeDuplicates": frozenset({1, 1.1, 2}),
-    "set": frozenset({1, 2, 3.2, 3.3, 3.4, 3.5}),
+    "renameKeys": frozenset({1}),
+    "set": frozenset({1, 2, 3, 3.1, 3.2, 3.3, 3.4, 3.5}),
     "sort": frozenset({1}),
     "splitInBatches": frozenset({1, 2, 3}),
     "splitOut": frozenset({1}),
     "stopAndError": frozenset({1}),
-    "switch": frozenset({1, 3, 3.2, 3.4}),
+    "summarize": frozenset({1, 1.1}),
+    "switch": frozenset({1, 2, 3, 3.2, 3.4}),
 }
-ITEM_TYPES: Final = frozenset({*RECORDED, "function", "functionItem", "renameKeys", "respondToWebhook"})
+ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
 
 _OUTSIDE_CODE = re.compile(r"\b(require|fetch|process)\b|\bhelpers\.|\$getWorkflowStaticData|getWorkflowStaticData")
 _REFERENCE = re.compile(r"""(?:\$\(|\$node\[|\$items\()\s*(["'`])(.+?)\1|\$node\.(\w+)""")
 _PAIRED = re.compile(r"""\$\(\s*(["'`])(.+?)\1\s*\)\s*\.\s*(?:item\b|itemMatching|pairedItem)""")
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedOutput:
+    """An output of a node whose items a step returns under `name`."""
+
+    name: str
+    node: str
+    output: int
 
 
 def runs_here(node: Node) -> bool:
@@ -43,6 +59,10 @@ def runs_here(node: Node) -> bool:
         return bool(parameters.get("mode") != "combineBySql")
     if node.type == "removeDuplicates":
         return bool(parameters.get("operation") != "removeItemsSeenInPreviousExecutions")
+    if node.type == "dateTime":
+        return node.version >= 2
+    if node.type == "crypto":
+        return parameters.get("action", "hash") in ("hash", "hmac", "generate") and not parameters.get("binaryData")
     return node.type in ITEM_TYPES
 
 

@@ -18,11 +18,11 @@ from email_sender.workflows.n8n.actions import (
 from email_sender.workflows.n8n.context import (
     Conversion,
     NodeContext,
+    Untranslatable,
     for_each_conversion,
-    item_expression,
 )
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
-from email_sender.workflows.n8n.expressions import Untranslatable
+from email_sender.workflows.n8n.item_nodes import quoted
 from email_sender.workflows.n8n.triggers import (
     convert_manual_trigger,
     convert_other_trigger,
@@ -75,7 +75,9 @@ def _seen_before(_context: NodeContext) -> Conversion:
 
 
 def _wait(context: NodeContext) -> Conversion:
-    unit, amount = context.get("unit", "hours"), context.get("amount", 1)
+    # n8n leaves out what is the default of the node's version.
+    unit, amount = ("hours", 1) if context.node.version < 1.1 else ("seconds", 5)
+    unit, amount = context.get("unit", unit), context.get("amount", amount)
     if (
         context.get("resume", "timeInterval") != "timeInterval"
         or type(amount) not in (int, float)
@@ -98,7 +100,7 @@ def _http(context: NodeContext) -> Conversion:
         raise Untranslatable("a query or headers as JSON are not supported")
     if context.get("options"):
         context.notes.append("its options are not imported")
-    arguments: dict[str, Any] = {"url": item_expression(context, context.get("url", "")), "method": method}
+    arguments: dict[str, Any] = {"url": context.value(context.get("url", "")), "method": method}
     for flag, name, key in (
         ("sendQuery", "queryParameters", "query"),
         ("sendHeaders", "headerParameters", "headers"),
@@ -106,7 +108,7 @@ def _http(context: NodeContext) -> Conversion:
         if context.get(flag) is True:
             arguments[key] = _name_value_pairs(context, name)
     if context.get("sendBody") is True and kind == "raw":
-        arguments["body"] = item_expression(context, str(context.get("body", "")))
+        arguments["body"] = context.value(str(context.get("body", "")))
         headers = {"content-type": str(context.get("rawContentType") or "text/plain")}
         arguments["headers"] = headers | {name.lower(): value for name, value in arguments.get("headers", {}).items()}
     elif context.get("sendBody") is True:
@@ -126,7 +128,7 @@ def _slack(context: NodeContext) -> Conversion:
     if context.get("resource", "message") != "message" or context.get("operation", "post") != "post" or not text:
         raise Untranslatable("of Slack, only posting a text is supported")
     context.notes.append("sent as a request with the tenant's secret 'slack', which must hold 'Bearer <token>'")
-    body = {"channel": item_expression(context, channel or ""), "text": item_expression(context, text)}
+    body = {"channel": context.value(channel or ""), "text": context.value(text)}
     arguments = {"url": "https://slack.com/api/chat.postMessage", "method": "POST", "body": body}
     return for_each_conversion(context, {**arguments, "secret_headers": {"authorization": "slack"}})
 
@@ -134,7 +136,7 @@ def _slack(context: NodeContext) -> Conversion:
 def _name_value_pairs(context: NodeContext, name: str) -> dict[str, object]:
     raw = context.get(name)
     return {
-        str(entry.get("name", ""))[:200]: item_expression(context, entry.get("value", ""))
+        str(entry.get("name", ""))[:200]: context.value(entry.get("value", ""))
         for entry in _mappings_in(raw.get("parameters") if isinstance(raw, dict) else None)
     }
 
@@ -142,14 +144,14 @@ def _name_value_pairs(context: NodeContext, name: str) -> dict[str, object]:
 def _body(context: NodeContext) -> object:
     if context.get("specifyBody") == "json" or "jsonBody" in context.node.parameters:
         raw = context.get("jsonBody", "")
-        if isinstance(raw, str) and not raw.startswith("="):
-            try:
-                return item_expression(context, json.loads(raw))
-            except ValueError:
-                raise Untranslatable("its JSON body is invalid") from None
-        if isinstance(raw, str) and "{{" in raw and not raw[1:].strip().startswith("{{"):
-            raise Untranslatable("a JSON body that is built from expressions is not supported")
-        return item_expression(context, raw)
+        if not isinstance(raw, str):
+            return context.value(raw)
+        if raw.startswith("="):
+            return context.json_value(raw)
+        try:
+            return quoted(json.loads(raw))
+        except ValueError:
+            raise Untranslatable("its JSON body is invalid") from None
     return _name_value_pairs(context, "bodyParameters")
 
 

@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from email_sender.workflows.n8n.context import Conversion, NodeContext, transform_conversion
+from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, transform_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
-from email_sender.workflows.n8n.expressions import Untranslatable
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
