@@ -103,7 +103,7 @@ def test_an_n8n_workflow_is_imported_stored_and_run(platform: Platform) -> None:
     ended_run = api.wait_for_run(user, run["id"])
     assert (ended_run["status"], ended_run["error"]["step"]) == ("failed", "mail")
 
-    invalid_exports: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": "a", "type": "b"}] * 2}]
+    invalid_exports: list[Any] = [{}, {"nodes": []}, {"nodes": [3]}, {"nodes": [{"name": 1, "type": "b"}]}]
     for invalid_export in invalid_exports:
         refusal = user.http.post("/workflows/import", json={"workflow": invalid_export})
         assert (refusal.status_code, refusal.json()["code"]) == (422, "invalid_input")

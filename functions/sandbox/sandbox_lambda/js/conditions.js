@@ -63,7 +63,11 @@ const TESTS = {
     return TEXTS[operation]?.(lower(left ?? ""), operation.endsWith("egex") ? (right ?? "") : lower(right ?? ""));
   },
   number: (operation, left, right) =>
-    operation === "empty" ? !exists(left) : operation === "notEmpty" ? exists(left) : COMPARISONS[operation]?.(left, right),
+    operation === "empty"
+      ? !exists(left)
+      : operation === "notEmpty"
+        ? exists(left)
+        : COMPARISONS[operation]?.(left, right),
   boolean(operation, left, right) {
     const tests = { empty: !exists(left), notEmpty: exists(left), true: Boolean(left), false: !left };
     return tests[operation] ?? COMPARISONS[operation]?.(left, right);
@@ -119,7 +123,9 @@ export function filterHolds(filter, itemIndex) {
     const left = checked(condition.leftValue, type, strict, options.version ?? 1, place);
     if (operation === "exists") return exists(left);
     if (operation === "notExists") return !exists(left);
-    const right = singleValue ? undefined : checked(condition.rightValue, rightType ?? type, strict, options.version ?? 1, place);
+    const right = singleValue
+      ? undefined
+      : checked(condition.rightValue, rightType ?? type, strict, options.version ?? 1, place);
     return Boolean(TESTS[type]?.(operation, left, right, options.caseSensitive === false));
   };
   return combinator === "and" ? conditions.every(holds) : conditions.some(holds);
@@ -172,7 +178,8 @@ const DEFAULTS = {
 };
 
 function milliseconds(value) {
-  const number = typeof value === "string" ? new Date(value).getTime() : typeof value === "number" ? value : value?.valueOf?.();
+  const number =
+    typeof value === "string" ? new Date(value).getTime() : typeof value === "number" ? value : value?.valueOf?.();
   if (number === undefined || Number.isNaN(Number(number)) || typeof value === "boolean" || Array.isArray(value)) {
     throw new NodeError(`The value "${String(value)}" is not a valid DateTime.`);
   }

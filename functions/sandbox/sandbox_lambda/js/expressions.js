@@ -80,7 +80,10 @@ function resolveText(source, scope) {
     if (typeof value === "function") throw new ExpressionError("this is a function, please add ()");
     return value;
   }
-  return chunks.map((chunk) => chunk.text ?? evaluate(chunk, scope) ?? "").map(String).join("");
+  return chunks
+    .map((chunk) => chunk.text ?? evaluate(chunk, scope) ?? "")
+    .map(String)
+    .join("");
 }
 
 /** Return a text with expressions in which objects and lists are written as JSON. */
@@ -92,7 +95,18 @@ export function resolveJson(value, scope) {
   return chunks.map((chunk) => chunk.text ?? written(evaluate(chunk, scope))).join("");
 }
 
-const HIDDEN = ["globalThis", "eval", "Function", "AsyncFunction", "GeneratorFunction", "Reflect", "Proxy", "Promise", "atob", "btoa"];
+const HIDDEN = [
+  "globalThis",
+  "eval",
+  "Function",
+  "AsyncFunction",
+  "GeneratorFunction",
+  "Reflect",
+  "Proxy",
+  "Promise",
+  "atob",
+  "btoa",
+];
 
 /** What expressions can name besides the data of the run. */
 export const FUNCTIONS = {
@@ -113,18 +127,25 @@ export const FUNCTIONS = {
   get $today() {
     return DateTime.now().startOf("day");
   },
-  $env: new Proxy({}, {
-    get(_, name) {
-      if (typeof name === "string" && !["toJSON", "isLuxonDateTime"].includes(name)) throw new ExpressionError("access to env vars denied");
-      return undefined;
+  $env: new Proxy(
+    {},
+    {
+      get(_, name) {
+        if (typeof name === "string" && !["toJSON", "isLuxonDateTime"].includes(name))
+          throw new ExpressionError("access to env vars denied");
+        return undefined;
+      },
     },
-  }),
+  ),
 };
 
 /** Return a scope for expressions over `data`. Unknown names are undefined, as in n8n. */
 export function makeScope(data) {
   return new Proxy(data, {
-    has: (target, name) => typeof name === "string" && name !== "$scope" && (name in target || HIDDEN.includes(name) || !(name in globalThis)),
+    has: (target, name) =>
+      typeof name === "string" &&
+      name !== "$scope" &&
+      (name in target || HIDDEN.includes(name) || !(name in globalThis)),
     get: (target, name) => (typeof name === "symbol" || HIDDEN.includes(name) ? undefined : target[name]),
   });
 }

@@ -20,7 +20,8 @@ function toDate(value) {
 }
 
 function numbers(list, name) {
-  if (list.some((value) => typeof value !== "number")) throw new ExpressionError(`${name}(): all array elements must be numbers`);
+  if (list.some((value) => typeof value !== "number"))
+    throw new ExpressionError(`${name}(): all array elements must be numbers`);
   return list;
 }
 
@@ -31,28 +32,42 @@ function converted(number, message) {
 
 const unique = (list) => list.filter((value, index) => list.findIndex((other) => isEqual(other, value)) === index);
 
-const SMALL_WORDS = new Set("a an and as at because but by en for if in neither nor of on only or over per so some than that the to up upon v versus via vs when with without yet".split(" "));
+const SMALL_WORDS = new Set(
+  "a an and as at because but by en for if in neither nor of on only or over per so some than that the to up upon v versus via vs when with without yet".split(
+    " ",
+  ),
+);
 
 /** Words with a capital after their start stay as they are; small words get one only as first or last word. */
 function titleCase(text) {
   const parts = text.split(/(\s+)/);
   const places = parts.flatMap((part, index) => (part.trim() ? [index] : []));
-  return parts.map((word, index) => {
-    if (!word.trim() || /\p{Ll}\p{Lu}|\p{Lu}.*\p{Lu}|\..+\p{L}|:\/\//u.test(word)) return word;
-    if (SMALL_WORDS.has(word) && index !== places[0] && index !== places.at(-1)) return word;
-    return word.replace(/\p{L}/u, (letter) => letter.toUpperCase());
-  }).join("");
+  return parts
+    .map((word, index) => {
+      if (!word.trim() || /\p{Ll}\p{Lu}|\p{Lu}.*\p{Lu}|\..+\p{L}|:\/\//u.test(word)) return word;
+      if (SMALL_WORDS.has(word) && index !== places[0] && index !== places.at(-1)) return word;
+      return word.replace(/\p{L}/u, (letter) => letter.toUpperCase());
+    })
+    .join("");
 }
 
 const STRINGS = {
   toTitleCase: titleCase,
-  toSentenceCase: (text) => text.toLowerCase().replace(/(^\s*|[.!?]\s+)([a-z])/g, (_, before, letter) => before + letter.toUpperCase()),
-  toSnakeCase: (text) => text.toLowerCase().replace(/[ -]/g, "_").replace(/[^\p{L}\p{N}_]/gu, ""),
+  toSentenceCase: (text) =>
+    text.toLowerCase().replace(/(^\s*|[.!?]\s+)([a-z])/g, (_, before, letter) => before + letter.toUpperCase()),
+  toSnakeCase: (text) =>
+    text
+      .toLowerCase()
+      .replace(/[ -]/g, "_")
+      .replace(/[^\p{L}\p{N}_]/gu, ""),
   isEmpty: (text) => text === "",
   isNotEmpty: (text) => text !== "",
   isNumeric: (text) => text.trim() !== "" && !Number.isNaN(Number(text)) && !/\s/.test(text),
   isEmail: (text) => /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(text),
-  isUrl: (text) => /^https?:\/\/(?:[^\s/@]+@)?(?:localhost|(?:[\p{L}\d-]+\.)+\p{L}{2,}|\d+(?:\.\d+){3})(?::\d+)?(?:[/?#]\S*)?$/iu.test(text),
+  isUrl: (text) =>
+    /^https?:\/\/(?:[^\s/@]+@)?(?:localhost|(?:[\p{L}\d-]+\.)+\p{L}{2,}|\d+(?:\.\d+){3})(?::\d+)?(?:[/?#]\S*)?$/iu.test(
+      text,
+    ),
   isDomain: (text) => /^(?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,}$/i.test(text),
   toNumber: (text) => converted(Number(text), "cannot convert to number"),
   toInt: (text, radix) => converted(Number.parseInt(text, radix), "cannot convert to integer"),
@@ -66,12 +81,26 @@ const STRINGS = {
   toDateTime: (text) => toDate(text),
   toDate: (text) => toDate(text).toJSDate(),
   removeTags: (text) => text.replace(/<[^>]*>/g, ""),
-  removeMarkdown: (text) => text.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/^\s{0,3}(#{1,6}|>|[-*+])\s+/gm, "").replace(/([*_~`])(\S(?:.*?\S)??)\1/g, "$2"),
-  replaceSpecialChars: (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/ß/g, "ss").replace(/ø/g, "o").replace(/Ø/g, "O").replace(/æ/g, "ae").replace(/Æ/g, "AE"),
+  removeMarkdown: (text) =>
+    text
+      .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replace(/^\s{0,3}(#{1,6}|>|[-*+])\s+/gm, "")
+      .replace(/([*_~`])(\S(?:.*?\S)??)\1/g, "$2"),
+  replaceSpecialChars: (text) =>
+    text
+      .normalize("NFD")
+      .replace(/\p{M}/gu, "")
+      .replace(/ß/g, "ss")
+      .replace(/ø/g, "o")
+      .replace(/Ø/g, "O")
+      .replace(/æ/g, "ae")
+      .replace(/Æ/g, "AE"),
   extractEmail: (text) => /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/.exec(text)?.[0],
-  extractDomain: (text) => /^(?:[a-z][a-z\d+.-]*:\/\/)?(?:[^\s@/]+@)?((?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,})/i.exec(text.trim())?.[1],
+  extractDomain: (text) =>
+    /^(?:[a-z][a-z\d+.-]*:\/\/)?(?:[^\s@/]+@)?((?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,})/i.exec(text.trim())?.[1],
   extractUrl: (text) => /https?:\/\/[^\s<>"']+/i.exec(text)?.[0],
-  extractUrlPath: (text) => /^https?:\/\/[^/?#]+([^?#]*)/i.exec(text)?.[1] || (/^https?:/i.test(text) ? "/" : undefined),
+  extractUrlPath: (text) =>
+    /^https?:\/\/[^/?#]+([^?#]*)/i.exec(text)?.[1] || (/^https?:/i.test(text) ? "/" : undefined),
   urlEncode: (text, whole) => (whole ? encodeURI(text) : encodeURIComponent(text)),
   urlDecode: (text, whole) => (whole ? decodeURI(text) : decodeURIComponent(text)),
   base64Encode: (text) => btoa(unescape(encodeURIComponent(text))),
@@ -126,10 +155,12 @@ const BOOLEANS = {
 
 function plucked(list, ...names) {
   if (names.length === 0) return list;
-  return list.map((value) => {
-    if (!isPlainObject(value)) return undefined;
-    return names.length === 1 ? value[names[0]] : names.map((name) => value[name]);
-  }).filter((value) => value !== undefined);
+  return list
+    .map((value) => {
+      if (!isPlainObject(value)) return undefined;
+      return names.length === 1 ? value[names[0]] : names.map((name) => value[name]);
+    })
+    .filter((value) => value !== undefined);
 }
 
 const without = (list, other) => list.filter((value) => !other.some((candidate) => isEqual(candidate, value)));
@@ -141,43 +172,62 @@ const LISTS = {
   last: (list) => list.at(-1),
   randomItem: (list) => list[Math.floor(Math.random() * list.length)],
   sum: (list) => numbers(list, "sum").reduce((sum, number) => sum + number, 0),
-  average: (list) => (list.length === 0 ? 0 : numbers(list, "average").reduce((sum, number) => sum + number, 0) / list.length),
+  average: (list) =>
+    list.length === 0 ? 0 : numbers(list, "average").reduce((sum, number) => sum + number, 0) / list.length,
   min: (list) => Math.min(...numbers(list, "min")),
   max: (list) => Math.max(...numbers(list, "max")),
   unique: (list, ...names) =>
     names.length === 0
       ? unique(list)
-      : list.filter((value, index) => list.findIndex((other) => names.every((name) => isEqual(other?.[name], value?.[name]))) === index),
+      : list.filter(
+          (value, index) =>
+            list.findIndex((other) => names.every((name) => isEqual(other?.[name], value?.[name]))) === index,
+        ),
   removeDuplicates: (list, ...names) => LISTS.unique(list, ...names),
-  compact: (list) => list
-    .map((value) => (isPlainObject(value) ? OBJECTS.compact(value) : value))
-    .filter((value) => value !== null && value !== undefined && value !== "" && value !== "nil" && !(isPlainObject(value) && Object.keys(value).length === 0)),
+  compact: (list) =>
+    list
+      .map((value) => (isPlainObject(value) ? OBJECTS.compact(value) : value))
+      .filter(
+        (value) =>
+          value !== null &&
+          value !== undefined &&
+          value !== "" &&
+          value !== "nil" &&
+          !(isPlainObject(value) && Object.keys(value).length === 0),
+      ),
   chunk(list, size) {
-    if (typeof size !== "number" || size <= 0) throw new ExpressionError("chunk(): expected non-zero numeric arg, e.g. .chunk(5)");
-    return Array.from({ length: Math.ceil(list.length / size) }, (_, index) => list.slice(index * size, (index + 1) * size));
+    if (typeof size !== "number" || size <= 0)
+      throw new ExpressionError("chunk(): expected non-zero numeric arg, e.g. .chunk(5)");
+    return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
+      list.slice(index * size, (index + 1) * size),
+    );
   },
   pluck: plucked,
   append: (list, ...values) => [...list, ...values],
   union: (list, other = []) => unique([...list, ...other]),
   difference: (list, other = []) => without(list, other),
-  intersection: (list, other = []) => unique(list.filter((value) => other.some((candidate) => isEqual(candidate, value)))),
+  intersection: (list, other = []) =>
+    unique(list.filter((value) => other.some((candidate) => isEqual(candidate, value)))),
   merge: (list, other = []) => Object.assign({}, ...[...list, ...other].filter(isPlainObject).reverse()),
-  renameKeys: (list, ...names) => list.map((value) => {
-    if (!isPlainObject(value)) return value;
-    const renamed = { ...value };
-    for (let index = 0; index + 1 < names.length; index += 2) {
-      if (names[index] in renamed) {
-        renamed[names[index + 1]] = renamed[names[index]];
-        delete renamed[names[index]];
+  renameKeys: (list, ...names) =>
+    list.map((value) => {
+      if (!isPlainObject(value)) return value;
+      const renamed = { ...value };
+      for (let index = 0; index + 1 < names.length; index += 2) {
+        if (names[index] in renamed) {
+          renamed[names[index + 1]] = renamed[names[index]];
+          delete renamed[names[index]];
+        }
       }
-    }
-    return renamed;
-  }),
-  smartJoin: (list, key, value) => Object.fromEntries(list.filter(isPlainObject).map((entry) => [entry[key], entry[value]])),
+      return renamed;
+    }),
+  smartJoin: (list, key, value) =>
+    Object.fromEntries(list.filter(isPlainObject).map((entry) => [entry[key], entry[value]])),
   toJsonString: (list) => JSON.stringify(list),
 };
 
-const matching = (object, keep) => Object.fromEntries(Object.entries(object).filter(([key, value]) => keep(key, value)));
+const matching = (object, keep) =>
+  Object.fromEntries(Object.entries(object).filter(([key, value]) => keep(key, value)));
 
 const OBJECTS = {
   isEmpty: (object) => Object.keys(object).length === 0,
@@ -186,10 +236,16 @@ const OBJECTS = {
   values: Object.values,
   hasField: (object, name) => Object.hasOwn(object, name),
   removeField: (object, name) => matching(object, (key) => key !== name),
-  removeFieldsContaining: (object, text) => matching(object, (_, value) => !(typeof value === "string" && value.includes(text))),
-  keepFieldsContaining: (object, text) => matching(object, (_, value) => typeof value === "string" && value.includes(text)),
-  compact: (object) => matching(object, (_, value) => value !== null && value !== undefined && value !== "nil" && value !== ""),
-  urlEncode: (object) => Object.entries(object).map((pair) => pair.map((text) => encodeURIComponent(text).replaceAll("%20", "+")).join("=")).join("&"),
+  removeFieldsContaining: (object, text) =>
+    matching(object, (_, value) => !(typeof value === "string" && value.includes(text))),
+  keepFieldsContaining: (object, text) =>
+    matching(object, (_, value) => typeof value === "string" && value.includes(text)),
+  compact: (object) =>
+    matching(object, (_, value) => value !== null && value !== undefined && value !== "nil" && value !== ""),
+  urlEncode: (object) =>
+    Object.entries(object)
+      .map((pair) => pair.map((text) => encodeURIComponent(text).replaceAll("%20", "+")).join("="))
+      .join("&"),
   toJsonString: (object) => JSON.stringify(object),
 };
 
@@ -207,12 +263,14 @@ const DATES = {
   beginningOf: (date, unit = "week") => luxon(date).startOf(UNITS(unit)),
   startOf: (date, unit = "week") => luxon(date).startOf(UNITS(unit)),
   endOfMonth: (date) => luxon(date).endOf("month"),
-  extract: (date, part = "week") => (part === "week" || part === "weekNumber" ? luxon(date).weekNumber : luxon(date).get(UNITS(part))),
+  extract: (date, part = "week") =>
+    part === "week" || part === "weekNumber" ? luxon(date).weekNumber : luxon(date).get(UNITS(part)),
   isBetween(date, first, second) {
     const [a, b] = [toDate(first), toDate(second)];
     return luxon(date) > (a < b ? a : b) && luxon(date) < (a < b ? b : a);
   },
-  isInLast: (date, amount = 0, unit = "minutes") => luxon(date) > DateTime.now().minus({ [plural(unit)]: amount }) && luxon(date) < DateTime.now(),
+  isInLast: (date, amount = 0, unit = "minutes") =>
+    luxon(date) > DateTime.now().minus({ [plural(unit)]: amount }) && luxon(date) < DateTime.now(),
   isWeekend: (date) => [6, 7].includes(luxon(date).weekday),
   isDst: (date) => luxon(date).isInDST,
   diffTo(date, other = new Date(), units = "days") {
@@ -251,6 +309,8 @@ export function extend(value, name, ...args) {
   const prefersOwn = !(extension && isDate(value) && ["plus", "minus", "startOf"].includes(name));
   if (prefersOwn && typeof value[name] === "function") return value[name](...args);
   if (extension) return extension(value, ...args);
-  const owners = Object.keys(TYPES).filter((type) => name in TYPES[type]).map((type) => `"${type}"`);
+  const owners = Object.keys(TYPES)
+    .filter((type) => name in TYPES[type])
+    .map((type) => `"${type}"`);
   throw new ExpressionError(`${name}() is only callable on type ${owners.join(", ")}`);
 }

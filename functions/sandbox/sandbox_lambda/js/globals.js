@@ -7,7 +7,8 @@ const UTF8 = {
 /** Read bytes as text in parts: a call has a limited number of arguments. */
 function latin1(bytes) {
   let text = "";
-  for (let start = 0; start < bytes.length; start += 8_192) text += String.fromCharCode(...bytes.subarray(start, start + 8_192));
+  for (let start = 0; start < bytes.length; start += 8_192)
+    text += String.fromCharCode(...bytes.subarray(start, start + 8_192));
   return text;
 }
 
@@ -23,11 +24,15 @@ class Buffer extends Uint8Array {
   static from(value, encoding = "utf8") {
     if (typeof value !== "string") return super.from(value instanceof ArrayBuffer ? new Uint8Array(value) : value);
     if (encoding === "base64" || encoding === "base64url") {
-      const padded = value.replace(/-/g, "+").replace(/_/g, "/").replace(/[^A-Za-z\d+/]/g, "");
+      const padded = value
+        .replace(/-/g, "+")
+        .replace(/_/g, "/")
+        .replace(/[^A-Za-z\d+/]/g, "");
       return super.from(atob(padded.padEnd(Math.ceil(padded.length / 4) * 4, "=")), (letter) => letter.charCodeAt(0));
     }
     if (encoding === "hex") return super.from(value.match(/[\da-f]{2}/gi) ?? [], (pair) => Number.parseInt(pair, 16));
-    if (["latin1", "binary", "ascii"].includes(encoding)) return super.from(value, (letter) => letter.charCodeAt(0) & 255);
+    if (["latin1", "binary", "ascii"].includes(encoding))
+      return super.from(value, (letter) => letter.charCodeAt(0) & 255);
     return super.from(UTF8.encode(value));
   }
 

@@ -23,7 +23,8 @@ class DateTimeFormat {
     this.zone = options.timeZone ?? globalThis.__timeZone ?? "UTC";
     offset(this.zone, 0);
     const parts = ["weekday", "era", "year", "month", "day", "hour", "minute", "second", "dayPeriod", "timeZoneName"];
-    if (!parts.some((part) => this.options[part])) Object.assign(this.options, { year: "numeric", month: "numeric", day: "numeric" });
+    if (!parts.some((part) => this.options[part]))
+      Object.assign(this.options, { year: "numeric", month: "numeric", day: "numeric" });
   }
 
   resolvedOptions() {
@@ -51,11 +52,14 @@ class DateTimeFormat {
     }
     if (options.month) {
       const name = MONTHS[month];
-      const value = named ? { long: name, short: name.slice(0, 3), narrow: name[0] }[options.month] : number(options.month, month + 1);
+      const value = named
+        ? { long: name, short: name.slice(0, 3), narrow: name[0] }[options.month]
+        : number(options.month, month + 1);
       add("month", value, ", ");
     }
     if (options.day) add("day", number(options.day, local.getUTCDate()), named ? " " : "/");
-    if (options.year) add("year", number(options.year, year > 0 ? year : 1 - year), named ? (options.day ? ", " : " ") : "/");
+    if (options.year)
+      add("year", number(options.year, year > 0 ? year : 1 - year), named ? (options.day ? ", " : " ") : "/");
     if (options.era) add("era", year > 0 ? "AD" : "BC", " ");
     if (options.hour) {
       const twelve = options.hour12 ?? (options.hourCycle ? options.hourCycle.startsWith("h1") : true);
@@ -73,7 +77,9 @@ class DateTimeFormat {
   }
 
   format(date) {
-    return this.formatToParts(date).map((part) => part.value).join("");
+    return this.formatToParts(date)
+      .map((part) => part.value)
+      .join("");
   }
 }
 
@@ -95,11 +101,17 @@ class NumberFormat {
 
   format(value) {
     const { minimumIntegerDigits = 1, minimumFractionDigits = 0, useGrouping = true } = this.options;
-    const { style, currency = "USD", maximumFractionDigits = Math.max(minimumFractionDigits, style === "currency" ? 2 : 3) } = this.options;
+    const {
+      style,
+      currency = "USD",
+      maximumFractionDigits = Math.max(minimumFractionDigits, style === "currency" ? 2 : 3),
+    } = this.options;
     const least = style === "currency" ? (this.options.minimumFractionDigits ?? 2) : minimumFractionDigits;
     const number = style === "percent" ? value * 100 : value;
     const size = Math.abs(number);
-    let [whole, fraction = ""] = (size < 1e21 ? size.toFixed(maximumFractionDigits) : BigInt(size).toString()).split(".");
+    let [whole, fraction = ""] = (size < 1e21 ? size.toFixed(maximumFractionDigits) : BigInt(size).toString()).split(
+      ".",
+    );
     while (fraction.length > least && fraction.endsWith("0")) fraction = fraction.slice(0, -1);
     whole = whole.padStart(minimumIntegerDigits, "0");
     if (useGrouping) whole = whole.replace(/\B(?=(\d{3})+$)/g, this.group);
@@ -118,12 +130,23 @@ Object.defineProperty(Number.prototype, "toLocaleString", {
 for (const [name, defaults] of Object.entries({
   toLocaleDateString: { year: "numeric", month: "numeric", day: "numeric" },
   toLocaleTimeString: { hour: "numeric", minute: "2-digit", second: "2-digit" },
-  toLocaleString: { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" },
+  toLocaleString: {
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "2-digit",
+    second: "2-digit",
+  },
 })) {
   Object.defineProperty(Date.prototype, name, {
     value(_locale, options = {}) {
       const { timeZone, hour12, ...parts } = options;
-      return new DateTimeFormat("en-US", { ...(Object.keys(parts).length > 0 ? parts : defaults), timeZone, hour12 }).format(this);
+      return new DateTimeFormat("en-US", {
+        ...(Object.keys(parts).length > 0 ? parts : defaults),
+        timeZone,
+        hour12,
+      }).format(this);
     },
   });
 }

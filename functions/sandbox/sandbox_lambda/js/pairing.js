@@ -34,9 +34,12 @@ export function originOf(run, item, source, target, depth = 0) {
     const ran = run.results[from.node]?.[from.run];
     const earlier = ran?.outputs?.[from.output]?.[index];
     if (!earlier) continue;
-    const origin = from.node === target
-      ? earlier
-      : ran.isGiven ? itemInPlace(run, target, index) : originOf(run, earlier, ran.source, target, depth + 1);
+    const origin =
+      from.node === target
+        ? earlier
+        : ran.isGiven
+          ? itemInPlace(run, target, index)
+          : originOf(run, earlier, ran.source, target, depth + 1);
     if (origin) found.add(origin);
   }
   if (found.size > 1) throw new ExpressionError("Multiple matches found");

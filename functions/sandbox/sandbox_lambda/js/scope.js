@@ -34,8 +34,12 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     },
     $runIndex: runIndex,
     $: nodeData,
-    $node: new Proxy({}, { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state) : undefined) }),
-    $items: (name, output = 0, runNumber) => (name === undefined ? all() : ranItems(run, name, output, runNumber).map(read)),
+    $node: new Proxy(
+      {},
+      { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state) : undefined) },
+    ),
+    $items: (name, output = 0, runNumber) =>
+      name === undefined ? all() : ranItems(run, name, output, runNumber).map(read),
     $input: {
       get item() {
         return current();
@@ -85,7 +89,10 @@ function dataOf(run, node, name, here, source, state, read) {
     ranItems(run, name, 0);
     const item = index === undefined ? here() : { pairedItem: { item: index } };
     const found = originOf(run, item, source, name);
-    if (!found) throw new UnpairedError(`Paired item data for item from node '${name}' is unavailable. Ensure '${name}' is providing the required output.`);
+    if (!found)
+      throw new UnpairedError(
+        `Paired item data for item from node '${name}' is unavailable. Ensure '${name}' is providing the required output.`,
+      );
     return read(found);
   };
   if (!(name in run.nodes)) throw new ExpressionError("Referenced node doesn't exist");

@@ -4,7 +4,19 @@ import { parseExpressionAt } from "./vendor/acorn.js";
 import { ExpressionError } from "./errors.js";
 
 const OPTIONS = { ecmaVersion: "latest", allowAwaitOutsideFunction: false };
-const CHANGING = new Set(["sort", "reverse", "splice", "push", "pop", "shift", "unshift", "fill", "copyWithin", "assign", "defineProperty"]);
+const CHANGING = new Set([
+  "sort",
+  "reverse",
+  "splice",
+  "push",
+  "pop",
+  "shift",
+  "unshift",
+  "fill",
+  "copyWithin",
+  "assign",
+  "defineProperty",
+]);
 
 /**
  * Return {code, changes}: the code with each call of a method in `names` as a call of `extend(value, name, arguments)`,
@@ -50,10 +62,12 @@ function valueOf(node) {
   if (node.type === "ArrayExpression") return node.elements.map(valueOf);
   if (node.type === "UnaryExpression" && node.operator === "-") return -valueOf(node.argument);
   if (node.type !== "ObjectExpression") throw new TypeError("no literal");
-  return Object.fromEntries(node.properties.map(({ key, value, computed, kind }) => {
-    if (computed || kind !== "init") throw new TypeError("no literal");
-    return [key.type === "Identifier" ? key.name : String(key.value), valueOf(value)];
-  }));
+  return Object.fromEntries(
+    node.properties.map(({ key, value, computed, kind }) => {
+      if (computed || kind !== "init") throw new TypeError("no literal");
+      return [key.type === "Identifier" ? key.name : String(key.value), valueOf(value)];
+    }),
+  );
 }
 
 function parse(code) {
@@ -90,7 +104,11 @@ function visit(node, see) {
 
 function checkAccess(node) {
   if (node.type !== "MemberExpression") return;
-  const name = node.computed ? (node.property.type === "Literal" ? node.property.value : undefined) : node.property.name;
+  const name = node.computed
+    ? node.property.type === "Literal"
+      ? node.property.value
+      : undefined
+    : node.property.name;
   if (name === "constructor") throw new ExpressionError("Expression contains invalid constructor function call");
   if (["__proto__", "prototype", "__defineGetter__", "__defineSetter__"].includes(name)) {
     throw new ExpressionError(`Cannot access "${name}" due to security concerns`);

@@ -136,5 +136,8 @@ function mergeSorted(list, compare) {
 /** Read a comma-separated list of field names, or a list. */
 export function fieldNames(text) {
   if (Array.isArray(text)) return text;
-  return String(text ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+  return String(text ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
 }

@@ -46,12 +46,23 @@ function prepare({ workflow, variables = {}, execution = "" }) {
   for (const [name, kinds] of Object.entries(workflow.connections ?? {})) {
     if (!(name in nodes)) continue;
     connections[name] = (kinds.main ?? []).map((targets) => (targets ?? []).filter((edge) => edge.node in nodes));
-    for (const edge of connections[name].flat()) inputs[edge.node] = Math.max(inputs[edge.node] ?? 0, (edge.index ?? 0) + 1);
+    for (const edge of connections[name].flat())
+      inputs[edge.node] = Math.max(inputs[edge.node] ?? 0, (edge.index ?? 0) + 1);
   }
   const isOldOrder = workflow.settings?.executionOrder !== "v1";
   return {
-    workflow, nodes, connections, inputs, variables, execution, isOldOrder,
-    results: {}, memories: {}, stack: [], waiting: new Map(), count: 0,
+    workflow,
+    nodes,
+    connections,
+    inputs,
+    variables,
+    execution,
+    isOldOrder,
+    results: {},
+    memories: {},
+    stack: [],
+    waiting: new Map(),
+    count: 0,
   };
 }
 
@@ -68,7 +79,8 @@ function leadOn(run, name, outputs, runIndex) {
   for (const [number, edges] of (run.connections[name] ?? []).entries()) {
     for (const edge of edges) {
       const items = outputs[number];
-      if (items && (items.length > 0 || (edge.index ?? 0) > 0)) next.push({ order: next.length, edge, items, source: { node: name, output: number, run: runIndex } });
+      if (items && (items.length > 0 || (edge.index ?? 0) > 0))
+        next.push({ order: next.length, edge, items, source: { node: name, output: number, run: runIndex } });
     }
   }
   if (!run.isOldOrder) {
@@ -115,7 +127,11 @@ async function finish(run) {
     const entry = run.stack.shift() ?? incomplete(run);
     if (!entry) return null;
     run.count += 1;
-    if (run.count > MAX_NODE_RUNS) return { node: entry.name, message: `More than ${MAX_NODE_RUNS} nodes ran: the workflow may have an endless loop.` };
+    if (run.count > MAX_NODE_RUNS)
+      return {
+        node: entry.name,
+        message: `More than ${MAX_NODE_RUNS} nodes ran: the workflow may have an endless loop.`,
+      };
     const error = await runNode(run, entry);
     if (error) return error;
   }
@@ -131,7 +147,9 @@ function incomplete(run) {
     const entry = run.waiting.get(name)[0];
     remove(run, entry);
     const { mode } = run.nodes[name].parameters;
-    const needsAll = shortType(run.nodes[name]) === "merge" && (mode === "chooseBranch" || (run.nodes[name].typeVersion ?? 1) < 2 && ["passThrough", "wait"].includes(mode));
+    const needsAll =
+      shortType(run.nodes[name]) === "merge" &&
+      (mode === "chooseBranch" || ((run.nodes[name].typeVersion ?? 1) < 2 && ["passThrough", "wait"].includes(mode)));
     if (needsAll) continue;
     return { ...entry, inputs: entry.inputs.map((input) => input ?? []) };
   }
@@ -172,7 +190,10 @@ async function runNode(run, { name, inputs, source }) {
 /** Items that say an error go to one more output, with what the item had before. */
 function withErrorOutput(outputs, inputs) {
   const failed = (item) => typeof item.json.error === "string" && Object.keys(item.json).length === 1;
-  const errors = outputs.flat().filter(failed).map((item) => ({ ...item, json: { ...inputs[item.pairedItem?.item]?.json, ...item.json } }));
+  const errors = outputs
+    .flat()
+    .filter(failed)
+    .map((item) => ({ ...item, json: { ...inputs[item.pairedItem?.item]?.json, ...item.json } }));
   return [...outputs.map((items) => items.filter((item) => !failed(item))), errors];
 }
 
@@ -192,7 +213,8 @@ async function attempts(run, node, inputs, source, runIndex) {
 /** Return what a node's code is given. */
 function callOf(run, node, inputs, source, runIndex) {
   const { scope, enter } = scopeOf(run, node, inputs, source, runIndex);
-  const continues = ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
+  const continues =
+    ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
   const items = inputs[0] ?? [];
   const resolved = (raw, index) => {
     enter(index);
@@ -212,9 +234,11 @@ function callOf(run, node, inputs, source, runIndex) {
     continues,
     memory: (run.memories[node.name] ??= {}),
     /** Return the parameter's value for an item. */
-    param: (name, index, otherwise) => (node.parameters[name] === undefined ? otherwise : resolved(node.parameters[name], index)),
+    param: (name, index, otherwise) =>
+      node.parameters[name] === undefined ? otherwise : resolved(node.parameters[name], index),
     /** Return a parameter that is JSON: objects and lists in a text with expressions are written as JSON. */
-    jsonParam: (name, index, otherwise) => (node.parameters[name] === undefined ? otherwise : json(node.parameters[name], index)),
+    jsonParam: (name, index, otherwise) =>
+      node.parameters[name] === undefined ? otherwise : json(node.parameters[name], index),
     resolved,
     json,
     keep: (item, index) => ({ ...item, pairedItem: { item: index } }),

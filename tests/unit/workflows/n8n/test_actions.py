@@ -128,6 +128,7 @@ def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:
         ("={{ $('People').item.json.name.split('d').join('-') }}", "A-a"),
         ("={{ $('Start').first().json.people.length > 1 ? 'many' : 'one' }}", "many"),
         ("{% $steps %}", "{% $steps %}"),
+        ("={{ $json.name }} {% if %}", "Ada {% if %}"),
         ("={{ `Dear ${$json.name}, you are ${$json.age}.` }}", "Dear Ada, you are 36."),
         ("={{ `${$json.name}` }}", "Ada"),
         ("={{ `no \\`value\\`` }}", "no `value`"),

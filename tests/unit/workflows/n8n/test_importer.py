@@ -244,6 +244,39 @@ def test_notes_sub_nodes_orphans_and_disabled_nodes_are_reported() -> None:
     }  # fmt: skip
 
 
+def test_a_request_sends_forms_json_queries_and_only_once_if_the_node_says_so() -> None:
+    fields = {"parameters": [{"name": "who", "value": "={{ $json.name }} & co"}]}
+    parameters = {
+        "method": "=POST", "url": "https://example.com/", "sendQuery": True, "specifyQuery": "json",
+        "jsonQuery": '={"age": {{ $json.age }}}', "sendBody": True, "contentType": "form-urlencoded",
+        "bodyParameters": fields,
+    }  # fmt: skip
+    calls: list[Any] = []
+
+    def respond(call: dict[str, Any]) -> Any:
+        calls.append(call["with"])
+        return {"status": 200, "headers": {}, "body": {}}
+
+    run(export(node("Send", "httpRequest", parameters, executeOnce=True)), respond)
+    assert calls == [
+        {"url": "https://example.com/", "method": "POST", "query": {"age": 36}, "body": "who=Ada+%26+co",
+         "headers": {"content-type": "application/x-www-form-urlencoded"}}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "seconds"), [(1, 3_600), (1.1, 5)])
+def test_a_wait_without_parameters_takes_the_default_of_its_version(version: float, seconds: int) -> None:
+    raw = export(node("Wait", "wait", typeVersion=version), node("After", "limit", {"maxItems": 9}))
+    step = next(step for step in import_and_parse(raw).definition["steps"] if step["id"] == "wait")
+    assert step["with"] == {"seconds": seconds}
+    assert items(raw, "after") == PEOPLE
+
+
+def test_nodes_without_a_name_or_with_the_name_of_another_get_one() -> None:
+    raw = {"nodes": [{"type": "n8n-nodes-base.stickyNote"}, node("a", "manualTrigger"), node("a", "set")]}
+    assert [entry.node for entry in import_and_parse(raw).report] == ["stickyNote", "a", "a1"]
+
+
 def test_only_the_branch_of_one_trigger_runs() -> None:
     clock = {"rule": {"interval": [{"triggerAtHour": 9}]}}
     raw = {
@@ -293,8 +326,8 @@ def test_a_trigger_of_another_system_starts_a_workflow_too() -> None:
 
 @pytest.mark.parametrize(
     "extra_parameters",
-    [{"contentType": "multipart-form-data"}, {"contentType": "form-urlencoded"}, {"sendMultipartFile": True},
-     {"specifyQuery": "json"}, {"method": "TRACE"}],
+    [{"contentType": "multipart-form-data"}, {"contentType": "binaryData"}, {"sendMultipartFile": True},
+     {"sendQuery": True, "specifyQuery": "json", "jsonQuery": "{"}, {"method": "TRACE"}],
 )  # fmt: skip
 def test_a_request_that_cannot_be_reproduced_is_unsupported(extra_parameters: dict[str, Any]) -> None:
     assert (
@@ -338,8 +371,7 @@ def test_an_expression_of_a_set_node_has_its_value(source: str, value: object) -
     "raw",
     [
         {}, {"nodes": []}, {"nodes": {}}, {"nodes": [3]}, {"nodes": [{"name": "a"}]},
-        {"nodes": [{"name": 1, "type": "x"}]}, {"nodes": [{"name": "", "type": "x"}]},
-        {"nodes": [node("a", "set"), node("a", "set")]},
+        {"nodes": [{"name": 1, "type": "x"}]}, {"nodes": [{"name": "a" * 201, "type": "x"}]},
         {"nodes": [node(f"n{number}", "set") for number in range(401)]},
     ],
 )  # fmt: skip
@@ -425,6 +457,6 @@ def test_any_export_is_imported_or_rejected(raw: dict[str, Any]) -> None:
         result = import_n8n(raw, EXPRESSIONS)
     except InvalidInput:
         return
-    assert [entry.node for entry in result.report] == [raw_node["name"] for raw_node in raw["nodes"]]
+    assert len({entry.node for entry in result.report}) == len(raw["nodes"])
     json.dumps(result.definition)
     parse(result.definition)

@@ -40,7 +40,8 @@ export function switchNode(call) {
   const outputs = Array.from({ length: !expression && fallbackOutput === "extra" ? count + 1 : count }, () => []);
   eachItem(call, outputs, (item, index) => {
     const targets = expression ? [expressionOutput(call, index, count)] : matchingRules(call, index);
-    if (targets.length === 0 && fallbackOutput !== "none") targets.push(fallbackOutput === "extra" ? count : Number(fallbackOutput));
+    if (targets.length === 0 && fallbackOutput !== "none")
+      targets.push(fallbackOutput === "extra" ? count : Number(fallbackOutput));
     for (const target of targets) outputs[target]?.push(call.keep(item, index));
   });
   return outputs;

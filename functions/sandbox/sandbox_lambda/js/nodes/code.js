@@ -36,7 +36,21 @@ function variables(call, index, extra) {
   call.enter(index);
   // The author may change what the code gets. Other nodes get the data as it was.
   scope.$copyData();
-  const names = ["$input", "$", "$node", "$items", "$itemIndex", "$runIndex", "$workflow", "$execution", "$vars", "$prevNode", "$parameter", "$getNodeParameter", "$getWorkflowStaticData"];
+  const names = [
+    "$input",
+    "$",
+    "$node",
+    "$items",
+    "$itemIndex",
+    "$runIndex",
+    "$workflow",
+    "$execution",
+    "$vars",
+    "$prevNode",
+    "$parameter",
+    "$getNodeParameter",
+    "$getWorkflowStaticData",
+  ];
   const values = Object.fromEntries(names.map((name) => [name, scope[name]]));
   const helpers = Object.fromEntries(Object.keys(FUNCTIONS).map((name) => [name, FUNCTIONS[name]]));
   return { ...GLOBALS, ...helpers, ...values, ...extra(scope.$input) };
@@ -48,7 +62,10 @@ export async function codeNode(call) {
   if (call.param("mode", 0, "runOnceForAllItems") === "runOnceForEachItem") return [await forEachItem(call, source)];
   let result;
   try {
-    result = await runCode(source, variables(call, 0, ($input) => ({ items: $input.all(), $json: $input.first()?.json })));
+    result = await runCode(
+      source,
+      variables(call, 0, ($input) => ({ items: $input.all(), $json: $input.first()?.json })),
+    );
   } catch (error) {
     if (!call.continues) throw error;
     return [[{ json: { error: error.message } }]];
@@ -63,7 +80,10 @@ async function forEachItem(call, source) {
   for (const index of call.items.keys()) {
     let value;
     try {
-      value = await runCode(source, variables(call, index, ({ item }) => ({ item, $json: item.json, $binary: item.binary })));
+      value = await runCode(
+        source,
+        variables(call, index, ({ item }) => ({ item, $json: item.json, $binary: item.binary })),
+      );
     } catch (error) {
       if (!call.continues) throw error;
       result.push(failed(error, index));
@@ -90,7 +110,9 @@ function itemsOf(value) {
   if (!list.every(isPlainObject)) throw new NodeError(SHAPE);
   const areItems = list.some((item) => "json" in item || "binary" in item);
   if (!areItems) return list.map((json) => ({ json }));
-  const odd = list.flatMap((item) => Object.keys(item)).find((key) => !["json", "binary", "pairedItem", "error", "index"].includes(key));
+  const odd = list
+    .flatMap((item) => Object.keys(item))
+    .find((key) => !["json", "binary", "pairedItem", "error", "index"].includes(key));
   if (odd !== undefined) throw new NodeError(`Unknown top-level item key: ${odd}`);
   return list.map(wrapped);
 }
@@ -103,7 +125,11 @@ export async function functionNode(call) {
   for (const item of items) {
     if (!isPlainObject(item)) throw new NodeError("Always an Array of items has to be returned!");
   }
-  return [items.map((item) => ("json" in item ? { json: item.json, binary: item.binary, pairedItem: item.pairedItem } : { json: item }))];
+  return [
+    items.map((item) =>
+      "json" in item ? { json: item.json, binary: item.binary, pairedItem: item.pairedItem } : { json: item },
+    ),
+  ];
 }
 
 export async function functionItemNode(call) {

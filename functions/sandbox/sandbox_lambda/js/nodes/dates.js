@@ -45,7 +45,8 @@ const OPERATIONS = {
   },
   roundDate(call, index) {
     const value = date(call, call.param("date", index, ""));
-    if (call.param("mode", index, "roundDown") === "roundDown") return ["roundedDate", value.startOf(call.param("toNearest", index, "month"))];
+    if (call.param("mode", index, "roundDown") === "roundDown")
+      return ["roundedDate", value.startOf(call.param("toNearest", index, "month"))];
     const unit = call.param("to", index, "month");
     return ["roundedDate", value.plus({ [plural(unit)]: 1 }).startOf(unit)];
   },
@@ -57,24 +58,33 @@ const OPERATIONS = {
 
 function shifted(call, index, sign) {
   const amount = sign * call.param("duration", index, 0);
-  return date(call, call.param("magnitude", index, "")).plus({ [plural(call.param("timeUnit", index, "days"))]: amount });
+  return date(call, call.param("magnitude", index, "")).plus({
+    [plural(call.param("timeUnit", index, "days"))]: amount,
+  });
 }
 
 export function dateTimeNode(call) {
   if (call.version < 2) throw new NodeError("Date & Time before version 2 is not supported");
-  return [call.eachItem((item, index) => {
-    const options = call.param("options", index, {});
-    const [name, value] = OPERATIONS[call.param("operation", index, "getCurrentDate")](call, index, options);
-    const target = call.param("outputFieldName", index, name);
-    return { ...(options.includeInputFields ? item.json : {}), [target]: DateTime.isDateTime(value) ? value.toISO() : value };
-  })];
+  return [
+    call.eachItem((item, index) => {
+      const options = call.param("options", index, {});
+      const [name, value] = OPERATIONS[call.param("operation", index, "getCurrentDate")](call, index, options);
+      const target = call.param("outputFieldName", index, name);
+      return {
+        ...(options.includeInputFields ? item.json : {}),
+        [target]: DateTime.isDateTime(value) ? value.toISO() : value,
+      };
+    }),
+  ];
 }
 
 export function cryptoNode(call) {
-  return [call.eachItem((item, index) => {
-    const target = call.param("dataPropertyName", index, "data");
-    return { ...item.json, [target]: encrypted(call, index) };
-  })];
+  return [
+    call.eachItem((item, index) => {
+      const target = call.param("dataPropertyName", index, "data");
+      return { ...item.json, [target]: encrypted(call, index) };
+    }),
+  ];
 }
 
 function encrypted(call, index) {
@@ -83,7 +93,9 @@ function encrypted(call, index) {
   if (!["hash", "hmac"].includes(action)) throw new NodeError(`Crypto cannot do '${action}' here`);
   const value = call.param("value", index, "");
   if (typeof value !== "string") {
-    throw new NodeError(`The "data" argument must be of type string or an instance of Buffer, TypedArray, or DataView. Received type ${typeof value} (${String(value)})`);
+    throw new NodeError(
+      `The "data" argument must be of type string or an instance of Buffer, TypedArray, or DataView. Received type ${typeof value} (${String(value)})`,
+    );
   }
   const key = action === "hmac" ? String(call.param("secret", index, "")) : null;
   const hash = globalThis.__hash(call.param("type", index, "MD5"), value, key);

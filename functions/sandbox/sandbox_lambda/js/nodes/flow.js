@@ -6,7 +6,8 @@ import { copy, fieldNames, get, isEqual, mergeDeep } from "../values.js";
 export const passThrough = (call) => [call.items.map((item, index) => call.keep(item, index))];
 
 export function stopAndErrorNode(call) {
-  if (call.param("errorType", 0, "errorMessage") !== "errorObject") throw new NodeError(String(call.param("errorMessage", 0, "")));
+  if (call.param("errorType", 0, "errorMessage") !== "errorObject")
+    throw new NodeError(String(call.param("errorMessage", 0, "")));
   const raw = call.param("errorObject", 0, "{}");
   const error = typeof raw === "string" ? JSON.parse(raw) : raw;
   throw new NodeError(String(error.message ?? error.description ?? error.error ?? JSON.stringify(error)));
@@ -35,18 +36,29 @@ export function splitInBatchesNode(call) {
 
 export function mergeNode(call) {
   const mode = call.param("mode", 0, "append");
-  const inputs = call.inputs.map((items, input) => items.map((item, index) => ({ ...item, pairedItem: { item: index, input } })));
+  const inputs = call.inputs.map((items, input) =>
+    items.map((item, index) => ({ ...item, pairedItem: { item: index, input } })),
+  );
   if (mode === "append") return [inputs.flat()];
   if (mode === "chooseBranch" || mode === "passThrough" || mode === "wait") return [chosen(call, mode, inputs)];
-  const by = call.version < 2
-    ? { mergeByIndex: "combineByPosition", mergeByKey: "mergeByKey", multiplex: "combineAll", removeKeyMatches: "removeKeyMatches" }[mode]
-    : call.version < 3
-      ? { mergeByPosition: "combineByPosition", mergeByFields: "combineByFields", multiplex: "combineAll" }[call.param("combinationMode", 0, "mergeByFields")]
-      : call.param("combineBy", 0, "combineByFields");
+  const by =
+    call.version < 2
+      ? {
+          mergeByIndex: "combineByPosition",
+          mergeByKey: "mergeByKey",
+          multiplex: "combineAll",
+          removeKeyMatches: "removeKeyMatches",
+        }[mode]
+      : call.version < 3
+        ? { mergeByPosition: "combineByPosition", mergeByFields: "combineByFields", multiplex: "combineAll" }[
+            call.param("combinationMode", 0, "mergeByFields")
+          ]
+        : call.param("combineBy", 0, "combineByFields");
   const [first = [], second = []] = inputs;
   if (by === "combineByPosition" && call.version < 2) return [joinedByIndex(call, first, second)];
   if (by === "combineByPosition") return [combinedByPosition(call, inputs)];
-  if (by === "combineAll" && clash(call).resolveClash === "preferInput1") return [second.flatMap((b) => first.map((a) => combined(call, [a, b])))];
+  if (by === "combineAll" && clash(call).resolveClash === "preferInput1")
+    return [second.flatMap((b) => first.map((a) => combined(call, [a, b])))];
   if (by === "combineAll") return [first.flatMap((a) => second.map((b) => combined(call, [a, b])))];
   if (by === "mergeByKey" || by === "removeKeyMatches") return [joinedByKey(call, first, second, by)];
   if (by === "combineByFields") return combinedByFields(call, first, second);
@@ -58,19 +70,34 @@ function chosen(call, mode, inputs) {
     return [{ json: {}, pairedItem: inputs.flatMap((items, input) => items.map((_, item) => ({ item, input }))) }];
   }
   if (mode === "wait") return [{ json: {}, pairedItem: [] }];
-  const number = call.version >= 3
-    ? Number(call.param("useDataOfInput", 0, 1))
-    : String(call.param("output", 0, "input1")).endsWith("2") ? 2 : 1;
+  const number =
+    call.version >= 3
+      ? Number(call.param("useDataOfInput", 0, 1))
+      : String(call.param("output", 0, "input1")).endsWith("2")
+        ? 2
+        : 1;
   return inputs[number - 1] ?? [];
 }
 
-const clash = (call) => ({ resolveClash: "", mergeMode: "deepMerge", overrideEmpty: false, ...call.param("options", 0, {}).clashHandling?.values });
+const clash = (call) => ({
+  resolveClash: "",
+  mergeMode: "deepMerge",
+  overrideEmpty: false,
+  ...call.param("options", 0, {}).clashHandling?.values,
+});
 
-const withSuffix = (json, suffix) => Object.fromEntries(Object.entries(json).map(([key, value]) => [`${key}_${suffix}`, value]));
+const withSuffix = (json, suffix) =>
+  Object.fromEntries(Object.entries(json).map(([key, value]) => [`${key}_${suffix}`, value]));
 
 function merged(rules, objects) {
-  const filled = (object) => (rules.overrideEmpty ? Object.fromEntries(Object.entries(object).filter(([, value]) => value !== "" && value !== null && value !== undefined)) : object);
-  if (rules.mergeMode === "shallowMerge") return Object.assign({}, ...objects.map((object, index) => (index === 0 ? object : filled(object))));
+  const filled = (object) =>
+    rules.overrideEmpty
+      ? Object.fromEntries(
+          Object.entries(object).filter(([, value]) => value !== "" && value !== null && value !== undefined),
+        )
+      : object;
+  if (rules.mergeMode === "shallowMerge")
+    return Object.assign({}, ...objects.map((object, index) => (index === 0 ? object : filled(object))));
   return mergeDeep({}, ...objects.map((object, index) => (index === 0 ? object : filled(object))));
 }
 
@@ -80,29 +107,50 @@ const pairs = (items) => items.filter(Boolean).map((item) => item.pairedItem);
 function combined(call, items) {
   const rules = clash(call);
   if (rules.resolveClash === "addSuffix") {
-    return { json: merged(rules, items.map((item, index) => withSuffix(item?.json ?? {}, index + 1))), pairedItem: pairs(items) };
+    return {
+      json: merged(
+        rules,
+        items.map((item, index) => withSuffix(item?.json ?? {}, index + 1)),
+      ),
+      pairedItem: pairs(items),
+    };
   }
   const usual = call.param("joinMode", 0, "") === "enrichInput2" ? 0 : items.length - 1;
   const preferred = rules.resolveClash.startsWith("preferInput") ? Number(rules.resolveClash.slice(-1)) - 1 : usual;
   const order = [...items.filter((_, index) => index !== preferred), items[preferred]];
-  return { json: merged(rules, order.map((item) => item?.json ?? {})), pairedItem: pairs(items) };
+  return {
+    json: merged(
+      rules,
+      order.map((item) => item?.json ?? {}),
+    ),
+    pairedItem: pairs(items),
+  };
 }
 
 function combinedByPosition(call, inputs) {
   const rules = clash(call);
   const lengths = inputs.map((items) => items.length);
   const count = call.param("options", 0, {}).includeUnpaired ? Math.max(...lengths) : Math.min(...lengths);
-  const preferred = rules.resolveClash.startsWith("preferInput") ? Number(rules.resolveClash.slice(-1)) - 1 : inputs.length - 1;
+  const preferred = rules.resolveClash.startsWith("preferInput")
+    ? Number(rules.resolveClash.slice(-1)) - 1
+    : inputs.length - 1;
   return Array.from({ length: count }, (_, row) => {
     const items = inputs.map((list) => list[row]);
-    const objects = items.map((item, index) => (rules.resolveClash === "addSuffix" ? withSuffix(item?.json ?? {}, index + 1) : (item?.json ?? {})));
+    const objects = items.map((item, index) =>
+      rules.resolveClash === "addSuffix" ? withSuffix(item?.json ?? {}, index + 1) : (item?.json ?? {}),
+    );
     return { json: merged(rules, [...objects, items[preferred]?.json ?? {}]), pairedItem: pairs(items) };
   });
 }
 
 function joinedByIndex(call, first, second) {
   const join = call.param("join", 0, "left");
-  const count = join === "inner" ? Math.min(first.length, second.length) : join === "outer" ? Math.max(first.length, second.length) : first.length;
+  const count =
+    join === "inner"
+      ? Math.min(first.length, second.length)
+      : join === "outer"
+        ? Math.max(first.length, second.length)
+        : first.length;
   return Array.from({ length: count }, (_, row) => ({
     json: { ...first[row]?.json, ...second[row]?.json },
     pairedItem: pairs([first[row], second[row]]),
@@ -119,8 +167,11 @@ function joinedByKey(call, first, second, by) {
   const overwrite = call.param("overwrite", 0, "always");
   return first.map((item) => {
     const other = match(item);
-    if (!other || overwrite === "undefined" && Object.keys(other.json).every((key) => key in item.json)) return item;
-    const extra = Object.entries(other.json).filter(([key]) => overwrite === "always" || item.json[key] === undefined || (overwrite === "blank" && item.json[key] === ""));
+    if (!other || (overwrite === "undefined" && Object.keys(other.json).every((key) => key in item.json))) return item;
+    const extra = Object.entries(other.json).filter(
+      ([key]) =>
+        overwrite === "always" || item.json[key] === undefined || (overwrite === "blank" && item.json[key] === ""),
+    );
     return { ...item, json: { ...copy(item.json), ...Object.fromEntries(extra) } };
   });
 }
@@ -134,7 +185,8 @@ function matchFields(call) {
 
 function combinedByFields(call, first, second) {
   const fields = matchFields(call);
-  if (fields.length === 0) throw new NodeError("You need to define at least one pair of fields in \"Fields to Match\" to match on");
+  if (fields.length === 0)
+    throw new NodeError('You need to define at least one pair of fields in "Fields to Match" to match on');
   const options = call.param("options", 0, {});
   const { disableDotNotation = false, fuzzyCompare = false, multipleMatches = "all" } = options;
   const value = (item, name) => (disableDotNotation ? item.json[name] : get(item.json, name));
@@ -175,5 +227,13 @@ const named = (items, source) => items.map((item) => ({ ...item, json: { ...item
 function isFuzzyEqual(a, b) {
   const isNothing = (value) => value === undefined || value === null || value === "" || value === false;
   if (isEqual(a, b) || (isNothing(a) && isNothing(b))) return true;
-  return typeof a !== "object" && typeof b !== "object" && a !== undefined && b !== undefined && a !== null && b !== null && String(a) === String(b);
+  return (
+    typeof a !== "object" &&
+    typeof b !== "object" &&
+    a !== undefined &&
+    b !== undefined &&
+    a !== null &&
+    b !== null &&
+    String(a) === String(b)
+  );
 }

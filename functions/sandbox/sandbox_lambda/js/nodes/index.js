@@ -4,7 +4,15 @@ import { filterNode, ifNode, switchNode } from "./branches.js";
 import { codeNode, functionItemNode, functionNode } from "./code.js";
 import { mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
 import { cryptoNode, dateTimeNode } from "./dates.js";
-import { aggregateNode, itemListsNode, limitNode, removeDuplicatesNode, renameKeysNode, sortNode, splitOutNode } from "./lists.js";
+import {
+  aggregateNode,
+  itemListsNode,
+  limitNode,
+  removeDuplicatesNode,
+  renameKeysNode,
+  sortNode,
+  splitOutNode,
+} from "./lists.js";
 import { setNode } from "./set.js";
 import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";

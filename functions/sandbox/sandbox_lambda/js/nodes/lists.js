@@ -16,7 +16,9 @@ export function splitOutNode(call) {
     const include = call.param("include", index, "noOtherFields");
     if (names.length === 0) throw new NodeError("The 'Fields To Split Out' parameter is empty");
     if (renamed.length > 0 && renamed.length !== names.length) {
-      throw new NodeError("If multiple fields to split out are given, the same number of destination fields must be given");
+      throw new NodeError(
+        "If multiple fields to split out are given, the same number of destination fields must be given",
+      );
     }
     const lists = names.map((name) => {
       const value = read(item.json, name, options.disableDotNotation !== true);
@@ -52,7 +54,9 @@ function otherFields(call, item, index, include, names, options) {
   if (include !== "selectedOtherFields") return {};
   const selected = fieldNames(call.param("fieldsToInclude", index, ""));
   if (selected.length === 0) throw new NodeError("No fields specified");
-  return Object.fromEntries(selected.map((name) => [name, copy(read(item.json, name, options.disableDotNotation !== true))]));
+  return Object.fromEntries(
+    selected.map((name) => [name, copy(read(item.json, name, options.disableDotNotation !== true))]),
+  );
 }
 
 export function aggregateNode(call) {
@@ -69,7 +73,8 @@ function aggregatedItems(call) {
     if (include === "specifiedFields") {
       return Object.fromEntries(included.filter((name) => json[name] !== undefined).map((name) => [name, json[name]]));
     }
-    if (include === "allFieldsExcept") return Object.fromEntries(Object.entries(json).filter(([name]) => !excluded.includes(name)));
+    if (include === "allFieldsExcept")
+      return Object.fromEntries(Object.entries(json).filter(([name]) => !excluded.includes(name)));
     return json;
   });
   const kept = include === "allFields" ? rows : rows.filter((row) => Object.keys(row).length > 0);
@@ -86,7 +91,9 @@ function aggregatedFields(call) {
     const target = renameField && outputFieldName ? outputFieldName : usesDots(call) ? name.split(".").at(-1) : name;
     if (Object.hasOwn(json, target)) throw new NodeError(`The '${target}' output field is used more than once`);
     const values = call.items.map((item) => read(item.json, name, usesDots(call)));
-    const kept = keepMissing ? values.map((value) => value ?? null) : values.filter((value) => value !== undefined && value !== null);
+    const kept = keepMissing
+      ? values.map((value) => value ?? null)
+      : values.filter((value) => value !== undefined && value !== null);
     const list = mergeLists ? kept.flatMap((value) => value) : kept;
     if (usesDots(call)) set(json, target, list);
     else json[target] = list;
@@ -97,7 +104,13 @@ function aggregatedFields(call) {
 export function sortNode(call) {
   const type = call.param("type", 0, "simple");
   const items = call.items.map((item, index) => call.keep(item, index));
-  if (type === "random") return [items.map((item) => [Math.random(), item]).sort(([a], [b]) => a - b).map(([, item]) => item)];
+  if (type === "random")
+    return [
+      items
+        .map((item) => [Math.random(), item])
+        .sort(([a], [b]) => a - b)
+        .map(([, item]) => item),
+    ];
   if (type === "code") {
     const compare = new Function("a", "b", call.node.parameters.code ?? "return 0");
     return [sorted(items, compare)];
@@ -116,8 +129,8 @@ function comparedBy(fields, a, b, dots) {
   for (const { fieldName, order } of fields) {
     const [first, second] = [read(a, fieldName, dots), read(b, fieldName, dots)];
     if (isEqual(first, second)) continue;
-    const lower = (value) => (typeof value === "string" ? value.toLowerCase() : value);
-    const isLess = lower(first) < lower(second);
+    const areTexts = typeof first === "string" && typeof second === "string";
+    const isLess = areTexts ? first.toLowerCase() < second.toLowerCase() : Number(first) < Number(second);
     return isLess === (order !== "descending") ? -1 : 1;
   }
   return 0;
@@ -127,7 +140,9 @@ export function limitNode(call) {
   const count = call.param("maxItems", 0, 1);
   const items = call.items.map((item, index) => call.keep(item, index));
   if (items.length <= count) return [items];
-  return [call.param("keep", 0, "firstItems") === "firstItems" ? items.slice(0, count) : items.slice(items.length - count)];
+  return [
+    call.param("keep", 0, "firstItems") === "firstItems" ? items.slice(0, count) : items.slice(items.length - count),
+  ];
 }
 
 export function removeDuplicatesNode(call) {
@@ -140,10 +155,12 @@ export function removeDuplicatesNode(call) {
 }
 
 function withoutDuplicates(call) {
-  const operation = call.version < 2 ? "removeDuplicateInputItems" : call.param("operation", 0, "removeDuplicateInputItems");
+  const operation =
+    call.version < 2 ? "removeDuplicateInputItems" : call.param("operation", 0, "removeDuplicateInputItems");
   const items = call.items.map((item, index) => call.keep(item, index));
   if (operation === "clearDeduplicationHistory") return [items];
-  if (operation !== "removeDuplicateInputItems") throw new NodeError("Items of earlier executions cannot be compared here");
+  if (operation !== "removeDuplicateInputItems")
+    throw new NodeError("Items of earlier executions cannot be compared here");
   const dots = usesDots(call);
   const compare = call.param("compare", 0, "allFields");
   const rows = dots ? items.map((item) => flattened(item.json)) : items.map((item) => item.json);
@@ -171,31 +188,42 @@ function checkTypes(items, names, dots) {
     for (const { json } of items) {
       const value = read(json, name, dots);
       if (value === undefined && dots) throw new NodeError(`'${name}' field is missing from some input items`);
-      if (type !== undefined && value !== undefined && type !== typeof value) throw new NodeError(`'${name}' isn't always the same type`);
+      if (type !== undefined && value !== undefined && type !== typeof value)
+        throw new NodeError(`'${name}' isn't always the same type`);
       type = typeof value;
     }
   }
 }
 
 export function renameKeysNode(call) {
-  return [call.eachItem((item, index) => {
-    const json = copy(item.json);
-    for (const { currentKey, newKey } of call.param("keys", index, {}).key ?? []) {
-      if (currentKey === "" || newKey === "" || currentKey === newKey) continue;
-      const value = get(json, currentKey);
-      if (value === undefined) continue;
-      unset(json, currentKey);
-      set(json, newKey, value);
-    }
-    return (call.param("additionalOptions", index, {}).regexReplacement?.replacements ?? []).reduce(renamedByPattern, json);
-  })];
+  return [
+    call.eachItem((item, index) => {
+      const json = copy(item.json);
+      for (const { currentKey, newKey } of call.param("keys", index, {}).key ?? []) {
+        if (currentKey === "" || newKey === "" || currentKey === newKey) continue;
+        const value = get(json, currentKey);
+        if (value === undefined) continue;
+        unset(json, currentKey);
+        set(json, newKey, value);
+      }
+      return (call.param("additionalOptions", index, {}).regexReplacement?.replacements ?? []).reduce(
+        renamedByPattern,
+        json,
+      );
+    }),
+  ];
 }
 
 function renamedByPattern(json, { searchRegex, replaceRegex = "", options = {} }) {
   const pattern = new RegExp(searchRegex, options.caseInsensitive ? "gi" : "g");
   const rename = (value, depth) =>
     isPlainObject(value)
-      ? Object.fromEntries(Object.entries(value).map(([key, nested]) => [key.replace(pattern, replaceRegex), depth === 0 ? nested : rename(nested, depth - 1)]))
+      ? Object.fromEntries(
+          Object.entries(value).map(([key, nested]) => [
+            key.replace(pattern, replaceRegex),
+            depth === 0 ? nested : rename(nested, depth - 1),
+          ]),
+        )
       : value;
   return rename(json, options.depth ?? -1);
 }
@@ -210,9 +238,20 @@ const OPERATIONS = {
   summarize: summarizeNode,
 };
 
+function checkSplit(call) {
+  call.items.forEach((item, index) => {
+    const name = call.param("fieldToSplitOut", index, "");
+    const value = read(item.json, name, usesDots(call));
+    if (value !== undefined && (typeof value !== "object" || value === null)) {
+      throw new NodeError(`The provided field '${name}' is not an array or object`);
+    }
+  });
+}
+
 export function itemListsNode(call) {
   const operation = call.param("operation", 0, "splitOutItems");
   const run = OPERATIONS[operation];
   if (!run) throw new NodeError(`Item Lists has no operation '${operation}' here`);
+  if (operation === "splitOutItems" && call.version < 3) checkSplit(call);
   return run({ ...call, version: 1 });
 }

@@ -6,7 +6,13 @@ import { copy, fieldNames, get, set, unset } from "../values.js";
 
 export function setNode(call) {
   if (call.version >= 3) return [call.eachItem((item, index) => current(call, item, index))];
-  return [call.items.map((item, index) => ({ ...item, json: firstFormatOrItem(call, item, index), pairedItem: { item: index } }))];
+  return [
+    call.items.map((item, index) => ({
+      ...item,
+      json: firstFormatOrItem(call, item, index),
+      pairedItem: { item: index },
+    })),
+  ];
 }
 
 /** If the node continues after errors, an item whose origin is unknown stays as it is. */
@@ -40,7 +46,8 @@ function firstFormat(call, item, index) {
 /** Return an entry's value. Only a value that is not written is the default; an expression may give undefined. */
 const written = (entry, name, otherwise) => (name in entry ? entry[name] : otherwise);
 
-const numeric = (value) => (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value);
+const numeric = (value) =>
+  typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value;
 
 function current(call, item, index) {
   const { ignoreConversionErrors = false } = call.param("options", index, {});
@@ -59,7 +66,11 @@ function current(call, item, index) {
 function entries(call, index) {
   if (call.version >= 3.3) {
     const { assignments = [] } = call.param("assignments", index, {});
-    return assignments.map((entry) => ({ name: entry.name ?? "", type: entry.type ?? "string", value: written(entry, "value", "") }));
+    return assignments.map((entry) => ({
+      name: entry.name ?? "",
+      type: entry.type ?? "string",
+      value: written(entry, "value", ""),
+    }));
   }
   const { values = [] } = call.param("fields", index, {});
   return values.map(({ name = "", type = "stringValue", ...rest }) => ({

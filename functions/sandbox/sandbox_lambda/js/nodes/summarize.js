@@ -4,13 +4,22 @@ import { NodeError } from "../errors.js";
 import { fieldNames, get, isEqual } from "../values.js";
 
 const PREFIXES = {
-  append: "appended", average: "average", concatenate: "concatenated", count: "count", countUnique: "unique_count",
-  max: "max", min: "min", sum: "sum",
+  append: "appended",
+  average: "average",
+  concatenate: "concatenated",
+  count: "count",
+  countUnique: "unique_count",
+  max: "max",
+  min: "min",
+  sum: "sum",
 };
 const isGiven = (value) => value !== undefined && value !== null && value !== "";
 
 export function summarizeNode(call) {
-  const summaries = (call.param("fieldsToSummarize", 0, {}).values ?? []).map((entry) => ({ aggregation: "count", ...entry }));
+  const summaries = (call.param("fieldsToSummarize", 0, {}).values ?? []).map((entry) => ({
+    aggregation: "count",
+    ...entry,
+  }));
   if (summaries.length === 0 || summaries.some(({ field }) => !field)) {
     throw new NodeError("You need to add at least one aggregation to 'Fields to Summarize' with non-empty 'Field'");
   }
@@ -22,13 +31,26 @@ export function summarizeNode(call) {
   const results = groups.map(({ keys, places }) => ({
     json: {
       ...Object.fromEntries(splits.map((name, index) => [flat(name, options), keys[index]])),
-      ...Object.fromEntries(summaries.map((summary) => [resultName(summary, options), figure(summary, places.map((place) => read(call.items[place].json, summary.field)))])),
+      ...Object.fromEntries(
+        summaries.map((summary) => [
+          resultName(summary, options),
+          figure(
+            summary,
+            places.map((place) => read(call.items[place].json, summary.field)),
+          ),
+        ]),
+      ),
     },
     pairedItem: places.map((item) => ({ item })),
   }));
   if (options.outputFormat !== "singleItem") return [results];
   const json = {};
-  for (const { json: row } of results) nest(json, row, splits.map((name) => flat(name, options)));
+  for (const { json: row } of results)
+    nest(
+      json,
+      row,
+      splits.map((name) => flat(name, options)),
+    );
   return [[{ json, pairedItem: call.items.map((_, item) => ({ item })) }]];
 }
 
@@ -41,7 +63,8 @@ function resultName({ aggregation, field }, options) {
 function checkFields(call, names, options, read) {
   if (options.continueIfFieldNotFound || call.version >= 1.1) return;
   for (const name of names) {
-    if (call.items.every(({ json }) => read(json, name) === undefined)) throw new NodeError(`The field '${name}' does not exist in any items`);
+    if (call.items.every(({ json }) => read(json, name) === undefined))
+      throw new NodeError(`The field '${name}' does not exist in any items`);
   }
 }
 
@@ -85,7 +108,11 @@ function figure({ aggregation, includeEmpty, separateBy = ",", customSeparator =
       return new Set(given.map((value) => (typeof value === "object" ? JSON.stringify(value) : value))).size;
     case "concatenate": {
       const separator = separateBy === "other" ? customSeparator : separateBy;
-      return given.map((value) => (typeof value === "object" ? JSON.stringify(value) : value === undefined ? "undefined" : String(value))).join(separator);
+      return given
+        .map((value) =>
+          typeof value === "object" ? JSON.stringify(value) : value === undefined ? "undefined" : String(value),
+        )
+        .join(separator);
     }
     default:
       return numberFigure(aggregation, values.filter(isGiven));

@@ -1,6 +1,6 @@
 """Converts n8n nodes that call models, store vectors or call other workflows into steps that run for each item."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
@@ -31,11 +31,26 @@ def convert_openai(context: NodeContext) -> Conversion:
     messages = _mappings_in(messages_parameter.get("values") if isinstance(messages_parameter, dict) else None)
     user_messages = [entry for entry in messages if entry.get("role") != "system"]
     system = next((entry.get("content") for entry in messages if entry.get("role") == "system"), None)
-    if len(user_messages) != 1:
-        raise Untranslatable("a conversation must have exactly one message")
+    if not user_messages:
+        raise Untranslatable("it has no message")
+    if len(user_messages) > 1:
+        context.notes.append("its messages are sent as one")
     return _generate_text(
-        context, user_messages[0].get("content", ""), system, '{"message": {"role": "assistant", "content": text}}'
+        context,
+        _joined([entry.get("content", "") for entry in user_messages]),
+        system,
+        '{"message": {"role": "assistant", "content": text}}',
     )
+
+
+def _joined(texts: Sequence[Any]) -> Any:
+    """Return several parameters as one text."""
+    if len(texts) == 1:
+        return texts[0]
+    parts = [str(text) for text in texts]
+    if not any(part.startswith("=") for part in parts):
+        return "\n\n".join(parts)
+    return "=" + "\n\n".join(part.removeprefix("=") for part in parts)
 
 
 def _generate_text(context: NodeContext, prompt: object, system: object, result_field: str) -> Conversion:

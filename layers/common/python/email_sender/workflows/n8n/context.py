@@ -43,6 +43,10 @@ class NodeContext:
         """Return the JSONata of the value of a text that is JSON with expressions."""
         return self._evaluated("json", parameter)
 
+    def form(self, fields: Mapping[str, Any]) -> Any:
+        """Return the JSONata of the text of a form's fields."""
+        return self._evaluated("form", dict(fields))
+
     def item(self) -> str:
         """Return the JSONata of the current item."""
         return self._evaluated("item", None)

@@ -1,7 +1,7 @@
 """The nodes and connections of an n8n workflow export (docs.n8n.io, "Export and import workflows")."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -83,15 +83,18 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
     nodes_by_name: dict[str, Node] = {}
     step_ids: set[str] = set()
     for index, raw_node in enumerate(nodes):
-        name = raw_node.get("name") if isinstance(raw_node, dict) else None
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not isinstance(raw_node.get("type"), str):
+        if not isinstance(raw_node, dict) or not isinstance(raw_node.get("type"), str):
+            problems.append(Problem(f"/workflow/nodes/{index}", "A node needs a type."))
+            continue
+        # As in n8n's editor: a node without a name has that of its type, and a repeated name gets a number.
+        name = raw_node.get("name") or raw_node["type"].rpartition(".")[2] or "node"
+        if not isinstance(name, str) or len(name) > _MAX_NAME:
             problems.append(
-                Problem(f"/workflow/nodes/{index}", f"A node needs a type and a name of 1 to {_MAX_NAME} characters.")
+                Problem(f"/workflow/nodes/{index}/name", f"A name is a text of 1 to {_MAX_NAME} characters.")
             )
-        elif name in nodes_by_name:
-            problems.append(Problem(f"/workflow/nodes/{index}/name", f"Two nodes are named {name!r}."))
-        else:
-            nodes_by_name[name] = _parse_node(raw_node, _step_id(name, step_ids))
+            continue
+        name = _unused(name, nodes_by_name)
+        nodes_by_name[name] = _parse_node({**raw_node, "name": name}, _step_id(name, step_ids))
     if problems:
         raise InvalidInput("The n8n export has invalid nodes.", problems)
     edges, sub_nodes = _parse_connections(raw.get("connections"), nodes_by_name)
@@ -121,6 +124,13 @@ def _parse_node(raw: Mapping[str, Any], step: str) -> Node:
         version=version if type(version) in (int, float) else 1.0,
         raw=raw,
     )
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    number, unique = 1, name
+    while unique in used:
+        unique, number = f"{name}{number}", number + 1
+    return unique
 
 
 def _step_id(name: str, used_ids: set[str]) -> str:

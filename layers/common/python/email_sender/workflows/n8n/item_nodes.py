@@ -11,16 +11,16 @@ from email_sender.workflows.n8n.export import Node
 # The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases*.ndjson; a test compares both).
 RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "aggregate": frozenset({1}),
-    "code": frozenset({2}),
+    "code": frozenset({1, 2}),
     "crypto": frozenset({1}),
     "dateTime": frozenset({2}),
-    "filter": frozenset({1, 2, 2.2, 2.3}),
+    "filter": frozenset({1, 2, 2.1, 2.2, 2.3}),
     "function": frozenset({1}),
     "functionItem": frozenset({1}),
-    "if": frozenset({1, 2, 2.2, 2.3}),
-    "itemLists": frozenset({1, 2.1, 3, 3.1}),
+    "if": frozenset({1, 2, 2.1, 2.2, 2.3}),
+    "itemLists": frozenset({1, 2, 2.1, 3, 3.1}),
     "limit": frozenset({1}),
-    "merge": frozenset({1, 2.1, 3, 3.2}),
+    "merge": frozenset({1, 2, 2.1, 3, 3.1, 3.2}),
     "noOp": frozenset({1}),
     "removeDuplicates": frozenset({1, 1.1, 2}),
     "renameKeys": frozenset({1}),
@@ -30,7 +30,7 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "splitOut": frozenset({1}),
     "stopAndError": frozenset({1}),
     "summarize": frozenset({1, 1.1}),
-    "switch": frozenset({1, 2, 3, 3.2, 3.4}),
+    "switch": frozenset({1, 2, 3, 3.1, 3.2, 3.3, 3.4}),
 }
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
 
@@ -140,7 +140,7 @@ def output_count(node: Node) -> int:
 def quoted(value: Any) -> Any:
     """Return the value with the texts that look like the platform's own expressions as expressions that give them."""
     if isinstance(value, str):
-        return f"{{% {json.dumps(value)} %}}" if value.lstrip().startswith("{%") else value
+        return f"{{% {json.dumps(value)} %}}" if "{%" in value else value
     if isinstance(value, Mapping):
         return {key: quoted(nested) for key, nested in value.items()}
     return [quoted(nested) for nested in value] if isinstance(value, list) else value

@@ -90,29 +90,19 @@ def _wait(context: NodeContext) -> Conversion:
 
 
 def _http(context: NodeContext) -> Conversion:
-    method = str(context.get("method") or context.get("requestMethod") or "GET").upper()
-    if method not in _METHODS:
+    method = context.get("method") or context.get("requestMethod") or "GET"
+    method = method.removeprefix("=") if isinstance(method, str) and "{{" not in method else method
+    if isinstance(method, str) and "{{" not in method and method.upper() not in _METHODS:
         raise Untranslatable(f"the method {method[:20]} is not supported")
-    kind = context.get("contentType") or context.get("bodyContentType") or "json"
-    if context.get("sendBody") is True and (kind not in ("json", "raw") or context.get("sendMultipartFile") is True):
-        raise Untranslatable(f"a body of type {str(kind)[:40]!r} is not supported: use JSON or text")
-    if "json" in (context.get("specifyQuery"), context.get("specifyHeaders")):
-        raise Untranslatable("a query or headers as JSON are not supported")
+    if not context.get("url"):
+        return _request_without_url(context)
     if context.get("options"):
         context.notes.append("its options are not imported")
-    arguments: dict[str, Any] = {"url": context.value(context.get("url", "")), "method": method}
-    for flag, name, key in (
-        ("sendQuery", "queryParameters", "query"),
-        ("sendHeaders", "headerParameters", "headers"),
-    ):
-        if context.get(flag) is True:
-            arguments[key] = _name_value_pairs(context, name)
-    if context.get("sendBody") is True and kind == "raw":
-        arguments["body"] = context.value(str(context.get("body", "")))
-        headers = {"content-type": str(context.get("rawContentType") or "text/plain")}
-        arguments["headers"] = headers | {name.lower(): value for name, value in arguments.get("headers", {}).items()}
-    elif context.get("sendBody") is True:
-        arguments["body"] = _body(context)
+    arguments: dict[str, Any] = {
+        "url": context.value(context.get("url")),
+        "method": method.upper() if isinstance(method, str) and "{{" not in method else context.value(method),
+        **_lists_of_request(context),
+    }
     if context.node.credentials:
         arguments["secret_headers"] = {"authorization": context.node.credentials[0]}
         context.notes.append(
@@ -120,6 +110,46 @@ def _http(context: NodeContext) -> Conversion:
         )
     context.notes.append("an item fails if its response has more than 1,200 bytes")
     return for_each_conversion(context, arguments)
+
+
+def _request_without_url(context: NodeContext) -> Conversion:
+    context.notes.append("it has no URL: as in n8n, it fails when it is reached")
+    step = {
+        "uses": "transform",
+        "when": f"{{% $count({context.items}) > 0 %}}",
+        "with": {"items": '{% $error("The request has no URL.") %}'},
+    }
+    return Conversion(ConversionOutcome.APPROXIMATED, step)
+
+
+def _lists_of_request(context: NodeContext) -> dict[str, Any]:
+    """Return the query, the headers and the body of a request."""
+    arguments: dict[str, Any] = {}
+    for flag, way, text, name, key in (
+        ("sendQuery", "specifyQuery", "jsonQuery", "queryParameters", "query"),
+        ("sendHeaders", "specifyHeaders", "jsonHeaders", "headerParameters", "headers"),
+    ):
+        if context.get(flag) is True:
+            is_json = context.get(way) == "json"
+            arguments[key] = _json(context, text) if is_json else _name_value_pairs(context, name)
+    if context.get("sendBody") is not True:
+        return arguments
+    kind = str(context.get("contentType") or context.get("bodyContentType") or "json").removeprefix("=")
+    if kind not in ("json", "raw", "form-urlencoded") or context.get("sendMultipartFile") is True:
+        raise Untranslatable(f"a body of type {kind[:40]!r} is not supported: use JSON, a form or text")
+    if kind == "json":
+        return {**arguments, "body": _body(context)}
+    headers = arguments.get("headers", {})
+    if not isinstance(headers, dict):
+        raise Untranslatable("headers as JSON beside a body of text are not supported")
+    content_type = str(context.get("rawContentType") or "text/plain")
+    arguments["body"] = context.value(str(context.get("body", "")))
+    if kind == "form-urlencoded":
+        content_type = "application/x-www-form-urlencoded"
+        if context.get("specifyBody") != "string":
+            arguments["body"] = context.form(_name_value_pairs(context, "bodyParameters", evaluated=False))
+    lower_case = {name.lower(): value for name, value in headers.items()}
+    return {**arguments, "headers": {"content-type": content_type, **lower_case}}
 
 
 def _slack(context: NodeContext) -> Conversion:
@@ -133,26 +163,29 @@ def _slack(context: NodeContext) -> Conversion:
     return for_each_conversion(context, {**arguments, "secret_headers": {"authorization": "slack"}})
 
 
-def _name_value_pairs(context: NodeContext, name: str) -> dict[str, object]:
+def _name_value_pairs(context: NodeContext, name: str, *, evaluated: bool = True) -> dict[str, object]:
     raw = context.get(name)
-    return {
-        str(entry.get("name", ""))[:200]: context.value(entry.get("value", ""))
-        for entry in _mappings_in(raw.get("parameters") if isinstance(raw, dict) else None)
-    }
+    entries = _mappings_in(raw.get("parameters") if isinstance(raw, dict) else None)
+    pairs = {str(entry.get("name", ""))[:200]: entry.get("value", "") for entry in entries}
+    return {key: context.value(value) for key, value in pairs.items()} if evaluated else pairs
 
 
 def _body(context: NodeContext) -> object:
     if context.get("specifyBody") == "json" or "jsonBody" in context.node.parameters:
-        raw = context.get("jsonBody", "")
-        if not isinstance(raw, str):
-            return context.value(raw)
-        if raw.startswith("="):
-            return context.json_value(raw)
-        try:
-            return quoted(json.loads(raw))
-        except ValueError:
-            raise Untranslatable("its JSON body is invalid") from None
+        return _json(context, "jsonBody")
     return _name_value_pairs(context, "bodyParameters")
+
+
+def _json(context: NodeContext, name: str) -> object:
+    raw = context.get(name, "")
+    if not isinstance(raw, str):
+        return context.value(raw)
+    if raw.startswith("="):
+        return context.json_value(raw)
+    try:
+        return quoted(json.loads(raw))
+    except ValueError:
+        raise Untranslatable(f"its {name} is no JSON") from None
 
 
 def _unsupported(context: NodeContext) -> Conversion:
