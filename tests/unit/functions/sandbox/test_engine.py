@@ -67,11 +67,15 @@ def test_code_that_needs_too_much_memory_fails_its_node(source: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["require", "process", "fetch", "XMLHttpRequest", "WebSocket", "Deno", "Bun", "std", "os", "__dirname", "global",
+    ["process", "fetch", "XMLHttpRequest", "WebSocket", "Deno", "Bun", "std", "os", "__dirname", "global",
      "importScripts", "load", "print", "open"],
 )  # fmt: skip
 def test_code_reaches_no_files_and_no_network(name: str) -> None:
     assert run(code(f"return [{{kind: typeof {name}}}]"))["runs"]["Code"][0]["outputs"] == [[{"kind": "undefined"}]]
+
+
+def test_code_gets_no_package() -> None:
+    assert run(code("require('fs')"))["error"]["message"].startswith("Module 'fs' is disallowed")
 
 
 @pytest.mark.parametrize("specifier", ["fs", "/etc/passwd", "../engine.py", "../../engine.py", "http://localhost/"])
