@@ -13,8 +13,9 @@ const MAX_NODE_RUNS = 10_000;
  * Run a workflow, or a part of one.
  *
  * `request` has: workflow {nodes, connections, settings}; given: [{node, outputs: [[object]]}], the nodes that ran
- * before, with the items of each output; execution: an id. Returns {runs: {node: [{outputs: [[object]]} | {error}]},
- * error: {node, message} | null}: the runs of each node in order, without the given nodes.
+ * before, with the items of each output; execution: an id; returns: the nodes whose runs are returned, by default all.
+ * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
+ * order, without the given nodes.
  */
 export async function runWorkflow(request) {
   const run = prepare(request);
@@ -24,13 +25,13 @@ export async function runWorkflow(request) {
   // The last that is put on the stack runs first.
   for (const { node } of [...request.given].reverse()) leadOn(run, node, run.results[node][0].outputs, 0);
   const error = await finish(run);
-  return { runs: runsOf(run), error };
+  return { runs: runsOf(run, request.returns), error };
 }
 
-function runsOf(run) {
+function runsOf(run, names) {
   const runs = {};
   for (const [name, results] of Object.entries(run.results)) {
-    if (results[0].isGiven) continue;
+    if (results[0].isGiven || (names && !names.includes(name))) continue;
     runs[name] = results.map(({ outputs, error }) =>
       outputs ? { outputs: outputs.map((items) => items.map((item) => item.json)) } : { error },
     );

@@ -47,7 +47,8 @@ def run_nodes(call: TaskCall) -> Mapping[str, Any]:
 def request_of(arguments: NodesIn, execution: str) -> dict[str, Any]:
     """Return what the sandbox gets."""
     given = [node.model_dump() for node in arguments.given]
-    return {"workflow": arguments.workflow, "given": given, "execution": execution}
+    returns = sorted({entry.node for entry in arguments.returns})
+    return {"workflow": arguments.workflow, "given": given, "execution": execution, "returns": returns}
 
 
 def result_of(arguments: NodesIn, answer: Mapping[str, Any]) -> Mapping[str, Any]:
