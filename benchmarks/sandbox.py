@@ -1,4 +1,4 @@
-"""Nodes of n8n in the sandbox: ten set nodes over 1,000 items, a call without work, and 100,000 items in bounded memory."""
+"""Nodes of n8n in the sandbox: ten over 1,000 items, a call without work, and 100,000 items in bounded memory."""
 
 import json
 import resource
