@@ -35,8 +35,9 @@ def check_values(values: Mapping[str, str], *, is_update: bool = False) -> None:
     With `is_update`, nothing is lacking: an existing stack keeps the values that are given nowhere.
     """
     network, data = stacks.STACKS[:2]
-    if bool(values.get("SubnetIds")) != bool(values.get("SecurityGroupIds")):
-        raise DeploymentRefused("SubnetIds and SecurityGroupIds belong together: give both, or neither.")
+    for subnets, groups in (("SubnetIds", "SecurityGroupIds"), ("SandboxSubnetIds", "SandboxSecurityGroupIds")):
+        if bool(values.get(subnets)) != bool(values.get(groups)):
+            raise DeploymentRefused(f"{subnets} and {groups} belong together: give both, or neither.")
     if data.is_needed(values) and not network.is_needed(values) and not values.get("VpcId"):
         raise DeploymentRefused(
             "SubnetIds is given, so VpcId is needed too: the database and Qdrant get security groups."

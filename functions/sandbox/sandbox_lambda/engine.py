@@ -7,6 +7,7 @@ Each call has a memory of its own. It starts as a copy of the memory after the m
 import asyncio
 import hashlib
 import hmac
+import json
 import math
 import posixpath
 from datetime import UTC, datetime
@@ -15,15 +16,15 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from quickjs_rs import Context, MemoryLimitError, QuickJSError, Runtime, Snapshot
+from quickjs_rs import Context, DeadlockError, MemoryLimitError, QuickJSError, Runtime, Snapshot
 from quickjs_rs import TimeoutError as EngineTimeout
 from wasmtime import Trap
 
 from email_sender.errors import InvalidInput
 
 MEMORY_BYTES: Final = 256 * 1024 * 1024
-# A synchronous call of Lambda returns at most 6 MB.
-MAX_RESULT_CHARACTERS: Final = 5_000_000
+# A synchronous call of Lambda returns at most 6 MB, and the answer is a text in JSON there.
+MAX_RESULT_BYTES: Final = 5_500_000
 _LOAD_SECONDS: Final = 30.0
 _ALGORITHMS: Final = {
     **{name: name for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")},
@@ -54,11 +55,15 @@ async def _run(modules: bytes, request: str, seconds: float) -> str:
         except MemoryLimitError:
             raise InvalidInput(f"The nodes used more than {MEMORY_BYTES // 1024**2} MB of memory.") from None
         except Trap:
-            raise InvalidInput("The nodes were stopped: their code calls itself too often.") from None
+            raise InvalidInput(
+                "The nodes were stopped: their code calls itself too often, or their items have too many levels."
+            ) from None
+        except DeadlockError:
+            raise InvalidInput("The nodes were stopped: their code waits, and does not end.") from None
         except QuickJSError as error:
             raise InvalidInput(f"The nodes were stopped: {str(error)[:300]}") from None
-    if len(answer) > MAX_RESULT_CHARACTERS:
-        raise InvalidInput(f"The nodes' result has more than {MAX_RESULT_CHARACTERS:,} characters.")
+    if len(json.dumps(answer)) > MAX_RESULT_BYTES:
+        raise InvalidInput(f"The nodes' result has more than {MAX_RESULT_BYTES:,} bytes.")
     return str(answer)
 
 

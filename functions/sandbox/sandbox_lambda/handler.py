@@ -1,6 +1,7 @@
 """The function that runs item nodes and code of imported n8n workflows.
 
-It has no rights but its log, and no VPC subnet with a route. The action n8n.node calls it with a run's items.
+Its role has no right on anything of the platform. With the stack of the network, or with SandboxSubnetIds, it runs in
+subnets without a route. The action n8n.node calls it with a run's items.
 """
 
 from typing import Annotated

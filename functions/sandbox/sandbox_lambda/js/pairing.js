@@ -22,14 +22,16 @@ function itemInPlace(run, target, index) {
   return items.length === 1 ? items[0] : items[index];
 }
 
-/** Return the item of the node `target` that the item came from. `source` lists where each input came from. */
+/**
+ * Return the item of the node `target` that the item came from. `source` lists where each input came from; an item that
+ * came in an earlier run of its node says so itself (`from`).
+ */
 export function originOf(run, item, source, target, depth = 0) {
   const links = item?.pairedItem;
   if (links === undefined || links === null || depth > 200) return undefined;
   const found = new Set();
   for (const link of Array.isArray(links) ? links : [links]) {
-    const { item: index, input = 0 } = typeof link === "number" ? { item: link } : link;
-    const from = source[input];
+    const { item: index, input = 0, from = source[input] } = typeof link === "number" ? { item: link } : link;
     if (!from) continue;
     const ran = run.results[from.node]?.[from.run];
     const earlier = ran?.outputs?.[from.output]?.[index];

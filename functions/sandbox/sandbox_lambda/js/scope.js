@@ -106,7 +106,8 @@ function dataOf(run, node, name, here, source, state, read) {
     first: (branch, runNumber) => items(branch, runNumber)[0],
     last: (branch, runNumber) => items(branch, runNumber).at(-1),
     get isExecuted() {
-      return name in run.results;
+      const runs = run.results[name];
+      return runs !== undefined && !(runs[0].isGiven && runs[0].outputs.every((items) => items.length === 0));
     },
     params: run.nodes[name].parameters,
     context: run.memories[name] ?? {},
@@ -131,6 +132,12 @@ function oldNodeData(run, node, name, state) {
 
 /** Return the number of the output of `from` whose branch leads to `to`. */
 function outputTowards(run, from, to) {
+  const key = JSON.stringify([from, to]);
+  if (!run.towards.has(key)) run.towards.set(key, searchOutput(run, from, to));
+  return run.towards.get(key);
+}
+
+function searchOutput(run, from, to) {
   const outputs = run.connections[from] ?? [];
   for (const [number, edges] of outputs.entries()) {
     const seen = new Set();

@@ -64,6 +64,17 @@ export function isEqual(a, b) {
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key]));
 }
 
+/** Return a text that is the same for equal values, whatever the order of their keys. */
+export function keyText(value) {
+  return JSON.stringify(value, (_, nested) => {
+    if (nested === undefined) return { $undefined: true };
+    if (typeof nested === "number" && !Number.isFinite(nested)) return { $number: String(nested) };
+    return isPlainObject(nested)
+      ? Object.fromEntries(Object.entries(nested).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : nested;
+  });
+}
+
 /** Merge objects from left to right, into nested objects and lists. Undefined changes nothing. */
 export function mergeDeep(target, ...sources) {
   for (const source of sources) {

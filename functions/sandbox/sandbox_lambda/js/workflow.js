@@ -29,7 +29,7 @@ export async function runWorkflow(request) {
 }
 
 function runsOf(run, names) {
-  const runs = {};
+  const runs = Object.create(null);
   for (const [name, results] of Object.entries(run.results)) {
     if (results[0].isGiven || (names && !names.includes(name))) continue;
     runs[name] = results.map(({ outputs, error }) =>
@@ -41,9 +41,10 @@ function runsOf(run, names) {
 
 function prepare({ workflow, variables = {}, execution = "" }) {
   useZone(workflow.settings?.timezone && workflow.settings.timezone !== "DEFAULT" ? workflow.settings.timezone : "UTC");
-  const nodes = Object.fromEntries(workflow.nodes.map((node) => [node.name, { parameters: {}, ...node }]));
-  const connections = {};
-  const inputs = {};
+  const nodes = Object.create(null);
+  for (const node of workflow.nodes) nodes[node.name] = { parameters: {}, ...node };
+  const connections = Object.create(null);
+  const inputs = Object.create(null);
   for (const [name, kinds] of Object.entries(workflow.connections ?? {})) {
     if (!(name in nodes)) continue;
     connections[name] = (kinds.main ?? []).map((targets) => (targets ?? []).filter((edge) => edge.node in nodes));
@@ -59,8 +60,9 @@ function prepare({ workflow, variables = {}, execution = "" }) {
     variables,
     execution,
     isOldOrder,
-    results: {},
-    memories: {},
+    results: Object.create(null),
+    towards: new Map(),
+    memories: Object.create(null),
     stack: [],
     waiting: new Map(),
     count: 0,
@@ -167,7 +169,7 @@ async function runNode(run, { name, inputs, source }) {
   let outputs;
   try {
     outputs = node.disabled === true ? [given[0]] : await attempts(run, node, given, source, runIndex);
-    if (outputs && mode === "continueErrorOutput") outputs = withErrorOutput(outputs, given[0]);
+    if (outputs && mode === "continueErrorOutput") outputs = withErrorOutput(node, outputs, given[0]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (mode === "stopWorkflow") {
@@ -189,13 +191,19 @@ async function runNode(run, { name, inputs, source }) {
 }
 
 /** Items that say an error go to one more output, with what the item had before. */
-function withErrorOutput(outputs, inputs) {
-  const failed = (item) => typeof item.json.error === "string" && Object.keys(item.json).length === 1;
-  const errors = outputs
+function withErrorOutput(node, outputs, inputs) {
+  // Filter gives what it left out, too, but has no output for that.
+  const declared = shortType(node) === "filter" ? outputs.slice(0, 1) : outputs;
+  const errors = declared
     .flat()
-    .filter(failed)
+    .filter(saysError)
     .map((item) => ({ ...item, json: { ...inputs[item.pairedItem?.item]?.json, ...item.json } }));
-  return [...outputs.map((items) => items.filter((item) => !failed(item))), errors];
+  return [...declared.map((items) => items.filter((item) => !saysError(item))), errors];
+}
+
+function saysError({ json }) {
+  const count = Object.keys(json).length;
+  return Boolean(json.error) && (count === 1 || (count === 2 && Boolean(json.message)));
 }
 
 async function attempts(run, node, inputs, source, runIndex) {
@@ -229,6 +237,7 @@ function callOf(run, node, inputs, source, runIndex) {
     node,
     version: node.typeVersion ?? 1,
     inputs,
+    source,
     items,
     scope,
     enter,
@@ -236,10 +245,10 @@ function callOf(run, node, inputs, source, runIndex) {
     memory: (run.memories[node.name] ??= {}),
     /** Return the parameter's value for an item. */
     param: (name, index, otherwise) =>
-      node.parameters[name] === undefined ? otherwise : resolved(node.parameters[name], index),
+      (node.parameters[name] ?? undefined) === undefined ? otherwise : resolved(node.parameters[name], index),
     /** Return a parameter that is JSON: objects and lists in a text with expressions are written as JSON. */
     jsonParam: (name, index, otherwise) =>
-      node.parameters[name] === undefined ? otherwise : json(node.parameters[name], index),
+      (node.parameters[name] ?? undefined) === undefined ? otherwise : json(node.parameters[name], index),
     resolved,
     json,
     keep: (item, index) => ({ ...item, pairedItem: { item: index } }),

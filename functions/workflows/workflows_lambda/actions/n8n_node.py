@@ -3,11 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from email_sender.adapters.aws.lambda_sandbox import Answer
 from email_sender.errors import InvalidInput
 from email_sender.kit.tasks.call import JsonataList, TaskCall
 from workflows_lambda.bootstrap import sandbox
+
+
+def _as_item(value: Any) -> Any:
+    """Return the item that n8n makes of what is no object, such as the text that a server answered."""
+    return value if isinstance(value, dict) else {"data": value}
+
+
+type Item = Annotated[dict[str, Any], BeforeValidator(_as_item)]
 
 
 class GivenNode(BaseModel):
@@ -16,7 +25,7 @@ class GivenNode(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     node: str
-    outputs: Annotated[list[Annotated[list[dict[str, Any]], JsonataList]], JsonataList]
+    outputs: list[Annotated[list[Item], JsonataList]]
 
 
 class ReturnedOutput(BaseModel):
@@ -51,16 +60,15 @@ def request_of(arguments: NodesIn, execution: str) -> dict[str, Any]:
     return {"workflow": arguments.workflow, "given": given, "execution": execution, "returns": returns}
 
 
-def result_of(arguments: NodesIn, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
     """Return the step's result. Raises InvalidInput if a node failed."""
-    if answer["error"] is not None:
-        raise InvalidInput(f"The node {answer['error']['node']!r} failed: {answer['error']['message']}")
-    runs = answer["runs"]
-    return {"items": {entry.name: list(_items(runs, entry.node, entry.output)) for entry in arguments.returns}}
+    if answer.error is not None:
+        raise InvalidInput(f"The node {answer.error.node!r} failed: {answer.error.message}")
+    return {"items": {entry.name: list(_items(answer, entry.node, entry.output)) for entry in arguments.returns}}
 
 
-def _items(runs: Mapping[str, Any], node: str, output: int) -> Iterator[Any]:
+def _items(answer: Answer, node: str, output: int) -> Iterator[Any]:
     """Yield the items that all runs of a node gave at an output."""
-    for run in runs.get(node, ()):
-        if output < len(run["outputs"]):
-            yield from run["outputs"][output]
+    for run in answer.runs.get(node, ()):
+        if run.outputs is not None and output < len(run.outputs):
+            yield from run.outputs[output]

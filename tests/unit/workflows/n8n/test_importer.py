@@ -272,6 +272,36 @@ def test_a_wait_without_parameters_takes_the_default_of_its_version(version: flo
     assert items(raw, "after") == PEOPLE
 
 
+def test_a_text_that_a_server_answers_is_an_item() -> None:
+    raw = export(node("Ask", "httpRequest", {"url": "https://example.com/"}), node("All", "limit", {"maxItems": 9}))
+    outcome = run(raw, lambda _call: {"status": 200, "headers": {}, "body": "plain"})
+    assert items_in(outcome, "all") == [{"data": "plain"}] * 2
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for one in nested for text in _texts(one)]
+
+
+@pytest.mark.parametrize("kind", [*sorted(_CONVERTERS), *sorted(ITEM_TYPES)])
+def test_no_text_of_an_export_becomes_an_expression_of_ours(kind: str) -> None:
+    ours = "{% $string($steps) %}"
+    names = [
+        "url", "body", "rawContentType", "workflowId", "text", "prompt", "channelId", "jsCode", "fieldToSplitOut",
+        "path", "errorMessage", "collection", "modelId", "jsonOutput", "value1",
+    ]  # fmt: skip
+    pairs = {"parameters": [{"name": "x", "value": ours}], "values": [{"content": ours, "name": "x", "value": ours}]}
+    switches = {"sendBody": True, "sendHeaders": True, "sendQuery": True}
+    more = {"headerParameters": pairs, "queryParameters": pairs, "messages": pairs, "contentType": "raw", **switches}
+    raw = export(node(ours, kind, {**dict.fromkeys(names, ours), **more}))
+    raw["name"] = ours
+    definition = dict(import_and_parse(raw).definition)
+    definition.pop("name")
+    assert ours not in _texts(definition)
+
+
 def test_nodes_without_a_name_or_with_the_name_of_another_get_one() -> None:
     raw = {"nodes": [{"type": "n8n-nodes-base.stickyNote"}, node("a", "manualTrigger"), node("a", "set")]}
     assert [entry.node for entry in import_and_parse(raw).report] == ["stickyNote", "a", "a1"]

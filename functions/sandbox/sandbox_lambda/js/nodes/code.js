@@ -123,7 +123,9 @@ export async function functionNode(call) {
   if (result === undefined) throw new NodeError("No data got returned. Always an Array of items has to be returned!");
   const items = Array.isArray(result) ? result : [result];
   for (const item of items) {
-    if (!isPlainObject(item)) throw new NodeError("Always an Array of items has to be returned!");
+    if (!isPlainObject(item) || ("json" in item && !isPlainObject(item.json))) {
+      throw new NodeError("Always an Array of items has to be returned!");
+    }
   }
   return [
     items.map((item) =>

@@ -1,7 +1,7 @@
 // Nodes that lead items: Merge, Loop Over Items, No Operation, Wait, Stop and Error.
 
 import { NodeError } from "../errors.js";
-import { copy, fieldNames, get, isEqual, mergeDeep } from "../values.js";
+import { copy, fieldNames, get, keyText, mergeDeep } from "../values.js";
 
 export const passThrough = (call) => [call.items.map((item, index) => call.keep(item, index))];
 
@@ -16,16 +16,17 @@ export function stopAndErrorNode(call) {
 /** Loop Over Items. Null ends the branch. Version 3: done, loop; version 2: loop, done; version 1: loop. */
 export function splitInBatchesNode(call) {
   const { memory } = call;
+  const kept = call.items.map((item, index) => ({ ...item, pairedItem: { item: index, from: call.source[0] } }));
   const size = call.param("batchSize", 0, call.version >= 3 ? 1 : 10);
   const isReset = call.param("options", 0, {}).reset === true;
   if (memory.rest === undefined || isReset) {
-    memory.rest = call.items.map((item, index) => call.keep(item, index));
+    memory.rest = kept;
     memory.done = [];
     memory.currentRunIndex = 0;
     memory.maxRunIndex = Math.ceil(memory.rest.length / size);
   } else {
     memory.currentRunIndex += 1;
-    memory.done.push(...call.items.map((item, index) => call.keep(item, index)));
+    memory.done.push(...kept);
   }
   const batch = memory.rest.splice(0, size);
   memory.noItemsLeft = memory.rest.length === 0;
@@ -180,7 +181,7 @@ function matchFields(call) {
   if (call.version >= 3 && call.param("advanced", 0, false) !== true) {
     return fieldNames(call.param("fieldsToMatchString", 0, "")).map((name) => ({ field1: name, field2: name }));
   }
-  return call.param(call.version >= 3 ? "mergeByFields" : "mergeByFields", 0, {}).values ?? [];
+  return call.param("mergeByFields", 0, {}).values ?? [];
 }
 
 function combinedByFields(call, first, second) {
@@ -190,14 +191,15 @@ function combinedByFields(call, first, second) {
   const options = call.param("options", 0, {});
   const { disableDotNotation = false, fuzzyCompare = false, multipleMatches = "all" } = options;
   const value = (item, name) => (disableDotNotation ? item.json[name] : get(item.json, name));
-  const same = (a, b) => (fuzzyCompare ? isFuzzyEqual(a, b) : isEqual(a, b));
-  const isMatch = (a, b) =>
-    fields.every(({ field1, field2 }) => {
-      const [left, right] = [value(a, field1), value(b, field2)];
-      return (fuzzyCompare || (left !== undefined && right !== undefined)) && same(left, right);
-    });
+  const keyOf = (item, side) => {
+    const values = fields.map((field) => value(item, field[side]));
+    if (fuzzyCompare) return keyText(values.map(fuzzy));
+    return values.includes(undefined) ? undefined : keyText(values);
+  };
+  const places = Map.groupBy(second, (item) => keyOf(item, "field2"));
   const found = first.map((item) => {
-    const matches = second.filter((other) => isMatch(item, other));
+    const key = keyOf(item, "field1");
+    const matches = (key === undefined ? undefined : places.get(key)) ?? [];
     return multipleMatches === "first" ? matches.slice(0, 1) : matches;
   });
   return [joined(call, first, second, found)];
@@ -224,16 +226,8 @@ function joined(call, first, second, found) {
 
 const named = (items, source) => items.map((item) => ({ ...item, json: { ...item.json, _source: source } }));
 
-function isFuzzyEqual(a, b) {
-  const isNothing = (value) => value === undefined || value === null || value === "" || value === false;
-  if (isEqual(a, b) || (isNothing(a) && isNothing(b))) return true;
-  return (
-    typeof a !== "object" &&
-    typeof b !== "object" &&
-    a !== undefined &&
-    b !== undefined &&
-    a !== null &&
-    b !== null &&
-    String(a) === String(b)
-  );
+/** Nothing, an empty text and false are the same; a number is the same as its text. */
+function fuzzy(value) {
+  if (value === undefined || value === null || value === "" || value === false) return null;
+  return typeof value === "object" ? value : String(value);
 }

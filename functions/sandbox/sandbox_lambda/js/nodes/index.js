@@ -31,6 +31,7 @@ export const NODES = {
   merge: mergeNode,
   noOp: passThrough,
   removeDuplicates: removeDuplicatesNode,
+  respondToWebhook: passThrough,
   renameKeys: renameKeysNode,
   set: setNode,
   sort: sortNode,

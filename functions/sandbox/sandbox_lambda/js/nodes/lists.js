@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { summarizeNode } from "./summarize.js";
-import { copy, fieldNames, flattened, get, isEqual, isPlainObject, set, sorted, unset } from "../values.js";
+import { copy, fieldNames, flattened, get, isEqual, isPlainObject, keyText, set, sorted, unset } from "../values.js";
 
 const read = (json, name, usesDots) => (usesDots ? get(json, name) : json[name]);
 const usesDots = (call) => call.param("options", 0, {}).disableDotNotation !== true;
@@ -166,9 +166,12 @@ function withoutDuplicates(call) {
   const rows = dots ? items.map((item) => flattened(item.json)) : items.map((item) => item.json);
   const names = comparedNames(call, compare, rows);
   checkTypes(items, names, dots);
-  const isSame = (a, b) => names.every((name) => isEqual(read(a.json, name, dots), read(b.json, name, dots)));
-  const kept = [];
-  for (const item of items) if (!kept.some((other) => isSame(other, item))) kept.push(item);
+  const first = new Map();
+  for (const item of items) {
+    const key = keyText(names.map((name) => read(item.json, name, dots)));
+    if (!first.has(key)) first.set(key, item);
+  }
+  const kept = [...first.values()];
   if (call.param("options", 0, {}).removeOtherFields !== true || compare !== "selectedFields") return [kept];
   const only = (json) => names.reduce((target, name) => set(target, name, get(json, name)), {});
   return [kept.map((item) => ({ ...item, json: only(item.json) }))];

@@ -1,7 +1,7 @@
 // Summarize: figures over groups of items.
 
 import { NodeError } from "../errors.js";
-import { fieldNames, get, isEqual } from "../values.js";
+import { fieldNames, get, keyText } from "../values.js";
 
 const PREFIXES = {
   append: "appended",
@@ -69,16 +69,16 @@ function checkFields(call, names, options, read) {
 }
 
 function grouped(call, splits, options, read) {
-  const groups = [];
+  const groups = new Map();
   call.items.forEach(({ json }, place) => {
     const values = splits.map((name) => read(json, name));
     if (options.skipEmptySplitFields && !values.every(isGiven)) return;
     const keys = values.map((value) => keyOf(value, call.version));
-    const group = groups.find((candidate) => isEqual(candidate.keys, keys));
-    if (group) group.places.push(place);
-    else groups.push({ keys, places: [place] });
+    const name = keyText(keys);
+    if (groups.has(name)) groups.get(name).places.push(place);
+    else groups.set(name, { keys, places: [place] });
   });
-  return groups;
+  return [...groups.values()];
 }
 
 /** Lists and objects are told apart as JSON, and before version 1.1 everything as text. */

@@ -1,10 +1,14 @@
 """Call the function that runs nodes and code of n8n workflows. It has no rights."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel, ValidationError
+
 from email_sender.adapters.aws.lambda_calls import LambdaFunction
+from email_sender.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -13,16 +17,59 @@ if TYPE_CHECKING:
 NODE_SECONDS: Final = 20
 
 
+# PostgreSQL stores neither; JavaScript writes both as escapes.
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class NodeRun(BaseModel):
+    outputs: list[list[dict[str, Any]]] | None = None
+    error: str | None = None
+
+
+class Failure(BaseModel):
+    node: str
+    message: str
+
+
+class Answer(BaseModel):
+    """The runs of each node, and the failure that ended them."""
+
+    runs: dict[str, list[NodeRun]]
+    error: Failure | None
+
+
 class LambdaSandbox:
     def __init__(self, client: Callable[[], "LambdaClient"], function: str) -> None:
         self._function = LambdaFunction(client, function, "runs n8n nodes")
 
-    def run(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run nodes and return their runs and the error that ended them (functions/sandbox/sandbox_lambda/js).
+    def run(self, request: Mapping[str, Any]) -> Answer:
+        """Run nodes (functions/sandbox/sandbox_lambda/js/workflow.js has the shape of the request).
 
         Raises:
-            InvalidInput: the nodes took too long, used too much memory, or gave too much.
+            InvalidInput: the nodes took too long, used too much memory, or gave too much or no items.
             Unavailable: the function could not be called, or crashed.
         """
         answer = self._function.call({"request": json.dumps(request), "seconds": NODE_SECONDS})
-        return dict(json.loads(answer["result"]))
+        return parse_answer(str(answer["result"]))
+
+
+def parse_answer(text: str) -> Answer:
+    """Parse what the sandbox answered. It ran code of tenants, so the answer may be anything."""
+    value = json.loads(text)
+    if "\\u" in text:
+        value = _storable(value)
+    try:
+        return Answer.model_validate(value)
+    except ValidationError:
+        raise InvalidInput("The nodes gave something else than items.") from None
+
+
+def _storable(value: Any) -> Any:
+    """Replace characters that are none: halves of pairs, and NUL."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(element) for element in value]
+    if isinstance(value, dict):
+        return {_UNSTORABLE.sub("\ufffd", name): _storable(element) for name, element in value.items()}
+    return value

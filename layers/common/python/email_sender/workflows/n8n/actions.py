@@ -5,6 +5,7 @@ from typing import Any
 
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.item_nodes import quoted
 
 
 def convert_chain(context: NodeContext) -> Conversion:
@@ -74,7 +75,7 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     )
     options = context.get("options")
     waits_for_result = not (isinstance(options, dict) and options.get("waitForSubWorkflow") is False)
-    arguments: dict[str, Any] = {"workflow": name[:200], "inputs": context.item()}
+    arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": context.item()}
     return for_each_conversion(
         context, arguments if waits_for_result else {**arguments, "wait": False}, uses="workflow.call", result_field="$"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from email_sender.errors import InvalidInput, Problem
 
 MAX_NODES = 400
+MAX_EDGES = 4_000
 _MAX_NAME = 200
 
 
@@ -98,6 +99,8 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
     if problems:
         raise InvalidInput("The n8n export has invalid nodes.", problems)
     edges, sub_nodes = _parse_connections(raw.get("connections"), nodes_by_name)
+    if len(edges) > MAX_EDGES:
+        raise InvalidInput.at("/workflow/connections", f"The workflow has more than {MAX_EDGES} connections.")
     title = raw.get("name")
     settings = raw.get("settings")
     settings = settings if isinstance(settings, dict) else {}

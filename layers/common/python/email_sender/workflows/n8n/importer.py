@@ -109,14 +109,16 @@ class _Importer:
 
     @cached_property
     def _reachable(self) -> set[str]:
+        following: dict[str, list[str]] = {}
+        for edge in self._edges:
+            following.setdefault(edge.source, []).append(edge.target)
         reached = {name for name, node in self._export.nodes.items() if self._starts(node)}
         queue = list(reached)
         while queue:
-            name = queue.pop()
-            for edge in self._edges:
-                if edge.source == name and edge.target not in reached:
-                    reached.add(edge.target)
-                    queue.append(edge.target)
+            for name in following.get(queue.pop(), ()):
+                if name not in reached:
+                    reached.add(name)
+                    queue.append(name)
         return reached
 
     # ---- Nodes in the sandbox ---------------------------------------------------------------------------------------
@@ -160,6 +162,7 @@ class _Importer:
         ]
         arguments = {
             "workflow": {
+                "name": item_nodes.quoted(self._export.name),
                 "nodes": [*before, *nodes],
                 "connections": item_nodes.quoted(_connections(edges)),
                 "settings": {key: value for key, value in settings.items() if value},

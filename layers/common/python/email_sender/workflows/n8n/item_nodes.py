@@ -34,9 +34,12 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
 }
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
 
+_HASHES = ("MD5", "SHA256", "SHA3-256", "SHA3-384", "SHA3-512", "SHA384", "SHA512")
+# A definition has at most 32 levels, and the step is around the parameters.
+_MAX_LEVELS = 16
 _OUTSIDE_CODE = re.compile(r"\b(require|fetch|process)\b|\bhelpers\.|\$getWorkflowStaticData|getWorkflowStaticData")
 _REFERENCE = re.compile(r"""(?:\$\(|\$node\[|\$items\()\s*(["'`])(.+?)\1|\$node\.(\w+)""")
-_PAIRED = re.compile(r"""\$\(\s*(["'`])(.+?)\1\s*\)\s*\.\s*(?:item\b|itemMatching|pairedItem)""")
+_PAIRED = re.compile(r"""\$\(\s*(["'`])([^"'`]+)\1\s*\)\s*\.\s*(?:item\b|itemMatching|pairedItem)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,34 @@ class ReturnedOutput:
     output: int
 
 
+_ABSENT: Final = {
+    "$env": "is refused",
+    "$vars": "is empty",
+    "$secrets": "is empty",
+    "$workflow.id": "is empty",
+    "$workflow.active": "is false",
+    "$execution.mode": "is always production",
+    "$execution.resumeUrl": "is empty",
+    "$execution.customData": "keeps nothing",
+}
+
+
+def _is_storable(value: object, levels: int = _MAX_LEVELS) -> bool:
+    """Return whether a definition can hold the value: keys cannot look like expressions, and levels are limited."""
+    if levels < 0:
+        return False
+    if isinstance(value, Mapping):
+        return all("{%" not in str(key) and _is_storable(nested, levels - 1) for key, nested in value.items())
+    return all(_is_storable(nested, levels - 1) for nested in value) if isinstance(value, list) else True
+
+
 def runs_here(node: Node) -> bool:
     """Return whether the sandbox runs the node. Disabled nodes of every type pass their items through there."""
     if node.disabled:
         return True
     parameters = node.parameters
+    if not _is_storable(parameters):
+        return False
     if node.type == "code":
         return bool(parameters.get("language", "javaScript") == "javaScript")
     if node.type == "merge":
@@ -62,7 +88,11 @@ def runs_here(node: Node) -> bool:
     if node.type == "dateTime":
         return node.version >= 2
     if node.type == "crypto":
-        return parameters.get("action", "hash") in ("hash", "hmac", "generate") and not parameters.get("binaryData")
+        is_known = parameters.get("type", "MD5") in _HASHES and not parameters.get("binaryData")
+        action = parameters.get("action", "hash")
+        return (action in ("hash", "hmac") and is_known) or (
+            action == "generate" and parameters.get("encodingType", "uuid") == "uuid"
+        )
     return node.type in ITEM_TYPES
 
 
@@ -77,10 +107,12 @@ def differences(node: Node) -> Iterator[str]:
     code = "\n".join(_texts({key: node.parameters.get(key) for key in ("jsCode", "functionCode")}))
     if outside := sorted({match[0].removesuffix(".") for match in _OUTSIDE_CODE.finditer(code)}):
         yield f"its code uses {', '.join(outside)}, which the sandbox does not have or does not keep"
-    texts = "\n".join(text for text in _texts(node.parameters) if text.startswith("="))
-    for name, meaning in (("$env", "is refused"), ("$vars", "is empty"), ("$secrets", "is empty")):
+    texts = "\n".join([code, *(text for text in _texts(node.parameters) if text.startswith("="))])
+    for name, meaning in _ABSENT.items():
         if name in texts:
             yield f"{name} {meaning}"
+    if node.raw.get("retryOnFail") is True:
+        yield "it is repeated at once, without a pause"
 
 
 def referenced_nodes(node: Node) -> set[str]:
@@ -133,7 +165,9 @@ def output_count(node: Node) -> int:
     elif node.type == "switch":
         rules = node.parameters.get("rules")
         listed = (rules.get("values") or rules.get("rules")) if isinstance(rules, Mapping) else None
-        count = max(len(listed) + 1 if isinstance(listed, list) else 4, 4)
+        numbers = (node.parameters.get(name) for name in ("numberOutputs", "outputsAmount"))
+        most = max((number for number in numbers if type(number) is int), default=4)
+        count = min(max(len(listed) + 1 if isinstance(listed, list) else 4, most, 4), 100)
     return count + (node.raw.get("onError") == "continueErrorOutput")
 
 

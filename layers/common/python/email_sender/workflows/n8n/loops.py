@@ -16,7 +16,7 @@ def without_mixed_loops(export: N8nExport) -> tuple[list[Edge], list[frozenset[s
     """
     found = cycles(export.nodes, export.edges)
     pure = [loop for loop in found if all(runs_here(export.nodes[name]) for name in loop)]
-    kept = [edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in pure)]
+    kept = {edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in pure)}
     edges, starts = _remove_cycles(export, [edge for edge in export.edges if edge not in kept])
     place = {edge: number for number, edge in enumerate(export.edges)}
     return sorted([*edges, *kept], key=lambda edge: place.get(edge, len(place))), pure, starts

@@ -5,6 +5,7 @@ item of the node before it. `$json` is the current item, as in n8n.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -81,6 +82,8 @@ def _wait(context: NodeContext) -> Conversion:
     if (
         context.get("resume", "timeInterval") != "timeInterval"
         or type(amount) not in (int, float)
+        or not math.isfinite(amount)
+        or not isinstance(unit, str)
         or unit not in _SECONDS_PER_UNIT
     ):
         raise Untranslatable("only waiting for a fixed duration is supported")
@@ -142,7 +145,7 @@ def _lists_of_request(context: NodeContext) -> dict[str, Any]:
     headers = arguments.get("headers", {})
     if not isinstance(headers, dict):
         raise Untranslatable("headers as JSON beside a body of text are not supported")
-    content_type = str(context.get("rawContentType") or "text/plain")
+    content_type = context.value(str(context.get("rawContentType") or "text/plain"))
     arguments["body"] = context.value(str(context.get("body", "")))
     if kind == "form-urlencoded":
         content_type = "application/x-www-form-urlencoded"
