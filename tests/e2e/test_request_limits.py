@@ -6,7 +6,7 @@ from collections import Counter
 
 import httpx
 
-from local.client import ApiClient
+from local.client import ApiClient, wait_until
 from tests.conftest import Platform
 from tests.e2e.test_people import deployed_with
 
@@ -38,7 +38,7 @@ def test_a_client_that_floods_is_refused_and_another_tenant_is_served(platform: 
     The times are no part of the test: the emulator and both clients share the processors here, and on AWS each function
     has its own.
     """
-    with deployed_with(platform, "MessagingFunction", REQUESTS_PER_CLIENT="600", REQUESTS_PER_TENANT="3000"):
+    with deployed_with(platform, "MessagingFunction", REQUESTS_PER_CLIENT="240", REQUESTS_PER_TENANT="3000"):
         flooding, other = platform["user@acme"], platform["user@globex"]
         # A new version starts cold.
         times_of(other, 5)
@@ -57,6 +57,8 @@ def test_a_client_that_floods_is_refused_and_another_tenant_is_served(platform: 
             # More instances of the function start cold.
             times_of(other, 5)
             beside = times_of(other, 20)
+            # However slow the machine is, the flood is faster than four requests a second.
+            wait_until(lambda: answers[429], lambda refused: refused > 20, 60)
         finally:
             stop.set()
             for thread in threads:
@@ -65,8 +67,8 @@ def test_a_client_that_floods_is_refused_and_another_tenant_is_served(platform: 
     print(  # noqa: T201  # for docs/benchmarks.md
         f"other tenant, p95: {p95(alone) * 1000:.0f} ms alone, {p95(beside) * 1000:.0f} ms beside {answers} answers"
     )
-    # 600 a minute are allowed, and the tenth part of them at once. On a slow machine the flood is not much stronger.
-    assert 0 < answers[200] <= 10 * seconds + 60
+    # 240 a minute are allowed, and the tenth part of them at once.
+    assert 0 < answers[200] <= 4 * seconds + 24
     assert answers[429] > 20
     assert set(answers) == {200, 429}
 
