@@ -302,6 +302,17 @@ def test_no_text_of_an_export_becomes_an_expression_of_ours(kind: str) -> None:
     assert ours not in _texts(definition)
 
 
+@pytest.mark.parametrize("kind", ["set", "executeWorkflow", "httpRequest"])
+def test_parameters_that_no_definition_can_hold_are_unsupported(kind: str) -> None:
+    deep: Any = "={{ $json.name }}"
+    for _ in range(40):
+        deep = [deep]
+    for odd in (deep, {"{% $steps %}": "={{ 1 }}"}):
+        parameters = {"url": odd, "workflowId": "Other", "assignments": odd}
+        outcomes = conversions(export(node("It", kind, parameters)))
+        assert outcomes["It"] == ("approximated" if kind == "executeWorkflow" else "unsupported")
+
+
 def test_nodes_without_a_name_or_with_the_name_of_another_get_one() -> None:
     raw = {"nodes": [{"type": "n8n-nodes-base.stickyNote"}, node("a", "manualTrigger"), node("a", "set")]}
     assert [entry.node for entry in import_and_parse(raw).report] == ["stickyNote", "a", "a1"]

@@ -270,6 +270,8 @@ class _Importer:
         is_limited = node.raw.get("executeOnce") is True
         if conversion.step is None or "for_each" not in conversion.step or not (context.values or is_limited):
             return conversion, needs
+        if not all(item_nodes.is_storable(value["raw"]) for value in context.values):
+            raise Untranslatable("its parameters have too many levels, or names that look like our expressions")
         step_id = self._unused_id(f"{node.step}-values")
         given, given_needs, condition = self._given([node.name])
         edges = [edge for edge in self._edges if edge.target == node.name and edge.source in given]

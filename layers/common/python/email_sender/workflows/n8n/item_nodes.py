@@ -35,8 +35,8 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
 
 _HASHES = ("MD5", "SHA256", "SHA3-256", "SHA3-384", "SHA3-512", "SHA384", "SHA512")
-# A definition has at most 32 levels, and the step is around the parameters.
-_MAX_LEVELS = 16
+# A definition has at most 24 levels, and up to ten are around a parameter.
+_MAX_LEVELS = 13
 _OUTSIDE_CODE = re.compile(r"\b(require|fetch|process)\b|\bhelpers\.|\$getWorkflowStaticData|getWorkflowStaticData")
 _REFERENCE = re.compile(r"""(?:\$\(|\$node\[|\$items\()\s*(["'`])(.+?)\1|\$node\.(\w+)""")
 _PAIRED = re.compile(r"""\$\(\s*(["'`])([^"'`]+)\1\s*\)\s*\.\s*(?:item\b|itemMatching|pairedItem)""")
@@ -59,17 +59,17 @@ _ABSENT: Final = {
     "$workflow.active": "is false",
     "$execution.mode": "is always production",
     "$execution.resumeUrl": "is empty",
-    "$execution.customData": "keeps nothing",
+    "$execution.customData": "is not there",
 }
 
 
-def _is_storable(value: object, levels: int = _MAX_LEVELS) -> bool:
+def is_storable(value: object, levels: int = _MAX_LEVELS) -> bool:
     """Return whether a definition can hold the value: keys cannot look like expressions, and levels are limited."""
     if levels < 0:
         return False
     if isinstance(value, Mapping):
-        return all("{%" not in str(key) and _is_storable(nested, levels - 1) for key, nested in value.items())
-    return all(_is_storable(nested, levels - 1) for nested in value) if isinstance(value, list) else True
+        return all("{%" not in str(key) and is_storable(nested, levels - 1) for key, nested in value.items())
+    return all(is_storable(nested, levels - 1) for nested in value) if isinstance(value, list) else True
 
 
 def runs_here(node: Node) -> bool:
@@ -77,7 +77,7 @@ def runs_here(node: Node) -> bool:
     if node.disabled:
         return True
     parameters = node.parameters
-    if not _is_storable(parameters):
+    if not is_storable(parameters):
         return False
     if node.type == "code":
         return bool(parameters.get("language", "javaScript") == "javaScript")
