@@ -10,10 +10,11 @@ import hmac
 import json
 import math
 import posixpath
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from quickjs_rs import Context, DeadlockError, MemoryLimitError, QuickJSError, Runtime, Snapshot
@@ -40,7 +41,16 @@ def run(request: str, seconds: float) -> str:
     Raises:
         InvalidInput: the code ran too long, used too much memory, or its result is too large.
     """
-    return asyncio.run(_run(_loaded_modules(), request, seconds))
+    return _finish(_run(_loaded_modules(), request, seconds))
+
+
+def _finish[T](work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a loop of its own. asyncio.run would take away the thread's current loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()
 
 
 async def _run(modules: bytes, request: str, seconds: float) -> str:
@@ -83,7 +93,7 @@ def _loaded_modules() -> bytes:
             await context.eval_async("await import('main.js'); 0")
             return bytes((await context.create_snapshot_async()).to_bytes())
 
-    return asyncio.run(load())
+    return _finish(load())
 
 
 def _add_host_functions(context: Context) -> None:
