@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.rows import DictRow, dict_row
 
 from local.aws.deploy import client_factory
@@ -16,6 +17,10 @@ from local.client import ApiClient
 from local.cloud import TEXT_MODEL, LocalCloud
 from local.identities import User
 from local.layout import ROOT, Layout
+
+# A slow machine is no failure.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 pytest_plugins = ["tests.database"]
 
