@@ -106,8 +106,8 @@ def _change(units: Units, event: Event) -> None:
 @contextmanager
 def _bus(scratch: Path) -> Iterator[EventBridgeBus]:
     """Yield a bus on the local emulator. On AWS, PutEvents takes about 10 ms longer on both sides of the comparison."""
-    port = pick_port("aws", 35466, print)
-    argv = [sys.executable, "-m", "local.aws", "--port", str(port), "--api-port", str(pick_port("api", 35480, print))]
+    port = pick_port("aws", 29632, print)
+    argv = [sys.executable, "-m", "local.aws", "--port", str(port), "--api-port", str(pick_port("api", 29732, print))]
     argv += ["--state", str(scratch / "aws"), "--smtp", f"{HOST}:1", "--log", str(scratch / "aws.log")]
     with Supervisor() as supervisor:
         supervisor.start(Spec("aws", argv, scratch / "aws.out.log", environment=dict(os.environ)))
@@ -118,7 +118,7 @@ def _bus(scratch: Path) -> Iterator[EventBridgeBus]:
 
 @contextmanager
 def recorder_bench(scratch: Path) -> Iterator[RecorderBench]:
-    server = Postgres(scratch / "postgres", pick_port("postgres", 35432, print))
+    server = Postgres(scratch / "postgres", pick_port("postgres", 29532, print))
     server.prepare()
     passwords = {role: secrets.token_urlsafe(16) for role in ("app", "platform")}
     with Supervisor() as supervisor:

@@ -111,10 +111,10 @@ def vector_bench(scratch: Path, *more: Collection) -> Iterator[VectorBench]:
     """Yield the running parts with COLLECTIONS and `more` collections."""
     collections = {**COLLECTIONS, **{collection.name: collection for collection in more}}
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
-    grpc_port, http_port = pick_port("grpc", 36334, print), pick_port("http", 36333, print)
+    grpc_port, http_port = pick_port("grpc", 29334, print), pick_port("http", 29433, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(scratch / "qdrant")]
     argv += ["--grpc-port", str(grpc_port), "--http-port", str(http_port)]
-    server = Postgres(scratch / "postgres", pick_port("postgres", 35432, print))
+    server = Postgres(scratch / "postgres", pick_port("postgres", 29532, print))
     server.prepare()
     password = secrets.token_urlsafe(16)
     with Supervisor() as supervisor:

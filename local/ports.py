@@ -26,6 +26,8 @@ def is_free(port: int) -> bool:
 def pick_port(part: str, preferred: int, report: Callable[[str], None], reserved: Container[int] = ()) -> int:
     """Return `preferred`, or the next free port after it. `reserved` ports are picked already but not in use yet.
 
+    `preferred` should be below 32768: Linux gives the ports above to connections from here.
+
     Raises:
         NoFreePort: none of the next 100 is free.
     """

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 LOG_TAIL_LINES = 15
-STOP_SECONDS = 10.0
+# The emulator of AWS takes a few seconds to save its state, and much longer beside other work.
+STOP_SECONDS = 60.0
 # A process that dies more often than this within a minute is not restarted: that would only hide a fault.
 RESTARTS_A_MINUTE = 5
 
@@ -103,7 +104,7 @@ class Supervisor:
         raise KeyError(name)
 
     def stop(self) -> None:
-        """Stop every child in reverse order: send its stop signal, and SIGKILL after 10 s."""
+        """Stop every child in reverse order: send its stop signal, and SIGKILL after a minute."""
         self._stopping.set()
         self._watcher.join()
         for child in reversed(self._children):

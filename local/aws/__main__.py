@@ -7,7 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
-from local.aws.saved_state import drop_incomplete_state
+from local.aws.saved_state import SERVICES, drop_incomplete_state
 from local.ports import HOST, is_free
 
 ACCOUNT = "000000000000"
@@ -25,7 +25,7 @@ def ministack_environment(port: int, state: Path, smtp: str | None, auth: bool) 
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "PERSIST_STATE": "1",
-        "STATE_DIR": str(state / "services"),
+        "STATE_DIR": str(state / SERVICES),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(state / "s3"),
         "TMPDIR": str(state / "tmp"),
@@ -64,7 +64,7 @@ def main() -> None:
         # Redirect the descriptor, not sys.stderr, so that the log also has output of C code and crashes.
         log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 2)
-    if notice := drop_incomplete_state(state / "services"):
+    if notice := drop_incomplete_state(state / SERVICES):
         sys.stderr.write(f"{notice}\n")
     for name in [name for name in os.environ if name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_"))]:
         del os.environ[name]  # keep this process away from real AWS accounts

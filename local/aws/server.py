@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
-from ministack.app import app as ministack
+from ministack import app as ministack_app
 from ministack.core import hypercorn_compat, lambda_runtime
 from ministack.services import apigateway, cloudwatch
 
@@ -22,9 +22,12 @@ from local.aws import execution_environments, interrupted_executions, mail_relay
 from local.aws.archives import ArchiveCache
 from local.aws.monitoring import alarms, dashboards, log_subscriptions, service_metrics, traces
 from local.aws.runtime_packages import link_runtime_packages
+from local.aws.saved_state import SERVICES, marked
+from local.aws.upstream import check_sources
 from local.layout import CLOCK_FILE, SES_SOURCE
 
 HOST = "127.0.0.1"
+_RELIES_ON = {"app.save_all": (ministack_app.save_all, "ea253a04fd05")}
 _collector = traces.Collector()
 
 Scope = MutableMapping[str, Any]
@@ -121,6 +124,7 @@ async def _respond_unavailable(send: Send) -> None:
 
 async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | None) -> None:
     """Serve until SIGTERM or SIGINT, then save the state. Prints `ready` once both ports answer."""
+    services = state / SERVICES
     execution_environments.install(
         execution_environments.Runtime(
             archives=ArchiveCache(state / "unpacked"),
@@ -129,6 +133,8 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
             clock_file=state.parent / CLOCK_FILE,
         )
     )
+    check_sources(_RELIES_ON)
+    ministack_app.save_all = marked(ministack_app.save_all, services)
     repairs.install()
     schedules.install()
     log_subscriptions.install()
@@ -153,7 +159,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
         _print_ready((port, api_port), lambda: interrupted.start_again(f"http://{HOST}:{port}"))
     )
     try:
-        await hypercorn_serve(with_api_port(ministack, api_port), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
+        await hypercorn_serve(with_api_port(ministack_app.app, api_port), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
     finally:
         ready_task.cancel()
         lambda_runtime.reset()  # the processes of the execution environments

@@ -111,7 +111,7 @@ class Stack:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with TemporaryDirectory(prefix="email-sender-tests-") as folder, Supervisor() as supervisor:
-        server = Postgres(Path(folder) / "postgres", pick_port("postgres", 35500, print))
+        server = Postgres(Path(folder) / "postgres", pick_port("postgres", 31500, print))
         server.prepare()
         supervisor.start(server.spec())
         with psycopg.connect(server.url(), autocommit=True) as conn:

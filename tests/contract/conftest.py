@@ -41,7 +41,7 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _engine(folder: Path) -> Iterator[QdrantIndex]:
-    grpc, http = pick_port("grpc", 46334, print), pick_port("http", 46333, print)
+    grpc, http = pick_port("grpc", 32034, print), pick_port("http", 32133, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
     argv += ["--grpc-port", str(grpc), "--http-port", str(http)]
     with Supervisor() as supervisor:

@@ -89,7 +89,7 @@ class DatabasePair:
 
     def __init__(self, folder: Path, supervisor: Supervisor) -> None:
         self._folder, self._supervisor = folder, supervisor
-        self.primary = Postgres(folder / "primary", pick_port("postgres", 35600, print))
+        self.primary = Postgres(folder / "primary", pick_port("postgres", 31600, print))
         self.primary.prepare()
         with (self.primary.data / "pg_hba.conf").open("a") as rules:
             rules.write(_REPLICATION)
@@ -99,7 +99,7 @@ class DatabasePair:
 
     def add_standby(self) -> None:
         """Copy the primary and follow it. From then on, a commit is acknowledged once both have it."""
-        self.standby = Postgres(self._folder / "standby", pick_port("postgres", 35700, print))
+        self.standby = Postgres(self._folder / "standby", pick_port("postgres", 31700, print))
         self.standby.directory.mkdir()
         (self.standby.directory / "password").write_text(self.primary.password)
         self.standby.data.mkdir(mode=0o700)

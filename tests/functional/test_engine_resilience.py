@@ -32,9 +32,9 @@ class EngineProcess:
     """The local engine in a process of its own, on ports that stay the same after a restart."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = pick_port("grpc", 47334, print)
+        self.port = pick_port("grpc", 31334, print)
         self._argv = [sys.executable, "-m", "local.qdrant", "--data", str(folder / "data")]
-        self._argv += ["--grpc-port", str(self.port), "--http-port", str(pick_port("http", 47333, print))]
+        self._argv += ["--grpc-port", str(self.port), "--http-port", str(pick_port("http", 31433, print))]
         self.start()
 
     def start(self) -> None:

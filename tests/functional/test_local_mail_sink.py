@@ -68,8 +68,8 @@ class FakeBus:
 
 class MailSink:
     def __init__(self, supervisor: Supervisor, directory: Path, bus: str) -> None:
-        self.port = pick_port("smtp", 52525, print)
-        self.http_port = pick_port("mail list", 52580, print, [self.port])
+        self.port = pick_port("smtp", 31120, print)
+        self.http_port = pick_port("mail list", 31180, print, [self.port])
         argv = [
             sys.executable, "-m", "local.mail_sink", "--port", str(self.port), "--http-port", str(self.http_port),
             "--dir", str(directory / "mail"), "--events-endpoint", bus, "--bus", "default", "--source", "local.ses",

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.kills]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Postgres:
-    server = Postgres(tmp_path_factory.mktemp("state") / "postgres", pick_port("postgres", 55432, print))
+    server = Postgres(tmp_path_factory.mktemp("state") / "postgres", pick_port("postgres", 30432, print))
     server.prepare()
     return server
 

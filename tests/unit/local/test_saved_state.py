@@ -1,35 +1,54 @@
-"""Tests that an incompletely written state of the AWS emulator is not loaded."""
+"""Tests that a state of the AWS emulator that was not saved to its end is not loaded."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from local.aws.saved_state import drop_incomplete_state
+from local.aws.saved_state import drop_incomplete_state, marked
 
-FIRST_DIGEST, SECOND_DIGEST = "a" * 64, "b" * 64
+
+class Killed(BaseException):
+    """The process ends here."""
 
 
 @pytest.fixture
 def services(tmp_path: Path) -> Path:
-    (tmp_path / "services/lambda-blobs").mkdir(parents=True)
-    functions = {name: {"code_zip": {"code_blob_ref": name}} for name in (FIRST_DIGEST, SECOND_DIGEST)}
-    (tmp_path / "services/lambda.json").write_text(json.dumps(functions))
-    for name in (FIRST_DIGEST, SECOND_DIGEST):
-        (tmp_path / f"services/lambda-blobs/{name}.zip").write_bytes(b"code")
     return tmp_path / "services"
 
 
+def save(services: Path, *, killed_after: int = 2) -> None:
+    def save_all(states: object) -> None:
+        services.mkdir(exist_ok=True)
+        for number, name in enumerate(("cloudformation", "lambda")):
+            if number == killed_after:
+                raise Killed
+            (services / f"{name}.json").write_text(json.dumps({}))
+
+    marked(save_all, services)({})
+
+
 def test_a_complete_state_is_kept(services: Path) -> None:
+    save(services)
     assert drop_incomplete_state(services) is None
     assert (services / "lambda.json").is_file()
 
 
-def test_a_state_with_missing_code_is_removed_completely(services: Path) -> None:
-    (services / f"lambda-blobs/{SECOND_DIGEST}.zip").unlink()
-    assert drop_incomplete_state(services) == ("Dropped the saved state: it lacks the code of 1 functions.")
+def test_a_state_that_was_saved_only_partly_is_removed(services: Path) -> None:
+    with pytest.raises(Killed):
+        save(services, killed_after=1)
+    assert drop_incomplete_state(services) == "Dropped the saved state: the emulator was killed while it saved it."
     assert not services.exists()
 
 
-def test_a_missing_state_is_ignored(tmp_path: Path) -> None:
-    assert drop_incomplete_state(tmp_path / "services") is None
+def test_a_complete_state_that_was_replaced_only_partly_is_removed(services: Path) -> None:
+    save(services)
+    with pytest.raises(Killed):
+        save(services, killed_after=0)
+    assert drop_incomplete_state(services) is not None
+
+
+def test_a_missing_or_empty_state_is_ignored(services: Path) -> None:
+    assert drop_incomplete_state(services) is None
+    services.mkdir()
+    assert drop_incomplete_state(services) is None
