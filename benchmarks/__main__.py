@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bulk, compiling, embedding, events, functions, mailbox, steps, vectors
+from benchmarks import bulk, compiling, embedding, events, functions, mailbox, sandbox, steps, vectors
 from local.layout import ROOT
 
 
@@ -58,6 +58,7 @@ def collect_rows(scratch: Path) -> list[Row]:
     for name, measure in (
         ("functions", functions.measure),
         ("compiling", compiling.measure),
+        ("sandbox", sandbox.measure),
         ("embedding", embedding.measure),
     ):
         results += _safely(name, measure)

@@ -1,8 +1,9 @@
 """Tell a state that MiniStack saved completely from one that it did not, and drop the latter.
 
 MiniStack saves its state on a graceful stop, one file for each service. If it is killed while it saves, the files
-do not belong together: a stack without its layers cannot be updated, and a function without its code would make the next
-deployment wait forever. The state can be dropped, because a start deploys everything again (docs/guides/local.md).
+do not belong together: a stack without its layers cannot be updated, and a function without its code would make the
+next deployment wait forever. The state can be dropped, because a start deploys everything again
+(docs/guides/local.md).
 """
 
 import shutil

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sandbox_lambda import engine
@@ -95,7 +97,7 @@ def item_nodes(draw: st.DrawFn) -> dict[str, Any]:
     return {"type": f"n8n-nodes-base.{short}", "typeVersion": version, "parameters": parameters}
 
 
-def workflow(number: int, items: list[Any], rows: list[list[dict[str, Any]]]) -> dict[str, Any]:
+def workflow(items: list[Any], rows: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """Return a workflow that leads the items through each row of nodes. A node that fails passes its items on."""
     code = f"return {json.dumps([{'json': item} for item in items])}"
     nodes: list[dict[str, Any]] = [
@@ -118,7 +120,7 @@ def workflow(number: int, items: list[Any], rows: list[list[dict[str, Any]]]) ->
             before = name
     settings = {"executionOrder": "v1", "timezone": "UTC"}
     return {
-        "id": f"generated{number}", "name": "generated", "active": False, "nodes": nodes, "connections": connections,
+        "id": "generated", "name": "generated", "active": False, "nodes": nodes, "connections": connections,
         "settings": settings,
     }  # fmt: skip
 
@@ -143,19 +145,21 @@ def n8n_runs(made: dict[str, Any], home: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("number", range(ROUNDS))
-def test_the_sandbox_gives_what_n8n_gives(number: int, tmp_path: Path) -> None:
-    items = _ITEMS.example()
-    rows = st.lists(st.lists(item_nodes(), min_size=1, max_size=3), min_size=ROWS, max_size=ROWS).example()
-    made = workflow(number, items, rows)
+@pytest.mark.timeout(3_600)
+@settings(max_examples=ROUNDS, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+@given(_ITEMS, st.lists(st.lists(item_nodes(), min_size=1, max_size=3), min_size=ROWS, max_size=ROWS))
+def test_the_sandbox_gives_what_n8n_gives(items: list[Any], rows: list[list[dict[str, Any]]]) -> None:
+    made = workflow(items, rows)
     request = {"workflow": made, "given": [{"node": "Start", "outputs": [[{}]]}]}
     ours = json.loads(engine.run(json.dumps(request), 60))["runs"]
-    theirs = n8n_runs(made, tmp_path)
+    with TemporaryDirectory() as home:
+        theirs = n8n_runs(made, Path(home))
     theirs.pop("Start")
-    parameters = {node["name"]: node for node in made["nodes"]}
-    differing = [name for name in theirs if ours.get(name) != theirs[name]]
+    nodes = {node["name"]: node for node in made["nodes"]}
     assert ours.keys() == theirs.keys()
-    for name in differing:
-        print(name, json.dumps(parameters[name]), "\n  n8n: ", json.dumps(theirs[name]), "\n  ours:", ours.get(name))  # noqa: T201
-    assert differing == [], items
+    differing = [
+        f"{json.dumps(nodes[name])}\n  n8n:  {json.dumps(theirs[name])}\n  ours: {json.dumps(ours[name])}"
+        for name in theirs
+        if ours[name] != theirs[name]
+    ]
+    assert not differing, "\n".join(differing)

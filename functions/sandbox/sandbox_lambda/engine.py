@@ -36,7 +36,7 @@ _MODULES: Final = files("sandbox_lambda") / "js"
 
 
 def run(request: str, seconds: float) -> str:
-    """Run a request (js/main.js has its shape) and return the answer. Both are JSON.
+    """Run a request (js/workflow.js has its shape) and return the answer. Both are JSON.
 
     Raises:
         InvalidInput: the code ran too long, used too much memory, or its result is too large.

@@ -14,7 +14,7 @@ from sandbox_lambda import engine
 
 
 class SandboxRequest(BaseModel):
-    """`request` is JSON that js/main.js understands. `seconds` is the time that it may take."""
+    """`request` is JSON, of the shape in js/workflow.js. `seconds` is the time that it may take."""
 
     model_config = ConfigDict(extra="forbid")
 

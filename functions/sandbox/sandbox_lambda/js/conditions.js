@@ -36,12 +36,12 @@ const TEXTS = {
 };
 
 const DATES = {
-  equals: (a, b) => a === b,
-  notEquals: (a, b) => a !== b,
-  after: (a, b) => a > b,
-  before: (a, b) => a < b,
-  afterOrEquals: (a, b) => a >= b,
-  beforeOrEquals: (a, b) => a <= b,
+  equals: COMPARISONS.equals,
+  notEquals: COMPARISONS.notEquals,
+  after: COMPARISONS.gt,
+  before: COMPARISONS.lt,
+  afterOrEquals: COMPARISONS.gte,
+  beforeOrEquals: COMPARISONS.lte,
 };
 
 const LISTS = {
@@ -60,7 +60,8 @@ const LISTS = {
 const TESTS = {
   string(operation, left, right, ignoreCase) {
     const lower = (value) => (ignoreCase && typeof value === "string" ? value.toLowerCase() : value);
-    return TEXTS[operation]?.(lower(left ?? ""), operation.endsWith("egex") ? (right ?? "") : lower(right ?? ""));
+    const isPattern = operation === "regex" || operation === "notRegex";
+    return TEXTS[operation]?.(lower(left ?? ""), isPattern ? (right ?? "") : lower(right ?? ""));
   },
   number: (operation, left, right) =>
     operation === "empty"
@@ -97,7 +98,6 @@ function filterValue(value, type, strict, version) {
   // From the third version of conditions on, an empty text or list is no number.
   if (type === "number" && version >= 3 && String(value) === "") return { valid: true, value: null };
   if (type === "number" && Number.isNaN(value)) return { valid: true, value };
-  if (type === "string" && !strict && typeof value === "object") return { valid: true, value: JSON.stringify(value) };
   return convert(value, type, strict);
 }
 

@@ -9,7 +9,7 @@ import { prepared } from "./syntax.js";
 const compiled = new Map();
 
 /** Split "a {{ b }} c" into texts and codes. A part ends at the first }} that has no backslash before it. */
-export function split(source) {
+function split(source) {
   const chunks = [];
   let position = 0;
   while (position <= source.length) {

@@ -36,7 +36,7 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     $: nodeData,
     $node: new Proxy(
       {},
-      { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state) : undefined) },
+      { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state, read) : undefined) },
     ),
     $items: (name, output = 0, runNumber) =>
       name === undefined ? all() : ranItems(run, name, output, runNumber).map(read),
@@ -57,7 +57,7 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     },
     $workflow: { id: run.workflow.id ?? "", name: run.workflow.name ?? "", active: run.workflow.active ?? false },
     $execution: { id: run.execution, mode: "production", resumeUrl: "", customData: {} },
-    $vars: run.variables,
+    $vars: {},
     $parameter: node.parameters,
     $prevNode: { name: source[0]?.node, outputIndex: source[0]?.output ?? 0, runIndex: source[0]?.run ?? 0 },
     $getWorkflowStaticData: () => (run.memories[node.name] ??= {}),
@@ -115,15 +115,12 @@ function dataOf(run, node, name, here, source, state, read) {
 }
 
 /** $node["Name"]: the item of the node with the current item's number. */
-function oldNodeData(run, node, name, state) {
+function oldNodeData(run, node, name, state, read) {
   const items = ranItems(run, name, outputTowards(run, name, node.name));
+  const item = read(items[state.index] ?? items[0]);
   return {
-    get json() {
-      return (items[state.index] ?? items[0])?.json;
-    },
-    get binary() {
-      return (items[state.index] ?? items[0])?.binary ?? {};
-    },
+    json: item?.json,
+    binary: item?.binary ?? {},
     context: run.memories[name] ?? {},
     parameter: run.nodes[name].parameters,
     runIndex: (run.results[name]?.length ?? 0) - 1,

@@ -73,9 +73,9 @@ function valueOf(node) {
 function parse(code) {
   try {
     const tree = parseExpressionAt(code, 0, OPTIONS);
-    // Only blanks and comments may follow.
+    // Only blanks, comments and the brackets around the expression may follow.
     const rest = code.slice(tree.end).replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
-    if (rest.trim() === "" || /^[\s)]*$/.test(rest)) return tree;
+    if (/^[\s)]*$/.test(rest)) return tree;
     const sequence = parseExpressionAt(`(${code}\n)`, 0, { ...OPTIONS, preserveParens: true });
     return shifted(sequence);
   } catch (error) {

@@ -63,16 +63,21 @@ export function convertedJson(value) {
   }
 }
 
+/** Return the date of a text in one of the formats that n8n reads, or undefined. */
+export function dateOfText(text, options) {
+  for (const parser of ["fromISO", "fromHTTP", "fromRFC2822", "fromSQL"]) {
+    const date = DateTime[parser](text, options);
+    if (date.isValid) return date;
+  }
+  return undefined;
+}
+
 export function parseDate(value) {
   if (DateTime.isDateTime(value)) return value;
   if (value instanceof Date) return DateTime.fromJSDate(value);
   if (typeof value === "number") return DateTime.fromMillis(value);
   const text = String(value).trim();
-  for (const parser of ["fromISO", "fromHTTP", "fromRFC2822", "fromSQL"]) {
-    const date = DateTime[parser](text, { setZone: true });
-    if (date.isValid) return date;
-  }
-  return DateTime.fromMillis(legacyDate(text));
+  return dateOfText(text, { setZone: true }) ?? DateTime.fromMillis(legacyDate(text));
 }
 
 /** Read what only V8's Date.parse understands: a month or a year alone. Other texts are the engine's to read. */
@@ -96,7 +101,7 @@ export function convert(value, type, strict = false) {
   }
 }
 
-export function typeName(value) {
+function typeName(value) {
   return Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
 }
 

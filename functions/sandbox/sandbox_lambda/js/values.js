@@ -5,7 +5,7 @@ export function isPlainObject(value) {
 }
 
 /** Split "a.b[0]['c d']" into its keys. */
-export function pathKeys(path) {
+function pathKeys(path) {
   if (Array.isArray(path)) return path;
   const keys = [];
   const pattern = /[^.[\]]+|\[(?:(-?\d+)|(["'])((?:(?!\2)[^\\]|\\.)*?)\2)\]|(?=(?:\.|\[\])(?:\.|\[\]|$))/g;

@@ -39,7 +39,7 @@ function runsOf(run, names) {
   return runs;
 }
 
-function prepare({ workflow, variables = {}, execution = "" }) {
+function prepare({ workflow, execution = "" }) {
   useZone(workflow.settings?.timezone && workflow.settings.timezone !== "DEFAULT" ? workflow.settings.timezone : "UTC");
   const nodes = Object.create(null);
   for (const node of workflow.nodes) nodes[node.name] = { parameters: {}, ...node };
@@ -57,7 +57,6 @@ function prepare({ workflow, variables = {}, execution = "" }) {
     nodes,
     connections,
     inputs,
-    variables,
     execution,
     isOldOrder,
     results: Object.create(null),

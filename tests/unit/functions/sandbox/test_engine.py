@@ -119,14 +119,6 @@ def test_code_does_not_change_the_shape_of_the_answer(source: str) -> None:
     assert answer.runs["Code"][0].outputs == [[{"a": 1}]]
 
 
-def test_an_answer_that_is_none_is_refused_and_characters_that_are_none_are_replaced() -> None:
-    for text in ("5", "[]", '{"runs": 5, "error": null}', '{"runs": {"a": [{"outputs": [[5]]}]}, "error": null}'):
-        with pytest.raises(InvalidInput):
-            parse_answer(text)
-    answer = parse_answer('{"runs": {"a": [{"outputs": [[{"k": "\\ud83d x \\u0000"}]]}]}, "error": null}')
-    assert answer.runs["a"][0].outputs == [[{"k": "\ufffd x \ufffd"}]]
-
-
 def test_an_error_names_its_line() -> None:
     answer = run(code("const a = 1;\nthrow new Error('no')"))
     assert answer["error"] == {"node": "Code", "message": "no [line 2]"}
@@ -191,7 +183,8 @@ def test_an_expression_that_cannot_be_evaluated_fails_the_node(source: str, mess
     assert message in answer["error"]["message"]
 
 
-def test_ten_nodes_over_many_items_take_bounded_memory() -> None:
+def test_ten_nodes_over_2000_items_need_less_than_a_quarter_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MEMORY_BYTES", engine.MEMORY_BYTES // 4)
     values = {"values": {"string": [{"name": "v", "value": "={{ $json.n + 1 }}"}]}}
     nodes = [
         {"name": f"Set{number}", "type": "n8n-nodes-base.set", "typeVersion": 2, "parameters": values}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workflows.n8n.test_importer import conversions, export, import_and_parse, items_in, node, run
+from tests.unit.workflows.n8n.samples import conversions, export, import_and_parse, items_in, node, run
 from tests.unit.workflows.samples import parse
 
 

@@ -1,101 +1,24 @@
-"""Tests for importing n8n workflows, run by the reference interpreter, and for malformed exports."""
+"""Tests for importing n8n workflows: what the nodes give, and what the report says."""
 
-import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
-from email_sender.errors import InvalidInput
-from email_sender.workflows.n8n.importer import ImportResult, import_n8n
-from email_sender.workflows.n8n.item_nodes import ITEM_TYPES
-from email_sender.workflows.n8n.nodes import _CONVERTERS
 from tests.fakes.state_machine import TaskError
-from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
+from tests.fakes.workflow_reference import run_reference
+from tests.unit.workflows.n8n.samples import (
+    PEOPLE,
+    connections_to,
+    conversions,
+    export,
+    import_and_parse,
+    items,
+    items_in,
+    node,
+    run,
+)
 from tests.unit.workflows.n8n.sandbox import run_nodes
 from tests.unit.workflows.samples import compile_raw, parse
-
-EXPRESSIONS = JsonataExpressions()
-PEOPLE = [{"name": "Ada", "age": 36, "tags": ["x", "y"]}, {"name": "Bob", "age": 7, "tags": []}]
-
-
-# The versions of new nodes.
-VERSIONS = {"set": 3.4, "if": 2.2, "filter": 2.2, "switch": 3.2, "merge": 3.2, "removeDuplicates": 2, "code": 2}
-
-
-def node(name: str, kind: str, parameters: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    version = VERSIONS.get(kind, 1)
-    return {
-        "name": name, "type": f"n8n-nodes-base.{kind}", "typeVersion": version, "parameters": parameters or {}, **more
-    }  # fmt: skip
-
-
-def export(*nodes: dict[str, Any], **links: Any) -> dict[str, Any]:
-    """Build an export: a trigger, a node that lists PEOPLE, then `nodes` in a row. `links` overrides connections."""
-    start = node("Start", "manualTrigger")
-    people = node("People", "splitOut", {"fieldToSplitOut": "people"})
-    row = [start, people, *nodes]
-    connections: dict[str, Any] = {
-        source["name"]: {"main": [[{"node": target["name"], "type": "main", "index": 0}]]}
-        for source, target in pairwise(row)
-    }
-    connections |= links.get("connections", {})
-    settings = {"executionOrder": "v1"}
-    return {"name": "sample", "nodes": row, "connections": connections, "settings": settings}
-
-
-def connections_to(*outputs: str | list[str]) -> dict[str, Any]:
-    """Return a node's connections: for each output its target node or nodes ("name/1" is the second input)."""
-    targets_by_output = [[output] if isinstance(output, str) else output for output in outputs]
-    return {
-        "main": [
-            [
-                {"node": target.partition("/")[0], "index": int(target.partition("/")[2] or 0)}
-                for target in targets
-                if target
-            ]
-            for targets in targets_by_output
-        ]
-    }
-
-
-def import_and_parse(raw: dict[str, Any]) -> ImportResult:
-    result = import_n8n(raw, EXPRESSIONS)
-    parse(result.definition)  # fails for a definition that cannot be stored
-    return result
-
-
-def run(raw: dict[str, Any], handler: Any = None) -> ReferenceOutcome:
-    definition = parse(import_and_parse(raw).definition)
-
-    def respond(call: dict[str, Any]) -> Any:
-        if call["action"] == "n8n.node":
-            return run_nodes(call["with"])
-        return handler(call) if handler else call["with"]
-
-    return run_reference(definition, {"people": PEOPLE}, respond, TaskError)
-
-
-def items(raw: dict[str, Any], name: str, output: int = 0) -> Any:
-    """Return the items at an output of the node of this step id, which nothing follows."""
-    outcome = run(raw)
-    assert outcome.status == "SUCCEEDED", outcome
-    return items_in(outcome, name, output)
-
-
-def items_in(outcome: ReferenceOutcome, name: str, output: int = 0) -> Any:
-    key = f"{name}_{output}"
-    results = [result for result in outcome.results.values() if isinstance(result, dict)]
-    returned = [result["items"] for result in results if isinstance(result.get("items"), dict)]
-    (found,) = [named[key] for named in returned if key in named]
-    return found
-
-
-def conversions(raw: dict[str, Any]) -> dict[str, str]:
-    return {entry.node: str(entry.outcome) for entry in import_and_parse(raw).report}
 
 
 def test_set_adds_fields_to_each_item_or_keeps_only_them() -> None:
@@ -278,46 +201,6 @@ def test_a_text_that_a_server_answers_is_an_item() -> None:
     assert items_in(outcome, "all") == [{"data": "plain"}] * 2
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for one in nested for text in _texts(one)]
-
-
-@pytest.mark.parametrize("kind", [*sorted(_CONVERTERS), *sorted(ITEM_TYPES)])
-def test_no_text_of_an_export_becomes_an_expression_of_ours(kind: str) -> None:
-    ours = "{% $string($steps) %}"
-    names = [
-        "url", "body", "rawContentType", "workflowId", "text", "prompt", "channelId", "jsCode", "fieldToSplitOut",
-        "path", "errorMessage", "collection", "modelId", "jsonOutput", "value1",
-    ]  # fmt: skip
-    pairs = {"parameters": [{"name": "x", "value": ours}], "values": [{"content": ours, "name": "x", "value": ours}]}
-    switches = {"sendBody": True, "sendHeaders": True, "sendQuery": True}
-    more = {"headerParameters": pairs, "queryParameters": pairs, "messages": pairs, "contentType": "raw", **switches}
-    raw = export(node(ours, kind, {**dict.fromkeys(names, ours), **more}))
-    raw["name"] = ours
-    definition = dict(import_and_parse(raw).definition)
-    definition.pop("name")
-    assert ours not in _texts(definition)
-
-
-@pytest.mark.parametrize("kind", ["set", "executeWorkflow", "httpRequest"])
-def test_parameters_that_no_definition_can_hold_are_unsupported(kind: str) -> None:
-    deep: Any = "={{ $json.name }}"
-    for _ in range(40):
-        deep = [deep]
-    for odd in (deep, {"{% $steps %}": "={{ 1 }}"}):
-        parameters = {"url": odd, "workflowId": "Other", "assignments": odd}
-        outcomes = conversions(export(node("It", kind, parameters)))
-        assert outcomes["It"] == ("approximated" if kind == "executeWorkflow" else "unsupported")
-
-
-def test_nodes_without_a_name_or_with_the_name_of_another_get_one() -> None:
-    raw = {"nodes": [{"type": "n8n-nodes-base.stickyNote"}, node("a", "manualTrigger"), node("a", "set")]}
-    assert [entry.node for entry in import_and_parse(raw).report] == ["stickyNote", "a", "a1"]
-
-
 def test_only_the_branch_of_one_trigger_runs() -> None:
     clock = {"rule": {"interval": [{"triggerAtHour": 9}]}}
     raw = {
@@ -377,13 +260,6 @@ def test_a_request_that_cannot_be_reproduced_is_unsupported(extra_parameters: di
     )
 
 
-def test_node_names_become_unique_step_ids() -> None:
-    raw = export(*(node(name, "httpRequest", {"url": "u"}) for name in ("1. Größe!", "1  gr e", "日本")))
-    steps = [step["id"] for step in import_and_parse(raw).definition["steps"]]
-    assert len(set(steps)) == 5
-    assert steps[2:] == ["node-1-gr-e", "node-1-gr-e-2", "node"]
-
-
 # ---- Expressions ----------------------------------------------------------------------------------------------------
 
 
@@ -403,101 +279,3 @@ def test_node_names_become_unique_step_ids() -> None:
 def test_an_expression_of_a_set_node_has_its_value(source: str, value: object) -> None:
     assignment = {"assignments": {"assignments": [{"name": "v", "value": source, "type": "string"}]}}
     assert items(export(node("Edit", "set", assignment)), "edit")[0].get("v") == value
-
-
-# ---- Malformed exports ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        {}, {"nodes": []}, {"nodes": {}}, {"nodes": [3]}, {"nodes": [{"name": "a"}]},
-        {"nodes": [{"name": 1, "type": "x"}]}, {"nodes": [{"name": "a" * 201, "type": "x"}]},
-        {"nodes": [node(f"n{number}", "set") for number in range(401)]},
-    ],
-)  # fmt: skip
-def test_a_malformed_export_is_refused(raw: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
-        import_n8n(raw, EXPRESSIONS)
-
-
-def test_a_long_chain_of_merges_stays_within_limits() -> None:
-    nodes = [node(f"n{number}", "noOp") for number in range(150)]
-    raw = export(*nodes)
-    for number in range(0, 140):
-        raw["connections"][f"n{number}"] = connections_to([f"n{number + 1}", f"n{number + 2}"])
-    import_and_parse(raw)
-
-
-_KEYS = st.sampled_from(
-    [
-        "conditions", "rules", "values", "assignments", "url", "method", "mode", "combineBy", "fieldToSplitOut",
-        "maxItems", "amount", "unit", "jsCode", "sendBody", "jsonBody", "bodyParameters", "sendQuery",
-        "queryParameters", "options",
-        "channelId", "text", "prompt", "topK", "jsonOutput", "sortFieldsUi", "aggregate", "fieldsToAggregate", "string",
-        "leftValue", "rightValue", "operator", "operation", "name", "value", "type", "parameters",
-    ]
-)  # fmt: skip
-_LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=20)
-    | st.sampled_from(
-        [
-            "={{ $json.a }}",
-            "={{ $('n0').item.json.b }}",
-            "={{",
-            "=}}{{",
-            "{% $steps %}",
-            "equals",
-            "append",
-            "raw",
-            "rules",
-        ]
-    )
-)
-_ANY = st.recursive(
-    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS | st.text(max_size=5), inner, max_size=4)
-)
-_TYPES = st.sampled_from([*sorted(_CONVERTERS), *sorted(ITEM_TYPES), "gmail", "agent", "stickyNote", "nothing", ""])
-
-
-@st.composite
-def unusual_exports(draw: st.DrawFn) -> dict[str, Any]:
-    names = [f"n{number}" for number in range(draw(st.integers(1, 6)))]
-    nodes = [
-        {
-            "name": name,
-            "type": f"n8n-nodes-base.{draw(_TYPES)}",
-            "parameters": draw(st.dictionaries(_KEYS, _ANY, max_size=5) | _ANY),
-            "disabled": draw(st.booleans() | _ANY),
-            "credentials": draw(_ANY),
-            "retryOnFail": draw(st.booleans()),
-            "maxTries": draw(_ANY),
-            "typeVersion": draw(_ANY),
-        }
-        for name in names
-    ]
-    target = st.fixed_dictionaries(
-        {"node": st.sampled_from([*names, "nobody"]) | _ANY, "index": st.integers(-1, 3) | _ANY}
-    )
-    outputs = st.lists(st.lists(target | _ANY, max_size=3) | _ANY, max_size=3)
-    links = st.dictionaries(
-        st.sampled_from([*names, "nobody"]),
-        st.dictionaries(st.sampled_from(["main", "ai_tool"]), outputs | _ANY) | _ANY,
-    )
-    return {"name": draw(_ANY), "nodes": nodes, "connections": draw(links | _ANY)}
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(unusual_exports())
-def test_any_export_is_imported_or_rejected(raw: dict[str, Any]) -> None:
-    try:
-        result = import_n8n(raw, EXPRESSIONS)
-    except InvalidInput:
-        return
-    assert len({entry.node for entry in result.report}) == len(raw["nodes"])
-    json.dumps(result.definition)
-    parse(result.definition)

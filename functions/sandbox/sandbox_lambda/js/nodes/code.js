@@ -48,7 +48,6 @@ function variables(call, index, extra) {
     "$vars",
     "$prevNode",
     "$parameter",
-    "$getNodeParameter",
     "$getWorkflowStaticData",
   ];
   const values = Object.fromEntries(names.map((name) => [name, scope[name]]));

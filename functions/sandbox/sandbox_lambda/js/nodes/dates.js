@@ -2,22 +2,19 @@
 
 import { DateTime } from "../dates.js";
 import { NodeError } from "../errors.js";
+import { dateOfText } from "../types.js";
 
 const singular = (unit) => String(unit).replace(/s$/, "");
 const plural = (unit) => `${singular(unit)}s`;
 
-function date(call, value, options = {}) {
+function date(value, options = {}) {
   if (DateTime.isDateTime(value) && value.isValid) return value;
   if (value instanceof Date) return DateTime.fromJSDate(value);
   if (options.fromFormat) return checked(DateTime.fromFormat(String(value), options.fromFormat, { setZone: true }));
   const text = String(value).trim();
   if (/^-?\d{13}$/.test(text)) return DateTime.fromMillis(Number(text));
   if (/^-?\d{10}$/.test(text)) return DateTime.fromSeconds(Number(text));
-  for (const parser of ["fromISO", "fromHTTP", "fromRFC2822", "fromSQL"]) {
-    const parsed = DateTime[parser](text);
-    if (parsed.isValid) return parsed;
-  }
-  return checked(DateTime.fromMillis(Date.parse(text)));
+  return dateOfText(text) ?? checked(DateTime.fromMillis(Date.parse(text)));
 }
 
 function checked(value) {
@@ -28,23 +25,23 @@ function checked(value) {
 const OPERATIONS = {
   formatDate(call, index, options) {
     const format = call.param("format", index, "MM/dd/yyyy");
-    const value = date(call, call.param("date", index, ""), options);
+    const value = date(call.param("date", index, ""), options);
     return ["formattedDate", value.toFormat(format === "custom" ? call.param("customFormat", index, "") : format)];
   },
   addToDate: (call, index) => ["newDate", shifted(call, index, 1)],
   subtractFromDate: (call, index) => ["newDate", shifted(call, index, -1)],
   getTimeBetweenDates(call, index, options) {
-    const [start, end] = [date(call, call.param("startDate", index, "")), date(call, call.param("endDate", index, ""))];
+    const [start, end] = [date(call.param("startDate", index, "")), date(call.param("endDate", index, ""))];
     const difference = end.diff(start, call.param("units", index, ["day"]).map(plural));
     return ["timeDifference", options.isoString ? difference.toISO() : difference.toObject()];
   },
   extractDate(call, index) {
-    const value = date(call, call.param("date", index, ""));
+    const value = date(call.param("date", index, ""));
     const part = call.param("part", index, "month");
     return ["datePart", part === "week" ? value.weekNumber : value.get(part)];
   },
   roundDate(call, index) {
-    const value = date(call, call.param("date", index, ""));
+    const value = date(call.param("date", index, ""));
     if (call.param("mode", index, "roundDown") === "roundDown")
       return ["roundedDate", value.startOf(call.param("toNearest", index, "month"))];
     const unit = call.param("to", index, "month");
@@ -58,7 +55,7 @@ const OPERATIONS = {
 
 function shifted(call, index, sign) {
   const amount = sign * call.param("duration", index, 0);
-  return date(call, call.param("magnitude", index, "")).plus({
+  return date(call.param("magnitude", index, "")).plus({
     [plural(call.param("timeUnit", index, "days"))]: amount,
   });
 }

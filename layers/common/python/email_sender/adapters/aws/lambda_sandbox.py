@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NODE_SECONDS: Final = 20
 
 
-# PostgreSQL stores neither; JavaScript writes both as escapes.
+# PostgreSQL stores neither lone surrogates nor NUL. JSON of JavaScript has both as escapes.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -65,7 +65,7 @@ def parse_answer(text: str) -> Answer:
 
 
 def _storable(value: Any) -> Any:
-    """Replace characters that are none: halves of pairs, and NUL."""
+    """Replace lone surrogates and NUL."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, list):

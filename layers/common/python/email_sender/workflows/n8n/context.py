@@ -1,11 +1,11 @@
 """The context of the n8n node that is being converted, and the resulting conversion."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
-from email_sender.workflows.n8n.item_nodes import quoted
+from email_sender.workflows.n8n.item_nodes import quoted, texts_in
 
 
 class Untranslatable(Exception):
@@ -35,7 +35,7 @@ class NodeContext:
 
     def value(self, parameter: Any) -> Any:
         """Return a parameter for use in a for_each: as it is, or the JSONata of its value for the current item."""
-        if any(text.startswith("=") for text in _texts(parameter)):
+        if any(text.startswith("=") for text in texts_in(parameter)):
             return self._evaluated("value", parameter)
         return quoted(parameter)
 
@@ -87,11 +87,3 @@ def for_each_conversion(
     return Conversion(
         ConversionOutcome.APPROXIMATED, step, ["$self" if result_field == "$" else f"$self.{result_field}"]
     )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for nested in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(nested)

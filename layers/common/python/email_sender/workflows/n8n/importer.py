@@ -15,9 +15,9 @@ from email_sender.workflows.definition.expressions import BadExpression, Express
 from email_sender.workflows.n8n import item_nodes
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry, read_export
-from email_sender.workflows.n8n.loops import order_of, without_mixed_loops
+from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
+from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
-from email_sender.workflows.n8n.regions import units
 from email_sender.workflows.n8n.triggers import trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
@@ -64,7 +64,7 @@ class _Importer:
         self._steps: list[dict[str, Any]] = []
         self._triggers: list[Mapping[str, Any]] = []
         self._entries: dict[str, ReportEntry] = {}
-        self._edges, self._loops, self._mixed_loops = without_mixed_loops(export)
+        self._edges, self._loops, self._opened_loops = open_loops(export)
         names = [name for name, node in export.nodes.items() if self._starts(node)]
         self._conditions = trigger_conditions({name: export.nodes[name].type for name in names})
         # "DEFAULT" is the time zone of the n8n installation, which an export does not contain.
@@ -76,11 +76,11 @@ class _Importer:
                 self._entries[name] = ReportEntry(name, node.type, ConversionOutcome.DROPPED, notes=[reason])
         names = [name for name in order_of(self._export.nodes, self._edges, self._loops) if name not in self._entries]
         edges = [edge for edge in self._edges if edge.source in names and edge.target in names]
-        for unit in units(names, edges, self._runs_here):
-            if self._runs_here(unit[0]):
-                self._convert_region(unit)
+        for group in ordered_groups(names, edges, self._runs_here):
+            if self._runs_here(group[0]):
+                self._convert_group(group)
             else:
-                self._entries[unit[0]] = self._convert_node(self._export.nodes[unit[0]])
+                self._entries[group[0]] = self._convert_node(self._export.nodes[group[0]])
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
@@ -98,7 +98,7 @@ class _Importer:
         node = self._export.nodes[name]
         if is_trigger(node) and not node.disabled:
             return False
-        return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._mixed_loops)
+        return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._opened_loops)
 
     def _reason_to_drop(self, node: Node) -> str | None:
         if node.type == "stickyNote":
@@ -109,21 +109,12 @@ class _Importer:
 
     @cached_property
     def _reachable(self) -> set[str]:
-        following: dict[str, list[str]] = {}
-        for edge in self._edges:
-            following.setdefault(edge.source, []).append(edge.target)
-        reached = {name for name, node in self._export.nodes.items() if self._starts(node)}
-        queue = list(reached)
-        while queue:
-            for name in following.get(queue.pop(), ()):
-                if name not in reached:
-                    reached.add(name)
-                    queue.append(name)
-        return reached
+        starts = {name for name, node in self._export.nodes.items() if self._starts(node)}
+        return starts | reachable(starts, targets_by_source(self._edges))
 
     # ---- Nodes in the sandbox ---------------------------------------------------------------------------------------
 
-    def _convert_region(self, names: Sequence[str]) -> None:
+    def _convert_group(self, names: Sequence[str]) -> None:
         """Convert connected item nodes to one step."""
         nodes = self._export.nodes
         step_id = nodes[names[0]].step
@@ -143,7 +134,7 @@ class _Importer:
                 for output in range(item_nodes.output_count(nodes[name]))
             ]
             self._results[name] = _NodeResult(outputs, [step_id])
-            self._entries[name] = self._region_entry(nodes[name], names, step_id)
+            self._entries[name] = self._group_entry(nodes[name], names, step_id)
 
     def _add_sandbox_step(
         self,
@@ -178,7 +169,7 @@ class _Importer:
         )
 
     def _given(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str], str]:
-        """Return the outputs of the nodes before a region, the steps that give them, and when there are items."""
+        """Return the outputs of the nodes before a group, the steps that give them, and when there are items."""
         incoming = [edge for edge in self._edges if edge.target in names and edge.source not in names]
         sources = {edge.source: None for edge in incoming if edge.source in self._results}
         read = {other for name in names for other in item_nodes.referenced_nodes(self._export.nodes[name])}
@@ -199,39 +190,39 @@ class _Importer:
             given[name] = outputs
         return given, needs, f"{{% {' + '.join(counts) or '0'} > 0 %}}"
 
-    def _returned_outputs(self, name: str, region: Sequence[str]) -> list[int]:
+    def _returned_outputs(self, name: str, group: Sequence[str]) -> list[int]:
         """Return the outputs that other steps read, or all of a node that nothing follows."""
         node = self._export.nodes[name]
         count = item_nodes.output_count(node)
-        leaving = {edge.output for edge in self._edges if edge.source == name and edge.target not in region}
+        leaving = {edge.output for edge in self._edges if edge.source == name and edge.target not in group}
         if not any(edge.source == name for edge in self._edges):
             return list(range(count))
-        readers = (other for other in self._export.nodes.values() if other.name not in region)
+        readers = (other for other in self._export.nodes.values() if other.name not in group)
         if any(name in item_nodes.referenced_nodes(other) for other in readers):
             leaving.add(0)
         return sorted(output for output in leaving if output < count)
 
-    def _region_entry(self, node: Node, region: Sequence[str], step_id: str) -> ReportEntry:
+    def _group_entry(self, node: Node, group: Sequence[str], step_id: str) -> ReportEntry:
         notes = list(item_nodes.differences(node))
-        outside = sorted(item_nodes.paired_nodes(node) - {*region})
+        outside = sorted(item_nodes.paired_nodes(node) - {*group})
         notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
         if (
             self._export.execution_order != "v1"
             and len({edge.target for edge in self._edges if edge.source == node.name}) > 1
         ):
             notes.append("the order of its branches is that of n8n since version 1")
-        leaves = any(edge.source == node.name and edge.target not in region for edge in self._edges)
-        if leaves and self._runs_often(region):
+        leaves = any(edge.source == node.name and edge.target not in group for edge in self._edges)
+        if leaves and self._runs_often(group):
             notes.append("the items of all its runs go on together")
         outcome = ConversionOutcome.APPROXIMATED if notes else ConversionOutcome.EXACT
         if node.disabled:
             notes.append("it is disabled and passes its items through")
         return ReportEntry(node.name, node.type, outcome, [step_id], notes)
 
-    def _runs_often(self, region: Sequence[str]) -> bool:
-        """Return whether nodes of a region can run more than once: in a loop, or where two branches meet."""
-        targets = [(edge.target, edge.input) for edge in self._edges if edge.target in region]
-        return any(name in loop for loop in self._loops for name in region) or len(targets) > len(set(targets))
+    def _runs_often(self, group: Sequence[str]) -> bool:
+        """Return whether nodes of a group can run more than once: in a loop, or where two branches meet."""
+        targets = [(edge.target, edge.input) for edge in self._edges if edge.target in group]
+        return any(name in loop for loop in self._loops for name in group) or len(targets) > len(set(targets))
 
     # ---- Other nodes ------------------------------------------------------------------------------------------------
 
@@ -249,7 +240,7 @@ class _Importer:
             context.notes.append(str(reason))
             conversion = _failing_conversion(node, context.items, str(reason))
         notes = list(context.notes)
-        if node.name in self._mixed_loops:
+        if node.name in self._opened_loops:
             notes.append("the loop body runs for all items, not in batches; the steps after the loop start later")
             conversion = replace(
                 conversion,

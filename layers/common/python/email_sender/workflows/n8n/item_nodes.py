@@ -104,10 +104,10 @@ def differences(node: Node) -> Iterator[str]:
         yield "the caller gets no response from this node: read the results with GET /runs/{id}"
     elif node.version not in RECORDED.get(node.type, ()):
         yield f"version {node.version:g} of this node was not compared with n8n"
-    code = "\n".join(_texts({key: node.parameters.get(key) for key in ("jsCode", "functionCode")}))
+    code = "\n".join(texts_in({key: node.parameters.get(key) for key in ("jsCode", "functionCode")}))
     if outside := sorted({match[0].removesuffix(".") for match in _OUTSIDE_CODE.finditer(code)}):
         yield f"its code uses {', '.join(outside)}, which the sandbox does not have or does not keep"
-    texts = "\n".join([code, *(text for text in _texts(node.parameters) if text.startswith("="))])
+    texts = "\n".join([code, *(text for text in texts_in(node.parameters) if text.startswith("="))])
     for name, meaning in _ABSENT.items():
         if name in texts:
             yield f"{name} {meaning}"
@@ -117,23 +117,21 @@ def differences(node: Node) -> Iterator[str]:
 
 def referenced_nodes(node: Node) -> set[str]:
     """Return the names of the nodes whose items the node's expressions and code read."""
-    return {match[2] or match[3] for text in _texts(node.parameters) for match in _REFERENCE.finditer(text)}
+    return {match[2] or match[3] for text in texts_in(node.parameters) for match in _REFERENCE.finditer(text)}
 
 
 def paired_nodes(node: Node) -> set[str]:
     """Return the names of the nodes whose item for the current item the node's expressions and code read."""
-    return {match[2] for text in _texts(node.parameters) for match in _PAIRED.finditer(text)}
+    return {match[2] for text in texts_in(node.parameters) for match in _PAIRED.finditer(text)}
 
 
-def _texts(value: object) -> Iterator[str]:
+def texts_in(value: object) -> Iterator[str]:
+    """Yield every text in a parameter."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for nested in value.values():
-            yield from _texts(nested)
-    elif isinstance(value, list):
-        for nested in value:
-            yield from _texts(nested)
+    elif isinstance(value, Mapping | list):
+        for nested in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(nested)
 
 
 _SWITCHES: Final = ("executeOnce", "alwaysOutputData", "continueOnFail", "retryOnFail")

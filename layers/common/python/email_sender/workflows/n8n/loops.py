@@ -3,23 +3,23 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from email_sender.workflows.n8n.export import Edge, N8nExport
+from email_sender.workflows.n8n.groups import loops
 from email_sender.workflows.n8n.item_nodes import runs_here
-from email_sender.workflows.n8n.regions import cycles
 
 _LOOP = "splitInBatches"
 
 
-def without_mixed_loops(export: N8nExport) -> tuple[list[Edge], list[frozenset[str]], frozenset[str]]:
-    """Return the edges without those that close a loop with other nodes than item nodes.
+def open_loops(export: N8nExport) -> tuple[list[Edge], list[frozenset[str]], frozenset[str]]:
+    """Return the edges without those that close a loop that the sandbox cannot run: one with an HTTP request, say.
 
-    Returns also the loops of item nodes alone, and the names of the nodes where an opened loop starts.
+    Returns also the loops that stay, and the names of the nodes where an opened loop starts.
     """
-    found = cycles(export.nodes, export.edges)
-    pure = [loop for loop in found if all(runs_here(export.nodes[name]) for name in loop)]
-    kept = {edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in pure)}
+    found = loops(export.nodes, export.edges)
+    staying = [loop for loop in found if all(runs_here(export.nodes[name]) for name in loop)]
+    kept = {edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in staying)}
     edges, starts = _remove_cycles(export, [edge for edge in export.edges if edge not in kept])
     place = {edge: number for number, edge in enumerate(export.edges)}
-    return sorted([*edges, *kept], key=lambda edge: place.get(edge, len(place))), pure, starts
+    return sorted([*edges, *kept], key=lambda edge: place.get(edge, len(place))), staying, starts
 
 
 def _remove_cycles(export: N8nExport, edges: Sequence[Edge]) -> tuple[list[Edge], frozenset[str]]:
@@ -51,13 +51,13 @@ def _remove_cycles(export: N8nExport, edges: Sequence[Edge]) -> tuple[list[Edge]
                 state[name] = 2
                 stack.pop()
     forward_edges = [edge for edge in edges if edge not in back_edges]
-    loops = frozenset(edge.target for edge in back_edges)
+    starts = frozenset(edge.target for edge in back_edges)
     for edge in sorted(back_edges, key=lambda back_edge: (back_edge.target, back_edge.source)):
         if export.nodes[edge.target].type == _LOOP:
             # The loop body is connected to the second output since version 3, and to the first output before that.
             body = 1 if export.nodes[edge.target].version >= 3 else 0
             forward_edges = _reconnect_after_body(forward_edges, edge, body)
-    return forward_edges, loops
+    return forward_edges, starts
 
 
 def _reconnect_after_body(edges: Sequence[Edge], back_edge: Edge, body: int) -> list[Edge]:
@@ -71,9 +71,9 @@ def _reconnect_after_body(edges: Sequence[Edge], back_edge: Edge, body: int) -> 
     return list(dict.fromkeys(reconnected_edges))
 
 
-def order_of(names: Collection[str], edges: Sequence[Edge], loops: Sequence[frozenset[str]]) -> list[str]:
+def order_of(names: Collection[str], edges: Sequence[Edge], staying_loops: Sequence[frozenset[str]]) -> list[str]:
     """Return the names with each node after its sources, and otherwise in the given order."""
-    sources = _sources(names, edges, loops)
+    sources = _sources(names, edges, staying_loops)
     order: list[str] = []
     remaining = list(names)
     while remaining:
@@ -85,10 +85,12 @@ def order_of(names: Collection[str], edges: Sequence[Edge], loops: Sequence[froz
     return order
 
 
-def _sources(names: Collection[str], edges: Sequence[Edge], loops: Sequence[frozenset[str]]) -> Mapping[str, set[str]]:
+def _sources(
+    names: Collection[str], edges: Sequence[Edge], staying_loops: Sequence[frozenset[str]]
+) -> Mapping[str, set[str]]:
     """Return what comes before each node. A loop's nodes come after all that leads into the loop."""
     sources = {name: {edge.source for edge in edges if edge.target == name} for name in names}
-    for loop in loops:
+    for loop in staying_loops:
         outside = set().union(*(sources[name] for name in loop)) - loop
         sources |= dict.fromkeys(loop, outside)
     return sources

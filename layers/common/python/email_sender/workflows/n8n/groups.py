@@ -1,36 +1,43 @@
 """Groups the nodes of a workflow that the sandbox can run in one call, and finds loops."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from email_sender.workflows.n8n.export import Edge
 
 
-def cycles(names: Iterable[str], edges: Sequence[Edge]) -> list[frozenset[str]]:
-    """Return the sets of nodes that lead to each other: the loops, with all that is in them."""
-    following: dict[str, set[str]] = {name: set() for name in names}
+def targets_by_source(edges: Iterable[Edge]) -> dict[str, list[str]]:
+    targets: dict[str, list[str]] = {}
     for edge in edges:
-        following[edge.source].add(edge.target)
-    reached = {name: _reachable(following, name) for name in following}
-    found: dict[frozenset[str], None] = {}
-    for name in following:
-        if name in reached[name]:
-            found[frozenset(other for other in reached[name] if name in reached[other])] = None
-    return list(found)
+        targets.setdefault(edge.source, []).append(edge.target)
+    return targets
 
 
-def _reachable(following: Mapping[str, Collection[str]], start: str) -> set[str]:
+def reachable(starts: Iterable[str], targets: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the nodes that the starts lead to. A start is one of them only if a loop leads back to it."""
     reached: set[str] = set()
-    queue = list(following[start])
+    queue = [target for start in starts for target in targets.get(start, ())]
     while queue:
         name = queue.pop()
         if name not in reached:
             reached.add(name)
-            queue.extend(following[name])
+            queue.extend(targets.get(name, ()))
     return reached
 
 
-def units(names: Sequence[str], edges: Sequence[Edge], runs_here: Callable[[str], bool]) -> list[list[str]]:
-    """Return the nodes in the groups that can run one after the other: each after all that lead to it.
+def loops(names: Iterable[str], edges: Sequence[Edge]) -> list[frozenset[str]]:
+    """Return the strongly connected components with a loop: the sets of nodes that all lead to each other."""
+    targets = targets_by_source(edges)
+    reached = {name: reachable([name], targets) for name in names}
+    found = {
+        frozenset(other for other in after if name in reached[other]): None
+        for name, after in reached.items()
+        if name in after
+    }
+    return list(found)
+
+
+def ordered_groups(names: Sequence[str], edges: Sequence[Edge], runs_here: Callable[[str], bool]) -> list[list[str]]:
+    """Return the nodes in groups that can run one after the other, each after all that lead to it.
 
     A group is a set of connected nodes for which `runs_here`, or one other node. No path leads from a group through
     other nodes back into it. Loops have only nodes for which `runs_here`.
