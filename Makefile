@@ -112,8 +112,8 @@ test-n8n-node: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings .local/n8n/.r
 	npm --prefix integrations/n8n-nodes-email-sender run lint
 	N8N_FOLDER=$(CURDIR)/.local/n8n $(PY) -m pytest tests/on_demand/nodes_in_n8n.py
 
-test-n8n: $(VENV)/.ready .local/n8n/.ready ## compare the sandbox with a real n8n, on workflows that are made up (ROUNDS=20 makes more)
-	N8N_FOLDER=$(CURDIR)/.local/n8n ROUNDS=$(or $(ROUNDS),3) $(PY) -m pytest tests/on_demand/sandbox_beside_n8n.py
+test-n8n: $(VENV)/.ready .local/n8n/.ready ## compare the sandbox with a real n8n, on workflows that are made up (ROUNDS=20 makes more), and try a bridge
+	N8N_FOLDER=$(CURDIR)/.local/n8n ROUNDS=$(or $(ROUNDS),3) $(PY) -m pytest tests/on_demand/bridge_in_n8n.py tests/on_demand/sandbox_beside_n8n.py
 
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	ruff format --no-cache --check .

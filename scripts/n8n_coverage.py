@@ -1,7 +1,8 @@
 """Print how much of a collection of n8n workflows can be imported: python scripts/n8n_coverage.py PATH.
 
 PATH is a folder of exports (*.json), or `data/nodes.db` of the npm package n8n-mcp, which has public templates. Every
-definition that the import answers is parsed as if somebody stored it.
+definition that the import answers is parsed as if somebody stored it. With --bridge, nodes that only n8n can run stay
+there.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from email_sender.adapters.documents.jsonata_expressions import JsonataExpressio
 from email_sender.errors import InvalidInput
 from email_sender.workflows.actions import ACTION_CATALOGUE
 from email_sender.workflows.definition.parser import parse_definition
+from email_sender.workflows.n8n.bridge import BridgeTarget
 from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.importer import import_n8n
 
@@ -27,7 +29,10 @@ from email_sender.workflows.n8n.importer import import_n8n
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("path", type=Path)
-    path: Path = options.parse_args().path
+    options.add_argument("--bridge", action="store_true")
+    arguments = options.parse_args()
+    path: Path = arguments.path
+    bridge = BridgeTarget("https://n8n.example.com", "n8n") if arguments.bridge else None
     expressions = JsonataExpressions()
     count = whole = exact = 0
     refused: Counter[str] = Counter()
@@ -36,7 +41,7 @@ def main() -> None:
     for name, workflow in workflows(path):
         count += 1
         try:
-            result = import_n8n(workflow, expressions)
+            result = import_n8n(workflow, expressions, bridge)
             parse_definition(result.definition, ACTION_CATALOGUE, expressions)
         except InvalidInput as error:
             refused[

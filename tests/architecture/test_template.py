@@ -255,8 +255,13 @@ def test_the_api_is_throttled_and_only_named_routes_are_public() -> None:
         "/auth/token", "/auth/refresh", "/auth/password", "/auth/logout",
         "/auth/totp", "/auth/totp/setup", "/auth/totp/confirm",
         "/health", "/version", "/docs", "/docs/{asset}", "/openapi.json",
-        "/unsubscribe/{token}", "/hooks/{token}", "/hooks/{token}/runs/{run_id}",
+        "/unsubscribe/{token}", "/hooks/{token}", "/hooks/callbacks/{token}", "/hooks/{token}/runs/{run_id}",
     }  # fmt: skip
+
+
+def test_the_function_that_makes_callback_urls_knows_the_public_address() -> None:
+    function = of_type("AWS::Serverless::Function")["WorkflowsTasksFunction"]
+    assert function["Environment"]["Variables"]["PUBLIC_URL"] == {"Ref": "PublicUrl"}
 
 
 def test_the_api_may_call_every_function_that_it_has_routes_for() -> None:

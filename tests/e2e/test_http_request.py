@@ -13,11 +13,11 @@ from tests.conftest import Platform
 from tests.e2e import api
 
 
-def run_failing_request(platform: Platform, **request: Any) -> api.Json:
+def run_failing_request(platform: Platform, action: str = "http.request", **request: Any) -> api.Json:
     admin = platform["admin@acme"]
     definition = {
         "name": f"http-{uuid4().hex}",
-        "steps": [{"id": "ask", "uses": "http.request", "with": request, "on_error": "continue"}],
+        "steps": [{"id": "ask", "uses": action, "with": request, "on_error": "continue"}],
     }
     workflow = admin.post("/workflows", {"definition": definition})
     run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {}})
@@ -35,6 +35,17 @@ def test_internal_addresses_are_not_reached(platform: Platform, url: str) -> Non
     error = run_failing_request(platform, url=url)
     assert error["name"] == "forbidden"
     assert "not a public address" in error["message"]
+
+
+def test_a_request_with_a_callback_url_reaches_no_internal_address_and_is_not_waited_for(platform: Platform) -> None:
+    error = run_failing_request(platform, "http.wait_for_callback", url="https://10.1.2.3/", timeout="PT1H")
+    assert error["name"] == "forbidden"
+    answer = {"result": 1}
+    for token in ("x", "A" * 86):
+        refusal = platform["admin@acme"].http.post(f"/hooks/callbacks/{token}", json=answer)
+        assert (refusal.status_code, "signature" in refusal.json()["detail"]) == (401, True)
+    for body in ({}, {"result": 1, "error": "both"}, {"error": ""}, {"more": 1}):
+        assert platform["admin@acme"].http.post("/hooks/callbacks/x", json=body).status_code == 422
 
 
 def test_a_missing_secret_is_named_and_nothing_is_sent(platform: Platform) -> None:

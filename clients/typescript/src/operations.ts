@@ -68,6 +68,7 @@ export const ANONYMOUS: ReadonlySet<string> = new Set([
   "POST /api/v1/auth/totp",
   "POST /api/v1/auth/totp/confirm",
   "POST /api/v1/auth/totp/setup",
+  "POST /api/v1/hooks/callbacks/{token}",
   "POST /api/v1/hooks/{token}",
   "POST /api/v1/unsubscribe/{token}",
 ]);

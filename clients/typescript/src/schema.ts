@@ -747,6 +747,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/hooks/callbacks/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a step that waits at this callback URL
+         * @description The step has the action http.wait_for_callback. The URL itself is the key: it is signed, and only the first answer
+         *     counts. A repeated answer changes nothing.
+         */
+        post: operations["answer_callback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/hooks/{token}": {
         parameters: {
             query?: never;
@@ -2520,6 +2541,20 @@ export interface components {
             atomic_validation?: boolean;
             operations: Record<string, never>[];
         };
+        /**
+         * @description `url` is the base URL of your n8n. `secret_name` names the tenant's secret, bound to its host, with the value of
+         *     the header `x-email-sender-key` that its webhooks expect.
+         */
+        BridgeIn: {
+            /** @default n8n */
+            secret_name?: string;
+            url: string;
+        };
+        /** @description `result` becomes the result of the step. With `error`, the step fails with that message. */
+        CallbackAnswerIn: {
+            error?: string | null;
+            result?: components["schemas"]["JsonValue"];
+        };
         /** @description A difference from the configuration. If `live` is false, only a new collection can have the wanted value. */
         Change: {
             collection: string;
@@ -3069,8 +3104,12 @@ export interface components {
             items: components["schemas"]["Refused"][];
             next_cursor: string | null;
         };
-        /** @description `workflow` is an n8n export: a JSON object with nodes and connections. */
+        /**
+         * @description `workflow` is an n8n export: a JSON object with nodes and connections. With `bridge`, nodes that only n8n can run
+         *     stay there.
+         */
         ImportIn: {
+            bridge?: components["schemas"]["BridgeIn"] | null;
             /**
              * @default n8n
              * @constant
@@ -3084,7 +3123,10 @@ export interface components {
             items: components["schemas"]["VectorsImport"][];
             next_cursor?: string | null;
         };
-        /** @description `how` is exact, approximated, unsupported (the step fails when it is reached) or dropped (nothing to do). */
+        /**
+         * @description `how` is exact, approximated, unsupported (the step fails when it is reached), bridged (it stays in your n8n) or
+         *     dropped (nothing to do).
+         */
         ImportedNode: {
             how: string;
             node: string;
@@ -3130,6 +3172,7 @@ export interface components {
             items: components["schemas"]["Job"][];
             next_cursor: string | null;
         };
+        JsonValue: unknown;
         /** @description The key encrypts from `active_at` on. `finished_at` is null until all values are encrypted with it. */
         Key: {
             /** Format: date-time */
@@ -4173,11 +4216,18 @@ export interface components {
             items: components["schemas"]["Workflow"][];
             next_cursor?: string | null;
         };
-        /** @description `definition` is not stored. Review the report, edit the definition and post it to /workflows. */
+        /**
+         * @description `definition` is not stored. Review the report, edit the definition and post it to /workflows.
+         *
+         *     `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
+         */
         WorkflowsImport: {
             definition: {
                 [key: string]: unknown;
             };
+            n8n_workflows: {
+                [key: string]: unknown;
+            }[];
             report: components["schemas"]["ImportedNode"][];
         };
         /** @description The oldest entry comes first. */
@@ -4225,6 +4275,8 @@ export type Audit = components['schemas']['Audit'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type Batch = components['schemas']['Batch'];
 export type BatchIn = components['schemas']['BatchIn'];
+export type BridgeIn = components['schemas']['BridgeIn'];
+export type CallbackAnswerIn = components['schemas']['CallbackAnswerIn'];
 export type Change = components['schemas']['Change'];
 export type Channel = components['schemas']['Channel'];
 export type ChannelKind = components['schemas']['ChannelKind'];
@@ -4304,6 +4356,7 @@ export type InsertIn = components['schemas']['InsertIn'];
 export type InvitationIn = components['schemas']['InvitationIn'];
 export type Job = components['schemas']['Job'];
 export type Jobs = components['schemas']['Jobs'];
+export type JsonValue = components['schemas']['JsonValue'];
 export type Key = components['schemas']['Key'];
 export type KeyList = components['schemas']['KeyList'];
 export type Kind = components['schemas']['Kind'];
@@ -7429,6 +7482,50 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["GatewayHealth"];
                 };
+            };
+            /** @description An error, as problem details (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_callback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "result": {
+                 *         "rows": [
+                 *           {
+                 *             "id": 7
+                 *           }
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["CallbackAnswerIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description An error, as problem details (RFC 9457) */
             default: {
@@ -13372,6 +13469,7 @@ export interface operations {
                      *           }
                      *         ]
                      *       },
+                     *       "n8n_workflows": [],
                      *       "report": [
                      *         {
                      *           "how": "exact",

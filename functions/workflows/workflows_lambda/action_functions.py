@@ -14,6 +14,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "email.wait_for_reply": "workflows",
     "event.publish": "workflows",
     "http.request": "workflows",
+    "http.wait_for_callback": "workflows",
     "n8n.node": "workflows",
     "run.finished": "hooks",
     "template.render": "messaging",

@@ -40,6 +40,7 @@ from email_sender.messaging.model import Message
 from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.generation import TextModel
 from email_sender.workflows.runs.approvals import ApprovalService
+from email_sender.workflows.runs.callbacks import CallbackService
 from email_sender.workflows.runs.service import RunService
 from email_sender.workflows.runs.waits import WaitService
 from email_sender.workflows.service import Compiler, WorkflowService
@@ -84,6 +85,8 @@ class Settings(DatabaseSettings, BusSettings):
     """Function that sends HTTP requests to public addresses."""
     sandbox_function: str = ""
     """Function that runs nodes of n8n workflows."""
+    public_url: str = ""
+    """Public address of the API; callback URLs start with it."""
     triggers_queue_arn: str = ""
     """Queue that rules and schedules of triggers send to."""
     scheduler_role_arn: str = ""
@@ -150,6 +153,11 @@ def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
 @cache
 def wait_service() -> WaitService:
     return WaitService(workflow_units(), engine(), now)
+
+
+@cache
+def callback_service() -> CallbackService:
+    return CallbackService(workflow_units(), _vault(), wait_service(), now, settings().public_url)
 
 
 @cache

@@ -113,6 +113,20 @@ class BatchIn(BaseModel):
     operations: list[dict[str, Any]]
 
 
+class BridgeIn(BaseModel):
+    """
+    `url` is the base URL of your n8n. `secret_name` names the tenant's secret, bound to its host, with the value of
+    the header `x-email-sender-key` that its webhooks expect.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    secret_name: str | None = "n8n"
+    url: str
+
+
 class Change(BaseModel):
     """
     A difference from the configuration. If `live` is false, only a new collection can have the wanted value.
@@ -721,20 +735,23 @@ class HookRun(BaseModel):
 
 class ImportIn(BaseModel):
     """
-    `workflow` is an n8n export: a JSON object with nodes and connections.
+    `workflow` is an n8n export: a JSON object with nodes and connections. With `bridge`, nodes that only n8n can run
+    stay there.
     """
 
     model_config = ConfigDict(
         extra="ignore",
         populate_by_name=True,
     )
+    bridge: BridgeIn | None = None
     format: Literal["n8n"] = "n8n"
     workflow: dict[str, Any]
 
 
 class ImportedNode(BaseModel):
     """
-    `how` is exact, approximated, unsupported (the step fails when it is reached) or dropped (nothing to do).
+    `how` is exact, approximated, unsupported (the step fails when it is reached), bridged (it stays in your n8n) or
+    dropped (nothing to do).
     """
 
     model_config = ConfigDict(
@@ -2032,6 +2049,8 @@ class WorkflowList(BaseModel):
 class WorkflowsImport(BaseModel):
     """
     `definition` is not stored. Review the report, edit the definition and post it to /workflows.
+
+    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
     """
 
     model_config = ConfigDict(
@@ -2039,6 +2058,7 @@ class WorkflowsImport(BaseModel):
         populate_by_name=True,
     )
     definition: dict[str, Any]
+    n8n_workflows: list[dict[str, Any]]
     report: list[ImportedNode]
 
 
@@ -2138,6 +2158,19 @@ class Audit(BaseModel):
     broken_at: int | None
     items: list[AuditEntry]
     next_cursor: str | None
+
+
+class CallbackAnswerIn(BaseModel):
+    """
+    `result` becomes the result of the step. With `error`, the step fails with that message.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    error: str | None = None
+    result: Any | None = None
 
 
 class Channel(BaseModel):

@@ -18,6 +18,22 @@ class Operations(ABC):
     def send(self, call: Call[T]) -> T:
         """Make a request, and return its parsed answer."""
 
+    def answer_callback(self, token: str, body: models.CallbackAnswerIn | Mapping[str, Any]) -> None:
+        """Answer a step that waits at this callback URL.
+
+        The step has the action http.wait_for_callback. The URL itself is the key: it is signed, and only the first answer
+        counts. A repeated answer changes nothing.
+        """
+        self.send(
+            Call(
+                "POST",
+                f"/hooks/callbacks/{quoted(token)}",
+                None,
+                body=body,
+                anonymous=True,
+            )
+        )
+
     def apply_collections(
         self, body: models.ApplyIn | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> models.Plan:
@@ -2428,6 +2444,22 @@ class AsyncOperations(ABC):
     @abstractmethod
     async def send(self, call: Call[T]) -> T:
         """Make a request, and return its parsed answer."""
+
+    async def answer_callback(self, token: str, body: models.CallbackAnswerIn | Mapping[str, Any]) -> None:
+        """Answer a step that waits at this callback URL.
+
+        The step has the action http.wait_for_callback. The URL itself is the key: it is signed, and only the first answer
+        counts. A repeated answer changes nothing.
+        """
+        await self.send(
+            Call(
+                "POST",
+                f"/hooks/callbacks/{quoted(token)}",
+                None,
+                body=body,
+                anonymous=True,
+            )
+        )
 
     async def apply_collections(
         self, body: models.ApplyIn | Mapping[str, Any], *, idempotency_key: str | None = None

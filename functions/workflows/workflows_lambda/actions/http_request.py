@@ -15,6 +15,9 @@ from workflows_lambda.bootstrap import outbound
 
 _MAX_SECONDS = 60
 
+# Names of headers, with the names of the tenant's secrets that are their values.
+type SecretHeaders = Annotated[dict[str, Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]], Field(max_length=10)]
+
 
 class HttpRequestIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -23,9 +26,7 @@ class HttpRequestIn(BaseModel):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     query: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     headers: Annotated[dict[str, str], Field(max_length=50)] = Field(default_factory=dict)
-    secret_headers: Annotated[dict[str, Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]], Field(max_length=10)] = Field(
-        default_factory=dict
-    )
+    secret_headers: SecretHeaders = Field(default_factory=dict)
     body: JsonValue = None
     timeout: str = "PT30S"
 
@@ -56,11 +57,14 @@ class HttpRequestIn(BaseModel):
 
 
 def fetch(call: TaskCall) -> Mapping[str, Any]:
-    """Send the request through the outbound function, which has no access to internal resources.
+    return send_request(call, call.parse(HttpRequestIn))
 
-    A retry of the step sends the same Idempotency-Key.
+
+def send_request(call: TaskCall, arguments: HttpRequestIn, *, any_status: bool = False) -> Mapping[str, Any]:
+    """Send a request through the outbound function, which has no access to internal resources.
+
+    A retry of the step sends the same Idempotency-Key. With `any_status`, every response is returned, also an error.
     """
-    arguments = call.parse(HttpRequestIn)
     headers, body = arguments.content()
     key = str(call.idempotency_key())
     if "idempotency-key" not in {name.lower() for name in headers} and arguments.method not in ("GET", "HEAD"):
@@ -74,6 +78,7 @@ def fetch(call: TaskCall) -> Mapping[str, Any]:
             "secret_headers": arguments.secret_headers,
             "body": base64.b64encode(body).decode(),
             "seconds": arguments.seconds,
+            "any_status": any_status,
         }
     )
 

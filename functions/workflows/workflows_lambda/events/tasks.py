@@ -9,7 +9,7 @@ from workflows_lambda.actions.approval import request_approval
 from workflows_lambda.actions.event_publish import publish
 from workflows_lambda.actions.http_request import fetch
 from workflows_lambda.actions.n8n_node import run_nodes
-from workflows_lambda.actions.waiting import call_workflow, wait_for_reply
+from workflows_lambda.actions.waiting import call_workflow, wait_for_callback, wait_for_reply
 from workflows_lambda.bootstrap import engine, gate, workflow_units
 
 ACTIONS = {
@@ -18,6 +18,9 @@ ACTIONS = {
     "email.wait_for_reply": Action(wait_for_reply, Permission.MESSAGING_READ, waits=True),
     "event.publish": Action(publish, Permission.EVENTS_PUBLISH),
     "http.request": Action(fetch, Permission.WORKFLOWS_EXECUTE, feature=Feature.HTTP_REQUEST),
+    "http.wait_for_callback": Action(
+        wait_for_callback, Permission.WORKFLOWS_EXECUTE, feature=Feature.HTTP_REQUEST, waits=True
+    ),
     "n8n.node": Action(run_nodes, Permission.WORKFLOWS_EXECUTE),
     "workflow.call": Action(call_workflow, Permission.WORKFLOWS_EXECUTE, waits=True),
 }

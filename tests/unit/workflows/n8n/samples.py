@@ -4,7 +4,8 @@ from itertools import pairwise
 from typing import Any
 
 from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
-from email_sender.workflows.n8n.importer import ImportResult, import_n8n
+from email_sender.workflows.n8n.converter import ImportResult
+from email_sender.workflows.n8n.importer import import_n8n
 from tests.fakes.state_machine import TaskError
 from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
 from tests.unit.workflows.n8n.sandbox import run_nodes

@@ -10,11 +10,12 @@ from email_sender.kit.dependencies import depends_on
 from email_sender.kit.idempotency import IdempotentRoute
 from email_sender.kit.schemas import Listing
 from email_sender.security.permissions import Permission
+from email_sender.workflows.runs.callbacks import CallbackService
 from email_sender.workflows.service import WorkflowService
 from email_sender.workflows.triggers.service import TriggerService
 from email_sender.workflows.triggers.webhooks import WebhookService
-from workflows_lambda.bootstrap import trigger_service, webhook_service, workflow_service
-from workflows_lambda.http.schemas.triggers import HookResultOut, HookRunOut, SecretOut, TriggerOut
+from workflows_lambda.bootstrap import callback_service, trigger_service, webhook_service, workflow_service
+from workflows_lambda.http.schemas.triggers import CallbackAnswerIn, HookResultOut, HookRunOut, SecretOut, TriggerOut
 
 router = APIRouter(prefix="/workflows/{workflow_id}/triggers", tags=["workflows"], route_class=IdempotentRoute)
 webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])
@@ -35,6 +36,7 @@ Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 Workflows = Annotated[WorkflowService, depends_on(workflow_service)]
 Triggers = Annotated[TriggerService, depends_on(trigger_service)]
+Callbacks = Annotated[CallbackService, depends_on(callback_service)]
 Webhooks = Annotated[WebhookService, depends_on(webhook_service)]
 
 
@@ -64,6 +66,16 @@ async def start_run_by_hook(token: str, request: Request, service: Webhooks) -> 
     webhook-id returns the same run."""
     run = service.receive(token, request.headers, await request.body())
     return HookRunOut.of(run, token)
+
+
+@webhook_router.post("/callbacks/{token}", status_code=204)
+async def answer_callback(token: str, body: CallbackAnswerIn, service: Callbacks) -> None:
+    """Answer a step that waits at this callback URL.
+
+    The step has the action http.wait_for_callback. The URL itself is the key: it is signed, and only the first answer
+    counts. A repeated answer changes nothing.
+    """
+    service.answer(token, body.model_dump())
 
 
 @webhook_router.get("/{token}/runs/{run_id}", openapi_extra=_SIGNED)

@@ -95,7 +95,8 @@ async def import_n8n_workflow(
     Returns 403 if the feature `n8n_import` is not enabled for the tenant.
     """
     require_feature(features, Feature.N8N_IMPORT, caller.tenant_id)
-    return ImportOut.of(service.convert_n8n(body.workflow, _actor(caller)))
+    bridge = body.bridge.target() if body.bridge else None
+    return ImportOut.of(service.convert_n8n(body.workflow, _actor(caller), bridge))
 
 
 @router.get("/{workflow_id}")

@@ -2,14 +2,28 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
+from email_sender.kit.schemas import RequestBody
 from email_sender.workflows.model import Run, RunDetail
 from email_sender.workflows.triggers.model import StoredTrigger, TriggerKind
 from email_sender.workflows.triggers.webhooks import NewSecret, encode_token
+
+
+class CallbackAnswerIn(RequestBody):
+    """`result` becomes the result of the step. With `error`, the step fails with that message."""
+
+    result: JsonValue = None
+    error: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if ("result" in self.model_fields_set) == (self.error is not None):
+            raise ValueError("An answer has either a result or an error.")
+        return self
 
 
 class TriggerOut(BaseModel):

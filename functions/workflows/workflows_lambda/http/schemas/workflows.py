@@ -12,7 +12,8 @@ from email_sender.workflows.actions import Action
 from email_sender.workflows.definition.diff import Difference
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion
-from email_sender.workflows.n8n.importer import ImportResult
+from email_sender.workflows.n8n.bridge import BridgeTarget
+from email_sender.workflows.n8n.converter import ImportResult
 
 
 class WorkflowIn(RequestBody):
@@ -89,15 +90,29 @@ class RetryIn(RequestBody):
     beginning: Literal["start", "failed"] = Field(default="start", alias="from")
 
 
+class BridgeIn(RequestBody):
+    """`url` is the base URL of your n8n. `secret_name` names the tenant's secret, bound to its host, with the value of
+    the header `x-email-sender-key` that its webhooks expect."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#{}]+(/[^?#{}]*)?$", max_length=2_000)]
+    secret_name: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")] = "n8n"  # noqa: S105
+
+    def target(self) -> BridgeTarget:
+        return BridgeTarget(self.url, self.secret_name)
+
+
 class ImportIn(RequestBody):
-    """`workflow` is an n8n export: a JSON object with nodes and connections."""
+    """`workflow` is an n8n export: a JSON object with nodes and connections. With `bridge`, nodes that only n8n can run
+    stay there."""
 
     format: Literal["n8n"] = "n8n"
     workflow: dict[str, Any]
+    bridge: BridgeIn | None = None
 
 
 class ImportedNode(BaseModel):
-    """`how` is exact, approximated, unsupported (the step fails when it is reached) or dropped (nothing to do)."""
+    """`how` is exact, approximated, unsupported (the step fails when it is reached), bridged (it stays in your n8n) or
+    dropped (nothing to do)."""
 
     node: str
     type: str
@@ -107,10 +122,14 @@ class ImportedNode(BaseModel):
 
 
 class ImportOut(BaseModel):
-    """`definition` is not stored. Review the report, edit the definition and post it to /workflows."""
+    """`definition` is not stored. Review the report, edit the definition and post it to /workflows.
+
+    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
+    """
 
     definition: Mapping[str, Any]
     report: Sequence[ImportedNode]
+    n8n_workflows: Sequence[Mapping[str, Any]]
 
     @classmethod
     def of(cls, conversion: ImportResult) -> Self:
@@ -118,7 +137,7 @@ class ImportOut(BaseModel):
             ImportedNode(node=node.node, type=node.type, how=node.outcome, steps=node.steps, notes=node.notes)
             for node in conversion.report
         ]
-        return cls(definition=conversion.definition, report=report)
+        return cls(definition=conversion.definition, report=report, n8n_workflows=conversion.n8n_workflows)
 
 
 class ValidOut(BaseModel):

@@ -84,6 +84,13 @@ _NUMBER: Schema = {"type": "number"}
 _ANY: Schema = {}
 _ANY_OBJECT: Schema = {"type": "object"}
 _DURATION: Schema = {"type": "string", "format": "duration"}
+_METHOD: Schema = {"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]}
+_REQUEST: Mapping[str, Schema] = {
+    "url": {"type": "string", "minLength": 1, "maxLength": 4_096},
+    "headers": {"type": "object", "additionalProperties": _TEXT, "maxProperties": 50},
+    "secret_headers": {"type": "object", "additionalProperties": _NAME, "maxProperties": 10},
+    "timeout": _DURATION,
+}
 _POINT_ID: Schema = {"type": ["string", "integer"]}
 _PASSAGE: Schema = _object("start", "end", start={"type": "integer"}, end={"type": "integer"})
 _HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, passage=_PASSAGE), 100)
@@ -326,16 +333,7 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "http.request",
             "workflows:execute",
-            _object(
-                "url",
-                method={"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]},
-                url={"type": "string", "minLength": 1, "maxLength": 4_096},
-                query=_ANY_OBJECT,
-                headers={"type": "object", "additionalProperties": _TEXT, "maxProperties": 50},
-                secret_headers={"type": "object", "additionalProperties": _NAME, "maxProperties": 10},
-                body=_ANY,
-                timeout=_DURATION,
-            ),
+            _object("url", method=_METHOD, query=_ANY_OBJECT, body=_ANY, **_REQUEST),
             _object("status", "headers", status={"type": "integer"}, headers=_ANY_OBJECT, body=_ANY),
             default_timeout_seconds=90,
             description=(
@@ -343,6 +341,20 @@ ACTION_CATALOGUE = Catalogue(
                 "secrets. Status 429 fails with `throttled`, 5xx or no response with `unavailable`, and any other 4xx "
                 "with `rejected`."
             ),
+            errors=("throttled", "unavailable", "rejected", "not_found"),
+        ),
+        Action(
+            "http.wait_for_callback",
+            "workflows:execute",
+            _object("url", body=_ANY_OBJECT, **_REQUEST),
+            _object(result=_ANY),
+            callback=True,
+            default_timeout_seconds=86_400,
+            description=(
+                'Send a POST request as http.request does, and wait until the other system posts `{"result": …}` to '
+                'the `callback_url` that is added to `body`. With `{"error": "…"}` the step fails as `rejected`.'
+            ),
+            timeout_grace_seconds=90,
             errors=("throttled", "unavailable", "rejected", "not_found"),
         ),
         Action(

@@ -106,10 +106,11 @@ class Run:
 
 
 class WaitKind(StrEnum):
-    """What `Wait.subject` identifies: an email whose reply is awaited, or a run whose end is awaited."""
+    """What `Wait.subject` identifies: an email (its reply is awaited), a run (its end), or a callback (its answer)."""
 
     REPLY = "reply"
     RUN = "run"
+    CALLBACK = "callback"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,12 @@ class ApprovalStore(Protocol):
 
 
 class WaitStore(Protocol):
-    def add(self, wait: Wait) -> None:
-        """Store a wait. If (run, step, item) already has one, give it the new task token."""
+    def add(self, wait: Wait) -> UUID:
+        """Store a wait, and return its subject. If (run, step, item) already has one, give it the new task token.
+
+        A step that is repeated after its wait was over waits anew, for the whole time. Only if an answer was delivered
+        before does it get a new subject, so that a late copy of that answer is not taken for the next one.
+        """
 
     def list_settled(self, now: datetime, subject: UUID | None = None) -> Sequence[SettledWait]:
         """Return waits that have ended and whose steps have not been resumed, locked until the transaction ends.
@@ -124,6 +128,15 @@ class WaitStore(Protocol):
         """
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None: ...
+
+    def has_callback(self, callback_id: UUID) -> bool:
+        """Return whether a step waits, or has waited, for an answer with this id."""
+
+    def answer(self, callback_id: UUID, answer: Mapping[str, Any], at: datetime) -> bool:
+        """Store the answer, unless there is one. Return whether the step has an answer now.
+
+        It has none if it stopped waiting before.
+        """
 
     def close(self, run_id: UUID, at: datetime) -> Mapping[tuple[str, int], datetime]:
         """Close the open waits of a run that ended. Return when each would have expired, by (step, item)."""

@@ -16,7 +16,9 @@ from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.definition.parser import SchemaChecker, parse_definition
 from email_sender.workflows.model import Actor, Workflow, WorkflowStatus, WorkflowVersion
-from email_sender.workflows.n8n.importer import ImportResult, import_n8n
+from email_sender.workflows.n8n.bridge import BridgeTarget
+from email_sender.workflows.n8n.converter import ImportResult
+from email_sender.workflows.n8n.importer import import_n8n
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnit, WorkflowUnits
 from email_sender.workflows.storing_checks import approves_drafts, check_templates
 from email_sender.workflows.triggers.model import TriggerKind, build_triggers
@@ -41,8 +43,8 @@ class Compiler:
         """
         return parse_definition(raw, ACTION_CATALOGUE, self._expressions, self._schemas)
 
-    def convert_n8n(self, raw: Mapping[str, Any]) -> ImportResult:
-        return import_n8n(raw, self._expressions)
+    def convert_n8n(self, raw: Mapping[str, Any], bridge: BridgeTarget | None = None) -> ImportResult:
+        return import_n8n(raw, self._expressions, bridge)
 
     def compile(
         self, definition: Definition, tenant_id: UUID, workflow_id: UUID, version: int
@@ -81,14 +83,16 @@ class WorkflowService:
         authorise(definition, actor.role)
         return definition
 
-    def convert_n8n(self, raw: Mapping[str, Any], actor: Actor) -> ImportResult:
+    def convert_n8n(self, raw: Mapping[str, Any], actor: Actor, bridge: BridgeTarget | None = None) -> ImportResult:
         """Convert an n8n workflow to a definition that can be stored, with a report on each node.
+
+        With `bridge`, nodes that only n8n can run stay there.
 
         Raises:
             InvalidInput: `raw` is not an n8n export.
             Forbidden: the actor's role lacks a permission that the definition needs.
         """
-        conversion = self._compiler.convert_n8n(raw)
+        conversion = self._compiler.convert_n8n(raw, bridge)
         self.validate(conversion.definition, actor)
         return conversion
 

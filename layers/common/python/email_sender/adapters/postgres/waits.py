@@ -1,4 +1,4 @@
-"""Waits of steps in PostgreSQL: for replies to emails and for the end of runs."""
+"""Waits of steps in PostgreSQL: for replies to emails, for the end of runs, and for answers at callback URLs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
 from email_sender.workflows.model import SettledWait, Wait, WaitKind
@@ -19,7 +20,7 @@ from task_waits w
 left join emails e on w.kind = 'reply' and e.id = w.subject
 left join runs r on w.kind = 'run' and r.id = w.subject
 where w.delivered_at is null and (%(subject)s::uuid is null or w.subject = %(subject)s)
-  and (w.expires_at < %(now)s
+  and (w.expires_at < %(now)s or w.answered_at is not null
        or e.replied_at is not null or (w.accepts_others and e.other_replied_at is not null)
        or e.status in ('rejected', 'suppressed', 'bounced', 'complained')
        or r.status in ('succeeded', 'failed', 'cancelled', 'timed_out'))
@@ -31,13 +32,20 @@ class PostgresWaits:
     def __init__(self, conn: Connection[Row], tenant_id: UUID) -> None:
         self._conn, self._tenant_id = conn, tenant_id
 
-    def add(self, wait: Wait) -> None:
-        self._conn.execute(
+    def add(self, wait: Wait) -> UUID:
+        row = self._conn.execute(
             """
-            insert into task_waits (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at,
+            insert into task_waits as w (tenant_id, run_id, step, item, kind, subject, task_token, asked_at, expires_at,
                                     accepts_others)
             values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            on conflict (run_id, step, item) do update set task_token = excluded.task_token, delivered_at = null
+            on conflict (run_id, step, item) do update set
+                task_token = excluded.task_token,
+                expires_at = case when w.delivered_at is null then w.expires_at else excluded.expires_at end,
+                subject = case when w.delivered_at is null or w.answered_at is null then w.subject
+                               else excluded.subject end,
+                answered_at = case when w.delivered_at is null then w.answered_at end,
+                delivered_at = null
+            returning subject
             """,
             [
                 self._tenant_id,
@@ -51,7 +59,11 @@ class PostgresWaits:
                 wait.expires_at,
                 wait.accepts_others,
             ],
-        )
+        ).fetchone()
+        if row is None:
+            raise LookupError("a stored wait is returned")
+        subject: UUID = row["subject"]
+        return subject
 
     def list_settled(self, now: datetime, subject: UUID | None = None) -> Sequence[SettledWait]:
         rows = self._conn.execute(_SELECT_SETTLED, {"now": now, "subject": subject}).fetchall()
@@ -59,13 +71,31 @@ class PostgresWaits:
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None:
         self._conn.execute(
-            "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s",
+            "update task_waits set delivered_at = %s, answer = null where run_id = %s and step = %s and item = %s",
             [at, wait.run_id, wait.step, wait.item],
         )
 
+    def has_callback(self, callback_id: UUID) -> bool:
+        row = self._conn.execute(
+            "select from task_waits where kind = 'callback' and subject = %s", [callback_id]
+        ).fetchone()
+        return row is not None
+
+    def answer(self, callback_id: UUID, answer: Mapping[str, Any], at: datetime) -> bool:
+        stored = self._conn.execute(
+            """
+            update task_waits set answer = case when answered_at is null then %s else answer end,
+                                  answered_at = coalesce(answered_at, %s)
+            where kind = 'callback' and subject = %s and (delivered_at is null or answered_at is not null)
+              and (expires_at >= %s or answered_at is not null)
+            """,
+            [Jsonb(answer), at, callback_id, at],
+        )
+        return stored.rowcount > 0
+
     def close(self, run_id: UUID, at: datetime) -> Mapping[tuple[str, int], datetime]:
         rows = self._conn.execute(
-            "update task_waits set delivered_at = %s where run_id = %s and delivered_at is null "
+            "update task_waits set delivered_at = %s, answer = null where run_id = %s and delivered_at is null "
             "returning step, item, expires_at",
             [at, run_id],
         ).fetchall()
@@ -86,12 +116,22 @@ def _settled_wait(row: Row) -> SettledWait:
     )
     if wait.kind is WaitKind.REPLY:
         return SettledWait(wait, result=_reply(row))
+    if wait.kind is WaitKind.CALLBACK:
+        return _answered_wait(wait, row["answer"])
     status = row["run_status"]
     if status == "succeeded":
         return SettledWait(wait, result={"run_id": str(wait.subject), "status": status})
     if status in ("failed", "cancelled", "timed_out"):
         return SettledWait(wait, error=("rejected", f"The run {wait.subject} that the step called ended as {status}."))
     return SettledWait(wait)
+
+
+def _answered_wait(wait: Wait, answer: Mapping[str, Any] | None) -> SettledWait:
+    if answer is None:
+        return SettledWait(wait, error=("timeout", "No answer came in time."))
+    if answer.get("error") is not None:
+        return SettledWait(wait, error=("rejected", answer["error"]))
+    return SettledWait(wait, result={"result": answer.get("result")})
 
 
 def _reply(row: Row) -> dict[str, Any]:

@@ -87,3 +87,15 @@ def for_each_conversion(
     return Conversion(
         ConversionOutcome.APPROXIMATED, step, ["$self" if result_field == "$" else f"$self.{result_field}"]
     )
+
+
+def failing_conversion(node: Node, items: str, reason: str) -> Conversion:
+    """Return a step that fails with the node's name if n8n would have reached the node."""
+    message = f"The node {node.name} ({node.type}) was not imported: {reason}."[:500]
+    quoted = "".join(character if character.isalnum() or character in " .,:;()_-/" else " " for character in message)
+    step = {
+        "uses": "transform",
+        "when": f"{{% $count({items}) > 0 %}}",
+        "with": {"items": f'{{% $error("{quoted}") %}}'},
+    }
+    return Conversion(ConversionOutcome.UNSUPPORTED, step, ["$self.items"])

@@ -20,6 +20,8 @@ class ConversionOutcome(StrEnum):
     APPROXIMATED = "approximated"
     UNSUPPORTED = "unsupported"
     DROPPED = "dropped"
+    # It stays in the customer's n8n, which our step calls (bridge.py).
+    BRIDGED = "bridged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class N8nExport:
     edges: Sequence[Edge]
     # Sub-nodes (models, memories, tools) with the name of the node that uses each.
     sub_nodes: Mapping[str, str] = field(default_factory=dict)
+    # For each sub-node and kind of connection ("ai_tool") the names of the nodes that use it.
+    sub_connections: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     timezone: str = ""
     execution_order: str = ""
 
@@ -98,7 +102,10 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
         nodes_by_name[name] = _parse_node({**raw_node, "name": name}, _step_id(name, step_ids))
     if problems:
         raise InvalidInput("The n8n export has invalid nodes.", problems)
-    edges, sub_nodes = _parse_connections(raw.get("connections"), nodes_by_name)
+    edges, sub_connections = _parse_connections(raw.get("connections"), nodes_by_name)
+    sub_nodes = {
+        source: targets[-1] for source, kinds in sub_connections.items() for targets in kinds.values() if targets
+    }
     if len(edges) > MAX_EDGES:
         raise InvalidInput.at("/workflow/connections", f"The workflow has more than {MAX_EDGES} connections.")
     title = raw.get("name")
@@ -107,7 +114,7 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
     zone, order = settings.get("timezone"), settings.get("executionOrder")
     name = title[:100] if isinstance(title, str) and title.strip() else "n8n"
     zone, order = (value if isinstance(value, str) else "" for value in (zone, order))
-    return N8nExport(name, nodes_by_name, edges, sub_nodes, zone, order)
+    return N8nExport(name, nodes_by_name, edges, sub_nodes, sub_connections, zone, order)
 
 
 def _parse_node(raw: Mapping[str, Any], step: str) -> Node:
@@ -151,10 +158,10 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
 
 
-def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, str]]:
-    """Return the edges and the sub-nodes. Connections to nodes that do not exist are ignored, as in n8n."""
+def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, dict[str, list[str]]]]:
+    """Return the edges, and the connections of sub-nodes. Those to nodes that do not exist are ignored, as in n8n."""
     edges: list[Edge] = []
-    sub_nodes: dict[str, str] = {}
+    sub_connections: dict[str, dict[str, list[str]]] = {}
     for source, kinds in raw.items() if isinstance(raw, dict) else ():
         if source not in nodes or not isinstance(kinds, dict):
             continue
@@ -165,8 +172,8 @@ def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edg
                 if kind == "main":
                     edges.append(edge)
                 else:
-                    sub_nodes[source] = edge.target
-    return list(dict.fromkeys(edges)), sub_nodes
+                    sub_connections.setdefault(source, {}).setdefault(kind, []).append(edge.target)
+    return list(dict.fromkeys(edges)), sub_connections
 
 
 def _edges(source: str, outputs: object) -> Iterator[Edge]:

@@ -36,13 +36,15 @@ def loops(names: Iterable[str], edges: Sequence[Edge]) -> list[frozenset[str]]:
     return list(found)
 
 
-def ordered_groups(names: Sequence[str], edges: Sequence[Edge], runs_here: Callable[[str], bool]) -> list[list[str]]:
+def ordered_groups(
+    names: Sequence[str], edges: Sequence[Edge], place_of: Callable[[str], str | None]
+) -> list[list[str]]:
     """Return the nodes in groups that can run one after the other, each after all that lead to it.
 
-    A group is a set of connected nodes for which `runs_here`, or one other node. No path leads from a group through
-    other nodes back into it. Loops have only nodes for which `runs_here`.
+    `place_of` says where a node runs: connected nodes of one place are a group, and a node without a place (None) is
+    one alone. No path leads from a group through other nodes back into it. The nodes of a loop have one place.
     """
-    stages = _stages(names, edges, runs_here)
+    stages = _stages(names, edges, place_of)
     parent = {name: name for name in names}
 
     def root(name: str) -> str:
@@ -52,7 +54,7 @@ def ordered_groups(names: Sequence[str], edges: Sequence[Edge], runs_here: Calla
 
     for edge in edges:
         source, target = edge.source, edge.target
-        if runs_here(source) and runs_here(target) and stages[source] == stages[target]:
+        if _is_inside(edge, place_of) and stages[source] == stages[target]:
             parent[root(source)] = root(target)
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -60,14 +62,18 @@ def ordered_groups(names: Sequence[str], edges: Sequence[Edge], runs_here: Calla
     return sorted(groups.values(), key=lambda group: stages[group[0]])
 
 
-def _stages(names: Sequence[str], edges: Sequence[Edge], runs_here: Callable[[str], bool]) -> dict[str, int]:
-    """Count for each node the steps on the longest way to it, with connected nodes of the sandbox as one step."""
+def _is_inside(edge: Edge, place_of: Callable[[str], str | None]) -> bool:
+    place = place_of(edge.source)
+    return place is not None and place == place_of(edge.target)
+
+
+def _stages(names: Sequence[str], edges: Sequence[Edge], place_of: Callable[[str], str | None]) -> dict[str, int]:
+    """Count for each node the steps on the longest way to it, with connected nodes of one place as one step."""
     stages = dict.fromkeys(names, 0)
     for _ in names:
         is_changed = False
         for edge in edges:
-            is_inside = runs_here(edge.source) and runs_here(edge.target)
-            least = stages[edge.source] + (0 if is_inside else 1)
+            least = stages[edge.source] + (0 if _is_inside(edge, place_of) else 1)
             if stages[edge.target] < least:
                 stages[edge.target], is_changed = least, True
         if not is_changed:

@@ -9,13 +9,15 @@ from email_sender.workflows.n8n.item_nodes import runs_here
 _LOOP = "splitInBatches"
 
 
-def open_loops(export: N8nExport) -> tuple[list[Edge], list[frozenset[str]], frozenset[str]]:
-    """Return the edges without those that close a loop that the sandbox cannot run: one with an HTTP request, say.
+def open_loops(
+    export: N8nExport, bridged: Collection[str] = ()
+) -> tuple[list[Edge], list[frozenset[str]], frozenset[str]]:
+    """Return the edges without those that close a loop that one place cannot run: one with an HTTP request, say.
 
     Returns also the loops that stay, and the names of the nodes where an opened loop starts.
     """
     found = loops(export.nodes, export.edges)
-    staying = [loop for loop in found if all(runs_here(export.nodes[name]) for name in loop)]
+    staying = [loop for loop in found if loop.issubset(bridged) or all(runs_here(export.nodes[name]) for name in loop)]
     kept = {edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in staying)}
     edges, starts = _remove_cycles(export, [edge for edge in export.edges if edge not in kept])
     place = {edge: number for number, edge in enumerate(export.edges)}

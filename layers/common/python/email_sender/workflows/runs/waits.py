@@ -1,4 +1,4 @@
-"""Steps that wait for an event inside the platform: a reply to an email, or the end of another run."""
+"""Steps that wait: for a reply to an email, the end of another run, or an answer at a callback URL."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,11 @@ from email_sender.workflows.model import (
 )
 from email_sender.workflows.ports import WorkflowEngine, WorkflowUnits
 
-ACTIONS = {WaitKind.REPLY: "email.wait_for_reply", WaitKind.RUN: "workflow.call"}
+ACTIONS = {
+    WaitKind.REPLY: "email.wait_for_reply",
+    WaitKind.RUN: "workflow.call",
+    WaitKind.CALLBACK: "http.wait_for_callback",
+}
 
 
 # The engine starts its timeout a little before the wait is stored, so it also ends a little earlier.
@@ -58,15 +62,27 @@ class WaitService:
         task_token: str,
         timeout: timedelta,
         accepts_others: bool = False,
-    ) -> None:
-        """Store a wait for the end of `subject`. A repeated call (an engine retry) only renews the task token."""
+    ) -> Wait:
+        """Store a wait for the end of `subject`, and return it as it is stored.
+
+        A repeated call (an engine retry) renews the task token, and keeps the subject that was not answered yet.
+        """
         now = self._now()
         wait = Wait(run_id, step, item, kind, subject, task_token, now, now + timeout, accepts_others)
         with self._units(tenant_id) as unit:
             unit.runs.get(run_id, lock=True)
-            unit.waits.add(wait)
+            wait = replace(wait, subject=unit.waits.add(wait))
             unit.runs.record(run_id, StepRecord(step, item, ACTIONS[kind], StepStatus.WAITING, now))
             unit.runs.set_status(run_id, RunStatus.WAITING, now)
+            unit.commit()
+        return wait
+
+    def give_up(self, tenant_id: UUID, wait: Wait) -> None:
+        """End a wait without an outcome, because what it waits for was not started. The step reports its own error."""
+        with self._units(tenant_id) as unit:
+            unit.runs.get(wait.run_id, lock=True)
+            unit.waits.mark_delivered(wait, self._now())
+            unit.runs.set_status(wait.run_id, RunStatus.RUNNING, self._now())
             unit.commit()
 
     def settle(self, tenant_id: UUID, subject: UUID | None = None) -> int:
@@ -92,7 +108,7 @@ class WaitService:
 
     def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait) -> None:
         wait, now = settled_wait.wait, self._now()
-        has_failed = settled_wait.error or (settled_wait.result is None and wait.kind is WaitKind.RUN)
+        has_failed = settled_wait.error or (settled_wait.result is None and wait.kind is not WaitKind.REPLY)
         name, message = settled_wait.error or ("timeout", "The wait timed out.")
         record = StepRecord(
             wait.step,

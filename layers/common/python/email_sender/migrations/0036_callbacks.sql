@@ -1,0 +1,9 @@
+-- Steps that wait for an answer at a callback URL.
+set local search_path to email_sender;
+
+alter table task_waits
+    drop constraint task_waits_kind_check,
+    add constraint task_waits_kind_check check (kind in ('reply', 'run', 'callback')),
+    -- What was posted to the callback URL: {"result": …} or {"error": "…"}. Removed once the step has it.
+    add column answer      jsonb,
+    add column answered_at timestamptz;

@@ -1,0 +1,234 @@
+"""The bridge: nodes that only n8n can run stay in the customer's n8n, in workflows that the import makes as well.
+
+Our step posts the items of the nodes before to the workflow's webhook, with a callback URL (http.wait_for_callback):
+
+    Webhook ─┬─ one Code node for each node before, with its name and its items ── the nodes ── errors ── Failed
+             └─ Collect: the items of the outputs that our steps read ── Answer
+
+n8n finishes the upper branch first ("executionOrder": "v1" goes by the nodes' places). Failed and Answer post to the
+callback URL; the first answer counts.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from email_sender.workflows.n8n.export import Edge, N8nExport, Node
+
+HEADER: Final = "x-email-sender-key"
+_WEBHOOK, _COLLECT, _ANSWER, _FAILED = (f"Email Sender: {part}" for part in ("webhook", "collect", "answer", "failed"))
+# Nodes with several outputs: which of them is the one for errors depends on their parameters.
+_SEVERAL_OUTPUTS: Final = frozenset(
+    {"if", "switch", "splitInBatches", "compareDatasets", "textClassifier", "sentimentAnalysis", "guardrails"}
+)
+_BOUND_TO_AGENTS: Final = ("ai_tool", "ai_memory", "ai_outputParser")
+_COLLECTING = """\
+const items = (name, output) => {
+  const found = [];
+  if (!$(name).isExecuted) return found;
+  for (let run = 0; run < 1000; run++) {
+    let some;
+    try { some = $(name).all(output, run); } catch { break; }
+    if (!Array.isArray(some)) break;
+    for (const item of some) found.push(item.json);
+  }
+  return found;
+};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeTarget:
+    """The customer's n8n: its base URL, and the name of the tenant's secret that its webhooks expect."""
+
+    url: str
+    secret_name: str
+
+    def webhook_url(self, path: str) -> str:
+        return f"{self.url.rstrip('/')}/webhook/{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Connected nodes that stay in n8n.
+
+    `before` maps the names of the nodes before to how many of their outputs are given. `returned` has for each result
+    the name under which it is returned, the node and the output.
+    """
+
+    names: Sequence[str]
+    before: Mapping[str, int]
+    edges: Sequence[Edge]
+    returned: Sequence[tuple[str, str, int]] = field(default=())
+
+
+def needs_n8n(export: N8nExport, node: Node) -> bool:
+    """Return whether a node has tools, a memory or a parser, which our steps leave out."""
+    kinds = {
+        kind
+        for connections in export.sub_connections.values()
+        for kind, targets in connections.items()
+        if node.name in targets
+    }
+    return not kinds.isdisjoint(_BOUND_TO_AGENTS)
+
+
+def webhook_path(export: N8nExport, names: Sequence[str]) -> str:
+    """Return the path of a part's webhook. The same workflow always has the same paths."""
+    digest = sha256("\0".join([export.name, *names]).encode()).hexdigest()[:12]
+    return f"email-sender-{export.nodes[names[0]].step}-{digest}"
+
+
+def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
+    """Return the workflow to import in n8n."""
+    nodes, connections = [_webhook(path)], {_WEBHOOK: {"main": [[_target(name) for name in _given_names(part)]]}}
+    for place, (name, (node, output)) in enumerate(_given_names(part).items()):
+        nodes.append(_given_node(name, node, output, place))
+        following = [
+            _target(edge.target, edge.input) for edge in part.edges if (edge.source, edge.output) == (node, output)
+        ]
+        connections[name] = {"main": [following]}
+    for name in part.names:
+        edges = [edge for edge in part.edges if edge.source == name]
+        raw, outputs = _with_error_output(export.nodes[name], _targets(edges))
+        nodes.append(raw)
+        connections[name] = {"main": outputs}
+    for name in _sub_nodes(export, part.names):
+        nodes.append(_complete(export.nodes[name]))
+        connections[name] = {
+            kind: [[{"node": target, "type": kind, "index": 0} for target in targets]]
+            for kind, targets in export.sub_connections[name].items()
+        }
+    connections[_WEBHOOK]["main"][0].append(_target(_COLLECT))
+    connections[_COLLECT] = {"main": [[_target(_ANSWER)]]}
+    nodes += [_collect(part), _post(_ANSWER, "={{ JSON.stringify($json) }}", 900), _failed()]
+    return {
+        "name": f"{export.name[:80]}: {part.names[0]}"[:128],
+        "nodes": nodes,
+        "connections": connections,
+        "settings": {"executionOrder": "v1", **({"timezone": export.timezone} if export.timezone else {})},
+    }
+
+
+def _given_names(part: Part) -> dict[str, tuple[str, int]]:
+    """Return the Code nodes that stand for the nodes before: the first output of each has the node's own name."""
+    return {
+        (node if output == 0 else f"{node} (output {output + 1})"): (node, output)
+        for node, count in part.before.items()
+        for output in range(count)
+    }
+
+
+def _targets(edges: Sequence[Edge]) -> list[list[dict[str, Any]]]:
+    outputs: list[list[dict[str, Any]]] = [[] for _ in range(max((edge.output for edge in edges), default=-1) + 1)]
+    for edge in edges:
+        outputs[edge.output].append(_target(edge.target, edge.input))
+    return outputs
+
+
+def _with_error_output(
+    node: Node, outputs: list[list[dict[str, Any]]]
+) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
+    """Return the node and its connections, with an output for errors unless it handles its errors itself."""
+    raw = _complete(node)
+    if node.continues_on_error or raw.get("onError") == "continueErrorOutput" or node.type in _SEVERAL_OUTPUTS:
+        return raw, outputs
+    first = outputs[0] if outputs else []
+    return {**raw, "onError": "continueErrorOutput"}, [first, [_target(_FAILED)]]
+
+
+def _complete(node: Node) -> dict[str, Any]:
+    """Return the node as the export has it, with the fields that n8n requires of an import."""
+    position = node.raw.get("position")
+    is_placed = isinstance(position, list) and len(position) == 2
+    return {**node.raw, "typeVersion": node.version, "parameters": node.parameters} | (
+        {} if is_placed else {"position": [0, 0]}
+    )
+
+
+def _sub_nodes(export: N8nExport, names: Sequence[str]) -> list[str]:
+    """Return the models, tools and so on of these nodes, and of those in turn."""
+    wanted, found = [*names], list[str]()
+    while wanted:
+        parent = wanted.pop()
+        for name, connections in export.sub_connections.items():
+            if name not in found and any(parent in targets for targets in connections.values()):
+                found.append(name)
+                wanted.append(name)
+    return found
+
+
+def _target(name: str, index: int = 0) -> dict[str, Any]:
+    return {"node": name, "type": "main", "index": index}
+
+
+def _webhook(path: str) -> dict[str, Any]:
+    return {
+        "name": _WEBHOOK,
+        "type": "n8n-nodes-base.webhook",
+        "typeVersion": 2,
+        "position": [-600, 0],
+        "webhookId": path,
+        "parameters": {
+            "httpMethod": "POST",
+            "path": path,
+            "authentication": "headerAuth",
+            "responseMode": "onReceived",
+        },
+        "credentials": {"httpHeaderAuth": {"id": "email-sender", "name": "Email Sender"}},
+    }
+
+
+def _code(name: str, code: str, position: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "n8n-nodes-base.code",
+        "typeVersion": 2,
+        "position": list(position),
+        "parameters": {"jsCode": code},
+    }
+
+
+def _given_node(name: str, node: str, output: int, place: int) -> dict[str, Any]:
+    code = (
+        f"const given = $('{_WEBHOOK}').first().json.body.given.find((entry) => entry.node === {json.dumps(node)});\n"
+        f"return given.outputs[{output}].map((json) => ({{ json }}));"
+    )
+    # Above all others, so that a node whose items are only read has them in time.
+    return _code(name, code, (-300, -100_000 + 100 * place))
+
+
+def _collect(part: Part) -> dict[str, Any]:
+    results = "\n".join(
+        f"result[{json.dumps(name)}] = items({json.dumps(node)}, {output});" for name, node, output in part.returned
+    )
+    code = f"{_COLLECTING}const result = {{}};\n{results}\nreturn [{{ json: {{ result }} }}];"
+    return _code(_COLLECT, code, (-300, 100_000))
+
+
+def _post(name: str, body: str, x: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "n8n-nodes-base.httpRequest",
+        "typeVersion": 4.2,
+        "position": [x, 100_000],
+        "parameters": {
+            "method": "POST",
+            "url": f"={{{{ $('{_WEBHOOK}').first().json.body.callback_url }}}}",
+            "sendBody": True,
+            "specifyBody": "json",
+            "jsonBody": body,
+            "options": {},
+        },
+        "retryOnFail": True,
+        "maxTries": 5,
+        "waitBetweenTries": 5_000,
+    }
+
+
+def _failed() -> dict[str, Any]:
+    error = "$json.error?.message ?? $json.error ?? $json.message ?? 'A node failed.'"
+    body = f"={{{{ JSON.stringify({{ error: String({error}).slice(0, 1000) }}) }}}}"
+    return {**_post(_FAILED, body, 1_200), "executeOnce": True}

@@ -1,0 +1,395 @@
+"""Converts the nodes of an n8n export into the steps of a definition, with a report on every node.
+
+Connected nodes over items become one step, which the sandbox runs as n8n does. Other nodes become a step each.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from email_sender.workflows.definition.expressions import ExpressionChecker
+from email_sender.workflows.n8n import item_nodes
+from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, webhook_path
+from email_sender.workflows.n8n.checks import check_storable
+from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion
+from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
+from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
+from email_sender.workflows.n8n.loops import open_loops, order_of
+from email_sender.workflows.n8n.nodes import convert_node, is_trigger
+from email_sender.workflows.n8n.triggers import trigger_conditions
+from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
+
+# A longer input gets a transform step of its own, so that expressions do not grow from node to node.
+_MAX_INPUT_CHARACTERS = 500
+# How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
+_N8N_TIMEOUT = "PT1H"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """A converted workflow. `report` has one entry for each node of the export, in the export's order.
+
+    `n8n_workflows` are the workflows to import in the customer's n8n, if there is a bridge to it.
+    """
+
+    definition: Mapping[str, Any]
+    report: Sequence[ReportEntry]
+    n8n_workflows: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _NodeResult:
+    """Result of a converted node: the JSONata of the items at each output, and the steps that produce them."""
+
+    outputs: Sequence[str]
+    needs: Sequence[str]
+
+    def items(self, output: int) -> str:
+        return self.outputs[output] if output < len(self.outputs) else "[]"
+
+
+class Converter:
+    """Converts one export. `bridged` are the nodes that stay in the n8n of `bridge`."""
+
+    def __init__(
+        self,
+        export: N8nExport,
+        expressions: ExpressionChecker,
+        bridge: BridgeTarget | None = None,
+        bridged: Collection[str] = (),
+    ) -> None:
+        self._export, self._expressions, self._bridge, self._bridged = export, expressions, bridge, bridged
+        self._n8n_workflows: list[Mapping[str, Any]] = []
+        self._results: dict[str, _NodeResult] = {}
+        self._step_ids = {node.step for node in export.nodes.values()}
+        self._steps: list[dict[str, Any]] = []
+        self._triggers: list[Mapping[str, Any]] = []
+        self._entries: dict[str, ReportEntry] = {}
+        self._edges, self._loops, self._opened_loops = open_loops(export, bridged)
+        names = [name for name, node in export.nodes.items() if self._starts(node)]
+        self._conditions = trigger_conditions({name: export.nodes[name].type for name in names})
+        # "DEFAULT" is the time zone of the n8n installation, which an export does not contain.
+        self._zone = export.timezone if is_time_zone(export.timezone) else "UTC"
+
+    def convert(self) -> ImportResult:
+        for name, node in self._export.nodes.items():
+            if (reason := self._reason_to_drop(node)) is not None:
+                self._entries[name] = ReportEntry(name, node.type, ConversionOutcome.DROPPED, notes=[reason])
+        names = [name for name in order_of(self._export.nodes, self._edges, self._loops) if name not in self._entries]
+        edges = [edge for edge in self._edges if edge.source in names and edge.target in names]
+        for group in ordered_groups(names, edges, self._place_of):
+            if group[0] in self._bridged and self._bridge is not None:
+                self._convert_bridged_group(group, self._bridge)
+            elif self._runs_here(group[0]):
+                self._convert_group(group)
+            else:
+                self._entries[group[0]] = self._convert_node(self._export.nodes[group[0]])
+        steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
+        definition = {
+            "name": self._export.name,
+            "description": "Imported from n8n.",
+            "inputs": {"type": "object"},
+            **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
+            "steps": steps,
+        }
+        report = [self._entries[name] for name in self._export.nodes]
+        return ImportResult(definition, report, self._n8n_workflows)
+
+    def _starts(self, node: Node) -> bool:
+        return is_trigger(node) and not node.disabled and node.name not in self._export.sub_nodes
+
+    def _place_of(self, name: str) -> str | None:
+        if name in self._bridged:
+            return "n8n"
+        return "sandbox" if self._runs_here(name) else None
+
+    def _runs_here(self, name: str) -> bool:
+        node = self._export.nodes[name]
+        if is_trigger(node) and not node.disabled:
+            return False
+        return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._opened_loops)
+
+    def _reason_to_drop(self, node: Node) -> str | None:
+        if node.type == "stickyNote":
+            return "a sticky note has no step"
+        if node.name in self._export.sub_nodes:
+            return f"it is a sub-node of {self._export.sub_nodes[node.name]!r}"
+        return None if node.name in self._reachable else "it cannot be reached from a trigger"
+
+    @cached_property
+    def _reachable(self) -> set[str]:
+        starts = {name for name, node in self._export.nodes.items() if self._starts(node)}
+        return starts | reachable(starts, targets_by_source(self._edges))
+
+    # ---- Nodes in the sandbox ---------------------------------------------------------------------------------------
+
+    def _convert_group(self, names: Sequence[str]) -> None:
+        """Convert connected item nodes to one step."""
+        nodes = self._export.nodes
+        step_id = nodes[names[0]].step
+        given, needs, condition = self._given(names)
+        edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
+        returned = [(name, output) for name in names for output in self._returned_outputs(name, names)]
+        results = [
+            item_nodes.ReturnedOutput(_result_name(nodes[name], output), name, output) for name, output in returned
+        ]
+        sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in names]
+        self._add_sandbox_step(step_id, given, needs, condition, sandbox_nodes, edges, results)
+        for name in names:
+            outputs = [
+                f"[$steps.`{step_id}`.items.`{_result_name(nodes[name], output)}`]"
+                if (name, output) in returned
+                else "[]"
+                for output in range(item_nodes.output_count(nodes[name]))
+            ]
+            self._results[name] = _NodeResult(outputs, [step_id])
+            self._entries[name] = self._group_entry(nodes[name], names, step_id)
+
+    def _add_sandbox_step(
+        self,
+        step_id: str,
+        given: Mapping[str, Sequence[str]],
+        needs: Sequence[str],
+        condition: str,
+        nodes: Sequence[Mapping[str, Any]],
+        edges: Sequence[Edge],
+        results: Sequence[item_nodes.ReturnedOutput],
+    ) -> None:
+        settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
+        before = [
+            {"name": item_nodes.quoted(name), "type": item_nodes.quoted(self._export.nodes[name].type)}
+            for name in given
+        ]
+        arguments = {
+            "workflow": {
+                "name": item_nodes.quoted(self._export.name),
+                "nodes": [*before, *nodes],
+                "connections": item_nodes.quoted(_connections(edges)),
+                "settings": {key: value for key, value in settings.items() if value},
+            },
+            "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
+            "returns": [
+                {"name": result.name, "node": item_nodes.quoted(result.node), "output": result.output}
+                for result in results
+            ],
+        }
+        self._steps.append(
+            {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
+        )
+
+    def _convert_bridged_group(self, names: Sequence[str], bridge: BridgeTarget) -> None:
+        """Convert connected nodes to one step that calls the customer's n8n, and to a workflow there."""
+        nodes = self._export.nodes
+        step_id = nodes[names[0]].step
+        given, needs, condition = self._given(names)
+        edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
+        returned = [
+            (_result_name(nodes[name], output), name, output)
+            for name in names
+            for output in self._returned_outputs(name, names)
+        ]
+        path = webhook_path(self._export, names)
+        part = Part(names, {name: len(outputs) for name, outputs in given.items()}, edges, returned)
+        workflow = n8n_workflow(self._export, part, path)
+        self._n8n_workflows.append(workflow)
+        arguments = {
+            "url": bridge.webhook_url(path),
+            "secret_headers": {HEADER: bridge.secret_name},
+            "timeout": _N8N_TIMEOUT,
+            "body": {
+                "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()]
+            },
+        }
+        self._steps.append(
+            {
+                "id": step_id,
+                "uses": "http.wait_for_callback",
+                "needs": list(needs),
+                "when": condition,
+                "with": arguments,
+                "retry": {"max_attempts": 5, "interval": "PT2S"},
+            }
+        )
+        for name in names:
+            outputs = {
+                output: f"[$steps.`{step_id}`.result.`{result}`]" for result, node, output in returned if node == name
+            }
+            self._results[name] = _NodeResult(
+                [outputs.get(output, "[]") for output in range(max(outputs, default=0) + 1)], [step_id]
+            )
+            note = f"it runs in your n8n, in the workflow {workflow['name']!r}, with your credentials there"
+            self._entries[name] = ReportEntry(name, nodes[name].type, ConversionOutcome.BRIDGED, [step_id], [note])
+
+    def _given(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str], str]:
+        """Return the outputs of the nodes before a group, the steps that give them, and when there are items."""
+        incoming = [edge for edge in self._edges if edge.target in names and edge.source not in names]
+        sources = {edge.source: None for edge in incoming if edge.source in self._results}
+        read = {other for name in names for other in item_nodes.referenced_nodes(self._export.nodes[name])}
+        others = [name for name in self._results if name in read - {*names} and name not in sources]
+        needs = list(dict.fromkeys(step for name in [*sources, *others] for step in self._results[name].needs))
+        given: dict[str, list[str]] = {}
+        counts = []
+        for name in [*sources, *others]:
+            used = {edge.output for edge in incoming if edge.source == name} or {0}
+            outputs = []
+            for output in range(max(used) + 1):
+                items = self._results[name].items(output) if output in used else "[]"
+                inputs, joining_steps = self._join_long_inputs(self._export.nodes[names[0]], {0: items}, needs)
+                needs = list(dict.fromkeys([*needs, *joining_steps]))
+                outputs.append(f"{{% [$append({inputs[0]}, [])] %}}")
+                if name in sources and output in used:
+                    counts.append(f"$count({inputs[0]})")
+            given[name] = outputs
+        return given, needs, f"{{% {' + '.join(counts) or '0'} > 0 %}}"
+
+    def _returned_outputs(self, name: str, group: Sequence[str]) -> list[int]:
+        """Return the outputs that other steps read, or all of a node that nothing follows."""
+        node = self._export.nodes[name]
+        count = item_nodes.output_count(node)
+        if name in self._bridged:
+            count = max(count, *(edge.output + 1 for edge in self._edges if edge.source == name), 1)
+        leaving = {edge.output for edge in self._edges if edge.source == name and edge.target not in group}
+        if not any(edge.source == name for edge in self._edges):
+            return list(range(count))
+        readers = (other for other in self._export.nodes.values() if other.name not in group)
+        if any(name in item_nodes.referenced_nodes(other) for other in readers):
+            leaving.add(0)
+        return sorted(output for output in leaving if output < count)
+
+    def _group_entry(self, node: Node, group: Sequence[str], step_id: str) -> ReportEntry:
+        notes = list(item_nodes.differences(node))
+        outside = sorted(item_nodes.paired_nodes(node) - {*group})
+        notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
+        if (
+            self._export.execution_order != "v1"
+            and len({edge.target for edge in self._edges if edge.source == node.name}) > 1
+        ):
+            notes.append("the order of its branches is that of n8n since version 1")
+        leaves = any(edge.source == node.name and edge.target not in group for edge in self._edges)
+        if leaves and self._runs_often(group):
+            notes.append("the items of all its runs go on together")
+        outcome = ConversionOutcome.APPROXIMATED if notes else ConversionOutcome.EXACT
+        if node.disabled:
+            notes.append("it is disabled and passes its items through")
+        return ReportEntry(node.name, node.type, outcome, [step_id], notes)
+
+    def _runs_often(self, group: Sequence[str]) -> bool:
+        """Return whether nodes of a group can run more than once: in a loop, or where two branches meet."""
+        targets = [(edge.target, edge.input) for edge in self._edges if edge.target in group]
+        return any(name in loop for loop in self._loops for name in group) or len(targets) > len(set(targets))
+
+    # ---- Other nodes ------------------------------------------------------------------------------------------------
+
+    def _convert_node(self, node: Node) -> ReportEntry:
+        incoming = [edge for edge in self._edges if edge.target == node.name and edge.source in self._results]
+        needs = list(dict.fromkeys(step for edge in incoming for step in self._results[edge.source].needs))
+        inputs, joining_steps = self._join_long_inputs(node, self._inputs(incoming), needs)
+        needs = [*needs, *joining_steps]
+        context = NodeContext(node, inputs, timezone=self._zone)
+        try:
+            conversion = convert_node(context)
+            conversion, needs = self._with_values(context, conversion, needs)
+            check_storable(conversion, self._expressions)
+        except Untranslatable as reason:
+            context.notes.append(str(reason))
+            conversion = failing_conversion(node, context.items, str(reason))
+        notes = list(context.notes)
+        if node.name in self._opened_loops:
+            notes.append("the loop body runs for all items, not in batches; the steps after the loop start later")
+            conversion = replace(
+                conversion,
+                outcome=ConversionOutcome.APPROXIMATED,
+                outputs=[conversion.outputs[0], conversion.outputs[0]],
+            )
+        if node.name in self._conditions and conversion.step is not None:
+            condition, note = self._conditions[node.name]
+            notes.append(note)
+            conversion = replace(conversion, step={**conversion.step, "when": f"{{% {condition} %}}"})
+        return self._add_result(node, conversion, needs, notes)
+
+    def _with_values(
+        self, context: NodeContext, conversion: Conversion, needs: list[str]
+    ) -> tuple[Conversion, list[str]]:
+        """Add a step in the sandbox that evaluates the node's parameters for each item, if they have expressions."""
+        node = context.node
+        is_limited = node.raw.get("executeOnce") is True
+        if conversion.step is None or "for_each" not in conversion.step or not (context.values or is_limited):
+            return conversion, needs
+        if not all(item_nodes.is_storable(value["raw"]) for value in context.values):
+            raise Untranslatable("its parameters have too many levels, or names that look like our expressions")
+        step_id = self._unused_id(f"{node.step}-values")
+        given, given_needs, condition = self._given([node.name])
+        edges = [edge for edge in self._edges if edge.target == node.name and edge.source in given]
+        values = [{"kind": value["kind"], "raw": item_nodes.quoted(value["raw"])} for value in context.values]
+        evaluated = {"name": item_nodes.quoted(node.name), "type": "values", "parameters": {"values": values}}
+        result = item_nodes.ReturnedOutput("values_0", node.name, 0)
+        nodes = [evaluated | ({"executeOnce": True} if is_limited else {})]
+        self._add_sandbox_step(step_id, given, given_needs, condition, nodes, edges, [result])
+        outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
+        context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
+        items = f"{{% [$append($steps.`{step_id}`.items.values_0, [])] %}}"
+        return replace(conversion, step={**conversion.step, "for_each": items}), [*needs, step_id]
+
+    def _unused_id(self, step_id: str) -> str:
+        while step_id in self._step_ids:
+            step_id += "x"
+        self._step_ids.add(step_id)
+        return step_id
+
+    def _add_result(
+        self, node: Node, conversion: Conversion, needs: Sequence[str], notes: Sequence[str]
+    ) -> ReportEntry:
+        if conversion.step is None:
+            self._results[node.name] = _NodeResult(conversion.outputs, needs)
+            return ReportEntry(node.name, node.type, conversion.outcome, notes=notes)
+        if conversion.trigger is not None:
+            self._triggers.append(conversion.trigger)
+        step = {"id": node.step, **conversion.step, "needs": list(needs)}
+        if node.continues_on_error and conversion.outcome is not ConversionOutcome.UNSUPPORTED:
+            step["on_error"] = "continue"
+        self._steps.append(step)
+        step_result = f"$steps.`{node.step}`"
+        # In brackets: a single item must stay a list, and a skipped step has no result. Items that only pass through
+        # have them already.
+        outputs = [
+            f"[{output.replace('$self', step_result)}]" if "$self" in output else output
+            for output in conversion.outputs
+        ]
+        self._results[node.name] = _NodeResult(outputs, [node.step])
+        return ReportEntry(node.name, node.type, conversion.outcome, [node.step], notes)
+
+    def _inputs(self, incoming: Sequence[Edge]) -> dict[int, str]:
+        inputs: dict[int, str] = {}
+        for edge in incoming:
+            items = self._results[edge.source].items(edge.output)
+            inputs[edge.input] = f"$append({inputs[edge.input]}, {items})" if edge.input in inputs else items
+        return inputs
+
+    def _join_long_inputs(
+        self, node: Node, inputs: dict[int, str], needs: Sequence[str]
+    ) -> tuple[dict[int, str], list[str]]:
+        """Return the inputs, with the long ones read from an added step each, and the ids of the added steps."""
+        joining_steps = []
+        for number, items in inputs.items():
+            if len(items) > _MAX_INPUT_CHARACTERS:
+                name = self._unused_id(f"{node.step}-in{number}")
+                arguments = {"items": f"{{% [$append({items}, [])] %}}"}
+                self._steps.append({"id": name, "uses": "transform", "needs": list(needs), "with": arguments})
+                inputs[number] = f"[$steps.`{name}`.items]"
+                joining_steps.append(name)
+        return inputs, joining_steps
+
+
+def _connections(edges: Sequence[Edge]) -> dict[str, Any]:
+    """Return edges as n8n writes connections: for each node and output the targets."""
+    connections: dict[str, Any] = {}
+    for edge in edges:
+        outputs = connections.setdefault(edge.source, {"main": []})["main"]
+        outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
+        outputs[edge.output].append({"node": edge.target, "index": edge.input})
+    return connections
+
+
+def _result_name(node: Node, output: int) -> str:
+    return f"{node.step}_{output}"

@@ -1,0 +1,156 @@
+"""Nodes that stay in the customer's n8n: our step, and the workflow for n8n. `make test-n8n` runs both halves."""
+
+from typing import Any
+
+import pytest
+
+from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget
+from email_sender.workflows.n8n.converter import ImportResult
+from email_sender.workflows.n8n.importer import import_n8n
+from tests.fakes.state_machine import TaskError
+from tests.fakes.workflow_reference import run_reference
+from tests.unit.workflows.n8n.samples import EXPRESSIONS, PEOPLE, connections_to, export, items_in, node
+from tests.unit.workflows.n8n.sandbox import run_nodes
+from tests.unit.workflows.samples import parse
+
+BRIDGE = BridgeTarget("https://n8n.acme.example/", "n8n-key")
+SHEET = node("Sheet", "googleSheets", {"operation": "append"}) | {"position": [40, 80]}
+SET = node("Names", "set", {"assignments": {"assignments": [
+    {"name": "row", "value": "={{ $json.row }}", "type": "number"},
+    {"name": "of", "value": "={{ $('People').first().json.name }}", "type": "string"},
+]}})  # fmt: skip
+
+
+def bridged(raw: dict[str, Any]) -> ImportResult:
+    result = import_n8n(raw, EXPRESSIONS, BRIDGE)
+    parse(result.definition)
+    return result
+
+
+def outcomes(result: ImportResult) -> dict[str, str]:
+    return {entry.node: str(entry.outcome) for entry in result.report}
+
+
+def nodes_of(workflow: Any) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in workflow["nodes"]}
+
+
+def test_a_node_without_a_counterpart_is_called_in_n8n_and_its_items_go_on() -> None:
+    result = bridged(export(SHEET, SET))
+    assert outcomes(result)["Sheet"] == "bridged"
+    calls = []
+
+    def respond(call: dict[str, Any]) -> Any:
+        if call["action"] == "n8n.node":
+            return run_nodes(call["with"])
+        calls.append(call["with"])
+        return {"result": {"sheet_0": [{"row": 1}, {"row": 2}]}}
+
+    outcome = run_reference(parse(result.definition), {"people": PEOPLE}, respond, TaskError)
+    assert items_in(outcome, "names") == [{"row": 1, "of": "Ada"}, {"row": 2, "of": "Ada"}]
+    (request,) = calls
+    (workflow,) = result.n8n_workflows
+    path = nodes_of(workflow)["Email Sender: webhook"]["parameters"]["path"]
+    assert request["url"] == f"https://n8n.acme.example/webhook/{path}"
+    assert request["secret_headers"] == {HEADER: "n8n-key"}
+    assert request["body"] == {"given": [{"node": "People", "outputs": [PEOPLE]}]}
+
+
+def test_the_workflow_for_n8n_has_the_node_its_inputs_and_its_answer() -> None:
+    sheet = SHEET | {"credentials": {"googleSheetsOAuth2Api": {"id": "7", "name": "Ann"}}}
+    (workflow,) = bridged(export(sheet, SET)).n8n_workflows
+    nodes, connections = nodes_of(workflow), workflow["connections"]
+    assert nodes["Sheet"] == sheet | {"onError": "continueErrorOutput"}
+    assert [target["node"] for target in connections["Email Sender: webhook"]["main"][0]] == [
+        "People", "Email Sender: collect",
+    ]  # fmt: skip
+    assert connections["People"]["main"] == [[{"node": "Sheet", "type": "main", "index": 0}]]
+    assert connections["Sheet"]["main"] == [[], [{"node": "Email Sender: failed", "type": "main", "index": 0}]]
+    assert '"sheet_0"' in nodes["Email Sender: collect"]["parameters"]["jsCode"]
+    # n8n runs the branches from the top: the answer is collected after all else.
+    heights = {name: entry.get("position", [0, 0])[1] for name, entry in nodes.items()}
+    assert heights["People"] < heights["Sheet"] < heights["Email Sender: collect"]
+    assert workflow["settings"]["executionOrder"] == "v1"
+
+
+def test_connected_nodes_stay_together_and_keep_their_files() -> None:
+    result = bridged(export(node("File", "convertToFile"), node("Upload", "googleDrive"), SET))
+    (workflow,) = result.n8n_workflows
+    assert {"File", "Upload"} <= nodes_of(workflow).keys()
+    assert [entry.steps for entry in result.report if entry.node in ("File", "Upload")] == [["file"], ["file"]]
+
+
+def test_a_node_has_what_n8n_requires_of_an_import() -> None:
+    bare = {"name": "Bare", "type": "n8n-nodes-base.telegram"}
+    (workflow,) = bridged(export(bare)).n8n_workflows
+    assert nodes_of(workflow)["Bare"] == bare | {
+        "typeVersion": 1.0, "parameters": {}, "position": [0, 0], "onError": "continueErrorOutput",
+    }  # fmt: skip
+
+
+def test_nodes_apart_are_two_workflows_with_different_addresses() -> None:
+    result = bridged(export(node("One", "telegram"), SET, node("Two", "telegram")))
+    paths = {nodes_of(half)["Email Sender: webhook"]["parameters"]["path"] for half in result.n8n_workflows}
+    assert len(paths) == 2
+    again = bridged(export(node("One", "telegram"), SET, node("Two", "telegram")))
+    assert again.n8n_workflows == result.n8n_workflows, "a second import does not change the addresses"
+
+
+def test_a_loop_around_such_a_node_stays_in_n8n_as_a_whole() -> None:
+    loop = node("Loop", "splitInBatches") | {"typeVersion": 3}
+    connections = {"Loop": connections_to("Names", "Sheet"), "Sheet": connections_to("Loop")}
+    result = bridged(export(loop, SHEET, SET, connections=connections))
+    assert {name: outcome for name, outcome in outcomes(result).items() if name in ("Loop", "Sheet", "Names")} == {
+        "Loop": "bridged", "Sheet": "bridged", "Names": "exact",
+    }  # fmt: skip
+    (workflow,) = result.n8n_workflows
+    assert workflow["connections"]["Sheet"]["main"][0][0]["node"] == "Loop"
+
+
+def test_an_agent_with_tools_stays_in_n8n_with_its_model_and_its_tools() -> None:
+    agent, model, tool = node("Agent", "agent"), node("Model", "lmChatOpenAi"), node("Tool", "toolCode")
+    raw = export(agent, SET)
+    raw["nodes"] += [model, tool]
+    raw["connections"] |= {
+        "Model": {"ai_languageModel": [[{"node": "Agent", "type": "ai_languageModel", "index": 0}]]},
+        "Tool": {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]},
+    }
+    assert outcomes(import_n8n(raw, EXPRESSIONS))["Agent"] == "approximated"
+    result = bridged(raw)
+    assert outcomes(result)["Agent"] == "bridged"
+    (workflow,) = result.n8n_workflows
+    assert {"Model", "Tool"} <= nodes_of(workflow).keys()
+    assert workflow["connections"]["Tool"] == {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]}
+
+
+def test_a_node_that_handles_its_errors_keeps_doing_so() -> None:
+    sheet = SHEET | {"onError": "continueRegularOutput"}
+    (workflow,) = bridged(export(sheet, SET)).n8n_workflows
+    assert nodes_of(workflow)["Sheet"] == sheet
+    assert workflow["connections"]["Sheet"]["main"] == []
+
+
+def test_nodes_whose_items_are_only_read_are_given_too() -> None:
+    telegram = node("Tell", "telegram", {"text": "={{ $('People').first().json.name }}"})
+    (workflow,) = bridged(export(SET, telegram)).n8n_workflows
+    names = [target["node"] for target in workflow["connections"]["Email Sender: webhook"]["main"][0]]
+    assert set(names) == {"Names", "People", "Email Sender: collect"}
+    assert workflow["connections"]["People"]["main"] == [[]]
+
+
+def test_a_workflow_that_is_too_large_for_a_definition_stays_in_n8n_whole() -> None:
+    code = node("Large", "code", {"jsCode": f"// {'x' * 300_000}\nreturn $input.all()"})
+    result = bridged(export(code))
+    assert outcomes(result) == {"Start": "exact", "People": "bridged", "Large": "bridged"}
+
+
+def test_without_a_bridge_nothing_is_for_n8n() -> None:
+    result = import_n8n(export(SHEET), EXPRESSIONS)
+    assert (list(result.n8n_workflows), outcomes(result)["Sheet"]) == ([], "unsupported")
+
+
+@pytest.mark.parametrize("name", ["{% $x %}", 'a "quoted" name', "line\nbreak", "Ünïcode"])
+def test_names_of_nodes_are_texts_everywhere(name: str) -> None:
+    raw = export(node(name, "noOp"), SHEET)
+    (workflow,) = bridged(raw).n8n_workflows
+    assert name in nodes_of(workflow)
