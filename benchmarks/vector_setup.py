@@ -111,6 +111,8 @@ def vector_bench(scratch: Path, *more: Collection) -> Iterator[VectorBench]:
     """Yield the running parts with COLLECTIONS and `more` collections."""
     collections = {**COLLECTIONS, **{collection.name: collection for collection in more}}
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    # Without a table of limits, there are none.
+    os.environ.setdefault("STAGE", "bench")
     grpc_port, http_port = pick_port("grpc", 29334, print), pick_port("http", 29433, print)
     argv = [sys.executable, "-m", "local.qdrant", "--data", str(scratch / "qdrant")]
     argv += ["--grpc-port", str(grpc_port), "--http-port", str(http_port)]
