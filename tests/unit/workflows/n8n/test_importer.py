@@ -245,7 +245,28 @@ def test_a_trigger_of_another_system_starts_a_workflow_too() -> None:
     raw = {"nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})]}
     raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
     assert conversions(raw) == {"New mail": "approximated", "All": "exact"}
-    assert items(raw, "all") == [{"people": PEOPLE}]
+    assert items(raw, "all") == [{"people": PEOPLE}], "the inputs of a run that somebody starts"
+
+
+@pytest.mark.parametrize("kind", ["gmailTrigger", "emailReadImap", "microsoftOutlookTrigger"])
+def test_a_trigger_of_a_mailbox_starts_a_run_for_each_mail_that_arrives_here(kind: str) -> None:
+    raw = {"nodes": [node("New mail", kind), node("All", "limit", {"maxItems": 9})]}
+    raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
+    definition = import_and_parse(raw).definition
+    assert definition["triggers"] == [
+        {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received"]}}
+    ]
+    event = {
+        "id": "e", "source": "email_sender.messaging", "type": "message.received", "time": "2026-11-30T10:00:00Z",
+        "data": {"message_id": "m-1", "contact_id": None, "class": "person"},
+    }  # fmt: skip
+    outcome = run_reference(parse(definition), {"event": event}, lambda call: run_nodes(call["with"]), TaskError)
+    assert items_in(outcome, "all") == [{"id": "m-1", "date": "2026-11-30T10:00:00Z", "contact_id": None}]
+
+
+def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
+    raw = {"nodes": [node("Hook", "webhook"), node("New mail", "gmailTrigger")], "connections": {}}
+    assert import_and_parse(raw).definition["triggers"] == [{"webhook": {}}]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport
 from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
-from email_sender.workflows.n8n.triggers import trigger_conditions
+from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
 # A longer input gets a transform step of its own, so that expressions do not grow from node to node.
@@ -305,7 +305,9 @@ class Converter:
         if node.name in self._conditions and conversion.step is not None:
             condition, note = self._conditions[node.name]
             notes.append(note)
-            conversion = replace(conversion, step={**conversion.step, "when": f"{{% {condition} %}}"})
+            trigger = None if condition == NEVER else conversion.trigger
+            step = {**conversion.step, "when": f"{{% {condition} %}}"}
+            conversion = replace(conversion, step=step, trigger=trigger)
         return self._add_result(node, conversion, needs, notes)
 
     def _with_values(

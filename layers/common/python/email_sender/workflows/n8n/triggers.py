@@ -11,7 +11,11 @@ from email_sender.workflows.triggers.cron import cron_problems
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _SCHEDULES: Final = ("scheduleTrigger", "cron", "interval")
 # Which of several triggers is taken if no schedule started a run.
-_PREFERRED: Final = ("webhook", "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start")
+_MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
+_PREFERRED: Final = (
+    "webhook", *_MAILBOXES, "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start",
+)  # fmt: skip
+NEVER: Final = "false"
 _BY_SCHEDULE: Final = "$exists($inputs.schedule.time)"
 _START_MANUALLY = "start it with POST /workflows/{id}/execute: the run's inputs become its item"
 
@@ -31,7 +35,7 @@ def trigger_conditions(triggers: Mapping[str, str]) -> Mapping[str, tuple[str, s
     }
     for place, name in enumerate(others):
         if place > 0:
-            conditions[name] = ("false", f"runs take the branch of {others[0]!r}; this one's branch does not run")
+            conditions[name] = (NEVER, f"runs take the branch of {others[0]!r}; this one's branch does not run")
         elif schedules:
             conditions[name] = (f"$not({_BY_SCHEDULE})", "its branch runs when no schedule starts the run")
     return conditions
@@ -50,6 +54,21 @@ def convert_other_trigger(context: NodeContext) -> Conversion:
     """Convert a trigger without a counterpart: the workflow must be started manually."""
     context.notes.append(_START_MANUALLY)
     return transform_conversion(items="[$inputs]")
+
+
+def convert_mail_trigger(context: NodeContext) -> Conversion:
+    """Convert a trigger of a mailbox: a run starts for each mail that this platform receives."""
+    context.notes.append(
+        "it starts for mail that this platform receives, whatever its filters: let the mailbox forward its mail; the "
+        "item has the mail's id and not its text, which ai.generate reads (messages: [the id])"
+    )
+    transform = transform_conversion(
+        items='[$exists($inputs.event) ? {"id": $inputs.event.data.message_id, "date": $inputs.event.time, '
+        '"contact_id": $inputs.event.data.contact_id, "answers_email_id": $inputs.event.data.answers_email_id} '
+        ": $inputs]"
+    )
+    trigger = {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received"]}}
+    return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, trigger)
 
 
 def convert_schedule_trigger(context: NodeContext) -> Conversion:
