@@ -222,6 +222,21 @@ def test_a_step_that_is_repeated_after_a_timeout_waits_the_whole_time_again(call
     assert callbacks.scenario.engine.answers[1:] == [("token-2", {"result": 1})]
 
 
+def test_an_answer_counts_although_the_response_to_the_request_was_lost(callbacks: Callbacks) -> None:
+    run = callbacks.scenario.start_run()
+    send = callbacks.server.send_request
+
+    def answer_and_vanish(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        send(request)
+        callbacks.service.answer(callbacks.token, {"result": 1})
+        raise Unavailable("The server did not respond in time.")
+
+    callbacks.server.send_request = answer_and_vanish  # type: ignore[method-assign]
+    callbacks.call(run)
+    assert callbacks.scenario.engine.answers == [("token-1", {"result": 1})]
+    assert callbacks.error_of(run) is None
+
+
 def test_an_answer_after_the_time_or_the_run_is_over_is_refused(callbacks: Callbacks) -> None:
     run = callbacks.scenario.start_run()
     token = callbacks.call(run)

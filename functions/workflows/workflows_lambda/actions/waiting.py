@@ -91,8 +91,9 @@ def wait_for_callback(call: TaskCall) -> Mapping[str, Any]:
             request = HttpRequestIn(**arguments.request(callback_id), method="POST", body=body)
             _require_acceptance(send_request(call, request, any_status=True))
         except DomainError:
-            wait_service().give_up(call.tenant_id, wait)
-            raise
+            # The other system may have answered although its response to the request did not arrive.
+            if wait_service().give_up(call.tenant_id, wait):
+                raise
         wait_service().settle(call.tenant_id, callback_id)
     return {"callback_id": str(callback_id)}
 

@@ -123,6 +123,38 @@ def test_an_agent_with_tools_stays_in_n8n_with_its_model_and_its_tools() -> None
     assert workflow["connections"]["Tool"] == {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]}
 
 
+def test_a_model_of_two_agents_is_in_both_workflows_without_the_other_agent() -> None:
+    raw = export(node("One", "agent"), SET, node("Two", "agent"))
+    raw["nodes"] += [node("Model", "lmChatOpenAi"), node("Tool", "toolCode"), node("Other tool", "toolCode")]
+    model = [{"node": name, "type": "ai_languageModel", "index": 1} for name in ("One", "Two")]
+    raw["connections"] |= {
+        "Model": {"ai_languageModel": [model]},
+        "Tool": {"ai_tool": [[{"node": "One", "type": "ai_tool", "index": 0}]]},
+        "Other tool": {"ai_tool": [[{"node": "Two", "type": "ai_tool", "index": 0}]]},
+    }
+    halves = bridged(raw).n8n_workflows
+    assert [half["connections"]["Model"]["ai_languageModel"] for half in halves] == [[model[:1]], [model[1:]]]
+
+
+def test_a_node_with_several_outputs_keeps_them() -> None:
+    sheet = node("Sheet", "somethingNew", position=[0, 0])
+    connections = {"Sheet": connections_to("Names", "Other")}
+    (workflow,) = bridged(export(sheet, SET, node("Other", "noOp"), connections=connections)).n8n_workflows
+    assert nodes_of(workflow)["Sheet"] == sheet
+    code = nodes_of(workflow)["Email Sender: collect"]["parameters"]["jsCode"]
+    assert ('"sheet_0"' in code, '"sheet_1"' in code) == (True, True)
+
+
+def test_a_second_output_of_a_node_before_has_a_name_of_its_own() -> None:
+    rule = {"conditions": {"combinator": "and", "conditions": [], "options": {"version": 2}}}
+    taken = node("Which (output 2)", "telegram")
+    connections = {"Which": connections_to("Sheet", "Which (output 2)"), "Sheet": connections_to("Which (output 2)")}
+    (workflow,) = bridged(export(node("Which", "if", rule), SHEET, taken, connections=connections)).n8n_workflows
+    names = [entry["name"] for entry in workflow["nodes"]]
+    assert len(names) == len(set(names))
+    assert {"Which", "Which (output 2)", "Which (output 2)'"} <= set(names)
+
+
 def test_a_node_that_handles_its_errors_keeps_doing_so() -> None:
     sheet = SHEET | {"onError": "continueRegularOutput"}
     (workflow,) = bridged(export(sheet, SET)).n8n_workflows

@@ -129,6 +129,9 @@ class WaitStore(Protocol):
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None: ...
 
+    def forget(self, wait: Wait, at: datetime) -> bool:
+        """End a wait that has no answer. Return False if it has one, or is over."""
+
     def has_callback(self, callback_id: UUID) -> bool:
         """Return whether a step waits, or has waited, for an answer with this id."""
 

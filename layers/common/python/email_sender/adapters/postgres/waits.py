@@ -75,6 +75,14 @@ class PostgresWaits:
             [at, wait.run_id, wait.step, wait.item],
         )
 
+    def forget(self, wait: Wait, at: datetime) -> bool:
+        ended = self._conn.execute(
+            "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s "
+            "and delivered_at is null and answered_at is null",
+            [at, wait.run_id, wait.step, wait.item],
+        )
+        return ended.rowcount > 0
+
     def has_callback(self, callback_id: UUID) -> bool:
         row = self._conn.execute(
             "select from task_waits where kind = 'callback' and subject = %s", [callback_id]

@@ -69,8 +69,8 @@ def needs_n8n(export: N8nExport, node: Node) -> bool:
     kinds = {
         kind
         for connections in export.sub_connections.values()
-        for kind, targets in connections.items()
-        if node.name in targets
+        for kind, edges in connections.items()
+        if any(edge.target == node.name for edge in edges)
     }
     return not kinds.isdisjoint(_BOUND_TO_AGENTS)
 
@@ -92,14 +92,22 @@ def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
         connections[name] = {"main": [following]}
     for name in part.names:
         edges = [edge for edge in part.edges if edge.source == name]
-        raw, outputs = _with_error_output(export.nodes[name], _targets(edges))
+        has_several = any(edge.output > 0 for edge in export.edges if edge.source == name)
+        raw, outputs = _with_error_output(export.nodes[name], _targets(edges), has_several=has_several)
         nodes.append(raw)
         connections[name] = {"main": outputs}
-    for name in _sub_nodes(export, part.names):
+    sub_nodes = _sub_nodes(export, part.names)
+    for name in sub_nodes:
         nodes.append(_complete(export.nodes[name]))
         connections[name] = {
-            kind: [[{"node": target, "type": kind, "index": 0} for target in targets]]
-            for kind, targets in export.sub_connections[name].items()
+            kind: [
+                [
+                    {"node": edge.target, "type": kind, "index": edge.input}
+                    for edge in edges
+                    if edge.target in {*part.names, *sub_nodes}
+                ]
+            ]
+            for kind, edges in export.sub_connections[name].items()
         }
     connections[_WEBHOOK]["main"][0].append(_target(_COLLECT))
     connections[_COLLECT] = {"main": [[_target(_ANSWER)]]}
@@ -114,11 +122,14 @@ def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
 
 def _given_names(part: Part) -> dict[str, tuple[str, int]]:
     """Return the Code nodes that stand for the nodes before: the first output of each has the node's own name."""
-    return {
-        (node if output == 0 else f"{node} (output {output + 1})"): (node, output)
-        for node, count in part.before.items()
-        for output in range(count)
-    }
+    names = {node: (node, 0) for node in part.before}
+    for node, count in part.before.items():
+        for output in range(1, count):
+            name = f"{node} (output {output + 1})"
+            while name in names or name in part.names:
+                name += "'"
+            names[name] = (node, output)
+    return names
 
 
 def _targets(edges: Sequence[Edge]) -> list[list[dict[str, Any]]]:
@@ -129,11 +140,12 @@ def _targets(edges: Sequence[Edge]) -> list[list[dict[str, Any]]]:
 
 
 def _with_error_output(
-    node: Node, outputs: list[list[dict[str, Any]]]
+    node: Node, outputs: list[list[dict[str, Any]]], *, has_several: bool
 ) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
     """Return the node and its connections, with an output for errors unless it handles its errors itself."""
     raw = _complete(node)
-    if node.continues_on_error or raw.get("onError") == "continueErrorOutput" or node.type in _SEVERAL_OUTPUTS:
+    handles_errors = node.continues_on_error or raw.get("onError") == "continueErrorOutput"
+    if handles_errors or has_several or node.type in _SEVERAL_OUTPUTS:
         return raw, outputs
     first = outputs[0] if outputs else []
     return {**raw, "onError": "continueErrorOutput"}, [first, [_target(_FAILED)]]
@@ -154,7 +166,7 @@ def _sub_nodes(export: N8nExport, names: Sequence[str]) -> list[str]:
     while wanted:
         parent = wanted.pop()
         for name, connections in export.sub_connections.items():
-            if name not in found and any(parent in targets for targets in connections.values()):
+            if name not in found and any(edge.target == parent for edges in connections.values() for edge in edges):
                 found.append(name)
                 wanted.append(name)
     return found

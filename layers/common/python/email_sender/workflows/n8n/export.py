@@ -68,8 +68,8 @@ class N8nExport:
     edges: Sequence[Edge]
     # Sub-nodes (models, memories, tools) with the name of the node that uses each.
     sub_nodes: Mapping[str, str] = field(default_factory=dict)
-    # For each sub-node and kind of connection ("ai_tool") the names of the nodes that use it.
-    sub_connections: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    # For each sub-node and kind of connection ("ai_tool") the edges to the nodes that use it.
+    sub_connections: Mapping[str, Mapping[str, Sequence[Edge]]] = field(default_factory=dict)
     timezone: str = ""
     execution_order: str = ""
 
@@ -103,9 +103,7 @@ def read_export(raw: Mapping[str, Any]) -> N8nExport:
     if problems:
         raise InvalidInput("The n8n export has invalid nodes.", problems)
     edges, sub_connections = _parse_connections(raw.get("connections"), nodes_by_name)
-    sub_nodes = {
-        source: targets[-1] for source, kinds in sub_connections.items() for targets in kinds.values() if targets
-    }
+    sub_nodes = {source: edges[-1].target for source, kinds in sub_connections.items() for edges in kinds.values()}
     if len(edges) > MAX_EDGES:
         raise InvalidInput.at("/workflow/connections", f"The workflow has more than {MAX_EDGES} connections.")
     title = raw.get("name")
@@ -158,10 +156,10 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
 
 
-def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, dict[str, list[str]]]]:
+def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edge], dict[str, dict[str, list[Edge]]]]:
     """Return the edges, and the connections of sub-nodes. Those to nodes that do not exist are ignored, as in n8n."""
     edges: list[Edge] = []
-    sub_connections: dict[str, dict[str, list[str]]] = {}
+    sub_connections: dict[str, dict[str, list[Edge]]] = {}
     for source, kinds in raw.items() if isinstance(raw, dict) else ():
         if source not in nodes or not isinstance(kinds, dict):
             continue
@@ -172,7 +170,7 @@ def _parse_connections(raw: object, nodes: Mapping[str, Node]) -> tuple[list[Edg
                 if kind == "main":
                     edges.append(edge)
                 else:
-                    sub_connections.setdefault(source, {}).setdefault(kind, []).append(edge.target)
+                    sub_connections.setdefault(source, {}).setdefault(kind, []).append(edge)
     return list(dict.fromkeys(edges)), sub_connections
 
 

@@ -77,13 +77,18 @@ class WaitService:
             unit.commit()
         return wait
 
-    def give_up(self, tenant_id: UUID, wait: Wait) -> None:
-        """End a wait without an outcome, because what it waits for was not started. The step reports its own error."""
+    def give_up(self, tenant_id: UUID, wait: Wait) -> bool:
+        """End a wait without an outcome, because what it waits for was not started. The step reports its own error.
+
+        Return False, and change nothing, if an answer came all the same.
+        """
         with self._units(tenant_id) as unit:
             unit.runs.get(wait.run_id, lock=True)
-            unit.waits.mark_delivered(wait, self._now())
+            if not unit.waits.forget(wait, self._now()):
+                return False
             unit.runs.set_status(wait.run_id, RunStatus.RUNNING, self._now())
             unit.commit()
+        return True
 
     def settle(self, tenant_id: UUID, subject: UUID | None = None) -> int:
         """Resume the steps whose waits have ended, for one subject or for all. Returns the number of resumed steps.
