@@ -107,6 +107,28 @@ def test_an_error_fails_the_step(callbacks: Callbacks) -> None:
     assert callbacks.error_of(run) == {"name": "rejected", "message": "The sheet is gone."}
 
 
+def test_characters_that_cannot_be_stored_do_not_lose_the_answer(callbacks: Callbacks) -> None:
+    result = {"z": "a\x00b\ud800", "a": 1e308}
+    callbacks.service.answer(callbacks.call(callbacks.scenario.start_run()), {"result": result})
+    ((_, answer),) = callbacks.scenario.engine.answers
+    assert list(answer["result"].items()) == [("z", "a\ufffdb\ufffd"), ("a", 1e308)], "in their order"
+
+
+def test_a_process_that_is_late_does_not_end_the_wait_of_the_next_attempt(callbacks: Callbacks) -> None:
+    run = callbacks.scenario.start_run()
+    send = callbacks.server.send_request
+
+    def second_attempt_meanwhile(_request: Mapping[str, Any]) -> Mapping[str, Any]:
+        callbacks.server.send_request = send  # type: ignore[method-assign]
+        callbacks.call(run, "token-2")
+        raise Unavailable("The server did not respond in time.")
+
+    callbacks.server.send_request = second_attempt_meanwhile  # type: ignore[method-assign]
+    callbacks.call(run)
+    callbacks.service.answer(callbacks.token, {"result": 1})
+    assert callbacks.scenario.engine.answers == [("token-2", {"result": 1})]
+
+
 def test_a_null_result_is_an_answer(callbacks: Callbacks) -> None:
     callbacks.service.answer(callbacks.call(callbacks.scenario.start_run()), {"result": None})
     assert callbacks.scenario.engine.answers == [("token-1", {"result": None})]

@@ -169,6 +169,28 @@ def test_the_end_of_a_called_run_reaches_its_caller_once(scenario: WorkflowScena
     assert scenario.run_status(caller) is RunStatus.RUNNING
 
 
+def test_a_wait_that_cannot_be_delivered_does_not_stop_the_others(scenario: WorkflowScenario) -> None:
+    caller = scenario.start_run()
+    subjects = [new_id(), new_id()]
+    for step, subject in zip(("first", "second"), subjects, strict=True):
+        _request_wait(scenario, caller, WaitKind.CALLBACK, subject, f"token of {step}", step)
+        with scenario.units(scenario.tenant) as unit:
+            unit.waits.answer(subject, {"result": step}, scenario.clock())
+            unit.commit()
+    failures = [Unavailable("too large")]
+
+    def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+
+    scenario.engine.on_answer = fail_once
+    with pytest.raises(Unavailable):
+        scenario.waits.settle(scenario.tenant)
+    assert scenario.engine.answers == [("token of second", {"result": "second"})]
+    assert scenario.waits.settle(scenario.tenant) == 1
+    assert len(scenario.engine.answers) == 2
+
+
 def test_a_failed_called_run_fails_the_calling_step(scenario: WorkflowScenario) -> None:
     caller = scenario.start_run()
     child = call_workflow(scenario, caller)

@@ -23,7 +23,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     for tenant_id in _directory().tenants():
         try:
             changed += run_service().sweep(tenant_id) + approval_service().sweep(tenant_id)
-            changed += wait_service().settle(tenant_id) + trigger_service().apply_pending_changes(tenant_id)
+            changed += trigger_service().apply_pending_changes(tenant_id) + wait_service().settle(tenant_id)
         except DomainError:
             # An error of one tenant must not stop the sweep of the others.
             logger.exception("The sweep of a tenant failed", tenant_id=str(tenant_id))

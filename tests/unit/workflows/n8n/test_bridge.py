@@ -66,10 +66,11 @@ def test_the_workflow_for_n8n_has_the_node_its_inputs_and_its_answer() -> None:
     ]  # fmt: skip
     assert connections["People"]["main"] == [[{"node": "Sheet", "type": "main", "index": 0}]]
     assert connections["Sheet"]["main"] == [[], [{"node": "Email Sender: failed", "type": "main", "index": 0}]]
+    assert connections["Email Sender: failed"]["main"] == [[{"node": "Email Sender: stop", "type": "main", "index": 0}]]
     assert '"sheet_0"' in nodes["Email Sender: collect"]["parameters"]["jsCode"]
     # n8n runs the branches from the top: the answer is collected after all else.
     heights = {name: entry.get("position", [0, 0])[1] for name, entry in nodes.items()}
-    assert heights["People"] < heights["Sheet"] < heights["Email Sender: collect"]
+    assert heights["Email Sender: failed"] < heights["People"] < heights["Sheet"] < heights["Email Sender: collect"]
     assert workflow["settings"]["executionOrder"] == "v1"
 
 
@@ -94,6 +95,13 @@ def test_nodes_apart_are_two_workflows_with_different_addresses() -> None:
     assert len(paths) == 2
     again = bridged(export(node("One", "telegram"), SET, node("Two", "telegram")))
     assert again.n8n_workflows == result.n8n_workflows, "a second import does not change the addresses"
+    changed = bridged(export(node("One", "telegram", {"text": "x"}), SET, node("Two", "telegram")))
+    assert changed.n8n_workflows[0] != result.n8n_workflows[0]
+    urls = [
+        [step["with"]["url"] for step in imported.definition["steps"] if step["uses"] == "http.wait_for_callback"]
+        for imported in (result, changed)
+    ]
+    assert (urls[0][0] != urls[1][0], urls[0][1] == urls[1][1]) == (True, True)
 
 
 def test_a_loop_around_such_a_node_stays_in_n8n_as_a_whole() -> None:
@@ -168,6 +176,30 @@ def test_nodes_whose_items_are_only_read_are_given_too() -> None:
     names = [target["node"] for target in workflow["connections"]["Email Sender: webhook"]["main"][0]]
     assert set(names) == {"Names", "People", "Email Sender: collect"}
     assert workflow["connections"]["People"]["main"] == [[]]
+
+
+def test_items_of_nodes_that_do_not_lead_to_a_node_are_those_in_their_place() -> None:
+    text = "={{ $('People').item.json.name }} {{ $('Names').item.json.of }} {{ $('People').itemMatching(0).json.name }}"
+    (workflow,) = bridged(export(SET, node("Tell", "telegram", {"text": text}))).n8n_workflows
+    assert nodes_of(workflow)["Tell"]["parameters"]["text"] == (
+        "={{ $('People').all()[$itemIndex].json.name }} {{ $('Names').item.json.of }} "
+        "{{ $('People').itemMatching(0).json.name }}"
+    )
+
+
+def test_nodes_that_only_a_tool_reads_are_given_too() -> None:
+    raw = export(SET, node("Agent", "agent"))
+    raw["nodes"].append(node("Tool", "toolCode", {"description": "={{ $('People').item.json.name }}"}))
+    raw["connections"]["Tool"] = {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]}
+    (workflow,) = bridged(raw).n8n_workflows
+    assert "People" in nodes_of(workflow)
+    assert nodes_of(workflow)["Tool"]["parameters"]["description"] == "={{ $('People').all()[$itemIndex].json.name }}"
+
+
+def test_a_node_that_responds_to_a_caller_passes_its_items_on() -> None:
+    respond, large = node("Respond", "respondToWebhook"), node("Large", "code", {"jsCode": f"// {'x' * 300_000}"})
+    (workflow,) = bridged(export(large, respond)).n8n_workflows
+    assert nodes_of(workflow)["Respond"]["type"] == "n8n-nodes-base.noOp"
 
 
 def test_a_workflow_that_is_too_large_for_a_definition_stays_in_n8n_whole() -> None:

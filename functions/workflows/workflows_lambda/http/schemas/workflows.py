@@ -94,7 +94,7 @@ class BridgeIn(RequestBody):
     """`url` is the base URL of your n8n. `secret_name` names the tenant's secret, bound to its host, with the value of
     the header `x-email-sender-key` that its webhooks expect."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/?#{}]+(/[^?#{}]*)?$", max_length=2_000)]
+    url: Annotated[str, Field(pattern=r"^https://[^/?#{}]+(/[^?#{}]*)?$", max_length=2_000)]
     secret_name: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")] = "n8n"  # noqa: S105
 
     def target(self) -> BridgeTarget:

@@ -350,6 +350,7 @@ ACTION_CATALOGUE = Catalogue(
             _object(result=_ANY),
             callback=True,
             default_timeout_seconds=86_400,
+            allows_for_each=False,
             description=(
                 'Send a POST request as http.request does, and wait until the other system posts `{"result": …}` to '
                 'the `callback_url` that is added to `body`. With `{"error": "…"}` the step fails as `rejected`.'

@@ -129,6 +129,9 @@ class WaitStore(Protocol):
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None: ...
 
+    def is_open(self, wait: Wait) -> bool:
+        """Return whether the step still waits with this task token."""
+
     def forget(self, wait: Wait, at: datetime) -> bool:
         """End a wait that has no answer. Return False if it has one, or is over."""
 

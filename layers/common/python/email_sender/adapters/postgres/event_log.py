@@ -1,7 +1,5 @@
 """The recorded events and the outbox, for the platform role; and a tenant's view of its events."""
 
-import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +11,7 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.json_values import storable
 from email_sender.coordination.events import Bus, BusEntry, StoredEvent
 from email_sender.paging import Page
 
@@ -182,7 +181,7 @@ def _to_row(event: StoredEvent) -> dict[str, Any]:
     return {
         "id": str(event.id),
         "type": event.type,
-        "payload": _sanitize_payload(event.payload),
+        "payload": storable(event.payload),
         "source": event.source,
         "tenant_id": str(event.tenant_id),
         "aggregate_id": event.aggregate_id,
@@ -206,28 +205,3 @@ def event_from_row(row: Row) -> StoredEvent:
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
     )
-
-
-def _sanitize_payload(payload: Mapping[str, Any]) -> Any:
-    """Return the payload without what jsonb rejects: NUL, lone surrogates and numbers that are not finite.
-
-    Events of other systems may contain them.
-    """
-    try:
-        text = json.dumps(payload, allow_nan=False)
-    except ValueError:
-        return _sanitize(payload)
-    return _sanitize(payload) if "\\u0000" in text or "\\ud" in text else payload
-
-
-def _sanitize(value: Any) -> Any:
-    if isinstance(value, str):
-        text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text.replace("\0", "\ufffd")
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {_sanitize(key): _sanitize(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_sanitize(element) for element in value]
-    return value

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from email_sender.adapters.postgres.database import Row
+from email_sender.adapters.postgres.json_values import storable
 from email_sender.workflows.model import SettledWait, Wait, WaitKind
 
 # The row of the email or run shows whether the wait is over, so code that ends one does not need to know its waits.
@@ -71,15 +72,24 @@ class PostgresWaits:
 
     def mark_delivered(self, wait: Wait, at: datetime) -> None:
         self._conn.execute(
-            "update task_waits set delivered_at = %s, answer = null where run_id = %s and step = %s and item = %s",
-            [at, wait.run_id, wait.step, wait.item],
+            "update task_waits set delivered_at = %s, answer = null "
+            "where run_id = %s and step = %s and item = %s and task_token = %s",
+            [at, wait.run_id, wait.step, wait.item, wait.task_token],
         )
+
+    def is_open(self, wait: Wait) -> bool:
+        row = self._conn.execute(
+            "select from task_waits "
+            "where run_id = %s and step = %s and item = %s and task_token = %s and delivered_at is null",
+            [wait.run_id, wait.step, wait.item, wait.task_token],
+        ).fetchone()
+        return row is not None
 
     def forget(self, wait: Wait, at: datetime) -> bool:
         ended = self._conn.execute(
             "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s "
-            "and delivered_at is null and answered_at is null",
-            [at, wait.run_id, wait.step, wait.item],
+            "and task_token = %s and delivered_at is null and answered_at is null",
+            [at, wait.run_id, wait.step, wait.item, wait.task_token],
         )
         return ended.rowcount > 0
 
@@ -97,7 +107,7 @@ class PostgresWaits:
             where kind = 'callback' and subject = %s and (delivered_at is null or answered_at is not null)
               and (expires_at >= %s or answered_at is not null)
             """,
-            [Jsonb(answer), at, callback_id, at],
+            [Json(storable(answer)), at, callback_id, at],
         )
         return stored.rowcount > 0
 

@@ -2,7 +2,7 @@
 
 Our step posts the items of the nodes before to the workflow's webhook, with a callback URL (http.wait_for_callback):
 
-    Webhook ─┬─ one Code node for each node before, with its name and its items ── the nodes ── errors ── Failed
+    Webhook ─┬─ one Code node for each node before, with its name and its items ── the nodes ── errors ── Failed ── Stop
              └─ Collect: the items of the outputs that our steps read ── Answer
 
 n8n finishes the upper branch first ("executionOrder": "v1" goes by the nodes' places). Failed and Answer post to the
@@ -10,6 +10,7 @@ callback URL; the first answer counts.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +19,9 @@ from typing import Any, Final
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
 
 HEADER: Final = "x-email-sender-key"
-_WEBHOOK, _COLLECT, _ANSWER, _FAILED = (f"Email Sender: {part}" for part in ("webhook", "collect", "answer", "failed"))
+_WEBHOOK, _COLLECT, _ANSWER, _FAILED, _STOP = (
+    f"Email Sender: {part}" for part in ("webhook", "collect", "answer", "failed", "stop")
+)
 # Nodes with several outputs: which of them is the one for errors depends on their parameters.
 _SEVERAL_OUTPUTS: Final = frozenset(
     {"if", "switch", "splitInBatches", "compareDatasets", "textClassifier", "sentimentAnalysis", "guardrails"}
@@ -75,15 +78,20 @@ def needs_n8n(export: N8nExport, node: Node) -> bool:
     return not kinds.isdisjoint(_BOUND_TO_AGENTS)
 
 
-def webhook_path(export: N8nExport, names: Sequence[str]) -> str:
-    """Return the path of a part's webhook. The same workflow always has the same paths."""
-    digest = sha256("\0".join([export.name, *names]).encode()).hexdigest()[:12]
-    return f"email-sender-{export.nodes[names[0]].step}-{digest}"
+def n8n_workflow(export: N8nExport, part: Part) -> tuple[str, dict[str, Any]]:
+    """Return the path of the webhook, and the workflow to import in n8n.
+
+    The same part always has the same path, and a changed one another: runs of an older version still find theirs.
+    """
+    workflow = _workflow(export, part)
+    digest = sha256(json.dumps(workflow).encode()).hexdigest()[:12]
+    path = f"email-sender-{export.nodes[part.names[0]].step}-{digest}"
+    return path, {**workflow, "nodes": [_webhook(path), *workflow["nodes"]]}
 
 
-def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
-    """Return the workflow to import in n8n."""
-    nodes, connections = [_webhook(path)], {_WEBHOOK: {"main": [[_target(name) for name in _given_names(part)]]}}
+def _workflow(export: N8nExport, part: Part) -> dict[str, Any]:
+    nodes = list[dict[str, Any]]()
+    connections: dict[str, Any] = {_WEBHOOK: {"main": [[_target(name) for name in _given_names(part)]]}}
     for place, (name, (node, output)) in enumerate(_given_names(part).items()):
         nodes.append(_given_node(name, node, output, place))
         following = [
@@ -94,11 +102,11 @@ def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
         edges = [edge for edge in part.edges if edge.source == name]
         has_several = any(edge.output > 0 for edge in export.edges if edge.source == name)
         raw, outputs = _with_error_output(export.nodes[name], _targets(edges), has_several=has_several)
-        nodes.append(raw)
+        nodes.append(_with_items_by_place(raw, part))
         connections[name] = {"main": outputs}
-    sub_nodes = _sub_nodes(export, part.names)
+    sub_nodes = sub_nodes_of(export, part.names)
     for name in sub_nodes:
-        nodes.append(_complete(export.nodes[name]))
+        nodes.append(_with_items_by_place(_complete(export.nodes[name]), part))
         connections[name] = {
             kind: [
                 [
@@ -111,7 +119,8 @@ def n8n_workflow(export: N8nExport, part: Part, path: str) -> dict[str, Any]:
         }
     connections[_WEBHOOK]["main"][0].append(_target(_COLLECT))
     connections[_COLLECT] = {"main": [[_target(_ANSWER)]]}
-    nodes += [_collect(part), _post(_ANSWER, "={{ JSON.stringify($json) }}", 900), _failed()]
+    connections[_FAILED] = {"main": [[_target(_STOP)]]}
+    nodes += [_collect(part), _post(_ANSWER, "={{ JSON.stringify($json) }}", 100_000), _failed(), _stop()]
     return {
         "name": f"{export.name[:80]}: {part.names[0]}"[:128],
         "nodes": nodes,
@@ -151,16 +160,42 @@ def _with_error_output(
     return {**raw, "onError": "continueErrorOutput"}, [first, [_target(_FAILED)]]
 
 
+def _with_items_by_place(raw: dict[str, Any], part: Part) -> dict[str, Any]:
+    """Return a node whose expressions take the item of a given node by its place.
+
+    In n8n, a given node is no ancestor of a node that it does not lead to, so that it cannot tell its items' origin.
+    Between our steps, the place counts too.
+    """
+    direct = {edge.source for edge in part.edges if edge.target == raw["name"] and edge.output == 0}
+    others = [re.escape(name) for name in part.before if name not in direct]
+    if not others:
+        return raw
+    pattern = re.compile(rf"""(\$\(\s*(["'`])(?:{"|".join(others)})\2\s*\))\s*\.\s*item\b(?!Matching)""")
+
+    def rewrite(value: Any) -> Any:
+        if isinstance(value, str):
+            return pattern.sub(r"\1.all()[$itemIndex]", value)
+        if isinstance(value, Mapping):
+            return {key: rewrite(nested) for key, nested in value.items()}
+        return [rewrite(nested) for nested in value] if isinstance(value, list) else value
+
+    return {**raw, "parameters": rewrite(raw["parameters"])}
+
+
 def _complete(node: Node) -> dict[str, Any]:
     """Return the node as the export has it, with the fields that n8n requires of an import."""
     position = node.raw.get("position")
     is_placed = isinstance(position, list) and len(position) == 2
-    return {**node.raw, "typeVersion": node.version, "parameters": node.parameters} | (
-        {} if is_placed else {"position": [0, 0]}
-    )
+    complete = {**node.raw, "typeVersion": node.version, "parameters": node.parameters}
+    if not is_placed:
+        complete["position"] = [0, 0]
+    if node.type == "respondToWebhook":
+        # n8n refuses a request if a node responds although the webhook does it. It passes its items on.
+        complete |= {"type": "n8n-nodes-base.noOp", "typeVersion": 1, "parameters": {}}
+    return complete
 
 
-def _sub_nodes(export: N8nExport, names: Sequence[str]) -> list[str]:
+def sub_nodes_of(export: N8nExport, names: Sequence[str]) -> list[str]:
     """Return the models, tools and so on of these nodes, and of those in turn."""
     wanted, found = [*names], list[str]()
     while wanted:
@@ -206,7 +241,9 @@ def _code(name: str, code: str, position: tuple[int, int]) -> dict[str, Any]:
 def _given_node(name: str, node: str, output: int, place: int) -> dict[str, Any]:
     code = (
         f"const given = $('{_WEBHOOK}').first().json.body.given.find((entry) => entry.node === {json.dumps(node)});\n"
-        f"return given.outputs[{output}].map((json) => ({{ json }}));"
+        "const isObject = (value) => typeof value === 'object' && !Array.isArray(value);\n"
+        f"return given.outputs[{output}].filter((value) => value !== null)\n"
+        "  .map((value) => ({ json: isObject(value) ? value : { data: value } }));"
     )
     # Above all others, so that a node whose items are only read has them in time.
     return _code(name, code, (-300, -100_000 + 100 * place))
@@ -220,12 +257,12 @@ def _collect(part: Part) -> dict[str, Any]:
     return _code(_COLLECT, code, (-300, 100_000))
 
 
-def _post(name: str, body: str, x: int) -> dict[str, Any]:
+def _post(name: str, body: str, y: int) -> dict[str, Any]:
     return {
         "name": name,
         "type": "n8n-nodes-base.httpRequest",
         "typeVersion": 4.2,
-        "position": [x, 100_000],
+        "position": [900, y],
         "parameters": {
             "method": "POST",
             "url": f"={{{{ $('{_WEBHOOK}').first().json.body.callback_url }}}}",
@@ -241,6 +278,17 @@ def _post(name: str, body: str, x: int) -> dict[str, Any]:
 
 
 def _failed() -> dict[str, Any]:
-    error = "$json.error?.message ?? $json.error ?? $json.message ?? 'A node failed.'"
-    body = f"={{{{ JSON.stringify({{ error: String({error}).slice(0, 1000) }}) }}}}"
-    return {**_post(_FAILED, body, 1_200), "executeOnce": True}
+    error = "$json.error?.message || $json.error || $json.message || 'A node failed.'"
+    body = f"={{{{ JSON.stringify({{ error: [...String({error})].slice(0, 1000).join('') }}) }}}}"
+    # Above all others: what follows the node that failed does not run, as in the customer's workflow.
+    return {**_post(_FAILED, body, -200_000), "executeOnce": True}
+
+
+def _stop() -> dict[str, Any]:
+    return {
+        "name": _STOP,
+        "type": "n8n-nodes-base.stopAndError",
+        "typeVersion": 1,
+        "position": [1_200, -200_000],
+        "parameters": {"errorMessage": "A node failed. The run was told."},
+    }

@@ -10,7 +10,7 @@ from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.n8n import item_nodes
-from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, webhook_path
+from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
@@ -182,16 +182,15 @@ class Converter:
         """Convert connected nodes to one step that calls the customer's n8n, and to a workflow there."""
         nodes = self._export.nodes
         step_id = nodes[names[0]].step
-        given, needs, condition = self._given(names)
+        given, needs, condition = self._given(names, sub_nodes_of(self._export, names))
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
         returned = [
             (_result_name(nodes[name], output), name, output)
             for name in names
             for output in self._returned_outputs(name, names)
         ]
-        path = webhook_path(self._export, names)
         part = Part(names, {name: len(outputs) for name, outputs in given.items()}, edges, returned)
-        workflow = n8n_workflow(self._export, part, path)
+        path, workflow = n8n_workflow(self._export, part)
         self._n8n_workflows.append(workflow)
         arguments = {
             "url": bridge.webhook_url(path),
@@ -201,16 +200,8 @@ class Converter:
                 "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()]
             },
         }
-        self._steps.append(
-            {
-                "id": step_id,
-                "uses": "http.wait_for_callback",
-                "needs": list(needs),
-                "when": condition,
-                "with": arguments,
-                "retry": {"max_attempts": 5, "interval": "PT2S"},
-            }
-        )
+        step = {"id": step_id, "uses": "http.wait_for_callback", "needs": list(needs), "when": condition}
+        self._steps.append({**step, "with": arguments, "retry": {"max_attempts": 5, "interval": "PT2S"}})
         for name in names:
             outputs = {
                 output: f"[$steps.`{step_id}`.result.`{result}`]" for result, node, output in returned if node == name
@@ -221,11 +212,15 @@ class Converter:
             note = f"it runs in your n8n, in the workflow {workflow['name']!r}, with your credentials there"
             self._entries[name] = ReportEntry(name, nodes[name].type, ConversionOutcome.BRIDGED, [step_id], [note])
 
-    def _given(self, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str], str]:
+    def _given(
+        self, names: Sequence[str], sub_nodes: Sequence[str] = ()
+    ) -> tuple[dict[str, list[str]], list[str], str]:
         """Return the outputs of the nodes before a group, the steps that give them, and when there are items."""
         incoming = [edge for edge in self._edges if edge.target in names and edge.source not in names]
         sources = {edge.source: None for edge in incoming if edge.source in self._results}
-        read = {other for name in names for other in item_nodes.referenced_nodes(self._export.nodes[name])}
+        read = {
+            other for name in [*names, *sub_nodes] for other in item_nodes.referenced_nodes(self._export.nodes[name])
+        }
         others = [name for name in self._results if name in read - {*names} and name not in sources]
         needs = list(dict.fromkeys(step for name in [*sources, *others] for step in self._results[name].needs))
         given: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from email_sender.clock import Clock
+from email_sender.errors import DomainError
 from email_sender.workflows.model import (
     OPEN_STATUSES,
     RunStatus,
@@ -99,10 +100,18 @@ class WaitService:
         """
         with self._units(tenant_id) as unit:
             settled_waits = unit.waits.list_settled(self._now(), subject)
+        failure: DomainError | None = None
         for settled_wait in settled_waits:
-            self._record_outcome(tenant_id, settled_wait)
-            self._resume_step(settled_wait)
-            self._mark_delivered(tenant_id, settled_wait.wait)
+            try:
+                # Another process may have resumed the step meanwhile, and the step may wait anew.
+                if self._record_outcome(tenant_id, settled_wait):
+                    self._resume_step(settled_wait)
+                    self._mark_delivered(tenant_id, settled_wait.wait)
+            except DomainError as error:
+                # One wait must not keep the others waiting. This one is tried again by the next sweep.
+                failure = error
+        if failure is not None:
+            raise failure
         return len(settled_waits)
 
     def _resume_step(self, settled_wait: SettledWait) -> None:
@@ -111,7 +120,8 @@ class WaitService:
         elif settled_wait.result is not None:
             self._engine.send_task_success(settled_wait.wait.task_token, settled_wait.result)
 
-    def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait) -> None:
+    def _record_outcome(self, tenant_id: UUID, settled_wait: SettledWait) -> bool:
+        """Record what came of the wait. Return False if the wait is over already."""
         wait, now = settled_wait.wait, self._now()
         has_failed = settled_wait.error or (settled_wait.result is None and wait.kind is not WaitKind.REPLY)
         name, message = settled_wait.error or ("timeout", "The wait timed out.")
@@ -127,10 +137,13 @@ class WaitService:
         )
         with self._units(tenant_id) as unit:
             run = unit.runs.get(wait.run_id, lock=True)
+            if not unit.waits.is_open(wait):
+                return False
             if run is not None and run.status in OPEN_STATUSES:
                 unit.runs.record(wait.run_id, record)
                 unit.runs.set_status(wait.run_id, RunStatus.RUNNING, now)
             unit.commit()
+        return True
 
     def _mark_delivered(self, tenant_id: UUID, wait: Wait) -> None:
         with self._units(tenant_id) as unit:
