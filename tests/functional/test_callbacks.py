@@ -118,7 +118,8 @@ def test_a_process_that_is_late_does_not_end_the_wait_of_the_next_attempt(callba
     run = callbacks.scenario.start_run()
     send = callbacks.server.send_request
 
-    def second_attempt_meanwhile(_request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def second_attempt_meanwhile(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        del request
         callbacks.server.send_request = send  # type: ignore[method-assign]
         callbacks.call(run, "token-2")
         raise Unavailable("The server did not respond in time.")
