@@ -29,7 +29,7 @@ from email_sender.workflows.n8n.importer import import_n8n
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("path", type=Path)
-    options.add_argument("--bridge", action="store_true")
+    options.add_argument("--bridge", action="store_true", help="leave nodes that only n8n can run there")
     arguments = options.parse_args()
     path: Path = arguments.path
     bridge = BridgeTarget("https://n8n.example.com", "n8n") if arguments.bridge else None

@@ -73,6 +73,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, list[Any]], Any]] = {
         {"People": [{"m": "*1*"}, {"m": "*2*"}]},
         {"result": {"loop_0": [{"m": "*1*", "html": "<p><em>1</em></p>"}, {"m": "*2*", "html": "<p><em>2</em></p>"}]}},
     ),
+    "a loop of 1200 runs": (
+        export(LOOP, MARKDOWN, LAST,
+               connections={"Loop": connections_to("Last", "Markdown"), "Markdown": connections_to("Loop")}),
+        {"People": [{"m": "x"}] * 1_200},
+        {"result": {"loop_0": [{"m": "x", "html": "<p>x</p>"}] * 1_200}},
+    ),
     "no items": (export(MARKDOWN, LAST), {"People": []}, {"result": {"markdown_0": []}}),
 }  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Sign-in at an OpenID provider: authorization code flow with PKCE (RFC 7636), refresh and sign-out."""
 
-import base64
 import secrets
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 import httpx
 
 from console_lambda.sessions import Tokens
+from email_sender import base64url
 from email_sender.errors import Unauthenticated, Unavailable
 
 # Besides the standard's own scope, the one with which a person may set up an authenticator app at Cognito.
@@ -32,7 +32,7 @@ class Attempt:
 
     @property
     def challenge(self) -> str:
-        return base64.urlsafe_b64encode(sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+        return base64url.encode(sha256(self.verifier.encode()).digest())
 
 
 class OpenIdProvider:

@@ -4,7 +4,6 @@ The store gets the hash of the secret, and the tokens encrypted with a key made 
 neither use a session nor read a token.
 """
 
-import base64
 import json
 import secrets
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
+from email_sender import base64url
 from email_sender.clock import Clock
 from email_sender.errors import Unauthenticated
 from email_sender.kit.claims import role_of
@@ -97,7 +97,7 @@ class Session:
         """The claims of the access token, which came from its issuer."""
         try:
             part = self.tokens.access_token.split(".")[1]
-            claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            claims = json.loads(base64url.decode(part))
         except (IndexError, ValueError):
             return {}
         return claims if isinstance(claims, dict) else {}

@@ -80,7 +80,8 @@ def wait_for_callback(call: TaskCall) -> Mapping[str, Any]:
     """Send a request with a callback URL, and wait for the answer there.
 
     The wait is stored before the request is sent, so that an answer that comes at once finds it. A retry sends the same
-    URL and the same Idempotency-Key. If the first request got through and was answered, no second one is sent.
+    URL and the same Idempotency-Key. If the first request got through and was answered, no second one is sent. Whoever
+    takes the answer resumes the step.
     """
     arguments = call.parse(CallbackIn)
     wait = _register_wait(call, WaitKind.CALLBACK, new_id(), arguments.timeout)
@@ -94,7 +95,6 @@ def wait_for_callback(call: TaskCall) -> Mapping[str, Any]:
             # The other system may have answered although its response to the request did not arrive.
             if wait_service().give_up(call.tenant_id, wait):
                 raise
-        wait_service().settle(call.tenant_id, callback_id)
     return {"callback_id": str(callback_id)}
 
 

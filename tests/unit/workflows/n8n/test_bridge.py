@@ -213,7 +213,7 @@ def test_without_a_bridge_nothing_is_for_n8n() -> None:
     assert (list(result.n8n_workflows), outcomes(result)["Sheet"]) == ([], "unsupported")
 
 
-@pytest.mark.parametrize("name", ["{% $x %}", 'a "quoted" name', "line\nbreak", "Ünïcode"])
+@pytest.mark.parametrize("name", ["{% $x %}", "Rate %}", 'a "quoted" name', "line\nbreak", "Ünïcode"])
 def test_names_of_nodes_are_texts_everywhere(name: str) -> None:
     raw = export(node(name, "noOp"), SHEET)
     (workflow,) = bridged(raw).n8n_workflows

@@ -242,16 +242,20 @@ def test_an_export_with_only_triggers_is_a_workflow() -> None:
 
 
 def test_a_trigger_of_another_system_starts_a_workflow_too() -> None:
-    raw = {"nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})]}
-    raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
+    raw = {
+        "nodes": [node("New mail", "gmailTrigger"), node("All", "limit", {"maxItems": 9})],
+        "connections": {"New mail": connections_to("All")},
+    }
     assert conversions(raw) == {"New mail": "approximated", "All": "exact"}
     assert items(raw, "all") == [{"people": PEOPLE}], "the inputs of a run that somebody starts"
 
 
 @pytest.mark.parametrize("kind", ["gmailTrigger", "emailReadImap", "microsoftOutlookTrigger"])
 def test_a_trigger_of_a_mailbox_starts_a_run_for_each_mail_that_arrives_here(kind: str) -> None:
-    raw = {"nodes": [node("New mail", kind), node("All", "limit", {"maxItems": 9})]}
-    raw["connections"] = {"New mail": connections_to("All")}  # type: ignore[assignment]  # a list before
+    raw = {
+        "nodes": [node("New mail", kind), node("All", "limit", {"maxItems": 9})],
+        "connections": {"New mail": connections_to("All")},
+    }
     definition = import_and_parse(raw).definition
     assert definition["triggers"] == [
         {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received"]}}

@@ -95,7 +95,7 @@ class BridgeIn(RequestBody):
     the header `x-email-sender-key` that its webhooks expect."""
 
     url: Annotated[str, Field(pattern=r"^https://[^/?#{}]+(/[^?#{}]*)?$", max_length=2_000)]
-    secret_name: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")] = "n8n"  # noqa: S105
+    secret_name: str = Field(default="n8n", pattern=r"^[\w-]{1,64}$")
 
     def target(self) -> BridgeTarget:
         return BridgeTarget(self.url, self.secret_name)

@@ -1,7 +1,6 @@
 """Call the function that runs nodes and code of n8n workflows. It has no rights."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,16 +8,13 @@ from pydantic import BaseModel, ValidationError
 
 from email_sender.adapters.aws.lambda_calls import LambdaFunction
 from email_sender.errors import InvalidInput
+from email_sender.storable_json import storable
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 # The nodes of one step. A call that is killed or hangs ends soon after.
 NODE_SECONDS: Final = 20
-
-
-# PostgreSQL stores neither lone surrogates nor NUL. JSON of JavaScript has both as escapes.
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class NodeRun(BaseModel):
@@ -55,21 +51,8 @@ class LambdaSandbox:
 
 def parse_answer(text: str) -> Answer:
     """Parse what the sandbox answered. It ran code of tenants, so the answer may be anything."""
-    value = json.loads(text)
-    if "\\u" in text:
-        value = _storable(value)
     try:
-        return Answer.model_validate(value)
+        # JSON of JavaScript may have lone surrogates and NUL, as escapes.
+        return Answer.model_validate(storable(json.loads(text)))
     except ValidationError:
         raise InvalidInput("The nodes gave something else than items.") from None
-
-
-def _storable(value: Any) -> Any:
-    """Replace lone surrogates and NUL."""
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_storable(element) for element in value]
-    if isinstance(value, dict):
-        return {_UNSTORABLE.sub("\ufffd", name): _storable(element) for name, element in value.items()}
-    return value

@@ -5,12 +5,12 @@ signing keys are kept, so that their links keep working. Tokens are never logged
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
+from email_sender import base64url
 from email_sender.errors import NotFound
 
 _MAX_TOKEN = 256
@@ -32,7 +32,7 @@ class SignedUnsubscribeLinks:
 
     def url(self, tenant_id: UUID, contact_id: UUID) -> str:
         keys = self._keys()
-        signed_part = f"v1.{keys.current}.{_encode(tenant_id.bytes + contact_id.bytes)}"
+        signed_part = f"v1.{keys.current}.{base64url.encode(tenant_id.bytes + contact_id.bytes)}"
         return f"{self._base_url}/api/v1/unsubscribe/{signed_part}.{_mac(keys.by_id[keys.current], signed_part)}"
 
     def read(self, token: str) -> tuple[UUID, UUID]:
@@ -43,13 +43,9 @@ class SignedUnsubscribeLinks:
         has_known_key = version == "v1" and key is not None and len(token) <= _MAX_TOKEN and token.isascii()
         if not has_known_key or key is None or not hmac.compare_digest(_mac(key, signed_part), mac):
             raise NotFound("The unsubscribe link is not valid.")
-        decoded = urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        decoded = base64url.decode(payload)
         return UUID(bytes=decoded[:16]), UUID(bytes=decoded[16:32])
 
 
 def _mac(key: bytes, signed_part: str) -> str:
-    return _encode(hmac.digest(key, signed_part.encode(), sha256))
-
-
-def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return base64url.encode(hmac.digest(key, signed_part.encode(), sha256))

@@ -11,9 +11,9 @@ from psycopg.types.json import Jsonb
 from email_sender.adapters.aws.eventbridge import encode_detail
 from email_sender.adapters.postgres.cursors import next_cursor, parse_cursor
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.json_values import storable
 from email_sender.coordination.events import Bus, BusEntry, StoredEvent
 from email_sender.paging import Page
+from email_sender.storable_json import storable
 
 # All rows are one JSON document: in ten arrays, psycopg would examine every value for quoting.
 _INSERT = """

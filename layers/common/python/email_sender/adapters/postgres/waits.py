@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.types.json import Json
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.adapters.postgres.json_values import storable
+from email_sender.storable_json import storable
 from email_sender.workflows.model import SettledWait, Wait, WaitKind
 
 # The row of the email or run shows whether the wait is over, so code that ends one does not need to know its waits.
@@ -73,23 +73,22 @@ class PostgresWaits:
     def mark_delivered(self, wait: Wait, at: datetime) -> None:
         self._conn.execute(
             "update task_waits set delivered_at = %s, answer = null "
-            "where run_id = %s and step = %s and item = %s and task_token = %s",
-            [at, wait.run_id, wait.step, wait.item, wait.task_token],
+            "where (run_id, step, item, task_token) = (%s, %s, %s, %s)",
+            [at, *_identity(wait)],
         )
 
     def is_open(self, wait: Wait) -> bool:
         row = self._conn.execute(
-            "select from task_waits "
-            "where run_id = %s and step = %s and item = %s and task_token = %s and delivered_at is null",
-            [wait.run_id, wait.step, wait.item, wait.task_token],
+            "select from task_waits where (run_id, step, item, task_token) = (%s, %s, %s, %s) and delivered_at is null",
+            _identity(wait),
         ).fetchone()
         return row is not None
 
     def forget(self, wait: Wait, at: datetime) -> bool:
         ended = self._conn.execute(
-            "update task_waits set delivered_at = %s where run_id = %s and step = %s and item = %s "
-            "and task_token = %s and delivered_at is null and answered_at is null",
-            [at, wait.run_id, wait.step, wait.item, wait.task_token],
+            "update task_waits set delivered_at = %s where (run_id, step, item, task_token) = (%s, %s, %s, %s) "
+            "and delivered_at is null and answered_at is null",
+            [at, *_identity(wait)],
         )
         return ended.rowcount > 0
 
@@ -104,8 +103,8 @@ class PostgresWaits:
             """
             update task_waits set answer = case when answered_at is null then %s else answer end,
                                   answered_at = coalesce(answered_at, %s)
-            where kind = 'callback' and subject = %s and (delivered_at is null or answered_at is not null)
-              and (expires_at >= %s or answered_at is not null)
+            where kind = 'callback' and subject = %s
+              and (answered_at is not null or (delivered_at is null and expires_at >= %s))
             """,
             [Json(storable(answer)), at, callback_id, at],
         )
@@ -118,6 +117,11 @@ class PostgresWaits:
             [at, run_id],
         ).fetchall()
         return {(row["step"], row["item"]): row["expires_at"] for row in rows}
+
+
+def _identity(wait: Wait) -> list[Any]:
+    """Return what tells this wait from another one of its step: a step that is repeated has another task token."""
+    return [wait.run_id, wait.step, wait.item, wait.task_token]
 
 
 def _settled_wait(row: Row) -> SettledWait:

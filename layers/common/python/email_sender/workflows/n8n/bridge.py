@@ -12,11 +12,12 @@ callback URL; the first answer counts.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
+from email_sender.workflows.n8n.item_nodes import ReturnedOutput
 
 HEADER: Final = "x-email-sender-key"
 _WEBHOOK, _COLLECT, _ANSWER, _FAILED, _STOP = (
@@ -31,13 +32,12 @@ _COLLECTING = """\
 const items = (name, output) => {
   const found = [];
   if (!$(name).isExecuted) return found;
-  for (let run = 0; run < 1000; run++) {
-    let some;
-    try { some = $(name).all(output, run); } catch { break; }
-    if (!Array.isArray(some)) break;
-    for (const item of some) found.push(item.json);
+  for (let run = 0; ; run++) {
+    let ofRun;
+    // n8n does not tell how often a node ran. It throws for a run that was not.
+    try { ofRun = $(name).all(output, run); } catch { return found; }
+    for (const item of ofRun) found.push(item.json);
   }
-  return found;
 };
 """
 
@@ -57,14 +57,13 @@ class BridgeTarget:
 class Part:
     """Connected nodes that stay in n8n.
 
-    `before` maps the names of the nodes before to how many of their outputs are given. `returned` has for each result
-    the name under which it is returned, the node and the output.
+    `before` maps the names of the nodes before to how many of their outputs are given.
     """
 
     names: Sequence[str]
     before: Mapping[str, int]
     edges: Sequence[Edge]
-    returned: Sequence[tuple[str, str, int]] = field(default=())
+    returned: Sequence[ReturnedOutput]
 
 
 def needs_n8n(export: N8nExport, node: Node) -> bool:
@@ -251,7 +250,8 @@ def _given_node(name: str, node: str, output: int, place: int) -> dict[str, Any]
 
 def _collect(part: Part) -> dict[str, Any]:
     results = "\n".join(
-        f"result[{json.dumps(name)}] = items({json.dumps(node)}, {output});" for name, node, output in part.returned
+        f"result[{json.dumps(result.name)}] = items({json.dumps(result.node)}, {result.output});"
+        for result in part.returned
     )
     code = f"{_COLLECTING}const result = {{}};\n{results}\nreturn [{{ json: {{ result }} }}];"
     return _code(_COLLECT, code, (-300, 100_000))

@@ -130,21 +130,32 @@ class Converter:
         step_id = nodes[names[0]].step
         given, needs, condition = self._given(names)
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
-        returned = [(name, output) for name in names for output in self._returned_outputs(name, names)]
-        results = [
-            item_nodes.ReturnedOutput(_result_name(nodes[name], output), name, output) for name, output in returned
-        ]
         sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in names]
+        results = self._returned(names)
         self._add_sandbox_step(step_id, given, needs, condition, sandbox_nodes, edges, results)
+        self._set_results(names, step_id, "items", results)
         for name in names:
+            self._entries[name] = self._group_entry(nodes[name], names, step_id)
+
+    def _returned(self, group: Sequence[str]) -> list[item_nodes.ReturnedOutput]:
+        """Return the outputs of a group's nodes whose items its step returns."""
+        return [
+            item_nodes.ReturnedOutput(f"{self._export.nodes[name].step}_{output}", name, output)
+            for name in group
+            for output in self._returned_outputs(name, group)
+        ]
+
+    def _set_results(
+        self, group: Sequence[str], step_id: str, field: str, returned: Sequence[item_nodes.ReturnedOutput]
+    ) -> None:
+        """Keep where later steps find the items of a group's nodes: in a field of the step's result."""
+        for name in group:
+            found = {result.output: result.name for result in returned if result.node == name}
             outputs = [
-                f"[$steps.`{step_id}`.items.`{_result_name(nodes[name], output)}`]"
-                if (name, output) in returned
-                else "[]"
-                for output in range(item_nodes.output_count(nodes[name]))
+                f"[$steps.`{step_id}`.{field}.`{found[output]}`]" if output in found else "[]"
+                for output in range(max(found, default=0) + 1)
             ]
             self._results[name] = _NodeResult(outputs, [step_id])
-            self._entries[name] = self._group_entry(nodes[name], names, step_id)
 
     def _add_sandbox_step(
         self,
@@ -184,11 +195,7 @@ class Converter:
         step_id = nodes[names[0]].step
         given, needs, condition = self._given(names, sub_nodes_of(self._export, names))
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
-        returned = [
-            (_result_name(nodes[name], output), name, output)
-            for name in names
-            for output in self._returned_outputs(name, names)
-        ]
+        returned = self._returned(names)
         part = Part(names, {name: len(outputs) for name, outputs in given.items()}, edges, returned)
         path, workflow = n8n_workflow(self._export, part)
         self._n8n_workflows.append(workflow)
@@ -202,13 +209,8 @@ class Converter:
         }
         step = {"id": step_id, "uses": "http.wait_for_callback", "needs": list(needs), "when": condition}
         self._steps.append({**step, "with": arguments, "retry": {"max_attempts": 5, "interval": "PT2S"}})
+        self._set_results(names, step_id, "result", returned)
         for name in names:
-            outputs = {
-                output: f"[$steps.`{step_id}`.result.`{result}`]" for result, node, output in returned if node == name
-            }
-            self._results[name] = _NodeResult(
-                [outputs.get(output, "[]") for output in range(max(outputs, default=0) + 1)], [step_id]
-            )
             note = f"it runs in your n8n, in the workflow {workflow['name']!r}, with your credentials there"
             self._entries[name] = ReportEntry(name, nodes[name].type, ConversionOutcome.BRIDGED, [step_id], [note])
 
@@ -386,7 +388,3 @@ def _connections(edges: Sequence[Edge]) -> dict[str, Any]:
         outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
         outputs[edge.output].append({"node": edge.target, "index": edge.input})
     return connections
-
-
-def _result_name(node: Node, output: int) -> str:
-    return f"{node.step}_{output}"

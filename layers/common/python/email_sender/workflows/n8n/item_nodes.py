@@ -172,7 +172,7 @@ def output_count(node: Node) -> int:
 def quoted(value: Any) -> Any:
     """Return the value with the texts that look like the platform's own expressions as expressions that give them."""
     if isinstance(value, str):
-        return f"{{% {json.dumps(value)} %}}" if "{%" in value else value
+        return f"{{% {json.dumps(value)} %}}" if "{%" in value or value.rstrip().endswith("%}") else value
     if isinstance(value, Mapping):
         return {key: quoted(nested) for key, nested in value.items()}
     return [quoted(nested) for nested in value] if isinstance(value, list) else value

@@ -25,6 +25,7 @@ from email_sender.workflows.n8n.context import (
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
 from email_sender.workflows.n8n.item_nodes import quoted
 from email_sender.workflows.n8n.triggers import (
+    MAILBOXES,
     convert_mail_trigger,
     convert_manual_trigger,
     convert_other_trigger,
@@ -205,7 +206,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "emailSend": "mail is sent only once and after an approval: use template.render, approval and email.send",
     "telegram": "its token is part of the URL, which must not contain a secret",
 }
-_TRIGGER_TYPES: Final = frozenset({"start", "cron", "interval", "webhook", "emailReadImap"})
+_TRIGGER_TYPES: Final = frozenset({"start", "cron", "interval", "webhook", *MAILBOXES})
 _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "manualTrigger": convert_manual_trigger,
     "start": convert_manual_trigger,
@@ -216,9 +217,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "formTrigger": convert_other_trigger,
     "chatTrigger": convert_other_trigger,
     "webhook": convert_webhook,
-    "gmailTrigger": convert_mail_trigger,
-    "emailReadImap": convert_mail_trigger,
-    "microsoftOutlookTrigger": convert_mail_trigger,
+    **dict.fromkeys(MAILBOXES, convert_mail_trigger),
     "splitInBatches": _pass_through,
     "code": _other_code,
     "merge": _other_merge,

@@ -10,10 +10,10 @@ from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _SCHEDULES: Final = ("scheduleTrigger", "cron", "interval")
+MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
 # Which of several triggers is taken if no schedule started a run.
-_MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
 _PREFERRED: Final = (
-    "webhook", *_MAILBOXES, "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start",
+    "webhook", *MAILBOXES, "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start",
 )  # fmt: skip
 NEVER: Final = "false"
 _BY_SCHEDULE: Final = "$exists($inputs.schedule.time)"

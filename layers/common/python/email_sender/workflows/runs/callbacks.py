@@ -1,13 +1,12 @@
 """Callback URLs: another system posts the answer to a step that waits for it (the action http.wait_for_callback)."""
 
-import binascii
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from email_sender import base64url
 from email_sender.clock import Clock
 from email_sender.errors import Conflict, PayloadTooLarge, Unauthenticated
 from email_sender.security.ports import Vault
@@ -23,20 +22,13 @@ _TOKEN_BYTES = 16 + 16 + 32
 class CallbackService:
     """`vault` has the keys with which callback URLs are signed. `base_url` has no base path."""
 
-    def __init__(
-        self,
-        units: WorkflowUnits,
-        vault: Vault,
-        waits: WaitService,
-        now: Clock,
-        base_url: str,
-    ) -> None:
+    def __init__(self, units: WorkflowUnits, vault: Vault, waits: WaitService, now: Clock, base_url: str) -> None:
         self._units, self._vault, self._waits, self._now, self._base_url = units, vault, waits, now, base_url
 
     def url(self, tenant_id: UUID, callback_id: UUID) -> str:
         """Return the URL for an answer. It is a secret: who knows it can answer, once. The same id has the same URL."""
         token = tenant_id.bytes + callback_id.bytes + self._signature(tenant_id, callback_id)
-        return f"{self._base_url}/api/v1/hooks/callbacks/{urlsafe_b64encode(token).decode().rstrip('=')}"
+        return f"{self._base_url}/api/v1/hooks/callbacks/{base64url.encode(token)}"
 
     def answer(self, token: str, answer: Mapping[str, Any]) -> None:
         """Store the first answer and resume the step. A repeated answer changes nothing.
@@ -64,8 +56,8 @@ class CallbackService:
         are read: reading creates the keys of a tenant that has none.
         """
         try:
-            raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except (binascii.Error, ValueError):
+            raw = base64url.decode(token)
+        except ValueError:
             raw = b""
         if len(raw) != _TOKEN_BYTES:
             raise Unauthenticated(_REJECTED)

@@ -92,7 +92,7 @@ class WaitService:
         return True
 
     def settle(self, tenant_id: UUID, subject: UUID | None = None) -> int:
-        """Resume the steps whose waits have ended, for one subject or for all. Returns the number of resumed steps.
+        """Resume the steps whose waits have ended, for one subject or for all. Returns how many waits these are.
 
         The outcome is recorded before the engine resumes the step: a run that ends at once must not find the step still
         waiting and record a timeout. The wait is marked as delivered last. If the process dies in between, all of it is

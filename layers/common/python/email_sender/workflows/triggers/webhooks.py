@@ -1,13 +1,12 @@
 """Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from email_sender import base64url
 from email_sender.clock import Clock
 from email_sender.errors import Forbidden, InvalidInput, NotFound, PayloadTooLarge, Unauthenticated
 from email_sender.security.permissions import Role, weaker
@@ -135,13 +134,13 @@ class WebhookService:
 
 def encode_token(tenant_id: UUID, trigger_id: UUID) -> str:
     """Return the last part of a webhook's URL. It is not secret: the signature authenticates a request."""
-    return urlsafe_b64encode(tenant_id.bytes + trigger_id.bytes).decode().rstrip("=")
+    return base64url.encode(tenant_id.bytes + trigger_id.bytes)
 
 
 def decode_token(token: str) -> tuple[UUID, UUID]:
     try:
-        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except (binascii.Error, ValueError):
+        raw = base64url.decode(token)
+    except ValueError:
         raw = b""
     if len(raw) != 32:
         raise Unauthenticated(_SIGNATURE_REJECTED)
