@@ -88,6 +88,15 @@ def test_functions_share_a_bucket(scenario: Scenario) -> None:
     assert sum(scenario.served(100, limiter) for limiter in others) == LIMIT.burst
 
 
+def test_a_client_that_many_functions_serve_keeps_its_burst(scenario: Scenario) -> None:
+    functions = [scenario.another_function() for _ in range(20)]
+    for number in range(300):
+        scenario.time += 0.2
+        assert scenario.served(1, functions[number % 20]) == 1
+    # Half of the limit was used, so the bucket is full, up to what the functions hold.
+    assert scenario.served(50) == 50
+
+
 def test_one_client_does_not_use_anothers_tokens(scenario: Scenario) -> None:
     scenario.served(500)
     assert scenario.served(10, bucket=Bucket(LIMIT, "bob")) == 10

@@ -1,7 +1,7 @@
 """Limits of requests: a token bucket for each client, tenant and IP address, shared by all functions.
 
 A function takes tokens in lots, and serves the next requests from its lot: a warm request usually asks nobody. What a
-function does not use of its lot is lost for the others.
+function does not use of its lot within a minute is lost for the others.
 """
 
 import math
@@ -11,9 +11,10 @@ from typing import Protocol
 
 from email_sender.errors import RateLimited, Unavailable
 
-# A lot is this part of a minute's tokens, and unused tokens are dropped after this time.
+# A lot is this part of a minute's tokens, and unused tokens are dropped after this time. With a shorter time, a client that
+# many functions serve loses its burst although it stays below its limit.
 _LOTS_PER_MINUTE = 60
-_LOT_SECONDS = 5.0
+_LOT_SECONDS = 60.0
 # Lots of others than the current client are kept for a while, and then looked through.
 _MAX_LOTS = 1_000
 
