@@ -116,6 +116,7 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "asked_at": now,
             "expires_at": now,
         },
+        "step_responses": {"run_id": run, "step": "s", "number": 0, "asked_at": now, "response_enc": random_bytes},
         "triggers": {
             "id": new_id(),
             "workflow_id": workflow,

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import math
+import os
 import posixpath
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -57,9 +58,9 @@ async def _run(modules: bytes, request: str, seconds: float) -> str:
     with _runtime() as runtime, runtime.new_context(timeout=seconds) as context:
         runtime.restore_snapshot(Snapshot.from_bytes(modules), context)
         _add_host_functions(context)
-        context.globals["request"] = request
+        context.globals["request"], context.globals["entropy"] = request, os.urandom(16).hex()
         try:
-            answer = await context.eval_async("await runRequest(request)")
+            answer = await context.eval_async("await runRequest(request, entropy)")
         except EngineTimeout:
             raise InvalidInput(f"The nodes ran longer than {seconds:g} s.") from None
         except MemoryLimitError:

@@ -115,6 +115,12 @@ def workflow_units() -> PostgresWorkflowUnits:
 
 
 @cache
+def response_units() -> PostgresWorkflowUnits:
+    """Return units of work that can read the responses of steps, which are encrypted."""
+    return PostgresWorkflowUnits(_database(), None, _vault())
+
+
+@cache
 def engine() -> StepFunctionsEngine:
     config = settings()
     return StepFunctionsEngine(lambda: client("stepfunctions"), config.states_arn_prefix, config.machine_role_arn)

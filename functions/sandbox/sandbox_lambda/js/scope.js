@@ -72,7 +72,9 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     state.copies = null;
   };
   data.$copyData = () => (state.copies = new Map());
-  return { scope: makeScope(data), enter };
+  /** Let expressions see more. */
+  const show = (more) => void Object.assign(data, more);
+  return { scope: makeScope(data), enter, show };
 }
 
 function ranItems(run, name, output, runNumber) {

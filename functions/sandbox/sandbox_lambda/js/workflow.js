@@ -5,6 +5,7 @@ import { NodeError } from "./errors.js";
 import { resolve, resolveJson } from "./expressions.js";
 import { NODES } from "./nodes/index.js";
 import { paired } from "./pairing.js";
+import { Pending, responsesTo } from "./requests.js";
 import { scopeOf } from "./scope.js";
 
 const MAX_NODE_RUNS = 10_000;
@@ -13,9 +14,11 @@ const MAX_NODE_RUNS = 10_000;
  * Run a workflow, or a part of one.
  *
  * `request` has: workflow {nodes, connections, settings}; given: [{node, outputs: [[object]]}], the nodes that ran
- * before, with the items of each output; execution: an id; returns: the nodes whose runs are returned, by default all.
+ * before, with the items of each output; execution: an id; now and seed: the run's time and what its random numbers come
+ * from (repeatable.js); returns: the nodes whose runs are returned, by default all;
+ * responses: those to the requests so far (requests.js), none by default.
  * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
- * order, without the given nodes.
+ * order, without the given nodes. Or {runs: {}, error: null, requests}: they need responses first.
  */
 export async function runWorkflow(request) {
   const run = prepare(request);
@@ -24,8 +27,13 @@ export async function runWorkflow(request) {
   }
   // The last that is put on the stack runs first.
   for (const { node } of [...request.given].reverse()) leadOn(run, node, run.results[node][0].outputs, 0);
-  const error = await finish(run);
-  return { runs: runsOf(run, request.returns), error };
+  try {
+    const error = await finish(run);
+    return { runs: runsOf(run, request.returns), error };
+  } catch (stop) {
+    if (!(stop instanceof Pending)) throw stop;
+    return { runs: {}, error: null, requests: stop.requests };
+  }
 }
 
 function runsOf(run, names) {
@@ -39,7 +47,7 @@ function runsOf(run, names) {
   return runs;
 }
 
-function prepare({ workflow, execution = "" }) {
+function prepare({ workflow, execution = "", responses = [] }) {
   useZone(workflow.settings?.timezone && workflow.settings.timezone !== "DEFAULT" ? workflow.settings.timezone : "UTC");
   const nodes = Object.create(null);
   for (const node of workflow.nodes) nodes[node.name] = { parameters: {}, ...node };
@@ -58,6 +66,8 @@ function prepare({ workflow, execution = "" }) {
     connections,
     inputs,
     execution,
+    responses,
+    sent: 0,
     isOldOrder,
     results: Object.create(null),
     towards: new Map(),
@@ -170,6 +180,7 @@ async function runNode(run, { name, inputs, source }) {
     outputs = node.disabled === true ? [given[0]] : await attempts(run, node, given, source, runIndex);
     if (outputs && mode === "continueErrorOutput") outputs = withErrorOutput(node, outputs, given[0]);
   } catch (error) {
+    if (error instanceof Pending) throw error;
     const message = error instanceof Error ? error.message : String(error);
     if (mode === "stopWorkflow") {
       record(run, name, { error: message, source });
@@ -211,16 +222,18 @@ async function attempts(run, node, inputs, source, runIndex) {
     try {
       const execute = NODES[shortType(node)];
       if (!execute) throw new NodeError(`The node '${node.name}' (${shortType(node)}) cannot run here`);
-      return await execute(callOf(run, node, inputs, source, runIndex));
+      const outputs = await execute(callOf(run, node, inputs, source, runIndex));
+      // A node that continues after errors is repeated if its first item says one.
+      if (attempt >= most || outputs?.[0]?.[0]?.json.error === undefined) return outputs;
     } catch (error) {
-      if (attempt >= most) throw error;
+      if (attempt >= most || error instanceof Pending) throw error;
     }
   }
 }
 
 /** Return what a node's code is given. */
 function callOf(run, node, inputs, source, runIndex) {
-  const { scope, enter } = scopeOf(run, node, inputs, source, runIndex);
+  const { scope, enter, show } = scopeOf(run, node, inputs, source, runIndex);
   const continues =
     ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
   const items = inputs[0] ?? [];
@@ -240,8 +253,10 @@ function callOf(run, node, inputs, source, runIndex) {
     items,
     scope,
     enter,
+    show,
     continues,
     memory: (run.memories[node.name] ??= {}),
+    send: (requests) => responsesTo(run, requests),
     /** Return the parameter's value for an item. */
     param: (name, index, otherwise) =>
       (node.parameters[name] ?? undefined) === undefined ? otherwise : resolved(node.parameters[name], index),
@@ -257,7 +272,7 @@ function callOf(run, node, inputs, source, runIndex) {
         try {
           return { ...item, json: make(item, index), pairedItem: { item: index } };
         } catch (error) {
-          if (!continues) throw error;
+          if (!continues || error instanceof Pending) throw error;
           return { json: { error: error.message }, pairedItem: { item: index } };
         }
       });

@@ -6,21 +6,26 @@ The handler of the action (actions.http_request) calls it; that handler knows th
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
-from email_sender.adapters.web.outbound_http import OutboundHttp, Request
-from email_sender.errors import NotFound
+from email_sender.adapters.web.access_tokens import AccessTokens
+from email_sender.adapters.web.outbound_http import OutboundHttp, Request, Response, text_of
+from email_sender.errors import DomainError, NotFound
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import Settings
 from email_sender.kit.tasks.platform_step import platform_step
-from email_sender.security.bound_secrets import BoundSecret, parse_secret
+from email_sender.security.bound_secrets import BoundSecret, OAuth2, parse_secret
+from email_sender.security.signed_requests import Auth, signed
+
+# A file of this size still fits into a request to the sandbox.
+_MAX_NODE_BYTES = 1024 * 1024
 
 
 class OutboundSettings(Settings):
@@ -44,13 +49,45 @@ class OutboundRequest(BaseModel):
     any_status: bool = False
 
 
+class NodeRequest(BaseModel):
+    """A request of a node of an n8n workflow. Whatever comes of it is an answer, also that nothing came.
+
+    `body` is in Base64. The answer has status, headers, and `text`, or `base64` if the body is no text; or an `error`.
+    """
+
+    kind: Literal["node"]
+    tenant_id: UUID
+    method: str
+    url: str
+    headers: dict[str, str]
+    auth: Auth | None = None
+    body: str = ""
+    seconds: Annotated[float, Field(gt=0, le=60)]
+    redirects: Annotated[int, Field(ge=0, le=10)] = 0
+
+
+class AnyRequest(RootModel[NodeRequest | OutboundRequest]):
+    pass
+
+
 @cache
 def _outbound() -> OutboundHttp:
     return OutboundHttp()
 
 
-@platform_step(OutboundRequest)
-def handler(outbound_request: OutboundRequest, _context: LambdaContext) -> dict[str, Any]:
+@cache
+def _access_tokens() -> AccessTokens:
+    return AccessTokens(_outbound())
+
+
+@platform_step(AnyRequest)
+def handler(request: AnyRequest, _context: LambdaContext) -> dict[str, Any]:
+    if isinstance(request.root, NodeRequest):
+        return _answer_node(request.root)
+    return _send(request.root)
+
+
+def _send(outbound_request: OutboundRequest) -> dict[str, Any]:
     secrets = {
         header: _secret(outbound_request.tenant_id, name) for header, name in outbound_request.secret_headers.items()
     }
@@ -66,6 +103,53 @@ def handler(outbound_request: OutboundRequest, _context: LambdaContext) -> dict[
     response = send(request, outbound_request.seconds)
     result: dict[str, Any] = {"status": response.status, "headers": dict(response.headers), "body": response.body}
     return dict(_without(result, [secret.value for secret in secrets.values()]))
+
+
+def _answer_node(node_request: NodeRequest) -> dict[str, Any]:
+    try:
+        return _send_of_node(node_request)
+    except DomainError as error:
+        return {"error": str(error)}
+
+
+def _send_of_node(node_request: NodeRequest) -> dict[str, Any]:
+    auth = node_request.auth
+    if auth is None:
+        return _exchange(node_request, node_request.url, node_request.headers)
+    secret = _secret(node_request.tenant_id, auth.secret)
+    # Before the secret is in it: what the URL says now is where it goes.
+    secret.check(node_request.url)
+    if secret.oauth2 is None:
+        url, headers, hidden = signed(auth, secret, secret.value, node_request.url, node_request.headers)
+        return dict(_without(_exchange(node_request, url, headers), hidden))
+    key = f"{node_request.tenant_id}/{auth.secret}"
+    result = _exchange_with_token(node_request, auth, secret, secret.oauth2, key)
+    if result["status"] == 401:
+        # The token was revoked before its time. The request was refused, so it can be sent again.
+        _access_tokens().forget(key)
+        result = _exchange_with_token(node_request, auth, secret, secret.oauth2, key)
+    return result
+
+
+def _exchange_with_token(
+    node_request: NodeRequest, auth: Auth, secret: BoundSecret, oauth2: OAuth2, key: str
+) -> dict[str, Any]:
+    token = _access_tokens().get(key, secret, oauth2)
+    url, headers, hidden = signed(auth, secret, token, node_request.url, node_request.headers)
+    return dict(_without(_exchange(node_request, url, headers), [*hidden, secret.value]))
+
+
+def _exchange(node_request: NodeRequest, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    request = Request(node_request.method, url, headers, base64.b64decode(node_request.body))
+    response = _outbound().exchange(request, node_request.seconds, node_request.redirects, _MAX_NODE_BYTES)
+    return {"status": response.status, "headers": dict(response.headers), **_body_of(response)}
+
+
+def _body_of(response: Response) -> dict[str, str]:
+    try:
+        return {"text": text_of(response.content, response.headers.get("content-type", ""), "strict")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(response.content).decode()}
 
 
 def _without(value: Any, secrets: Sequence[str]) -> Any:

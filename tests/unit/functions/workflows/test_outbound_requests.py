@@ -3,12 +3,14 @@
 import base64
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 
-from email_sender.adapters.web.outbound_http import Request, Response
+from email_sender.adapters.web.access_tokens import AccessTokens
+from email_sender.adapters.web.outbound_http import OutboundHttp, Request, Response
+from email_sender.errors import DomainError, Unavailable
 from workflows_lambda.events import outbound_requests
 
 TENANT = uuid4()
@@ -17,10 +19,19 @@ CONTEXT: Any = SimpleNamespace(
 )  # fmt: skip
 
 
+OAUTH2 = {"token_url": "https://login.example.com/token", "client_id": "me", "refresh_token": "again"}
+SECRETS: dict[str, dict[str, Any]] = {
+    "crm": {"value": "Bearer hunter2"},
+    "header": {"value": "hunter2", "name": "X-Key"},
+    "basic": {"value": "hunter2", "user": "ann"},
+    "oauth2": {"value": "client-secret", "oauth2": OAUTH2},
+}
+
+
 class Secrets:
     def get_secret_value(self, SecretId: str) -> dict[str, str]:
-        assert SecretId == f"prefix/tenants/{TENANT}/crm"
-        return {"SecretString": json.dumps({"value": "Bearer hunter2", "hosts": ["crm.example.com"]})}
+        name = SecretId.removeprefix(f"prefix/tenants/{TENANT}/")
+        return {"SecretString": json.dumps(SECRETS[name] | {"hosts": ["crm.example.com"]})}
 
 
 class Web:
@@ -28,9 +39,24 @@ class Web:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.tokens: list[str] = []
+        self.failure: DomainError | None = None
+        self.content = b""
+
+    def exchange(self, request: Request, _seconds: float, _redirects: int, _max_bytes: int) -> Response:
+        self.requests.append(request)
+        if self.failure:
+            raise self.failure
+        status = 401 if request.headers.get("authorization") == "Bearer old" else 200
+        headers = {"content-type": "text/plain"}
+        text = json.dumps({"url": request.url, **request.headers})
+        return Response(status, headers, text, self.content or text.encode())
 
     def fetch(self, request: Request, seconds: float) -> Response:
         self.requests.append(request)
+        if request.url == OAUTH2["token_url"]:
+            self.tokens.append(request.body.decode())
+            return Response(200, {}, {"access_token": "old" if len(self.tokens) == 1 else "new", "expires_in": 3600})
         return Response(200, {"echo": request.headers["authorization"]}, {"sent": [request.headers["authorization"]]})
 
 
@@ -38,6 +64,8 @@ class Web:
 def web(monkeypatch: pytest.MonkeyPatch) -> Web:
     web = Web()
     monkeypatch.setattr(outbound_requests, "_outbound", lambda: web)
+    tokens = AccessTokens(cast("OutboundHttp", web))
+    monkeypatch.setattr(outbound_requests, "_access_tokens", lambda: tokens)
     monkeypatch.setattr(outbound_requests, "_secrets_prefix", lambda: "prefix")
     monkeypatch.setattr(outbound_requests, "client", lambda _service: Secrets())
     return web
@@ -65,3 +93,62 @@ def test_nothing_is_sent_elsewhere(web: Web, url: str) -> None:
         send(url)
     assert type(error.value).__name__ == "forbidden"
     assert web.requests == []
+
+
+# ---- Requests of nodes ----------------------------------------------------------------------------------------------
+
+
+def send_of_node(url: str = "https://crm.example.com/a?b=1", **auth: str) -> dict[str, Any]:
+    event = {
+        "kind": "node", "tenant_id": str(TENANT), "method": "GET", "url": url, "headers": {}, "seconds": 5,
+        "auth": auth or None,
+    }  # fmt: skip
+    return outbound_requests.handler(event, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("auth", "url", "headers"),
+    [
+        ({"secret": "header", "place": "header"}, "a?b=1", {"X-Key": "hunter2"}),
+        ({"secret": "header", "place": "header", "name": "authorization", "prefix": "Bearer "}, "a?b=1",
+         {"authorization": "Bearer hunter2"}),
+        ({"secret": "crm", "place": "header", "prefix": "Bearer "}, "a?b=1", {"authorization": "Bearer hunter2"}),
+        ({"secret": "header", "place": "query"}, "a?b=1&X-Key=hunter2", {}),
+        ({"secret": "basic", "place": "basic"}, "a?b=1", {"authorization": "Basic YW5uOmh1bnRlcjI="}),
+    ],
+)  # fmt: skip
+def test_a_secret_stands_where_the_service_wants_it_and_in_no_result(
+    web: Web, auth: dict[str, str], url: str, headers: dict[str, str]
+) -> None:
+    result = send_of_node(**auth)
+    assert (web.requests[0].url, web.requests[0].headers) == (f"https://crm.example.com/{url}", headers)
+    assert result["status"] == 200
+    assert "hunter2" not in result["text"]
+    assert "YW5uOmh1bnRlcjI=" not in result["text"]
+
+
+def test_a_secret_can_be_part_of_a_path(web: Web) -> None:
+    send_of_node("https://crm.example.com/bot{secret}/send", secret="header", place="url")
+    assert web.requests[0].url == "https://crm.example.com/bothunter2/send"
+
+
+def test_a_revoked_access_token_is_replaced_and_the_request_sent_again(web: Web) -> None:
+    result = send_of_node(secret="oauth2", place="header")
+    assert result["status"] == 200
+    sent = [request.headers["authorization"] for request in web.requests if "login" not in request.url]
+    assert sent == ["Bearer old", "Bearer new"]
+    assert web.tokens == ["grant_type=refresh_token&refresh_token=again&client_id=me&client_secret=client-secret"] * 2
+    send_of_node(secret="oauth2", place="header")
+    assert len(web.tokens) == 2, "a token is used until it expires"
+
+
+def test_whatever_happens_is_an_answer(web: Web) -> None:
+    assert send_of_node("https://evil.example/", secret="crm", place="header")["error"].startswith("The secret crm is")
+    assert web.requests == []
+    web.failure = Unavailable("crm.example.com did not respond: too slow.")
+    assert send_of_node() == {"error": "crm.example.com did not respond: too slow."}
+
+
+def test_what_is_no_text_is_answered_in_base64(web: Web) -> None:
+    web.content = b"\xff\xd8\xff"
+    assert send_of_node()["base64"] == "/9j/"

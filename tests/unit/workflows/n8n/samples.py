@@ -8,7 +8,7 @@ from email_sender.workflows.n8n.converter import ImportResult
 from email_sender.workflows.n8n.importer import import_n8n
 from tests.fakes.state_machine import TaskError
 from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
-from tests.unit.workflows.n8n.sandbox import run_nodes
+from tests.unit.workflows.n8n.sandbox import AnswerRequest, run_nodes
 from tests.unit.workflows.samples import parse
 
 EXPRESSIONS = JsonataExpressions()
@@ -61,12 +61,12 @@ def import_and_parse(raw: dict[str, Any]) -> ImportResult:
     return result
 
 
-def run(raw: dict[str, Any], handler: Any = None) -> ReferenceOutcome:
+def run(raw: dict[str, Any], handler: Any = None, answer_request: AnswerRequest | None = None) -> ReferenceOutcome:
     definition = parse(import_and_parse(raw).definition)
 
     def respond(call: dict[str, Any]) -> Any:
         if call["action"] == "n8n.node":
-            return run_nodes(call["with"])
+            return run_nodes(call["with"], answer_request)
         return handler(call) if handler else call["with"]
 
     return run_reference(definition, {"people": PEOPLE}, respond, TaskError)

@@ -149,23 +149,3 @@ def test_expressions_of_other_nodes_are_evaluated_in_the_sandbox(value: str, exp
 
     run(raw, respond)
     assert prompts[0] == expected_value
-
-
-def test_a_raw_body_is_sent_as_text_with_its_content_type() -> None:
-    parameters = {
-        "method": "POST",
-        "url": "https://example.com/",
-        "sendBody": True,
-        "contentType": "raw",
-        "rawContentType": "application/json",
-        "body": '={"text": {{ JSON.stringify($json.name) }}}',
-    }
-    requests: list[Any] = []
-
-    def respond(call: Any) -> Any:
-        requests.append(call["with"])
-        return {"body": 1}
-
-    run(export(node("Send", "httpRequest", parameters)), respond)
-    assert requests[0]["body"] == '{"text": "Ada"}'
-    assert requests[0]["headers"] == {"content-type": "application/json"}

@@ -82,7 +82,7 @@ def test_connected_nodes_stay_together_and_keep_their_files() -> None:
 
 
 def test_a_node_has_what_n8n_requires_of_an_import() -> None:
-    bare = {"name": "Bare", "type": "n8n-nodes-base.telegram"}
+    bare = {"name": "Bare", "type": "n8n-nodes-base.redis"}
     (workflow,) = bridged(export(bare)).n8n_workflows
     assert nodes_of(workflow)["Bare"] == bare | {
         "typeVersion": 1.0, "parameters": {}, "position": [0, 0], "onError": "continueErrorOutput",
@@ -90,12 +90,12 @@ def test_a_node_has_what_n8n_requires_of_an_import() -> None:
 
 
 def test_nodes_apart_are_two_workflows_with_different_addresses() -> None:
-    result = bridged(export(node("One", "telegram"), SET, node("Two", "telegram")))
+    result = bridged(export(node("One", "redis"), SET, node("Two", "redis")))
     paths = {nodes_of(half)["Email Sender: webhook"]["parameters"]["path"] for half in result.n8n_workflows}
     assert len(paths) == 2
-    again = bridged(export(node("One", "telegram"), SET, node("Two", "telegram")))
+    again = bridged(export(node("One", "redis"), SET, node("Two", "redis")))
     assert again.n8n_workflows == result.n8n_workflows, "a second import does not change the addresses"
-    changed = bridged(export(node("One", "telegram", {"text": "x"}), SET, node("Two", "telegram")))
+    changed = bridged(export(node("One", "redis", {"text": "x"}), SET, node("Two", "redis")))
     assert changed.n8n_workflows[0] != result.n8n_workflows[0]
     urls = [
         [step["with"]["url"] for step in imported.definition["steps"] if step["uses"] == "http.wait_for_callback"]
@@ -155,7 +155,7 @@ def test_a_node_with_several_outputs_keeps_them() -> None:
 
 def test_a_second_output_of_a_node_before_has_a_name_of_its_own() -> None:
     rule = {"conditions": {"combinator": "and", "conditions": [], "options": {"version": 2}}}
-    taken = node("Which (output 2)", "telegram")
+    taken = node("Which (output 2)", "redis")
     connections = {"Which": connections_to("Sheet", "Which (output 2)"), "Sheet": connections_to("Which (output 2)")}
     (workflow,) = bridged(export(node("Which", "if", rule), SHEET, taken, connections=connections)).n8n_workflows
     names = [entry["name"] for entry in workflow["nodes"]]
@@ -171,8 +171,8 @@ def test_a_node_that_handles_its_errors_keeps_doing_so() -> None:
 
 
 def test_nodes_whose_items_are_only_read_are_given_too() -> None:
-    telegram = node("Tell", "telegram", {"text": "={{ $('People').first().json.name }}"})
-    (workflow,) = bridged(export(SET, telegram)).n8n_workflows
+    redis = node("Tell", "redis", {"text": "={{ $('People').first().json.name }}"})
+    (workflow,) = bridged(export(SET, redis)).n8n_workflows
     names = [target["node"] for target in workflow["connections"]["Email Sender: webhook"]["main"][0]]
     assert set(names) == {"Names", "People", "Email Sender: collect"}
     assert workflow["connections"]["People"]["main"] == [[]]
@@ -180,7 +180,7 @@ def test_nodes_whose_items_are_only_read_are_given_too() -> None:
 
 def test_items_of_nodes_that_do_not_lead_to_a_node_are_those_in_their_place() -> None:
     text = "={{ $('People').item.json.name }} {{ $('Names').item.json.of }} {{ $('People').itemMatching(0).json.name }}"
-    (workflow,) = bridged(export(SET, node("Tell", "telegram", {"text": text}))).n8n_workflows
+    (workflow,) = bridged(export(SET, node("Tell", "redis", {"text": text}))).n8n_workflows
     assert nodes_of(workflow)["Tell"]["parameters"]["text"] == (
         "={{ $('People').all()[$itemIndex].json.name }} {{ $('Names').item.json.of }} "
         "{{ $('People').itemMatching(0).json.name }}"

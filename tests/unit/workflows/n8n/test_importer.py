@@ -107,32 +107,6 @@ def test_merge_appends_or_joins_by_position() -> None:
         assert items(raw, "both") == expected_items
 
 
-def test_a_request_node_sends_one_request_per_item_with_its_values() -> None:
-    parameters = {
-        "method": "POST", "url": "=https://crm.example.com/{{ $json.name }}", "sendQuery": True,
-        "queryParameters": {"parameters": [{"name": "age", "value": "={{ $json.age }}"}]},
-        "sendBody": True, "specifyBody": "json", "jsonBody": '{"fixed": [1, "{% not ours %}"]}',
-    }  # fmt: skip
-    request_node = node(
-        "Ask", "httpRequest", parameters, credentials={"httpHeaderAuth": {"id": "1"}}, retryOnFail=True, maxTries=4
-    )
-    calls: list[Any] = []
-
-    def respond(call: dict[str, Any]) -> Any:
-        calls.append(call["with"])
-        return {"status": 200, "headers": {}, "body": [{"id": 1}, {"id": 2}]}
-
-    raw = export(request_node, node("All", "limit", {"maxItems": 9}))
-    outcome = run(raw, respond)
-    assert [call["url"] for call in calls] == ["https://crm.example.com/Ada", "https://crm.example.com/Bob"]
-    assert calls[0]["query"] == {"age": 36}
-    assert calls[0]["body"] == {"fixed": [1, "{% not ours %}"]}
-    assert calls[0]["secret_headers"] == {"authorization": "httpheaderauth"}
-    assert items_in(outcome, "all") == [{"id": 1}, {"id": 2}] * 2
-    step = next(candidate for candidate in import_and_parse(raw).definition["steps"] if candidate["id"] == "ask")
-    assert step["retry"] == {"max_attempts": 4}
-
-
 def test_an_unsupported_node_fails_by_name_only_when_it_is_reached() -> None:
     never_true = {"conditions": {"number": [{"value1": "={{$json.age}}", "operation": "larger", "value2": 99}]}}
     raw = export(node("Old", "if", never_true, typeVersion=1), node("Send mail", "gmail"), node("After", "noOp"))
@@ -167,38 +141,12 @@ def test_notes_sub_nodes_orphans_and_disabled_nodes_are_reported() -> None:
     }  # fmt: skip
 
 
-def test_a_request_sends_forms_json_queries_and_only_once_if_the_node_says_so() -> None:
-    fields = {"parameters": [{"name": "who", "value": "={{ $json.name }} & co"}]}
-    parameters = {
-        "method": "=POST", "url": "https://example.com/", "sendQuery": True, "specifyQuery": "json",
-        "jsonQuery": '={"age": {{ $json.age }}}', "sendBody": True, "contentType": "form-urlencoded",
-        "bodyParameters": fields,
-    }  # fmt: skip
-    calls: list[Any] = []
-
-    def respond(call: dict[str, Any]) -> Any:
-        calls.append(call["with"])
-        return {"status": 200, "headers": {}, "body": {}}
-
-    run(export(node("Send", "httpRequest", parameters, executeOnce=True)), respond)
-    assert calls == [
-        {"url": "https://example.com/", "method": "POST", "query": {"age": 36}, "body": "who=Ada+%26+co",
-         "headers": {"content-type": "application/x-www-form-urlencoded"}}
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(("version", "seconds"), [(1, 3_600), (1.1, 5)])
 def test_a_wait_without_parameters_takes_the_default_of_its_version(version: float, seconds: int) -> None:
     raw = export(node("Wait", "wait", typeVersion=version), node("After", "limit", {"maxItems": 9}))
     step = next(step for step in import_and_parse(raw).definition["steps"] if step["id"] == "wait")
     assert step["with"] == {"seconds": seconds}
     assert items(raw, "after") == PEOPLE
-
-
-def test_a_text_that_a_server_answers_is_an_item() -> None:
-    raw = export(node("Ask", "httpRequest", {"url": "https://example.com/"}), node("All", "limit", {"maxItems": 9}))
-    outcome = run(raw, lambda _call: {"status": 200, "headers": {}, "body": "plain"})
-    assert items_in(outcome, "all") == [{"data": "plain"}] * 2
 
 
 def test_only_the_branch_of_one_trigger_runs() -> None:
@@ -271,18 +219,6 @@ def test_a_trigger_of_a_mailbox_starts_a_run_for_each_mail_that_arrives_here(kin
 def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
     raw = {"nodes": [node("Hook", "webhook"), node("New mail", "gmailTrigger")], "connections": {}}
     assert import_and_parse(raw).definition["triggers"] == [{"webhook": {}}]
-
-
-@pytest.mark.parametrize(
-    "extra_parameters",
-    [{"contentType": "multipart-form-data"}, {"contentType": "binaryData"}, {"sendMultipartFile": True},
-     {"sendQuery": True, "specifyQuery": "json", "jsonQuery": "{"}, {"method": "TRACE"}],
-)  # fmt: skip
-def test_a_request_that_cannot_be_reproduced_is_unsupported(extra_parameters: dict[str, Any]) -> None:
-    assert (
-        conversions(export(node("Ask", "httpRequest", {"url": "u", "sendBody": True, **extra_parameters})))["Ask"]
-        == "unsupported"
-    )
 
 
 # ---- Expressions ----------------------------------------------------------------------------------------------------

@@ -13,18 +13,26 @@ import {
   sortNode,
   splitOutNode,
 } from "./lists.js";
+import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
+import { airtableNode } from "../services/airtable.js";
+import { googleSheetsNode } from "../services/google_sheets_rows.js";
+import { slackNode } from "../services/slack.js";
+import { telegramNode } from "../services/telegram.js";
 import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";
 
 export const NODES = {
   aggregate: aggregateNode,
+  airtable: airtableNode,
   code: codeNode,
   crypto: cryptoNode,
   dateTime: dateTimeNode,
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
+  googleSheets: googleSheetsNode,
+  httpRequest: httpRequestNode,
   if: ifNode,
   itemLists: itemListsNode,
   limit: limitNode,
@@ -34,12 +42,14 @@ export const NODES = {
   respondToWebhook: passThrough,
   renameKeys: renameKeysNode,
   set: setNode,
+  slack: slackNode,
   sort: sortNode,
   splitInBatches: splitInBatchesNode,
   splitOut: splitOutNode,
   stopAndError: stopAndErrorNode,
   summarize: summarizeNode,
   switch: switchNode,
+  telegram: telegramNode,
   values: valuesNode,
   wait: passThrough,
 };

@@ -1,21 +1,41 @@
 """Secrets of tenants for requests to other systems. Each is bound to hosts: a workflow cannot send it elsewhere."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from email_sender.errors import Conflict, Forbidden
 
 _SHAPE = '{"value": "…", "hosts": ["crm.example.com"]}'
+_OAUTH2_SHAPE = '"oauth2": {"token_url": "https://…", "client_id": "…", "refresh_token": "…", "scope": "…"}'
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth2:
+    """Where an access token comes from: with a refresh token, or with the client's own credentials (RFC 6749)."""
+
+    token_url: str
+    client_id: str
+    refresh_token: str = field(default="", repr=False)
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundSecret:
-    """`hosts` are names such as crm.example.com, or crm.example.com:8443 for a port other than 443."""
+    """`hosts` are names such as crm.example.com, or crm.example.com:8443 for a port other than 443.
+
+    `label` is the name of the header or the field of the query that the value is for, and `user` is who has the value
+    as a password. With `oauth2`, the value is the client's secret, and requests get an access token.
+    """
 
     name: str
     value: str = field(repr=False)
     hosts: frozenset[str]
+    label: str = ""
+    user: str = ""
+    oauth2: OAuth2 | None = None
 
     def check(self, url: str) -> None:
         """Raise Forbidden unless the secret may be sent to this URL."""
@@ -42,4 +62,18 @@ def parse_secret(name: str, text: str) -> BoundSecret:
     except (ValueError, KeyError, TypeError):
         # Without the cause, whose message would have the stored text.
         raise Conflict(f"The secret {name} is not bound to hosts. An operator has to store it as {_SHAPE}.") from None
-    return BoundSecret(name, value, frozenset(host.lower() for host in hosts))
+    label, user = (str(document.get(key, "")) for key in ("name", "user"))
+    bound_hosts = frozenset(host.lower() for host in hosts)
+    return BoundSecret(name, value, bound_hosts, label, user, _oauth2(name, document.get("oauth2")))
+
+
+def _oauth2(name: str, document: object) -> OAuth2 | None:
+    if document is None:
+        return None
+    texts: Mapping[str, Any] = document if isinstance(document, dict) else {}
+    is_valid = {"token_url", "client_id"} <= texts.keys() <= {"token_url", "client_id", "refresh_token", "scope"}
+    if not is_valid or not all(isinstance(text, str) for text in texts.values()):
+        raise Conflict(f"The secret {name} has an invalid oauth2. An operator has to store it as {_OAUTH2_SHAPE}.")
+    if not texts["token_url"].startswith("https://"):
+        raise Conflict(f"The token_url of the secret {name} has to begin with https://.")
+    return OAuth2(**texts)

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from email_sender.errors import RateLimited, Unavailable
 
-# A lot is this part of a minute's tokens, and unused tokens are dropped after this time. With a shorter time, a client that
-# many functions serve loses its burst although it stays below its limit.
+# A lot is this part of a minute's tokens, and unused tokens are dropped after this time. With a shorter time, a client
+# that many functions serve loses its burst although it stays below its limit.
 _LOTS_PER_MINUTE = 60
 _LOT_SECONDS = 60.0
 # Lots of others than the current client are kept for a while, and then looked through.

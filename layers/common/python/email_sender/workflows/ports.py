@@ -148,6 +148,20 @@ class WaitStore(Protocol):
         """Close the open waits of a run that ended. Return when each would have expired, by (step, item)."""
 
 
+class StepResponses(Protocol):
+    """Responses to the requests of a step that sends several, counted from 0. A repeated step goes on after them."""
+
+    def read(self, run_id: UUID, step: str) -> tuple[datetime | None, Mapping[int, Mapping[str, Any]]]:
+        """Return when the step first began to send, and the responses by number."""
+        ...
+
+    def add(self, run_id: UUID, step: str, number: int, asked_at: datetime, response: Mapping[str, Any]) -> None:
+        """Store a response, unless there is one with this number."""
+
+    def remove(self, run_id: UUID) -> None:
+        """Remove the responses of a run that ended."""
+
+
 class WorkflowUnit(Protocol):
     """One transaction.
 
@@ -165,6 +179,8 @@ class WorkflowUnit(Protocol):
     def approvals(self) -> ApprovalStore: ...
     @property
     def waits(self) -> WaitStore: ...
+    @property
+    def step_responses(self) -> StepResponses: ...
     @property
     def triggers(self) -> TriggerStore: ...
 

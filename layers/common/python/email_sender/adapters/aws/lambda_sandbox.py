@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from email_sender.adapters.aws.lambda_calls import LambdaFunction
 from email_sender.errors import InvalidInput
@@ -28,10 +28,11 @@ class Failure(BaseModel):
 
 
 class Answer(BaseModel):
-    """The runs of each node, and the failure that ended them."""
+    """The runs of each node, and the failure that ended them; or the requests whose responses they need first."""
 
     runs: dict[str, list[NodeRun]]
     error: Failure | None
+    requests: Annotated[list[Any], Field(min_length=1, max_length=1_000)] | None = None
 
 
 class LambdaSandbox:

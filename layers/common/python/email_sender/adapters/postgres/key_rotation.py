@@ -48,6 +48,9 @@ COLUMNS = (
     EncryptedColumn("webhooks", "previous_secret_enc", "webhooks.previous_secret"),
     EncryptedColumn("webhook_deliveries", "body_enc", "webhook_deliveries.body"),
     EncryptedColumn("consents", "proof_enc", "consents.proof"),
+    EncryptedColumn(
+        "step_responses", "response_enc", "step_responses.response", ("tenant_id", "run_id", "step", "number")
+    ),
     EncryptedColumn("idempotency", "response", "idempotency.response", ("tenant_id", "subject", "route", "key")),
 )
 _ADD = """

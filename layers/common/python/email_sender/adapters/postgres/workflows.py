@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from email_sender import tracing
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.step_responses import PostgresStepResponses
 from email_sender.adapters.postgres.triggers import PostgresTriggers
 from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.adapters.postgres.waits import PostgresWaits
@@ -38,11 +39,12 @@ class PostgresWorkflowUnit(Unit):
         self.runs = PostgresRuns(conn, tenant_id)
         self.approvals = PostgresApprovals(conn, tenant_id)
         self.waits = PostgresWaits(conn, tenant_id)
+        self.step_responses = PostgresStepResponses(conn, tenant_id, keys)
         self.triggers = PostgresTriggers(conn, tenant_id, keys)
 
 
 class PostgresWorkflowUnits:
-    """`vault` is needed only by callers that use the secrets of triggers."""
+    """`vault` is needed only by callers that use the secrets of triggers or the responses of steps."""
 
     def __init__(self, database: Database, bus: Bus | None, vault: Vault | None = None) -> None:
         self._database, self._bus, self._vault = database, bus, vault

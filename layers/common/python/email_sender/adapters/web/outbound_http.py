@@ -46,11 +46,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`body` is parsed JSON if the content type says so and parsing succeeds, else text; at most MAX_BODY_BYTES."""
+    """`body` is parsed JSON if the content type says so and parsing succeeds, else text. `content` is what was sent."""
 
     status: int
     headers: Mapping[str, str]
     body: Any
+    content: bytes = b""
 
 
 def is_public(address: Address) -> bool:
@@ -107,26 +108,29 @@ class OutboundHttp:
             Unavailable: the server responded with 5xx, or did not respond in time.
             Conflict: the server responded with any other 4xx, or a redirect cannot be followed.
         """
-        deadline = time.monotonic() + timeout_seconds
-        for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(request, deadline - time.monotonic())
-            location = response.headers.get("location")
-            if response.status not in _REDIRECTS or not location:
-                return _raise_for_status(response)
-            request = _redirect_request(request, response.status, urljoin(request.url, location))
-        raise Conflict(f"The request was redirected more than {MAX_REDIRECTS} times.")
+        return _raise_for_status(self.exchange(request, timeout_seconds, MAX_REDIRECTS))
 
-    def exchange(self, request: Request, timeout_seconds: float) -> Response:
-        """Send the request once and return the response, whatever its status. A redirect is not followed.
+    def exchange(
+        self, request: Request, timeout_seconds: float, redirects: int = 0, max_bytes: int = MAX_BODY_BYTES
+    ) -> Response:
+        """Send the request, follow at most so many redirects and return the response, whatever its status.
 
         Raises:
             InvalidInput: the URL or a header is invalid, or the response is too large.
-            Forbidden: the address is not public.
+            Forbidden: an address on the way is not public.
             Unavailable: the server did not respond in time.
+            Conflict: there were more redirects, or one cannot be followed.
         """
-        return self._send(request, timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        for _ in range(redirects + 1):
+            response = self._send(request, deadline - time.monotonic(), max_bytes)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or not location or not redirects:
+                return response
+            request = _redirect_request(request, response.status, urljoin(request.url, location))
+        raise Conflict(f"The request was redirected more than {redirects} times.")
 
-    def _send(self, request: Request, timeout_seconds: float) -> Response:
+    def _send(self, request: Request, timeout_seconds: float, max_bytes: int) -> Response:
         url = _split_url(request.url)
         # The connection goes to the address. The name is used for the Host header and to verify the certificate.
         host_header = url.host if url.port == _PORTS[url.scheme] else f"{url.host}:{url.port}"
@@ -149,17 +153,16 @@ class OutboundHttp:
                     request.method, url.target, body=request.body or None, headers=headers, redirect=False,
                     preload_content=False,
                 )  # fmt: skip
-                body = _read(response, deadline)
+                body = _read(response, deadline, max_bytes)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise Unavailable(f"{url.host} did not respond: {_describe_failure(error)}.") from None
-            if len(body) > MAX_BODY_BYTES:
-                raise InvalidInput(f"The response of {url.host} is larger than {MAX_BODY_BYTES} bytes.")
+            if len(body) > max_bytes:
+                raise InvalidInput(f"The response of {url.host} is larger than {max_bytes} bytes.")
             if time.monotonic() > deadline:
                 raise Unavailable(f"{url.host} did not respond in time.")
             response_headers = {name: response.headers[name] for name in _RETURNED_HEADERS if name in response.headers}
-            return Response(
-                response.status, response_headers, _parse_body(body, response_headers.get("content-type", ""))
-            )
+            parsed_body = _parse_body(body, response_headers.get("content-type", ""))
+            return Response(response.status, response_headers, parsed_body, body)
 
     def _public_address(self, host: str, port: int) -> str:
         try:
@@ -174,10 +177,10 @@ class OutboundHttp:
         return str(addresses[0])
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> bytes:
     """Read until the body exceeds the limit or `deadline` passes: a slow server can stay below each read timeout."""
     body = bytearray()
-    while len(body) <= MAX_BODY_BYTES and time.monotonic() <= deadline:
+    while len(body) <= max_bytes and time.monotonic() <= deadline:
         chunk = response.read1(decode_content=True)
         if not chunk:
             break
@@ -242,13 +245,17 @@ def _raise_for_status(response: Response) -> Response:
     return response
 
 
-def _parse_body(body: bytes, content_type: str) -> Any:
-    kind, _, options = content_type.partition(";")
-    charset = options.partition("charset=")[2].strip(' "') or "utf-8"
+def text_of(body: bytes, content_type: str, errors: str = "replace") -> str:
+    """Return the text of a body. Raises UnicodeDecodeError with `errors` "strict" if it is none."""
+    charset = content_type.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
     try:
-        text = body.decode(charset, "replace")
+        return body.decode(charset, errors)
     except LookupError:
-        text = body.decode("utf-8", "replace")
+        return body.decode("utf-8", errors)
+
+
+def _parse_body(body: bytes, content_type: str) -> Any:
+    kind, text = content_type.partition(";")[0], text_of(body, content_type)
     if kind.strip().lower() != "application/json" and not kind.strip().lower().endswith("+json"):
         return text
     try:

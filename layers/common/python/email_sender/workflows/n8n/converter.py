@@ -6,10 +6,10 @@ Connected nodes over items become one step, which the sandbox runs as n8n does. 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
-from email_sender.workflows.n8n import item_nodes
+from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion
@@ -24,6 +24,8 @@ from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 _MAX_INPUT_CHARACTERS = 500
 # How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
 _N8N_TIMEOUT = "PT1H"
+# A step that sends many requests goes on where it was when it is repeated.
+_GOING_ON: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,10 @@ class Converter:
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
         sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in names]
         results = self._returned(names)
-        self._add_sandbox_step(step_id, given, needs, condition, sandbox_nodes, edges, results)
+        sends_requests = any(service_nodes.is_service(nodes[name]) for name in names)
+        self._add_sandbox_step(
+            step_id, given, needs, condition, sandbox_nodes, edges, results, sends_requests=sends_requests
+        )
         self._set_results(names, step_id, "items", results)
         for name in names:
             self._entries[name] = self._group_entry(nodes[name], names, step_id)
@@ -166,6 +171,8 @@ class Converter:
         nodes: Sequence[Mapping[str, Any]],
         edges: Sequence[Edge],
         results: Sequence[item_nodes.ReturnedOutput],
+        *,
+        sends_requests: bool = False,
     ) -> None:
         settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
         before = [
@@ -185,9 +192,8 @@ class Converter:
                 for result in results
             ],
         }
-        self._steps.append(
-            {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
-        )
+        step = {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
+        self._steps.append({**step, "retry": _GOING_ON} if sends_requests else step)
 
     def _convert_bridged_group(self, names: Sequence[str], bridge: BridgeTarget) -> None:
         """Convert connected nodes to one step that calls the customer's n8n, and to a workflow there."""

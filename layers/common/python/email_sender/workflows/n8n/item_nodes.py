@@ -1,4 +1,4 @@
-"""The nodes that run in the sandbox, in JavaScript's own semantics: nodes over items, branches and code."""
+"""The nodes that run in the sandbox, in JavaScript's own semantics: over items, branches, code, and services."""
 
 import json
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from email_sender.workflows.n8n import service_nodes
 from email_sender.workflows.n8n.export import Node
 
 # The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases*.ndjson; a test compares both).
@@ -79,6 +80,8 @@ def runs_here(node: Node) -> bool:
     parameters = node.parameters
     if not is_storable(parameters):
         return False
+    if service_nodes.is_service(node):
+        return service_nodes.reason_against(node) is None
     if node.type == "code":
         return bool(parameters.get("language", "javaScript") == "javaScript")
     if node.type == "merge":
@@ -100,7 +103,9 @@ def differences(node: Node) -> Iterator[str]:
     """Yield how the node's result can differ from n8n's."""
     if node.disabled:
         return
-    if node.type == "respondToWebhook":
+    if service_nodes.is_service(node):
+        yield from service_nodes.differences(node)
+    elif node.type == "respondToWebhook":
         yield "the caller gets no response from this node: read the results with GET /runs/{id}"
     elif node.version not in RECORDED.get(node.type, ()):
         yield f"version {node.version:g} of this node was not compared with n8n"
@@ -150,7 +155,8 @@ def sandbox_node(node: Node) -> dict[str, Any]:
         raw["onError"] = node.raw["onError"]
     if node.max_attempts > 1:
         raw["maxTries"] = node.max_attempts
-    return dict(quoted({**raw, "parameters": node.parameters}))
+    parameters = service_nodes.slim(node.parameters) if service_nodes.is_service(node) else node.parameters
+    return dict(quoted({**raw, "parameters": parameters}))
 
 
 def output_count(node: Node) -> int:

@@ -288,6 +288,7 @@ class RunService:
             # Close waits and approvals, because no step waits for them any more.
             expiries = unit.waits.close(run_id, now)
             unit.approvals.close(run_id, now)
+            unit.step_responses.remove(run_id)
             recorded_steps = {record.step for record in steps}
             for step, step_status in (inline or {}).items():
                 if step not in recorded_steps:

@@ -1,0 +1,197 @@
+// Requests to other systems. Nothing here sends one: the run stops at a request whose response it does not have, the
+// platform sends it, and runs the nodes again from their beginning with all responses so far.
+
+import { NodeError } from "./errors.js";
+
+/** Stops a run until these requests have responses. It is no error, so that no node can continue after it. */
+export class Pending {
+  constructor(requests) {
+    this.requests = requests;
+  }
+}
+
+/**
+ * Return the responses to requests, in their order; those of one call are sent at the same time.
+ *
+ * A request has: method, url, headers, body (a text, or {base64}), auth {secret, place, name, prefix}, seconds,
+ * redirects. A response has status, headers and a body, which is `text`, or `base64` if it is no text. If there was none,
+ * it has an `error`.
+ */
+export function responsesTo(run, requests) {
+  const first = run.sent;
+  run.sent += requests.length;
+  if (run.sent > run.responses.length) throw new Pending(requests.slice(Math.max(run.responses.length - first, 0)));
+  return run.responses.slice(first, run.sent);
+}
+
+/** Return a URL whose path and query have no characters that a URL cannot have. What is encoded stays as it is. */
+export const encodedUrl = (url) =>
+  url.replace(/#.*$/s, "").replace(/[^\x21-\x7e]+|["<>`\\^]/g, (part) => encodeURIComponent(part.toWellFormed()));
+
+/** Return a copy of the URL with more pairs in its query. */
+export function withPairs(url, pairs) {
+  if (pairs.length === 0) return url;
+  return `${url}${url.includes("?") ? "&" : "?"}${encodedPairs(pairs)}`;
+}
+
+export const encodedPairs = (pairs) => pairs.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join("&");
+
+const encoded = (value) =>
+  encodeURIComponent(String(value).toWellFormed()).replace(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+
+/**
+ * Return the pairs of fields. Fields of objects have names such as a[b]. `lists` says how elements of lists are named:
+ * "indices" a[0], "brackets" a[], "repeat" a. What is undefined is left out, and null is empty.
+ */
+export function bracketed(fields, lists) {
+  const pairs = [];
+  const add = (name, value) => {
+    if (value === undefined) return;
+    if (typeof value !== "object" || value === null) pairs.push([name, value ?? ""]);
+    else if (Array.isArray(value))
+      for (const [place, one] of value.entries())
+        add({ indices: `${name}[${place}]`, brackets: `${name}[]`, repeat: name }[lists], one);
+    else for (const [key, one] of Object.entries(value)) add(`${name}[${key}]`, one);
+  };
+  for (const [name, value] of Object.entries(fields)) add(name, value);
+  return pairs;
+}
+
+/** Return the fields of a form's text. */
+export function parsedForm(text) {
+  const decoded = (part) => {
+    try {
+      return decodeURIComponent(part.replaceAll("+", " "));
+    } catch {
+      return part;
+    }
+  };
+  const pairs = text.split("&").filter(Boolean);
+  return Object.fromEntries(
+    pairs.map((pair) => [decoded(pair.split("=")[0]), decoded(pair.split("=").slice(1).join("="))]),
+  );
+}
+
+export const contentType = (response) => String(response.headers?.["content-type"] ?? "").toLowerCase();
+
+const STATUS_TEXTS = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  206: "Partial Content",
+  301: "Moved Permanently",
+  302: "Found",
+  303: "See Other",
+  304: "Not Modified",
+  307: "Temporary Redirect",
+  308: "Permanent Redirect",
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  412: "Precondition Failed",
+  413: "Payload Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Entity",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+export const statusText = (response) => STATUS_TEXTS[response.status] ?? "";
+
+/** Return the file of a response, as items have it in `binary`. */
+export function fileOfResponse(response) {
+  const mimeType = contentType(response).split(";")[0] || "application/octet-stream";
+  const data = response.base64 ?? btoa(unescape(encodeURIComponent(response.text ?? "")));
+  return { data, mimeType, fileExtension: mimeType.split("/")[1] ?? "" };
+}
+
+/** Return the JSON of a response, or undefined if it is none. */
+export function jsonOf(response) {
+  try {
+    return JSON.parse(response.text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How credentials of n8n are sent; all others are a bearer token. */
+const PLACES = {
+  httpBasicAuth: { place: "basic" },
+  httpQueryAuth: { place: "query" },
+  httpHeaderAuth: { place: "header" },
+  telegramApi: { place: "url" },
+  githubApi: { place: "header", name: "authorization", prefix: "token " },
+  wordpressApi: { place: "basic" },
+  discordBotApi: { place: "header", name: "authorization", prefix: "Bot " },
+};
+
+/** Return how a request is signed in: with the tenant's secret that stands for credentials of this type. */
+export function authOf(type) {
+  const place = PLACES[type] ?? { place: "header", name: "authorization", prefix: "Bearer " };
+  const secret = type.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  return { secret, ...place };
+}
+
+/** Send one request, and return the JSON of its response, or its text. `query` and `body` are objects. */
+export function exchange(call, { method = "GET", url, query = {}, body, credentials, headers = {} }) {
+  const [response] = call.send([
+    {
+      method,
+      url: withPairs(url, bracketed(query, "repeat")),
+      headers: { accept: "application/json", ...(body === undefined ? {} : JSON_TYPE), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(credentials ? { auth: authOf(credentials) } : {}),
+    },
+  ]);
+  requireSuccess(response);
+  return jsonOf(response) ?? response.text;
+}
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+export function requireSuccess(response) {
+  if (response.error || response.status >= 300) throw new HttpError(response);
+}
+
+const MESSAGES = {
+  400: "Bad request - please check your parameters",
+  401: "Authorization failed - please check your credentials",
+  402: "Payment required - perhaps check your payment details?",
+  403: "Forbidden - perhaps check your credentials?",
+  404: "The resource you are requesting could not be found",
+  405: "Method not allowed - please check you are using the right HTTP method",
+  429: "The service is receiving too many requests from you",
+  500: "The service was not able to process your request",
+  502: "Bad gateway - the service failed to handle your request",
+  503: "Service unavailable - try again later or consider setting this node to retry automatically (in the node settings)",
+  504: "Gateway timed out - perhaps try again later?",
+  other: "Your request is invalid or could not be processed by the service",
+};
+
+function messageOf({ status, text = "" }) {
+  if (status < 400) return `${status} - ${JSON.stringify(text)}`;
+  return MESSAGES[status] ?? (status < 500 ? MESSAGES.other : MESSAGES[500]);
+}
+
+/** No response, or a status that says an error, with n8n's text for it. */
+export class HttpError extends NodeError {
+  constructor(response) {
+    super(response.error ?? messageOf(response));
+    this.response = response;
+  }
+}

@@ -1,0 +1,133 @@
+"""Sends the requests of n8n's nodes. A step that is repeated goes on after the last response that it has."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import uuid5
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from email_sender.adapters.aws.lambda_sandbox import Answer
+from email_sender.errors import InvalidInput, Unavailable
+from email_sender.kit.system_clock import now
+from email_sender.kit.tasks.call import TaskCall
+from email_sender.security.signed_requests import Auth
+from workflows_lambda.bootstrap import outbound, response_units
+
+MAX_REQUESTS: Final = 500
+# The responses are part of the request to the sandbox, which may have five million characters.
+_MAX_RESPONSE_BYTES: Final = 3_000_000
+_AT_ONCE: Final = 8
+# The function may take 150 seconds, and a last request and a last run of the nodes 80 of them.
+_SECONDS: Final = 60
+
+
+class BinaryBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    base64: Base64Bytes
+
+
+class SandboxRequest(BaseModel):
+    """A request that nodes ask for. Code of tenants ran beside them, so it may be anything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    url: Annotated[str, Field(min_length=1, max_length=16_384)]
+    headers: Annotated[dict[str, str], Field(max_length=60)] = Field(default_factory=dict)
+    body: str | BinaryBody = ""
+    auth: Auth | None = None
+    seconds: Annotated[float, Field(gt=0, le=60)] = 30
+    redirects: Annotated[int, Field(ge=0, le=10)] = 0
+
+    @property
+    def content(self) -> bytes:
+        return self.body.base64 if isinstance(self.body, BinaryBody) else self.body.encode()
+
+
+_REQUESTS: Final = TypeAdapter(list[SandboxRequest])
+
+
+class NodeRequests:
+    """The requests of one step, counted from 0, and their responses."""
+
+    def __init__(self, call: TaskCall) -> None:
+        self._call = call
+        with response_units()(call.tenant_id) as unit:
+            asked_at, stored = unit.step_responses.read(call.run_id, call.step)
+        self.asked_at: datetime = asked_at or now()
+        self._stored = dict(stored)
+        self._size = sum(len(json.dumps(response)) for response in stored.values())
+
+    def run(self, nodes: Callable[[Sequence[Mapping[str, Any]]], Answer]) -> Answer:
+        """Run the nodes with the responses so far, and send what they ask for, until they ask for nothing.
+
+        Raises:
+            InvalidInput: the nodes ask for something else than requests, for too many, or the responses are too large.
+            Unavailable: the requests take long. What was sent is stored: the step can be repeated.
+        """
+        deadline = time.monotonic() + _SECONDS
+        responses: list[Mapping[str, Any]] = []
+        while (number := len(responses)) in self._stored:
+            responses.append(self._stored[number])
+        while (answer := nodes(responses)).requests is not None:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"The nodes have sent {len(responses)} requests, and go on when the step is repeated."
+                )
+            responses += self._responses(len(responses), _parse(answer.requests))
+        return answer
+
+    def _responses(self, first: int, requests: Sequence[SandboxRequest]) -> list[Mapping[str, Any]]:
+        if first + len(requests) > MAX_REQUESTS:
+            raise InvalidInput(f"The nodes send more than {MAX_REQUESTS} requests. Split the items into several runs.")
+        missing = {
+            first + place: request for place, request in enumerate(requests) if first + place not in self._stored
+        }
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            sent = {pool.submit(self._send, number, request): number for number, request in missing.items()}
+            # Each is stored as soon as it is there: a process that dies here has sent at most those that are under way.
+            for future in as_completed(sent):
+                self._keep(sent[future], future.result())
+        return [self._stored[first + place] for place in range(len(requests))]
+
+    def _send(self, number: int, request: SandboxRequest) -> Mapping[str, Any]:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            headers.setdefault("idempotency-key", str(uuid5(self._call.idempotency_key(), str(number))))
+        return outbound().send_request(
+            {
+                "kind": "node",
+                "tenant_id": str(self._call.tenant_id),
+                "method": request.method,
+                "url": request.url,
+                "headers": headers,
+                "auth": request.auth and request.auth.model_dump(),
+                "body": base64.b64encode(request.content).decode(),
+                "seconds": request.seconds,
+                "redirects": request.redirects,
+            }
+        )
+
+    def _keep(self, number: int, response: Mapping[str, Any]) -> None:
+        self._size += len(json.dumps(response))
+        if self._size > _MAX_RESPONSE_BYTES:
+            raise InvalidInput(f"The responses to the nodes' requests have more than {_MAX_RESPONSE_BYTES:,} bytes.")
+        with response_units()(self._call.tenant_id) as unit:
+            unit.step_responses.add(self._call.run_id, self._call.step, number, self.asked_at, response)
+            unit.commit()
+        self._stored[number] = response
+
+
+def _parse(requests: Sequence[Any]) -> list[SandboxRequest]:
+    try:
+        return _REQUESTS.validate_python(requests)
+    except ValidationError as error:
+        detail = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in detail["loc"][1:])
+        raise InvalidInput(f"A node's request is invalid: {place}: {detail['msg']}.") from None

@@ -1,0 +1,48 @@
+"""Where a tenant's secret stands in a request: in a header, in the query, in the URL's path, or as a password."""
+
+import base64
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from email_sender.security.bound_secrets import BoundSecret
+
+# Stands in a URL where the secret goes.
+PLACEHOLDER = "{secret}"
+
+
+class Auth(BaseModel):
+    """`secret` is the name of a secret. `name` is that of the header or field; without, the secret's own is used.
+
+    `prefix` comes before the value in a header, unless the value begins with it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
+    place: Literal["header", "query", "url", "basic"]
+    name: str = ""
+    prefix: str = ""
+
+
+def signed(
+    auth: Auth, secret: BoundSecret, value: str, url: str, headers: Mapping[str, str]
+) -> tuple[str, dict[str, str], list[str]]:
+    """Return the URL and the headers with the value of the secret, and the texts that nobody may see.
+
+    `value` is the secret's own, or an access token, which always stands in the header Authorization.
+    """
+    if secret.oauth2 is not None:
+        return url, {**headers, "authorization": f"Bearer {value}"}, [value]
+    if auth.place == "basic":
+        encoded = base64.b64encode(f"{secret.user}:{value}".encode()).decode()
+        return url, {**headers, "authorization": f"Basic {encoded}"}, [value, encoded]
+    if auth.place == "url":
+        return url.replace(PLACEHOLDER, quote(value, safe=":")), dict(headers), [value]
+    if auth.place == "query":
+        pair = urlencode({auth.name or secret.label or "key": value})
+        return f"{url}{'&' if '?' in url else '?'}{pair}", dict(headers), [value, quote(value)]
+    text = value if value.startswith(auth.prefix) else auth.prefix + value
+    return url, {**headers, auth.name or secret.label or "authorization": text}, [value]

@@ -1,0 +1,191 @@
+"""The nodes that call other systems. The sandbox says which requests they send, and the platform sends those.
+
+What each of them sends was recorded from n8n 2.41.1 (tests/data/n8n-service-cases.ndjson; a test compares both).
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from email_sender.workflows.n8n.export import Node
+
+_OF_THE_EDITOR: Final = ("cachedResultName", "cachedResultUrl", "__rl")
+_NO_FILES: Final = "files of items cannot be sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A kind of node. `operations` are those of each resource, with the first one as the default.
+
+    `credentials` is the type that the node signs in with, by the value of its parameter `authentication`; the first one
+    is the default.
+    """
+
+    versions: tuple[float, float]
+    hosts: Collection[str]
+    credentials: Mapping[str, str]
+    operations: Mapping[str, Collection[str]]
+    default_resource: str = ""
+    recorded: frozenset[float] = field(default=frozenset())
+
+
+SERVICES: Final[Mapping[str, Service]] = {
+    "airtable": Service(
+        (2, 2.1),
+        ("api.airtable.com",),
+        {"airtableTokenApi": "airtableTokenApi", "airtableOAuth2Api": "airtableOAuth2Api"},
+        {
+            "record": ("get", "create", "update", "upsert", "search", "deleteRecord"),
+            "base": ("getMany", "getSchema"),
+        },
+        "record",
+        frozenset({2, 2.1}),
+    ),
+    "googleSheets": Service(
+        (3, 4.7),
+        ("sheets.googleapis.com", "www.googleapis.com"),
+        {"oAuth2": "googleSheetsOAuth2Api"},
+        {
+            "sheet": ("read", "append", "update", "appendOrUpdate", "clear", "delete", "create", "remove"),
+            "spreadsheet": ("create", "deleteSpreadsheet"),
+        },
+        "sheet",
+        frozenset({3, 4, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
+    ),
+    "slack": Service(
+        (1, 2.4),
+        ("slack.com",),
+        {"accessToken": "slackApi", "oAuth2": "slackOAuth2Api"},
+        {
+            "message": ("post", "update", "delete"),
+            "channel": ("create", "get", "getAll", "history", "member", "replies"),
+            "user": ("info", "getAll"),
+            "reaction": ("add", "remove"),
+        },
+        "message",
+        frozenset({2, 2.1, 2.2, 2.3}),
+    ),
+    "telegram": Service(
+        (1, 1.2),
+        ("api.telegram.org",),
+        {"": "telegramApi"},
+        {
+            "message": (
+                "sendMessage",
+                "editMessageText",
+                "deleteMessage",
+                "pinChatMessage",
+                "unpinChatMessage",
+                "sendAnimation",
+                "sendAudio",
+                "sendChatAction",
+                "sendDocument",
+                "sendLocation",
+                "sendMediaGroup",
+                "sendPhoto",
+                "sendSticker",
+                "sendVideo",
+            ),
+            "callback": ("answerQuery", "answerInlineQuery"),
+            "chat": ("get", "administrators", "leave", "member", "setDescription", "setTitle"),
+            "file": ("get",),
+        },
+        "message",
+        frozenset({1, 1.1, 1.2}),
+    ),
+}
+REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
+# Ways to sign in that need more than a text in a header, the query or the URL.
+_OTHER_SIGN_INS: Final = ("httpCustomAuth", "httpDigestAuth", "oAuth1Api", "customAuth", "digestAuth", "oAuth1")
+
+
+def is_service(node: Node) -> bool:
+    return node.type == "httpRequest" or node.type in SERVICES
+
+
+def reason_against(node: Node) -> str | None:
+    """Return why the platform cannot send what the node sends, or None if it can."""
+    if node.type == "httpRequest":
+        return _reason_against_request(node)
+    service = SERVICES[node.type]
+    if not service.versions[0] <= node.version <= service.versions[1]:
+        return f"version {node.version:g} of this node is not supported"
+    resource = node.parameters.get("resource", service.default_resource)
+    operations = service.operations.get(resource) if isinstance(resource, str) else None
+    if operations is None:
+        return f"its resource {str(resource)[:40]!r} is not supported"
+    operation = node.parameters.get("operation", next(iter(operations)))
+    if operation not in operations:
+        return f"its operation {str(operation)[:40]!r} is not supported"
+    if (authentication := _authentication(node, service)) not in service.credentials:
+        return f"signing in by {authentication[:40]!r} is not supported"
+    return _NO_FILES if node.parameters.get("binaryData") is True else None
+
+
+def _authentication(node: Node, service: Service) -> str:
+    """Return how the node signs in: the key of one of the service's credentials, if it is known."""
+    default = next(iter(service.credentials))
+    return default if "" in service.credentials else str(node.parameters.get("authentication", default))
+
+
+def _reason_against_request(node: Node) -> str | None:
+    parameters = node.parameters
+    kind = parameters.get("genericAuthType")
+    kind = parameters.get("authentication") if kind is None or node.version < 2 else kind
+    if parameters.get("authentication", "none") != "none" and kind in _OTHER_SIGN_INS:
+        return f"signing in by {str(kind)[:40]!r} is not supported"
+    if node.version < 3 and parameters.get("sendBinaryData") is True:
+        return _NO_FILES
+    return None if node.version <= max(REQUEST_VERSIONS) else f"version {node.version:g} of this node is not supported"
+
+
+def slim(parameters: Any) -> Any:
+    """Return parameters without what only n8n's editor needs: names of what was chosen, and descriptions of columns."""
+    if isinstance(parameters, list):
+        return [slim(element) for element in parameters]
+    if not isinstance(parameters, Mapping):
+        return parameters
+    kept = {key: value for key, value in parameters.items() if key not in _OF_THE_EDITOR}
+    schema = kept.get("schema")
+    if isinstance(schema, list) and "mappingMode" in kept:
+        columns = [column for column in schema if isinstance(column, Mapping)]
+        kept["schema"] = [{key: column[key] for key in ("id", "removed") if key in column} for column in columns]
+    return {key: slim(value) for key, value in kept.items()}
+
+
+def differences(node: Node) -> Iterator[str]:
+    """Yield what the author has to do or to know."""
+    recorded = REQUEST_VERSIONS if node.type == "httpRequest" else SERVICES[node.type].recorded
+    if node.version not in recorded:
+        yield f"version {node.version:g} of this node was not compared with n8n"
+    if secret := secret_of(node):
+        hosts = "" if node.type == "httpRequest" else f" for {' and '.join(SERVICES[node.type].hosts)}"
+        yield f"its credentials become the tenant's secret {secret!r}{hosts}: store it there"
+    if node.type in ("telegram", "slack"):
+        yield "the line that n8n adds to messages about itself is left out"
+    if _has_option(node, "proxy", "allowUnauthorizedCerts"):
+        yield "requests go to public addresses with valid certificates, without a proxy"
+    if _has_option(node, "batching", "batchInterval"):
+        yield "the requests of all items are sent at once, without a pause between them"
+
+
+def _has_option(node: Node, *names: str) -> bool:
+    options = node.parameters.get("options")
+    return isinstance(options, Mapping) and any(name in options for name in names)
+
+
+def secret_of(node: Node) -> str | None:
+    """Return the name of the tenant's secret that stands for the node's credentials."""
+    kind: Any = None
+    if node.type != "httpRequest":
+        service = SERVICES[node.type]
+        kind = service.credentials.get(_authentication(node, service))
+    else:
+        way = node.parameters.get("authentication", "none")
+        if way == "predefinedCredentialType":
+            kind = node.parameters.get("nodeCredentialType")
+        elif way == "genericCredentialType":
+            kind = node.parameters.get("genericAuthType")
+        elif way != "none" and isinstance(way, str):
+            kind = f"http{way[:1].upper()}{way[1:]}"
+    return "".join(letter if letter.isalnum() else "-" for letter in kind.lower()) if isinstance(kind, str) else None

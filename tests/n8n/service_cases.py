@@ -1,0 +1,122 @@
+"""Recorded runs of n8n's nodes that call other systems: what they sent, what they were answered, and their items.
+
+n8n 2.41.1 sent the requests to a server that stood in for the services. A line of the file has: id, nodes, connections,
+given (the items of the node `Start` before them), exchanges [{request, response}], outputs of the last node, and error.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from email_sender.security.bound_secrets import BoundSecret, OAuth2
+from email_sender.security.signed_requests import Auth, signed
+from sandbox_lambda import engine
+from workflows_lambda.actions.n8n_requests import SandboxRequest
+
+FILE = Path(__file__).parents[1] / "data" / "n8n-service-cases.ndjson"
+# The credentials that the recorded n8n had, as a tenant would store them.
+_OAUTH2 = OAuth2("https://login.example.com/token", "client")
+SECRETS: Mapping[str, Mapping[str, Any]] = {
+    "httpheaderauth": {"value": "secret-1", "label": "x-api-key"},
+    "httpqueryauth": {"value": "secret-2", "label": "api_key"},
+    "httpbasicauth": {"value": "pässword", "user": "user"},
+    "httpbearerauth": {"value": "tok-3"},
+    "wordpressapi": {"value": "pw", "user": "wp"},
+    "githubapi": {"value": "ghp_1"},
+    "notionapi": {"value": "secret_n"},
+    "openaiapi": {"value": "sk-1"},
+    "slackapi": {"value": "xoxb-1"},
+    "telegramapi": {"value": "123:abc"},
+    "airtabletokenapi": {"value": "pat-1"},
+}
+_SECONDS = 30
+_ROUNDS = 100
+
+
+def cases(file: Path = FILE) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(encoding="utf-8").split("\n"):
+        if line:
+            yield json.loads(line)
+
+
+class Service:
+    """Answers requests as they were answered when they were recorded. Raises AssertionError for any other request."""
+
+    def __init__(self, exchanges: Sequence[Mapping[str, Any]]) -> None:
+        self._open = [dict(exchange) for exchange in exchanges]
+
+    def answer(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        request = SandboxRequest.model_validate(raw)
+        sent = _signed(request)
+        exchange = self._take(sent)
+        while request.redirects and exchange["response"]["status"] in (301, 302, 303, 307, 308):
+            target = urljoin(exchange["request"]["url"], exchange["response"]["headers"]["location"])
+            exchange = next(one for one in self._open if one["request"]["url"] == target)
+            self._open.remove(exchange)
+        response = exchange["response"]
+        if response["status"] == 0:
+            return {"error": "The server did not respond."}
+        return {"status": response["status"], "headers": response["headers"], "text": response["body"] or ""}
+
+    def _take(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+        for exchange in self._open:
+            if _comparable(exchange["request"]) == _comparable(sent):
+                self._open.remove(exchange)
+                return exchange
+        recorded = [_comparable(exchange["request"]) for exchange in self._open[:3]]
+        raise AssertionError(f"n8n did not send\n{_comparable(sent)}\nbut\n" + "\n".join(map(str, recorded)))
+
+    def require_all_sent(self) -> None:
+        assert [exchange["request"]["url"] for exchange in self._open] == [], "n8n sent more"
+
+
+def _signed(request: SandboxRequest) -> dict[str, Any]:
+    url, headers = request.url, {name.lower(): value for name, value in request.headers.items()}
+    if request.auth is not None:
+        secret = SECRETS.get(request.auth.secret, {"value": "token-1", "oauth2": _OAUTH2})
+        bound = BoundSecret(request.auth.secret, hosts=frozenset(), **secret)
+        url, headers, _ = signed(Auth.model_validate(request.auth.model_dump()), bound, bound.value, url, headers)
+    return {"method": request.method, "url": url, "headers": headers, "body": request.content.decode()}
+
+
+def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what matters to a service. Boundaries of parts are random, and fields of JSON have no order."""
+    headers = {name: value for name, value in request["headers"].items() if name not in _UNIMPORTANT}
+    body = request.get("body") or ""
+    if boundary := re.search("boundary=(.+)", headers.get("content-type", "")):
+        body, headers["content-type"] = body.replace(boundary[1], "B"), "multipart"
+    kind = headers.get("content-type", "").partition(";")[0]
+    if not body:
+        # Without a body, its type says nothing.
+        headers.pop("content-type", None)
+    elif kind == "application/json":
+        body, headers["content-type"] = json.loads(body), kind
+    return {"method": request["method"], "url": request["url"], "headers": headers, "body": body}
+
+
+_UNIMPORTANT = ("accept", "openai-organization")
+
+
+def run(case: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """Run a case. Return the outputs of its last node, and the error that ended the run."""
+    start = {"name": "Start", "type": "n8n-nodes-base.manualTrigger"}
+    nodes, connections = case["nodes"], dict(case["connections"])
+    connections.setdefault("Start", {"main": [[{"node": nodes[0]["name"], "index": 0}]]})
+    request = {
+        "workflow": {"nodes": [start, *nodes], "connections": connections, "settings": {"executionOrder": "v1"}},
+        "given": [{"node": "Start", "outputs": [case["given"]]}],
+        "seed": "0" * 32,
+    }
+    service, responses = Service(case["exchanges"]), list[Any]()
+    for _ in range(_ROUNDS):
+        answer = json.loads(engine.run(json.dumps(request | {"responses": responses}), _SECONDS))
+        if "requests" not in answer:
+            break
+        responses += [service.answer(one) for one in answer["requests"]]
+    service.require_all_sent()
+    runs = answer["runs"].get(nodes[-1]["name"], [])
+    outputs = runs[-1].get("outputs", []) if runs else []
+    return outputs, answer["error"] and answer["error"]["message"]

@@ -1,0 +1,34 @@
+"""Nodes that call other systems against n8n: the requests that it sent, and the items that it made of the answers."""
+
+from typing import Any
+
+import pytest
+
+from email_sender.workflows.n8n import service_nodes
+from email_sender.workflows.n8n.export import Node
+from tests.n8n import service_cases
+
+CASES = list(service_cases.cases())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_a_node_sends_what_n8n_sent_and_gives_what_it_gave(case: dict[str, Any]) -> None:
+    assert service_cases.run(case) == (case["outputs"], case["error"])
+
+
+def test_every_recorded_node_is_one_that_the_import_knows() -> None:
+    for case in CASES:
+        for raw in case["nodes"]:
+            kind = raw["type"].rpartition(".")[2]
+            node = Node(raw["name"], "s", kind, raw["parameters"], version=raw.get("typeVersion", 1), raw=raw)
+            assert service_nodes.is_service(node), case["id"]
+            assert service_nodes.reason_against(node) is None, case["id"]
+
+
+def test_what_is_said_to_be_compared_was_compared() -> None:
+    compared: dict[str, set[float]] = {}
+    for case in CASES:
+        for raw in case["nodes"]:
+            compared.setdefault(raw["type"].rpartition(".")[2], set()).add(raw.get("typeVersion", 1))
+    said = {name: set(service.recorded) for name, service in service_nodes.SERVICES.items()}
+    assert compared == {**said, "httpRequest": set(service_nodes.REQUEST_VERSIONS)}

@@ -1,0 +1,110 @@
+"""Importing nodes that call other systems: what they become, and what the report says of them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.workflows.n8n.samples import (
+    connections_to,
+    conversions,
+    export,
+    import_and_parse,
+    items_in,
+    node,
+    run,
+)
+
+REQUEST = {"url": "=https://crm.example.com/people/{{ $json.name }}"}
+SHEET = {
+    "documentId": {"mode": "id", "value": "book"},
+    "sheetName": {"mode": "list", "value": "gid=0", "cachedResultName": "Log"},
+    "operation": "append",
+    "columns": {"mappingMode": "autoMapInputData", "matchingColumns": [], "schema": [{"id": "name", "type": "string"}]},
+}
+LAST = node("All", "limit", {"maxItems": 9})
+
+
+def test_requests_and_the_nodes_around_them_are_one_step() -> None:
+    sent: list[Mapping[str, Any]] = []
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        sent.append(request)
+        if "sheets.properties" in request["url"]:
+            return {"sheets": [{"properties": {"sheetId": 0, "title": "Log"}}]}
+        if "crm.example.com" in request["url"]:
+            return {"name": request["url"].rpartition("/")[2].upper()}
+        return {"values": [["name"]]} if request["method"] == "GET" else {}
+
+    shape = {"assignments": {"assignments": [{"name": "name", "value": "={{ $json.name }}!", "type": "string"}]}}
+    raw = export(
+        node("Ask", "httpRequest", REQUEST, typeVersion=4.2), node("Shape", "set", shape),
+        node("Log", "googleSheets", SHEET, typeVersion=4.5), LAST,
+    )  # fmt: skip
+    step = import_and_parse(raw).definition["steps"][-1]
+    assert (step["id"], step["uses"], step["retry"]["on"]) == ("people", "n8n.node", ["unavailable"])
+    assert items_in(run(raw, answer_request=answer), "all") == [{"name": "ADA!"}, {"name": "BOB!"}]
+    written = json.loads(sent[-1]["body"])
+    assert (written["range"], written["values"]) == ("Log!2:3", [["ADA!"], ["BOB!"]])
+    assert sent[-1]["auth"]["secret"] == "googlesheetsoauth2api"
+
+
+def test_a_step_has_nothing_that_only_the_editor_of_n8n_needs() -> None:
+    step = import_and_parse(export(node("Log", "googleSheets", SHEET, typeVersion=4.5))).definition["steps"][-1]
+    parameters = step["with"]["workflow"]["nodes"][-1]["parameters"]
+    assert parameters["sheetName"] == {"mode": "list", "value": "gid=0"}
+    assert parameters["columns"]["schema"] == [{"id": "name"}]
+
+
+def test_a_loop_with_a_request_stays_a_loop() -> None:
+    raw = export(
+        node("Each", "splitInBatches", {"batchSize": 1}, typeVersion=3), node("Ask", "httpRequest", REQUEST), LAST,
+        connections={"Each": connections_to("All", "Ask"), "Ask": connections_to("Each"), "All": connections_to()},
+    )  # fmt: skip
+    urls: list[str] = []
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        urls.append(request["url"])
+        return {"number": len(urls)}
+
+    assert items_in(run(raw, answer_request=answer), "all") == [{"number": 1}, {"number": 2}]
+    assert urls == ["https://crm.example.com/people/Ada", "https://crm.example.com/people/Bob"]
+
+
+def test_the_report_names_the_secret_and_its_hosts() -> None:
+    raw = export(
+        node("Log", "googleSheets", SHEET, typeVersion=4.5),
+        node("Ask", "httpRequest", REQUEST | {"authentication": "genericCredentialType",
+                                              "genericAuthType": "httpHeaderAuth"}, typeVersion=4.2),
+        node("Tell", "telegram", {"chatId": "1", "text": "x"}),
+    )  # fmt: skip
+    notes = {entry.node: "; ".join(entry.notes) for entry in import_and_parse(raw).report}
+    assert "secret 'googlesheetsoauth2api' for sheets.googleapis.com and www.googleapis.com" in notes["Log"]
+    assert "secret 'httpheaderauth': store it there" in notes["Ask"]
+    assert "the line that n8n adds" in notes["Tell"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "parameters", "reason"),
+    [
+        ("googleSheets", 2, {}, "version 2 of this node is not supported"),
+        ("googleSheets", 4.5, {"operation": "fly"}, "its operation 'fly' is not supported"),
+        ("googleSheets", 4.5, {"operation": ["x"]}, "its operation \"['x']\" is not supported"),
+        ("googleSheets", 4.5, {"resource": {}}, "its resource '{}' is not supported"),
+        ("googleSheets", 4.5, {"authentication": "serviceAccount"}, "signing in by 'serviceAccount' is not supported"),
+        ("telegram", 1.2, {"operation": "sendPhoto", "binaryData": True}, "files of items cannot be sent"),
+        ("httpRequest", 4.2, {"authentication": "genericCredentialType", "genericAuthType": "httpDigestAuth"},
+         "signing in by 'httpDigestAuth' is not supported"),
+        ("httpRequest", 1, {"authentication": "digestAuth"}, "signing in by 'digestAuth' is not supported"),
+        ("httpRequest", 2, {"sendBinaryData": True}, "files of items cannot be sent"),
+        ("httpRequest", 9, {}, "version 9 of this node is not supported"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_is_unsupported_with_the_reason(
+    kind: str, version: float, parameters: dict[str, Any], reason: str
+) -> None:
+    raw = export(node("Ask", kind, parameters, typeVersion=version))
+    assert conversions(raw)["Ask"] == "unsupported"
+    (entry,) = [entry for entry in import_and_parse(raw).report if entry.node == "Ask"]
+    assert reason in entry.notes
