@@ -30,7 +30,9 @@ class EvidenceIn(BaseModel):
 
 
 class RenderIn(BaseModel):
-    """`thread`: whether the draft continues the conversation of the run's earlier email to the contact.
+    """`contact` is an id, or an address. An address that is new becomes a contact.
+
+    `thread`: whether the draft continues the conversation of the run's earlier email to the contact.
 
     `follows`: the email, of any run, whose conversation it continues instead. Empty text is none.
     """
@@ -38,7 +40,7 @@ class RenderIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
-    contact: UUID
+    contact: UUID | Annotated[str, Field(min_length=3, max_length=640)]
     evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
     thread: bool = True
@@ -68,6 +70,9 @@ class UpdateIn(BaseModel):
 
 def render(call: TaskCall) -> Mapping[str, Any]:
     parameters = call.parse(RenderIn)
+    contact_id = parameters.contact
+    if not isinstance(contact_id, UUID):
+        contact_id = contact_service().find_or_add(call.tenant_id, contact_id).id
     hits = [one if isinstance(one, EvidenceIn) else EvidenceIn(id=one) for one in parameters.evidence]
     draft = template_service().draft(
         call.tenant_id,
@@ -75,7 +80,7 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         step=call.step,
         item=call.item,
         template=parameters.template,
-        contact_id=parameters.contact,
+        contact_id=contact_id,
         evidence=[hit.id for hit in hits],
         passages={hit.id: (hit.passage.start, hit.passage.end) for hit in hits if hit.passage is not None},
         variables=parameters.variables,

@@ -1,32 +1,55 @@
 // The values of another node's parameters for each item: what the platform's own steps take.
 
-import { convertedJson } from "../types.js";
-
 /**
- * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "json" one whose text is JSON, "form"
- * the fields of a form, and "item" the item itself. Each item of the result has them as v0, v1, …; undefined is null.
+ * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "text" the text of HTML, and "item" the
+ * item itself. Each item of the result has them as v0, v1, …; undefined is null. An item with several "addresses" is an
+ * item for each of them.
  */
 export function valuesNode(call) {
   const values = call.node.parameters.values;
+  const list = values.findIndex(({ kind }) => kind === "addresses");
   return [
-    call.items.map((item, index) => ({
-      json: Object.fromEntries(
-        values.map(({ kind, raw }, number) => [`v${number}`, valueOf(call, item, index, kind, raw) ?? null]),
-      ),
-      pairedItem: { item: index },
-    })),
+    call.items.flatMap((item, index) => {
+      const found = values.map(({ kind, raw }) => valueOf(call, item, index, kind, raw) ?? null);
+      const all = list < 0 ? [found] : found[list].map((address) => found.with(list, address));
+      return all.map((one) => ({
+        json: Object.fromEntries(one.map((value, number) => [`v${number}`, value])),
+        pairedItem: { item: index },
+      }));
+    }),
   ];
 }
 
 function valueOf(call, item, index, kind, raw) {
   if (kind === "item") return item.json;
-  if (kind === "form") return formText(call.resolved(raw, index));
-  return kind === "json" ? convertedJson(call.json(raw, index)) : call.resolved(raw, index);
+  const value = call.resolved(raw, index);
+  if (kind === "addresses") return addressesIn(value);
+  return kind === "text" ? textOf(String(value ?? "")) : value;
 }
 
-function formText(fields) {
-  const encoded = (text) => encodeURIComponent(text).replaceAll("%20", "+");
-  return Object.entries(fields)
-    .map(([name, value]) => `${encoded(name)}=${encoded(value ?? "")}`)
-    .join("&");
+/** Return the addresses of a list. A comma in quotes belongs to a name. */
+function addressesIn(value) {
+  const parts = Array.isArray(value) ? value.map(String) : (String(value ?? "").match(/(?:"[^"]*"|[^,;"])+/g) ?? []);
+  return parts.map((part) => part.trim()).filter(Boolean);
+}
+
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " };
+
+/** Return the text of HTML. Text without tags stays as it is. */
+function textOf(html) {
+  if (!/<[a-z!/][^>]*>/i.test(html)) return html;
+  return html
+    .replace(/<(style|script|head|title)\b.*?<\/\1\s*>/gis, "")
+    .replace(/<a\b[^>]*\bhref="([^"]*)"[^>]*>(.*?)<\/a>/gis, (_, url, text) => (text.includes(url) ? text : `${text} (${url})`))
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/<br\s*\/?>|<\/(?:div|tr|li|h\d)\s*>/gi, "\n")
+    .replace(/<\/(?:p|table|ul|ol|blockquote)\s*>/gi, "\n\n")
+    .replace(/<li\b[^>]*>/gi, "- ")
+    .replace(/<[^>]*>/g, "")
+    .replace(/&#(\d{1,7});/g, (_, code) => String.fromCodePoint(Math.min(Number(code), 0x10ffff)))
+    .replace(/&(\w+);/g, (entity, name) => ENTITIES[name.toLowerCase()] ?? entity)
+    .replace(/[ \t]+/g, " ")
+    .replace(/ *\n */g, "\n")
+    .replace(/\n{3,}/g, "\n\n")
+    .trim();
 }

@@ -124,12 +124,14 @@ class ImportedNode(BaseModel):
 class ImportOut(BaseModel):
     """`definition` is not stored. Review the report, edit the definition and post it to /workflows.
 
-    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
+    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n. `templates` are those that the
+    definition needs: post each to /templates first.
     """
 
     definition: Mapping[str, Any]
     report: Sequence[ImportedNode]
     n8n_workflows: Sequence[Mapping[str, Any]]
+    templates: Sequence[Mapping[str, Any]]
 
     @classmethod
     def of(cls, conversion: ImportResult) -> Self:
@@ -137,7 +139,12 @@ class ImportOut(BaseModel):
             ImportedNode(node=node.node, type=node.type, how=node.outcome, steps=node.steps, notes=node.notes)
             for node in conversion.report
         ]
-        return cls(definition=conversion.definition, report=report, n8n_workflows=conversion.n8n_workflows)
+        return cls(
+            definition=conversion.definition,
+            report=report,
+            n8n_workflows=conversion.n8n_workflows,
+            templates=conversion.templates,
+        )
 
 
 class ValidOut(BaseModel):

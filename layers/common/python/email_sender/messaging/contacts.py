@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from email_sender.archive.addresses import clean_address, normalise_address
+from email_sender.archive.addresses import clean_address, normalise_address, read_addresses
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
@@ -98,6 +98,30 @@ class ContactService:
                 raise Conflict("This person asked to be erased, and cannot be added again.")
             unit.commit()
         return stored_contact
+
+    def find_or_add(self, tenant_id: UUID, address: str) -> Contact:
+        """Return the contact with this address, which may have a name (Ann <ann@example.org>). Add one that is new.
+
+        Raises:
+            InvalidInput: the text is not one address.
+            Conflict: the person was erased.
+        """
+        found = read_addresses(address)
+        if len(found) != 1:
+            raise InvalidInput(f"One address is needed, and the text has {len(found)}.")
+        with self._units(tenant_id) as unit:
+            known = unit.contacts.find(found[0].email)
+        if known is not None:
+            return known
+        try:
+            return self.add(tenant_id, self._new_id(), found[0].mailbox, found[0].name or None, {})
+        except Conflict:
+            with self._units(tenant_id) as unit:
+                # Somebody else has added it just now.
+                known = unit.contacts.find(found[0].email)
+            if known is None:
+                raise
+            return known
 
     def get(self, tenant_id: UUID, contact_id: UUID) -> Contact:
         with self._units(tenant_id) as unit:

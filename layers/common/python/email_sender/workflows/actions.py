@@ -191,7 +191,7 @@ ACTION_CATALOGUE = Catalogue(
                 "template",
                 "contact",
                 template=_NAME,
-                contact=_ID,
+                contact={"type": "string", "minLength": 1, "maxLength": 640},
                 evidence=_list({"type": ["string", "object"]}, 100),
                 variables=_ANY_OBJECT,
                 thread={"type": "boolean"},
@@ -200,12 +200,13 @@ ACTION_CATALOGUE = Catalogue(
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
             description=(
-                "Render a template for one contact and store the draft. The result has its id and hash. If the run has "
+                "Render a template for one contact and store the draft. `contact` is an id, or an address, which becomes "
+                "a contact if it is new. The result has the draft's id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
                 "`thread: false` starts another one, and `follows` continues that of an email of any run, with the "
                 "template's own subject. `evidence` lists message ids, or hits of a search, whose passages are quoted."
             ),
-            errors=("not_found", "unavailable"),
+            errors=("not_found", "unavailable", "rejected"),
         ),
         Action(
             "ai.generate",

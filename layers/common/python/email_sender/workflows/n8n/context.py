@@ -39,13 +39,13 @@ class NodeContext:
             return self._evaluated("value", parameter)
         return quoted(parameter)
 
-    def json_value(self, parameter: str) -> Any:
-        """Return the JSONata of the value of a text that is JSON with expressions."""
-        return self._evaluated("json", parameter)
+    def text(self, parameter: Any) -> str:
+        """Return the JSONata of a parameter's text, without the tags that it has as HTML."""
+        return self._evaluated("text", parameter)
 
-    def form(self, fields: Mapping[str, Any]) -> Any:
-        """Return the JSONata of the text of a form's fields."""
-        return self._evaluated("form", dict(fields))
+    def addresses(self, parameter: str) -> str:
+        """Return the JSONata of an address. An item with several addresses is an item for each."""
+        return self._evaluated("addresses", parameter)
 
     def item(self) -> str:
         """Return the JSONata of the current item."""
@@ -57,18 +57,27 @@ class NodeContext:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowingStep:
+    """One more step of a node. In `step`, `$first` is the result of the node's first step, and `$before` of the last."""
+
+    suffix: str
+    step: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversion:
     """What a node is converted to.
 
     `step` has no `id` and no `needs`: the importer adds both. A `step` of None means that the node only passes its
     items through. `outputs` is the JSONata of the items at each output, with `$self` for the step's result. `trigger`
-    is the definition of the trigger that starts runs.
+    is the definition of the trigger that starts runs. `following` are more steps; then `$self` is the last one's result.
     """
 
     outcome: ConversionOutcome
     step: Mapping[str, Any] | None = None
     outputs: Sequence[str] = ("$self.items",)
     trigger: Mapping[str, Any] | None = None
+    following: Sequence[FollowingStep] = ()
 
 
 def transform_conversion(**values: str) -> Conversion:
@@ -99,3 +108,14 @@ def failing_conversion(node: Node, items: str, reason: str) -> Conversion:
         "with": {"items": f'{{% $error("{quoted}") %}}'},
     }
     return Conversion(ConversionOutcome.UNSUPPORTED, step, ["$self.items"])
+
+
+def replaced(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a step with other texts in place of these names."""
+    if isinstance(value, str):
+        for name, text in names.items():
+            value = value.replace(name, text)
+        return value
+    if isinstance(value, Mapping):
+        return {key: replaced(nested, names) for key, nested in value.items()}
+    return [replaced(nested, names) for nested in value] if isinstance(value, list) else value

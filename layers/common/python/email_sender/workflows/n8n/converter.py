@@ -12,10 +12,11 @@ from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
-from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion
+from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion, replaced
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
 from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
+from email_sender.workflows.n8n.mail import templates_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
 from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
@@ -32,12 +33,14 @@ _GOING_ON: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": 
 class ImportResult:
     """A converted workflow. `report` has one entry for each node of the export, in the export's order.
 
-    `n8n_workflows` are the workflows to import in the customer's n8n, if there is a bridge to it.
+    `n8n_workflows` are the workflows to import in the customer's n8n, if there is a bridge to it. `templates` are those
+    that the definition needs, as bodies for POST /templates.
     """
 
     definition: Mapping[str, Any]
     report: Sequence[ReportEntry]
     n8n_workflows: Sequence[Mapping[str, Any]] = ()
+    templates: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Converter:
             "steps": steps,
         }
         report = [self._entries[name] for name in self._export.nodes]
-        return ImportResult(definition, report, self._n8n_workflows)
+        return ImportResult(definition, report, self._n8n_workflows, templates_of(steps))
 
     def _starts(self, node: Node) -> bool:
         return is_trigger(node) and not node.disabled and node.name not in self._export.sub_nodes
@@ -354,15 +357,20 @@ class Converter:
         if node.continues_on_error and conversion.outcome is not ConversionOutcome.UNSUPPORTED:
             step["on_error"] = "continue"
         self._steps.append(step)
-        step_result = f"$steps.`{node.step}`"
+        ids = [node.step]
+        for following in conversion.following:
+            ids.append(self._unused_id(f"{node.step}-{following.suffix}"))
+            results = {"$first": f"$steps.`{ids[0]}`", "$before": f"$steps.`{ids[-2]}`"}
+            self._steps.append({"id": ids[-1], **replaced(following.step, results), "needs": ids[:-1]})
+        step_result = f"$steps.`{ids[-1]}`"
         # In brackets: a single item must stay a list, and a skipped step has no result. Items that only pass through
         # have them already.
         outputs = [
             f"[{output.replace('$self', step_result)}]" if "$self" in output else output
             for output in conversion.outputs
         ]
-        self._results[node.name] = _NodeResult(outputs, [node.step])
-        return ReportEntry(node.name, node.type, conversion.outcome, [node.step], notes)
+        self._results[node.name] = _NodeResult(outputs, [ids[-1]])
+        return ReportEntry(node.name, node.type, conversion.outcome, ids, notes)
 
     def _inputs(self, incoming: Sequence[Edge]) -> dict[int, str]:
         inputs: dict[int, str] = {}

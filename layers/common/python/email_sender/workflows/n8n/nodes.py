@@ -22,6 +22,7 @@ from email_sender.workflows.n8n.context import (
     Untranslatable,
 )
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
+from email_sender.workflows.n8n.mail import convert_mail
 from email_sender.workflows.n8n.triggers import (
     MAILBOXES,
     convert_mail_trigger,
@@ -94,13 +95,9 @@ def _wait(context: NodeContext) -> Conversion:
 def _unsupported(context: NodeContext) -> Conversion:
     node = context.node
     reason = service_nodes.reason_against(node) if service_nodes.is_service(node) else None
-    raise Untranslatable(reason or _ADVICE.get(node.type, "no step does what this node does"))
+    raise Untranslatable(reason or "no step does what this node does")
 
 
-_ADVICE: Final[Mapping[str, str]] = {
-    "gmail": "mail is sent only once and after an approval: use template.render, approval and email.send",
-    "emailSend": "mail is sent only once and after an approval: use template.render, approval and email.send",
-}
 _TRIGGER_TYPES: Final = frozenset({"start", "cron", "interval", "webhook", *MAILBOXES})
 _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "manualTrigger": convert_manual_trigger,
@@ -118,6 +115,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "merge": _other_merge,
     "removeDuplicates": _seen_before,
     "wait": _wait,
+    "emailSend": convert_mail,
+    "gmail": convert_mail,
     "agent": convert_chain,
     "chainLlm": convert_chain,
     "openAi": convert_openai,
