@@ -94,7 +94,8 @@ def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
         headers.pop("content-type", None)
     elif kind == "application/json":
         body, headers["content-type"] = json.loads(body), kind
-    return {"method": request["method"], "url": request["url"], "headers": headers, "body": body}
+    url = re.sub(r"^(https?://[^/?]+)/?(?=\?|$)", r"\1/", request["url"])
+    return {"method": request["method"], "url": url, "headers": headers, "body": body}
 
 
 _UNIMPORTANT = ("accept", "openai-organization")

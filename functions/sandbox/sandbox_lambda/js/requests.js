@@ -135,6 +135,8 @@ const PLACES = {
   httpQueryAuth: { place: "query" },
   httpHeaderAuth: { place: "header" },
   telegramApi: { place: "url" },
+  facebookGraphApi: { place: "query", name: "access_token" },
+  gitlabApi: { place: "header", name: "private-token" },
   githubApi: { place: "header", name: "authorization", prefix: "token " },
   wordpressApi: { place: "basic" },
   discordBotApi: { place: "header", name: "authorization", prefix: "Bot " },

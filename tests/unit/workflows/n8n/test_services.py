@@ -54,7 +54,7 @@ def test_a_step_has_nothing_that_only_the_editor_of_n8n_needs() -> None:
     step = import_and_parse(export(node("Log", "googleSheets", SHEET, typeVersion=4.5))).definition["steps"][-1]
     parameters = step["with"]["workflow"]["nodes"][-1]["parameters"]
     assert parameters["sheetName"] == {"mode": "list", "value": "gid=0"}
-    assert parameters["columns"]["schema"] == [{"id": "name"}]
+    assert parameters["columns"]["schema"] == [{"id": "name", "type": "string"}]
 
 
 def test_a_loop_with_a_request_stays_a_loop() -> None:

@@ -2,6 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { HttpError, authOf, bracketed, encodedUrl, jsonOf, withPairs } from "../requests.js";
+import { requireParameters } from "../services/items.js";
 import { isPlainObject } from "../values.js";
 import { bodyOf, pairsOf } from "./http_body.js";
 import { itemsOf } from "./http_response.js";
@@ -12,6 +13,7 @@ const ACCEPT_ANY =
   "application/json,text/html,application/xhtml+xml,application/xml,text/*;q=0.9, image/*;q=0.8, */*;q=0.7";
 
 export function httpRequestNode(call) {
+  requireParameters(call, "HTTP Request", { url: "URL" });
   const prepared = call.items.map((_, index) => attempt(() => requestOf(call, index)));
   const results = prepared.map(({ error }) => ({ error, responses: [] }));
   for (const round of pagesOf(call, prepared, results)) {
@@ -62,7 +64,7 @@ function requestOf(call, index) {
   for (const [name, value] of Object.entries(
     isOld ? oldFields(call, index, "header") : fields(call, index, "Headers"),
   )) {
-    if (value !== undefined) headers[name.toLowerCase()] = String(value);
+    if (name !== "" && value !== undefined) headers[name.toLowerCase()] = String(value);
   }
   const body = bodyOf(call, index, method);
   const format = isOld ? call.param("responseFormat", index, "json") : options.response?.response?.responseFormat;
@@ -146,7 +148,7 @@ function objectOf(raw, field) {
 function authentication(call, index) {
   const way = call.param("authentication", index, "none");
   if (way === "none") return null;
-  if (way === "predefinedCredentialType") return authOf(call.param("nodeCredentialType", index, ""));
-  if (way === "genericCredentialType") return authOf(call.param("genericAuthType", index, ""));
+  const type = call.param(way === "predefinedCredentialType" ? "nodeCredentialType" : "genericAuthType", index, "");
+  if (way === "predefinedCredentialType" || way === "genericCredentialType") return type ? authOf(type) : null;
   return authOf(`http${way[0].toUpperCase()}${way.slice(1)}`);
 }

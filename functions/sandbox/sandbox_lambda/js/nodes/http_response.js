@@ -1,7 +1,7 @@
 // The items that HTTP Request makes of a response.
 
 import { NodeError } from "../errors.js";
-import { contentType, fileOfResponse, requireSuccess, statusText } from "../requests.js";
+import { contentType, fileOfResponse, jsonOf, requireSuccess, statusText } from "../requests.js";
 import { isPlainObject } from "../values.js";
 
 const FILES = /^(image|audio|video|font)\/|^application\/(octet-stream|pdf|zip|gzip|vnd\.(openxml|ms-))/;
@@ -18,12 +18,14 @@ export function itemsOf(call, index, response) {
   const head = { headers: response.headers, statusCode: response.status, statusMessage: statusText(response) };
   if (format === "file" || (format === "autodetect" && isFile(response))) {
     const field = isOld ? call.param("dataPropertyName", index, "data") : (wanted.outputPropertyName ?? "data");
-    return [{ json: isFull ? head : {}, binary: { [field]: fileOfResponse(response) } }];
+    const json = format === "file" ? call.items[index].json : {};
+    return [{ json: isFull ? head : json, binary: { [field]: fileOfResponse(response) } }];
   }
   const text = response.text ?? "";
   if (isText(format, response)) {
     const field = isOld ? call.param("dataPropertyName", index, "data") : (wanted.outputPropertyName ?? "data");
-    const value = format === "autodetect" && text === "" ? {} : { [field]: text };
+    const isJson = isOld && contentType(response).includes("application/json");
+    const value = format === "autodetect" && text === "" ? {} : { [field]: isJson ? (jsonOf(response) ?? text) : text };
     return [{ json: isFull ? { ...value, ...head } : value }];
   }
   const body = parsed(call, format, text);

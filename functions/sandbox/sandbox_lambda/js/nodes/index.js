@@ -16,6 +16,7 @@ import {
 import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { airtableNode } from "../services/airtable.js";
+import { gmailNode } from "../services/gmail.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
 import { slackNode } from "../services/slack.js";
 import { telegramNode } from "../services/telegram.js";
@@ -31,6 +32,7 @@ export const NODES = {
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
+  gmail: gmailNode,
   googleSheets: googleSheetsNode,
   httpRequest: httpRequestNode,
   if: ifNode,

@@ -30,7 +30,9 @@ function valueOf(call, item, index, kind, raw) {
 /** Return the addresses of a list. A comma in quotes belongs to a name. */
 function addressesIn(value) {
   const parts = Array.isArray(value) ? value.map(String) : (String(value ?? "").match(/(?:"[^"]*"|[^,;"])+/g) ?? []);
-  return parts.map((part) => part.trim()).filter(Boolean);
+  const found = parts.map((part) => part.trim()).filter(Boolean);
+  // Without an address, the step fails.
+  return found.length > 0 ? found : [""];
 }
 
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " };
@@ -40,7 +42,9 @@ function textOf(html) {
   if (!/<[a-z!/][^>]*>/i.test(html)) return html;
   return html
     .replace(/<(style|script|head|title)\b.*?<\/\1\s*>/gis, "")
-    .replace(/<a\b[^>]*\bhref="([^"]*)"[^>]*>(.*?)<\/a>/gis, (_, url, text) => (text.includes(url) ? text : `${text} (${url})`))
+    .replace(/<a\b[^>]*\bhref="([^"]*)"[^>]*>(.*?)<\/a>/gis, (_, url, text) =>
+      text.includes(url) ? text : `${text} (${url})`,
+    )
     .replace(/\s*\n\s*/g, " ")
     .replace(/<br\s*\/?>|<\/(?:div|tr|li|h\d)\s*>/gi, "\n")
     .replace(/<\/(?:p|table|ul|ol|blockquote)\s*>/gi, "\n\n")

@@ -2,7 +2,8 @@
 
 import { NodeError } from "../errors.js";
 import { bracketed, exchange, withPairs } from "../requests.js";
-import { forEachItem, idOf } from "./items.js";
+import { mappedValues } from "./columns.js";
+import { forEachItem, idOf, requireParameters } from "./items.js";
 
 const API = "https://api.airtable.com/v0";
 const CREDENTIALS = { airtableTokenApi: "airtableTokenApi", airtableOAuth2Api: "airtableOAuth2Api" };
@@ -12,6 +13,7 @@ const OPERATIONS = { create, update, upsert: update, search, get, deleteRecord }
 
 export function airtableNode(call) {
   if (call.param("resource", 0, "record") === "base") return [forEachItem(call, (index) => baseOf(call, index))];
+  requireParameters(call, "Airtable", { base: "Base", table: "Table" });
   const operation = call.param("operation", 0, "get");
   if (!OPERATIONS[operation]) throw new NodeError(`The operation '${operation}' is not supported`);
   // Until version 2.0, a search is made once.
@@ -24,20 +26,33 @@ function send(call, request) {
   return exchange(call, { credentials: CREDENTIALS[way] ?? "airtableTokenApi", ...request });
 }
 
-function tableUrl(call, index) {
-  const base = idOf(call, "base", index, /airtable\.com\/(app\w+)/);
-  const table = idOf(call, "table", index, /airtable\.com\/app\w+\/(tbl\w+)/);
-  return `${API}/${base}/${encodeURIComponent(table)}`;
+function tableUrl(call) {
+  // Those of the first item count for all.
+  const base = idIn(call, "base", "Base", /airtable\.com\/(app\w+)/);
+  const table = idIn(call, "table", "Table", /airtable\.com\/app\w+\/(tbl\w+)/);
+  return `${API}/${encodeURIComponent(base)}/${encodeURIComponent(table)}`;
+}
+
+function idIn(call, name, title, pattern) {
+  const { mode, value } = call.param(name, 0, {});
+  if (mode === "url" && !pattern.test(String(value)))
+    throw new NodeError(
+      `ERROR: ${title} parameter's value is invalid. This is likely because the URL entered is incorrect`,
+    );
+  return idOf(call, name, 0, pattern);
 }
 
 const flat = ({ id, createdTime, fields }) => ({ id, createdTime, ...fields });
 
 function get(call, index) {
-  return flat(send(call, { url: `${tableUrl(call, index)}/${call.param("id", index, "")}` }));
+  return flat(send(call, { url: `${tableUrl(call)}/${encodeURIComponent(call.param("id", index, ""))}` }));
 }
 
 function deleteRecord(call, index) {
-  return send(call, { method: "DELETE", url: `${tableUrl(call, index)}/${call.param("id", index, "")}` });
+  return send(call, {
+    method: "DELETE",
+    url: `${tableUrl(call)}/${encodeURIComponent(call.param("id", index, ""))}`,
+  });
 }
 
 function search(call, index) {
@@ -63,7 +78,7 @@ function records(call, index, query) {
   const found = [];
   let offset;
   do {
-    const page = send(call, { url: withPairs(tableUrl(call, index), encoded({ ...query, offset })) });
+    const page = send(call, { url: withPairs(tableUrl(call), encoded({ ...query, offset })) });
     found.push(...(page.records ?? []));
     offset = page.offset;
   } while (offset);
@@ -74,9 +89,10 @@ const encoded = (query) => bracketed(query, "indices");
 
 /** Return the fields that the node writes for an item. Of fields that are mapped by hand, empty ones are left out. */
 function fieldsOf(call, index) {
-  const { mappingMode, value } = call.param("columns", index, {});
-  if (mappingMode !== "autoMapInputData")
-    return Object.fromEntries(Object.entries(value ?? {}).filter(([, one]) => one !== undefined && one !== null));
+  if (call.param("columns", index, {}).mappingMode !== "autoMapInputData") {
+    const values = Object.entries(mappedValues(call, index));
+    return Object.fromEntries(values.filter(([, one]) => one !== undefined && one !== null));
+  }
   const { ignoreFields = "" } = call.param("options", index, {});
   const ignored = String(ignoreFields)
     .split(",")
@@ -88,14 +104,14 @@ const typecastOf = (call, index) => call.param("options", index, {}).typecast ==
 
 function create(call, index) {
   const body = { typecast: typecastOf(call, index), fields: fieldsOf(call, index) };
-  return send(call, { method: "POST", url: tableUrl(call, index), body });
+  return send(call, { method: "POST", url: tableUrl(call), body });
 }
 
 function update(call, index) {
   const isUpsert = call.param("operation", index) === "upsert";
   const { matchingColumns = [] } = call.param("columns", index, {});
   const { id, ...fields } = fieldsOf(call, index);
-  const url = tableUrl(call, index);
+  const url = tableUrl(call);
   const typecast = typecastOf(call, index);
   const write = (body) => send(call, { method: "PATCH", url, body: { typecast, ...body } }).records;
   if (matchingColumns.includes("id")) return write({ records: [{ ...(id ? { id } : {}), fields }] });
@@ -110,5 +126,5 @@ function update(call, index) {
 
 function baseOf(call, index) {
   if (call.param("operation", index, "getMany") !== "getSchema") return send(call, { url: `${API}/meta/bases` }).bases;
-  return send(call, { url: `${API}/meta/bases/${idOf(call, "base", index)}/tables` }).tables;
+  return send(call, { url: `${API}/meta/bases/${encodeURIComponent(idOf(call, "base", index))}/tables` }).tables;
 }

@@ -5,6 +5,7 @@ import { exchange } from "../requests.js";
 
 const API = "https://sheets.googleapis.com/v4/spreadsheets";
 export const CREDENTIALS = "googleSheetsOAuth2Api";
+const MODES = { id: "By ID", list: "From List", name: "By Name", url: "By URL" };
 const DOCUMENT_URL = /https:\/\/(?:drive|docs)\.google\.com\/.*\/d\/([\w-]+)/;
 
 /** Return the value of a parameter that names a thing of a service, and how: {value, mode}. */
@@ -18,13 +19,16 @@ export function locatorOf(call, name, index) {
 export function documentOf(call) {
   const { value, mode } = locatorOf(call, "documentId", 0);
   const text = String(value);
-  return mode === "url" || text.startsWith("https://") ? (DOCUMENT_URL.exec(text)?.[1] ?? text) : text;
+  const id = mode === "url" || text.startsWith("https://") ? (DOCUMENT_URL.exec(text)?.[1] ?? "") : text;
+  return encodeURIComponent(id);
 }
 
 /** A sheet of a document: {document, id, title, call}. */
 export function sheetOf(call) {
   const document = documentOf(call);
   const { value, mode } = locatorOf(call, "sheetName", 0);
+  if (value === "") throw new NodeError(`Can not get sheet '${MODES[mode] ?? mode}' with a value of ''`);
+  const id = mode === "name" ? undefined : sheetId(value, mode);
   const { sheets = [] } = send(call, { url: `${API}/${document}`, query: { fields: "sheets.properties" } });
   const found = (is) => sheets.map(({ properties }) => properties).find(is);
   if (mode === "name") {
@@ -32,10 +36,18 @@ export function sheetOf(call) {
     if (!sheet) throw new NodeError(`Sheet with name ${value} not found`);
     return { call, document, id: sheet.sheetId, title: sheet.title };
   }
-  const id = mode === "url" ? /[#&?]gid=(\d+)/.exec(String(value))?.[1] : String(value).replace(/^gid=/, "");
-  const sheet = found(({ sheetId }) => String(sheetId) === id);
+  const sheet = found((one) => String(one.sheetId) === id);
   if (!sheet) throw new NodeError(`Sheet with ID ${id} not found`);
   return { call, document, id: sheet.sheetId, title: sheet.title };
+}
+
+function sheetId(value, mode) {
+  const id = mode === "url" ? /[#&?]gid=(\d+)/.exec(String(value))?.[1] : String(value).replace(/^gid=/, "");
+  if (id === undefined)
+    throw new NodeError(
+      "ERROR: Sheet parameter's value is invalid. This is likely because the URL entered is incorrect",
+    );
+  return id;
 }
 
 const send = (call, request) => exchange(call, { credentials: CREDENTIALS, ...request });
@@ -107,7 +119,7 @@ export function createDocument(call, index) {
 
 export function deleteDocument(call, index) {
   const { value } = locatorOf(call, "documentId", index);
-  const id = DOCUMENT_URL.exec(String(value))?.[1] ?? value;
+  const id = encodeURIComponent(DOCUMENT_URL.exec(String(value))?.[1] ?? value);
   send(call, { method: "DELETE", url: `https://www.googleapis.com/drive/v3/files/${id}` });
   return { success: true };
 }

@@ -2,6 +2,8 @@
 
 import { NodeError } from "../errors.js";
 import { Pending } from "../requests.js";
+import { mappedValues } from "./columns.js";
+import { requireParameters } from "./items.js";
 import {
   appendRows,
   change,
@@ -28,6 +30,9 @@ const OPERATIONS = {
   remove: removeSheet,
 };
 
+const DOCUMENT = { documentId: "Document" };
+const SHEET = { create: DOCUMENT };
+
 export function googleSheetsNode(call) {
   try {
     return [run(call)];
@@ -43,6 +48,7 @@ function run(call) {
     const work = operation === "deleteSpreadsheet" ? deleteDocument : createDocument;
     return call.items.map((_, index) => ({ json: work(call, index), pairedItem: { item: index } }));
   }
+  requireParameters(call, "Google Sheets", SHEET[operation] ?? { ...DOCUMENT, sheetName: "Sheet" });
   if (!OPERATIONS[operation]) throw new NodeError(`The operation '${operation}' is not supported`);
   return OPERATIONS[operation](call);
 }
@@ -117,7 +123,7 @@ function mapped(call, whatIsEmpty) {
   if (mode === "autoMapInputData") return { rows: call.items.map(({ json }) => json), isItem: true, columns };
   if (mode !== "defineBelow") return { rows: [], isItem: false, columns };
   const rows = call.items.map((_, index) => {
-    const values = isOld ? oldValues(call, index) : Object.entries(call.param("columns", index, {}).value ?? {});
+    const values = isOld ? oldValues(call, index) : Object.entries(mappedValues(call, index));
     const kept = values.map(([name, value]) => [name, value ?? whatIsEmpty]).filter(([, value]) => value !== undefined);
     return Object.fromEntries(kept);
   });
@@ -144,7 +150,7 @@ function withNewColumns(call, header, { rows, columns }) {
   const handling = call.param("options", 0, {}).handlingExtraData ?? "insertInNewColumn";
   const isAutomatic = (call.version < 4 ? call.param("dataMode", 0, "") : columns.mappingMode) === "autoMapInputData";
   if (!isAutomatic) {
-    if (call.version >= 4) requireColumns(header, columns);
+    if (call.version >= 4.6) requireColumns(header, columns);
     return header;
   }
   const extra = [...new Set(rows.flatMap(Object.keys))].filter(
@@ -233,9 +239,8 @@ function cellsOf(sheet, values, headerRow, header, key, rows, appends) {
     const number = byNumber ? Number(wanted) : found + 1;
     if (isEmpty(wanted) || number < 1 || (byNumber && appends)) missing.push(row);
     if (isEmpty(wanted) || number < 1 || (byNumber && appends)) continue;
-    for (const name of Object.keys(row)) {
-      const place = header.indexOf(name);
-      if (name === key || place < 0) continue;
+    for (const [place, name] of header.entries()) {
+      if (name === key || !(name in row)) continue;
       cells.push({ range: `${sheet.title}!${columnLetters(place)}${number}`, values: [[cellOf(row[name], "")]] });
     }
   }

@@ -1,5 +1,6 @@
 // What nodes of services have in common: they do something for each item, one after the other.
 
+import { NodeError } from "../errors.js";
 import { HttpError, Pending } from "../requests.js";
 
 /**
@@ -18,6 +19,19 @@ export function forEachItem(call, work, { describe = (error) => error.message, i
       return [isPaired ? { json, pairedItem } : { json }];
     }
   });
+}
+
+/** Raise NodeError unless the node has these parameters, {name: as n8n's editor calls it}. */
+export function requireParameters(call, title, names) {
+  const isMissing = (name) => {
+    const raw = call.node.parameters[name];
+    const value = typeof raw === "object" && raw !== null && !Array.isArray(raw) && "value" in raw ? raw.value : raw;
+    return value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
+  };
+  const missing = Object.keys(names).filter(isMissing);
+  if (missing.length === 0) return;
+  const issues = missing.map((name) => `- Parameter "${names[name]}" is required.`);
+  throw new NodeError(`The '${title}' node has issues:\n${issues.join("\n")}`);
 }
 
 /** Return an object without the fields that are undefined. */

@@ -3,7 +3,7 @@
 import { DateTime } from "../dates.js";
 import { NodeError } from "../errors.js";
 import { exchange } from "../requests.js";
-import { defined, forEachItem, idOf } from "./items.js";
+import { defined, forEachItem, idOf, requireParameters } from "./items.js";
 
 const API = "https://slack.com/api";
 const JSON_TYPE = { "content-type": "application/json; charset=utf-8" };
@@ -21,7 +21,15 @@ export function slackNode(call) {
   const operation = call.param("operation", 0, DEFAULTS[resource]);
   const work = OPERATIONS[resource]?.[operation];
   if (!work) throw new NodeError(`The operation '${operation}' of '${resource}' is not supported`);
+  if (work === post && call.version >= 2) requireParameters(call, "Slack", requiredFor(call));
   return [forEachItem(call, (index) => work(call, index), { isPaired: false })];
+}
+
+/** Return what a message needs before anything is sent. */
+function requiredFor(call) {
+  const select = call.param("select", 0, "");
+  const target = { channel: { channelId: "Channel" }, user: { user: "User" } }[select] ?? { select: "Send Message To" };
+  return call.param("messageType", 0, "text") === "text" ? { ...target, text: "Message Text" } : target;
 }
 
 /** Call a method. Slack answers errors with status 200. */
@@ -70,7 +78,8 @@ function contentOf(call, index) {
   const kind = call.param("messageType", index, "text");
   const text = call.param("text", index);
   if (kind === "block") return { ...blocksOf(call.param("blocksUi", index, "")), text: text || undefined };
-  if (kind !== "attachment") return { text };
+  // Where n8n adds a line about itself, a number becomes a text.
+  if (kind !== "attachment") return { text: call.version < 2.1 || text === undefined ? text : String(text) };
   const attachments = (call.param("attachments", index, []) ?? []).map(({ fields, ...one }) => ({
     ...one,
     ...(fields?.item ? { fields: fields.item } : {}),
@@ -154,7 +163,7 @@ function listMembers(call, index) {
 }
 
 function getChannel(call, index) {
-  return send(call, "GET", "conversations.info", { query: { channel: channelOf(call, index) } }).channel;
+  return send(call, "POST", "conversations.info", { query: { channel: channelOf(call, index) } }).channel;
 }
 
 function createChannel(call, index) {

@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { authOf, exchange, fileOfResponse, jsonOf, requireSuccess } from "../requests.js";
-import { defined, forEachItem } from "./items.js";
+import { defined, forEachItem, requireParameters } from "./items.js";
 
 const API = "https://api.telegram.org";
 const FILES = {
@@ -27,8 +27,16 @@ export function telegramNode(call) {
   const resource = call.param("resource", 0, "message");
   if (resource === "file") return [files(call)];
   const work = { message, callback, chat }[resource];
+  if (resource === "message") requireParameters(call, "Telegram", requiredFor(call));
   if (!work) throw new NodeError(`The resource '${resource}' is not supported`);
   return [forEachItem(call, (index) => work(call, index), { describe })];
+}
+
+/** Return what a message needs before anything is sent. */
+function requiredFor(call) {
+  const isInline = call.param("messageType", 0, "message") === "inlineMessage";
+  const isText = ["sendMessage", "editMessageText"].includes(call.param("operation", 0, "sendMessage"));
+  return { ...(isInline ? {} : { chatId: "Chat ID" }), ...(isText ? { text: "Text" } : {}) };
 }
 
 function send(call, method, body) {
@@ -57,8 +65,10 @@ function message(call, index) {
     case "sendMessage":
       return send(call, operation, {
         chat_id: param("chatId"),
-        text: param("text"),
-        disable_web_page_preview: true,
+        text: textOf(call, index, appendAttribution),
+        ...(call.version < 1.1 && Object.keys(extra).length > 0 && appendAttribution === undefined
+          ? {}
+          : { disable_web_page_preview: true }),
         ...more,
         parse_mode: extra.parse_mode ?? "Markdown",
       });
@@ -90,7 +100,13 @@ function message(call, index) {
 }
 
 const mediaOf = (list) =>
-  list.map(({ type = "photo", media, additionalFields = {} }) => ({ type, media, ...additionalFields }));
+  list.map(({ type = "photo", media = "", additionalFields = {} }) => ({ type, media, ...additionalFields }));
+
+/** Return a message's text. Where n8n adds a line about itself, a number becomes a text. */
+function textOf(call, index, appendAttribution) {
+  const text = call.param("text", index);
+  return text === undefined || appendAttribution === false || call.version < 1.1 ? text : String(text);
+}
 
 function markupOf(call, index) {
   const kind = call.param("replyMarkup", index, "none");

@@ -200,8 +200,8 @@ ACTION_CATALOGUE = Catalogue(
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
             description=(
-                "Render a template for one contact and store the draft. `contact` is an id, or an address, which becomes "
-                "a contact if it is new. The result has the draft's id and hash. If the run has "
+                "Render a template for one contact and store the draft. `contact` is an id, or an address, which "
+                "becomes a contact if it is new. The result has the draft's id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
                 "`thread: false` starts another one, and `follows` continues that of an email of any run, with the "
                 "template's own subject. `evidence` lists message ids, or hits of a search, whose passages are quoted."

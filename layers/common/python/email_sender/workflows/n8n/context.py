@@ -58,7 +58,7 @@ class NodeContext:
 
 @dataclass(frozen=True, slots=True)
 class FollowingStep:
-    """One more step of a node. In `step`, `$first` is the result of the node's first step, and `$before` of the last."""
+    """One more step of a node. In `step`, `$first` is the result of the first step, and `$before` that of the last."""
 
     suffix: str
     step: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Conversion:
 
     `step` has no `id` and no `needs`: the importer adds both. A `step` of None means that the node only passes its
     items through. `outputs` is the JSONata of the items at each output, with `$self` for the step's result. `trigger`
-    is the definition of the trigger that starts runs. `following` are more steps; then `$self` is the last one's result.
+    is the definition of the trigger that starts runs. `following` are more steps: `$self` is the last one's result.
     """
 
     outcome: ConversionOutcome

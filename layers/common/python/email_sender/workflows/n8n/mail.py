@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from email_sender.workflows.n8n.context import Conversion, FollowingStep, NodeContext, Untranslatable
-from email_sender.workflows.n8n.export import ConversionOutcome, Node
+from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.service_nodes import sends_mail
 
 _TEXT_TEMPLATE: Final = "n8n text"
 _HTML_TEMPLATE: Final = "n8n html"
@@ -31,15 +32,6 @@ TEMPLATES: Final[Mapping[str, Mapping[str, Any]]] = {
 _ONLY_SENDING: Final = "mail is sent only once and after an approval: use template.render, approval and email.send"
 
 
-def sends_mail(node: Node) -> bool:
-    """Return whether the node sends a mail, and nothing else."""
-    if node.type == "emailSend":
-        return node.parameters.get("operation", "send") == "send"
-    if node.type != "gmail" or node.parameters.get("resource", "message") != "message":
-        return False
-    return node.parameters.get("operation", "send") in ("send", "sendEmail")
-
-
 def convert_mail(context: NodeContext) -> Conversion:
     """Convert emailSend, and gmail that sends: a draft for each item and address, an approval of all, and emails.
 
@@ -53,8 +45,8 @@ def convert_mail(context: NodeContext) -> Conversion:
     if options.get("attachmentsUi") or options.get("attachments") or context.get("attachments"):
         raise Untranslatable("mail with files is not supported")
     to = context.get("sendTo") or context.get("toEmail") or context.get("toList")
-    if not isinstance(to, str) or not to:
-        raise Untranslatable("it has no address to send to")
+    if not to:
+        context.notes.append("it has no address to send to: as in n8n, it fails when it is reached")
     is_html, content = _content(context)
     variables = {"subject": context.value(context.get("subject") or ""), "text": context.text(content)}
     if is_html:
@@ -64,7 +56,11 @@ def convert_mail(context: NodeContext) -> Conversion:
     render = {
         "uses": "template.render",
         "for_each": "{% [] %}",
-        "with": {"template": template, "contact": context.addresses(to), "variables": variables},
+        "with": {
+            "template": template,
+            "contact": context.addresses(to if isinstance(to, str) else ""),
+            "variables": variables,
+        },
     }
     approval = {
         "uses": "approval",

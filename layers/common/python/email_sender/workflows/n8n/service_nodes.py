@@ -41,6 +41,18 @@ SERVICES: Final[Mapping[str, Service]] = {
         "record",
         frozenset({2, 2.1}),
     ),
+    "gmail": Service(
+        (2, 2.2),
+        ("www.googleapis.com",),
+        {"oAuth2": "gmailOAuth2"},
+        {
+            "message": ("get", "getAll", "addLabels", "removeLabels", "markAsRead", "markAsUnread", "delete"),
+            "label": ("getAll", "create", "delete", "get"),
+            "thread": ("getAll", "get", "addLabels", "removeLabels", "delete", "trash", "untrash"),
+        },
+        "message",
+        frozenset({2, 2.1, 2.2}),
+    ),
     "googleSheets": Service(
         (3, 4.7),
         ("sheets.googleapis.com", "www.googleapis.com"),
@@ -99,8 +111,17 @@ REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
 _OTHER_SIGN_INS: Final = ("httpCustomAuth", "httpDigestAuth", "oAuth1Api", "customAuth", "digestAuth", "oAuth1")
 
 
+def sends_mail(node: Node) -> bool:
+    """Return whether the node sends a mail, which the platform does itself."""
+    if node.type == "emailSend":
+        return bool(node.parameters.get("operation", "send") == "send")
+    if node.type != "gmail" or node.parameters.get("resource", "message") != "message":
+        return False
+    return node.parameters.get("operation", "send") in ("send", "sendEmail")
+
+
 def is_service(node: Node) -> bool:
-    return node.type == "httpRequest" or node.type in SERVICES
+    return (node.type == "httpRequest" or node.type in SERVICES) and not sends_mail(node)
 
 
 def reason_against(node: Node) -> str | None:
@@ -119,6 +140,8 @@ def reason_against(node: Node) -> str | None:
         return f"its operation {str(operation)[:40]!r} is not supported"
     if (authentication := _authentication(node, service)) not in service.credentials:
         return f"signing in by {authentication[:40]!r} is not supported"
+    if node.type == "gmail" and operation in ("get", "getAll") and node.parameters.get("simple") is False:
+        return "whole messages are not supported: turn on its option 'Simplify'"
     return _NO_FILES if node.parameters.get("binaryData") is True else None
 
 
@@ -149,7 +172,7 @@ def slim(parameters: Any) -> Any:
     schema = kept.get("schema")
     if isinstance(schema, list) and "mappingMode" in kept:
         columns = [column for column in schema if isinstance(column, Mapping)]
-        kept["schema"] = [{key: column[key] for key in ("id", "removed") if key in column} for column in columns]
+        kept["schema"] = [{key: column[key] for key in ("id", "removed", "type") if key in column} for column in columns]
     return {key: slim(value) for key, value in kept.items()}
 
 
