@@ -101,7 +101,7 @@ function encrypted(call, index) {
   return btoa(hash.replace(/../g, (pair) => String.fromCharCode(Number.parseInt(pair, 16))));
 }
 
-function uuid() {
+export function uuid() {
   const digits = Array.from({ length: 32 }, () => Math.floor(Math.random() * 16).toString(16)).join("");
   const text = `${digits.slice(0, 12)}4${digits.slice(13, 16)}${"89ab"[Math.floor(Math.random() * 4)]}${digits.slice(17)}`;
   return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");

@@ -17,6 +17,9 @@ import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { airtableNode } from "../services/airtable.js";
 import { gmailNode } from "../services/gmail.js";
+import { googleCalendarNode } from "../services/google_calendar.js";
+import { googleDocsNode } from "../services/google_docs.js";
+import { googleDriveNode } from "../services/google_drive.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
 import { slackNode } from "../services/slack.js";
 import { telegramNode } from "../services/telegram.js";
@@ -33,6 +36,9 @@ export const NODES = {
   function: functionNode,
   functionItem: functionItemNode,
   gmail: gmailNode,
+  googleCalendar: googleCalendarNode,
+  googleDocs: googleDocsNode,
+  googleDrive: googleDriveNode,
   googleSheets: googleSheetsNode,
   httpRequest: httpRequestNode,
   if: ifNode,

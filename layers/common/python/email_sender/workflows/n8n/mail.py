@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from email_sender.workflows.n8n.context import Conversion, FollowingStep, NodeContext, Untranslatable
 from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.item_nodes import quoted
 from email_sender.workflows.n8n.service_nodes import sends_mail
 
 _TEXT_TEMPLATE: Final = "n8n text"
@@ -65,7 +66,7 @@ def convert_mail(context: NodeContext) -> Conversion:
     approval = {
         "uses": "approval",
         "when": "{% $count([$first]) > 0 %}",
-        "with": {"title": f"Mail of {context.node.name}"[:200], "drafts": "{% [$first.draft_id] %}"},
+        "with": {"title": quoted(f"Mail of {context.node.name}"[:200]), "drafts": "{% [$first.draft_id] %}"},
     }
     send = {
         "uses": "email.send",

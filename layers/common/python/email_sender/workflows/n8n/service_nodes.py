@@ -53,6 +53,34 @@ SERVICES: Final[Mapping[str, Service]] = {
         "message",
         frozenset({2, 2.1, 2.2}),
     ),
+    "googleCalendar": Service(
+        (1, 1.3),
+        ("www.googleapis.com",),
+        {"": "googleCalendarOAuth2Api"},
+        {"event": ("create", "delete", "get", "getAll", "update"), "calendar": ("availability",)},
+        "event",
+        frozenset({1, 1.1, 1.2, 1.3}),
+    ),
+    "googleDocs": Service(
+        (2, 2),
+        ("docs.googleapis.com", "www.googleapis.com"),
+        {"oAuth2": "googleDocsOAuth2Api"},
+        {"document": ("create", "get", "update")},
+        "document",
+        frozenset({2}),
+    ),
+    "googleDrive": Service(
+        (3, 3),
+        ("www.googleapis.com", "docs.googleapis.com"),
+        {"oAuth2": "googleDriveOAuth2Api"},
+        {
+            "file": ("upload", "copy", "createFromText", "deleteFile", "download", "move", "share", "update"),
+            "fileFolder": ("search",),
+            "folder": ("create", "deleteFolder", "share"),
+        },
+        "file",
+        frozenset({3}),
+    ),
     "googleSheets": Service(
         (3, 4.7),
         ("sheets.googleapis.com", "www.googleapis.com"),
@@ -62,7 +90,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             "spreadsheet": ("create", "deleteSpreadsheet"),
         },
         "sheet",
-        frozenset({3, 4, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
+        frozenset({3, 4, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
     ),
     "slack": Service(
         (1, 2.4),
@@ -108,7 +136,16 @@ SERVICES: Final[Mapping[str, Service]] = {
 }
 REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
 # Ways to sign in that need more than a text in a header, the query or the URL.
-_OTHER_SIGN_INS: Final = ("httpCustomAuth", "httpDigestAuth", "oAuth1Api", "customAuth", "digestAuth", "oAuth1")
+_OTHER_SIGN_INS: Final = (
+    "aws",
+    "trelloApi",
+    "httpCustomAuth",
+    "httpDigestAuth",
+    "oAuth1Api",
+    "customAuth",
+    "digestAuth",
+    "oAuth1",
+)
 
 
 def sends_mail(node: Node) -> bool:
@@ -153,9 +190,10 @@ def _authentication(node: Node, service: Service) -> str:
 
 def _reason_against_request(node: Node) -> str | None:
     parameters = node.parameters
-    kind = parameters.get("genericAuthType")
-    kind = parameters.get("authentication") if kind is None or node.version < 2 else kind
-    if parameters.get("authentication", "none") != "none" and kind in _OTHER_SIGN_INS:
+    way = parameters.get("authentication", "none")
+    names = {"genericCredentialType": "genericAuthType", "predefinedCredentialType": "nodeCredentialType"}
+    kind = parameters.get(names.get(str(way), "authentication"))
+    if way != "none" and kind in _OTHER_SIGN_INS:
         return f"signing in by {str(kind)[:40]!r} is not supported"
     if node.version < 3 and parameters.get("sendBinaryData") is True:
         return _NO_FILES
@@ -172,7 +210,9 @@ def slim(parameters: Any) -> Any:
     schema = kept.get("schema")
     if isinstance(schema, list) and "mappingMode" in kept:
         columns = [column for column in schema if isinstance(column, Mapping)]
-        kept["schema"] = [{key: column[key] for key in ("id", "removed", "type") if key in column} for column in columns]
+        kept["schema"] = [
+            {key: column[key] for key in ("id", "removed", "type") if key in column} for column in columns
+        ]
     return {key: slim(value) for key, value in kept.items()}
 
 
@@ -184,6 +224,8 @@ def differences(node: Node) -> Iterator[str]:
     if secret := secret_of(node):
         hosts = "" if node.type == "httpRequest" else f" for {' and '.join(SERVICES[node.type].hosts)}"
         yield f"its credentials become the tenant's secret {secret!r}{hosts}: store it there"
+    if node.type == "googleDrive" or _has_option(node, "response"):
+        yield "a file may have 1 MB, and stays with its item up to the end of the step"
     if node.type in ("telegram", "slack"):
         yield "the line that n8n adds to messages about itself is left out"
     if _has_option(node, "proxy", "allowUnauthorizedCerts"):
