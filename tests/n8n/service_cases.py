@@ -31,6 +31,12 @@ SECRETS: Mapping[str, Mapping[str, Any]] = {
     "slackapi": {"value": "xoxb-1"},
     "telegramapi": {"value": "123:abc"},
     "airtabletokenapi": {"value": "pat-1"},
+    "discordbotapi": {"value": "bot-1"},
+    "discordoauth2api-bot": {"value": "bot-2"},
+    "discordwebhookapi": {"value": "111/tok"},
+    "whatsappapi": {"value": "wa-1"},
+    "hubspotapi": {"value": "apiKey-value"},
+    "hubspotapptoken": {"value": "pat-1"},
 }
 _SECONDS = 30
 _ROUNDS = 100

@@ -139,6 +139,9 @@ const PLACES = {
   gitlabApi: { place: "header", name: "private-token" },
   githubApi: { place: "header", name: "authorization", prefix: "token " },
   wordpressApi: { place: "basic" },
+  "discordOAuth2Api-bot": { place: "header", name: "authorization", prefix: "Bot " },
+  discordWebhookApi: { place: "url" },
+  hubspotApi: { place: "query", name: "hapikey" },
   discordBotApi: { place: "header", name: "authorization", prefix: "Bot " },
 };
 

@@ -13,7 +13,7 @@ const ACCEPT_ANY =
   "application/json,text/html,application/xhtml+xml,application/xml,text/*;q=0.9, image/*;q=0.8, */*;q=0.7";
 
 export function httpRequestNode(call) {
-  requireParameters(call, "HTTP Request", { url: "URL" });
+  requireParameters(call, [{ name: "url", label: "URL" }]);
   const prepared = call.items.map((_, index) => attempt(() => requestOf(call, index)));
   const results = prepared.map(({ error }) => ({ error, responses: [] }));
   for (const round of pagesOf(call, prepared, results)) {

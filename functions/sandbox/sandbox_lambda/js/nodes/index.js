@@ -17,12 +17,16 @@ import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { airtableNode } from "../services/airtable.js";
 import { gmailNode } from "../services/gmail.js";
+import { discordNode } from "../services/discord.js";
 import { googleCalendarNode } from "../services/google_calendar.js";
 import { googleDocsNode } from "../services/google_docs.js";
 import { googleDriveNode } from "../services/google_drive.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
+import { hubspotNode } from "../services/hubspot.js";
+import { notionNode } from "../services/notion.js";
 import { slackNode } from "../services/slack.js";
 import { telegramNode } from "../services/telegram.js";
+import { whatsAppNode } from "../services/whats_app.js";
 import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";
 
@@ -32,6 +36,7 @@ export const NODES = {
   code: codeNode,
   crypto: cryptoNode,
   dateTime: dateTimeNode,
+  discord: discordNode,
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
@@ -41,11 +46,13 @@ export const NODES = {
   googleDrive: googleDriveNode,
   googleSheets: googleSheetsNode,
   httpRequest: httpRequestNode,
+  hubspot: hubspotNode,
   if: ifNode,
   itemLists: itemListsNode,
   limit: limitNode,
   merge: mergeNode,
   noOp: passThrough,
+  notion: notionNode,
   removeDuplicates: removeDuplicatesNode,
   respondToWebhook: passThrough,
   renameKeys: renameKeysNode,
@@ -60,4 +67,5 @@ export const NODES = {
   telegram: telegramNode,
   values: valuesNode,
   wait: passThrough,
+  whatsApp: whatsAppNode,
 };

@@ -9,11 +9,15 @@ const API = "https://api.airtable.com/v0";
 const CREDENTIALS = { airtableTokenApi: "airtableTokenApi", airtableOAuth2Api: "airtableOAuth2Api" };
 const NO_MATCH = "Record matching provided keys was not found";
 
+const REQUIRED = [
+  { name: "base", label: "Base" },
+  { name: "table", label: "Table" },
+];
 const OPERATIONS = { create, update, upsert: update, search, get, deleteRecord };
 
 export function airtableNode(call) {
   if (call.param("resource", 0, "record") === "base") return [forEachItem(call, (index) => baseOf(call, index))];
-  requireParameters(call, "Airtable", { base: "Base", table: "Table" });
+  requireParameters(call, REQUIRED);
   const operation = call.param("operation", 0, "get");
   if (!OPERATIONS[operation]) throw new NodeError(`The operation '${operation}' is not supported`);
   // Until version 2.0, a search is made once.

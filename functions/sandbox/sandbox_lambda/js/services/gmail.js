@@ -37,25 +37,25 @@ const OPERATIONS = {
       send(call, "POST", `threads/${encodeURIComponent(call.param("threadId", index, ""))}/untrash`),
   },
 };
-const MESSAGE = { messageId: "Message ID" };
-const THREAD = { threadId: "Thread ID" };
-const LABELS = { labelIds: "Label Names or IDs" };
+const MESSAGE = { name: "messageId", label: "Message ID" };
+const THREAD = { name: "threadId", label: "Thread ID" };
+const LABELS = { name: "labelIds", label: "Label Names or IDs" };
 const REQUIRED = {
   message: {
-    get: MESSAGE,
-    addLabels: { ...MESSAGE, ...LABELS },
-    removeLabels: { ...MESSAGE, ...LABELS },
-    markAsRead: MESSAGE,
-    markAsUnread: MESSAGE,
-    delete: MESSAGE,
+    get: [MESSAGE],
+    addLabels: [MESSAGE, LABELS],
+    removeLabels: [MESSAGE, LABELS],
+    markAsRead: [MESSAGE],
+    markAsUnread: [MESSAGE],
+    delete: [MESSAGE],
   },
   thread: {
-    get: THREAD,
-    addLabels: { ...THREAD, ...LABELS },
-    removeLabels: { ...THREAD, ...LABELS },
-    delete: THREAD,
-    trash: THREAD,
-    untrash: THREAD,
+    get: [THREAD],
+    addLabels: [THREAD, LABELS],
+    removeLabels: [THREAD, LABELS],
+    delete: [THREAD],
+    trash: [THREAD],
+    untrash: [THREAD],
   },
 };
 const DEFAULTS = { message: "send", label: "getAll", thread: "getAll" };
@@ -65,7 +65,7 @@ export function gmailNode(call) {
   const operation = call.param("operation", 0, DEFAULTS[resource]);
   const work = OPERATIONS[resource]?.[operation];
   if (!work) throw new NodeError(`The operation '${operation}' of '${resource}' is not supported`);
-  requireParameters(call, "Gmail", REQUIRED[resource]?.[operation] ?? {});
+  requireParameters(call, REQUIRED[resource]?.[operation] ?? []);
   return [forEachItem(call, (index) => named(index, () => work(call, index)))];
 }
 

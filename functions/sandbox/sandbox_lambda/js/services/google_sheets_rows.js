@@ -30,8 +30,8 @@ const OPERATIONS = {
   remove: removeSheet,
 };
 
-const DOCUMENT = { documentId: "Document" };
-const SHEET = { create: DOCUMENT };
+const DOCUMENT = { name: "documentId", label: "Document" };
+const SHEET = { name: "sheetName", label: "Sheet" };
 
 export function googleSheetsNode(call) {
   try {
@@ -48,7 +48,7 @@ function run(call) {
     const work = operation === "deleteSpreadsheet" ? deleteDocument : createDocument;
     return call.items.map((_, index) => ({ json: work(call, index), pairedItem: { item: index } }));
   }
-  requireParameters(call, "Google Sheets", SHEET[operation] ?? { ...DOCUMENT, sheetName: "Sheet" });
+  requireParameters(call, operation === "create" ? [DOCUMENT] : [DOCUMENT, SHEET]);
   if (!OPERATIONS[operation]) throw new NodeError(`The operation '${operation}' is not supported`);
   return OPERATIONS[operation](call);
 }

@@ -21,19 +21,6 @@ export function forEachItem(call, work, { describe = (error) => error.message, i
   });
 }
 
-/** Raise NodeError unless the node has these parameters, {name: as n8n's editor calls it}. */
-export function requireParameters(call, title, names) {
-  const isMissing = (name) => {
-    const raw = call.node.parameters[name];
-    const value = typeof raw === "object" && raw !== null && !Array.isArray(raw) && "value" in raw ? raw.value : raw;
-    return value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
-  };
-  const missing = Object.keys(names).filter(isMissing);
-  if (missing.length === 0) return;
-  const issues = missing.map((name) => `- Parameter "${names[name]}" is required.`);
-  throw new NodeError(`The '${title}' node has issues:\n${issues.join("\n")}`);
-}
-
 /** Return an object without the fields that are undefined. */
 export const defined = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
@@ -43,4 +30,24 @@ export function idOf(call, name, index, pattern) {
   const raw = call.param(name, index, "");
   const value = typeof raw === "object" && raw !== null ? (raw.value ?? "") : raw;
   return (pattern && pattern.exec(String(value))?.[1]) || value;
+}
+
+/**
+ * Throw what n8n says before a node runs if the node lacks a parameter: `label` is the parameter's name for the user.
+ * With `valid` {what, id, url}, a place that is named by its id or its URL must match the pattern. Expressions may be
+ * anything.
+ */
+export function requireParameters(call, wanted) {
+  const problems = wanted.flatMap(({ name, label, valid }) => {
+    const raw = call.node.parameters[name];
+    const { value, mode } = typeof raw === "object" && raw !== null && !Array.isArray(raw) ? raw : { value: raw };
+    const text = String(value ?? "");
+    if (text.startsWith("=")) return [];
+    const found = label && text === "" ? [`Parameter "${label}" is required.`] : [];
+    const isInvalid = valid?.[mode] && !valid[mode].test(text);
+    return isInvalid ? [...found, `Not a valid ${valid.what} ${mode.toUpperCase()}`] : found;
+  });
+  if (problems.length === 0) return;
+  const lines = problems.map((problem) => `\n- ${problem}`);
+  throw new NodeError(`The '${call.node.name}' node has issues:${lines.join("")}`);
 }

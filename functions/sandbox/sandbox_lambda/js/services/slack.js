@@ -14,6 +14,7 @@ const OPERATIONS = {
   user: { info: getUser, getAll: listUsers },
   reaction: { add: (call, index) => react(call, index, "add"), remove: (call, index) => react(call, index, "remove") },
 };
+const TARGETS = { channel: { name: "channelId", label: "Channel" }, user: { name: "user", label: "User" } };
 const DEFAULTS = { message: "post", channel: "create", user: "info", reaction: "add" };
 
 export function slackNode(call) {
@@ -21,15 +22,16 @@ export function slackNode(call) {
   const operation = call.param("operation", 0, DEFAULTS[resource]);
   const work = OPERATIONS[resource]?.[operation];
   if (!work) throw new NodeError(`The operation '${operation}' of '${resource}' is not supported`);
-  if (work === post && call.version >= 2) requireParameters(call, "Slack", requiredFor(call));
+  if (work === post && call.version >= 2) requireParameters(call, requiredFor(call));
   return [forEachItem(call, (index) => work(call, index), { isPaired: false })];
 }
 
 /** Return what a message needs before anything is sent. */
 function requiredFor(call) {
   const select = call.param("select", 0, "");
-  const target = { channel: { channelId: "Channel" }, user: { user: "User" } }[select] ?? { select: "Send Message To" };
-  return call.param("messageType", 0, "text") === "text" ? { ...target, text: "Message Text" } : target;
+  const target = TARGETS[select] ?? { name: "select", label: "Send Message To" };
+  const isText = call.param("messageType", 0, "text") === "text";
+  return isText ? [target, { name: "text", label: "Message Text" }] : [target];
 }
 
 /** Call a method. Slack answers errors with status 200. */

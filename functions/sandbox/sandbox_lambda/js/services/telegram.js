@@ -27,7 +27,7 @@ export function telegramNode(call) {
   const resource = call.param("resource", 0, "message");
   if (resource === "file") return [files(call)];
   const work = { message, callback, chat }[resource];
-  if (resource === "message") requireParameters(call, "Telegram", requiredFor(call));
+  if (resource === "message") requireParameters(call, requiredFor(call));
   if (!work) throw new NodeError(`The resource '${resource}' is not supported`);
   return [forEachItem(call, (index) => work(call, index), { describe })];
 }
@@ -36,7 +36,10 @@ export function telegramNode(call) {
 function requiredFor(call) {
   const isInline = call.param("messageType", 0, "message") === "inlineMessage";
   const isText = ["sendMessage", "editMessageText"].includes(call.param("operation", 0, "sendMessage"));
-  return { ...(isInline ? {} : { chatId: "Chat ID" }), ...(isText ? { text: "Text" } : {}) };
+  return [
+    ...(isInline ? [] : [{ name: "chatId", label: "Chat ID" }]),
+    ...(isText ? [{ name: "text", label: "Text" }] : []),
+  ];
 }
 
 function send(call, method, body) {

@@ -40,7 +40,7 @@ def signed(
         encoded = base64.b64encode(f"{secret.user}:{value}".encode()).decode()
         return url, {**headers, "authorization": f"Basic {encoded}"}, [value, encoded]
     if auth.place == "url":
-        return url.replace(PLACEHOLDER, quote(value, safe=":")), dict(headers), [value]
+        return url.replace(PLACEHOLDER, quote(value, safe=":/")), dict(headers), [value]
     if auth.place == "query":
         pair = urlencode({auth.name or secret.label or "key": value})
         return f"{url}{'&' if '?' in url else '?'}{pair}", dict(headers), [value, quote(value)]

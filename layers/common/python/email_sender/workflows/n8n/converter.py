@@ -14,7 +14,7 @@ from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_wo
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion, replaced
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
-from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
+from email_sender.workflows.n8n.groups import connections_of, ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.mail import templates_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger
@@ -55,7 +55,7 @@ class _NodeResult:
 
 
 class Converter:
-    """Converts one export. `bridged` are the nodes that stay in the n8n of `bridge`."""
+    """Converts one export. `bridged` nodes stay in the n8n of `bridge`; the definition is too large for `left_out`."""
 
     def __init__(
         self,
@@ -63,8 +63,10 @@ class Converter:
         expressions: ExpressionChecker,
         bridge: BridgeTarget | None = None,
         bridged: Collection[str] = (),
+        left_out: Collection[str] = (),
     ) -> None:
         self._export, self._expressions, self._bridge, self._bridged = export, expressions, bridge, bridged
+        self._left_out = left_out
         self._n8n_workflows: list[Mapping[str, Any]] = []
         self._results: dict[str, _NodeResult] = {}
         self._step_ids = {node.step for node in export.nodes.values()}
@@ -111,7 +113,7 @@ class Converter:
 
     def _runs_here(self, name: str) -> bool:
         node = self._export.nodes[name]
-        if is_trigger(node) and not node.disabled:
+        if (is_trigger(node) and not node.disabled) or name in self._left_out:
             return False
         return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._opened_loops)
 
@@ -186,7 +188,7 @@ class Converter:
             "workflow": {
                 "name": item_nodes.quoted(self._export.name),
                 "nodes": [*before, *nodes],
-                "connections": item_nodes.quoted(_connections(edges)),
+                "connections": item_nodes.quoted(connections_of(edges)),
                 "settings": {key: value for key, value in settings.items() if value},
             },
             "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
@@ -294,6 +296,8 @@ class Converter:
         needs = [*needs, *joining_steps]
         context = NodeContext(node, inputs, timezone=self._zone)
         try:
+            if node.name in self._left_out:
+                raise Untranslatable("the definition would be too large")
             conversion = convert_node(context)
             conversion, needs = self._with_values(context, conversion, needs)
             check_storable(conversion, self._expressions)
@@ -392,13 +396,3 @@ class Converter:
                 inputs[number] = f"[$steps.`{name}`.items]"
                 joining_steps.append(name)
         return inputs, joining_steps
-
-
-def _connections(edges: Sequence[Edge]) -> dict[str, Any]:
-    """Return edges as n8n writes connections: for each node and output the targets."""
-    connections: dict[str, Any] = {}
-    for edge in edges:
-        outputs = connections.setdefault(edge.source, {"main": []})["main"]
-        outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
-        outputs[edge.output].append({"node": edge.target, "index": edge.input})
-    return connections

@@ -20,7 +20,7 @@ def import_n8n(
 
     A node without a counterpart becomes a step that fails with the node's name if it is reached. With `bridge`, such
     nodes stay in the customer's n8n, and a step calls them there. A workflow that is too large for a definition stays
-    there whole; only its triggers are here.
+    there whole; only its triggers are here. Without a bridge, its largest nodes are left out.
 
     Raises:
         InvalidInput: `raw` is not an n8n workflow export.
@@ -28,15 +28,31 @@ def import_n8n(
     export = read_export(raw)
     result = Converter(export, expressions).convert()
     if bridge is None:
-        return result
+        return _within_limits(export, expressions, result)
     bridged = set[str]()
     # With a node in n8n, a loop may stay closed, and more nodes are reached.
     while not bridged.issuperset(found := _nodes_for_n8n(export, result)):
         bridged |= found
         result = Converter(export, expressions, bridge, bridged).convert()
-    if len(json.dumps(result.definition)) > MAX_BYTES:
+    if _is_too_large(result):
         everything = {name for name, node in export.nodes.items() if not is_trigger(node)}
         result = Converter(export, expressions, bridge, everything).convert()
+    return result
+
+
+def _is_too_large(result: ImportResult) -> bool:
+    return len(json.dumps(result.definition)) > MAX_BYTES
+
+
+def _within_limits(export: N8nExport, expressions: ExpressionChecker, result: ImportResult) -> ImportResult:
+    """Leave out the largest nodes, one, two, four and so on, until the definition can be stored."""
+    nodes = [node for node in export.nodes.values() if not is_trigger(node)]
+    largest = sorted(nodes, key=lambda node: len(json.dumps(node.parameters)), reverse=True)
+    count = 1
+    while _is_too_large(result) and count < 2 * len(largest):
+        left_out = {node.name for node in largest[:count]}
+        result = Converter(export, expressions, left_out=left_out).convert()
+        count *= 2
     return result
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from email_sender.workflows.n8n import service_nodes
 from email_sender.workflows.n8n.actions import (
     convert_chain,
+    convert_information_extractor,
     convert_openai,
     convert_vector_store,
     convert_workflow_call,
@@ -120,6 +121,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "agent": convert_chain,
     "chainLlm": convert_chain,
     "openAi": convert_openai,
+    "informationExtractor": convert_information_extractor,
     "executeWorkflow": convert_workflow_call,
     "vectorStoreQdrant": convert_vector_store,
     "vectorStorePinecone": convert_vector_store,

@@ -41,6 +41,14 @@ SERVICES: Final[Mapping[str, Service]] = {
         "record",
         frozenset({2, 2.1}),
     ),
+    "discord": Service(
+        (2, 2),
+        ("discord.com",),
+        {"botToken": "discordBotApi", "oAuth2": "discordOAuth2Api", "webhook": "discordWebhookApi"},
+        {"channel": ("create", "getAll"), "message": ("send", "get", "getAll", "deleteMessage", "react")},
+        "channel",
+        frozenset({2}),
+    ),
     "gmail": Service(
         (2, 2.2),
         ("www.googleapis.com",),
@@ -92,6 +100,32 @@ SERVICES: Final[Mapping[str, Service]] = {
         "sheet",
         frozenset({3, 4, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
     ),
+    "hubspot": Service(
+        (2, 2.2),
+        ("api.hubapi.com",),
+        {"apiKey": "hubspotApi", "appToken": "hubspotAppToken", "oAuth2": "hubspotOAuth2Api"},
+        {
+            "contact": ("upsert", "get", "getAll", "getRecentlyCreatedUpdated", "search", "delete"),
+            "deal": ("create", "get", "getAll"),
+            "company": ("create", "update"),
+            "engagement": ("create",),
+        },
+        "contact",
+        frozenset({2, 2.1, 2.2}),
+    ),
+    "notion": Service(
+        (2, 2.2),
+        ("api.notion.com",),
+        {"apiKey": "notionApi", "oAuth2": "notionOAuth2Api"},
+        {
+            "page": ("create", "search", "archive"),
+            "databasePage": ("create", "update", "get", "getAll"),
+            "database": ("get", "getAll"),
+            "block": ("append", "getAll"),
+        },
+        "page",
+        frozenset({2, 2.1, 2.2}),
+    ),
     "slack": Service(
         (1, 2.4),
         ("slack.com",),
@@ -133,6 +167,14 @@ SERVICES: Final[Mapping[str, Service]] = {
         "message",
         frozenset({1, 1.1, 1.2}),
     ),
+    "whatsApp": Service(
+        (1, 1.1),
+        ("graph.facebook.com",),
+        {"": "whatsAppApi"},
+        {"message": ("sendTemplate", "send"), "media": ("mediaUpload", "mediaUrlGet", "mediaDelete")},
+        "message",
+        frozenset({1, 1.1}),
+    ),
 }
 REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
 # Ways to sign in that need more than a text in a header, the query or the URL.
@@ -173,7 +215,7 @@ def reason_against(node: Node) -> str | None:
     if operations is None:
         return f"its resource {str(resource)[:40]!r} is not supported"
     operation = node.parameters.get("operation", next(iter(operations)))
-    if operation not in operations:
+    if operation not in operations or operation == "mediaUpload":
         return f"its operation {str(operation)[:40]!r} is not supported"
     if (authentication := _authentication(node, service)) not in service.credentials:
         return f"signing in by {authentication[:40]!r} is not supported"
