@@ -79,7 +79,7 @@ def test_an_n8n_workflow_is_imported_stored_and_run(platform: Platform) -> None:
             {"name": "Adult?", "type": "n8n-nodes-base.if", "typeVersion": 1, "parameters": {"conditions": test}},
             {"name": "Greet", "type": "n8n-nodes-base.set", "typeVersion": 3.4, "parameters": edit},
             {"name": "Count", "type": "n8n-nodes-base.code", "typeVersion": 2, "parameters": {"jsCode": code}},
-            {"name": "Mail", "type": "n8n-nodes-base.gmail", "parameters": {}},
+            {"name": "Mail", "type": "n8n-nodes-base.redis", "parameters": {}},
         ],
         "connections": {
             "Hook": {"main": [[{"node": "Adult?", "index": 0}]]},

@@ -4219,7 +4219,8 @@ export interface components {
         /**
          * @description `definition` is not stored. Review the report, edit the definition and post it to /workflows.
          *
-         *     `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
+         *     `n8n_workflows` are the other half of a bridge: import and activate each in your n8n. `templates` are those that the
+         *     definition needs: post each to /templates first.
          */
         WorkflowsImport: {
             definition: {
@@ -4229,6 +4230,9 @@ export interface components {
                 [key: string]: unknown;
             }[];
             report: components["schemas"]["ImportedNode"][];
+            templates: {
+                [key: string]: unknown;
+            }[];
         };
         /** @description The oldest entry comes first. */
         WorkflowsStory: {
@@ -13480,7 +13484,8 @@ export interface operations {
                      *           ],
                      *           "type": "manualTrigger"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "templates": []
                      *     }
                      */
                     "application/json": components["schemas"]["WorkflowsImport"];

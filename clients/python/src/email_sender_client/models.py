@@ -2050,7 +2050,8 @@ class WorkflowsImport(BaseModel):
     """
     `definition` is not stored. Review the report, edit the definition and post it to /workflows.
 
-    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n.
+    `n8n_workflows` are the other half of a bridge: import and activate each in your n8n. `templates` are those that the
+    definition needs: post each to /templates first.
     """
 
     model_config = ConfigDict(
@@ -2060,6 +2061,7 @@ class WorkflowsImport(BaseModel):
     definition: dict[str, Any]
     n8n_workflows: list[dict[str, Any]]
     report: list[ImportedNode]
+    templates: list[dict[str, Any]]
 
 
 class WorkflowsStoryEntry(BaseModel):

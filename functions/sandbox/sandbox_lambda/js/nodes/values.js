@@ -1,8 +1,8 @@
 // The values of another node's parameters for each item: what the platform's own steps take.
 
 /**
- * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "text" the text of HTML, and "item" the
- * item itself. Each item of the result has them as v0, v1, …; undefined is null. An item with several "addresses" is an
+ * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "string" a text, "text" the text of
+ * HTML, and "item" the item itself. Each item of the result has them as v0, v1, …; undefined is null. An item with several "addresses" is an
  * item for each of them.
  */
 export function valuesNode(call) {
@@ -24,7 +24,9 @@ function valueOf(call, item, index, kind, raw) {
   if (kind === "item") return item.json;
   const value = call.resolved(raw, index);
   if (kind === "addresses") return addressesIn(value);
-  return kind === "text" ? textOf(String(value ?? "")) : value;
+  if (kind === "value") return value;
+  const text = typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "");
+  return kind === "text" ? textOf(text) : text;
 }
 
 /** Return the addresses of a list. A comma in quotes belongs to a name. */

@@ -321,12 +321,14 @@ ACTION_CATALOGUE = Catalogue(
                 ),
             ),
             _object("items", items=_ANY_OBJECT),
-            default_timeout_seconds=90,
+            default_timeout_seconds=150,
             description=(
-                "Run nodes of an n8n workflow over items, as n8n does, in JavaScript and without network. The import "
-                "of n8n workflows writes this step. `workflow` has n8n's nodes, connections and settings; `given` are "
-                "the items of the nodes before; `returns` names the outputs whose items the step returns. The nodes "
-                "may take 20 seconds."
+                "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
+                "writes this step. `workflow` has n8n's nodes, connections and settings; `given` are the items of the "
+                "nodes before; `returns` names the outputs whose items the step returns. Nodes that call services ask "
+                "for requests, at most 500, which are sent as http.request sends them; a step that takes longer than "
+                "a minute fails with `unavailable`, and goes on after the last response when it is repeated. The nodes "
+                "themselves may take 20 seconds."
             ),
             errors=("unavailable",),
             allows_for_each=False,

@@ -39,6 +39,11 @@ class NodeContext:
             return self._evaluated("value", parameter)
         return quoted(parameter)
 
+    def string(self, parameter: Any) -> Any:
+        """Return a parameter as `value` does; other values than texts become texts."""
+        is_computed = any(text.startswith("=") for text in texts_in(parameter))
+        return self._evaluated("string", parameter) if is_computed else quoted(str(parameter))
+
     def text(self, parameter: Any) -> str:
         """Return the JSONata of a parameter's text, without the tags that it has as HTML."""
         return self._evaluated("text", parameter)

@@ -49,9 +49,11 @@ def convert_mail(context: NodeContext) -> Conversion:
     if not to:
         context.notes.append("it has no address to send to: as in n8n, it fails when it is reached")
     is_html, content = _content(context)
-    variables = {"subject": context.value(context.get("subject") or ""), "text": context.text(content)}
+    variables = {"subject": context.string(context.get("subject") or "")}
     if is_html:
-        variables["html"] = context.value(content)
+        variables |= {"text": context.text(content), "html": context.string(content)}
+    else:
+        variables["text"] = context.string(content)
     template = _HTML_TEMPLATE if is_html else _TEXT_TEMPLATE
     _add_notes(context, options, template)
     render = {
@@ -66,12 +68,12 @@ def convert_mail(context: NodeContext) -> Conversion:
     approval = {
         "uses": "approval",
         "when": "{% $count([$first]) > 0 %}",
-        "with": {"title": quoted(f"Mail of {context.node.name}"[:200]), "drafts": "{% [$first.draft_id] %}"},
+        "with": {"title": quoted(f"Mail of {context.node.name}"[:200]), "drafts": "{% [$first] %}"},
     }
     send = {
         "uses": "email.send",
-        "for_each": "{% $before.decision = 'approved' ? [$first.draft_id] : [] %}",
-        "with": {"draft": "{% $item %}"},
+        "for_each": "{% $before.decision = 'approved' ? [$first] : [] %}",
+        "with": {"draft": "{% $item.draft_id %}"},
     }
     following = [FollowingStep("approval", approval), FollowingStep("send", send)]
     return Conversion(ConversionOutcome.APPROXIMATED, render, ["$self"], following=following)

@@ -1,0 +1,111 @@
+"""Imported n8n workflows that send mail or call other systems, on the deployed template.
+
+This machine has no public address: what services answer is tested with recorded answers in tests/n8n.
+"""
+
+import itertools
+from email import message_from_bytes, policy
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.client import ApiError
+from tests.conftest import Platform
+from tests.e2e import api
+
+
+def export(*nodes: dict[str, Any]) -> dict[str, Any]:
+    start = {"name": "Start", "type": "n8n-nodes-base.manualTrigger", "typeVersion": 1, "parameters": {}}
+    row = [start, *nodes]
+    connections = {
+        source["name"]: {"main": [[{"node": target["name"], "type": "main", "index": 0}]]}
+        for source, target in itertools.pairwise(row)
+    }
+    settings = {"executionOrder": "v1"}
+    return {"name": f"n8n-{uuid4().hex}", "nodes": row, "connections": connections, "settings": settings}
+
+
+def node(name: str, kind: str, version: float, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "type": f"n8n-nodes-base.{kind}", "typeVersion": version, "parameters": parameters}
+
+
+def test_a_node_that_sends_mail_waits_for_an_approval_and_sends_to_each_address(platform: Platform) -> None:
+    admin = platform["admin@acme"]
+    first, second = (f"{uuid4().hex}@people.example" for _ in range(2))
+    send = node(
+        "Tell them",
+        "gmail",
+        2.1,
+        {
+            "sendTo": f"={{{{ $json.to }}}}, Bo <{second}>",
+            "subject": "=News for {{ $json.name }}",
+            "message": "=<p>Dear {{ $json.name }} &amp; co,</p><p>all is <b>well</b>.</p>",
+        },
+    )
+    imported = admin.post("/workflows/import", {"workflow": export(send)})
+    assert [(entry["node"], entry["how"]) for entry in imported["report"]] == [
+        ("Start", "exact"),
+        ("Tell them", "approximated"),
+    ]
+    with pytest.raises(ApiError, match="no template 'n8n html'"):
+        admin.post("/workflows", {"definition": imported["definition"]})
+    for template in imported["templates"]:
+        admin.post("/templates", template)
+    run = api.start_run(admin, imported["definition"], {"to": f"Ann <{first}>", "name": "Ann"})
+    approval = api.wait_for_approval(admin, run["id"])
+    assert len(approval["drafts"]) == 2
+    assert api.emails_of(admin, run["id"]) == []
+    api.decide(admin, run["id"], "approved")
+    assert api.wait_for_run(admin, run["id"])["status"] == "succeeded"
+    emails = api.emails_of(admin, run["id"])
+    assert len(emails) == 2
+    mails = [message_from_bytes(api.sent_mails(platform, email["id"])[0], policy=policy.default) for email in emails]
+    assert sorted(mail["to"].addresses[0].addr_spec for mail in mails) == sorted([first, second])
+    assert {mail["subject"] for mail in mails} == {"News for Ann"}
+    text, html = (mails[0].get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None
+    assert html is not None
+    assert "Dear Ann & co,\n\nall is well." in text.get_content().replace("\r\n", "\n")
+    assert "<b>well</b>" in html.get_content()
+    # A second run uses the contacts that the first one added.
+    again = api.start_run(admin, imported["definition"] | {"name": f"again-{uuid4().hex}"}, {"to": first, "name": "A"})
+    api.wait_for_approval(admin, again["id"])
+    drafts = [
+        step["result"] for step in admin.get(f"/runs/{again['id']}")["steps"] if step["action"] == "template.render"
+    ]
+    assert {draft["contact_id"] for draft in drafts} == {email["contact_id"] for email in emails}
+    api.decide(admin, again["id"], "denied")
+    assert api.wait_for_run(admin, again["id"])["status"] == "succeeded"
+    assert api.emails_of(admin, again["id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "parameters", "message"),
+    [
+        ("httpRequest", 4.2, {"url": "https://10.1.2.3/"}, "10.1.2.3 is not a public address."),
+        ("telegram", 1.2, {"chatId": "1", "text": "x"}, "The secret telegramapi does not exist."),
+        ("httpRequest", 4.2, {"url": "ftp://example.com/"}, "Invalid URL: ftp://example.com/."),
+    ],
+)
+def test_a_node_that_cannot_send_says_why(
+    platform: Platform, kind: str, version: float, parameters: dict[str, Any], message: str
+) -> None:
+    admin = platform["admin@acme"]
+    imported = admin.post("/workflows/import", {"workflow": export(node("Ask", kind, version, parameters))})
+    run = api.start_run(admin, imported["definition"])
+    ended_run = api.wait_for_run(admin, run["id"])
+    assert ended_run["status"] == "failed"
+    assert f"The node 'Ask' failed: {message}" in ended_run["error"]["message"]
+
+
+def test_a_workflow_can_go_on_after_a_request_that_failed(platform: Platform) -> None:
+    admin = platform["admin@acme"]
+    ask = node("Ask", "httpRequest", 4.2, {"url": "https://10.1.2.3/"}) | {"onError": "continueRegularOutput"}
+    shape = node("Shape", "set", 3.4, {"assignments": {"assignments": [
+        {"name": "said", "value": "={{ $json.error.message }}", "type": "string"}]}})  # fmt: skip
+    imported = admin.post("/workflows/import", {"workflow": export(ask, shape)})
+    run = api.start_run(admin, imported["definition"])
+    assert api.wait_for_run(admin, run["id"])["status"] == "succeeded"
+    (step,) = (step for step in admin.get(f"/runs/{run['id']}")["steps"] if step["step"] == "ask")
+    assert step["result"]["items"]["shape_0"] == [{"said": "10.1.2.3 is not a public address."}]
