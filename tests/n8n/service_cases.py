@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from email_sender.security.bound_secrets import BoundSecret, OAuth2
-from email_sender.security.signed_requests import Auth, signed
+from email_sender.security.signed_requests import signed
 from sandbox_lambda import engine
 from workflows_lambda.actions.n8n_requests import SandboxRequest
 
@@ -84,7 +84,7 @@ def _signed(request: SandboxRequest) -> dict[str, Any]:
     if request.auth is not None:
         secret = SECRETS.get(request.auth.secret, {"value": "token-1", "oauth2": _OAUTH2})
         bound = BoundSecret(request.auth.secret, hosts=frozenset(), **secret)
-        url, headers, _ = signed(Auth.model_validate(request.auth.model_dump()), bound, bound.value, url, headers)
+        url, headers, _ = signed(request.auth, bound, bound.value, url, headers)
     return {"method": request.method, "url": url, "headers": headers, "body": request.content.decode()}
 
 

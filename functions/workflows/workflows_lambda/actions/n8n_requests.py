@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid5
@@ -107,7 +108,7 @@ class NodeRequests:
                 "method": request.method,
                 "url": request.url,
                 "headers": headers,
-                "auth": request.auth and request.auth.model_dump(),
+                "auth": asdict(request.auth) if request.auth else None,
                 "body": base64.b64encode(request.content).decode(),
                 "seconds": request.seconds,
                 "redirects": request.redirects,

@@ -1,30 +1,35 @@
 """Where a tenant's secret stands in a request: in a header, in the query, in the URL's path, or as a password."""
 
 import base64
+import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, urlencode
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.security.bound_secrets import BoundSecret
 
 # Stands in a URL where the secret goes.
 PLACEHOLDER = "{secret}"
+_NAME = re.compile(r"[\w-]{1,64}")
 
 
-class Auth(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Auth:
     """`secret` is the name of a secret. `name` is that of the header or field; without, the secret's own is used.
 
     `prefix` comes before the value in a header, unless the value begins with it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    secret: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
+    secret: str
     place: Literal["header", "query", "url", "basic"]
     name: str = ""
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a name that no secret has."""
+        if not _NAME.fullmatch(self.secret):
+            raise ValueError("The name of a secret has letters, digits, _ and -, and at most 64 of them.")
 
 
 def signed(
