@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import datetime
+from itertools import batched
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid5
 
@@ -23,8 +24,8 @@ MAX_REQUESTS: Final = 500
 # The responses are part of the request to the sandbox, which may have five million characters.
 _MAX_RESPONSE_BYTES: Final = 3_000_000
 _AT_ONCE: Final = 8
-# The function may take 150 seconds, and a last request and a last run of the nodes 80 of them.
-_SECONDS: Final = 60
+# The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
+_SECONDS: Final = 45
 
 
 class BinaryBody(BaseModel):
@@ -63,6 +64,7 @@ class NodeRequests:
             asked_at, stored = unit.step_responses.read(call.run_id, call.step)
         self.asked_at: datetime = asked_at or now()
         self._stored = dict(stored)
+        self._deadline = 0.0
         self._size = sum(len(json.dumps(response)) for response in stored.values())
 
     def run(self, nodes: Callable[[Sequence[Mapping[str, Any]]], Answer]) -> Answer:
@@ -72,15 +74,11 @@ class NodeRequests:
             InvalidInput: the nodes ask for something else than requests, for too many, or the responses are too large.
             Unavailable: the requests take long. What was sent is stored: the step can be repeated.
         """
-        deadline = time.monotonic() + _SECONDS
+        self._deadline = time.monotonic() + _SECONDS
         responses: list[Mapping[str, Any]] = []
         while (number := len(responses)) in self._stored:
             responses.append(self._stored[number])
         while (answer := nodes(responses)).requests is not None:
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"The nodes have sent {len(responses)} requests, and go on when the step is repeated."
-                )
             responses += self._responses(len(responses), _parse(answer.requests))
         return answer
 
@@ -91,10 +89,14 @@ class NodeRequests:
             first + place: request for place, request in enumerate(requests) if first + place not in self._stored
         }
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            sent = {pool.submit(self._send, number, request): number for number, request in missing.items()}
-            # Each is stored as soon as it is there: a process that dies here has sent at most those that are under way.
-            for future in as_completed(sent):
-                self._keep(sent[future], future.result())
+            for some in batched(missing.items(), _AT_ONCE, strict=False):
+                if time.monotonic() > self._deadline:
+                    message = f"The nodes have sent {len(self._stored)} requests, and go on when the step is repeated."
+                    raise Unavailable(message)
+                sent = {pool.submit(self._send, number, request): number for number, request in some}
+                # Each is stored as soon as it is there: a process that dies here has sent at most those under way.
+                for future in as_completed(sent):
+                    self._keep(sent[future], future.result())
         return [self._stored[first + place] for place in range(len(requests))]
 
     def _send(self, number: int, request: SandboxRequest) -> Mapping[str, Any]:

@@ -142,7 +142,7 @@ def _exchange_with_token(
 def _exchange(node_request: NodeRequest, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     request = Request(node_request.method, url, headers, base64.b64decode(node_request.body))
     response = _outbound().exchange(request, node_request.seconds, node_request.redirects, _MAX_NODE_BYTES)
-    return {"status": response.status, "headers": dict(response.headers), **_body_of(response)}
+    return {"status": response.status, "headers": dict(response.all_headers), **_body_of(response)}
 
 
 def _body_of(response: Response) -> dict[str, str]:

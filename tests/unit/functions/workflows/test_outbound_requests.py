@@ -50,7 +50,7 @@ class Web:
         status = 401 if request.headers.get("authorization") == "Bearer old" else 200
         headers = {"content-type": "text/plain"}
         text = json.dumps({"url": request.url, **request.headers})
-        return Response(status, headers, text, self.content or text.encode())
+        return Response(status, headers, text, self.content or text.encode(), headers | {"x-rate": "5"})
 
     def fetch(self, request: Request, seconds: float) -> Response:
         self.requests.append(request)
@@ -122,7 +122,7 @@ def test_a_secret_stands_where_the_service_wants_it_and_in_no_result(
 ) -> None:
     result = send_of_node(**auth)
     assert (web.requests[0].url, web.requests[0].headers) == (f"https://crm.example.com/{url}", headers)
-    assert result["status"] == 200
+    assert (result["status"], result["headers"]["x-rate"]) == (200, "5")
     assert "hunter2" not in result["text"]
     assert "YW5uOmh1bnRlcjI=" not in result["text"]
 

@@ -46,12 +46,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`body` is parsed JSON if the content type says so and parsing succeeds, else text. `content` is what was sent."""
+    """`body` is parsed JSON if the content type says so and parsing succeeds, else text. `content` is what was sent.
+
+    `headers` are those that callers need (_RETURNED_HEADERS), and `all_headers` whatever came, in lower case.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: Any
     content: bytes = b""
+    all_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_public(address: Address) -> bool:
@@ -162,7 +166,8 @@ class OutboundHttp:
                 raise Unavailable(f"{url.host} did not respond in time.")
             response_headers = {name: response.headers[name] for name in _RETURNED_HEADERS if name in response.headers}
             parsed_body = _parse_body(body, response_headers.get("content-type", ""))
-            return Response(response.status, response_headers, parsed_body, body)
+            all_headers = {name.lower(): value for name, value in response.headers.items()}
+            return Response(response.status, response_headers, parsed_body, body, all_headers)
 
     def _public_address(self, host: str, port: int) -> str:
         try:
