@@ -72,6 +72,24 @@ def test_a_loop_with_a_request_stays_a_loop() -> None:
     assert urls == ["https://crm.example.com/people/Ada", "https://crm.example.com/people/Bob"]
 
 
+def test_a_pause_in_a_loop_with_requests_is_left_out_and_a_long_wait_opens_the_loop() -> None:
+    def raw(amount: int) -> dict[str, Any]:
+        pause = node("Pause", "wait", {"amount": amount, "unit": "seconds"}, typeVersion=1.1)
+        return export(
+            node("Each", "splitInBatches", {"batchSize": 1}, typeVersion=3), node("Ask", "httpRequest", REQUEST),
+            pause, LAST,
+            connections={"Each": connections_to("All", "Ask"), "Pause": connections_to("Each"),
+                         "All": connections_to()},
+        )  # fmt: skip
+
+    outcome = run(raw(2), answer_request=lambda request: {"url": request["url"][-3:]})
+    assert items_in(outcome, "all") == [{"url": "Ada"}, {"url": "Bob"}]
+    assert [step["uses"] for step in import_and_parse(raw(2)).definition["steps"]] == ["transform", "n8n.node"]
+    notes = {entry.node: entry.notes for entry in import_and_parse(raw(2)).report}
+    assert notes["Pause"] == ["in a loop it does not wait: what the loop does comes one after the other"]
+    assert "wait" in [step["uses"] for step in import_and_parse(raw(3_600)).definition["steps"]]
+
+
 def test_the_report_names_the_secret_and_its_hosts() -> None:
     raw = export(
         node("Log", "googleSheets", SHEET, typeVersion=4.5),

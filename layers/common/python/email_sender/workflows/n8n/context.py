@@ -92,7 +92,7 @@ def transform_conversion(**values: str) -> Conversion:
 
 
 def for_each_conversion(
-    context: NodeContext, arguments: Mapping[str, Any], uses: str = "http.request", result_field: str = "body"
+    context: NodeContext, arguments: Mapping[str, Any], *, uses: str, result_field: str
 ) -> Conversion:
     """Return an action that runs for each item. `result_field` of its result is the new item; "$" is the result."""
     step: dict[str, Any] = {"uses": uses, "for_each": f"{{% {context.items} %}}", "with": arguments}

@@ -115,6 +115,8 @@ class Converter:
         node = self._export.nodes[name]
         if (is_trigger(node) and not node.disabled) or name in self._left_out:
             return False
+        if item_nodes.waits_shortly(node):
+            return any(name in loop for loop in self._loops)
         return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._opened_loops)
 
     def _reason_to_drop(self, node: Node) -> str | None:

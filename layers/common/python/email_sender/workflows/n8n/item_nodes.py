@@ -99,12 +99,30 @@ def runs_here(node: Node) -> bool:
     return node.type in ITEM_TYPES
 
 
+_SECONDS: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+_SHORT_SECONDS: Final = 300
+
+
+def waits_shortly(node: Node) -> bool:
+    """Return whether the node waits as long as workflows pause between requests. In a loop, that is left out."""
+    parameters = node.parameters
+    # n8n leaves out what is the default of the node's version.
+    unit = parameters.get("unit", "hours" if node.version < 1.1 else "seconds")
+    amount = parameters.get("amount", 1 if node.version < 1.1 else 5)
+    if node.type != "wait" or parameters.get("resume", "timeInterval") != "timeInterval" or node.disabled:
+        return False
+    is_number = type(amount) in (int, float) and isinstance(unit, str) and unit in _SECONDS
+    return bool(is_number and 0 <= amount * _SECONDS[unit] <= _SHORT_SECONDS)
+
+
 def differences(node: Node) -> Iterator[str]:
     """Yield how the node's result can differ from n8n's."""
     if node.disabled:
         return
     if service_nodes.is_service(node):
         yield from service_nodes.differences(node)
+    elif node.type == "wait":
+        yield "in a loop it does not wait: what the loop does comes one after the other"
     elif node.type == "respondToWebhook":
         yield "the caller gets no response from this node: read the results with GET /runs/{id}"
     elif node.version not in RECORDED.get(node.type, ()):

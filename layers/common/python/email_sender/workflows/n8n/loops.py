@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from email_sender.workflows.n8n.export import Edge, N8nExport
 from email_sender.workflows.n8n.groups import loops
-from email_sender.workflows.n8n.item_nodes import runs_here
+from email_sender.workflows.n8n.item_nodes import runs_here, waits_shortly
 
 _LOOP = "splitInBatches"
 
@@ -12,12 +12,17 @@ _LOOP = "splitInBatches"
 def open_loops(
     export: N8nExport, bridged: Collection[str] = ()
 ) -> tuple[list[Edge], list[frozenset[str]], frozenset[str]]:
-    """Return the edges without those that close a loop that one place cannot run: one with an HTTP request, say.
+    """Return the edges without those that close a loop that one place cannot run: one with a model, say.
 
     Returns also the loops that stay, and the names of the nodes where an opened loop starts.
     """
     found = loops(export.nodes, export.edges)
-    staying = [loop for loop in found if loop.issubset(bridged) or all(runs_here(export.nodes[name]) for name in loop)]
+    staying = [
+        loop
+        for loop in found
+        if loop.issubset(bridged)
+        or all(runs_here(export.nodes[name]) or waits_shortly(export.nodes[name]) for name in loop)
+    ]
     kept = {edge for edge in export.edges if any(edge.source in loop and edge.target in loop for loop in staying)}
     edges, starts = _remove_cycles(export, [edge for edge in export.edges if edge not in kept])
     place = {edge: number for number, edge in enumerate(export.edges)}
