@@ -37,7 +37,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate clean
+.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate sandbox-libraries clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ test-n8n-node: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings .local/n8n/.r
 
 test-n8n: $(VENV)/.ready .local/n8n/.ready ## compare the sandbox with a real n8n, on workflows that are made up (ROUNDS=20 makes more), and try a bridge
 	N8N_FOLDER=$(CURDIR)/.local/n8n ROUNDS=$(or $(ROUNDS),3) $(PY) -m pytest tests/on_demand/bridge_in_n8n.py tests/on_demand/sandbox_beside_n8n.py
+
+sandbox-libraries: $(VENV)/.ready ## bundle the libraries that the sandbox reads CSV and HTML with, in the versions of functions/sandbox/libraries
+	$(PY) scripts/bundle_sandbox_libraries.py
 
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	ruff format --no-cache --check .

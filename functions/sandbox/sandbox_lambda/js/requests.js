@@ -2,6 +2,7 @@
 // platform sends it, and runs the nodes again from their beginning with all responses so far.
 
 import { NodeError } from "./errors.js";
+import { fileOfBytes } from "./nodes/file_types.js";
 
 /** Stops a run until these requests have responses. It is no error, so that no node can continue after it. */
 export class Pending {
@@ -116,8 +117,15 @@ export const statusText = (response) => STATUS_TEXTS[response.status] ?? "";
 /** Return the file of a response, as items have it in `binary`. */
 export function fileOfResponse(response) {
   const mimeType = contentType(response).split(";")[0] || "application/octet-stream";
-  const data = response.base64 ?? btoa(unescape(encodeURIComponent(response.text ?? "")));
-  return { data, mimeType, fileExtension: mimeType.split("/")[1] ?? "" };
+  const bytes =
+    response.base64 === undefined ? unescape(encodeURIComponent(response.text ?? "")) : atob(response.base64);
+  return fileOfBytes(bytes, { fileName: fileNameOf(response), mimeType });
+}
+
+/** Return the name that the server gave the file, or the last part of its URL. */
+function fileNameOf({ headers, url = "" }) {
+  const [, named] = /\bfilename="?([^";]+)/i.exec(headers?.["content-disposition"] ?? "") ?? [];
+  return named?.trim() || (/^[a-z]+:\/\/[^/?#]+\/(?:[^?#]*\/)?([^/?#]+)/i.exec(url)?.[1] ?? undefined);
 }
 
 /** Return the JSON of a response, or undefined if it is none. */

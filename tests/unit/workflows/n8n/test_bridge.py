@@ -75,10 +75,12 @@ def test_the_workflow_for_n8n_has_the_node_its_inputs_and_its_answer() -> None:
 
 
 def test_connected_nodes_stay_together_and_keep_their_files() -> None:
-    result = bridged(export(node("File", "convertToFile"), node("Upload", "googleDrive"), SET))
+    names = ("Rows", "File", "Upload", "Read")
+    nodes = [node("File", "convertToFile"), node("Upload", "ftp"), node("Read", "extractFromFile")]
+    result = bridged(export(SET, *nodes, node("Rows", "limit")))
     (workflow,) = result.n8n_workflows
-    assert {"File", "Upload"} <= nodes_of(workflow).keys()
-    assert [entry.steps for entry in result.report if entry.node in ("File", "Upload")] == [["file"], ["file"]]
+    assert {name for name in names if name in nodes_of(workflow)} == {"File", "Upload", "Read"}
+    assert [entry.steps for entry in result.report if entry.node in names[1:]] == [["file"], ["file"], ["file"]]
 
 
 def test_a_node_has_what_n8n_requires_of_an_import() -> None:

@@ -126,3 +126,39 @@ def test_what_cannot_be_sent_is_unsupported_with_the_reason(
     assert conversions(raw)["Ask"] == "unsupported"
     (entry,) = [entry for entry in import_and_parse(raw).report if entry.node == "Ask"]
     assert reason in entry.notes
+
+
+def test_files_and_pages_are_read_here() -> None:
+    rows = {"operation": "csv", "options": {}}
+    # n8n writes a mark at the start, which is a part of the first name unless the reader looks for it.
+    read = rows | {"options": {"enableBOM": True}}
+    page_of = "={{ ({ html: '<h1>' + $json.name + '</h1>' }) }}"
+    names = {"values": [{"key": "title", "cssSelector": "h1"}]}
+    page = {"operation": "extractHtmlContent", "dataPropertyName": "html", "extractionValues": names}
+    written = {"mode": "raw", "jsonOutput": page_of}
+    raw = export(
+        node("Write", "convertToFile", rows, typeVersion=1.1), node("Read", "extractFromFile", read, typeVersion=1.1),
+        node("Page", "set", written, typeVersion=3.4), node("Title", "html", page, typeVersion=1.2), LAST,
+    )  # fmt: skip
+    assert items_in(run(raw), "all") == [{"title": "Ada"}, {"title": "Bob"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "reason"),
+    [
+        ("extractFromFile", {"operation": "pdf"}, "its operation 'pdf' is not supported"),
+        ("convertToFile", {"operation": ["csv"]}, "its operation \"['csv']\" is not supported"),
+        ("markdown", {"mode": "other"}, "its operation 'other' is not supported"),
+    ],
+)
+def test_an_operation_that_is_not_known_is_named(kind: str, parameters: dict[str, Any], reason: str) -> None:
+    entry = next(entry for entry in import_and_parse(export(node("It", kind, parameters))).report if entry.node == "It")
+    assert (entry.outcome, entry.notes[0]) == ("unsupported", reason)
+
+
+def test_what_differs_in_html_is_said() -> None:
+    table = node("Table", "html", {"operation": "convertToHtmlTable"}, typeVersion=1.2)
+    raw = export(node("Page", "html", {}, typeVersion=1.2), table)
+    notes = {entry.node: list(entry.notes) for entry in import_and_parse(raw).report}
+    assert notes["Page"] == ["n8n's example page is not included: the page is empty"]
+    assert notes["Table"] == ["tables have no styles of their own"]

@@ -18,7 +18,8 @@ export function httpRequestNode(call) {
   const results = prepared.map(({ error }) => ({ error, responses: [] }));
   for (const round of pagesOf(call, prepared, results)) {
     const responses = call.send(round.map(({ request }) => request));
-    for (const [place, { index }] of round.entries()) results[index].responses.push(responses[place]);
+    for (const [place, { index, request }] of round.entries())
+      results[index].responses.push({ ...responses[place], url: request.url });
   }
   const outputs = results.map((result, index) => {
     const { error, value } = attempt(() => {

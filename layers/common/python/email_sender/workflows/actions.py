@@ -325,10 +325,9 @@ ACTION_CATALOGUE = Catalogue(
             description=(
                 "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
                 "writes this step. `workflow` has n8n's nodes, connections and settings; `given` are the items of the "
-                "nodes before; `returns` names the outputs whose items the step returns. Nodes that call services ask "
-                "for requests, at most 500, which are sent as http.request sends them; a step that takes longer than "
-                "a minute fails with `unavailable`, and goes on after the last response when it is repeated. The nodes "
-                "themselves may take 20 seconds."
+                "nodes before; `returns` names the outputs whose items the step returns. Requests of nodes are sent "
+                "as http.request sends them, at most 500. If they take longer than 45 seconds, the step fails with "
+                "`unavailable`, and goes on after the last response when it is repeated."
             ),
             errors=("unavailable",),
             allows_for_each=False,

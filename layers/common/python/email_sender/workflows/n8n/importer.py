@@ -6,6 +6,7 @@ from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.definition.model import MAX_BYTES
+from email_sender.workflows.n8n import item_nodes
 from email_sender.workflows.n8n.bridge import BridgeTarget, needs_n8n
 from email_sender.workflows.n8n.converter import Converter, ImportResult
 from email_sender.workflows.n8n.export import ConversionOutcome, N8nExport, read_export
@@ -57,13 +58,20 @@ def _within_limits(export: N8nExport, expressions: ExpressionChecker, result: Im
 
 
 def _nodes_for_n8n(export: N8nExport, result: ImportResult) -> set[str]:
-    """Return the nodes that have no step here or lose parts of themselves, and the loops around them."""
+    """Return the nodes that have no step here or lose parts of themselves, and what belongs to them."""
     found = {
         entry.node
         for entry in result.report
-        if entry.outcome is ConversionOutcome.UNSUPPORTED
+        if entry.outcome in (ConversionOutcome.UNSUPPORTED, ConversionOutcome.BRIDGED)
         or (entry.steps and needs_n8n(export, export.nodes[entry.node]))
     }
+    # Files stay with their items within a step, or within n8n.
+    for edge in export.edges:
+        source, target = export.nodes[edge.source], export.nodes[edge.target]
+        if edge.target in found and item_nodes.gives_files(source):
+            found.add(edge.source)
+        elif edge.source in found and item_nodes.reads_files(target):
+            found.add(edge.target)
     for loop in loops(export.nodes, export.edges):
         # n8n runs a loop as a whole.
         if loop & found:

@@ -13,14 +13,18 @@ from email_sender.workflows.n8n.export import Node
 RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "aggregate": frozenset({1}),
     "code": frozenset({1, 2}),
+    "convertToFile": frozenset({1, 1.1}),
     "crypto": frozenset({1}),
     "dateTime": frozenset({2}),
+    "extractFromFile": frozenset({1, 1.1}),
     "filter": frozenset({1, 2, 2.1, 2.2, 2.3}),
     "function": frozenset({1}),
     "functionItem": frozenset({1}),
+    "html": frozenset({1, 1.1, 1.2}),
     "if": frozenset({1, 2, 2.1, 2.2, 2.3}),
     "itemLists": frozenset({1, 2, 2.1, 3, 3.1}),
     "limit": frozenset({1}),
+    "markdown": frozenset({1}),
     "merge": frozenset({1, 2, 2.1, 3, 3.1, 3.2}),
     "noOp": frozenset({1}),
     "removeDuplicates": frozenset({1, 1.1, 2}),
@@ -34,6 +38,13 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "switch": frozenset({1, 2, 3, 3.1, 3.2, 3.3, 3.4}),
 }
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
+# The parameter that says what a node does, and its values that run here. The first one is the default.
+OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "convertToFile": ("operation", ("csv", "toJson", "toText", "toBinary")),
+    "extractFromFile": ("operation", ("csv", "fromJson", "text", "xml", "binaryToPropery")),
+    "html": ("operation", ("generateHtmlTemplate", "extractHtmlContent", "convertToHtmlTable")),
+    "markdown": ("mode", ("htmlToMarkdown", "markdownToHtml")),
+}
 
 _HASHES = ("MD5", "SHA256", "SHA3-256", "SHA3-384", "SHA3-512", "SHA384", "SHA512")
 # A definition has at most 24 levels, and up to ten are around a parameter.
@@ -82,6 +93,8 @@ def runs_here(node: Node) -> bool:
         return False
     if service_nodes.is_service(node):
         return service_nodes.reason_against(node) is None
+    if reason_against(node):
+        return False
     if node.type == "code":
         return bool(parameters.get("language", "javaScript") == "javaScript")
     if node.type == "merge":
@@ -97,6 +110,15 @@ def runs_here(node: Node) -> bool:
             action == "generate" and parameters.get("encodingType", "uuid") == "uuid"
         )
     return node.type in ITEM_TYPES
+
+
+def reason_against(node: Node) -> str | None:
+    """Return why the sandbox cannot do what the node does, if that depends on its operation."""
+    name, operations = OPERATIONS.get(node.type, ("operation", ()))
+    operation = node.parameters.get(name, operations[0] if operations else None)
+    if not operations or operation in operations:
+        return None
+    return f"its operation {str(operation)[:40]!r} is not supported"
 
 
 _SECONDS: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
@@ -127,6 +149,10 @@ def differences(node: Node) -> Iterator[str]:
         yield "the caller gets no response from this node: read the results with GET /runs/{id}"
     elif node.version not in RECORDED.get(node.type, ()):
         yield f"version {node.version:g} of this node was not compared with n8n"
+    if node.type in ("convertToFile", "extractFromFile"):
+        yield "a file stays with its item up to the end of the step"
+    elif node.type == "html":
+        yield from _differences_of_html(node)
     code = "\n".join(texts_in({key: node.parameters.get(key) for key in ("jsCode", "functionCode")}))
     if outside := sorted({match[0].removesuffix(".") for match in _OUTSIDE_CODE.finditer(code)}):
         yield f"its code uses {', '.join(outside)}, which the sandbox does not have or does not keep"
@@ -136,6 +162,33 @@ def differences(node: Node) -> Iterator[str]:
             yield f"{name} {meaning}"
     if node.raw.get("retryOnFail") is True:
         yield "it is repeated at once, without a pause"
+
+
+def gives_files(node: Node) -> bool:
+    """Return whether the node's items have files, which only the nodes of its step get."""
+    parameters = node.parameters
+    if node.type == "httpRequest":
+        return '"responseFormat": "file"' in json.dumps(parameters)
+    return (
+        node.type == "convertToFile"
+        or (node.type == "googleDrive" and parameters.get("operation") == "download")
+        or (node.type == "telegram" and parameters.get("resource") == "file")
+    )
+
+
+def reads_files(node: Node) -> bool:
+    if node.type == "html":
+        return bool(node.parameters.get("sourceData") == "binary")
+    is_upload = node.type == "googleDrive" and node.parameters.get("operation", "upload") == "upload"
+    return node.type == "extractFromFile" or is_upload
+
+
+def _differences_of_html(node: Node) -> Iterator[str]:
+    operation = node.parameters.get("operation", "generateHtmlTemplate")
+    if operation == "generateHtmlTemplate" and "html" not in node.parameters:
+        yield "n8n's example page is not included: the page is empty"
+    if operation == "convertToHtmlTable":
+        yield "tables have no styles of their own"
 
 
 def referenced_nodes(node: Node) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from email_sender.workflows.n8n import service_nodes
+from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.actions import (
     convert_chain,
     convert_information_extractor,
@@ -95,7 +95,7 @@ def _wait(context: NodeContext) -> Conversion:
 
 def _unsupported(context: NodeContext) -> Conversion:
     node = context.node
-    reason = service_nodes.reason_against(node) if service_nodes.is_service(node) else None
+    reason = (service_nodes if service_nodes.is_service(node) else item_nodes).reason_against(node)
     raise Untranslatable(reason or "no step does what this node does")
 
 

@@ -126,6 +126,8 @@ SERVICES: Final[Mapping[str, Service]] = {
         "page",
         frozenset({2, 2.1, 2.2}),
     ),
+    # It has no operations and no credentials: it reads any URL.
+    "rssFeedRead": Service((1, 1.2), (), {"": ""}, {"": ("",)}, "", frozenset({1, 1.1, 1.2})),
     "slack": Service(
         (1, 2.4),
         ("slack.com",),

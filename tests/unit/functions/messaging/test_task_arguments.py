@@ -1,0 +1,28 @@
+"""What the actions of messaging read from a step's `with`."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from email_sender.errors import InvalidInput
+from email_sender.kit.tasks.call import TaskCall
+from email_sender.security.permissions import Role
+from messaging_lambda.events.tasks import RenderIn
+
+
+def contact_of(contact: object) -> UUID | str:
+    arguments = {"template": "hello", "contact": contact}
+    call = TaskCall(uuid4(), uuid4(), "draft", -1, arguments, started_by="ann", role=Role.ADMIN)
+    return call.parse(RenderIn).contact
+
+
+def test_a_contact_of_a_draft_is_an_id_or_an_address() -> None:
+    contact_id = uuid4()
+    assert contact_of(str(contact_id)) == contact_id
+    assert contact_of("Ann <ann@example.org>") == "Ann <ann@example.org>"
+
+
+@pytest.mark.parametrize("contact", ["", None, 7, {"id": str(uuid4())}])
+def test_anything_else_is_refused(contact: object) -> None:
+    with pytest.raises(InvalidInput):
+        contact_of(contact)
