@@ -121,7 +121,7 @@ sandbox-libraries: $(VENV)/.ready ## bundle the libraries that the sandbox reads
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line check-types check-files
 
-# It takes as long as half of all others.
+# mypy is the slowest check, so it runs beside the others.
 check-types:
 	mypy
 

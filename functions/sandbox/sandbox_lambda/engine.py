@@ -94,7 +94,7 @@ def _runtime() -> Runtime:
 
 @cache
 def _loaded_modules(entry: str) -> bytes:
-    """Return the memory after the modules were loaded: loading takes half a second, and a copy 5 ms or 10 ms."""
+    """Return the memory after the modules were loaded: loading takes half a second, and a copy some ms."""
 
     async def load() -> bytes:
         with _runtime() as runtime, runtime.new_context(timeout=_LOAD_SECONDS) as context:

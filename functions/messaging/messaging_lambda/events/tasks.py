@@ -40,7 +40,7 @@ class RenderIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
-    # From left to right: a union that is smart keeps every text a text.
+    # pydantic's smart mode would leave an id a str, because that matches without a conversion.
     contact: Annotated[UUID | Annotated[str, Field(min_length=3, max_length=640)], Field(union_mode="left_to_right")]
     evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)

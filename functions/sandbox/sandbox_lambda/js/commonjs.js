@@ -1,5 +1,3 @@
-// What libraries that are no modules expect: some write to `exports` and some to `module.exports`, and one to `console`.
+// What a CommonJS module writes its exports to.
 
 globalThis.exports = {};
-globalThis.module = { exports: {} };
-globalThis.console = undefined;

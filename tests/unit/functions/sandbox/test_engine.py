@@ -192,3 +192,13 @@ def test_ten_nodes_over_2000_items_need_less_than_a_quarter_of_the_memory(monkey
     ]
     answer = run(*nodes, items=[{"n": number} for number in range(2_000)])
     assert answer["runs"]["Set9"][0]["outputs"][0][1_999] == {"n": 1_999, "v": 2_000}
+
+
+@pytest.mark.parametrize(
+    "more", [[], [{"name": "Page", "type": "html", "typeVersion": 1, "parameters": {"html": "x"}}]]
+)
+def test_code_does_not_see_what_libraries_were_loaded_with(more: list[dict[str, Any]]) -> None:
+    seen = code("return [{module: typeof globalThis.module, exports: typeof globalThis.exports}]")
+    answer = run(seen, *more)
+    assert answer["error"] is None
+    assert answer["runs"]["Code"][0]["outputs"][0] == [{"module": "undefined", "exports": "undefined"}]

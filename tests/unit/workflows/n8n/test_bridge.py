@@ -83,6 +83,25 @@ def test_connected_nodes_stay_together_and_keep_their_files() -> None:
     assert [entry.steps for entry in result.report if entry.node in names[1:]] == [["file"], ["file"], ["file"]]
 
 
+@pytest.mark.parametrize(
+    ("version", "parameters", "stays"),
+    [
+        (4.2, {"options": {"response": {"response": {"responseFormat": "file"}}}}, True),
+        (4.2, {"options": {"response": {"response": {"responseFormat": "json"}}}}, False),
+        (4.2, {"responseFormat": "file"}, False),
+        (2, {"responseFormat": "file"}, True),
+        (4.2, {"options": ["response"]}, False),
+    ],
+)
+def test_a_request_stays_in_n8n_only_if_a_node_there_needs_its_file(
+    version: float, parameters: dict[str, Any], stays: bool
+) -> None:
+    request = node("Get", "httpRequest", {"url": "https://example.com", **parameters}, typeVersion=version)
+    (workflow,) = bridged(export(request, node("Upload", "ftp"))).n8n_workflows
+    given = nodes_of(workflow)["Get"]["type"]
+    assert given == ("n8n-nodes-base.httpRequest" if stays else "n8n-nodes-base.code")
+
+
 def test_a_node_has_what_n8n_requires_of_an_import() -> None:
     bare = {"name": "Bare", "type": "n8n-nodes-base.redis"}
     (workflow,) = bridged(export(bare)).n8n_workflows

@@ -21,11 +21,8 @@ const READERS = {
 
 export function extractFromFileNode(call) {
   const operation = operationOf(call, READERS);
-  if (operation !== "csv") {
-    const { destinationKey = "data" } = call.node.parameters;
-    const node = { name: call.node.name, parameters: { destinationKey } };
-    requireParameters({ node }, [{ name: "destinationKey", label: "Destination Output Field" }]);
-  }
+  if (operation !== "csv")
+    requireParameters(call, [{ name: "destinationKey", label: "Destination Output Field", fallback: "data" }]);
   return [itemsOf(call, READERS[operation])];
 }
 

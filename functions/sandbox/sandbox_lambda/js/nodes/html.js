@@ -1,7 +1,7 @@
 // HTML: templates, tables of items, and what is in the elements of a page.
 
 import { NodeError } from "../errors.js";
-import { Pending } from "../requests.js";
+import { forEachItem } from "../services/items.js";
 import { extracted } from "./html_extract.js";
 
 export function htmlNode(call) {
@@ -9,17 +9,7 @@ export function htmlNode(call) {
   if (operation === "convertToHtmlTable") return [[table(call)]];
   const make = { generateHtmlTemplate: template, extractHtmlContent: extracted }[operation];
   if (!make) throw new NodeError(`The operation '${operation}' is not supported`);
-  return [
-    call.items.flatMap((_, index) => {
-      const pairedItem = { item: index };
-      try {
-        return [make(call, index)].flat().map((json) => ({ json, pairedItem }));
-      } catch (error) {
-        if (!call.continues || error instanceof Pending) throw error;
-        return [{ json: { error: error.message }, pairedItem }];
-      }
-    }),
-  ];
+  return [forEachItem(call, (index) => make(call, index))];
 }
 
 /** The parts of a template are evaluated with or without the "=" of expressions, and their values are written as text. */

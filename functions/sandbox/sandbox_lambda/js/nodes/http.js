@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { HttpError, authOf, bracketed, encodedUrl, jsonOf, withPairs } from "../requests.js";
-import { requireParameters } from "../services/items.js";
+import { jsonFrom, requireParameters } from "../services/items.js";
 import { isPlainObject } from "../values.js";
 import { bodyOf, pairsOf } from "./http_body.js";
 import { itemsOf } from "./http_response.js";
@@ -133,15 +133,9 @@ function oldFields(call, index, kind) {
 }
 
 function objectOf(raw, field) {
-  let value = raw;
-  if (typeof raw === "string") {
-    try {
-      value = JSON.parse(raw);
-    } catch {
-      value = undefined;
-    }
-  }
-  if (!isPlainObject(value)) throw new NodeError(`The value in the "${field}" field is not valid JSON`);
+  const message = `The value in the "${field}" field is not valid JSON`;
+  const value = jsonFrom(raw, message);
+  if (!isPlainObject(value)) throw new NodeError(message);
   return value;
 }
 

@@ -2,6 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { bracketed, encodedPairs, parsedForm } from "../requests.js";
+import { jsonFrom } from "../services/items.js";
 import { set } from "../values.js";
 
 const NO_BODY = { content: undefined, type: undefined };
@@ -60,16 +61,9 @@ function oldBody(call, index, method) {
 }
 
 function parsedJson(raw) {
-  let value = raw;
-  if (typeof raw === "string") {
-    try {
-      value = JSON.parse(raw);
-    } catch {
-      value = undefined;
-    }
-  }
-  if (typeof value !== "object" || value === null)
-    throw new NodeError('The value in the "JSON Body" field is not valid JSON');
+  const message = 'The value in the "JSON Body" field is not valid JSON';
+  const value = jsonFrom(raw, message);
+  if (typeof value !== "object" || value === null) throw new NodeError(message);
   return value;
 }
 

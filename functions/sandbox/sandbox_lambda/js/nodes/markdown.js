@@ -1,14 +1,9 @@
-// Markdown: as HTML, and from HTML. showdown is written for CommonJS.
+// Markdown: as HTML, and from HTML.
 
-import "../commonjs.js";
 import { requireParameters } from "../services/items.js";
+import { Converter } from "../showdown.js";
 import { copy, set } from "../values.js";
 import { NodeHtmlMarkdown } from "../vendor/formats.js";
-import "../vendor/showdown.js";
-
-const { Converter } = globalThis.module.exports;
-delete globalThis.module;
-delete globalThis.console;
 
 export function markdownNode(call) {
   const toHtml = call.param("mode", 0, "htmlToMarkdown") === "markdownToHtml";

@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { encodedUrl, exchange, HttpError, jsonOf } from "../requests.js";
-import { defined, forEachItem, idOf, requireParameters } from "./items.js";
+import { defined, forEachItem, idOf, jsonFrom, requireParameters } from "./items.js";
 
 const API = "https://discord.com/api/v10";
 const MAX_MESSAGES = 100;
@@ -113,14 +113,7 @@ function embedOf({ inputMethod = "fields", json, ...fields }) {
   });
 }
 
-function parsed(json) {
-  if (typeof json !== "string") return json;
-  try {
-    return JSON.parse(json);
-  } catch {
-    throw new NodeError("The JSON of an embed is not valid");
-  }
-}
+const parsed = (json) => jsonFrom(json, "The JSON of an embed is not valid");
 
 // Discord answers some requests with nothing.
 const SUCCESS = { success: true };

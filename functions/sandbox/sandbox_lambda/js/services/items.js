@@ -21,6 +21,16 @@ export function forEachItem(call, work, { describe = (error) => error.message, i
   });
 }
 
+/** Return the value of a parameter that is JSON, or was already read. Throw the message if it is no JSON. */
+export function jsonFrom(raw, message) {
+  if (typeof raw !== "string") return raw;
+  try {
+    return JSON.parse(raw);
+  } catch {
+    throw new NodeError(message);
+  }
+}
+
 /** Return an object without the fields that are undefined. */
 export const defined = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
@@ -35,11 +45,11 @@ export function idOf(call, name, index, pattern) {
 /**
  * Throw what n8n says before a node runs if the node lacks a parameter: `label` is the parameter's name for the user.
  * With `valid` {what, id, url}, a place that is named by its id or its URL must match the pattern. Expressions may be
- * anything.
+ * anything. `fallback` is what a parameter is that was left out.
  */
 export function requireParameters(call, wanted) {
-  const problems = wanted.flatMap(({ name, label, valid }) => {
-    const raw = call.node.parameters[name];
+  const problems = wanted.flatMap(({ name, label, valid, fallback }) => {
+    const raw = call.node.parameters[name] ?? fallback;
     const { value, mode } = typeof raw === "object" && raw !== null && !Array.isArray(raw) ? raw : { value: raw };
     const text = String(value ?? "");
     if (text.startsWith("=")) return [];

@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { encodedUrl, exchange } from "../requests.js";
-import { defined, forEachItem, idOf, requireParameters } from "./items.js";
+import { defined, forEachItem, idOf, jsonFrom, requireParameters } from "./items.js";
 import { blocksOf, conditionOf, propertiesOf, simple } from "./notion_fields.js";
 
 const API = "https://api.notion.com/v1";
@@ -135,14 +135,7 @@ function filterOf(call, index) {
   return { [all ? "and" : "or"]: conditions.map(conditionOf) };
 }
 
-function filterOfText(raw) {
-  if (typeof raw !== "string") return raw;
-  try {
-    return JSON.parse(raw);
-  } catch {
-    throw new NodeError("Filters (JSON) must be a valid json");
-  }
-}
+const filterOfText = (raw) => jsonFrom(raw, "Filters (JSON) must be a valid json");
 
 function createPage(call, index) {
   const body = defined({

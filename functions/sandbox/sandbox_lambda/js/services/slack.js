@@ -3,7 +3,7 @@
 import { DateTime } from "../dates.js";
 import { NodeError } from "../errors.js";
 import { exchange } from "../requests.js";
-import { defined, forEachItem, idOf, requireParameters } from "./items.js";
+import { defined, forEachItem, idOf, jsonFrom, requireParameters } from "./items.js";
 
 const API = "https://slack.com/api";
 const JSON_TYPE = { "content-type": "application/json; charset=utf-8" };
@@ -89,14 +89,7 @@ function contentOf(call, index) {
   return { attachments };
 }
 
-function blocksOf(raw) {
-  if (typeof raw !== "string") return raw;
-  try {
-    return JSON.parse(raw);
-  } catch {
-    throw new NodeError("Parameter 'blocksUi' could not be parsed");
-  }
-}
+const blocksOf = (raw) => jsonFrom(raw, "Parameter 'blocksUi' could not be parsed");
 
 function update(call, index) {
   const body = defined({

@@ -26,7 +26,7 @@ _MAX_INPUT_CHARACTERS = 500
 # How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
 _N8N_TIMEOUT = "PT1H"
 # A step that sends many requests goes on where it was when it is repeated.
-_GOING_ON: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
+_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Converter:
             ],
         }
         step = {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
-        self._steps.append({**step, "retry": _GOING_ON} if sends_requests else step)
+        self._steps.append({**step, "retry": _RESUMING_RETRY} if sends_requests else step)
 
     def _convert_bridged_group(self, names: Sequence[str], bridge: BridgeTarget) -> None:
         """Convert connected nodes to one step that calls the customer's n8n, and to a workflow there."""

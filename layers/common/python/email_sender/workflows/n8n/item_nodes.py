@@ -168,7 +168,7 @@ def gives_files(node: Node) -> bool:
     """Return whether the node's items have files, which only the nodes of its step get."""
     parameters = node.parameters
     if node.type == "httpRequest":
-        return '"responseFormat": "file"' in json.dumps(parameters)
+        return bool(_response_format(node) == "file")
     return (
         node.type == "convertToFile"
         or (node.type == "googleDrive" and parameters.get("operation") == "download")
@@ -176,7 +176,15 @@ def gives_files(node: Node) -> bool:
     )
 
 
+def _response_format(node: Node) -> Any:
+    value: Any = node.parameters
+    for name in () if node.version < 3 else ("options", "response", "response"):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value.get("responseFormat") if isinstance(value, Mapping) else None
+
+
 def reads_files(node: Node) -> bool:
+    """Return whether the node needs a file of its items."""
     if node.type == "html":
         return bool(node.parameters.get("sourceData") == "binary")
     is_upload = node.type == "googleDrive" and node.parameters.get("operation", "upload") == "upload"
