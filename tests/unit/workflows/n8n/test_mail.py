@@ -75,7 +75,11 @@ def test_the_report_says_what_becomes_of_a_mail() -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"operation": "sendAndWait"}, {"options": {"attachmentsUi": {"attachmentsBinary": [{}]}}}]
+    "parameters",
+    [
+        {"operation": "sendAndWait", "responseType": "freeText"},
+        {"options": {"attachmentsUi": {"attachmentsBinary": [{}]}}},
+    ],
 )
 def test_what_is_more_than_a_mail_is_unsupported(parameters: dict[str, Any]) -> None:
     raw = export(node("Send", "gmail", HTML | parameters, typeVersion=2.1))

@@ -12,18 +12,25 @@ from typing import Final
 from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.actions import (
     convert_chain,
-    convert_information_extractor,
     convert_openai,
     convert_vector_store,
     convert_workflow_call,
 )
+from email_sender.workflows.n8n.approvals import convert_approval
 from email_sender.workflows.n8n.context import (
     Conversion,
     NodeContext,
     Untranslatable,
 )
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
+from email_sender.workflows.n8n.language_nodes import (
+    convert_information_extractor,
+    convert_sentiment_analysis,
+    convert_summarization,
+    convert_text_classifier,
+)
 from email_sender.workflows.n8n.mail import convert_mail
+from email_sender.workflows.n8n.service_nodes import asks_person
 from email_sender.workflows.n8n.triggers import (
     MAILBOXES,
     convert_mail_trigger,
@@ -47,7 +54,8 @@ def convert_node(context: NodeContext) -> Conversion:
     Raises:
         Untranslatable: no step does what the node does.
     """
-    convert = _CONVERTERS.get(context.node.type, convert_other_trigger if is_trigger(context.node) else _unsupported)
+    others = convert_other_trigger if is_trigger(context.node) else _unsupported
+    convert = convert_approval if asks_person(context.node) else _CONVERTERS.get(context.node.type, others)
     conversion = convert(context)
     if conversion.outcome is ConversionOutcome.EXACT and context.notes:
         return replace(conversion, outcome=ConversionOutcome.APPROXIMATED)
@@ -122,6 +130,9 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "chainLlm": convert_chain,
     "openAi": convert_openai,
     "informationExtractor": convert_information_extractor,
+    "textClassifier": convert_text_classifier,
+    "sentimentAnalysis": convert_sentiment_analysis,
+    "chainSummarization": convert_summarization,
     "executeWorkflow": convert_workflow_call,
     "vectorStoreQdrant": convert_vector_store,
     "vectorStorePinecone": convert_vector_store,

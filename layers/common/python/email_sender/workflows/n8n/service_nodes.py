@@ -1,183 +1,13 @@
-"""The nodes that call other systems. The sandbox says which requests they send, and the platform sends those.
+"""The nodes that call other systems. The sandbox says which requests they send, and the platform sends those."""
 
-What each of them sends was recorded from n8n 2.41.1 (tests/data/n8n-service-cases.ndjson; a test compares both).
-"""
-
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from email_sender.workflows.n8n.export import Node
+from email_sender.workflows.n8n.services import SERVICES, Service
 
 _OF_THE_EDITOR: Final = ("cachedResultName", "cachedResultUrl", "__rl")
 _NO_FILES: Final = "files of items cannot be sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A kind of node. `operations` are those of each resource, with the first one as the default.
-
-    `credentials` is the type that the node signs in with, by the value of its parameter `authentication`; the first one
-    is the default.
-    """
-
-    versions: tuple[float, float]
-    hosts: Collection[str]
-    credentials: Mapping[str, str]
-    operations: Mapping[str, Collection[str]]
-    default_resource: str = ""
-    recorded: frozenset[float] = field(default=frozenset())
-
-
-SERVICES: Final[Mapping[str, Service]] = {
-    "airtable": Service(
-        (2, 2.1),
-        ("api.airtable.com",),
-        {"airtableTokenApi": "airtableTokenApi", "airtableOAuth2Api": "airtableOAuth2Api"},
-        {
-            "record": ("get", "create", "update", "upsert", "search", "deleteRecord"),
-            "base": ("getMany", "getSchema"),
-        },
-        "record",
-        frozenset({2, 2.1}),
-    ),
-    "discord": Service(
-        (2, 2),
-        ("discord.com",),
-        {"botToken": "discordBotApi", "oAuth2": "discordOAuth2Api", "webhook": "discordWebhookApi"},
-        {"channel": ("create", "getAll"), "message": ("send", "get", "getAll", "deleteMessage", "react")},
-        "channel",
-        frozenset({2}),
-    ),
-    "gmail": Service(
-        (2, 2.2),
-        ("www.googleapis.com",),
-        {"oAuth2": "gmailOAuth2"},
-        {
-            "message": ("get", "getAll", "addLabels", "removeLabels", "markAsRead", "markAsUnread", "delete"),
-            "label": ("getAll", "create", "delete", "get"),
-            "thread": ("getAll", "get", "addLabels", "removeLabels", "delete", "trash", "untrash"),
-        },
-        "message",
-        frozenset({2, 2.1, 2.2}),
-    ),
-    "googleCalendar": Service(
-        (1, 1.3),
-        ("www.googleapis.com",),
-        {"": "googleCalendarOAuth2Api"},
-        {"event": ("create", "delete", "get", "getAll", "update"), "calendar": ("availability",)},
-        "event",
-        frozenset({1, 1.1, 1.2, 1.3}),
-    ),
-    "googleDocs": Service(
-        (2, 2),
-        ("docs.googleapis.com", "www.googleapis.com"),
-        {"oAuth2": "googleDocsOAuth2Api"},
-        {"document": ("create", "get", "update")},
-        "document",
-        frozenset({2}),
-    ),
-    "googleDrive": Service(
-        (3, 3),
-        ("www.googleapis.com", "docs.googleapis.com"),
-        {"oAuth2": "googleDriveOAuth2Api"},
-        {
-            "file": ("upload", "copy", "createFromText", "deleteFile", "download", "move", "share", "update"),
-            "fileFolder": ("search",),
-            "folder": ("create", "deleteFolder", "share"),
-        },
-        "file",
-        frozenset({3}),
-    ),
-    "googleSheets": Service(
-        (3, 4.7),
-        ("sheets.googleapis.com", "www.googleapis.com"),
-        {"oAuth2": "googleSheetsOAuth2Api"},
-        {
-            "sheet": ("read", "append", "update", "appendOrUpdate", "clear", "delete", "create", "remove"),
-            "spreadsheet": ("create", "deleteSpreadsheet"),
-        },
-        "sheet",
-        frozenset({3, 4, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
-    ),
-    "hubspot": Service(
-        (2, 2.2),
-        ("api.hubapi.com",),
-        {"apiKey": "hubspotApi", "appToken": "hubspotAppToken", "oAuth2": "hubspotOAuth2Api"},
-        {
-            "contact": ("upsert", "get", "getAll", "getRecentlyCreatedUpdated", "search", "delete"),
-            "deal": ("create", "get", "getAll"),
-            "company": ("create", "update"),
-            "engagement": ("create",),
-        },
-        "contact",
-        frozenset({2, 2.1, 2.2}),
-    ),
-    "notion": Service(
-        (2, 2.2),
-        ("api.notion.com",),
-        {"apiKey": "notionApi", "oAuth2": "notionOAuth2Api"},
-        {
-            "page": ("create", "search", "archive"),
-            "databasePage": ("create", "update", "get", "getAll"),
-            "database": ("get", "getAll"),
-            "block": ("append", "getAll"),
-        },
-        "page",
-        frozenset({2, 2.1, 2.2}),
-    ),
-    # It has no operations and no credentials: it reads any URL.
-    "rssFeedRead": Service((1, 1.2), (), {"": ""}, {"": ("",)}, "", frozenset({1, 1.1, 1.2})),
-    "slack": Service(
-        (1, 2.4),
-        ("slack.com",),
-        {"accessToken": "slackApi", "oAuth2": "slackOAuth2Api"},
-        {
-            "message": ("post", "update", "delete"),
-            "channel": ("create", "get", "getAll", "history", "member", "replies"),
-            "user": ("info", "getAll"),
-            "reaction": ("add", "remove"),
-        },
-        "message",
-        frozenset({2, 2.1, 2.2, 2.3}),
-    ),
-    "telegram": Service(
-        (1, 1.2),
-        ("api.telegram.org",),
-        {"": "telegramApi"},
-        {
-            "message": (
-                "sendMessage",
-                "editMessageText",
-                "deleteMessage",
-                "pinChatMessage",
-                "unpinChatMessage",
-                "sendAnimation",
-                "sendAudio",
-                "sendChatAction",
-                "sendDocument",
-                "sendLocation",
-                "sendMediaGroup",
-                "sendPhoto",
-                "sendSticker",
-                "sendVideo",
-            ),
-            "callback": ("answerQuery", "answerInlineQuery"),
-            "chat": ("get", "administrators", "leave", "member", "setDescription", "setTitle"),
-            "file": ("get",),
-        },
-        "message",
-        frozenset({1, 1.1, 1.2}),
-    ),
-    "whatsApp": Service(
-        (1, 1.1),
-        ("graph.facebook.com",),
-        {"": "whatsAppApi"},
-        {"message": ("sendTemplate", "send"), "media": ("mediaUpload", "mediaUrlGet", "mediaDelete")},
-        "message",
-        frozenset({1, 1.1}),
-    ),
-}
 REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
 # Ways to sign in that need more than a text in a header, the query or the URL.
 _OTHER_SIGN_INS: Final = (
@@ -201,8 +31,13 @@ def sends_mail(node: Node) -> bool:
     return node.parameters.get("operation", "send") in ("send", "sendEmail")
 
 
+def asks_person(node: Node) -> bool:
+    """Return whether the node sends a message and waits for a person's answer."""
+    return bool(node.parameters.get("operation") == "sendAndWait")
+
+
 def is_service(node: Node) -> bool:
-    return (node.type == "httpRequest" or node.type in SERVICES) and not sends_mail(node)
+    return (node.type == "httpRequest" or node.type in SERVICES) and not sends_mail(node) and not asks_person(node)
 
 
 def reason_against(node: Node) -> str | None:
