@@ -35,9 +35,20 @@ SECRETS: Mapping[str, Mapping[str, Any]] = {
     "discordoauth2api-bot": {"value": "bot-2"},
     "discordwebhookapi": {"value": "111/tok"},
     "whatsappapi": {"value": "wa-1"},
+    "facebookgraphapi": {"value": "EAAtok-1"},
+    "supabaseapi": {"value": "srv-1"},
+    "twilioapi": {"value": "tok", "user": "AC0123456789abcdef0123456789abcdef"},
+    "perplexityapi": {"value": "pplx-1"},
     "hubspotapi": {"value": "apiKey-value"},
     "hubspotapptoken": {"value": "pat-1"},
 }
+# Where the services are of which each user has an own one.
+HOSTS: Mapping[str, str] = {"supabaseapi": "abc.supabase.co", "wordpressapi": "blog.example.com"}
+# The platform has its own words for it; what nodes do with them is compared.
+_CLOSED = (
+    "The connection to the server was closed unexpectedly, perhaps it is offline. You can retry the request "
+    "immediately or wait and retry later."
+)
 _SECONDS = 30
 _ROUNDS = 100
 
@@ -64,8 +75,11 @@ class Service:
             self._open.remove(exchange)
         response = exchange["response"]
         if response["status"] == 0:
-            return {"error": "The server did not respond."}
-        return {"status": response["status"], "headers": response["headers"], "text": response["body"] or ""}
+            return {"error": _CLOSED}
+        body = {"text": response["body"] or ""}
+        if "bodyBase64" in response:
+            body = {"base64": response["bodyBase64"]}
+        return {"status": response["status"], "headers": response["headers"], **body}
 
     def _take(self, sent: Mapping[str, Any]) -> dict[str, Any]:
         for exchange in self._open:
@@ -83,9 +97,11 @@ def _signed(request: SandboxRequest) -> dict[str, Any]:
     url, headers = request.url, {name.lower(): value for name, value in request.headers.items()}
     if request.auth is not None:
         secret = SECRETS.get(request.auth.secret, {"value": "token-1", "oauth2": _OAUTH2})
-        bound = BoundSecret(request.auth.secret, hosts=frozenset(), **secret)
+        hosts = frozenset({HOSTS[request.auth.secret]} if request.auth.secret in HOSTS else ())
+        bound = BoundSecret(request.auth.secret, hosts=hosts, **secret)
+        url = bound.located(url)
         url, headers, _ = signed(request.auth, bound, bound.value, url, headers)
-    return {"method": request.method, "url": url, "headers": headers, "body": request.content.decode()}
+    return {"method": request.method, "url": url, "headers": headers, "body": request.content.decode(errors="replace")}
 
 
 def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,11 +117,13 @@ def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
         headers.pop("content-type", None)
     elif kind == "application/json":
         body, headers["content-type"] = json.loads(body), kind
-    url = re.sub(r"^(https?://[^/?]+)/?(?=\?|$)", r"\1/", request["url"])
-    return {"method": request["method"], "url": url, "headers": headers, "body": body}
+    place, _, query = re.sub(r"^(https?://[^/?]+)/?(?=\?|$)", r"\1/", request["url"]).partition("?")
+    # A secret in a query is the last field there; n8n has it in other places.
+    pairs = sorted(query.split("&"), key=lambda pair: pair.partition("=")[0])
+    return {"method": request["method"], "url": place, "query": pairs, "headers": headers, "body": body}
 
 
-_UNIMPORTANT = ("accept", "openai-organization")
+_UNIMPORTANT = ("accept", "openai-organization", "openai-platform")
 
 
 def run(case: Mapping[str, Any]) -> tuple[Any, str | None]:

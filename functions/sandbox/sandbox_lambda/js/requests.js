@@ -61,6 +61,31 @@ export function bracketed(fields, lists) {
   return pairs;
 }
 
+/** Return the body of a form without files, as `multipart` does. */
+export const formOf = (fields) => ({
+  content: encodedPairs(bracketed(fields, "indices")),
+  type: "application/x-www-form-urlencoded",
+});
+
+const latin1 = (text) => unescape(encodeURIComponent(text));
+
+/**
+ * Return the body of a form with files as {content, type}: a part has a name, and a value or a file {data, mimeType,
+ * fileName}, whose name `fallback` is used if it has none.
+ */
+export function multipart(parts, fallback = "file") {
+  const boundary = `----------------------------${Math.random().toString(16).slice(2, 14)}${Math.random().toString(16).slice(2, 14)}`;
+  let content = "";
+  for (const { name, value, file } of parts) {
+    content += `--${boundary}\r\nContent-Disposition: form-data; name="${latin1(name)}"`;
+    content += file
+      ? `; filename="${latin1(file.fileName ?? fallback).replaceAll('"', "%22")}"\r\nContent-Type: ${file.mimeType}\r\n\r\n${atob(file.data)}\r\n`
+      : `\r\n\r\n${latin1(String(value ?? ""))}\r\n`;
+  }
+  content += `--${boundary}--\r\n`;
+  return { content: { base64: btoa(content) }, type: `multipart/form-data; boundary=${boundary}` };
+}
+
 /** Return the fields of a form's text. */
 export function parsedForm(text) {
   const decoded = (part) => {
@@ -76,7 +101,11 @@ export function parsedForm(text) {
   );
 }
 
-export const contentType = (response) => String(response.headers?.["content-type"] ?? "").toLowerCase();
+/** Return the value of a response's header, whose name is lower case here. */
+export const headerOf = ({ headers = {} }, name) =>
+  Object.entries(headers).find(([key]) => key.toLowerCase() === name)?.[1];
+
+export const contentType = (response) => String(headerOf(response, "content-type") ?? "").toLowerCase();
 
 const STATUS_TEXTS = {
   200: "OK",
@@ -147,6 +176,8 @@ const PLACES = {
   gitlabApi: { place: "header", name: "private-token" },
   githubApi: { place: "header", name: "authorization", prefix: "token " },
   wordpressApi: { place: "basic" },
+  twilioApi: { place: "basic" },
+  supabaseApi: { place: "header", name: "apikey", bearer_too: true },
   "discordOAuth2Api-bot": { place: "header", name: "authorization", prefix: "Bot " },
   discordWebhookApi: { place: "url" },
   hubspotApi: { place: "query", name: "hapikey" },
@@ -160,22 +191,32 @@ export function authOf(type) {
   return { secret, ...place };
 }
 
-/** Send one request, and return the JSON of its response, or its text. `query` and `body` are objects. */
-export function exchange(call, { method = "GET", url, query = {}, body, credentials, headers = {} }) {
+/**
+ * Send one request, and return the JSON of its response, or its text. `query` and `body` are objects; `content` is a body
+ * as `multipart` returns it.
+ */
+export function exchange(call, fields) {
+  const response = responseTo(call, fields);
+  return jsonOf(response) ?? response.text;
+}
+
+/** Send one request, and return its response. It is as `exchange` has it. */
+export function responseTo(call, fields) {
+  const { method = "GET", url, query = {}, body, content, credentials, headers = {}, seconds } = fields;
+  const sent = body === undefined ? content : { content: JSON.stringify(body), type: "application/json" };
   const [response] = call.send([
     {
       method,
       url: withPairs(url, bracketed(query, "repeat")),
-      headers: { accept: "application/json", ...(body === undefined ? {} : JSON_TYPE), ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { accept: "application/json", ...(sent ? { "content-type": sent.type } : {}), ...headers },
+      ...(sent ? { body: sent.content } : {}),
       ...(credentials ? { auth: authOf(credentials) } : {}),
+      ...(seconds ? { seconds } : {}),
     },
   ]);
   requireSuccess(response);
-  return jsonOf(response) ?? response.text;
+  return response;
 }
-
-const JSON_TYPE = { "content-type": "application/json" };
 
 export function requireSuccess(response) {
   if (response.error || response.status >= 300) throw new HttpError(response);

@@ -117,6 +117,7 @@ def _send_of_node(node_request: NodeRequest) -> dict[str, Any]:
     if auth is None:
         return _exchange(node_request, node_request.url, node_request.headers)
     secret = _secret(node_request.tenant_id, auth.secret)
+    node_request = node_request.model_copy(update={"url": secret.located(node_request.url)})
     # Before the secret is in it: what the URL says now is where it goes.
     secret.check(node_request.url)
     if secret.oauth2 is None:

@@ -2,7 +2,7 @@
 
 import { NodeError } from "../errors.js";
 import { Pending } from "../requests.js";
-import { requireParameters } from "../services/items.js";
+import { fileOfItem, requireParameters } from "../services/items.js";
 import { get, isPlainObject, set } from "../values.js";
 import { csvOf, recordsOf } from "./csv.js";
 import { bytesOfBase64, decoded, encoded } from "./encodings.js";
@@ -45,16 +45,7 @@ function itemsOf(call, make) {
   });
 }
 
-/** Return the item's file that the node names. */
-function fileOf(call, index) {
-  const field = call.param("binaryPropertyName", index, "data");
-  const files = call.items[index].binary;
-  if (files?.[field]) return files[field];
-  if (files) throw new NodeError(`The item has no binary field '${field}' [item ${index}]`);
-  throw new NodeError(
-    `This operation expects the node's input data to contain a binary file '${field}', but none was found [item ${index}]`,
-  );
-}
+const fileOf = (call, index) => fileOfItem(call, index, call.param("binaryPropertyName", index, "data"));
 
 function ofText(call, index, valueOf) {
   const { encoding, stripBOM = true } = call.param("options", index, {});

@@ -1,12 +1,11 @@
 // The body of an HTTP Request: JSON, a form, parts with files, text, or a file.
 
 import { NodeError } from "../errors.js";
-import { bracketed, encodedPairs, parsedForm } from "../requests.js";
+import { formOf, multipart, parsedForm } from "../requests.js";
 import { jsonFrom } from "../services/items.js";
 import { set } from "../values.js";
 
 const NO_BODY = { content: undefined, type: undefined };
-const FORM = "application/x-www-form-urlencoded";
 
 /** Return the pairs of a list of {name, value}. What is left out there is an empty text. */
 export const pairsOf = (list) =>
@@ -74,9 +73,7 @@ const jsonBody = (value) => ({
   }),
 });
 
-const formBody = (value) => ({
-  with: (more) => ({ content: encodedPairs(bracketed({ ...value, ...more }, "indices")), type: FORM }),
-});
+const formBody = (value) => ({ with: (more) => formOf({ ...value, ...more }) });
 
 /** Names with dots are paths: "a.b" is a field of a field. */
 function nested(pairs) {
@@ -107,23 +104,14 @@ function fileBody(call, index) {
   return { content: { base64: file.data }, type: file.mimeType };
 }
 
-const latin1 = (text) => unescape(encodeURIComponent(text));
-
 function partsBody(call, index, list) {
-  const boundary = `----------------------------${Math.random().toString(16).slice(2, 14)}${Math.random().toString(16).slice(2, 14)}`;
-  let content = "";
-  for (const entry of list) {
-    content += `--${boundary}\r\nContent-Disposition: form-data; name="${latin1(String(entry.name ?? ""))}"`;
-    if (entry.parameterType === "formBinaryData") {
-      const file = fileOf(call, index, entry.inputDataFieldName ?? "data");
-      const name = latin1(file.fileName ?? "file");
-      content += `; filename="${name}"\r\nContent-Type: ${file.mimeType}\r\n\r\n${atob(file.data)}\r\n`;
-      continue;
-    }
+  const parts = list.map((entry) => {
+    const name = String(entry.name ?? "");
+    if (entry.parameterType === "formBinaryData")
+      return { name, file: fileOf(call, index, entry.inputDataFieldName ?? "data") };
     if (typeof entry.value === "object" && entry.value !== null)
       throw new NodeError(`The form field '${entry.name}' is an object or a list; only text can be sent`);
-    content += `\r\n\r\n${latin1(String(entry.value ?? ""))}\r\n`;
-  }
-  content += `--${boundary}--\r\n`;
-  return { content: { base64: btoa(content) }, type: `multipart/form-data; boundary=${boundary}` };
+    return { name, value: entry.value };
+  });
+  return multipart(parts);
 }

@@ -16,6 +16,7 @@ import {
 import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { airtableNode } from "../services/airtable.js";
+import { facebookGraphApiNode } from "../services/facebook_graph.js";
 import { gmailNode } from "../services/gmail.js";
 import { discordNode } from "../services/discord.js";
 import { googleCalendarNode } from "../services/google_calendar.js";
@@ -23,10 +24,17 @@ import { googleDocsNode } from "../services/google_docs.js";
 import { googleDriveNode } from "../services/google_drive.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
 import { hubspotNode } from "../services/hubspot.js";
+import { linkedInNode } from "../services/linkedin.js";
 import { notionNode } from "../services/notion.js";
+import { openAiNode } from "../services/openai.js";
+import { perplexityNode } from "../services/perplexity.js";
 import { slackNode } from "../services/slack.js";
+import { supabaseNode } from "../services/supabase.js";
 import { telegramNode } from "../services/telegram.js";
+import { twilioNode } from "../services/twilio.js";
+import { twitterNode } from "../services/twitter.js";
 import { whatsAppNode } from "../services/whats_app.js";
+import { wordpressNode } from "../services/wordpress.js";
 import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";
 
@@ -37,6 +45,7 @@ export const NODES = {
   crypto: cryptoNode,
   dateTime: dateTimeNode,
   discord: discordNode,
+  facebookGraphApi: facebookGraphApiNode,
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
@@ -50,9 +59,12 @@ export const NODES = {
   if: ifNode,
   itemLists: itemListsNode,
   limit: limitNode,
+  linkedIn: linkedInNode,
   merge: mergeNode,
   noOp: passThrough,
   notion: notionNode,
+  openAi: openAiNode,
+  perplexity: perplexityNode,
   removeDuplicates: removeDuplicatesNode,
   respondToWebhook: passThrough,
   renameKeys: renameKeysNode,
@@ -63,9 +75,13 @@ export const NODES = {
   splitOut: splitOutNode,
   stopAndError: stopAndErrorNode,
   summarize: summarizeNode,
+  supabase: supabaseNode,
   switch: switchNode,
   telegram: telegramNode,
+  twilio: twilioNode,
+  twitter: twitterNode,
   values: valuesNode,
   wait: passThrough,
   whatsApp: whatsAppNode,
+  wordpress: wordpressNode,
 };

@@ -3,8 +3,15 @@
 import { NodeError } from "../errors.js";
 import { HttpError, Pending } from "../requests.js";
 
+/** An item with files. */
+export class Item {
+  constructor(json, binary) {
+    Object.assign(this, { json, binary });
+  }
+}
+
 /**
- * Return the items of each item's work: an object, or a list of them. If the node continues after errors, an item says its
+ * Return the items of each item's work: an object, an Item, or a list of them. If the node continues after errors, an item says its
  * error: `describe` returns the text for what a service answered. `isPaired`: with an output for errors, such an item also
  * has what the item had before.
  */
@@ -12,7 +19,7 @@ export function forEachItem(call, work, { describe = (error) => error.message, i
   return call.items.flatMap((_, index) => {
     const pairedItem = { item: index };
     try {
-      return [work(index)].flat().map((json) => ({ json: json ?? {}, pairedItem }));
+      return [work(index)].flat().map((one) => (one instanceof Item ? { ...one, pairedItem } : { json: one ?? {}, pairedItem }));
     } catch (error) {
       if (!call.continues || error instanceof Pending) throw error;
       const json = { error: error instanceof HttpError ? describe(error) : error.message };
@@ -29,6 +36,24 @@ export function jsonFrom(raw, message) {
   } catch {
     throw new NodeError(message);
   }
+}
+
+/** Return the file in this field of the item: {data, mimeType, fileName}. */
+export function fileOfItem(call, index, field) {
+  const files = call.items[index].binary;
+  if (files?.[field]) return files[field];
+  if (files) throw new NodeError(`The item has no binary field '${field}' [item ${index}]`);
+  throw new NodeError(
+    `This operation expects the node's input data to contain a binary file '${field}', but none was found [item ${index}]`,
+  );
+}
+
+/** Return a text that a model is to read. Throw what n8n says if it is none. */
+export function requireText(text, name) {
+  if (text === null || text === undefined) throw new NodeError(`Cannot read properties of ${text} (reading 'trim')`);
+  if (typeof text !== "string") throw new NodeError(`${name}.trim is not a function`);
+  if (text.trim() === "") throw new NodeError("A non-empty prompt is required.");
+  return text;
 }
 
 /** Return an object without the fields that are undefined. */

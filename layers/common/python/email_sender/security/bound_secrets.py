@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from email_sender.errors import Conflict, Forbidden
 
+# Stand in a URL for the host that the secret is for, and for who has it.
+HOST, USER = "{host}", "{user}"
 _SHAPE = '{"value": "…", "hosts": ["crm.example.com"]}'
 _OAUTH2_SHAPE = '"oauth2": {"token_url": "https://…", "client_id": "…", "refresh_token": "…", "scope": "…"}'
 
@@ -36,6 +38,19 @@ class BoundSecret:
     label: str = ""
     user: str = ""
     oauth2: OAuth2 | None = None
+
+    def located(self, url: str) -> str:
+        """Return the URL with this secret's host and user where it says so: accounts of some services have own URLs.
+
+        Raises:
+            Forbidden: the secret has several hosts.
+        """
+        url = url.replace(USER, quote(self.user, safe=""))
+        if HOST not in url:
+            return url
+        if len(self.hosts) > 1:
+            raise Forbidden(f"The secret {self.name} has several hosts. Here it needs one: that of the service.")
+        return url.replace(HOST, *self.hosts)
 
     def check(self, url: str) -> None:
         """Raise Forbidden unless the secret may be sent to this URL."""

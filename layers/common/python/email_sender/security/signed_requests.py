@@ -18,13 +18,15 @@ _NAME = re.compile(r"[\w-]{1,64}")
 class Auth:
     """`secret` is the name of a secret. `name` is that of the header or field; without, the secret's own is used.
 
-    `prefix` comes before the value in a header, unless the value begins with it.
+    `prefix` comes before the value in a header, unless the value begins with it. `bearer_too`: the value is a bearer
+    token as well.
     """
 
     secret: str
     place: Literal["header", "query", "url", "basic"]
     name: str = ""
     prefix: str = ""
+    bearer_too: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for a name that no secret has."""
@@ -50,4 +52,5 @@ def signed(
         pair = urlencode({auth.name or secret.label or "key": value})
         return f"{url}{'&' if '?' in url else '?'}{pair}", dict(headers), [value, quote(value)]
     text = value if value.startswith(auth.prefix) else auth.prefix + value
-    return url, {**headers, auth.name or secret.label or "authorization": text}, [value]
+    bearer = {"authorization": f"Bearer {value}"} if auth.bearer_too else {}
+    return url, {**headers, **bearer, auth.name or secret.label or "authorization": text}, [value]

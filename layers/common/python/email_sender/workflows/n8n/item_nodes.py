@@ -164,15 +164,32 @@ def differences(node: Node) -> Iterator[str]:
         yield "it is repeated at once, without a pause"
 
 
+# Operations whose items have files, by type, and those that need one.
+_GIVES: Final[Mapping[str, tuple[str, ...]]] = {
+    "googleDrive": ("download",),
+    "openAi": ("generate", "edit"),
+    "googleGemini": ("generate", "edit"),
+}
+_READS: Final[Mapping[str, tuple[str, ...]]] = {
+    "googleDrive": ("upload",),
+    "openAi": ("transcribe", "translate", "edit"),
+    "youTube": ("upload", "uploadBanner"),
+}
+
+
 def gives_files(node: Node) -> bool:
     """Return whether the node's items have files, which only the nodes of its step get."""
     parameters = node.parameters
     if node.type == "httpRequest":
         return bool(_response_format(node) == "file")
+    if node.type in _GIVES:
+        return parameters.get("operation", "upload" if node.type == "googleDrive" else "generate") in _GIVES[node.type]
+    options = parameters.get("options")
+    has_attachments = isinstance(options, Mapping) and options.get("downloadAttachments") is True
     return (
         node.type == "convertToFile"
-        or (node.type == "googleDrive" and parameters.get("operation") == "download")
         or (node.type == "telegram" and parameters.get("resource") == "file")
+        or (node.type == "gmail" and has_attachments)
     )
 
 
@@ -185,10 +202,18 @@ def _response_format(node: Node) -> Any:
 
 def reads_files(node: Node) -> bool:
     """Return whether the node needs a file of its items."""
+    parameters = node.parameters
     if node.type == "html":
-        return bool(node.parameters.get("sourceData") == "binary")
-    is_upload = node.type == "googleDrive" and node.parameters.get("operation", "upload") == "upload"
-    return node.type == "extractFromFile" or is_upload
+        return bool(parameters.get("sourceData") == "binary")
+    default = "upload" if node.type == "googleDrive" else ""
+    return (
+        node.type == "extractFromFile"
+        or parameters.get("operation", default) in _READS.get(node.type, ())
+        or parameters.get("sendBinaryData") is True
+        or parameters.get("binaryData") is True
+        or parameters.get("inputType") in ("base64", "binary")
+        or parameters.get("shareMediaCategory") == "IMAGE"
+    )
 
 
 def _differences_of_html(node: Node) -> Iterator[str]:

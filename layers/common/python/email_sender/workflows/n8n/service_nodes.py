@@ -22,6 +22,9 @@ _OTHER_SIGN_INS: Final = (
 )
 
 
+_MODELS: Final = ("openAi", "googleGemini")
+
+
 def sends_mail(node: Node) -> bool:
     """Return whether the node sends a mail, which the platform does itself."""
     if node.type == "emailSend":
@@ -36,8 +39,14 @@ def asks_person(node: Node) -> bool:
     return bool(node.parameters.get("operation") == "sendAndWait")
 
 
+def _writes_text(node: Node) -> bool:
+    """Return whether a model writes a text, which the deployment's own model does."""
+    return node.type in _MODELS and node.parameters.get("resource", "text") == "text"
+
+
 def is_service(node: Node) -> bool:
-    return (node.type == "httpRequest" or node.type in SERVICES) and not sends_mail(node) and not asks_person(node)
+    is_known = node.type == "httpRequest" or node.type in SERVICES
+    return is_known and not (sends_mail(node) or asks_person(node) or _writes_text(node))
 
 
 def reason_against(node: Node) -> str | None:
@@ -64,7 +73,7 @@ def reason_against(node: Node) -> str | None:
 def _authentication(node: Node, service: Service) -> str:
     """Return how the node signs in: the key of one of the service's credentials, if it is known."""
     default = next(iter(service.credentials))
-    return default if "" in service.credentials else str(node.parameters.get("authentication", default))
+    return default if "" in service.credentials else str(node.parameters.get(service.authentication, default))
 
 
 def _reason_against_request(node: Node) -> str | None:

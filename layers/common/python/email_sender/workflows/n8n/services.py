@@ -12,8 +12,8 @@ from typing import Final
 class Service:
     """A kind of node. `operations` are those of each resource, with the first one as the default.
 
-    `credentials` is the type that the node signs in with, by the value of its parameter `authentication`; the first one
-    is the default.
+    `credentials` is the type that the node signs in with, by the value of the parameter that `authentication` names; the
+    first one is the default.
     """
 
     versions: tuple[float, float]
@@ -22,6 +22,7 @@ class Service:
     operations: Mapping[str, Collection[str]]
     default_resource: str = ""
     recorded: frozenset[float] = field(default=frozenset())
+    authentication: str = "authentication"
 
 
 SERVICES: Final[Mapping[str, Service]] = {
@@ -43,6 +44,15 @@ SERVICES: Final[Mapping[str, Service]] = {
         {"channel": ("create", "getAll"), "message": ("send", "get", "getAll", "deleteMessage", "react")},
         "channel",
         frozenset({2}),
+    ),
+    "facebookGraphApi": Service(
+        (1, 1),
+        ("graph.facebook.com",),
+        {"accessToken": "facebookGraphApi", "oAuth2": "facebookGraphApiOAuth2Api"},
+        {"": ("",)},
+        "",
+        frozenset({1}),
+        "authType",
     ),
     "gmail": Service(
         (2, 2.2),
@@ -108,6 +118,14 @@ SERVICES: Final[Mapping[str, Service]] = {
         "contact",
         frozenset({2, 2.1, 2.2}),
     ),
+    "linkedIn": Service(
+        (1, 1),
+        ("api.linkedin.com", "www.linkedin.com"),
+        {"standard": "linkedInOAuth2Api", "communityManagement": "linkedInCommunityManagementOAuth2Api"},
+        {"post": ("create",)},
+        "post",
+        frozenset({1}),
+    ),
     "notion": Service(
         (2, 2.2),
         ("api.notion.com",),
@@ -120,6 +138,17 @@ SERVICES: Final[Mapping[str, Service]] = {
         },
         "page",
         frozenset({2, 2.1, 2.2}),
+    ),
+    "openAi": Service(
+        (1, 2.3),
+        ("api.openai.com",),
+        {"": "openAiApi"},
+        {"audio": ("generate", "transcribe", "translate"), "image": ("generate", "edit", "analyze")},
+        "text",
+        frozenset({1, 1.1, 1.3, 1.4, 1.8, 2, 2.1, 2.2, 2.3}),
+    ),
+    "perplexity": Service(
+        (1, 2), ("api.perplexity.ai",), {"": "perplexityApi"}, {"chat": ("complete",)}, "chat", frozenset({1, 2})
     ),
     # It has no operations and no credentials: it reads any URL.
     "rssFeedRead": Service((1, 1.2), (), {"": ""}, {"": ("",)}, "", frozenset({1, 1.1, 1.2})),
@@ -135,6 +164,14 @@ SERVICES: Final[Mapping[str, Service]] = {
         },
         "message",
         frozenset({2, 2.1, 2.2, 2.3}),
+    ),
+    "supabase": Service(
+        (1, 1),
+        ("the host of your project",),
+        {"": "supabaseApi"},
+        {"row": ("create", "delete", "get", "getAll", "update")},
+        "row",
+        frozenset({1}),
     ),
     "telegram": Service(
         (1, 1.2),
@@ -164,6 +201,21 @@ SERVICES: Final[Mapping[str, Service]] = {
         "message",
         frozenset({1, 1.1, 1.2}),
     ),
+    "twilio": Service(
+        (1, 1), ("api.twilio.com",), {"": "twilioApi"}, {"sms": ("send",), "call": ("make",)}, "sms", frozenset({1})
+    ),
+    "twitter": Service(
+        (2, 2),
+        ("api.x.com",),
+        {"": "twitterOAuth2Api"},
+        {
+            "tweet": ("create", "delete", "like", "retweet", "search"),
+            "user": ("searchUser",),
+            "directMessage": ("create",),
+        },
+        "tweet",
+        frozenset({2}),
+    ),
     "whatsApp": Service(
         (1, 1.1),
         ("graph.facebook.com",),
@@ -171,5 +223,18 @@ SERVICES: Final[Mapping[str, Service]] = {
         {"message": ("sendTemplate", "send"), "media": ("mediaUpload", "mediaUrlGet", "mediaDelete")},
         "message",
         frozenset({1, 1.1}),
+    ),
+    "wordpress": Service(
+        (1, 1),
+        ("the host of your site",),
+        {"basicAuth": "wordpressApi"},
+        {
+            "post": ("create", "get", "getAll", "update", "delete"),
+            "page": ("create", "get", "getAll", "update", "delete"),
+            "user": ("create", "get", "getAll", "update"),
+        },
+        "post",
+        frozenset({1}),
+        "authType",
     ),
 }
