@@ -35,6 +35,7 @@ import { twilioNode } from "../services/twilio.js";
 import { twitterNode } from "../services/twitter.js";
 import { whatsAppNode } from "../services/whats_app.js";
 import { wordpressNode } from "../services/wordpress.js";
+import { youTubeNode } from "../services/youtube.js";
 import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";
 
@@ -84,4 +85,5 @@ export const NODES = {
   wait: passThrough,
   whatsApp: whatsAppNode,
   wordpress: wordpressNode,
+  youTube: youTubeNode,
 };

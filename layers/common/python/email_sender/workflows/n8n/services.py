@@ -12,7 +12,7 @@ from typing import Final
 class Service:
     """A kind of node. `operations` are those of each resource, with the first one as the default.
 
-    `credentials` is the type that the node signs in with, by the value of the parameter that `authentication` names; the
+    `credentials` is the type that the node signs in with, by the value of the parameter `authentication`; the
     first one is the default.
     """
 
@@ -236,5 +236,19 @@ SERVICES: Final[Mapping[str, Service]] = {
         "post",
         frozenset({1}),
         "authType",
+    ),
+    "youTube": Service(
+        (1, 1),
+        ("www.googleapis.com",),
+        {"": "youTubeOAuth2Api"},
+        {
+            "channel": ("getAll", "get", "update"),
+            "playlist": ("getAll", "get", "create", "update", "delete"),
+            "playlistItem": ("add", "get", "getAll", "delete"),
+            "video": ("getAll", "get", "rate", "update", "delete"),
+            "videoCategory": ("getAll",),
+        },
+        "channel",
+        frozenset({1}),
     ),
 }
