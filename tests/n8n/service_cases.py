@@ -4,6 +4,8 @@ n8n 2.41.1 sent the requests to a server that stood in for the services. A line 
 given (the items of the node `Start` before them), exchanges [{request, response}], outputs of the last node, and error.
 """
 
+import base64
+import email.policy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +40,7 @@ SECRETS: Mapping[str, Mapping[str, Any]] = {
     "facebookgraphapi": {"value": "EAAtok-1"},
     "supabaseapi": {"value": "srv-1"},
     "twilioapi": {"value": "tok", "user": "AC0123456789abcdef0123456789abcdef"},
+    "googlepalmapi": {"value": "AIza1"},
     "perplexityapi": {"value": "pplx-1"},
     "hubspotapi": {"value": "apiKey-value"},
     "hubspotapptoken": {"value": "pat-1"},
@@ -109,31 +112,56 @@ def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
     headers = {name: value for name, value in request["headers"].items() if name not in _UNIMPORTANT}
     body = request.get("body") or ""
     if boundary := re.search("boundary=(.+)", headers.get("content-type", "")):
-        body, headers["content-type"] = body.replace(boundary[1], "B"), "multipart"
+        # The parts of a form have no order.
+        body, headers["content-type"] = sorted(body.split(boundary[1])), "multipart"
     kind = headers.get("content-type", "").partition(";")[0]
-    body = re.sub(r'"requestId": ?"[^"]*"', '"requestId":"random"', body)
     if not body:
         # Without a body, its type says nothing.
         headers.pop("content-type", None)
     elif kind == "application/json":
-        body, headers["content-type"] = json.loads(body), kind
+        body = json.loads(re.sub(r'"requestId": ?"[^"]*"', '"requestId":"random"', body))
+        headers["content-type"] = kind
+        message = body.get("message", body) if isinstance(body, dict) else None
+        if message and isinstance(message.get("raw"), str):
+            message["raw"] = _mail(message["raw"])
     place, _, query = re.sub(r"^(https?://[^/?]+)/?(?=\?|$)", r"\1/", request["url"]).partition("?")
     # A secret in a query is the last field there; n8n has it in other places.
     pairs = sorted(query.split("&"), key=lambda pair: pair.partition("=")[0])
     return {"method": request["method"], "url": place, "query": pairs, "headers": headers, "body": body}
 
 
+def _mail(raw: str) -> list[Any]:
+    """Return what a mail says: its headers and its parts, without what is random or says how it is written."""
+    mail = email.message_from_bytes(base64.urlsafe_b64decode(raw + "=="), policy=email.policy.default)
+    fields = [(name, str(value)) for name, value in mail.items() if name.lower() not in _OF_THE_FORM]
+    parts = [part for part in mail.walk() if not part.is_multipart()]
+    contents = [
+        (part.get_content_type(), part.get_filename(), str(part.get_payload(decode=True) or b"", "utf-8", "replace"))
+        for part in parts
+    ]
+    return [sorted(fields), [(kind, name, content.rstrip()) for kind, name, content in contents]]
+
+
+_OF_THE_FORM = ("message-id", "date", "mime-version", "content-type", "content-transfer-encoding")
+_CODE = {"name": "Files", "type": "n8n-nodes-base.code", "typeVersion": 2}
 _UNIMPORTANT = ("accept", "openai-organization", "openai-platform")
 
 
 def run(case: Mapping[str, Any]) -> tuple[Any, str | None]:
     """Run a case. Return the outputs of its last node, and the error that ended the run."""
-    start = {"name": "Start", "type": "n8n-nodes-base.manualTrigger"}
     nodes, connections = case["nodes"], dict(case["connections"])
     connections.setdefault("Start", {"main": [[{"node": nodes[0]["name"], "index": 0}]]})
+    if "givenBinary" in case:
+        # Items that are given have no files: a node adds them.
+        code = f"const files = {json.dumps(case['givenBinary'])}; return $input.all().map(({{json}}, index) => "
+        code += "({ json, pairedItem: index, ...(files[index] ? { binary: files[index] } : {}) }));"
+        nodes = [{**_CODE, "parameters": {"jsCode": code}}, *nodes]
+        connections |= {"Files": connections["Start"], "Start": {"main": [[{"node": "Files", "index": 0}]]}}
+    given = {"Start": case["given"], "Start 2": case.get("given2", [])}
+    starts = [{"name": name, "type": "n8n-nodes-base.manualTrigger"} for name in given]
     request = {
-        "workflow": {"nodes": [start, *nodes], "connections": connections, "settings": {"executionOrder": "v1"}},
-        "given": [{"node": "Start", "outputs": [case["given"]]}],
+        "workflow": {"nodes": [*starts, *nodes], "connections": connections, "settings": {"executionOrder": "v1"}},
+        "given": [{"node": name, "outputs": [items]} for name, items in given.items()],
         "seed": "0" * 32,
     }
     service, responses = Service(case["exchanges"]), list[Any]()

@@ -59,5 +59,5 @@ def test_exact_is_said_of_the_recorded_versions_alone() -> None:
         recorded.pop(kind)
     # The others are in test_service_cases.py.
     assert recorded == {
-        name: item_nodes.RECORDED[name] for name in item_nodes.RECORDED if name not in item_nodes.OPERATIONS
+        name: item_nodes.RECORDED[name] for name in item_nodes.RECORDED if name not in item_nodes.RECORDED_LATER
     }

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from email_sender.workflows.n8n import item_nodes, service_nodes
+from email_sender.workflows.n8n import item_nodes
 from email_sender.workflows.n8n.export import Node
+from email_sender.workflows.n8n.service_nodes import REQUEST_VERSIONS
+from email_sender.workflows.n8n.services import SERVICES
 from tests.n8n import service_cases
 
 CASES = list(service_cases.cases())
@@ -31,6 +33,6 @@ def test_what_is_said_to_be_compared_was_compared() -> None:
             compared.setdefault(raw["type"].rpartition(".")[2], set()).add(raw.get("typeVersion", 1))
     # What these nodes give is looked at with nodes that other cases compare (test_recorded_cases.py).
     del compared["set"]
-    said = {name: set(service.recorded) for name, service in service_nodes.SERVICES.items()}
-    said |= {name: set(item_nodes.RECORDED[name]) for name in item_nodes.OPERATIONS}
-    assert compared == {**said, "httpRequest": set(service_nodes.REQUEST_VERSIONS)}
+    said = {name: set(service.recorded) for name, service in SERVICES.items()}
+    said |= {name: set(item_nodes.RECORDED[name]) for name in item_nodes.RECORDED_LATER}
+    assert compared == {**said, "httpRequest": set(REQUEST_VERSIONS)}

@@ -36,7 +36,9 @@ _ALGORITHMS: Final = {
 }
 _MODULES: Final = files("sandbox_lambda") / "js"
 # Libraries for files and pages double the memory that is copied for each call: only requests with these have them.
-_NODE_WITH_FORMATS: Final = re.compile(r'(?:"type": ?"|\.)(?:convertToFile|extractFromFile|html|markdown|rssFeedRead)"')
+_NODE_WITH_FORMATS: Final = re.compile(
+    r'(?:"type": ?"|\.)(?:convertToFile|extractFromFile|gmail|html|markdown|rssFeedRead|xml)"'
+)
 
 
 def run(request: str, seconds: float) -> str:

@@ -175,6 +175,7 @@ const PLACES = {
   facebookGraphApi: { place: "query", name: "access_token" },
   gitlabApi: { place: "header", name: "private-token" },
   githubApi: { place: "header", name: "authorization", prefix: "token " },
+  googlePalmApi: { place: "query", name: "key" },
   wordpressApi: { place: "basic" },
   twilioApi: { place: "basic" },
   supabaseApi: { place: "header", name: "apikey", bearer_too: true },

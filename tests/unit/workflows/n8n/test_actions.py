@@ -37,6 +37,11 @@ def model_output(call: dict[str, Any]) -> dict[str, Any]:
             },
             {"message": {"role": "assistant", "content": "<Short.|Ada>"}},
         ),
+        (
+            "googleGemini",
+            {"messages": {"values": [{"content": "={{ $json.name }}"}]}, "options": {"systemMessage": "Short."}},
+            {"content": {"parts": [{"text": "<Short.|Ada>"}], "role": "model"}},
+        ),
     ],
 )
 def test_a_model_node_queries_the_deployments_model_for_each_item(

@@ -2,6 +2,7 @@
 
 import { filterNode, ifNode, switchNode } from "./branches.js";
 import { codeNode, functionItemNode, functionNode } from "./code.js";
+import { compareDatasetsNode } from "./compare.js";
 import { mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
 import { cryptoNode, dateTimeNode } from "./dates.js";
 import {
@@ -17,9 +18,9 @@ import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { airtableNode } from "../services/airtable.js";
 import { facebookGraphApiNode } from "../services/facebook_graph.js";
-import { gmailNode } from "../services/gmail.js";
 import { discordNode } from "../services/discord.js";
 import { googleCalendarNode } from "../services/google_calendar.js";
+import { googleGeminiNode } from "../services/gemini.js";
 import { googleDocsNode } from "../services/google_docs.js";
 import { googleDriveNode } from "../services/google_drive.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
@@ -43,6 +44,7 @@ export const NODES = {
   aggregate: aggregateNode,
   airtable: airtableNode,
   code: codeNode,
+  compareDatasets: compareDatasetsNode,
   crypto: cryptoNode,
   dateTime: dateTimeNode,
   discord: discordNode,
@@ -50,10 +52,10 @@ export const NODES = {
   filter: filterNode,
   function: functionNode,
   functionItem: functionItemNode,
-  gmail: gmailNode,
   googleCalendar: googleCalendarNode,
   googleDocs: googleDocsNode,
   googleDrive: googleDriveNode,
+  googleGemini: googleGeminiNode,
   googleSheets: googleSheetsNode,
   httpRequest: httpRequestNode,
   hubspot: hubspotNode,

@@ -3,7 +3,8 @@
 import { DateTime } from "../dates.js";
 import { NodeError } from "../errors.js";
 import { HttpError, exchange } from "../requests.js";
-import { forEachItem, requireParameters } from "./items.js";
+import { itemOfMail, rawMail } from "./gmail_mail.js";
+import { fileOfItem, forEachItem, requireParameters } from "./items.js";
 
 const API = "https://www.googleapis.com/gmail/v1/users/me";
 const HEADERS = ["From", "To", "Cc", "Bcc", "Subject"];
@@ -18,6 +19,12 @@ const OPERATIONS = {
     markAsRead: (call, index) => mark(call, index, "removeLabelIds"),
     markAsUnread: (call, index) => mark(call, index, "addLabelIds"),
     delete: (call, index) => remove(call, `messages/${encodeURIComponent(call.param("messageId", index, ""))}`),
+  },
+  draft: {
+    create: createDraft,
+    get: getDraft,
+    getAll: listDrafts,
+    delete: (call, index) => remove(call, `drafts/${encodeURIComponent(call.param("messageId", index, ""))}`),
   },
   label: {
     create: createLabel,
@@ -49,6 +56,14 @@ const REQUIRED = {
     markAsUnread: [MESSAGE],
     delete: [MESSAGE],
   },
+  draft: {
+    create: [
+      { name: "subject", label: "Subject" },
+      { name: "message", label: "Message" },
+    ],
+    get: [{ name: "messageId", label: "Draft ID" }],
+    delete: [{ name: "messageId", label: "Draft ID" }],
+  },
   thread: {
     get: [THREAD],
     addLabels: [THREAD, LABELS],
@@ -58,15 +73,37 @@ const REQUIRED = {
     untrash: [THREAD],
   },
 };
-const DEFAULTS = { message: "send", label: "getAll", thread: "getAll" };
+const DEFAULTS = { message: "send", draft: "create", label: "getAll", thread: "getAll" };
 
-export function gmailNode(call) {
+export async function gmailNode(call) {
   const resource = call.param("resource", 0, "message");
   const operation = call.param("operation", 0, DEFAULTS[resource]);
   const work = OPERATIONS[resource]?.[operation];
   if (!work) throw new NodeError(`The operation '${operation}' of '${resource}' is not supported`);
   requireParameters(call, REQUIRED[resource]?.[operation] ?? []);
-  return [forEachItem(call, (index) => named(index, () => work(call, index)))];
+  const items = forEachItem(call, (index) => named(index, () => work(call, index)));
+  return [await Promise.all(items.map(whole))];
+}
+
+/** A mail that is still to be read. */
+class Unread {
+  constructor(message, prefix, messageId) {
+    Object.assign(this, { message, prefix, messageId });
+  }
+}
+
+async function whole({ json, pairedItem }) {
+  if (!(json instanceof Unread)) return { json, pairedItem };
+  const item = await itemOfMail(json.message, json.prefix);
+  // A draft has the id of its message where a message has the id in its header.
+  if (json.messageId) item.json.messageId = json.messageId;
+  return { ...item, pairedItem };
+}
+
+/** Return how the item's files are named, or undefined if they are not asked for. */
+function prefixOf(call, index) {
+  const { downloadAttachments, dataPropertyAttachmentsPrefixName } = call.param("options", index, {});
+  return downloadAttachments === true ? dataPropertyAttachmentsPrefixName || "attachment_" : undefined;
 }
 
 /** As in n8n, an error says which item it is about. */
@@ -90,27 +127,24 @@ function remove(call, path) {
 
 // ---- Messages ----
 
-function requireSimple(call, index) {
-  if (call.param("simple", index, true) !== true)
-    throw new NodeError("Whole messages are not supported; turn on 'Simplify'");
-}
+const isSimple = (call, index) => call.param("simple", index, true) === true;
 
 const METADATA = { format: "metadata", metadataHeaders: HEADERS };
 
 function getMessage(call, index) {
-  requireSimple(call, index);
-  const message = send(call, "GET", `messages/${encodeURIComponent(call.param("messageId", index, ""))}`, {
-    query: METADATA,
-  });
+  const path = `messages/${encodeURIComponent(call.param("messageId", index, ""))}`;
+  if (!isSimple(call, index))
+    return new Unread(send(call, "GET", path, { query: { format: "raw" } }), prefixOf(call, index));
+  const message = send(call, "GET", path, { query: METADATA });
   return simplified(message, labelsOf(call));
 }
 
 function listMessages(call, index) {
-  requireSimple(call, index);
   const { ids, query } = listed(call, index, "messages");
-  const messages = ids.map(({ id }) =>
-    send(call, "GET", `messages/${encodeURIComponent(id)}`, { query: { ...query, ...METADATA } }),
-  );
+  const read = (id, format) => send(call, "GET", `messages/${encodeURIComponent(id)}`, { query: { ...query, ...format } });
+  if (!isSimple(call, index))
+    return ids.map(({ id }) => new Unread(read(id, { format: "raw" }), prefixOf(call, index)));
+  const messages = ids.map(({ id }) => read(id, METADATA));
   const labels = labelsOf(call);
   return messages.map((message) => simplified(message, labels));
 }
@@ -141,7 +175,9 @@ function queryOf({ q, sender, readStatus, receivedAfter, receivedBefore, include
     receivedAfter && `after:${secondsOf(receivedAfter)}`,
     receivedBefore && `before:${secondsOf(receivedBefore)}`,
   ].filter(Boolean);
+  const empty = Object.entries({ q, sender, receivedAfter, receivedBefore }).filter(([, value]) => value === "");
   return {
+    ...Object.fromEntries(empty),
     ...(includeSpamTrash === undefined ? {} : { includeSpamTrash }),
     ...(labelIds?.length ? { labelIds } : {}),
     ...(parts.length > 0 ? { q: parts.join(" ") } : {}),
@@ -186,6 +222,62 @@ function mark(call, index, field) {
   });
 }
 
+// ---- Drafts ----
+
+const ADDRESSES = { sendTo: "To", ccList: "Cc", bccList: "Bcc" };
+
+function createDraft(call, index) {
+  const options = call.param("options", index, {});
+  const { fromAlias, threadId, replyTo, attachmentsUi } = options;
+  const fields = fromAlias ? [["From", fromAlias]] : [];
+  for (const [name, field] of Object.entries({ ...ADDRESSES, replyTo: "Reply-To" }))
+    if (options[name]) fields.push([field, addressesIn(options[name], index)]);
+  if (threadId) {
+    const query = { format: "metadata", metadataHeaders: "Message-ID" };
+    const thread = send(call, "GET", `threads/${encodeURIComponent(threadId)}`, { query });
+    const headers = thread.messages?.at(-1)?.payload?.headers ?? [];
+    const id = headers.find(({ name }) => name.toLowerCase() === "message-id")?.value;
+    if (id) fields.push(["In-Reply-To", id]);
+  }
+  const subject = call.param("subject", index, "");
+  if (subject) fields.push(["Subject", subject]);
+  const names = (attachmentsUi?.attachmentsBinary ?? []).flatMap(({ property = "" }) => String(property).split(","));
+  const files = names.map((name) => fileOfItem(call, index, name.trim()));
+  const text = String(call.param("message", index, "") ?? "");
+  const raw = rawMail(fields, { text, isHtml: call.param("emailType", 0, "text") === "html" }, files);
+  const query = files.length > 0 ? { userId: "me", uploadType: "media" } : {};
+  return send(call, "POST", "drafts", { query, body: { message: { raw, ...(threadId ? { threadId } : {}) } } });
+}
+
+function addressesIn(list, index) {
+  const addresses = String(list).split(",").map((one) => one.trim());
+  if (addresses.every((one) => one.includes("@"))) return addresses.join(", ");
+  throw new NodeError(`Invalid email address (item ${index})`);
+}
+
+function getDraft(call, index) {
+  const path = `drafts/${encodeURIComponent(call.param("messageId", index, ""))}`;
+  const draft = send(call, "GET", path, { query: { format: "raw" } });
+  return new Unread({ ...draft.message, id: draft.id }, prefixOf(call, index), draft.message.id);
+}
+
+function listDrafts(call, index) {
+  const options = call.param("options", index, {});
+  const isAll = call.param("returnAll", index, false) === true;
+  const query = { ...options, maxResults: isAll ? 100 : call.param("limit", index, 50) };
+  const drafts = [];
+  let pageToken;
+  do {
+    const page = send(call, "GET", "drafts", { query: { ...query, pageToken } });
+    drafts.push(...(page.drafts ?? []));
+    pageToken = isAll ? page.nextPageToken : undefined;
+  } while (pageToken);
+  return drafts.map(({ id }) => {
+    const draft = send(call, "GET", `drafts/${encodeURIComponent(id)}`, { query: { ...query, format: "raw" } });
+    return new Unread({ ...draft.message, id: draft.id }, prefixOf(call, index), draft.message.id);
+  });
+}
+
 // ---- Labels and threads ----
 
 function listLabels(call, index) {
@@ -200,10 +292,8 @@ function createLabel(call, index) {
 }
 
 function getThread(call, index) {
-  requireSimple(call, index);
-  const thread = send(call, "GET", `threads/${encodeURIComponent(call.param("threadId", index, ""))}`, {
-    query: METADATA,
-  });
+  const query = isSimple(call, index) ? METADATA : { format: "full" };
+  const thread = send(call, "GET", `threads/${encodeURIComponent(call.param("threadId", index, ""))}`, { query });
   const labels = labelsOf(call);
   const messages = thread.messages.map((message) => simplified(message, labels));
   if (call.param("options", index, {}).returnOnlyMessages === true) return messages;

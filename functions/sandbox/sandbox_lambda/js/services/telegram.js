@@ -1,8 +1,8 @@
 // Telegram. Each operation is a method of the bot API, and the parameters are its fields.
 
 import { NodeError } from "../errors.js";
-import { authOf, exchange, fileOfResponse, jsonOf, requireSuccess } from "../requests.js";
-import { defined, forEachItem, requireParameters } from "./items.js";
+import { authOf, exchange, fileOfResponse, jsonOf, multipart, requireSuccess } from "../requests.js";
+import { defined, fileOfItem, forEachItem, requireParameters } from "./items.js";
 
 const API = "https://api.telegram.org";
 const FILES = {
@@ -60,8 +60,7 @@ function message(call, index) {
   const { appendAttribution, protect_content, fileName, ...fields } = extra;
   const more = { ...fields, ...markup };
   if (operation in FILES) {
-    if (param("binaryData", false) === true)
-      throw new NodeError("Files of items cannot be sent; give a URL or a file's id");
+    if (call.param("binaryData", 0, false) === true) return sendFile(call, index, operation, extra, markup.reply_markup);
     return send(call, operation, { chat_id: param("chatId"), [FILES[operation]]: param("file"), ...more });
   }
   switch (operation) {
@@ -100,6 +99,22 @@ function message(call, index) {
     default:
       throw new NodeError(`The operation '${operation}' is not supported`);
   }
+}
+
+const NAMELESS = (operation) =>
+  `File name is needed to ${operation}. Make sure the property that holds the binary data
+						has the file name property set or set it manually in the node using the File Name parameter under
+						Additional Fields.`;
+
+function sendFile(call, index, operation, { appendAttribution, protect_content, ...fields }, markup) {
+  const file = fileOfItem(call, index, call.param("binaryPropertyName", index, "data"));
+  const fileName = fields.fileName || file.fileName;
+  if (!fileName) throw new NodeError(NAMELESS(operation));
+  const values = { chat_id: call.param("chatId", index), disable_notification: false, ...fields };
+  if (markup !== undefined) values.reply_markup = JSON.stringify(markup);
+  const parts = Object.entries(values).map(([name, value]) => ({ name, value: String(value) }));
+  const content = multipart([...parts, { name: FILES[operation], file: { ...file, fileName } }]);
+  return exchange(call, { method: "POST", url: `${API}/bot{secret}/${operation}`, content, credentials: "telegramApi" });
 }
 
 const mediaOf = (list) =>

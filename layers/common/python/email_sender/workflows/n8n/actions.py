@@ -5,13 +5,12 @@ from typing import Any
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.item_nodes import quoted
-from email_sender.workflows.n8n.texts import generate_text, joined, mappings_in, without_text
+from email_sender.workflows.n8n.texts import generate_text, joined, mappings_in, options_of, without_text
 
 
 def convert_chain(context: NodeContext) -> Conversion:
     """Convert chainLlm and agent: a prompt, and the first system message."""
-    options = context.get("options")
-    system = options.get("systemMessage") if isinstance(options, dict) else None
+    system = options_of(context).get("systemMessage")
     messages = context.get("messages")
     for entry in mappings_in(messages.get("messageValues") if isinstance(messages, dict) else None):
         system = system or entry.get("message")
@@ -46,6 +45,21 @@ def convert_openai(context: NodeContext) -> Conversion:
     )
 
 
+def convert_gemini(context: NodeContext) -> Conversion:
+    """Convert googleGemini that writes a text: its messages as one, and the system message of its options."""
+    listed = context.get("messages")
+    contents = [
+        one.get("content", "") for one in mappings_in(listed.get("values") if isinstance(listed, dict) else None)
+    ]
+    contents = [content for content in contents if content]
+    if not contents:
+        return without_text(context)
+    if len(contents) > 1:
+        context.notes.append("its messages are sent as one")
+    result = '{"content": {"parts": [{"text": text}], "role": "model"}}'
+    return generate_text(context, joined(contents), options_of(context).get("systemMessage"), result)
+
+
 def convert_workflow_call(context: NodeContext) -> Conversion:
     """Convert executeWorkflow: call the workflow by its displayed name, once for each item."""
     target = context.get("workflowId")
@@ -55,8 +69,7 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     context.notes.append(
         f"import that workflow too, as {name[:100]!r}; it is called once for each item and returns its run's id"
     )
-    options = context.get("options")
-    waits_for_result = not (isinstance(options, dict) and options.get("waitForSubWorkflow") is False)
+    waits_for_result = options_of(context).get("waitForSubWorkflow") is not False
     arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": context.item()}
     return for_each_conversion(
         context, arguments if waits_for_result else {**arguments, "wait": False}, uses="workflow.call", result_field="$"

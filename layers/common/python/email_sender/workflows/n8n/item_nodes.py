@@ -13,6 +13,7 @@ from email_sender.workflows.n8n.export import Node
 RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "aggregate": frozenset({1}),
     "code": frozenset({1, 2}),
+    "compareDatasets": frozenset({1, 2, 2.1, 2.2, 2.3}),
     "convertToFile": frozenset({1, 1.1}),
     "crypto": frozenset({1}),
     "dateTime": frozenset({2}),
@@ -36,7 +37,10 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
     "stopAndError": frozenset({1}),
     "summarize": frozenset({1, 1.1}),
     "switch": frozenset({1, 2, 3, 3.1, 3.2, 3.3, 3.4}),
+    "xml": frozenset({1}),
 }
+# Those whose recorded runs are in tests/data/n8n-service-cases.ndjson.
+RECORDED_LATER: Final = ("compareDatasets", "convertToFile", "extractFromFile", "html", "markdown", "xml")
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
 # The parameter that says what a node does, and its values that run here. The first one is the default.
 OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -270,6 +274,8 @@ def output_count(node: Node) -> int:
         return 1
     if node.type in ("if", "splitInBatches"):
         count = 2
+    elif node.type == "compareDatasets":
+        count = 4
     elif node.type == "switch":
         rules = node.parameters.get("rules")
         listed = (rules.get("values") or rules.get("rules")) if isinstance(rules, Mapping) else None

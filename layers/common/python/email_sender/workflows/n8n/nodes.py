@@ -12,6 +12,7 @@ from typing import Final
 from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.actions import (
     convert_chain,
+    convert_gemini,
     convert_openai,
     convert_vector_store,
     convert_workflow_call,
@@ -129,6 +130,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "agent": convert_chain,
     "chainLlm": convert_chain,
     "openAi": convert_openai,
+    "googleGemini": convert_gemini,
     "informationExtractor": convert_information_extractor,
     "textClassifier": convert_text_classifier,
     "sentimentAnalysis": convert_sentiment_analysis,

@@ -65,9 +65,7 @@ def reason_against(node: Node) -> str | None:
         return f"its operation {str(operation)[:40]!r} is not supported"
     if (authentication := _authentication(node, service)) not in service.credentials:
         return f"signing in by {authentication[:40]!r} is not supported"
-    if node.type == "gmail" and operation in ("get", "getAll") and node.parameters.get("simple") is False:
-        return "whole messages are not supported: turn on its option 'Simplify'"
-    return _NO_FILES if node.parameters.get("binaryData") is True else None
+    return None
 
 
 def _authentication(node: Node, service: Service) -> str:

@@ -60,6 +60,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         {"oAuth2": "gmailOAuth2"},
         {
             "message": ("get", "getAll", "addLabels", "removeLabels", "markAsRead", "markAsUnread", "delete"),
+            "draft": ("create", "get", "getAll", "delete"),
             "label": ("getAll", "create", "delete", "get"),
             "thread": ("getAll", "get", "addLabels", "removeLabels", "delete", "trash", "untrash"),
         },
@@ -93,6 +94,14 @@ SERVICES: Final[Mapping[str, Service]] = {
         },
         "file",
         frozenset({3}),
+    ),
+    "googleGemini": Service(
+        (1, 1.2),
+        ("generativelanguage.googleapis.com",),
+        {"": "googlePalmApi"},
+        {"image": ("generate", "edit", "analyze"), "audio": ("transcribe", "analyze"), "document": ("analyze",)},
+        "text",
+        frozenset({1, 1.1, 1.2}),
     ),
     "googleSheets": Service(
         (3, 4.7),

@@ -1,0 +1,1 @@
+export const setImmediate = (work) => Promise.resolve().then(work);
