@@ -136,7 +136,11 @@ def _mail(raw: str) -> list[Any]:
     fields = [(name, str(value)) for name, value in mail.items() if name.lower() not in _OF_THE_FORM]
     parts = [part for part in mail.walk() if not part.is_multipart()]
     contents = [
-        (part.get_content_type(), part.get_filename(), str(part.get_payload(decode=True) or b"", "utf-8", "replace"))
+        (
+            part.get_content_type(),
+            part.get_filename(),
+            bytes(part.get_payload(decode=True) or b"").decode(errors="replace"),
+        )
         for part in parts
     ]
     return [sorted(fields), [(kind, name, content.rstrip()) for kind, name, content in contents]]

@@ -39,7 +39,8 @@ def test_a_secret_is_sent_nowhere_else(url: str, message: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["hunter2", '"hunter2"', "[]", '{"value": "hunter2"}', '{"value": "hunter2", "hosts": []}',
-     '{"value": "", "hosts": ["a"]}', '{"value": "hunter2", "hosts": "a"}', '{"value": "hunter2", "hosts": [1]}'],
+     '{"value": "", "hosts": ["a"]}', '{"headers": {"x": 1}, "hosts": ["a"]}', '{"query": ["hunter2"], "hosts": ["a"]}',
+     '{"value": "hunter2", "hosts": "a"}', '{"value": "hunter2", "hosts": [1]}'],
 )  # fmt: skip
 def test_a_secret_without_hosts_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(Conflict, match="not bound to hosts") as error:

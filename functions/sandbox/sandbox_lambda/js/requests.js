@@ -171,6 +171,7 @@ const PLACES = {
   httpBasicAuth: { place: "basic" },
   httpQueryAuth: { place: "query" },
   httpHeaderAuth: { place: "header" },
+  httpCustomAuth: { place: "custom" },
   telegramApi: { place: "url" },
   facebookGraphApi: { place: "query", name: "access_token" },
   gitlabApi: { place: "header", name: "private-token" },

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, RootModel
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.adapters.web.access_tokens import AccessTokens
 from email_sender.adapters.web.outbound_http import OutboundHttp, Request, Response, text_of
-from email_sender.errors import DomainError, NotFound
+from email_sender.errors import Conflict, DomainError, NotFound
 from email_sender.kit.aws_clients import client
 from email_sender.kit.environment import Settings
 from email_sender.kit.tasks.platform_step import platform_step
@@ -93,6 +93,8 @@ def _send(outbound_request: OutboundRequest) -> dict[str, Any]:
     }
     for secret in secrets.values():
         secret.check(outbound_request.url)
+        if not secret.value:
+            raise Conflict(f"The secret {secret.name} has no value of its own, only headers and fields of the query.")
     request = Request(
         outbound_request.method,
         outbound_request.url,

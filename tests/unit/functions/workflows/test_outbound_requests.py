@@ -24,6 +24,8 @@ SECRETS: dict[str, dict[str, Any]] = {
     "crm": {"value": "Bearer hunter2"},
     "header": {"value": "hunter2", "name": "X-Key"},
     "basic": {"value": "hunter2", "user": "ann"},
+    "several": {"headers": {"x-id": "hunter1", "x-key": "hunter2"}, "query": {"account": "a&b"}},
+    "two-hosts": {"value": "hunter2", "hosts": ["crm.example.com", "eu.crm.example.com"]},
     "oauth2": {"value": "client-secret", "oauth2": OAUTH2},
 }
 
@@ -31,7 +33,7 @@ SECRETS: dict[str, dict[str, Any]] = {
 class Secrets:
     def get_secret_value(self, SecretId: str) -> dict[str, str]:
         name = SecretId.removeprefix(f"prefix/tenants/{TENANT}/")
-        return {"SecretString": json.dumps(SECRETS[name] | {"hosts": ["crm.example.com"]})}
+        return {"SecretString": json.dumps({"hosts": ["crm.example.com"]} | SECRETS[name])}
 
 
 class Web:
@@ -98,7 +100,7 @@ def test_nothing_is_sent_elsewhere(web: Web, url: str) -> None:
 # ---- Requests of nodes ----------------------------------------------------------------------------------------------
 
 
-def send_of_node(url: str = "https://crm.example.com/a?b=1", **auth: str) -> dict[str, Any]:
+def send_of_node(url: str = "https://crm.example.com/a?b=1", /, **auth: str | bool) -> dict[str, Any]:
     event = {
         "kind": "node", "tenant_id": str(TENANT), "method": "GET", "url": url, "headers": {}, "seconds": 5,
         "auth": auth or None,
@@ -115,21 +117,45 @@ def send_of_node(url: str = "https://crm.example.com/a?b=1", **auth: str) -> dic
         ({"secret": "crm", "place": "header", "prefix": "Bearer "}, "a?b=1", {"authorization": "Bearer hunter2"}),
         ({"secret": "header", "place": "query"}, "a?b=1&X-Key=hunter2", {}),
         ({"secret": "basic", "place": "basic"}, "a?b=1", {"authorization": "Basic YW5uOmh1bnRlcjI="}),
+        ({"secret": "several", "place": "custom"}, "a?b=1&account=a%26b", {"x-id": "hunter1", "x-key": "hunter2"}),
+        ({"secret": "header", "place": "header", "name": "apikey", "bearer_too": True}, "a?b=1",
+         {"apikey": "hunter2", "authorization": "Bearer hunter2"}),
     ],
 )  # fmt: skip
 def test_a_secret_stands_where_the_service_wants_it_and_in_no_result(
-    web: Web, auth: dict[str, str], url: str, headers: dict[str, str]
+    web: Web, auth: dict[str, str | bool], url: str, headers: dict[str, str]
 ) -> None:
     result = send_of_node(**auth)
     assert (web.requests[0].url, web.requests[0].headers) == (f"https://crm.example.com/{url}", headers)
     assert (result["status"], result["headers"]["x-rate"]) == (200, "5")
-    assert "hunter2" not in result["text"]
+    assert "hunter" not in result["text"]
+    assert "a%26b" not in result["text"]
     assert "YW5uOmh1bnRlcjI=" not in result["text"]
 
 
 def test_a_secret_can_be_part_of_a_path(web: Web) -> None:
     send_of_node("https://crm.example.com/bot{secret}/send", secret="header", place="url")
     assert web.requests[0].url == "https://crm.example.com/bothunter2/send"
+
+
+def test_the_host_and_the_user_of_a_secret_can_be_parts_of_a_url(web: Web) -> None:
+    send_of_node("https://{host}/accounts/{user}/messages", secret="basic", place="basic")
+    assert web.requests[0].url == "https://crm.example.com/accounts/ann/messages"
+
+
+def test_a_secret_of_several_hosts_does_not_say_which_one(web: Web) -> None:
+    assert "several hosts" in send_of_node("https://{host}/", secret="two-hosts", place="header")["error"]
+    assert web.requests == []
+
+
+def test_a_secret_without_a_value_of_its_own_is_not_sent_as_one(web: Web) -> None:
+    event = {
+        "tenant_id": str(TENANT), "method": "GET", "url": "https://crm.example.com/", "headers": {},
+        "secret_headers": {"authorization": "several"}, "body": "", "seconds": 5,
+    }  # fmt: skip
+    with pytest.raises(Exception, match="no value of its own"):
+        outbound_requests.handler(event, CONTEXT)
+    assert web.requests == []
 
 
 def test_a_revoked_access_token_is_replaced_and_the_request_sent_again(web: Web) -> None:

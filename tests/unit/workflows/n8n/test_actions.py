@@ -64,6 +64,18 @@ def test_a_workflow_node_calls_a_workflow_by_its_name() -> None:
     assert conversions(raw)["Call"] == "unsupported"
 
 
+def test_a_workflow_can_call_itself() -> None:
+    target = {"__rl": True, "mode": "id", "value": "={{ $workflow.id }}"}
+    definition = parse(import_and_parse(export(node("Call", "executeWorkflow", {"workflowId": target}))).definition)
+    assert definition.steps["call"].arguments["workflow"] == definition.name
+
+
+def test_a_node_that_names_no_workflow_fails_when_it_is_reached() -> None:
+    raw = export(node("Call", "executeWorkflow", {}))
+    assert conversions(raw)["Call"] == "approximated"
+    assert run(raw).status == "FAILED"
+
+
 def test_a_vector_store_node_inserts_all_items_at_once() -> None:
     raw = export(node("Keep", "vectorStoreQdrant", {"mode": "insert"}))
     outcome = run(

@@ -29,7 +29,8 @@ class BoundSecret:
     """`hosts` are names such as crm.example.com, or crm.example.com:8443 for a port other than 443.
 
     `label` is the name of the header or the field of the query that the value is for, and `user` is who has the value
-    as a password. With `oauth2`, the value is the client's secret, and requests get an access token.
+    as a password. With `oauth2`, the value is the client's secret, and requests get an access token. `headers` and
+    `query` are for services that want several values, by their names.
     """
 
     name: str
@@ -38,6 +39,8 @@ class BoundSecret:
     label: str = ""
     user: str = ""
     oauth2: OAuth2 | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def located(self, url: str) -> str:
         """Return the URL with this secret's host and user where it says so: accounts of some services have own URLs.
@@ -50,7 +53,7 @@ class BoundSecret:
             return url
         if len(self.hosts) > 1:
             raise Forbidden(f"The secret {self.name} has several hosts. Here it needs one: that of the service.")
-        return url.replace(HOST, *self.hosts)
+        return url.replace(HOST, next(iter(self.hosts), HOST))
 
     def check(self, url: str) -> None:
         """Raise Forbidden unless the secret may be sent to this URL."""
@@ -70,8 +73,14 @@ def parse_secret(name: str, text: str) -> BoundSecret:
     """Parse a stored secret. Raise Conflict if it is not bound to hosts."""
     try:
         document = json.loads(text)
-        value, hosts = document["value"], document["hosts"]
-        is_valid = isinstance(value, str) and value and isinstance(hosts, list) and hosts
+        hosts = document["hosts"]
+        value, headers, query = (
+            document.get("value", ""),
+            _texts(document.get("headers")),
+            _texts(document.get("query")),
+        )
+        has_value = isinstance(value, str) and bool(value or headers or query)
+        is_valid = has_value and isinstance(hosts, list) and hosts
         if not is_valid or not all(isinstance(host, str) for host in hosts):
             raise TypeError
     except (ValueError, KeyError, TypeError):
@@ -79,7 +88,17 @@ def parse_secret(name: str, text: str) -> BoundSecret:
         raise Conflict(f"The secret {name} is not bound to hosts. An operator has to store it as {_SHAPE}.") from None
     label, user = (str(document.get(key, "")) for key in ("name", "user"))
     bound_hosts = frozenset(host.lower() for host in hosts)
-    return BoundSecret(name, value, bound_hosts, label, user, _oauth2(name, document.get("oauth2")))
+    oauth2 = _oauth2(name, document.get("oauth2"))
+    return BoundSecret(name, value, bound_hosts, label, user, oauth2, headers, query)
+
+
+def _texts(document: object) -> Mapping[str, str]:
+    """Return texts by their names. Raise TypeError for anything else."""
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(text, str) for text in document.values()):
+        raise TypeError
+    return document
 
 
 def _oauth2(name: str, document: object) -> OAuth2 | None:

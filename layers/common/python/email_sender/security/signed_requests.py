@@ -1,4 +1,4 @@
-"""Where a tenant's secret stands in a request: in a header, in the query, in the URL's path, or as a password."""
+"""Where a tenant's secret stands in a request: in headers, in the query, in the URL's path, or as a password."""
 
 import base64
 import re
@@ -23,7 +23,7 @@ class Auth:
     """
 
     secret: str
-    place: Literal["header", "query", "url", "basic"]
+    place: Literal["header", "query", "url", "basic", "custom"]
     name: str = ""
     prefix: str = ""
     bearer_too: bool = False
@@ -46,6 +46,11 @@ def signed(
     if auth.place == "basic":
         encoded = base64.b64encode(f"{secret.user}:{value}".encode()).decode()
         return url, {**headers, "authorization": f"Basic {encoded}"}, [value, encoded]
+    if auth.place == "custom":
+        more = urlencode(secret.query)
+        located = f"{url}{'&' if '?' in url else '?'}{more}" if more else url
+        texts = [*secret.headers.values(), *secret.query.values()]
+        return located, {**headers, **secret.headers}, [*texts, *map(quote, secret.query.values())]
     if auth.place == "url":
         return url.replace(PLACEHOLDER, quote(value, safe=":/")), dict(headers), [value]
     if auth.place == "query":

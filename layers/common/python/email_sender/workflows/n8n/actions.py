@@ -1,11 +1,18 @@
-"""Converts n8n nodes that call models, store vectors or call other workflows into steps that run for each item."""
+"""Converts n8n nodes that call models or other workflows into steps that run for each item."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
-from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.item_nodes import quoted
-from email_sender.workflows.n8n.texts import generate_text, joined, mappings_in, options_of, without_text
+from email_sender.workflows.n8n.texts import (
+    failing_when_reached,
+    generate_text,
+    joined,
+    mappings_in,
+    options_of,
+    without_text,
+)
 
 
 def convert_chain(context: NodeContext) -> Conversion:
@@ -60,50 +67,22 @@ def convert_gemini(context: NodeContext) -> Conversion:
     return generate_text(context, joined(contents), options_of(context).get("systemMessage"), result)
 
 
+_ITSELF: Final = re.compile(r"=\{\{\s*\$workflow\.id\s*\}\}")
+
+
 def convert_workflow_call(context: NodeContext) -> Conversion:
-    """Convert executeWorkflow: call the workflow by its displayed name, once for each item."""
+    """Convert executeWorkflow: call the workflow by its displayed name, or this one itself, once for each item."""
     target = context.get("workflowId")
-    name = target.get("cachedResultName") or target.get("value") if isinstance(target, dict) else target
+    if context.get("source", "database") == "database" and not target:
+        return failing_when_reached(context, "it names no workflow", "The node names no workflow.")
+    raw = target.get("cachedResultName") or target.get("value") if isinstance(target, dict) else target
+    name = context.workflow if isinstance(raw, str) and _ITSELF.fullmatch(raw.strip()) else raw
     if not isinstance(name, str) or not name or name.startswith("="):
         raise Untranslatable("the called workflow must have a fixed name")
-    context.notes.append(
-        f"import that workflow too, as {name[:100]!r}; it is called once for each item and returns its run's id"
-    )
+    other = "" if name is context.workflow else f"import that workflow too, as {name[:100]!r}; "
+    context.notes.append(f"{other}it is called once for each item and returns its run's id")
     waits_for_result = options_of(context).get("waitForSubWorkflow") is not False
     arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": context.item()}
     return for_each_conversion(
         context, arguments if waits_for_result else {**arguments, "wait": False}, uses="workflow.call", result_field="$"
     )
-
-
-def convert_vector_store(context: NodeContext) -> Conversion:
-    """Convert vector stores: insert each item, or search by text for each item."""
-    mode = context.get("mode", "load")
-    if mode == "insert":
-        return _insert_vectors(context)
-    if mode != "load" or not context.get("prompt"):
-        raise Untranslatable("of a vector store, only inserting and searching by text are supported")
-    limit = context.get("topK", 4)
-    context.notes.append("searches the collection message_vectors: replace it with your collection")
-    arguments = {
-        "collection": "message_vectors",
-        "text": context.value(context.get("prompt")),
-        "limit": min(max(limit, 1), 100) if type(limit) is int else 4,
-    }
-    return for_each_conversion(context, arguments, uses="vectors.search", result_field="results")
-
-
-def _insert_vectors(context: NodeContext) -> Conversion:
-    context.notes.append(
-        "writes to the collection message_vectors: replace it with your collection; each item is embedded whole, "
-        "as JSON, without its document loader and splitter"
-    )
-    points = (
-        f"{{% [$map({context.items}, function($one) {{ {{'text': $string($one), 'payload': {{'from': 'n8n'}}}} }})] %}}"
-    )
-    step = {
-        "uses": "vectors.insert",
-        "when": f"{{% $count({context.items}) > 0 %}}",
-        "with": {"collection": "message_vectors", "points": points},
-    }
-    return Conversion(ConversionOutcome.APPROXIMATED, step, [context.items])

@@ -16,14 +16,15 @@ class Untranslatable(Exception):
 class NodeContext:
     """What a converter knows about its node.
 
-    `inputs` holds the JSONata of the items at each input. `notes` collects differences from n8n's behaviour. `values`
-    collects the parameters that the sandbox evaluates for each item.
+    `inputs` holds the JSONata of the items at each input, and `workflow` the workflow's name. `notes` collects
+    differences from n8n's behaviour. `values` collects the parameters that the sandbox evaluates for each item.
     """
 
     node: Node
     inputs: Mapping[int, str]
     notes: list[str] = field(default_factory=list)
     timezone: str = "UTC"
+    workflow: str = ""
     values: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -296,7 +296,7 @@ class Converter:
         needs = list(dict.fromkeys(step for edge in incoming for step in self._results[edge.source].needs))
         inputs, joining_steps = self._join_long_inputs(node, self._inputs(incoming), needs)
         needs = [*needs, *joining_steps]
-        context = NodeContext(node, inputs, timezone=self._zone)
+        context = NodeContext(node, inputs, timezone=self._zone, workflow=self._export.name)
         try:
             if node.name in self._left_out:
                 raise Untranslatable("the definition would be too large")

@@ -14,7 +14,6 @@ from email_sender.workflows.n8n.actions import (
     convert_chain,
     convert_gemini,
     convert_openai,
-    convert_vector_store,
     convert_workflow_call,
 )
 from email_sender.workflows.n8n.approvals import convert_approval
@@ -40,6 +39,7 @@ from email_sender.workflows.n8n.triggers import (
     convert_schedule_trigger,
     convert_webhook,
 )
+from email_sender.workflows.n8n.vector_nodes import convert_retrieval, convert_vector_store
 
 _SECONDS_PER_UNIT: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
@@ -134,6 +134,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "informationExtractor": convert_information_extractor,
     "textClassifier": convert_text_classifier,
     "sentimentAnalysis": convert_sentiment_analysis,
+    "chainRetrievalQa": convert_retrieval,
     "chainSummarization": convert_summarization,
     "executeWorkflow": convert_workflow_call,
     "vectorStoreQdrant": convert_vector_store,

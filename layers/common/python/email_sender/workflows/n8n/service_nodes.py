@@ -13,10 +13,8 @@ REQUEST_VERSIONS: Final = frozenset({1, 2, 3, 4, 4.1, 4.2, 4.3, 4.4})
 _OTHER_SIGN_INS: Final = (
     "aws",
     "trelloApi",
-    "httpCustomAuth",
     "httpDigestAuth",
     "oAuth1Api",
-    "customAuth",
     "digestAuth",
     "oAuth1",
 )

@@ -154,7 +154,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         {"": "openAiApi"},
         {"audio": ("generate", "transcribe", "translate"), "image": ("generate", "edit", "analyze")},
         "text",
-        frozenset({1, 1.1, 1.3, 1.4, 1.8, 2, 2.1, 2.2, 2.3}),
+        frozenset({1, 1.3, 1.4, 1.8, 2, 2.1, 2.2, 2.3}),
     ),
     "perplexity": Service(
         (1, 2), ("api.perplexity.ai",), {"": "perplexityApi"}, {"chat": ("complete",)}, "chat", frozenset({1, 2})

@@ -20,11 +20,16 @@ def generate_text(context: NodeContext, prompt: object, system: object, result_f
 
 def without_text(context: NodeContext) -> Conversion:
     """Return a step that fails when it is reached, as the node does in n8n."""
-    context.notes.append("it has no text for the model: it fails when it is reached")
+    return failing_when_reached(context, "it has no text for the model", "The node has no text for the model.")
+
+
+def failing_when_reached(context: NodeContext, note: str, message: str) -> Conversion:
+    """Return a step that fails if items reach a node that lacks what it needs, as it does in n8n."""
+    context.notes.append(f"{note}: it fails when it is reached")
     step = {
         "uses": "transform",
         "when": f"{{% $count({context.items}) > 0 %}}",
-        "with": {"items": '{% $error("The node has no text for the model.") %}'},
+        "with": {"items": f'{{% $error("{message}") %}}'},
     }
     return Conversion(ConversionOutcome.APPROXIMATED, step)
 
