@@ -22,7 +22,7 @@ from workflows_lambda.bootstrap import outbound, response_units
 
 MAX_REQUESTS: Final = 500
 # The responses are part of the request to the sandbox, which may have five million characters.
-_MAX_RESPONSE_BYTES: Final = 3_000_000
+_MAX_RESPONSE_BYTES: Final = 4_500_000
 _AT_ONCE: Final = 8
 # The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
 _SECONDS: Final = 45

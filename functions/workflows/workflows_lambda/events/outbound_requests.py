@@ -6,6 +6,7 @@ The handler of the action (actions.http_request) calls it; that handler knows th
 """
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -24,8 +25,10 @@ from email_sender.kit.tasks.platform_step import platform_step
 from email_sender.security.bound_secrets import BoundSecret, OAuth2, parse_secret
 from email_sender.security.signed_requests import Auth, signed
 
-# A file of this size still fits into a request to the sandbox.
-_MAX_NODE_BYTES = 1024 * 1024
+# A file of this size, such as a picture that a model made, still fits into an answer of Lambda, and into a request to the
+# sandbox.
+_MAX_NODE_BYTES = 3 * 1024 * 1024
+_MAX_ANSWER_CHARACTERS = 5_500_000
 
 
 class OutboundSettings(Settings):
@@ -145,7 +148,10 @@ def _exchange_with_token(
 def _exchange(node_request: NodeRequest, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     request = Request(node_request.method, url, headers, base64.b64decode(node_request.body))
     response = _outbound().exchange(request, node_request.seconds, node_request.redirects, _MAX_NODE_BYTES)
-    return {"status": response.status, "headers": dict(response.all_headers), **_body_of(response)}
+    answer = {"status": response.status, "headers": dict(response.all_headers), **_body_of(response)}
+    if len(response.content) > _MAX_ANSWER_CHARACTERS // 6 and len(json.dumps(answer)) > _MAX_ANSWER_CHARACTERS:
+        return {"error": f"The response has more than {_MAX_ANSWER_CHARACTERS:,} characters as JSON."}
+    return answer
 
 
 def _body_of(response: Response) -> dict[str, str]:

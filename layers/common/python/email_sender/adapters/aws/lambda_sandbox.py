@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # The nodes of one step. A call that is killed or hangs ends soon after.
 NODE_SECONDS: Final = 20
+# Lambda takes at most 6 MB.
+_MAX_CHARACTERS: Final = 6_000_000
 
 
 class NodeRun(BaseModel):
@@ -46,7 +48,11 @@ class LambdaSandbox:
             InvalidInput: the nodes took too long, used too much memory, or gave too much or no items.
             Unavailable: the function could not be called, or crashed.
         """
-        answer = self._function.call({"request": json.dumps(request), "seconds": NODE_SECONDS})
+        text = json.dumps(request)
+        # Inside the call it is a text again, with its quotation marks escaped.
+        if len(text) > _MAX_CHARACTERS // 2 and len(json.dumps(text)) > _MAX_CHARACTERS:
+            raise InvalidInput("The nodes' items and the responses to their requests are too large together.")
+        answer = self._function.call({"request": text, "seconds": NODE_SECONDS})
         return parse_answer(str(answer["result"]))
 
 
