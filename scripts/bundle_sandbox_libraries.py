@@ -1,4 +1,4 @@
-"""Bundle the sandbox's libraries for CSV, XML, mail and pages into one module, with their licences beside it."""
+"""Bundle the sandbox's libraries for CSV, XML, mail and pages, and for sheets, with their licences beside them."""
 
 import json
 import subprocess
@@ -7,13 +7,13 @@ from typing import Final
 
 _ROOT: Final = Path(__file__).parents[1]
 _LIBRARIES: Final = _ROOT / "functions" / "sandbox" / "libraries"
-_MODULE: Final = _ROOT / "functions" / "sandbox" / "sandbox_lambda" / "js" / "vendor" / "formats.js"
+_VENDOR: Final = _ROOT / "functions" / "sandbox" / "sandbox_lambda" / "js" / "vendor"
 # One of the libraries looks for a switch in the environment, which the sandbox does not have.
 _HEAD: Final = "const process={env:{}};"
 # As for browsers, but without what packages leave to a browser's own functions: the sandbox is none.
 _PLATFORM: Final = ["--platform=neutral", "--conditions=browser", "--main-fields=module,main"]
 # Modules of Node.js that libraries load and do not need here, and the one that they need.
-_ABSENT: Final = ("http", "https", "stream", "string_decoder", "url")
+_ABSENT: Final = ("crypto", "fs", "http", "https", "stream", "string_decoder", "url")
 _REPLACED: Final = [f"--alias:{name}=./absent.js" for name in _ABSENT] + [
     "--alias:timers=./timers.js",
     "--alias:@exodus/bytes/utf16.js=./node_modules/@exodus/bytes/utf16.native.js",
@@ -22,12 +22,19 @@ _REPLACED: Final = [f"--alias:{name}=./absent.js" for name in _ABSENT] + [
 
 def main() -> None:
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=_LIBRARIES, check=True)
+    for name in ("formats", "sheets"):
+        _bundle(name)
+
+
+def _bundle(name: str) -> None:
     inputs = _LIBRARIES / "node_modules" / "inputs.json"
-    esbuild = [str(_LIBRARIES / "node_modules" / ".bin" / "esbuild"), "formats.js", "--bundle", "--format=esm"]
+    module = _VENDOR / f"{name}.js"
+    esbuild = [str(_LIBRARIES / "node_modules" / ".bin" / "esbuild"), f"{name}.js", "--bundle", "--format=esm"]
     settings = [*_PLATFORM, "--minify", "--legal-comments=none", f"--banner:js={_HEAD}", *_REPLACED]
-    subprocess.run([*esbuild, *settings, f"--metafile={inputs}", f"--outfile={_MODULE}"], cwd=_LIBRARIES, check=True)
-    bundled = {_package_of(Path(name)) for name in json.loads(inputs.read_text())["inputs"] if "node_modules" in name}
-    _MODULE.with_suffix(".LICENSE.txt").write_text("\n".join(_licence(package) for package in sorted(bundled)))
+    subprocess.run([*esbuild, *settings, f"--metafile={inputs}", f"--outfile={module}"], cwd=_LIBRARIES, check=True)
+    files = [Path(file) for file in json.loads(inputs.read_text())["inputs"] if "node_modules" in file]
+    bundled = sorted({_package_of(file) for file in files})
+    module.with_suffix(".LICENSE.txt").write_text("\n".join(_licence(package) for package in bundled))
 
 
 def _package_of(file: Path) -> Path:

@@ -40,6 +40,8 @@ _NODE_WITH_FORMATS: Final = re.compile(
     r'(?:"type": ?"|\.)(?:convertToFile|extractFromFile|gmail|html|markdown|rssFeedRead|xml)"'
 )
 
+_SHEET: Final = re.compile(r'"operation": ?"(?:xlsx|xls|ods|html|rtf)"')
+
 
 def run(request: str, seconds: float) -> str:
     """Run a request (js/workflow.js has its shape) and return the answer. Both are JSON.
@@ -52,7 +54,9 @@ def run(request: str, seconds: float) -> str:
 
 def _entry_for(request: str) -> str:
     """Return the module that loads what the request's nodes need. A text that looks like one costs only time."""
-    return "main_with_formats.js" if _NODE_WITH_FORMATS.search(request) else "main.js"
+    if not _NODE_WITH_FORMATS.search(request):
+        return "main.js"
+    return "main_with_sheets.js" if _SHEET.search(request) else "main_with_formats.js"
 
 
 def _finish[T](work: Coroutine[Any, Any, T]) -> T:

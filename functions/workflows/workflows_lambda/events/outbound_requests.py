@@ -25,8 +25,7 @@ from email_sender.kit.tasks.platform_step import platform_step
 from email_sender.security.bound_secrets import BoundSecret, OAuth2, parse_secret
 from email_sender.security.signed_requests import Auth, signed
 
-# A file of this size, such as a picture that a model made, still fits into an answer of Lambda, and into a request to the
-# sandbox.
+# A file of this size, such as a picture that a model made, fits into an answer of Lambda and a request to the sandbox.
 _MAX_NODE_BYTES = 3 * 1024 * 1024
 _MAX_ANSWER_CHARACTERS = 5_500_000
 

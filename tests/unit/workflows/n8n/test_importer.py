@@ -216,6 +216,21 @@ def test_a_trigger_of_a_mailbox_starts_a_run_for_each_mail_that_arrives_here(kin
     assert items_in(outcome, "all") == [{"id": "m-1", "date": "2026-11-30T10:00:00Z", "contact_id": None}]
 
 
+def test_an_error_trigger_starts_a_run_for_each_run_that_fails() -> None:
+    raw = {
+        "nodes": [node("Failed", "errorTrigger"), node("All", "limit", {"maxItems": 9})],
+        "connections": {"Failed": connections_to("All")},
+    }
+    definition = import_and_parse(raw).definition
+    assert definition["triggers"] == [{"event": {"source": ["email_sender.workflows"], "detail-type": ["run.failed"]}}]
+    data = {"run_id": "r-1", "workflow_id": "w-1", "step": "send", "error": "rejected", "message": "No mail."}
+    inputs = {"event": {"id": "e", "source": "email_sender.workflows", "type": "run.failed", "data": data}}
+    outcome = run_reference(parse(definition), inputs, lambda call: run_nodes(call["with"]), TaskError)
+    error = {"name": "rejected", "message": "No mail."}
+    execution = {"id": "r-1", "mode": "trigger", "error": error, "lastNodeExecuted": "send"}
+    assert items_in(outcome, "all") == [{"execution": execution, "workflow": {"id": "w-1", "name": "w-1"}}]
+
+
 def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
     raw = {"nodes": [node("Hook", "webhook"), node("New mail", "gmailTrigger")], "connections": {}}
     assert import_and_parse(raw).definition["triggers"] == [{"webhook": {}}]

@@ -11,7 +11,10 @@ import { fileOfBytes } from "./file_types.js";
 // The encodings of texts that may begin with a mark.
 const MARKED = ["utf8", "cesu8", "ucs2"];
 
-const READERS = {
+// What has a column for each name has no field for its value.
+const TABLES = ["csv", "xlsx", "xls", "ods", "html", "rtf"];
+
+export const READERS = {
   csv: rowsOfCsv,
   fromJson: (call, index) => [ofText(call, index, jsonValue)],
   text: (call, index) => [ofText(call, index, (text) => text)],
@@ -21,7 +24,7 @@ const READERS = {
 
 export function extractFromFileNode(call) {
   const operation = operationOf(call, READERS);
-  if (operation !== "csv")
+  if (!TABLES.includes(operation))
     requireParameters(call, [{ name: "destinationKey", label: "Destination Output Field", fallback: "data" }]);
   return [itemsOf(call, READERS[operation])];
 }
@@ -45,7 +48,7 @@ function itemsOf(call, make) {
   });
 }
 
-const fileOf = (call, index) => fileOfItem(call, index, call.param("binaryPropertyName", index, "data"));
+export const fileOf = (call, index) => fileOfItem(call, index, call.param("binaryPropertyName", index, "data"));
 
 function ofText(call, index, valueOf) {
   const { encoding, stripBOM = true } = call.param("options", index, {});
@@ -109,7 +112,7 @@ function rowOf(row, columns, hasEmpty) {
 
 const filled = (cells) => Object.fromEntries(cells.filter(([, text]) => text !== ""));
 
-const WRITERS = {
+export const WRITERS = {
   csv: (call) => [ofAll(call, csvFile(call))],
   toJson(call) {
     const values = call.items.map((item) => item.json);
@@ -133,7 +136,7 @@ const withFile = (call, index, file) => ({
   binary: { [call.param("binaryPropertyName", index, "data")]: file },
 });
 
-const ofAll = (call, file) => ({ ...withFile(call, 0, file), pairedItem: call.items.map((_, item) => ({ item })) });
+export const ofAll = (call, file) => ({ ...withFile(call, 0, file), pairedItem: call.items.map((_, item) => ({ item })) });
 
 function csvFile(call) {
   const { delimiter, headerRow, fileName } = call.param("options", 0, {});
@@ -143,7 +146,7 @@ function csvFile(call) {
 }
 
 /** Return the values of an object by their paths. Objects and lists without values have none. */
-function columnsOf(object) {
+export function columnsOf(object) {
   const columns = {};
   for (const [name, value] of Object.entries(object)) {
     if (typeof value !== "object" || value === null) columns[name] = value;

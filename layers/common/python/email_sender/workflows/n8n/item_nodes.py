@@ -42,10 +42,11 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
 # Those whose recorded runs are in tests/data/n8n-service-cases.ndjson.
 RECORDED_LATER: Final = ("compareDatasets", "convertToFile", "extractFromFile", "html", "markdown", "xml")
 ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
+_SHEETS: Final = ("xlsx", "xls", "ods", "html", "rtf")
 # The parameter that says what a node does, and its values that run here. The first one is the default.
 OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "convertToFile": ("operation", ("csv", "toJson", "toText", "toBinary")),
-    "extractFromFile": ("operation", ("csv", "fromJson", "text", "xml", "binaryToPropery")),
+    "convertToFile": ("operation", ("csv", "toJson", "toText", "toBinary", *_SHEETS)),
+    "extractFromFile": ("operation", ("csv", "fromJson", "text", "xml", "binaryToPropery", *_SHEETS)),
     "html": ("operation", ("generateHtmlTemplate", "extractHtmlContent", "convertToHtmlTable")),
     "markdown": ("mode", ("htmlToMarkdown", "markdownToHtml")),
 }

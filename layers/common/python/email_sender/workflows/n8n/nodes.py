@@ -33,6 +33,7 @@ from email_sender.workflows.n8n.mail import convert_mail
 from email_sender.workflows.n8n.service_nodes import asks_person
 from email_sender.workflows.n8n.triggers import (
     MAILBOXES,
+    convert_error_trigger,
     convert_mail_trigger,
     convert_manual_trigger,
     convert_other_trigger,
@@ -116,6 +117,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "scheduleTrigger": convert_schedule_trigger,
     "cron": convert_other_trigger,
     "interval": convert_other_trigger,
+    "errorTrigger": convert_error_trigger,
     "formTrigger": convert_other_trigger,
     "chatTrigger": convert_other_trigger,
     "webhook": convert_webhook,

@@ -109,7 +109,7 @@ def differences(node: Node) -> Iterator[str]:
         hosts = "" if node.type == "httpRequest" else f" for {' and '.join(SERVICES[node.type].hosts)}"
         yield f"its credentials become the tenant's secret {secret!r}{hosts}: store it there"
     if node.type == "googleDrive" or _has_option(node, "response"):
-        yield "a file may have 1 MB, and stays with its item up to the end of the step"
+        yield "a file may have 3 MB, and stays with its item up to the end of the step"
     if node.type in ("telegram", "slack"):
         yield "the line that n8n adds to messages about itself is left out"
     if _has_option(node, "proxy", "allowUnauthorizedCerts"):

@@ -71,6 +71,21 @@ def convert_mail_trigger(context: NodeContext) -> Conversion:
     return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, trigger)
 
 
+def convert_error_trigger(context: NodeContext) -> Conversion:
+    """Convert errorTrigger: a run starts when another run of the tenant fails."""
+    context.notes.append(
+        "it starts for every run of the tenant that fails, not only of the workflows that name this one in n8n"
+    )
+    transform = transform_conversion(
+        items='[$exists($inputs.event) ? {"execution": {"id": $inputs.event.data.run_id, "mode": "trigger", '
+        '"error": {"name": $inputs.event.data.error, "message": $inputs.event.data.message}, '
+        '"lastNodeExecuted": $inputs.event.data.step}, '
+        '"workflow": {"id": $inputs.event.data.workflow_id, "name": $inputs.event.data.workflow_id}} : $inputs]'
+    )
+    trigger = {"event": {"source": ["email_sender.workflows"], "detail-type": ["run.failed"]}}
+    return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, trigger)
+
+
 def convert_schedule_trigger(context: NodeContext) -> Conversion:
     """Convert the first interval to a schedule. A schedule that cron cannot express must be started manually."""
     rule = context.get("rule", {"interval": [{}]})
