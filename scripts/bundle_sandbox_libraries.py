@@ -11,7 +11,12 @@ _VENDOR: Final = _ROOT / "functions" / "sandbox" / "sandbox_lambda" / "js" / "ve
 # One of the libraries looks for a switch in the environment, which the sandbox does not have.
 _HEAD: Final = "const process={env:{}};"
 # As for browsers, but without what packages leave to a browser's own functions: the sandbox is none.
-_PLATFORM: Final = ["--platform=neutral", "--conditions=browser", "--main-fields=module,main"]
+_PLATFORM: Final = [
+    "--platform=neutral",
+    "--conditions=browser",
+    "--main-fields=module,main",
+    "--external:@napi-rs/canvas",
+]
 # Modules of Node.js that libraries load and do not need here, and the one that they need.
 _ABSENT: Final = ("crypto", "fs", "http", "https", "stream", "string_decoder", "url")
 _REPLACED: Final = [f"--alias:{name}=./absent.js" for name in _ABSENT] + [
@@ -22,7 +27,7 @@ _REPLACED: Final = [f"--alias:{name}=./absent.js" for name in _ABSENT] + [
 
 def main() -> None:
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=_LIBRARIES, check=True)
-    for name in ("formats", "sheets"):
+    for name in ("formats", "sheets", "pdf"):
         _bundle(name)
 
 

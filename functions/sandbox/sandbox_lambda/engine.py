@@ -42,6 +42,8 @@ _NODE_WITH_FORMATS: Final = re.compile(
 
 _SHEET: Final = re.compile(r'"operation": ?"(?:xlsx|xls|ods|html|rtf)"')
 
+_PDF: Final = re.compile(r'"operation": ?"pdf"')
+
 
 def run(request: str, seconds: float) -> str:
     """Run a request (js/workflow.js has its shape) and return the answer. Both are JSON.
@@ -56,6 +58,8 @@ def _entry_for(request: str) -> str:
     """Return the module that loads what the request's nodes need. A text that looks like one costs only time."""
     if not _NODE_WITH_FORMATS.search(request):
         return "main.js"
+    if _PDF.search(request):
+        return "main_with_pdf.js"
     return "main_with_sheets.js" if _SHEET.search(request) else "main_with_formats.js"
 
 

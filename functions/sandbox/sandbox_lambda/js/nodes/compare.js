@@ -43,8 +43,7 @@ function settingsOf(call) {
   const isLiteral = options.disableDotNotation === true;
   const skipped = list(options.skipFields);
   const dotted = isLiteral && skipped.find((name) => name.includes("."));
-  if (dotted)
-    throw new NodeError(`Dot notation is disabled, but field to skip comparing '${dotted}' contains dot`);
+  if (dotted) throw new NodeError(`Dot notation is disabled, but field to skip comparing '${dotted}' contains dot`);
   return {
     pairs: pairsOf(call),
     resolve: call.param("resolve", 0, call.version < 2.1 ? "preferInput2" : "includeBoth"),
@@ -166,7 +165,8 @@ function likeKeys(value, version) {
 // ---- What becomes of different items ----
 
 function resolved(a, b, settings) {
-  if (settings.resolve === "includeBoth") return { json: bothOf(a.json, b.json, settings), pairedItem: [a.place, b.place] };
+  if (settings.resolve === "includeBoth")
+    return { json: bothOf(a.json, b.json, settings), pairedItem: [a.place, b.place] };
   if (settings.resolve !== "mix") return itemOf(settings.resolve === "preferInput1" ? a : b);
   const [kept, other] = settings.preferred === "input1" ? [a, b] : [b, a];
   const json = { ...kept.json };
@@ -182,7 +182,9 @@ function bothOf(a, b, settings) {
   const [left, right] = [a, b].map((json) => without(json, settings));
   const [same, different, skipped] = [{}, {}, {}];
   for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    const isAlike = settings.isFuzzy ? isLike(a[name], b[name], settings.version) : name in a && name in b && isEqual(a[name], b[name]);
+    const isAlike = settings.isFuzzy
+      ? isLike(a[name], b[name], settings.version)
+      : name in a && name in b && isEqual(a[name], b[name]);
     if (isAlike) {
       if (name in a) same[name] = a[name] ?? null;
     } else if (!(name in left) && !(name in right)) skipped[name] = both(a[name], b[name]);

@@ -12,7 +12,7 @@ import { fileOfBytes } from "./file_types.js";
 const MARKED = ["utf8", "cesu8", "ucs2"];
 
 // What has a column for each name has no field for its value.
-const TABLES = ["csv", "xlsx", "xls", "ods", "html", "rtf"];
+const TABLES = ["csv", "xlsx", "xls", "ods", "html", "rtf", "pdf"];
 
 export const READERS = {
   csv: rowsOfCsv,
@@ -22,11 +22,11 @@ export const READERS = {
   binaryToPropery: (call, index) => [withValue(call, index, fileOf(call, index).data)],
 };
 
-export function extractFromFileNode(call) {
+export async function extractFromFileNode(call) {
   const operation = operationOf(call, READERS);
   if (!TABLES.includes(operation))
     requireParameters(call, [{ name: "destinationKey", label: "Destination Output Field", fallback: "data" }]);
-  return [itemsOf(call, READERS[operation])];
+  return [await itemsOf(call, READERS[operation])];
 }
 
 function operationOf(call, operations) {
@@ -36,16 +36,18 @@ function operationOf(call, operations) {
 }
 
 /** Return the items that `make` returns for each item. If the node continues after errors, an item says its error. */
-function itemsOf(call, make) {
-  return call.items.flatMap((_, index) => {
+async function itemsOf(call, make) {
+  const items = [];
+  for (const index of call.items.keys()) {
     const pairedItem = { item: index };
     try {
-      return make(call, index).map((item) => ({ ...item, pairedItem }));
+      items.push(...(await make(call, index)).map((item) => ({ ...item, pairedItem })));
     } catch (error) {
       if (!call.continues || error instanceof Pending) throw error;
-      return [{ json: { error: error.message }, pairedItem }];
+      items.push({ json: { error: error.message }, pairedItem });
     }
-  });
+  }
+  return items;
 }
 
 export const fileOf = (call, index) => fileOfItem(call, index, call.param("binaryPropertyName", index, "data"));
@@ -129,14 +131,17 @@ export const WRITERS = {
   },
 };
 
-export const convertToFileNode = (call) => [WRITERS[operationOf(call, WRITERS)](call)];
+export const convertToFileNode = async (call) => [await WRITERS[operationOf(call, WRITERS)](call)];
 
 const withFile = (call, index, file) => ({
   json: {},
   binary: { [call.param("binaryPropertyName", index, "data")]: file },
 });
 
-export const ofAll = (call, file) => ({ ...withFile(call, 0, file), pairedItem: call.items.map((_, item) => ({ item })) });
+export const ofAll = (call, file) => ({
+  ...withFile(call, 0, file),
+  pairedItem: call.items.map((_, item) => ({ item })),
+});
 
 function csvFile(call) {
   const { delimiter, headerRow, fileName } = call.param("options", 0, {});

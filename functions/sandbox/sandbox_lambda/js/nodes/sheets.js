@@ -45,7 +45,9 @@ const writer = (kind) => (call) => {
   const sheet = utils.json_to_sheet(rows, { skipHeader: headerRow === false });
   const name = sheetName || "Sheet";
   const book = { SheetNames: [name], Sheets: { [name]: sheet } };
-  const bytes = table(() => write(book, { bookType: kind, bookSST: false, type: "binary", compression: compression === true }));
+  const bytes = table(() =>
+    write(book, { bookType: kind, bookSST: false, type: "binary", compression: compression === true }),
+  );
   return [ofAll(call, fileOfBytes(bytes, { fileName: fileName || `File.${kind}`, mimeType: TYPES[kind] }))];
 };
 

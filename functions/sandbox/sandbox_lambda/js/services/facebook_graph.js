@@ -26,7 +26,8 @@ function answerTo(call, index, part) {
   const answer = exchange(call, {
     method,
     url: withPairs(encodedUrl(url), bracketed(queryOf(call, index, method), "indices")),
-    credentials: call.param("authType", 0, "accessToken") === "oAuth2" ? "facebookGraphApiOAuth2Api" : "facebookGraphApi",
+    credentials:
+      call.param("authType", 0, "accessToken") === "oAuth2" ? "facebookGraphApiOAuth2Api" : "facebookGraphApi",
     ...(part ? { content: multipart([part]) } : {}),
   });
   if (typeof answer === "string") throw new NodeError("Response body is not valid JSON.");

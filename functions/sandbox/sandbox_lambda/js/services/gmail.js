@@ -141,7 +141,8 @@ function getMessage(call, index) {
 
 function listMessages(call, index) {
   const { ids, query } = listed(call, index, "messages");
-  const read = (id, format) => send(call, "GET", `messages/${encodeURIComponent(id)}`, { query: { ...query, ...format } });
+  const read = (id, format) =>
+    send(call, "GET", `messages/${encodeURIComponent(id)}`, { query: { ...query, ...format } });
   if (!isSimple(call, index))
     return ids.map(({ id }) => new Unread(read(id, { format: "raw" }), prefixOf(call, index)));
   const messages = ids.map(({ id }) => read(id, METADATA));
@@ -250,7 +251,9 @@ function createDraft(call, index) {
 }
 
 function addressesIn(list, index) {
-  const addresses = String(list).split(",").map((one) => one.trim());
+  const addresses = String(list)
+    .split(",")
+    .map((one) => one.trim());
   if (addresses.every((one) => one.includes("@"))) return addresses.join(", ");
   throw new NodeError(`Invalid email address (item ${index})`);
 }

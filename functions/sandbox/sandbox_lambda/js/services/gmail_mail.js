@@ -54,7 +54,12 @@ function withImages(html, attachments) {
 const LINK = /\b((?:https?:\/\/|www\.)[^\s<>"']*[^\s<>"'.,;:!?)\]])|\b((?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+)/g;
 
 // Names of letters that the library writes longer than others do.
-const NAMES = { CloseCurlyDoubleQuote: "rdquo", CloseCurlyQuote: "rsquo", OpenCurlyDoubleQuote: "ldquo", OpenCurlyQuote: "lsquo" };
+const NAMES = {
+  CloseCurlyDoubleQuote: "rdquo",
+  CloseCurlyQuote: "rsquo",
+  OpenCurlyDoubleQuote: "ldquo",
+  OpenCurlyQuote: "lsquo",
+};
 
 const escaped = (text) =>
   encodeNonAsciiHTML(text).replace(/&(?:#x([\da-f]+)|(\w+));/g, (_, number, name) =>

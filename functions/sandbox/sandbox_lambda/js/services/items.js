@@ -19,7 +19,9 @@ export function forEachItem(call, work, { describe = (error) => error.message, i
   return call.items.flatMap((_, index) => {
     const pairedItem = { item: index };
     try {
-      return [work(index)].flat().map((one) => (one instanceof Item ? { ...one, pairedItem } : { json: one ?? {}, pairedItem }));
+      return [work(index)]
+        .flat()
+        .map((one) => (one instanceof Item ? { ...one, pairedItem } : { json: one ?? {}, pairedItem }));
     } catch (error) {
       if (!call.continues || error instanceof Pending) throw error;
       const json = { error: error instanceof HttpError ? describe(error) : error.message };

@@ -45,7 +45,12 @@ function post(call, index) {
   return { urn: headerOf(response, "x-restli-id") };
 }
 
-function contentOf(call, index, author, { title = "", description = "", originalUrl = "", thumbnailBinaryPropertyName }) {
+function contentOf(
+  call,
+  index,
+  author,
+  { title = "", description = "", originalUrl = "", thumbnailBinaryPropertyName },
+) {
   const kind = call.param("shareMediaCategory", index, "NONE");
   if (kind === "IMAGE") {
     const id = uploaded(call, index, author, call.param("binaryPropertyName", index, "data"));

@@ -95,7 +95,11 @@ function modelOf(call, index, newer, otherwise) {
 function images(call, index) {
   const prompt = requireText(call.param("prompt", index, ""), "prompt");
   const model = modelOf(call, index, 2.2, ["dall-e-3", "gpt-image-1-mini"]);
-  const { returnImageUrls, dalleQuality, n, style, binaryPropertyOutput, ...options } = call.param("options", index, {});
+  const { returnImageUrls, dalleQuality, n, style, binaryPropertyOutput, ...options } = call.param(
+    "options",
+    index,
+    {},
+  );
   const body = { prompt, model, ...options };
   if (dalleQuality !== undefined) body.quality = dalleQuality;
   if (!isGptImage(model)) {
@@ -124,9 +128,7 @@ function edit(call, index) {
     size: call.param("size", index, "1024x1024"),
     ...(isNew ? {} : { response_format: call.param("responseFormat", index, "url") }),
     user,
-    ...(isNew
-      ? { background, input_fidelity: inputFidelity, quality: call.param("quality", index, "auto") }
-      : {}),
+    ...(isNew ? { background, input_fidelity: inputFidelity, quality: call.param("quality", index, "auto") } : {}),
   };
   const parts = Object.entries(values).filter(([, value]) => value !== undefined && value !== "");
   const mask = imageMask ? [{ name: "mask", file: fileOfItem(call, index, imageMask) }] : [];

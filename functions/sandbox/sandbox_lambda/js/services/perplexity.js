@@ -6,7 +6,11 @@ import { forEachItem } from "./items.js";
 
 const URL = "https://api.perplexity.ai/chat/completions";
 const HEADERS = { "content-type": "application/json", "x-source": "n8n" };
-const LISTS = { searchDomainFilter: "search_domain_filter", imageDomainFilter: "image_domain_filter", imageFormatFilter: "image_format_filter" };
+const LISTS = {
+  searchDomainFilter: "search_domain_filter",
+  imageDomainFilter: "image_domain_filter",
+  imageFormatFilter: "image_format_filter",
+};
 const FIRST_OPTIONS = {
   frequencyPenalty: "frequency_penalty",
   maxTokens: "max_tokens",

@@ -81,7 +81,10 @@ function filterOf(call, index, way, joins) {
     return encodedPairs([["or", `(${conditions.map(conditionOf).join(",")})`]]);
   if (joins) return encodedPairs([["and", `(${conditions.map(conditionOf).join(",")})`]]);
   return encodedPairs(
-    conditions.map((one) => [one.keyName, `${one.condition === "fullText" ? one.searchFunction : one.condition}.${one.keyValue}`]),
+    conditions.map((one) => [
+      one.keyName,
+      `${one.condition === "fullText" ? one.searchFunction : one.condition}.${one.keyValue}`,
+    ]),
   );
 }
 

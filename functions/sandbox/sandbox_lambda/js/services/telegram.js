@@ -60,7 +60,8 @@ function message(call, index) {
   const { appendAttribution, protect_content, fileName, ...fields } = extra;
   const more = { ...fields, ...markup };
   if (operation in FILES) {
-    if (call.param("binaryData", 0, false) === true) return sendFile(call, index, operation, extra, markup.reply_markup);
+    if (call.param("binaryData", 0, false) === true)
+      return sendFile(call, index, operation, extra, markup.reply_markup);
     return send(call, operation, { chat_id: param("chatId"), [FILES[operation]]: param("file"), ...more });
   }
   switch (operation) {
@@ -114,7 +115,12 @@ function sendFile(call, index, operation, { appendAttribution, protect_content, 
   if (markup !== undefined) values.reply_markup = JSON.stringify(markup);
   const parts = Object.entries(values).map(([name, value]) => ({ name, value: String(value) }));
   const content = multipart([...parts, { name: FILES[operation], file: { ...file, fileName } }]);
-  return exchange(call, { method: "POST", url: `${API}/bot{secret}/${operation}`, content, credentials: "telegramApi" });
+  return exchange(call, {
+    method: "POST",
+    url: `${API}/bot{secret}/${operation}`,
+    content,
+    credentials: "telegramApi",
+  });
 }
 
 const mediaOf = (list) =>

@@ -8,7 +8,13 @@ const API = "https://api.x.com/2";
 const PAGE = 10;
 
 const OPERATIONS = {
-  tweet: { create, delete: remove, like: (...of) => mark(...of, "likes"), retweet: (...of) => mark(...of, "retweets"), search },
+  tweet: {
+    create,
+    delete: remove,
+    like: (...of) => mark(...of, "likes"),
+    retweet: (...of) => mark(...of, "retweets"),
+    search,
+  },
   user: { searchUser },
   directMessage: { create: sendMessage },
 };
@@ -52,7 +58,8 @@ function mark(call, index, what) {
   return send(call, "POST", `users/${id}/${what}`, { body: { tweet_id: idIn(call.param("tweetId", index)) } }).data;
 }
 
-const timeOf = (text) => (text ? new Date(/Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`).toISOString() : undefined);
+const timeOf = (text) =>
+  text ? new Date(/Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`).toISOString() : undefined;
 
 function search(call, index) {
   const { sortOrder, startTime, endTime, tweetFieldsObject } = call.param("additionalFields", index, {});
@@ -87,6 +94,9 @@ function sendMessage(call, index) {
   const user = call.param("user", index, {});
   const id = user?.mode === "id" ? user.value : send(call, "GET", byName(user?.value)).data.id;
   const { attachments } = call.param("additionalFields", index, {});
-  const body = { text: call.param("text", index, ""), ...(attachments ? { attachments: [{ media_id: attachments }] } : {}) };
+  const body = {
+    text: call.param("text", index, ""),
+    ...(attachments ? { attachments: [{ media_id: attachments }] } : {}),
+  };
   return send(call, "POST", `dm_conversations/with/${id}/messages`, { body }).data;
 }

@@ -36,7 +36,11 @@ const FIELDS = {
   user: USER,
 };
 // Fields of a new thing that are parameters of their own, and are sent whatever they are.
-const OWN = { post: ["title"], page: ["title"], user: ["username", "name", "firstName", "lastName", "email", "password"] };
+const OWN = {
+  post: ["title"],
+  page: ["title"],
+  user: ["username", "name", "firstName", "lastName", "email", "password"],
+};
 const LABELS = { title: "Title", username: "Username", name: "Name", firstName: "First Name", lastName: "Last Name" };
 const QUERY = {
   context: "context",

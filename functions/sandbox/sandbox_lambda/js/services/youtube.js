@@ -31,10 +31,22 @@ const OPERATIONS = {
     getAll: listPlaylistItems,
     delete: (...of) => remove(...of, "playlistItem"),
   },
-  video: { getAll: searchVideos, get: (...of) => get(...of, "video"), rate, update: updateVideo, delete: (...of) => remove(...of, "video") },
+  video: {
+    getAll: searchVideos,
+    get: (...of) => get(...of, "video"),
+    rate,
+    update: updateVideo,
+    delete: (...of) => remove(...of, "video"),
+  },
   videoCategory: { getAll: listCategories },
 };
-const DEFAULTS = { channel: "getAll", playlist: "getAll", playlistItem: "add", video: "getAll", videoCategory: "getAll" };
+const DEFAULTS = {
+  channel: "getAll",
+  playlist: "getAll",
+  playlistItem: "add",
+  video: "getAll",
+  videoCategory: "getAll",
+};
 const HAS_TITLE = [createPlaylist, updatePlaylist, updateVideo];
 
 export function youTubeNode(call) {
@@ -89,7 +101,12 @@ const isMine = (filters, names) => !names.some((name) => filters[name]);
 function listChannels(call, index) {
   const filters = call.param("filters", index, {});
   const query = { part: partsOf(call, index, "channel"), ...call.param("options", index, {}), ...filters };
-  return list(call, index, "channels", isMine(filters, ["id", "forUsername", "categoryId"]) ? { ...query, mine: true } : query);
+  return list(
+    call,
+    index,
+    "channels",
+    isMine(filters, ["id", "forUsername", "categoryId"]) ? { ...query, mine: true } : query,
+  );
 }
 
 function listPlaylists(call, index) {
@@ -106,9 +123,7 @@ function listPlaylistItems(call, index) {
 function searchVideos(call, index) {
   const filters = { ...call.param("filters", index, {}) };
   if (filters.relatedToVideoId && filters.forDeveloper !== undefined)
-    throw new NodeError(
-      "When using the parameter 'related to video' the parameter 'for developer' cannot be set",
-    );
+    throw new NodeError("When using the parameter 'related to video' the parameter 'for developer' cannot be set");
   for (const name of ["publishedAfter", "publishedBefore"])
     if (filters[name]) filters[name] = new Date(filters[name]).toISOString();
   const mine = Object.keys(filters).length === 0 ? { forMine: true } : {};
@@ -143,7 +158,11 @@ function createPlaylist(call, index) {
 }
 
 function updatePlaylist(call, index) {
-  const { tags, description, defaultLanguage, privacyStatus, onBehalfOfContentOwner } = call.param("updateFields", index, {});
+  const { tags, description, defaultLanguage, privacyStatus, onBehalfOfContentOwner } = call.param(
+    "updateFields",
+    index,
+    {},
+  );
   const snippet = {
     title: call.param("title", index, ""),
     ...filled({ tags: tagsOf(tags, "updateFields"), description, defaultLanguage }),
@@ -175,7 +194,14 @@ function updateVideo(call, index) {
     categoryId: call.param("categoryId", index, ""),
     ...filled({ description, tags: tagsOf(fields.tags, "updateFields"), defaultLanguage }),
   };
-  const status = filled({ privacyStatus, selfDeclaredMadeForKids, license, embeddable, publicStatsViewable, publishAt });
+  const status = filled({
+    privacyStatus,
+    selfDeclaredMadeForKids,
+    license,
+    embeddable,
+    publicStatsViewable,
+    publishAt,
+  });
   const body = { id: call.param("videoId", index, ""), snippet, status, recordingDetails: filled({ recordingDate }) };
   const query = { part: "snippet, status, recordingDetails", ...filled({ onBehalfOfContentOwner }) };
   return send(call, "PUT", "videos", query, body);

@@ -46,7 +46,7 @@ _SHEETS: Final = ("xlsx", "xls", "ods", "html", "rtf")
 # The parameter that says what a node does, and its values that run here. The first one is the default.
 OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "convertToFile": ("operation", ("csv", "toJson", "toText", "toBinary", *_SHEETS)),
-    "extractFromFile": ("operation", ("csv", "fromJson", "text", "xml", "binaryToPropery", *_SHEETS)),
+    "extractFromFile": ("operation", ("csv", "fromJson", "text", "xml", "binaryToPropery", "pdf", *_SHEETS)),
     "html": ("operation", ("generateHtmlTemplate", "extractHtmlContent", "convertToHtmlTable")),
     "markdown": ("mode", ("htmlToMarkdown", "markdownToHtml")),
 }
