@@ -66,10 +66,10 @@ soak: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run steady traffic 
 drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss of everything in a stage of its own: back up, lose, restore, compare
 	@$(PY) -m local.drill
 
-# Tests that share the local cloud or start an engine run in the foreground. All other tests need a processor and at most
-# a PostgreSQL server of their own: they run in the background with a lower priority, and measure coverage. They have their
-# own temporary folder, because a pytest session removes the access of other users to the folder of a session that runs,
-# and PostgreSQL runs as another user if root runs the tests.
+# Tests that share the local cloud or start an engine run in the foreground. Tests with clouds of their own mostly wait: they
+# run beside them. All other tests need a processor and at most a PostgreSQL server of their own: they run in the background
+# with a lower priority, and measure coverage. Each has its own temporary folder, because a pytest session removes the
+# access of other users to the folder of a session that runs, and PostgreSQL runs as another user if root runs the tests.
 clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(VENV)/.ready
 	@npm --prefix clients/typescript ci --silent --no-audit --no-fund
 	@touch $@
@@ -78,16 +78,19 @@ clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(V
 	@mkdir -p .local; path=$$($(PY) scripts/install_browser.py) && echo "$$path" > $@
 
 FOREGROUND := needs_cloud or needs_engine
+BESIDE := own_cloud
 test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings .local/.browser clients/typescript/node_modules/.ready ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
-	@mkdir -p .local/tests; rm -f .local/coverage
-	@PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND))" > .local/tests-background.log 2>&1 & background=$$!; \
-	trap 'kill $$background 2> /dev/null || true' INT TERM; \
-	failed=0; $(PY) -m pytest --durations=25 --durations-min=5 -m "$(FOREGROUND)" || failed=$$?; \
+	@mkdir -p .local/tests/background .local/tests/beside; rm -f .local/coverage
+	@PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/background nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND) or $(BESIDE))" > .local/tests-background.log 2>&1 & background=$$!; \
+	PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/beside nice -n 5 $(PY) -m pytest -m "$(BESIDE)" > .local/tests-beside.log 2>&1 & beside=$$!; \
+	trap 'kill $$background $$beside 2> /dev/null || true' INT TERM; \
+	failed=0; $(PY) -m pytest --durations=25 --durations-min=5 -m "($(FOREGROUND)) and not $(BESIDE)" || failed=$$?; \
+	wait $$beside || failed=$$?; \
 	wait $$background || failed=$$?; \
-	echo "Results of the tests that ran in the background:"; cat .local/tests-background.log; \
+	echo "Results of the tests that ran beside them:"; cat .local/tests-beside.log .local/tests-background.log; \
 	echo "Coverage of the kit:"; $(PY) -m coverage report --include="$(COMMON)/kit/*" || failed=$$?; \
 	echo "Coverage of the domain (at least 90 %):"; \
 	$(PY) -m coverage report --omit="$(COMMON)/kit/*" --fail-under=90 || failed=$$?; \

@@ -145,7 +145,7 @@ def test_files_and_pages_are_read_here() -> None:
 @pytest.mark.parametrize(
     ("kind", "parameters", "reason"),
     [
-        ("extractFromFile", {"operation": "pdf"}, "its operation 'pdf' is not supported"),
+        ("extractFromFile", {"operation": "fromIcs"}, "its operation 'fromIcs' is not supported"),
         ("convertToFile", {"operation": ["csv"]}, "its operation \"['csv']\" is not supported"),
         ("markdown", {"mode": "other"}, "its operation 'other' is not supported"),
     ],
