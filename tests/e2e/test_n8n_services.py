@@ -1,18 +1,21 @@
-"""Imported n8n workflows that send mail or call other systems, on the deployed template.
+"""Imported n8n workflows that send mail, call other systems, or ask a model or a person, on the deployed template.
 
 This machine has no public address: what services answer is tested with recorded answers in tests/n8n.
 """
 
 import itertools
+import json
+from contextlib import suppress
 from email import message_from_bytes, policy
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from local.client import ApiError
-from tests.conftest import Platform
+from local.client import ApiClient, ApiError, wait_until
+from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import api
+from tests.fakes.text_model import serve_text_model
 
 
 def export(*nodes: dict[str, Any]) -> dict[str, Any]:
@@ -109,3 +112,80 @@ def test_a_workflow_can_go_on_after_a_request_that_failed(platform: Platform) ->
     assert api.wait_for_run(admin, run["id"])["status"] == "succeeded"
     (step,) = (step for step in admin.get(f"/runs/{run['id']}")["steps"] if step["step"] == "ask")
     assert step["result"]["items"]["shape_0"] == [{"said": "10.1.2.3 is not a public address."}]
+
+
+def test_a_model_chooses_the_branch_and_a_person_approves(platform: Platform) -> None:
+    admin = platform["admin@acme"]
+    categories = [{"category": "Question", "description": "wants an answer"}, {"category": "Other"}]
+    sort = node(
+        "Sort", "textClassifier", 1, {"inputText": "={{ $json.text }}", "categories": {"categories": categories}}
+    )
+    raw = export(
+        node("Mails", "splitOut", 1, {"fieldToSplitOut": "mails"}),
+        sort | {"type": "@n8n/n8n-nodes-langchain.textClassifier"},
+        node("Ask", "slack", 2.3, {"operation": "sendAndWait", "message": "=Answer {{ $json.text }}"}),
+        node("Asked", "noOp", 1, {}),
+        node("Rest", "noOp", 1, {}),
+    )
+    raw["connections"] |= {
+        "Sort": {"main": [[{"node": name, "type": "main", "index": 0}] for name in ("Ask", "Rest")]},
+        "Asked": {"main": []},
+    }
+    imported = admin.post("/workflows/import", {"workflow": raw})
+    assert {entry["how"] for entry in imported["report"]} == {"exact", "approximated"}
+    mails = [{"text": "What does it cost?"}, {"text": "News of May"}]
+
+    def category_of(text: str) -> str:
+        return json.dumps({"category": "Question" if "cost" in text else "Other"})
+
+    with serve_text_model(category_of, TEXT_MODEL_PORT) as model:
+        run = api.start_run(admin, imported["definition"], {"mails": mails})
+        approval = api.wait_for_approval(admin, run["id"])
+    assert len(model.requests) == 2
+    assert approval["title"] == "Answer What does it cost?"
+    api.decide(admin, run["id"], "approved")
+    ended = api.wait_for_run(admin, run["id"])
+    assert ended["status"] == "succeeded", ended["error"]
+    items = {step["step"]: step["result"]["items"] for step in ended["steps"] if step["step"] in ("asked", "rest")}
+    assert items["asked"] == {"asked_0": [{"data": {"approved": True}}]}
+    assert items["rest"] == {"rest_0": [{"text": "News of May"}]}
+
+
+def test_a_mail_that_arrives_is_answered_below_it_after_an_approval(platform: Platform) -> None:
+    admin = platform["admin@acme"]
+    reply = {"operation": "reply", "messageId": "={{ $json.id }}", "emailType": "text", "message": "It costs 5 EUR."}
+    raw = export(node("Mailbox", "gmailTrigger", 1.2, {}), node("Reply", "gmail", 2.1, reply))
+    raw["nodes"] = raw["nodes"][1:]
+    raw["connections"].pop("Start")
+    imported = admin.post("/workflows/import", {"workflow": raw})
+    for template in imported["templates"]:
+        with suppress(ApiError):  # It is there already.
+            admin.post("/templates", template)
+    workflow = admin.post("/workflows", {"definition": imported["definition"]})
+    (tenant,) = platform.query("select mail_from from email_sender.tenants where name = 'acme'")
+    writer = f"{uuid4().hex}@people.example"
+    raw_mail = api.reply_mail(f"Ann <{writer}>", tenant["mail_from"], "none")
+    try:
+        api.deliver_inbound_mail(platform, raw_mail)
+        (contact,) = wait_until(lambda: admin.get("/contacts", email=writer)["items"], bool, 60)
+        run = wait_until(lambda: run_that_answers(admin, workflow["id"], contact["id"]), bool, 60)
+    finally:
+        admin.http.delete(f"/workflows/{workflow['id']}").raise_for_status()
+    approval = api.wait_for_approval(admin, run["id"])
+    draft = admin.get(f"/drafts/{approval['drafts'][0]['draft_id']}")
+    (message,) = admin.get("/messages", id=draft["evidence"])["items"]
+    assert message["subject"] == "Re: hello", "the approver sees the mail"
+    api.decide(admin, run["id"], "approved")
+    ended = api.wait_for_run(admin, run["id"])
+    assert ended["status"] == "succeeded", ended["error"]
+    (email,) = api.emails_of(admin, run["id"])
+    (mail,) = api.sent_mails(platform, email["id"])
+    sent, received = (message_from_bytes(one, policy=policy.default) for one in (mail, raw_mail))
+    assert (sent["In-Reply-To"], sent["Subject"]) == (received["Message-ID"], "Re: hello")
+    assert writer in sent["To"]
+
+
+def run_that_answers(client: ApiClient, workflow_id: str, contact_id: str) -> Any:
+    """Return the run of the contact's mail: other mail of the tenant starts runs, too."""
+    runs = client.get(f"/workflows/{workflow_id}/runs", limit=50)["items"]
+    return next((run for run in runs if run["inputs"]["event"]["data"]["contact_id"] == contact_id), None)

@@ -21,6 +21,7 @@ from email_sender.messaging.model import (
     Email,
     EmailFilter,
     EmailStatus,
+    Message,
     SuppressionReason,
 )
 from email_sender.messaging.outcomes import BounceLimit, OutcomeReport, OutcomeService, ReportKind
@@ -122,6 +123,15 @@ def test_a_draft_is_sent_once_with_the_emails_id_in_its_tags(scenario: SendingSc
     assert (email.status, email.provider_message_id) == (EmailStatus.SENT, "provider-1")
     assert (scenario.email.status, scenario.email.provider_message_id) == (EmailStatus.SENT, "provider-1")
     assert scenario.event_types == ["email.queued", "email.sent"]
+
+
+def test_an_answer_is_sent_below_the_message_that_it_answers(scenario: SendingScenario) -> None:
+    message = Message(new_id(), scenario.contact.id, None, scenario.clock.now(), "Hi", "Hi.", "m1@people.example")
+    scenario.state.messages[message.id] = message
+    scenario.state.drafts[scenario.draft.id] = replace(scenario.draft, answers=message.id)
+    scenario.service.send(scenario.order())
+    (mail,) = scenario.provider.accepted_mails
+    assert mail.message["In-Reply-To"] == mail.message["References"] == "<m1@people.example>"
 
 
 def test_the_row_is_committed_as_sending_before_the_provider_is_called(scenario: SendingScenario) -> None:

@@ -74,6 +74,36 @@ def test_a_run_step_and_item_has_one_draft_however_often_it_is_rendered(
     assert draft(service, evidence=[evidence.id], item=1).id != first.id
 
 
+def test_an_answer_to_a_message_goes_to_its_sender_with_its_subject(
+    service: TemplateService, units: FakeMessagingUnits
+) -> None:
+    message = Message(new_id(), ANN.id, None, AT, "Price of\n the disk", "What does it cost?", "m1@x.example")
+    units.states[TENANT].messages[message.id] = message
+    answer = draft(service, contact_id=None, template=plain(units), answers=message.id)
+    assert (answer.contact_id, answer.answers, answer.follows) == (ANN.id, message.id, None)
+    assert answer.content.subject == "Re: Price of the disk"
+    assert list(answer.evidence) == [message.id], "who approves the answer reads the message"
+    again = draft(service, template=plain(units), answers=message.id, evidence=[message.id], item=1)
+    assert (again.contact_id, list(again.evidence)) == (ANN.id, [message.id])
+
+
+def test_a_draft_answers_only_messages_of_its_contact(service: TemplateService, units: FakeMessagingUnits) -> None:
+    foreign = Message(new_id(), new_id(), None, AT, "Hello", "Hello.")
+    nobodys = Message(new_id(), None, None, AT, "Hello", "Hello.")
+    units.states[TENANT].messages |= {foreign.id: foreign, nobodys.id: nobodys}
+    for message_id, contact_id in ((foreign.id, ANN.id), (nobodys.id, None), (new_id(), ANN.id)):
+        with pytest.raises(InvalidInput, match="a received message that the contact wrote"):
+            draft(service, template=plain(units), contact_id=contact_id, answers=message_id)
+    with pytest.raises(NotFound):
+        draft(service, template=plain(units), contact_id=None)
+
+
+def plain(units: FakeMessagingUnits) -> str:
+    template = Template(new_id(), f"plain-{new_id()}", 1, "Hello", "Text", None, ())
+    units.states[TENANT].templates[template.id] = template
+    return str(template.id)
+
+
 def test_a_template_is_found_by_its_name_or_its_id(service: TemplateService, evidence: Message) -> None:
     assert draft(service, template=str(INTRO.id), evidence=[evidence.id]).template_id == INTRO.id
     for unknown in ("nothing", str(new_id())):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from email_sender.kit.tasks.call import JsonataList, TaskCall
 from email_sender.kit.tasks.handler import Action, task_handler
@@ -35,17 +35,29 @@ class RenderIn(BaseModel):
     `thread`: whether the draft continues the conversation of the run's earlier email to the contact.
 
     `follows`: the email, of any run, whose conversation it continues instead. Empty text is none.
+
+    `answers`: the received message that it answers; its sender is the contact if `contact` is left out. Empty text is
+    none.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     template: Annotated[str, Field(min_length=1, max_length=200)]
     # pydantic's smart mode would leave an id a str, because that matches without a conversion.
-    contact: Annotated[UUID | Annotated[str, Field(min_length=3, max_length=640)], Field(union_mode="left_to_right")]
+    contact: Annotated[
+        UUID | Annotated[str, Field(min_length=3, max_length=640)] | None, Field(union_mode="left_to_right")
+    ] = None
     evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
     thread: bool = True
     follows: UUID | Literal[""] = ""
+    answers: UUID | Literal[""] = ""
+
+    @model_validator(mode="after")
+    def _has_recipient(self) -> "RenderIn":
+        if self.contact is None and not self.answers:
+            raise ValueError("contact is missing: give it, or the message that the draft answers.")
+        return self
 
 
 class SelectIn(BaseModel):
@@ -72,7 +84,7 @@ class UpdateIn(BaseModel):
 def render(call: TaskCall) -> Mapping[str, Any]:
     parameters = call.parse(RenderIn)
     contact_id = parameters.contact
-    if not isinstance(contact_id, UUID):
+    if isinstance(contact_id, str):
         contact_id = contact_service().find_or_add(call.tenant_id, contact_id).id
     hits = [one if isinstance(one, EvidenceIn) else EvidenceIn(id=one) for one in parameters.evidence]
     draft = template_service().draft(
@@ -88,6 +100,7 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         lineage=call.lineage,
         continues_conversation=parameters.thread,
         follows=parameters.follows or None,
+        answers=parameters.answers or None,
     )
     return {"draft_id": str(draft.id), "contact_id": str(draft.contact_id), "sha256": draft.sha256}
 

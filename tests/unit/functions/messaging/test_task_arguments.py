@@ -10,8 +10,8 @@ from email_sender.security.permissions import Role
 from messaging_lambda.events.tasks import RenderIn
 
 
-def contact_of(contact: object) -> UUID | str:
-    arguments = {"template": "hello", "contact": contact}
+def contact_of(contact: object, **others: object) -> UUID | str | None:
+    arguments = {"template": "hello", "contact": contact, **others}
     call = TaskCall(uuid4(), uuid4(), "draft", -1, arguments, started_by="ann", role=Role.ADMIN)
     return call.parse(RenderIn).contact
 
@@ -20,6 +20,12 @@ def test_a_contact_of_a_draft_is_an_id_or_an_address() -> None:
     contact_id = uuid4()
     assert contact_of(str(contact_id)) == contact_id
     assert contact_of("Ann <ann@example.org>") == "Ann <ann@example.org>"
+
+
+def test_a_draft_that_answers_a_message_needs_no_contact() -> None:
+    assert contact_of(None, answers=str(uuid4())) is None
+    with pytest.raises(InvalidInput, match="Contact is missing"):
+        contact_of(None, answers="")
 
 
 @pytest.mark.parametrize("contact", ["", None, 7, {"id": str(uuid4())}])

@@ -74,6 +74,19 @@ def test_the_report_says_what_becomes_of_a_mail() -> None:
     assert "not taken over: ccList, senderName" in entry.notes[1]
 
 
+@pytest.mark.parametrize("resource", ["message", "thread"])
+def test_a_reply_answers_the_message_that_the_node_names(resource: str) -> None:
+    reply = {"resource": resource, "operation": "reply", "messageId": "=m-{{ $json.name }}", "threadId": "t"}
+    raw = export(node("Reply", "gmail", reply | {"emailType": "text", "message": "Yes"}, typeVersion=2.1))
+    rendered, emails = sent(raw)
+    assert [one["answers"] for one in rendered] == ["m-Ada", "m-Bob"]
+    assert rendered[0]["variables"] == {"subject": "Re:", "text": "Yes"}
+    assert "contact" not in rendered[0]
+    assert len(emails) == 2
+    (entry,) = [entry for entry in import_and_parse(raw).report if entry.node == "Reply"]
+    assert any("below it and with its subject" in note for note in entry.notes)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -23,6 +23,7 @@ import { googleCalendarNode } from "../services/google_calendar.js";
 import { googleGeminiNode } from "../services/gemini.js";
 import { googleDocsNode } from "../services/google_docs.js";
 import { googleDriveNode } from "../services/google_drive.js";
+import { graphqlNode } from "../services/graphql.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
 import { hubspotNode } from "../services/hubspot.js";
 import { linkedInNode } from "../services/linkedin.js";
@@ -57,6 +58,7 @@ export const NODES = {
   googleDrive: googleDriveNode,
   googleGemini: googleGeminiNode,
   googleSheets: googleSheetsNode,
+  graphql: graphqlNode,
   httpRequest: httpRequestNode,
   hubspot: hubspotNode,
   if: ifNode,

@@ -82,7 +82,7 @@ export async function gmailNode(call) {
   if (!work) throw new NodeError(`The operation '${operation}' of '${resource}' is not supported`);
   requireParameters(call, REQUIRED[resource]?.[operation] ?? []);
   const items = forEachItem(call, (index) => named(index, () => work(call, index)));
-  return [await Promise.all(items.map(whole))];
+  return [await Promise.all(items.map((item) => whole(call, item)))];
 }
 
 /** A mail that is still to be read. */
@@ -92,12 +92,18 @@ class Unread {
   }
 }
 
-async function whole({ json, pairedItem }) {
+async function whole(call, { json, pairedItem }) {
   if (!(json instanceof Unread)) return { json, pairedItem };
-  const item = await itemOfMail(json.message, json.prefix);
-  // A draft has the id of its message where a message has the id in its header.
-  if (json.messageId) item.json.messageId = json.messageId;
-  return { ...item, pairedItem };
+  try {
+    const item = await itemOfMail(json.message, json.prefix);
+    // A draft has the id of its message where a message has the id in its header.
+    if (json.messageId) item.json.messageId = json.messageId;
+    return { ...item, pairedItem };
+  } catch (error) {
+    const message = `The mail ${json.message.id} cannot be read: ${error.message}`;
+    if (!call.continues) throw new NodeError(message);
+    return { json: { error: message }, pairedItem };
+  }
 }
 
 /** Return how the item's files are named, or undefined if they are not asked for. */

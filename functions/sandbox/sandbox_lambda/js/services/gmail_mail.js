@@ -36,8 +36,11 @@ function utf8(letters) {
 }
 
 function bodyOf({ html, text, attachments }, hasParts) {
-  // The line break before the next part is none of the text's.
-  const own = (written) => written?.replace(/\r\n/g, "\n").replace(hasParts ? /\n$/ : /$^/, "");
+  const own = (written) => {
+    const lines = written?.replace(/\r\n/g, "\n");
+    // The line break before the next part is none of the text's.
+    return hasParts ? lines?.replace(/\n$/, "") : lines;
+  };
   const page = own(html && withImages(html, attachments));
   const plain = own(text) ?? (html && !hasParts ? convert(html, { wordwrap: 80 }) : undefined);
   return { html: page, text: plain, textAsHtml: plain === undefined ? undefined : pageOf(plain) };
@@ -156,21 +159,23 @@ export function rawMail(fields, { text, isHtml }, files) {
   if (files.length === 0) return base64Url([...head, ...body].join("\r\n"));
   const boundary = `----=_${Math.random().toString(36).slice(2)}`;
   const parts = files.map(({ data, mimeType, fileName = "unknown" }) => [
-    `Content-Type: ${mimeType}; name="${encodedWord(fileName)}"`,
+    `Content-Type: ${headerText(mimeType)}; name="${nameText(fileName)}"`,
     "Content-Transfer-Encoding: base64",
-    `Content-Disposition: attachment; filename="${encodedWord(fileName)}"`,
+    `Content-Disposition: attachment; filename="${nameText(fileName)}"`,
     "",
     lines(data),
   ]);
   const content = [body, ...parts].flatMap((part) => [`--${boundary}`, ...part]);
-  const type2 = `Content-Type: multipart/mixed; boundary="${boundary}"`;
-  return base64Url([...head, type2, "", ...content, `--${boundary}--`, ""].join("\r\n"));
+  const mixed = `Content-Type: multipart/mixed; boundary="${boundary}"`;
+  return base64Url([...head, mixed, "", ...content, `--${boundary}--`, ""].join("\r\n"));
 }
 
 const lines = (base64) => base64.replace(/.{76}(?=.)/g, "$&\r\n");
 
 const isAscii = (text) => /^[\x20-\x7e]*$/.test(text);
 const encodedWord = (text) => (isAscii(text) ? text : `=?UTF-8?B?${btoa(encoded(text))}?=`);
+
+const nameText = (name) => encodedWord(name.replace(/["\\\r\n]/g, "_"));
 
 /** Return a header's value: line breaks would begin other headers. Addresses keep their "<" and ">". */
 function headerText(value) {

@@ -11,8 +11,8 @@ export class Item {
 }
 
 /**
- * Return the items of each item's work: an object, an Item, or a list of them. If the node continues after errors, an item says its
- * error: `describe` returns the text for what a service answered. `isPaired`: with an output for errors, such an item also
+ * Return the items of each item's work: an object, an Item, or a list of them. If the node continues after errors, an item
+ * says its error: `describe` returns the text for what a service answered. `isPaired`: with an output for errors, such an item also
  * has what the item had before.
  */
 export function forEachItem(call, work, { describe = (error) => error.message, isPaired = true } = {}) {

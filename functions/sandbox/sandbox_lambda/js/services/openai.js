@@ -1,7 +1,7 @@
 // OpenAI's audio and images. Texts are not written here: the platform's own text model does that.
 
 import { NodeError } from "../errors.js";
-import { exchange, fileOfResponse, HttpError, jsonOf, multipart, responseTo } from "../requests.js";
+import { exchange, fileOfResponse, multipart, responseTo } from "../requests.js";
 import { fileOfBytes } from "../nodes/file_types.js";
 import { fileOfItem, forEachItem, Item, requireParameters, requireText } from "./items.js";
 
@@ -20,19 +20,7 @@ export function openAiNode(call) {
   if (work === analyze && call.version >= 1.4) required.push({ name: "modelId", label: "Model" });
   if (work === edit) required.push({ name: "prompt", label: "Prompt" });
   requireParameters(call, required);
-  try {
-    return [forEachItem(call, (index) => work(call, index))];
-  } catch (error) {
-    throw error instanceof HttpError && work !== speech ? new NodeError(messageOf(error)) : error;
-  }
-}
-
-const QUOTA =
-  'Insufficient quota detected. <a href="https://docs.n8n.io/integrations/builtin/app-nodes/n8n-nodes-langchain.openai/common-issues/#insufficient-quota" target="_blank">Learn more</a> about resolving this issue';
-
-function messageOf({ message, response }) {
-  const code = response.status === 429 ? jsonOf(response)?.error?.code : undefined;
-  return { insufficient_quota: QUOTA, rate_limit_exceeded: "OpenAI: Rate limit reached" }[code] ?? message;
+  return [forEachItem(call, (index) => work(call, index))];
 }
 
 // A transcription or a picture takes longer than other answers.

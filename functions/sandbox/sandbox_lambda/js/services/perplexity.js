@@ -6,11 +6,14 @@ import { forEachItem } from "./items.js";
 
 const URL = "https://api.perplexity.ai/chat/completions";
 const HEADERS = { "content-type": "application/json", "x-source": "n8n" };
-const LISTS = {
-  searchDomainFilter: "search_domain_filter",
+const FIRST_LISTS = { searchDomainFilter: "search_domain_filter" };
+const LATER_LISTS = {
   imageDomainFilter: "image_domain_filter",
   imageFormatFilter: "image_format_filter",
+  searchLanguageFilter: "search_language_filter",
+  stop: "stop",
 };
+const LATER_JSON = { responseFormat: "response_format", webSearchOptions: "web_search_options" };
 const FIRST_OPTIONS = {
   frequencyPenalty: "frequency_penalty",
   maxTokens: "max_tokens",
@@ -50,14 +53,16 @@ function bodyOf(call, index) {
   const options = call.param("options", index, {});
   const list = call.param("messages", index, { message: [{}] }).message;
   const messages = list?.map((one) => ({ content: "content" in one ? one.content : "", role: one.role ?? "user" }));
-  const names = { ...FIRST_OPTIONS, ...(call.version >= 2 ? LATER_OPTIONS : {}) };
-  const given = Object.entries(names).filter(([name]) => name in options);
   const body = { model: call.param("model", index, "sonar"), messages };
-  for (const [name, field] of given) body[field] = options[name];
-  for (const [name, field] of Object.entries(LISTS))
+  const isLater = call.version >= 2;
+  for (const [name, field] of Object.entries({ ...FIRST_OPTIONS, ...(isLater ? LATER_OPTIONS : {}) }))
+    if (name in options) body[field] = options[name];
+  for (const [name, field] of Object.entries({ ...FIRST_LISTS, ...(isLater ? LATER_LISTS : {}) }))
     if (typeof options[name] === "string") body[field] = options[name].split(",").map((part) => part.trim());
-  const format = call.version >= 2 ? jsonOf({ text: options.responseFormat }) : undefined;
-  return format ? { ...body, response_format: format } : body;
+  for (const [name, field] of Object.entries(isLater ? LATER_JSON : {}))
+    // A text that is no JSON is left out, as in n8n.
+    if (options[name]) body[field] = jsonOf({ text: options[name] });
+  return body;
 }
 
 function answerOf(call, index, response) {

@@ -105,7 +105,7 @@ class Draft:
     """A draft, which only an edit before its approval changes. `sha256` covers the contact and the content
     (templates.content_hash).
 
-    `follows` is the email whose conversation it continues.
+    `follows` is the email whose conversation it continues, and `answers` the received message that it answers.
     """
 
     id: UUID
@@ -120,6 +120,7 @@ class Draft:
     evidence: Sequence[UUID] = ()
     created_at: datetime | None = None
     follows: UUID | None = None
+    answers: UUID | None = None
     edited_by: str | None = None
     edited_at: datetime | None = None
 

@@ -235,14 +235,15 @@ class SendService:
         return outgoing_mail.build(envelope, contact, draft.content)
 
     def _conversation(self, unit: MessagingUnit, draft: Draft) -> Sequence[str]:
-        """Return the Message-IDs of the email that the draft follows, and of the contact's answer to it."""
+        """Return the Message-IDs of the email that the draft follows, and of the contact's message after it."""
         earlier = unit.emails.get(draft.follows) if draft.follows else None
-        if earlier is None or earlier.provider_message_id is None:
-            return []
-        provider_id = earlier.provider_message_id
-        references = [provider_id if "@" in provider_id else f"{provider_id}@{self._message_id_domain}"]
-        answers = unit.messages.get_many([earlier.reply_id] if earlier.reply_id else [])
-        return [*references, *(answer.message_id for answer in answers if answer.message_id)]
+        references = []
+        if earlier is not None and earlier.provider_message_id is not None:
+            provider_id = earlier.provider_message_id
+            references.append(provider_id if "@" in provider_id else f"{provider_id}@{self._message_id_domain}")
+        last = draft.answers or (earlier.reply_id if earlier and references else None)
+        messages = unit.messages.get_many([last] if last else [])
+        return [*references, *(message.message_id for message in messages if message.message_id)]
 
     def _stop_loop(self, unit: MessagingUnit, order: SendOrder, email: Email) -> "_Claim":
         """Reject an automatic email: two programs that answer each other would never end."""

@@ -1,7 +1,6 @@
 """Templates with typed variables: storage, preview and drafts."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,6 +10,8 @@ from uuid import UUID
 
 from email_sender.clock import Clock, IdFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound, Problem
+from email_sender.messaging import conversations
+from email_sender.messaging.conversations import Conversation
 from email_sender.messaging.greetings import first_name, without_unknown_names
 from email_sender.messaging.model import (
     VARIABLE_TYPES,
@@ -32,7 +33,6 @@ _MAX_EXCERPT = 400
 # Of a passage that a search found, more is quoted: what matches may be its end.
 _MAX_PASSAGE = 600
 _PREVIEWED_MESSAGES = 3
-_REPLY_MARK = re.compile(r"\s*re\s?:", re.IGNORECASE)
 _EXAMPLE_CONTACT = Contact(UUID(int=0), "ada@example.org", "Ada Example")
 _EXAMPLE_MESSAGE = Message(
     UUID(int=0),
@@ -168,12 +168,13 @@ class TemplateService:
         step: str,
         item: int,
         template: str,
-        contact_id: UUID,
+        contact_id: UUID | None,
         evidence: Sequence[UUID],
         variables: Mapping[str, Any],
         lineage: Sequence[UUID] = (),
         continues_conversation: bool = True,
         follows: UUID | None = None,
+        answers: UUID | None = None,
         passages: Mapping[UUID, tuple[int, int]] | None = None,
     ) -> Draft:
         """Render and store a draft, once for each (run, step, item). `template` is a name or an id.
@@ -182,15 +183,19 @@ class TemplateService:
 
         If the run, or a run of its lineage, has already sent an email to the contact, the draft continues that
         conversation: it has its subject with "Re: ", so that mail programs show both together. `follows` names an email
-        of any run instead; then the draft keeps the template's own subject.
+        of any run instead; then the draft keeps the template's own subject. `answers` names a received message: the
+        draft goes to its sender, below that message, with its subject.
 
         Raises:
             NotFound: the template or the contact does not exist.
             InvalidInput: the template cannot be rendered, the contact did not write one of the messages `evidence`, or
-                `follows` is no email to the contact.
+                `follows` is no email to the contact, or `answers` is no message that the contact wrote.
         """
         with self._units(tenant_id) as unit:
             stored_template = _find_template(unit, template)
+            conversation = conversations.of_message(unit, answers, contact_id) if answers else Conversation()
+            if conversation.message is not None:
+                contact_id = conversation.message.contact_id
             contact = _get_contact(unit, contact_id)
             messages = unit.messages.get_many(list(evidence)[:_MAX_EVIDENCE])
             _require_own_words(contact, messages)
@@ -198,15 +203,13 @@ class TemplateService:
             content = self._render(
                 stored_template, self._values(stored_template, contact, messages, variables, link, passages)
             )
-            earlier = None
-            if follows is not None:
-                earlier = unit.emails.get(follows)
-                if earlier is None or earlier.contact_id != contact.id:
-                    raise InvalidInput("follows must be the id of an email to this contact.")
-            elif continues_conversation:
-                earlier = unit.emails.find_last_of_runs([run_id, *lineage], contact.id)
-            if earlier is not None and follows is None:
-                content = _continue_subject(content, unit.drafts.get(earlier.draft_id))
+            if answers is None and follows is not None:
+                conversation = conversations.of_email(unit, follows, contact.id)
+            elif answers is None and continues_conversation:
+                conversation = conversations.of_runs(unit, [run_id, *lineage], contact.id)
+            content = conversation.continued(content)
+            # Who approves an answer reads what it answers first.
+            shown = {message.id: message for message in (conversation.message, *messages) if message}.values()
             draft = unit.drafts.add(
                 Draft(
                     id=self._new_id(),
@@ -218,9 +221,10 @@ class TemplateService:
                     template_version=stored_template.version,
                     content=content,
                     sha256=content_hash(contact.id, content),
-                    evidence=[message.id for message in messages],
+                    evidence=[message.id for message in shown],
                     created_at=self._now(),
-                    follows=earlier.id if earlier else None,
+                    follows=conversation.email.id if conversation.email else None,
+                    answers=conversation.message.id if conversation.message else None,
                 )
             )
             unit.commit()
@@ -296,14 +300,6 @@ def content_hash(contact_id: UUID, content: Content) -> str:
     return sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _continue_subject(content: Content, earlier: Draft | None) -> Content:
-    """Return the content with the subject of the conversation, which Gmail needs to show both mails together."""
-    if earlier is None:
-        return content
-    subject = earlier.content.subject
-    return replace(content, subject=subject if _REPLY_MARK.match(subject) else f"Re: {subject}")
-
-
 def _template_values(
     template: Template,
     contact: Contact,
@@ -367,8 +363,8 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _get_contact(unit: MessagingUnit, contact_id: UUID) -> Contact:
-    contact = unit.contacts.get(contact_id)
+def _get_contact(unit: MessagingUnit, contact_id: UUID | None) -> Contact:
+    contact = unit.contacts.get(contact_id) if contact_id else None
     if contact is None:
         raise NotFound("Contact not found.")
     return contact

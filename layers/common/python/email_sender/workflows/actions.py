@@ -189,13 +189,14 @@ ACTION_CATALOGUE = Catalogue(
             "messaging:write",
             _object(
                 "template",
-                "contact",
+                any_of=("contact", "answers"),
                 template=_NAME,
                 contact={"type": "string", "minLength": 1, "maxLength": 640},
                 evidence=_list({"type": ["string", "object"]}, 100),
                 variables=_ANY_OBJECT,
                 thread={"type": "boolean"},
                 follows={"type": "string", "maxLength": 200},
+                answers={"type": "string", "maxLength": 200},
             ),
             _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
             default_timeout_seconds=60,
@@ -204,7 +205,9 @@ ACTION_CATALOGUE = Catalogue(
                 "becomes a contact if it is new. The result has the draft's id and hash. If the run has "
                 "already sent the contact an email, the draft continues that conversation and has its subject; "
                 "`thread: false` starts another one, and `follows` continues that of an email of any run, with the "
-                "template's own subject. `evidence` lists message ids, or hits of a search, whose passages are quoted."
+                "template's own subject. `answers` is the id of a received message: the draft goes to its sender, "
+                "below that message and with its subject. `evidence` lists message ids, or hits of a search, whose "
+                "passages are quoted."
             ),
             errors=("not_found", "unavailable", "rejected"),
         ),

@@ -124,6 +124,7 @@ class PostgresDrafts:
             **asdict(draft.content),
             "evidence": [str(message_id) for message_id in draft.evidence],
             "follows": str(draft.follows) if draft.follows else None,
+            "answers": str(draft.answers) if draft.answers else None,
         }
         return self._keys.encrypt(json.dumps(content), DRAFT)
 
@@ -142,6 +143,7 @@ class PostgresDrafts:
             evidence=[UUID(message_id) for message_id in content["evidence"]],
             created_at=row["created_at"],
             follows=UUID(content["follows"]) if content.get("follows") else None,
+            answers=UUID(content["answers"]) if content.get("answers") else None,
             edited_by=row["edited_by"],
             edited_at=row["edited_at"],
         )

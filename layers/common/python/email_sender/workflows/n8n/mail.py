@@ -6,7 +6,7 @@ from typing import Any, Final
 from email_sender.workflows.n8n.context import Conversion, FollowingStep, NodeContext, Untranslatable
 from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.item_nodes import quoted
-from email_sender.workflows.n8n.service_nodes import sends_mail
+from email_sender.workflows.n8n.service_nodes import answers_mail, sends_mail
 
 _TEXT_TEMPLATE: Final = "n8n text"
 _HTML_TEMPLATE: Final = "n8n html"
@@ -34,22 +34,22 @@ _ONLY_SENDING: Final = "mail is sent only once and after an approval: use templa
 
 
 def convert_mail(context: NodeContext) -> Conversion:
-    """Convert emailSend, and gmail that sends: a draft for each item and address, an approval of all, and emails.
+    """Convert emailSend, and gmail that sends or replies: a draft for each mail, an approval of all, and emails.
 
     Raises:
         Untranslatable: the node does something else, or its mail has files.
     """
-    if not sends_mail(context.node):
+    is_answer = answers_mail(context.node)
+    if not (is_answer or sends_mail(context.node)):
         raise Untranslatable(_ONLY_SENDING)
     options = context.get("options") or context.get("additionalFields")
     options = options if isinstance(options, Mapping) else {}
     if options.get("attachmentsUi") or options.get("attachments") or context.get("attachments"):
         raise Untranslatable("mail with files is not supported")
-    to = context.get("sendTo") or context.get("toEmail") or context.get("toList")
-    if not to:
-        context.notes.append("it has no address to send to: as in n8n, it fails when it is reached")
+    recipient = _answered(context) if is_answer else _addressed(context)
     is_html, content = _content(context)
-    variables = {"subject": context.string(context.get("subject") or "")}
+    # An answer has the subject of the mail that it answers.
+    variables = {"subject": "Re:" if is_answer else context.string(context.get("subject") or "")}
     if is_html:
         variables |= {"text": context.text(content), "html": context.string(content)}
     else:
@@ -61,8 +61,8 @@ def convert_mail(context: NodeContext) -> Conversion:
         "for_each": "{% [] %}",
         "with": {
             "template": template,
-            "contact": context.addresses(to if isinstance(to, str) else ""),
             "variables": variables,
+            **recipient,
         },
     }
     approval = {
@@ -77,6 +77,21 @@ def convert_mail(context: NodeContext) -> Conversion:
     }
     following = [FollowingStep("approval", approval), FollowingStep("send", send)]
     return Conversion(ConversionOutcome.APPROXIMATED, render, ["$self"], following=following)
+
+
+def _addressed(context: NodeContext) -> Mapping[str, Any]:
+    to = context.get("sendTo") or context.get("toEmail") or context.get("toList")
+    if not to:
+        context.notes.append("it has no address to send to: as in n8n, it fails when it is reached")
+    return {"contact": context.addresses(to if isinstance(to, str) else "")}
+
+
+def _answered(context: NodeContext) -> Mapping[str, Any]:
+    context.notes.append(
+        "it answers a mail that this platform received, below it and with its subject: the id of its message must be "
+        "that of the trigger, not one of Gmail's"
+    )
+    return {"answers": context.string(context.get("messageId") or "")}
 
 
 def _content(context: NodeContext) -> tuple[bool, Any]:

@@ -32,6 +32,13 @@ def sends_mail(node: Node) -> bool:
     return node.parameters.get("operation", "send") in ("send", "sendEmail")
 
 
+def answers_mail(node: Node) -> bool:
+    """Return whether the node answers a mail, which the platform does itself."""
+    if node.type != "gmail" or node.parameters.get("operation") != "reply":
+        return False
+    return node.parameters.get("resource", "message") in ("message", "thread")
+
+
 def asks_person(node: Node) -> bool:
     """Return whether the node sends a message and waits for a person's answer."""
     return bool(node.parameters.get("operation") == "sendAndWait")
@@ -44,7 +51,7 @@ def _writes_text(node: Node) -> bool:
 
 def is_service(node: Node) -> bool:
     is_known = node.type == "httpRequest" or node.type in SERVICES
-    return is_known and not (sends_mail(node) or asks_person(node) or _writes_text(node))
+    return is_known and not (sends_mail(node) or answers_mail(node) or asks_person(node) or _writes_text(node))
 
 
 def reason_against(node: Node) -> str | None:
@@ -106,7 +113,8 @@ def differences(node: Node) -> Iterator[str]:
     if node.version not in recorded:
         yield f"version {node.version:g} of this node was not compared with n8n"
     if secret := secret_of(node):
-        hosts = "" if node.type == "httpRequest" else f" for {' and '.join(SERVICES[node.type].hosts)}"
+        known = () if node.type == "httpRequest" else SERVICES[node.type].hosts
+        hosts = f" for {' and '.join(known)}" if known else ""
         yield f"its credentials become the tenant's secret {secret!r}{hosts}: store it there"
     if node.type == "googleDrive" or _has_option(node, "response"):
         yield "a file may have 3 MB, and stays with its item up to the end of the step"

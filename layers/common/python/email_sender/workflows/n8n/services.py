@@ -114,6 +114,22 @@ SERVICES: Final[Mapping[str, Service]] = {
         "sheet",
         frozenset({3, 4, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7}),
     ),
+    # It has no operations, and sends to any URL.
+    "graphql": Service(
+        (1, 1.1),
+        (),
+        {
+            "none": "",
+            "headerAuth": "httpHeaderAuth",
+            "basicAuth": "httpBasicAuth",
+            "queryAuth": "httpQueryAuth",
+            "customAuth": "httpCustomAuth",
+            "oAuth2": "oAuth2Api",
+        },
+        {"": ("",)},
+        "",
+        frozenset({1, 1.1}),
+    ),
     "hubspot": Service(
         (2, 2.2),
         ("api.hubapi.com",),

@@ -13,6 +13,7 @@ from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.texts import OTHER_MODEL, options_of, without_text
 
 _COLLECTION: Final = "message_vectors"
+_SEARCHES: Final = f"searches the collection {_COLLECTION}: replace it with your collection"
 
 
 def convert_vector_store(context: NodeContext) -> Conversion:
@@ -23,7 +24,7 @@ def convert_vector_store(context: NodeContext) -> Conversion:
     if mode != "load" or not context.get("prompt"):
         raise Untranslatable("of a vector store, only inserting and searching by text are supported")
     limit = context.get("topK", 4)
-    context.notes.append("searches the collection message_vectors: replace it with your collection")
+    context.notes.append(_SEARCHES)
     arguments = {
         "collection": _COLLECTION,
         "text": context.value(context.get("prompt")),
@@ -48,6 +49,8 @@ def _insert_vectors(context: NodeContext) -> Conversion:
     return Conversion(ConversionOutcome.APPROXIMATED, step, [context.items])
 
 
+# Since this version of chainRetrievalQa, the answer is a text.
+_PLAIN: Final = 1.6
 _ANSWER: Final = (
     "Answer the question with the passages that were found, and with nothing else. "
     "If they do not answer it, say that you do not know."
@@ -60,7 +63,7 @@ def convert_retrieval(context: NodeContext) -> Conversion:
     if not isinstance(question, str):
         return without_text(context)
     context.notes.append(OTHER_MODEL)
-    context.notes.append(f"searches the collection {_COLLECTION}: replace it with your collection")
+    context.notes.append(_SEARCHES)
     system = options_of(context).get("systemPromptTemplate")
     arguments: dict[str, Any] = {"question": context.value(question)}
     if isinstance(system, str) and system:
@@ -90,7 +93,3 @@ def convert_retrieval(context: NodeContext) -> Conversion:
     output = '$self.{"response": text}' if version >= _PLAIN else '$self.{"response": {"text": text}}'
     following = [FollowingStep("search", search), FollowingStep("answer", answer)]
     return Conversion(ConversionOutcome.APPROXIMATED, ask.step, [output], following=following)
-
-
-# Since this version, the answer is a text.
-_PLAIN: Final = 1.6
