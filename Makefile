@@ -67,8 +67,8 @@ drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss 
 	@$(PY) -m local.drill
 
 # Tests that share the local cloud or start an engine run in the foreground. Tests with clouds of their own mostly wait: they
-# run beside them. All other tests need a processor and at most a PostgreSQL server of their own: they run in the background
-# with a lower priority, and measure coverage. Each has its own temporary folder, because a pytest session removes the
+# run beside them. When those are done, all other tests do, with a lower priority: they need a processor and at most a
+# PostgreSQL server of their own, and measure coverage. More at once makes searches on two cores too slow. Each has its own temporary folder, because a pytest session removes the
 # access of other users to the folder of a session that runs, and PostgreSQL runs as another user if root runs the tests.
 clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(VENV)/.ready
 	@npm --prefix clients/typescript ci --silent --no-audit --no-fund
@@ -84,11 +84,12 @@ ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
 	@mkdir -p .local/tests/background .local/tests/beside; rm -f .local/coverage
-	@PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/background nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND) or $(BESIDE))" > .local/tests-background.log 2>&1 & background=$$!; \
-	PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/beside nice -n 5 $(PY) -m pytest -m "$(BESIDE)" > .local/tests-beside.log 2>&1 & beside=$$!; \
-	trap 'kill $$background $$beside 2> /dev/null || true' INT TERM; \
+	@{ failed=0; trap 'kill $$child; exit 1' TERM; \
+	PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/beside nice -n 5 $(PY) -m pytest -m "$(BESIDE)" > .local/tests-beside.log 2>&1 & child=$$!; wait $$child || failed=$$?; \
+	PYTEST_DEBUG_TEMPROOT=$(CURDIR)/.local/tests/background nice -n 10 $(PY) -m coverage run -m pytest -m "not ($(FOREGROUND) or $(BESIDE))" > .local/tests-background.log 2>&1 & child=$$!; wait $$child || failed=$$?; \
+	exit $$failed; } & background=$$!; \
+	trap 'kill $$background 2> /dev/null || true' INT TERM; \
 	failed=0; $(PY) -m pytest --durations=25 --durations-min=5 -m "($(FOREGROUND)) and not $(BESIDE)" || failed=$$?; \
-	wait $$beside || failed=$$?; \
 	wait $$background || failed=$$?; \
 	echo "Results of the tests that ran beside them:"; cat .local/tests-beside.log .local/tests-background.log; \
 	echo "Coverage of the kit:"; $(PY) -m coverage report --include="$(COMMON)/kit/*" || failed=$$?; \

@@ -25,12 +25,13 @@ class StepFailed(Exception):
 
 @dataclass
 class ReferenceOutcome:
-    """The outcome of a run; `statuses` and `results` have the step id as key."""
+    """The outcome of a run; `statuses` and `results` have the step id as key. `waits` has what each wait waited for."""
 
     status: str = "SUCCEEDED"
     failed: set[str] = field(default_factory=set)
     statuses: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
+    waits: list[Any] = field(default_factory=list)
 
 
 def run_reference(
@@ -112,6 +113,7 @@ class _Reference:
         if step.action.kind is ActionKind.TRANSFORM:
             return arguments
         if step.action.kind is ActionKind.WAIT:
+            self._outcome.waits += arguments.values()
             return {}
         for attempt in range(1, (step.retry.max_attempts if step.retry else 1) + 1):
             try:

@@ -57,6 +57,8 @@ class RenderIn(BaseModel):
     def _has_recipient(self) -> "RenderIn":
         if self.contact is None and not self.answers:
             raise ValueError("contact is missing: give it, or the message that the draft answers.")
+        if self.answers and (self.follows or isinstance(self.contact, str)):
+            raise ValueError("an answer has the message's sender and conversation: leave out follows and the address.")
         return self
 
 

@@ -21,8 +21,8 @@ from email_sender.security.signed_requests import Auth
 from workflows_lambda.bootstrap import outbound, response_units
 
 MAX_REQUESTS: Final = 500
-# The responses are part of the request to the sandbox, which may have five million characters.
-_MAX_RESPONSE_BYTES: Final = 4_500_000
+# The responses, with files in Base64, are part of the request to the sandbox, which may have five million characters.
+_MAX_RESPONSE_CHARACTERS: Final = 4_500_000
 _AT_ONCE: Final = 8
 # The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
 _SECONDS: Final = 45
@@ -119,8 +119,9 @@ class NodeRequests:
 
     def _keep(self, number: int, response: Mapping[str, Any]) -> None:
         self._size += len(json.dumps(response))
-        if self._size > _MAX_RESPONSE_BYTES:
-            raise InvalidInput(f"The responses to the nodes' requests have more than {_MAX_RESPONSE_BYTES:,} bytes.")
+        if self._size > _MAX_RESPONSE_CHARACTERS:
+            limit = f"{_MAX_RESPONSE_CHARACTERS:,} characters as JSON"
+            raise InvalidInput(f"The responses to the nodes' requests have more than {limit}.")
         with response_units()(self._call.tenant_id) as unit:
             unit.step_responses.add(self._call.run_id, self._call.step, number, self.asked_at, response)
             unit.commit()

@@ -72,6 +72,9 @@ class AnyRequest(RootModel[NodeRequest | OutboundRequest]):
     pass
 
 
+_LACKS = {True: "headers, or fields of the query", False: "a value"}
+
+
 @cache
 def _outbound() -> OutboundHttp:
     return OutboundHttp()
@@ -124,12 +127,14 @@ def _send_of_node(node_request: NodeRequest) -> dict[str, Any]:
     node_request = node_request.model_copy(update={"url": secret.located(node_request.url)})
     # Before the secret is in it: what the URL says now is where it goes.
     secret.check(node_request.url)
+    if not (secret.headers or secret.query if auth.place == "custom" else secret.value):
+        raise Conflict(f"The secret {secret.name} lacks what this node sends: {_LACKS[auth.place == 'custom']}.")
     if secret.oauth2 is None:
         url, headers, hidden = signed(auth, secret, secret.value, node_request.url, node_request.headers)
         return dict(_without(_exchange(node_request, url, headers), hidden))
     key = f"{node_request.tenant_id}/{auth.secret}"
     result = _exchange_with_token(node_request, auth, secret, secret.oauth2, key)
-    if result["status"] == 401:
+    if result.get("status") == 401:
         # The token was revoked before its time. The request was refused, so it can be sent again.
         _access_tokens().forget(key)
         result = _exchange_with_token(node_request, auth, secret, secret.oauth2, key)
@@ -163,7 +168,7 @@ def _body_of(response: Response) -> dict[str, str]:
 def _without(value: Any, secrets: Sequence[str]) -> Any:
     """Return the value without the secrets: some servers repeat what they were sent, and a run shows the response."""
     if isinstance(value, str):
-        for secret in secrets:
+        for secret in filter(None, secrets):
             value = value.replace(secret, "***")
         return value
     if isinstance(value, list):

@@ -28,6 +28,14 @@ def test_a_draft_that_answers_a_message_needs_no_contact() -> None:
         contact_of(None, answers="")
 
 
+def test_an_answer_has_the_sender_and_the_conversation_of_its_message() -> None:
+    message, contact = str(uuid4()), str(uuid4())
+    assert contact_of(contact, answers=message) == UUID(contact)
+    for arguments in ({"contact": "ann@example.org"}, {"contact": contact, "follows": str(uuid4())}):
+        with pytest.raises(InvalidInput, match="leave out follows and the address"):
+            contact_of(**arguments, answers=message)
+
+
 @pytest.mark.parametrize("contact", ["", None, 7, {"id": str(uuid4())}])
 def test_anything_else_is_refused(contact: object) -> None:
     with pytest.raises(InvalidInput):

@@ -24,7 +24,9 @@ SECRETS: dict[str, dict[str, Any]] = {
     "crm": {"value": "Bearer hunter2"},
     "header": {"value": "hunter2", "name": "X-Key"},
     "basic": {"value": "hunter2", "user": "ann"},
-    "several": {"headers": {"x-id": "hunter1", "x-key": "hunter2"}, "query": {"account": "a&b"}},
+    "several": {"headers": {"x-id": "hunter1", "x-key": "hunter2"}, "query": {"account": "a/b c&d"}},
+    "path": {"value": "a/b c"},
+    "empty-header": {"headers": {"x-id": "", "x-key": "hunter2"}},
     "two-hosts": {"value": "hunter2", "hosts": ["crm.example.com", "eu.crm.example.com"]},
     "oauth2": {"value": "client-secret", "oauth2": OAUTH2},
 }
@@ -117,7 +119,8 @@ def send_of_node(url: str = "https://crm.example.com/a?b=1", /, **auth: str | bo
         ({"secret": "crm", "place": "header", "prefix": "Bearer "}, "a?b=1", {"authorization": "Bearer hunter2"}),
         ({"secret": "header", "place": "query"}, "a?b=1&X-Key=hunter2", {}),
         ({"secret": "basic", "place": "basic"}, "a?b=1", {"authorization": "Basic YW5uOmh1bnRlcjI="}),
-        ({"secret": "several", "place": "custom"}, "a?b=1&account=a%26b", {"x-id": "hunter1", "x-key": "hunter2"}),
+        ({"secret": "several", "place": "custom"}, "a?b=1&account=a%2Fb+c%26d",
+         {"x-id": "hunter1", "x-key": "hunter2"}),
         ({"secret": "header", "place": "header", "name": "apikey", "bearer_too": True}, "a?b=1",
          {"apikey": "hunter2", "authorization": "Bearer hunter2"}),
     ],
@@ -129,7 +132,7 @@ def test_a_secret_stands_where_the_service_wants_it_and_in_no_result(
     assert (web.requests[0].url, web.requests[0].headers) == (f"https://crm.example.com/{url}", headers)
     assert (result["status"], result["headers"]["x-rate"]) == (200, "5")
     assert "hunter" not in result["text"]
-    assert "a%26b" not in result["text"]
+    assert "a%2Fb" not in result["text"]
     assert "YW5uOmh1bnRlcjI=" not in result["text"]
 
 
@@ -146,6 +149,38 @@ def test_the_host_and_the_user_of_a_secret_can_be_parts_of_a_url(web: Web) -> No
 def test_a_secret_of_several_hosts_does_not_say_which_one(web: Web) -> None:
     assert "several hosts" in send_of_node("https://{host}/", secret="two-hosts", place="header")["error"]
     assert web.requests == []
+
+
+def test_a_secret_in_the_query_is_hidden_as_it_was_sent(web: Web) -> None:
+    result = send_of_node(secret="path", place="query", name="key")
+    assert web.requests[0].url.endswith("&key=a%2Fb+c")
+    assert "a%2Fb" not in result["text"]
+
+
+def test_an_empty_header_of_a_secret_changes_nothing_in_the_response(web: Web) -> None:
+    result = send_of_node(secret="empty-header", place="custom")
+    assert (result["status"], web.requests[0].headers["x-key"]) == (200, "hunter2")
+
+
+@pytest.mark.parametrize(
+    ("url", "auth", "error"),
+    [
+        ("https://crm.example.com/", {"secret": "several", "place": "header"}, "lacks what this node sends: a value"),
+        ("https://crm.example.com/", {"secret": "header", "place": "custom"}, "lacks what this node sends: headers"),
+        ("https://crm.example.com/{user}", {"secret": "header", "place": "basic"}, "needs a user"),
+    ],
+)
+def test_a_secret_that_lacks_what_the_node_needs_is_not_sent(
+    web: Web, url: str, auth: dict[str, str | bool], error: str
+) -> None:
+    assert error in send_of_node(url, **auth)["error"]
+    assert web.requests == []
+
+
+def test_a_response_that_is_too_large_is_an_error_for_every_kind_of_secret(web: Web) -> None:
+    web.content = "щ".encode() * 1_000_000
+    for name in ("oauth2", "header"):
+        assert "more than" in send_of_node(secret=name, place="header")["error"]
 
 
 def test_a_secret_without_a_value_of_its_own_is_not_sent_as_one(web: Web) -> None:

@@ -30,13 +30,19 @@ def test_a_person_decides_in_the_console(kind: str, decision: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [({}, "PT60M"), ({"resumeAmount": 3, "resumeUnit": "days"}, "PT4320M"), (None, "PT43200M")],
+    [
+        ({}, "PT60M"),
+        ({"resumeAmount": 3, "resumeUnit": "days"}, "PT4320M"),
+        (None, "PT43200M"),
+        ({"resumeAmount": 400, "resumeUnit": "days"}, "PT524160M"),
+    ],
 )
 def test_an_approval_ends_when_the_node_would_have_stopped_waiting(values: Any, expected: str) -> None:
     options = {} if values is None else {"limitWaitTime": {"values": values}}
     definition = import_and_parse(export(node("Ask", "slack", {**ASK, "options": options}))).definition
     (approval,) = [step for step in definition["steps"] if step["uses"] == "approval"]
     assert (approval["with"]["timeout"], approval["with"]["on_timeout"]) == (expected, "denied")
+    assert definition["settings"] == {"timeout": "P365D"}, "the run waits as long"
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,34 @@ def test_a_wait_without_parameters_takes_the_default_of_its_version(version: flo
     raw = export(node("Wait", "wait", typeVersion=version), node("After", "limit", {"maxItems": 9}))
     step = next(step for step in import_and_parse(raw).definition["steps"] if step["id"] == "wait")
     assert step["with"] == {"seconds": seconds}
+    assert "settings" not in import_and_parse(raw).definition
     assert items(raw, "after") == PEOPLE
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wait"),
+    [
+        ({"amount": "={{ $json.name.length * 2 }}", "unit": "minutes"}, {"seconds": 360}),
+        ({"amount": "={{ '-1' }}", "unit": "days"}, {"seconds": 0}),
+        ({"amount": "={{ 9999 }}", "unit": "days"}, {"seconds": 31_536_000}),
+        ({"resume": "specificTime", "dateTime": "2026-12-01T09:00:00"}, {"until": "2026-12-01T09:00:00.000-05:00"}),
+        (
+            {"resume": "specificTime", "dateTime": "={{ DateTime.fromISO('2026-12-01T09:00:00Z') }}"},
+            {"until": "2026-12-01T04:00:00.000-05:00"},
+        ),
+    ],
+)
+def test_a_wait_reads_its_parameters_from_the_first_item(parameters: dict[str, Any], wait: dict[str, Any]) -> None:
+    raw = export(node("Wait", "wait", parameters, typeVersion=1.1), node("After", "limit", {"maxItems": 9}))
+    raw["settings"] = {"timezone": "America/New_York"}
+    step = next(step for step in import_and_parse(raw).definition["steps"] if step["id"] == "wait")
+    (name,) = wait
+    assert step["with"][name].startswith("{% ")
+    outcome = run(raw, lambda _call: {})
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.waits == [wait[name]]
+    assert import_and_parse(raw).definition["settings"] == {"timeout": "P365D"}
+    assert conversions(raw)["Wait"] == "exact"
 
 
 def test_only_the_branch_of_one_trigger_runs() -> None:

@@ -86,6 +86,13 @@ def test_a_text_classifier_gives_each_category_its_items(
     assert conversions(raw)["Sort"] == "approximated"
 
 
+def test_the_first_of_two_categories_with_one_name_gets_the_items() -> None:
+    twice = {"categories": [{"category": "Child"}, {"category": "Child"}, {"category": "Grown up"}]}
+    raw = sorting("textClassifier", {"inputText": "={{ $json.name }}", "categories": twice}, 3)
+    outcome = run_with_model(raw, {"Ada": {"category": "Grown up"}, "Bob": {"category": "Child"}})
+    assert [names_at(outcome, number) for number in range(3)] == [["Bob"], [], ["Ada"]]
+
+
 def test_a_sentiment_decides_about_the_output_and_stays_with_the_item() -> None:
     parameters = {"inputText": "={{ $json.name }}", "options": {"categories": "Good, Bad"}}
     raw = sorting("sentimentAnalysis", parameters, 2)

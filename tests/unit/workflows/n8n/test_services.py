@@ -1,8 +1,11 @@
 """Importing nodes that call other systems: what they become, and what the report says of them."""
 
+import base64
 import json
 from collections.abc import Mapping
+from email import message_from_bytes, policy
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -161,3 +164,40 @@ def test_what_differs_in_html_is_said() -> None:
     notes = {entry.node: list(entry.notes) for entry in import_and_parse(raw).report}
     assert notes["Page"] == ["n8n's example page is not included: the page is empty"]
     assert notes["Table"] == ["tables have no styles of their own"]
+
+
+def sent_by(raw: dict[str, Any], response: Any) -> list[Mapping[str, Any]]:
+    """Return the requests of an import's nodes, which all get this response."""
+    sent: list[Mapping[str, Any]] = []
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        sent.append(request)
+        return response
+
+    outcome = run(raw, answer_request=answer)
+    assert outcome.status == "SUCCEEDED", outcome
+    return sent
+
+
+def test_names_in_the_addresses_and_the_subject_of_a_draft_arrive_as_they_are() -> None:
+    draft = {
+        "resource": "draft",
+        "operation": "create",
+        "subject": '"Zoë" fragt: Größe, Farbe und Maß',
+        "message": "Text",
+        "options": {"sendTo": '"Ann Müller" <ann@x.example>, bo@x.example'},
+    }
+    requests = sent_by(export(node("Draft", "gmail", draft | {"executeOnce": True}, typeVersion=2.1), LAST), {})
+    raw = json.loads(requests[0]["body"])["message"]["raw"]
+    mail = message_from_bytes(base64.urlsafe_b64decode(raw + "=="), policy=policy.default)
+    assert mail["Subject"] == draft["subject"]
+    addresses = [(one.display_name, one.addr_spec) for one in mail["To"].addresses]
+    assert addresses == [("Ann Müller", "ann@x.example"), ("", "bo@x.example")]
+
+
+def test_a_value_of_a_filter_adds_no_conditions() -> None:
+    condition = {"keyName": "name", "condition": "eq", "keyValue": 'x",id.gt.0,name.eq."'}
+    delete = {"operation": "delete", "tableId": "people", "filters": {"conditions": [condition]}}
+    requests = sent_by(export(node("Delete", "supabase", delete, typeVersion=1), LAST), [])
+    (value,) = parse_qs(urlsplit(requests[0]["url"]).query)["or"]
+    assert value == '(name.eq."x\\",id.gt.0,name.eq.\\"")'

@@ -7,7 +7,8 @@ import { dateOfText } from "../types.js";
 const singular = (unit) => String(unit).replace(/s$/, "");
 const plural = (unit) => `${singular(unit)}s`;
 
-function date(value, options = {}) {
+/** Return a value of a parameter as a DateTime. Raises NodeError if it is no date. */
+export function date(value, options = {}) {
   if (DateTime.isDateTime(value) && value.isValid) return value;
   if (value instanceof Date) return DateTime.fromJSDate(value);
   if (options.fromFormat) return checked(DateTime.fromFormat(String(value), options.fromFormat, { setZone: true }));

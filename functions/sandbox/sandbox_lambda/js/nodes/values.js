@@ -1,9 +1,11 @@
 // The values of another node's parameters for each item: what the platform's own steps take.
 
+import { date } from "./dates.js";
+
 /**
  * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "string" a text, "text" the text of
- * HTML, and "item" the item itself. Each item of the result has them as v0, v1, …; undefined is null. An item with several "addresses" is an
- * item for each of them.
+ * HTML, "time" a point in time, and "item" the item itself. Each item of the result has them as v0, v1, …; undefined is
+ * null. An item with several "addresses" is an item for each of them.
  */
 export function valuesNode(call) {
   const values = call.node.parameters.values;
@@ -25,6 +27,7 @@ function valueOf(call, item, index, kind, raw) {
   const value = call.resolved(raw, index);
   if (kind === "addresses") return addressesIn(value);
   if (kind === "value") return value;
+  if (kind === "time") return date(value).toISO();
   const text = typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "");
   return kind === "text" ? textOf(text) : text;
 }

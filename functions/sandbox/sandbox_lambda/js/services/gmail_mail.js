@@ -155,11 +155,11 @@ function filesOf(attachments, prefix) {
 export function rawMail(fields, { text, isHtml }, files) {
   const type = `text/${isHtml ? "html" : "plain"}; charset=utf-8`;
   const body = ["Content-Transfer-Encoding: base64", `Content-Type: ${type}`, "", lines(btoa(encoded(text)))];
-  const head = [...fields.map(([name, value]) => `${name}: ${headerText(value)}`), "MIME-Version: 1.0"];
+  const head = [...fields.map(([name, value]) => `${name}: ${headerOf(name, value)}`), "MIME-Version: 1.0"];
   if (files.length === 0) return base64Url([...head, ...body].join("\r\n"));
   const boundary = `----=_${Math.random().toString(36).slice(2)}`;
   const parts = files.map(({ data, mimeType, fileName = "unknown" }) => [
-    `Content-Type: ${headerText(mimeType)}; name="${nameText(fileName)}"`,
+    `Content-Type: ${oneLine(mimeType)}; name="${nameText(fileName)}"`,
     "Content-Transfer-Encoding: base64",
     `Content-Disposition: attachment; filename="${nameText(fileName)}"`,
     "",
@@ -177,14 +177,21 @@ const encodedWord = (text) => (isAscii(text) ? text : `=?UTF-8?B?${btoa(encoded(
 
 const nameText = (name) => encodedWord(name.replace(/["\\\r\n]/g, "_"));
 
-/** Return a header's value: line breaks would begin other headers. Addresses keep their "<" and ">". */
-function headerText(value) {
-  const text = String(value).replace(/[\r\n]+/g, " ");
-  if (isAscii(text)) return text;
-  return text.replace(/[^<>,@]*[^\0-\x7e][^<>,@]*/g, (part) => {
-    const [, before, word, after] = /^(\s*"?)([^]*?)("?\s*)$/.exec(part);
-    return `${before.replace('"', "")}${encodedWord(word)}${after.replace('"', "")}`;
-  });
+/** Line breaks would begin other headers. */
+const oneLine = (value) => String(value).replace(/[\r\n]+/g, " ");
+
+const ADDRESSES = ["from", "to", "cc", "bcc", "reply-to"];
+
+function headerOf(name, value) {
+  const text = oneLine(value);
+  if (isAscii(text) || !ADDRESSES.includes(name.toLowerCase())) return encodedWord(text);
+  return text.split(",").map(addressText).join(", ");
+}
+
+function addressText(address) {
+  const [, name, mailbox] = /^\s*([^]*?)\s*(<[^<>]*>)\s*$/.exec(address) ?? [];
+  if (mailbox === undefined || isAscii(name)) return address.trim();
+  return `${encodedWord(name.replace(/"/g, ""))} ${mailbox}`;
 }
 
 const base64Url = (text) => btoa(encoded(text)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");

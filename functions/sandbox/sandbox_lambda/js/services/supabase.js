@@ -67,8 +67,9 @@ const conditionOf = ({ keyName = "", condition, searchFunction, keyValue }) => {
   return `${keyName}.${operator}.${quoted(keyValue)}`;
 };
 
-/** A text with characters that separate conditions stands in quotes. */
-const quoted = (value) => (typeof value === "string" && /[,()]/.test(value) ? `"${value}"` : value);
+/** A text with characters that separate conditions, or end a text, stands in quotes. n8n lets it add conditions. */
+const quoted = (value) =>
+  typeof value === "string" && /[,()"\\]/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value;
 
 /** Return the query that chooses rows, and undefined if the node names no condition. `joins`: "and" is a field, too. */
 function filterOf(call, index, way, joins) {
@@ -99,8 +100,8 @@ function getAll(call, index) {
   const page = (pairs) => send(call, index, "GET", withPairs(`?${filter}`, pairs).replace(/^\?&?/, ""));
   if (call.param("returnAll", index, false) !== true) return page([["limit", call.param("limit", index, 50)]]);
   const rows = [];
-  for (let offset = 0; ; offset += PAGE) {
-    const found = page(offset > 0 ? [["offset", offset]] : []);
+  for (;;) {
+    const found = page(rows.length > 0 ? [["offset", rows.length]] : []);
     rows.push(...found);
     if (found.length < PAGE) return rows;
   }

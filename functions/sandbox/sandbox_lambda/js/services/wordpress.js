@@ -118,10 +118,10 @@ function get(call, index, resource, query) {
 }
 
 function remove(call, index, resource, query) {
-  const id = resource === "user" ? "me" : call.param(`${resource}Id`, index);
-  if (resource === "user") Object.assign(query, { reassign: call.param("reassign", index), force: true });
-  else addOptions(call, index, query);
-  return answerOf(send(call, "DELETE", `${resource}s/${id}`, { query }));
+  // n8n would delete the account that signs in, whatever user is named.
+  if (resource === "user") throw new NodeError("The operation 'delete' is not supported");
+  addOptions(call, index, query);
+  return answerOf(send(call, "DELETE", `${resource}s/${call.param(`${resource}Id`, index)}`, { query }));
 }
 
 function getAll(call, index, resource, query) {

@@ -46,8 +46,10 @@ class BoundSecret:
         """Return the URL with this secret's host and user where it says so: accounts of some services have own URLs.
 
         Raises:
-            Forbidden: the secret has several hosts.
+            Forbidden: the secret has several hosts, or no user.
         """
+        if USER in url and not self.user:
+            raise Forbidden(f"The secret {self.name} needs a user: it is part of the service's URL.")
         url = url.replace(USER, quote(self.user, safe=""))
         if HOST not in url:
             return url

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from email_sender.security.bound_secrets import BoundSecret
 
@@ -50,12 +50,12 @@ def signed(
         more = urlencode(secret.query)
         located = f"{url}{'&' if '?' in url else '?'}{more}" if more else url
         texts = [*secret.headers.values(), *secret.query.values()]
-        return located, {**headers, **secret.headers}, [*texts, *map(quote, secret.query.values())]
+        return located, {**headers, **secret.headers}, [*texts, *map(quote, texts), *map(quote_plus, texts)]
     if auth.place == "url":
         return url.replace(PLACEHOLDER, quote(value, safe=":/")), dict(headers), [value]
     if auth.place == "query":
         pair = urlencode({auth.name or secret.label or "key": value})
-        return f"{url}{'&' if '?' in url else '?'}{pair}", dict(headers), [value, quote(value)]
+        return f"{url}{'&' if '?' in url else '?'}{pair}", dict(headers), [value, quote(value), quote_plus(value)]
     text = value if value.startswith(auth.prefix) else auth.prefix + value
     bearer = {"authorization": f"Bearer {value}"} if auth.bearer_too else {}
     return url, {**headers, **bearer, auth.name or secret.label or "authorization": text}, [value]

@@ -145,10 +145,7 @@ ACTION_CATALOGUE = Catalogue(
                 ),
             ),
             _object("inserted", "ids", inserted={"type": "integer"}, ids=_list(_POINT_ID, 20)),
-            description=(
-                "Store points. Each point has a text, which is embedded, or a vector. The result lists the first 20 "
-                "ids."
-            ),
+            description="Store points. Each has a text, which is embedded, or a vector. `ids` has the first 20.",
             errors=("throttled", "unavailable"),
         ),
         Action(
@@ -202,12 +199,11 @@ ACTION_CATALOGUE = Catalogue(
             default_timeout_seconds=60,
             description=(
                 "Render a template for one contact and store the draft. `contact` is an id, or an address, which "
-                "becomes a contact if it is new. The result has the draft's id and hash. If the run has "
-                "already sent the contact an email, the draft continues that conversation and has its subject; "
-                "`thread: false` starts another one, and `follows` continues that of an email of any run, with the "
-                "template's own subject. `answers` is the id of a received message: the draft goes to its sender, "
-                "below that message and with its subject. `evidence` lists message ids, or hits of a search, whose "
-                "passages are quoted."
+                "becomes a contact if it is new. If the run has sent the contact an email, the draft continues that "
+                "conversation and has its subject; `thread: false` starts another one, and `follows` continues that of "
+                "an email of any run, with the template's own subject. `answers` is a received message's id: the draft "
+                "goes to its sender, below it and with its subject. `evidence` lists message ids, or hits of a search, "
+                "whose passages are quoted."
             ),
             errors=("not_found", "unavailable", "rejected"),
         ),

@@ -9,6 +9,8 @@ from email_sender.workflows.n8n.texts import options_of
 _HOURS: Final = {"minutes": 1 / 60, "hours": 1, "days": 24}
 # n8n waits without an end.
 _NO_LIMIT: Final = 30 * 24
+# A run ends after a year.
+_LONGEST: Final = 364 * 24
 _MAX_TITLE: Final = 200
 
 
@@ -56,8 +58,8 @@ def _hours(context: NodeContext) -> float:
     if not isinstance(values, dict):
         return _NO_LIMIT
     amount, unit = values.get("resumeAmount", 1), values.get("resumeUnit", "hours")
-    is_amount = type(amount) in (int, float) and 0 < amount <= 365 * 24 * 60
+    is_amount = type(amount) in (int, float) and amount > 0
     if values.get("limitType", "afterTimeInterval") != "afterTimeInterval" or not is_amount or unit not in _HOURS:
         raise Untranslatable("only a fixed time limit is supported")
     context.notes.append("when the time has passed, it is not approved")
-    return float(amount * _HOURS[unit])
+    return float(min(amount * _HOURS[unit], _LONGEST))

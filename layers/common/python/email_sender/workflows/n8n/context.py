@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from email_sender.workflows.n8n.export import ConversionOutcome, Node
 from email_sender.workflows.n8n.item_nodes import quoted, texts_in
+
+# Stands for the values of a step that runs once.
+_VALUES: Final = "$values"
 
 
 class Untranslatable(Exception):
@@ -56,6 +59,20 @@ class NodeContext:
     def item(self) -> str:
         """Return the JSONata of the current item."""
         return self._evaluated("item", None)
+
+    def first(self, parameter: Any, kind: str = "value") -> str:
+        """Return the JSONata, without its marks, of a parameter's value for the first item: for a step that runs once.
+
+        Its `kind` is one of nodes/values.js.
+        """
+        self.values.append({"kind": kind, "raw": parameter})
+        return f"{_VALUES}[0].v{len(self.values) - 1}"
+
+    def with_values(self, step: Mapping[str, Any], items: str) -> Mapping[str, Any]:
+        """Return the step with these `items`, in JSONata, which have the values of its parameters."""
+        if "for_each" in step:
+            return {**step, "for_each": f"{{% [{items}] %}}"}
+        return dict(replaced(step, {_VALUES: items}))
 
     def _evaluated(self, kind: str, parameter: Any) -> str:
         self.values.append({"kind": kind, "raw": parameter})

@@ -17,7 +17,7 @@ from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport
 from email_sender.workflows.n8n.groups import connections_of, ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.mail import templates_of
-from email_sender.workflows.n8n.nodes import convert_node, is_trigger
+from email_sender.workflows.n8n.nodes import convert_node, is_trigger, with_time_to_wait
 from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
@@ -101,7 +101,7 @@ class Converter:
             "steps": steps,
         }
         report = [self._entries[name] for name in self._export.nodes]
-        return ImportResult(definition, report, self._n8n_workflows, templates_of(steps))
+        return ImportResult(with_time_to_wait(definition), report, self._n8n_workflows, templates_of(steps))
 
     def _starts(self, node: Node) -> bool:
         return is_trigger(node) and not node.disabled and node.name not in self._export.sub_nodes
@@ -326,9 +326,9 @@ class Converter:
         self, context: NodeContext, conversion: Conversion, needs: list[str]
     ) -> tuple[Conversion, list[str]]:
         """Add a step in the sandbox that evaluates the node's parameters for each item, if they have expressions."""
-        node = context.node
-        is_limited = node.raw.get("executeOnce") is True
-        if conversion.step is None or "for_each" not in conversion.step or not (context.values or is_limited):
+        node, step = context.node, conversion.step
+        is_limited = step is not None and ("for_each" not in step or node.raw.get("executeOnce") is True)
+        if step is None or not (context.values or (is_limited and "for_each" in step)):
             return conversion, needs
         if not all(item_nodes.is_storable(value["raw"]) for value in context.values):
             raise Untranslatable("its parameters have too many levels, or names that look like our expressions")
@@ -342,8 +342,8 @@ class Converter:
         self._add_sandbox_step(step_id, given, given_needs, condition, nodes, edges, [result])
         outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
         context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
-        items = f"{{% [$append($steps.`{step_id}`.items.values_0, [])] %}}"
-        return replace(conversion, step={**conversion.step, "for_each": items}), [*needs, step_id]
+        items = f"$append($steps.`{step_id}`.items.values_0, [])"
+        return replace(conversion, step=context.with_values(step, items)), [*needs, step_id]
 
     def _unused_id(self, step_id: str) -> str:
         while step_id in self._step_ids:

@@ -178,6 +178,7 @@ _GIVES: Final[Mapping[str, tuple[str, ...]]] = {
 _READS: Final[Mapping[str, tuple[str, ...]]] = {
     "googleDrive": ("upload",),
     "openAi": ("transcribe", "translate", "edit"),
+    "googleGemini": ("edit",),
     "youTube": ("upload", "uploadBanner"),
 }
 
@@ -217,7 +218,8 @@ def reads_files(node: Node) -> bool:
         or parameters.get("sendBinaryData") is True
         or parameters.get("binaryData") is True
         or parameters.get("inputType") in ("base64", "binary")
-        or parameters.get("shareMediaCategory") == "IMAGE"
+        or parameters.get("shareMediaCategory") in ("IMAGE", "ARTICLE")
+        or (node.type == "gmail" and "attachmentsUi" in str(parameters))
     )
 
 

@@ -99,6 +99,7 @@ def convert_text_classifier(context: NodeContext) -> Conversion:
     if not isinstance(text, str) or not text or not categories:
         return without_text(context)
     names = _names([one["category"] for one in categories])
+    outputs = _outputs(names)
     lines = [f"{name}: {one.get('description', '')}".strip() for name, one in zip(names, categories, strict=True)]
     is_any = any(str(one.get("description", "")).startswith("=") for one in categories)
     lines = [line.replace(": =", ": ", 1) for line in lines] if is_any else lines
@@ -106,11 +107,11 @@ def convert_text_classifier(context: NodeContext) -> Conversion:
     first = instructions if isinstance(instructions, str) and instructions else _CLASSIFY
     # n8n's placeholder stands for the list, which follows.
     system = joined([f"={first.removeprefix('=')}" if is_any else first, *lines]).replace("{categories}", "these")
-    allowed = [*names, _NO_CATEGORY]
+    allowed = list(dict.fromkeys([*names, _NO_CATEGORY]))
     one_class: dict[str, Any] = {"type": "string", "enum": quoted(allowed)}
     several = options.get("multiClass") is True
     answer = {"type": "array", "items": one_class} if several else one_class
-    outputs = [*names, _NO_CATEGORY] if options.get("fallback") == "other" else names
+    outputs = [*outputs, _NO_CATEGORY] if options.get("fallback") == "other" else outputs
     return _classified(context, text, system, {"category": answer}, outputs, "$one")
 
 
@@ -127,25 +128,30 @@ def convert_sentiment_analysis(context: NodeContext) -> Conversion:
     names = _names([name.strip() for name in str(listed).split(",") if name.strip()])
     instructions = options.get("systemPromptTemplate")
     system = instructions if isinstance(instructions, str) and instructions else _SENTIMENT
-    properties: dict[str, Any] = {"category": {"type": "string", "enum": quoted(names)}}
+    properties: dict[str, Any] = {"category": {"type": "string", "enum": quoted(list(dict.fromkeys(names)))}}
     if options.get("includeDetailedResults") is True:
         properties |= {"strength": _SHARE, "confidence": _SHARE}
     system = system.replace("{categories}", ", ".join(names))
     return _classified(
-        context, text, system, properties, names, "$merge([$one, {'sentimentAnalysis': $answers[$i].data}])"
+        context, text, system, properties, _outputs(names), "$merge([$one, {'sentimentAnalysis': $answers[$i].data}])"
     )
 
 
 def _names(listed: Sequence[Any]) -> list[str]:
-    """Return the names of classes, each once.
+    """Return the names of classes.
 
     Raises:
         Untranslatable: one is computed.
     """
-    names = list(dict.fromkeys(str(name)[:200] for name in listed))
+    names = [str(name)[:200] for name in listed]
     if any(name.startswith("=") for name in names):
         raise Untranslatable("its categories are computed")
     return names
+
+
+def _outputs(names: Sequence[str]) -> list[str]:
+    """Return the class of each output: as in n8n, the first one of a name gets its items, and the others get none."""
+    return [name if names.index(name) == number else "" for number, name in enumerate(names)]
 
 
 def _classified(

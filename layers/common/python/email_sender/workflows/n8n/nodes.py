@@ -7,7 +7,7 @@ item of the node before it. `$json` is the current item, as in n8n.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.actions import (
@@ -42,6 +42,7 @@ from email_sender.workflows.n8n.triggers import (
 )
 from email_sender.workflows.n8n.vector_nodes import convert_retrieval, convert_vector_store
 
+_MAX_SECONDS: Final = 31_536_000
 _SECONDS_PER_UNIT: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
 
@@ -62,6 +63,19 @@ def convert_node(context: NodeContext) -> Conversion:
     if conversion.outcome is ConversionOutcome.EXACT and context.notes:
         return replace(conversion, outcome=ConversionOutcome.APPROXIMATED)
     return conversion
+
+
+def with_time_to_wait(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the definition with a year for its runs if a step may wait longer than runs take by default."""
+    is_long = any(_waits_for_days(step) for step in definition["steps"])
+    return {**definition, **({"settings": {"timeout": "P365D"}} if is_long else {})}
+
+
+def _waits_for_days(step: Mapping[str, Any]) -> bool:
+    arguments = step["with"]
+    if step["uses"] == "wait":
+        return not isinstance(arguments.get("seconds"), int) or arguments["seconds"] > _SECONDS_PER_UNIT["days"]
+    return step["uses"] == "approval" and "timeout" in arguments
 
 
 # ---- Nodes in opened loops, and code that the sandbox does not run ------------------------------------------------
@@ -90,17 +104,28 @@ def _wait(context: NodeContext) -> Conversion:
     # n8n leaves out what is the default of the node's version.
     unit, amount = ("hours", 1) if context.node.version < 1.1 else ("seconds", 5)
     unit, amount = context.get("unit", unit), context.get("amount", amount)
-    if (
-        context.get("resume", "timeInterval") != "timeInterval"
-        or type(amount) not in (int, float)
-        or not math.isfinite(amount)
-        or not isinstance(unit, str)
-        or unit not in _SECONDS_PER_UNIT
-    ):
-        raise Untranslatable("only waiting for a fixed duration is supported")
-    seconds = min(max(int(amount * _SECONDS_PER_UNIT[unit]), 0), 31_536_000)
-    step = {"uses": "wait", "when": f"{{% $count({context.items}) > 0 %}}", "with": {"seconds": seconds}}
+    resume = context.get("resume", "timeInterval")
+    if resume == "specificTime" and isinstance(context.get("dateTime"), str):
+        arguments: dict[str, Any] = {"until": _point_in_time(context)}
+    elif resume == "timeInterval" and isinstance(unit, str) and unit in _SECONDS_PER_UNIT:
+        arguments = {"seconds": _seconds(context, amount, _SECONDS_PER_UNIT[unit])}
+    else:
+        raise Untranslatable("only waiting for a duration or a point in time is supported")
+    step = {"uses": "wait", "when": f"{{% $count({context.items}) > 0 %}}", "with": arguments}
     return Conversion(ConversionOutcome.EXACT, step, [context.items])
+
+
+def _seconds(context: NodeContext, amount: Any, seconds: int) -> int | str:
+    if type(amount) in (int, float) and math.isfinite(amount):
+        return min(max(int(amount * seconds), 0), _MAX_SECONDS)
+    if not isinstance(amount, str) or not amount.startswith("="):
+        raise Untranslatable("the amount of a wait must be a number")
+    return f"{{% $min([$max([$floor($number({context.first(amount)}) * {seconds}), 0]), {_MAX_SECONDS}]) %}}"
+
+
+def _point_in_time(context: NodeContext) -> str:
+    """Return when a wait ends. A time without an offset is one of the workflow's time zone, as in n8n."""
+    return f"{{% {context.first(context.get('dateTime'), 'time')} %}}"
 
 
 def _unsupported(context: NodeContext) -> Conversion:
