@@ -182,7 +182,7 @@ def test_a_step_that_takes_long_goes_on_when_it_is_repeated(step: Step, monkeypa
 
 @pytest.mark.parametrize(
     ("people", "body", "message"),
-    [(501, "{}", "more than 500 requests"), (2, '"' + "x" * 2_400_000 + '"', "have more than 4,500,000 bytes")],
+    [(501, "{}", "more than 500 requests"), (2, '"' + "x" * 2_400_000 + '"', "have more than 4,500,000 characters")],
 )
 def test_requests_and_responses_are_limited(step: Step, people: int, body: str, message: str) -> None:
     step.server.body = body
