@@ -1,10 +1,10 @@
 """Workflow actions of messaging that send no mail: template.render, contacts.select, contacts.update."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from email_sender.kit.tasks.call import JsonataList, TaskCall
 from email_sender.kit.tasks.handler import Action, task_handler
@@ -13,6 +13,8 @@ from email_sender.security.permissions import Permission
 from messaging_lambda.bootstrap import contact_service, gate, template_service, workflow_units
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
+# Empty text is none: expressions often return it.
+OptionalId = Annotated[UUID | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 class PassageIn(BaseModel):
@@ -50,8 +52,8 @@ class RenderIn(BaseModel):
     evidence: Annotated[list[UUID | EvidenceIn], Field(max_length=100), JsonataList] = Field(default_factory=list)
     variables: dict[str, Any] = Field(default_factory=dict)
     thread: bool = True
-    follows: UUID | Literal[""] = ""
-    answers: UUID | Literal[""] = ""
+    follows: OptionalId = None
+    answers: OptionalId = None
 
     @model_validator(mode="after")
     def _has_recipient(self) -> "RenderIn":
@@ -101,8 +103,8 @@ def render(call: TaskCall) -> Mapping[str, Any]:
         variables=parameters.variables,
         lineage=call.lineage,
         continues_conversation=parameters.thread,
-        follows=parameters.follows or None,
-        answers=parameters.answers or None,
+        follows=parameters.follows,
+        answers=parameters.answers,
     )
     return {"draft_id": str(draft.id), "contact_id": str(draft.contact_id), "sha256": draft.sha256}
 

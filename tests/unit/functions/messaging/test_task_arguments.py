@@ -26,6 +26,8 @@ def test_a_draft_that_answers_a_message_needs_no_contact() -> None:
     assert contact_of(None, answers=str(uuid4())) is None
     with pytest.raises(InvalidInput, match="Contact is missing"):
         contact_of(None, answers="")
+    with pytest.raises(InvalidInput, match="UUID"):
+        contact_of(None, answers="18c2f00aa")
 
 
 def test_an_answer_has_the_sender_and_the_conversation_of_its_message() -> None:
