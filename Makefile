@@ -37,7 +37,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate sandbox-libraries check-types check-files clean
+.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check check-types check-files audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate sandbox-libraries check-types check-files clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,10 +66,6 @@ soak: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## run steady traffic 
 drill: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings ## rehearse the loss of everything in a stage of its own: back up, lose, restore, compare
 	@$(PY) -m local.drill
 
-# Tests that share the local cloud or start an engine run in the foreground. Tests with clouds of their own mostly wait: they
-# run beside them. When those are done, all other tests do, with a lower priority: they need a processor and at most a
-# PostgreSQL server of their own, and measure coverage. More at once makes searches on two cores too slow. Each has its own temporary folder, because a pytest session removes the
-# access of other users to the folder of a session that runs, and PostgreSQL runs as another user if root runs the tests.
 clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(VENV)/.ready
 	@npm --prefix clients/typescript ci --silent --no-audit --no-fund
 	@touch $@
@@ -77,6 +73,11 @@ clients/typescript/node_modules/.ready: clients/typescript/package-lock.json $(V
 .local/.browser: $(VENV)/.ready scripts/install_browser.py
 	@mkdir -p .local; path=$$($(PY) scripts/install_browser.py) && echo "$$path" > $@
 
+# Tests that share the local cloud or start an engine run in the foreground. Tests with clouds of their own mostly wait: they
+# run beside them. When those are done, all other tests follow with a lower priority: they need a processor and at most a
+# PostgreSQL server of their own, and measure coverage. More at once makes searches on two cores too slow. Each has its own
+# temporary folder: a pytest session takes the folder of a session that runs from other users, and PostgreSQL is another
+# user if root runs the tests.
 FOREGROUND := needs_cloud or needs_engine
 BESIDE := own_cloud
 test: $(VENV)/.ready $(LINTERS)/.ready .aws-sam/.built .aws-sam/.embeddings .local/.browser clients/typescript/node_modules/.ready ## run every test on real parts (TESTS=tests/unit/archive/test_mbox.py runs some)
@@ -119,7 +120,7 @@ test-n8n-node: $(VENV)/.ready .aws-sam/.built .aws-sam/.embeddings .local/n8n/.r
 test-n8n: $(VENV)/.ready .local/n8n/.ready ## compare the sandbox with a real n8n, on workflows that are made up (ROUNDS=20 makes more), and try a bridge
 	N8N_FOLDER=$(CURDIR)/.local/n8n ROUNDS=$(or $(ROUNDS),3) $(PY) -m pytest tests/on_demand/bridge_in_n8n.py tests/on_demand/sandbox_beside_n8n.py
 
-sandbox-libraries: $(VENV)/.ready ## bundle the libraries that the sandbox reads CSV and HTML with, in the versions of functions/sandbox/libraries
+sandbox-libraries: $(VENV)/.ready ## bundle the libraries that the sandbox reads files and pages with, in the versions of functions/sandbox/libraries
 	$(PY) scripts/bundle_sandbox_libraries.py
 
 check: $(VENV)/.ready clients/typescript/node_modules/.ready ## check format, lint, types, import contracts, the template and generated files

@@ -39,9 +39,7 @@ _MODULES: Final = files("sandbox_lambda") / "js"
 _NODE_WITH_FORMATS: Final = re.compile(
     r'(?:"type": ?"|\.)(?:convertToFile|extractFromFile|gmail|html|markdown|rssFeedRead|xml)"'
 )
-
 _SHEET: Final = re.compile(r'"operation": ?"(?:xlsx|xls|ods|html|rtf)"')
-
 _PDF: Final = re.compile(r'"operation": ?"pdf"')
 
 

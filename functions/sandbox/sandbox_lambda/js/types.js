@@ -1,7 +1,6 @@
 // Conversion of values to the types that Set nodes and conditions ask for.
 
 import { DateTime } from "./dates.js";
-import { NodeError } from "./errors.js";
 import { literalValue } from "./syntax.js";
 import { isPlainObject } from "./values.js";
 
@@ -50,16 +49,6 @@ export function parseJson(text) {
     const value = literalValue(String(text));
     if (value === undefined) throw new ConversionFailed();
     return value;
-  }
-}
-
-/** Return the value of a text that is JSON; anything else is returned as it is. */
-export function convertedJson(value) {
-  if (typeof value !== "string") return value;
-  try {
-    return parseJson(value);
-  } catch {
-    throw new NodeError("JSON parameter needs to be valid JSON");
   }
 }
 

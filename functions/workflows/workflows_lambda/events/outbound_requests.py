@@ -72,9 +72,6 @@ class AnyRequest(RootModel[NodeRequest | OutboundRequest]):
     pass
 
 
-_LACKS = {True: "headers, or fields of the query", False: "a value"}
-
-
 @cache
 def _outbound() -> OutboundHttp:
     return OutboundHttp()
@@ -127,8 +124,10 @@ def _send_of_node(node_request: NodeRequest) -> dict[str, Any]:
     node_request = node_request.model_copy(update={"url": secret.located(node_request.url)})
     # Before the secret is in it: what the URL says now is where it goes.
     secret.check(node_request.url)
-    if not (secret.headers or secret.query if auth.place == "custom" else secret.value):
-        raise Conflict(f"The secret {secret.name} lacks what this node sends: {_LACKS[auth.place == 'custom']}.")
+    if auth.place == "custom" and not (secret.headers or secret.query):
+        raise Conflict(f"The secret {secret.name} has no headers and no fields of the query, which this node sends.")
+    if auth.place != "custom" and not secret.value:
+        raise Conflict(f"The secret {secret.name} has no value, which this node sends.")
     if secret.oauth2 is None:
         url, headers, hidden = signed(auth, secret, secret.value, node_request.url, node_request.headers)
         return dict(_without(_exchange(node_request, url, headers), hidden))

@@ -165,8 +165,8 @@ def test_an_empty_header_of_a_secret_changes_nothing_in_the_response(web: Web) -
 @pytest.mark.parametrize(
     ("url", "auth", "error"),
     [
-        ("https://crm.example.com/", {"secret": "several", "place": "header"}, "lacks what this node sends: a value"),
-        ("https://crm.example.com/", {"secret": "header", "place": "custom"}, "lacks what this node sends: headers"),
+        ("https://crm.example.com/", {"secret": "several", "place": "header"}, "has no value, which"),
+        ("https://crm.example.com/", {"secret": "header", "place": "custom"}, "has no headers and no fields"),
         ("https://crm.example.com/{user}", {"secret": "header", "place": "basic"}, "needs a user"),
     ],
 )

@@ -84,6 +84,24 @@ def test_connected_nodes_stay_together_and_keep_their_files() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "parameters", "stays"),
+    [
+        ("gmail", {"resource": "draft", "operation": "create", "options": {"attachmentsUi": {"a": [{}]}}}, True),
+        ("gmail", {"resource": "draft", "operation": "create", "options": {"attachmentsUi": {}}}, False),
+        ("linkedIn", {"shareMediaCategory": "ARTICLE", "additionalFields": {"thumbnailBinaryPropertyName": "a"}}, True),
+        ("linkedIn", {"shareMediaCategory": "ARTICLE", "additionalFields": {}}, False),
+        ("googleGemini", {"resource": "image", "operation": "edit"}, True),
+    ],
+)
+def test_a_node_that_sends_a_file_of_a_node_in_n8n_stays_there(
+    kind: str, parameters: dict[str, Any], stays: bool
+) -> None:
+    sender = node("Send", kind, parameters, typeVersion=2.1 if kind == "gmail" else 1)
+    (workflow,) = bridged(export(node("Fetch", "ftp"), sender)).n8n_workflows
+    assert ("Send" in nodes_of(workflow)) is stays
+
+
+@pytest.mark.parametrize(
     ("version", "parameters", "stays"),
     [
         (4.2, {"options": {"response": {"response": {"responseFormat": "file"}}}}, True),

@@ -9,7 +9,7 @@ const MODES = { id: "By ID", list: "From List", name: "By Name", url: "By URL" }
 const DOCUMENT_URL = /https:\/\/(?:drive|docs)\.google\.com\/.*\/d\/([\w-]+)/;
 
 /** Return the value of a parameter that names a thing of a service, and how: {value, mode}. */
-export function locatorOf(call, name, index) {
+function locatorOf(call, name, index) {
   const raw = call.param(name, index, "");
   return typeof raw === "object" && raw !== null
     ? { value: raw.value ?? "", mode: raw.mode }

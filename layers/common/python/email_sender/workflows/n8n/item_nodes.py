@@ -190,12 +190,10 @@ def gives_files(node: Node) -> bool:
         return bool(_response_format(node) == "file")
     if node.type in _GIVES:
         return parameters.get("operation", "upload" if node.type == "googleDrive" else "generate") in _GIVES[node.type]
-    options = parameters.get("options")
-    has_attachments = isinstance(options, Mapping) and options.get("downloadAttachments") is True
     return (
         node.type == "convertToFile"
         or (node.type == "telegram" and parameters.get("resource") == "file")
-        or (node.type == "gmail" and has_attachments)
+        or (node.type == "gmail" and service_nodes.has_option(node, "downloadAttachments"))
     )
 
 
@@ -218,8 +216,9 @@ def reads_files(node: Node) -> bool:
         or parameters.get("sendBinaryData") is True
         or parameters.get("binaryData") is True
         or parameters.get("inputType") in ("base64", "binary")
-        or parameters.get("shareMediaCategory") in ("IMAGE", "ARTICLE")
-        or (node.type == "gmail" and "attachmentsUi" in str(parameters))
+        or parameters.get("shareMediaCategory") == "IMAGE"
+        or service_nodes.has_option(node, "thumbnailBinaryPropertyName", group="additionalFields")
+        or (node.type == "gmail" and service_nodes.has_option(node, "attachmentsUi"))
     )
 
 

@@ -116,19 +116,20 @@ def differences(node: Node) -> Iterator[str]:
         known = () if node.type == "httpRequest" else SERVICES[node.type].hosts
         hosts = f" for {' and '.join(known)}" if known else ""
         yield f"its credentials become the tenant's secret {secret!r}{hosts}: store it there"
-    if node.type == "googleDrive" or _has_option(node, "response"):
+    if node.type == "googleDrive" or has_option(node, "response"):
         yield "a file may have 3 MB, and stays with its item up to the end of the step"
     if node.type in ("telegram", "slack"):
         yield "the line that n8n adds to messages about itself is left out"
-    if _has_option(node, "proxy", "allowUnauthorizedCerts"):
+    if has_option(node, "proxy", "allowUnauthorizedCerts"):
         yield "requests go to public addresses with valid certificates, without a proxy"
-    if _has_option(node, "batching", "batchInterval"):
+    if has_option(node, "batching", "batchInterval"):
         yield "the requests of all items are sent at once, without a pause between them"
 
 
-def _has_option(node: Node, *names: str) -> bool:
-    options = node.parameters.get("options")
-    return isinstance(options, Mapping) and any(name in options for name in names)
+def has_option(node: Node, *names: str, group: str = "options") -> bool:
+    """Return whether one of the options is on, or has a value."""
+    options = node.parameters.get(group)
+    return isinstance(options, Mapping) and any(options.get(name) for name in names)
 
 
 def secret_of(node: Node) -> str | None:
