@@ -22,6 +22,7 @@ WRITE_TO_PEOPLE: Mapping[str, Any] = {
                     "properties": {
                         "contact": {"type": "string"},
                         "evidence": {"type": "array", "items": {"type": "string"}},
+                        "quotes": {"type": "array", "items": {"type": "object"}},
                     },
                 },
             },
@@ -38,7 +39,7 @@ WRITE_TO_PEOPLE: Mapping[str, Any] = {
             "with": {
                 "template": "{% $inputs.template %}",
                 "contact": "{% $item.contact %}",
-                "evidence": "{% $item.evidence ? $item.evidence : [] %}",
+                "evidence": "{% $item.quotes ? $item.quotes : $item.evidence ? $item.evidence : [] %}",
             },
         },
         {

@@ -66,7 +66,13 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"time": _time, "words": _words, "no_mail": _no_mail, "number": _number}
+    environment.filters |= {
+        "time": _time,
+        "words": _words,
+        "no_mail": _no_mail,
+        "number": _number,
+        "duration": _duration,
+    }
     environment.globals |= {
         "asset": lambda name: next(asset for path, asset in assets().items() if _plain_name(path) == name),
         "form_key": lambda: str(uuid4()),
@@ -87,6 +93,15 @@ def _time(value: str | None) -> "Markup":
         return Markup("-")
     at = datetime.fromisoformat(value)
     return Markup('<time datetime="{}">{}</time>').format(value, at.astimezone(UTC).strftime("%-d %b %Y, %H:%M UTC"))
+
+
+def _duration(milliseconds: float) -> str:
+    if milliseconds < 1_000:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1_000:.1f} s"
+    minutes, seconds = divmod(round(milliseconds / 1_000), 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _words(value: str) -> str:

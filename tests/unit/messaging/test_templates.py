@@ -12,6 +12,7 @@ from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubsc
 from email_sender.errors import Conflict, InvalidInput, NotFound
 from email_sender.kit.system_clock import new_id
 from email_sender.messaging.model import Contact, Content, Draft, Message, Template, Variable
+from email_sender.messaging.passages import topic_of
 from email_sender.messaging.templates import TemplateService, content_hash
 from tests.fakes.messaging import FakeMessagingUnits, State
 
@@ -252,3 +253,20 @@ def test_templates_and_drafts_of_another_tenant_are_not_found(service: TemplateS
     ):
         with pytest.raises(NotFound):
             operation()
+
+
+@pytest.mark.parametrize(
+    ("subject", "topic"),
+    [
+        ("Re: [ILUG] rpm dependencies", "rpm dependencies"),
+        ("AW: WG: Angebot", "Angebot"),
+        ("RE[2]: Fwd: [a list] Re: Offer", "Offer"),
+        ("[1] A footnote", "A footnote"),
+        ("Regarding: this", "Regarding: this"),
+        ("回复\uff1a报价", "报价"),
+        ("Re:", "Re:"),
+        ("", ""),
+    ],
+)
+def test_a_topic_is_a_subject_without_the_marks_of_mail_programs(subject: str, topic: str) -> None:
+    assert topic_of(subject) == topic

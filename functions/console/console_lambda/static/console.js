@@ -35,8 +35,9 @@ document.addEventListener("keydown", (event) => {
   const matches = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)];
   if (!matches.length) return;
   event.preventDefault();
-  if (matches[0].matches("a, button")) matches[0].click();
-  else matches[0].focus();
+  if (!matches[0].matches("a, button")) matches[0].focus();
+  // A key is pressed by accident more easily than a button.
+  else if (!matches[0].dataset.ask || window.confirm(matches[0].dataset.ask)) matches[0].click();
 });
 
 // j and k go through the entries of a list.
@@ -67,20 +68,58 @@ function count() {
     if (all) all.checked = boxes.length > 0 && chosen === boxes.length;
   }
 }
-document.addEventListener("change", count);
-count();
-
-// Drafts that are left out stay so while one of them is edited.
-const kept = document.querySelectorAll("input[name=leave_out]");
-if (kept.length) {
-  const place = `left-out:${location.pathname}`;
+// Drafts that are left out stay so while one of them is edited, and people stay chosen while their mail is read.
+function remember(boxes, place) {
+  if (!boxes.length) return;
+  boxes[0].form.addEventListener("submit", () => sessionStorage.removeItem(place));
   const known = JSON.parse(sessionStorage.getItem(place) ?? "[]");
-  for (const box of kept) box.checked = known.includes(box.value);
+  for (const box of boxes) box.checked ||= known.includes(box.value) && !box.disabled;
   document.addEventListener("change", () => {
-    const chosen = [...kept].filter((box) => box.checked).map((box) => box.value);
+    const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
     sessionStorage.setItem(place, JSON.stringify(chosen));
   });
 }
+remember([...document.querySelectorAll("input[name=leave_out]")], `left-out:${location.pathname}`);
+remember([...document.querySelectorAll("[data-remember] input[name=people]")], `chosen:${document.querySelector("#q")?.value}`);
+
+document.addEventListener("change", count);
+count();
+
+// The button that approves says how many drafts it approves.
+function sayDrafts() {
+  const button = document.querySelector("button[data-drafts]");
+  if (!button) return;
+  const all = Number(button.dataset.drafts);
+  const left = document.querySelectorAll("input[name=leave_out]:checked").length;
+  button.textContent = left === all ? "All are left out" : `Approve and send ${all - left}${left ? `, leave out ${left}` : ""}`;
+  button.disabled = left === all;
+  button.dataset.ask = `${button.textContent}?`;
+}
+document.addEventListener("change", sayDrafts);
+sayDrafts();
+
+// Shows the fields of a new email only where none is chosen, and wants them filled in.
+function showNew() {
+  const fields = document.getElementById("new-email");
+  if (!fields) return;
+  fields.hidden = Boolean(document.querySelector("select[data-shows]")?.value);
+  for (const field of fields.querySelectorAll("input, textarea")) field.required = !fields.hidden;
+}
+document.addEventListener("change", showNew);
+showNew();
+
+// Puts the text of a button where the cursor is in a field: at its end, before somebody puts it elsewhere.
+for (const button of document.querySelectorAll("[data-insert]")) {
+  const field = document.getElementById(button.dataset.into);
+  field.setSelectionRange(field.value.length, field.value.length);
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-insert]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.into);
+  field.setRangeText(button.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+  field.focus();
+});
 
 // Uploads the chosen file: the console names a place, the browser sends the file there, and the import's page opens.
 async function upload(form) {

@@ -1,16 +1,20 @@
 """Approve drafts: the evidence beside the text, edits before the decision, and the decision."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from fastapi.responses import Response
 
 from console_lambda.api import ApiProblem
+from console_lambda.http.outcomes import counts_of, is_settled, outcomes_of
 from console_lambda.http.page import page_router
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
+from email_sender.kit.system_clock import now
 
 router = page_router()
+_REPORTS_COME_WITHIN = timedelta(minutes=10)
 
 
 @router.get("/approvals")
@@ -24,10 +28,27 @@ async def approval(visitor: SignedIn, approval_id: UUID) -> Response:
     shown = visitor.api.get(f"/approvals/{approval_id}")
     return visitor.page(
         "approval.html",
-        approval=shown,
+        seen="",
+        **_state(visitor, shown),
         drafts=_with_evidence(visitor, [draft["draft_id"] for draft in shown["drafts"]]),
         left_out={draft["draft_id"] for draft in shown["drafts"] if draft["left_out"]},
     )
+
+
+@router.get("/live/approvals/{approval_id}")
+async def live_approval(visitor: SignedIn, approval_id: UUID) -> Response:
+    return visitor.live("approval_live.html", **_state(visitor, visitor.api.get(f"/approvals/{approval_id}")))
+
+
+def _state(visitor: Visitor, approval: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an approval, and what became of its emails. They are settled when no report can change them soon."""
+    of_run = outcomes_of(visitor, approval["run_id"]) if approval["status"] == "approved" else []
+    drafts = {draft["draft_id"] for draft in approval["drafts"]}
+    outcomes = [outcome for outcome in of_run if outcome.draft_id in drafts]
+    decided_at = approval["decided_at"]
+    is_old = decided_at is not None and now() - datetime.fromisoformat(decided_at) > _REPORTS_COME_WITHIN
+    settled = is_old or (len(outcomes) == len(drafts) and is_settled(outcomes))
+    return {"approval": approval, "outcomes": outcomes, "counts": counts_of(outcomes), "settled": settled}
 
 
 @router.post("/approvals/{approval_id}")
@@ -52,7 +73,8 @@ async def decide(visitor: SignedIn, form: SentForm, approval_id: UUID) -> Respon
             raise
         back = f"/approvals/{approval_id}"
         return visitor.page("problem.html", code=422, title="Not approved", detail=problem.detail, back=back)
-    notice = "Approved: the emails are being sent." if decision == "approved" else "Denied: nothing is sent."
+    is_approved = decision == "approved"
+    notice = "Approved. What becomes of each email stands here." if is_approved else "Denied: nothing is sent."
     return visitor.go_to(f"/approvals/{approval_id}", notice)
 
 

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from fastapi.responses import Response
 
+from console_lambda.http.outcomes import counts_of, outcomes_of
 from console_lambda.http.page import page_router
+from console_lambda.http.story_words import story_words
 from console_lambda.http.visitor import SentForm, SignedIn, Visitor
 
 router = page_router()
@@ -16,13 +18,24 @@ _SHOWN_RESULT = 4_000
 
 
 @router.get("/runs/{run_id}")
-async def run(visitor: SignedIn, run_id: UUID) -> Response:
-    return visitor.page("run.html", seen="", **_run(visitor, run_id))
+async def run(visitor: SignedIn, run_id: UUID, then: str = "") -> Response:
+    """Show a run. With `then=approve`, the page goes on to its approval as soon as there is one."""
+    shown = _run(visitor, run_id)
+    if then == "approve" and shown["pending"]:
+        return visitor.go_to(_approval_of(shown))
+    return visitor.page("run.html", seen="", then=then, **shown)
 
 
 @router.get("/live/runs/{run_id}")
-async def live_run(visitor: SignedIn, run_id: UUID) -> Response:
-    return visitor.live("run_live.html", **_run(visitor, run_id))
+async def live_run(visitor: SignedIn, run_id: UUID, then: str = "") -> Response:
+    shown = _run(visitor, run_id)
+    if then == "approve" and shown["pending"]:
+        return visitor.go_to(_approval_of(shown))
+    return visitor.live("run_live.html", then=then, **shown)
+
+
+def _approval_of(shown: Mapping[str, Any]) -> str:
+    return f"/approvals/{shown['pending'][0]['id']}"
 
 
 @router.post("/runs/{run_id}/cancel")
@@ -50,11 +63,15 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
     shown, story, *others = visitor.api.get_all(*requests)
     found = dict(zip((path for path, _query in requests[2:]), others, strict=True))
     pending = [one for one in found.get("/approvals", {"items": []})["items"] if one["run_id"] == str(run_id)]
+    outcomes = outcomes_of(visitor, str(run_id))
     steps = [{**step, "shown_result": _short(step["result"])} for step in _in_order(shown["steps"])]
     return {
         "run": shown,
         "steps": steps,
-        "story": story["items"],
+        "story": [{**entry, "words": story_words(entry)} for entry in story["items"]],
+        "outcomes": outcomes,
+        "counts": counts_of(outcomes),
+        "contacts": {outcome.contact_id: outcome.name for outcome in outcomes},
         "names": {member["subject"]: member["email"] for member in found.get("/members", {"items": []})["items"]},
         "pending": pending,
         "inputs": json.dumps(shown["inputs"], ensure_ascii=False, indent=1),

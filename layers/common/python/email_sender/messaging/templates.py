@@ -21,7 +21,7 @@ from email_sender.messaging.model import (
     Message,
     Template,
 )
-from email_sender.messaging.passages import choose_passage
+from email_sender.messaging.passages import choose_passage, topic_of
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, MissingValue, Renderer, UnsubscribeLinks
 from email_sender.paging import Page
 
@@ -279,6 +279,7 @@ class TemplateService:
         evidence = [
             {
                 "subject": message.subject,
+                "topic": topic_of(message.subject),
                 "sent_at": message.sent_at.date().isoformat() if message.sent_at else "",
                 "date": self._renderer.format_date(message.sent_at.date(), template.language)
                 if message.sent_at

@@ -69,7 +69,7 @@ select at, what, who, details from (
         'email_id', m.id, 'message_id', m.other_reply_id)
     from mails m where m.other_replied_at is not null
   union all
-    select m.updated_at, 9, 'email.' || m.status, null, jsonb_build_object('email_id', m.id)
+    select m.updated_at, 9, 'email.' || m.status, null, jsonb_build_object('email_id', m.id, 'reason', m.error)
     from mails m where m.status in ('rejected', 'suppressed', 'unknown')
   union all
     select r.finished_at, 10, 'run.' || r.status, null, jsonb_build_object('error', r.error->>'name')
