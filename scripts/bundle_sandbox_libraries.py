@@ -27,7 +27,7 @@ _REPLACED: Final = [f"--alias:{name}=./absent.js" for name in _ABSENT] + [
 
 def main() -> None:
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=_LIBRARIES, check=True)
-    for name in ("formats", "sheets", "pdf"):
+    for name in ("calculator", "formats", "sheets", "pdf"):
         _bundle(name)
 
 

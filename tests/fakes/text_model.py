@@ -2,12 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-type Answer = Callable[[str], str]
+# A text, or a text and calls of tools: (id, name, arguments as JSON).
+type Answer = Callable[[str], str | tuple[str, Sequence[tuple[str, str, str]]]]
 
 
 class TextModelServer(ThreadingHTTPServer):
@@ -26,9 +27,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.requests.append(request)
-        text = self.server.answer(request["messages"][-1]["content"])
+        answer = self.server.answer(request["messages"][-1]["content"])
+        text, calls = (answer, ()) if isinstance(answer, str) else answer
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if calls:
+            message["tool_calls"] = [
+                {"id": number, "type": "function", "function": {"name": name, "arguments": arguments}}
+                for number, name, arguments in calls
+            ]
         body = {
-            "choices": [{"message": {"role": "assistant", "content": text}}],
+            "choices": [{"message": message}],
             "usage": {"prompt_tokens": 11, "completion_tokens": 7},
         }
         raw = json.dumps(body).encode()

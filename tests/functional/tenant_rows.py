@@ -116,6 +116,15 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "asked_at": now,
             "expires_at": now,
         },
+        "conversations": {
+            "workflow_id": workflow,
+            "session_hash": random_bytes,
+            "run_id": run,
+            "step": "s",
+            "number": 0,
+            "said_at": now,
+            "turns_enc": random_bytes,
+        },
         "step_responses": {"run_id": run, "step": "s", "number": 0, "asked_at": now, "response_enc": random_bytes},
         "triggers": {
             "id": new_id(),

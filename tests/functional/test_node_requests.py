@@ -49,11 +49,12 @@ class Server:
     requests: list[dict[str, Any]] = field(default_factory=list)
     on_request: Callable[[int], None] = lambda _number: None
     body: str = '{"name": "Ann Example"}'
+    status: int = 200
 
     def send_request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self.requests.append(dict(request))
         self.on_request(len(self.requests))
-        return {"status": 200, "headers": {"content-type": "application/json"}, "text": self.body}
+        return {"status": self.status, "headers": {"content-type": "application/json"}, "text": self.body}
 
     def sent(self, path: str) -> list[Any]:
         bodies = [base64.b64decode(one["body"]) for one in self.requests if one["url"].endswith(path)]
@@ -87,7 +88,7 @@ def step(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest
     step = Step(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant))
     units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
-    monkeypatch.setattr(n8n_node, "live_features", Enabled)
+    monkeypatch.setattr(n8n_requests, "live_features", Enabled)
     monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
     monkeypatch.setattr(n8n_requests, "outbound", lambda: step.server)
     return step
@@ -195,7 +196,7 @@ def test_a_tenant_without_requests_sends_none(step: Step, monkeypatch: pytest.Mo
         def enabled(self, _feature: object, _tenant: UUID) -> bool:
             return False
 
-    monkeypatch.setattr(n8n_node, "live_features", Disabled)
+    monkeypatch.setattr(n8n_requests, "live_features", Disabled)
     with pytest.raises(Forbidden, match="http"):
         step.run(step.scenario.start_run())
     assert step.server.requests == []

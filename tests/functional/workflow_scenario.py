@@ -68,8 +68,9 @@ class WorkflowScenario:
                 new_id(), self.tenant, name,
             )  # fmt: skip
 
-    def start_run(self) -> Run:
-        return self.runs.start(self.tenant, new_id(), self.create_workflow().id, INPUTS, ANN)
+    def start_run(self, workflow_id: UUID | None = None) -> Run:
+        """Start a run, of a new workflow if none is given."""
+        return self.runs.start(self.tenant, new_id(), workflow_id or self.create_workflow().id, INPUTS, ANN)
 
     def request_approval(self, run: Run, token: str = "token-1", drafts: tuple[ShownDraft, ...] = ()) -> Approval:
         return self.approvals.request(

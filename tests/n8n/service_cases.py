@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from email_sender.security.bound_secrets import BoundSecret, OAuth2
 from email_sender.security.signed_requests import signed
 from sandbox_lambda import engine
-from workflows_lambda.actions.n8n_requests import SandboxRequest
+from workflows_lambda.actions.n8n_asked import SandboxRequest
 
 FILE = Path(__file__).parents[1] / "data" / "n8n-service-cases.ndjson"
 # The credentials that the recorded n8n had, as a tenant would store them.

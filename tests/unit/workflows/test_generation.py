@@ -1,7 +1,8 @@
 """Tests for text and structured generation with a scripted model, and for the OpenAI and Bedrock adapters."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,35 +11,36 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.adapters.models.text_models import BedrockTextModel, OpenAITextModel
 from email_sender.errors import Conflict, InvalidInput, RateLimited, Unavailable
-from email_sender.workflows.generation import GeneratedText, Prompt, generate
+from email_sender.workflows.generation import GeneratedText, Prompt, Tool, ToolCall, Turn, generate
 from tests.fakes.text_model import serve_text_model
 
 SCHEMA = {"type": "object", "required": ["urgent"], "properties": {"urgent": {"type": "boolean"}}}
 
 
 class ScriptedModel:
-    """Return the given texts, one per call."""
+    """Return the given texts, one per call. With `calls`, the first one comes with these calls of tools."""
 
     model = "m"
 
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str, calls: Sequence[ToolCall] = ()) -> None:
         self._texts: Iterator[str] = iter(texts)
+        self._calls = calls
         self.prompts: list[Prompt] = []
 
     def write(self, prompt: Prompt) -> GeneratedText:
         self.prompts.append(prompt)
-        return GeneratedText(next(self._texts), 10, 2)
+        return GeneratedText(next(self._texts), 10, 2, self._calls if len(self.prompts) == 1 else ())
 
 
 def generate_with(*texts: str, schema: dict[str, Any] | None = SCHEMA) -> tuple[Any, ScriptedModel]:
     model = ScriptedModel(*texts)
-    return generate(model, Prompt("Is it urgent?"), schema, JsonSchemaChecker()), model
+    return generate(model, Prompt.of("Is it urgent?"), schema, JsonSchemaChecker()), model
 
 
 def test_plain_text_is_returned_unchanged() -> None:
     answer, model = generate_with("Yes.", schema=None)
     assert (answer.text, answer.data, answer.input_tokens, answer.output_tokens) == ("Yes.", None, 10, 2)
-    assert model.prompts == [Prompt("Is it urgent?")]
+    assert model.prompts == [Prompt.of("Is it urgent?")]
 
 
 @pytest.mark.parametrize(
@@ -47,16 +49,31 @@ def test_plain_text_is_returned_unchanged() -> None:
 def test_structured_output_is_also_read_from_a_markdown_code_block(text: str) -> None:
     answer, model = generate_with(text)
     assert answer.data == {"urgent": True}
-    assert json.dumps(SCHEMA) in model.prompts[0].text
+    assert json.dumps(SCHEMA) in model.prompts[0].turns[-1].text
 
 
 @pytest.mark.parametrize("invalid_text", ["Yes.", '{"urgent": "very"}', "{}", '{"urgent": NaN}', "", "[" * 99_999])
 def test_invalid_output_is_requested_once_more_with_the_problem(invalid_text: str) -> None:
     answer, model = generate_with(invalid_text, '{"urgent": false}')
     assert (answer.data, answer.input_tokens) == ({"urgent": False}, 20)
-    assert "Your last answer did not match the schema" in model.prompts[1].text
+    assert "Your last answer did not match the schema" in model.prompts[1].turns[-1].text
     with pytest.raises(Conflict, match="does not match the schema"):
         generate_with(invalid_text, invalid_text)
+
+
+CALL = ToolCall("c1", "look_up", '{"name": "Ann"}')
+TOOL = Tool("look_up", "Look a person up.", {"type": "object", "properties": {"name": {"type": "string"}}})
+TALK = [Turn("user", "Who is it?"), Turn("assistant", "", [CALL]), Turn("tool", "Ann Example", call_id="c1")]
+
+
+def test_calls_of_tools_come_before_the_answer_and_need_not_match_the_schema() -> None:
+    model = ScriptedModel("", '{"urgent": true}', calls=[CALL])
+    prompt = Prompt(TALK[:1], tools=[TOOL])
+    first = generate(model, prompt, SCHEMA, JsonSchemaChecker())
+    assert (first.calls, first.data) == ([CALL], None)
+    assert generate(model, replace(prompt, turns=TALK), SCHEMA, JsonSchemaChecker()).data == {"urgent": True}
+    # The schema stands where the user spoke last, before the results of tools.
+    assert [json.dumps(SCHEMA) in turn.text for turn in model.prompts[1].turns] == [True, False, False]
 
 
 # ---- Endpoints ---------------------------------------------------------------------------------------------------
@@ -65,7 +82,7 @@ def test_invalid_output_is_requested_once_more_with_the_problem(invalid_text: st
 def test_the_openai_adapter_sends_a_chat_completion_request() -> None:
     with serve_text_model(lambda text: text.upper()) as server:
         model = OpenAITextModel(f"http://127.0.0.1:{server.server_port}/v1/", "small", lambda: "key")
-        assert model.write(Prompt("hello", "be kind", 9, 0.5)) == GeneratedText("HELLO", 11, 7)
+        assert model.write(Prompt.of("hello", "be kind", 9, 0.5)) == GeneratedText("HELLO", 11, 7)
     (request,) = server.requests
     assert request == {
         "model": "small",
@@ -73,6 +90,22 @@ def test_the_openai_adapter_sends_a_chat_completion_request() -> None:
         "max_tokens": 9,
         "temperature": 0.5,
     }
+
+
+def test_the_openai_adapter_sends_tools_and_their_results() -> None:
+    with serve_text_model(lambda _text: ("It is Ann.", [("c2", "look_up", "{")])) as server:
+        model = OpenAITextModel(f"http://127.0.0.1:{server.server_port}/v1/", "small", lambda: "")
+        answer = model.write(Prompt(TALK, tools=[TOOL]))
+    assert (answer.text, answer.calls) == ("It is Ann.", (ToolCall("c2", "look_up", "{"),))
+    (request,) = server.requests
+    function = {"name": "look_up", "arguments": CALL.arguments}
+    assert request["messages"] == [
+        {"role": "user", "content": "Who is it?"},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
+        {"role": "tool", "content": "Ann Example", "tool_call_id": "c1"},
+    ]
+    described = {"name": "look_up", "description": "Look a person up.", "parameters": TOOL.parameters}
+    assert request["tools"] == [{"type": "function", "function": described}]
 
 
 @pytest.mark.parametrize("base", ["ftp://models.example/v1", "http://models.example/v1", "models", ""])
@@ -83,7 +116,7 @@ def test_an_endpoint_without_https_is_rejected(base: str) -> None:
 
 def test_an_unreachable_endpoint_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="did not answer"):
-        OpenAITextModel("http://127.0.0.1:1/v1", "small", lambda: "").write(Prompt("hello"))
+        OpenAITextModel("http://127.0.0.1:1/v1", "small", lambda: "").write(Prompt.of("hello"))
 
 
 class FakeBedrock:
@@ -110,9 +143,34 @@ def test_the_bedrock_adapter_calls_converse() -> None:
             "usage": {"inputTokens": 3, "outputTokens": 1},
         }
     )
-    assert model.write(Prompt("hi", "be kind", 9, 0.5)) == GeneratedText("Hello", 3, 1)
+    assert model.write(Prompt.of("hi", "be kind", 9, 0.5)) == GeneratedText("Hello", 3, 1)
     assert client.request["system"] == [{"text": "be kind"}]
     assert client.request["inferenceConfig"] == {"maxTokens": 9, "temperature": 0.5}
+
+
+def test_the_bedrock_adapter_sends_tools_and_their_results() -> None:
+    use = {"toolUseId": "c2", "name": "look_up", "input": {"name": "Bob"}}
+    usage = {"inputTokens": 3, "outputTokens": 1}
+    model, client = bedrock({"output": {"message": {"content": [{"toolUse": use}]}}, "usage": usage})
+    turns = [*TALK, Turn("tool", "Bob Example", call_id="c0"), Turn("assistant", ""), Turn("user", "And he?")]
+    answer = model.write(Prompt(turns, tools=[TOOL, Tool("think", "", {"type": "object"})]))
+    assert (answer.text, answer.calls) == ("", (ToolCall("c2", "look_up", '{"name": "Bob"}'),))
+    results = [
+        {"toolResult": {"toolUseId": call, "content": [{"text": f"{name} Example"}]}}
+        for call, name in (("c1", "Ann"), ("c0", "Bob"))
+    ]
+    assert client.request["messages"] == [
+        {"role": "user", "content": [{"text": "Who is it?"}]},
+        {
+            "role": "assistant",
+            "content": [{"toolUse": {"toolUseId": "c1", "name": "look_up", "input": {"name": "Ann"}}}],
+        },
+        # A turn without content is left out, and results of tools are the user's.
+        {"role": "user", "content": [*results, {"text": "And he?"}]},
+    ]
+    look_up, think = (tool["toolSpec"] for tool in client.request["toolConfig"]["tools"])
+    assert look_up["inputSchema"] == {"json": TOOL.parameters}
+    assert "description" not in think
 
 
 @pytest.mark.parametrize(
@@ -125,4 +183,4 @@ def test_the_bedrock_adapter_calls_converse() -> None:
 )
 def test_bedrock_errors_become_domain_errors(error: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        bedrock(error)[0].write(Prompt("hi"))
+        bedrock(error)[0].write(Prompt.of("hi"))

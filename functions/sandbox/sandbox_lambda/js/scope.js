@@ -5,8 +5,11 @@ import { FUNCTIONS, makeScope } from "./expressions.js";
 import { originOf } from "./pairing.js";
 import { copy } from "./values.js";
 
-/** Return the scope of one node's run. `state` holds the current item, which changes. */
-export function scopeOf(run, node, inputs, source, runIndex) {
+/**
+ * Return the scope of one node's run. `place` is the number of its first item among those that came from `source`.
+ * `state` holds the current item, which changes.
+ */
+export function scopeOf(run, node, inputs, source, runIndex, place = 0) {
   const state = { index: 0, copies: null };
   /** Return what an expression may read: a copy of it if the expression may change it. */
   const read = (item) => {
@@ -17,7 +20,7 @@ export function scopeOf(run, node, inputs, source, runIndex) {
   const current = () => read(inputs[0]?.[state.index]) ?? { json: {} };
   const all = () => (inputs[0] ?? []).map(read);
   // The item is seen as an output of this node, so that its origin is found through this node's inputs.
-  const here = () => ({ pairedItem: { item: state.index } });
+  const here = () => ({ pairedItem: { item: state.index + place } });
   const nodeData = (name) => dataOf(run, node, name, here, source, state, read);
   const data = {
     get $json() {
@@ -36,7 +39,10 @@ export function scopeOf(run, node, inputs, source, runIndex) {
     $: nodeData,
     $node: new Proxy(
       {},
-      { get: (_, name) => (typeof name === "string" ? oldNodeData(run, node, name, state, read) : undefined) },
+      {
+        get: (_, name) =>
+          typeof name === "string" ? oldNodeData(run, node, name, state.index + place, read) : undefined,
+      },
     ),
     $items: (name, output = 0, runNumber) =>
       name === undefined ? all() : ranItems(run, name, output, runNumber).map(read),
@@ -117,9 +123,9 @@ function dataOf(run, node, name, here, source, state, read) {
 }
 
 /** $node["Name"]: the item of the node with the current item's number. */
-function oldNodeData(run, node, name, state, read) {
+function oldNodeData(run, node, name, index, read) {
   const items = ranItems(run, name, outputTowards(run, name, node.name));
-  const item = read(items[state.index] ?? items[0]);
+  const item = read(items[index] ?? items[0]);
   return {
     json: item?.json,
     binary: item?.binary ?? {},

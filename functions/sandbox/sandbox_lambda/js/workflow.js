@@ -3,6 +3,7 @@
 import { useZone } from "./dates.js";
 import { NodeError } from "./errors.js";
 import { resolve, resolveJson } from "./expressions.js";
+import { shortTypeOf } from "./node_types.js";
 import { NODES } from "./nodes/index.js";
 import { paired } from "./pairing.js";
 import { Pending, responsesTo } from "./requests.js";
@@ -53,11 +54,16 @@ function prepare({ workflow, execution = "", responses = [] }) {
   for (const node of workflow.nodes) nodes[node.name] = { parameters: {}, ...node };
   const connections = Object.create(null);
   const inputs = Object.create(null);
+  const attached = Object.create(null);
   for (const [name, kinds] of Object.entries(workflow.connections ?? {})) {
     if (!(name in nodes)) continue;
     connections[name] = (kinds.main ?? []).map((targets) => (targets ?? []).filter((edge) => edge.node in nodes));
     for (const edge of connections[name].flat())
       inputs[edge.node] = Math.max(inputs[edge.node] ?? 0, (edge.index ?? 0) + 1);
+    for (const [kind, targets] of Object.entries(kinds)) {
+      if (kind === "main") continue;
+      for (const edge of targets.flat()) ((attached[edge.node] ??= {})[kind] ??= []).push(nodes[name]);
+    }
   }
   const isOldOrder = workflow.settings?.executionOrder !== "v1";
   return {
@@ -65,6 +71,7 @@ function prepare({ workflow, execution = "", responses = [] }) {
     nodes,
     connections,
     inputs,
+    attached,
     execution,
     responses,
     sent: 0,
@@ -160,15 +167,13 @@ function incomplete(run) {
     remove(run, entry);
     const { mode } = run.nodes[name].parameters;
     const needsAll =
-      shortType(run.nodes[name]) === "merge" &&
+      shortTypeOf(run.nodes[name]) === "merge" &&
       (mode === "chooseBranch" || ((run.nodes[name].typeVersion ?? 1) < 2 && ["passThrough", "wait"].includes(mode)));
     if (needsAll) continue;
     return { ...entry, inputs: entry.inputs.map((input) => input ?? []) };
   }
   return undefined;
 }
-
-const shortType = (node) => node.type.slice(node.type.lastIndexOf(".") + 1);
 
 async function runNode(run, { name, inputs, source }) {
   const node = run.nodes[name];
@@ -203,7 +208,7 @@ async function runNode(run, { name, inputs, source }) {
 /** Items that say an error go to one more output, with what the item had before. */
 function withErrorOutput(node, outputs, inputs) {
   // Filter gives what it left out, too, but has no output for that.
-  const declared = shortType(node) === "filter" ? outputs.slice(0, 1) : outputs;
+  const declared = shortTypeOf(node) === "filter" ? outputs.slice(0, 1) : outputs;
   const errors = declared
     .flat()
     .filter(saysError)
@@ -216,13 +221,13 @@ function saysError({ json }) {
   return Boolean(json.error) && (count === 1 || (count === 2 && Boolean(json.message)));
 }
 
-async function attempts(run, node, inputs, source, runIndex) {
+async function attempts(run, node, inputs, source, runIndex, options) {
   const most = node.retryOnFail === true ? Math.min(Math.max(node.maxTries ?? 3, 2), 5) : 1;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const execute = NODES[shortType(node)];
-      if (!execute) throw new NodeError(`The node '${node.name}' (${shortType(node)}) cannot run here`);
-      const outputs = await execute(callOf(run, node, inputs, source, runIndex));
+      const execute = NODES[shortTypeOf(node)];
+      if (!execute) throw new NodeError(`The node '${node.name}' (${shortTypeOf(node)}) cannot run here`);
+      const outputs = await execute(callOf(run, node, inputs, source, runIndex, options));
       // A node that continues after errors is repeated if its first item says one.
       if (attempt >= most || outputs?.[0]?.[0]?.json.error === undefined) return outputs;
     } catch (error) {
@@ -231,9 +236,14 @@ async function attempts(run, node, inputs, source, runIndex) {
   }
 }
 
-/** Return what a node's code is given. */
-function callOf(run, node, inputs, source, runIndex) {
-  const { scope, enter, show } = scopeOf(run, node, inputs, source, runIndex);
+/**
+ * Return what a node's code is given. `place` is the number of its first item among those that came from `source`;
+ * `sender` has the responses to its requests: the run itself, or those to a part of it (models/at_once.js); expressions
+ * see `more`, too.
+ */
+function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, more = {} } = {}) {
+  const { scope, enter, show } = scopeOf(run, node, inputs, source, runIndex, place);
+  show(more);
   const continues =
     ["continueRegularOutput", "continueErrorOutput"].includes(node.onError) || node.continueOnFail === true;
   const items = inputs[0] ?? [];
@@ -256,7 +266,16 @@ function callOf(run, node, inputs, source, runIndex) {
     show,
     continues,
     memory: (run.memories[node.name] ??= {}),
-    send: (requests) => responsesTo(run, requests),
+    send: (requests) => responsesTo(sender, requests),
+    /** Return the nodes that belong to this one: its "ai_tool", "ai_memory" and so on. */
+    attached: (kind) => run.attached[node.name]?.[kind] ?? [],
+    attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],
+    /** Return the call of a node that belongs to this one, for one item. It sends as `from` (models/at_once.js). */
+    callFor: (other, index, from) =>
+      callOf(run, other, [[items[index]]], source, runIndex, { place: place + index, sender: from }),
+    /** Run a tool for an item. Its expressions see `more`, too. */
+    runTool: (tool, item, index, from, more) =>
+      attempts(run, tool, [[item]], source, runIndex, { place: place + index, sender: from, more }),
     /** Return the parameter's value for an item. */
     param: (name, index, otherwise) =>
       (node.parameters[name] ?? undefined) === undefined ? otherwise : resolved(node.parameters[name], index),

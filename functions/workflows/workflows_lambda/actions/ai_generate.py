@@ -37,9 +37,9 @@ def generate_text(call: TaskCall) -> Mapping[str, Any]:
     arguments = call.parse(GenerateIn)
     checker = JsonSchemaChecker()
     if arguments.answer_schema is not None:
-        _check_schema(arguments.answer_schema, checker)
+        check_schema(arguments.answer_schema, checker)
     text = arguments.prompt + "".join(_message_blocks(call, arguments.messages))
-    prompt = Prompt(text, arguments.system, arguments.max_tokens, arguments.temperature)
+    prompt = Prompt.of(text, arguments.system, arguments.max_tokens, arguments.temperature)
     model = text_model()
     with model_tokens(call.tenant_id, arguments.max_tokens + len(text) // _CHARACTERS_PER_TOKEN) as count:
         result = generate(model, prompt, arguments.answer_schema, checker)
@@ -72,7 +72,8 @@ def _message_blocks(call: TaskCall, ids: Sequence[UUID]) -> Iterator[str]:
         yield f"\n\n<message id={message.id}>\n{message.subject}\n\n{text}\n</message>"
 
 
-def _check_schema(schema: Mapping[str, Any], checker: JsonSchemaChecker) -> None:
+def check_schema(schema: Mapping[str, Any], checker: JsonSchemaChecker) -> None:
+    """Raise InvalidInput for a schema that is invalid, too long, or refers to others."""
     text = json.dumps(schema)
     if len(text) > _MAX_SCHEMA_CHARACTERS or '"$ref"' in text:
         raise InvalidInput.at(

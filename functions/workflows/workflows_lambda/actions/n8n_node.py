@@ -7,9 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from email_sender.adapters.aws.lambda_sandbox import Answer
 from email_sender.errors import InvalidInput
-from email_sender.kit.live_settings import live_features
 from email_sender.kit.tasks.call import JsonataList, TaskCall
-from email_sender.security.features import Feature, require_feature
 from workflows_lambda.actions.n8n_requests import NodeRequests
 from workflows_lambda.bootstrap import sandbox
 
@@ -57,7 +55,6 @@ def run_nodes(call: TaskCall) -> Mapping[str, Any]:
     answer = sandbox().run(request)
     if answer.requests is None:
         return result_of(arguments, answer)
-    require_feature(live_features(), Feature.HTTP_REQUEST, call.tenant_id)
     requests = NodeRequests(call)
     request["now"] = int(requests.asked_at.timestamp() * 1000)
     return result_of(arguments, requests.run(lambda responses: sandbox().run(request | {"responses": responses})))

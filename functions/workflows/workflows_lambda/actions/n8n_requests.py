@@ -1,4 +1,7 @@
-"""Sends the requests of n8n's nodes. A step that is repeated goes on after the last response that it has."""
+"""Sends the requests of n8n's nodes, to other systems and to the model.
+
+A step that is repeated goes on after the last response that it has.
+"""
 
 import base64
 import json
@@ -8,16 +11,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import datetime
 from itertools import batched
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 from uuid import uuid5
-
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from email_sender.adapters.aws.lambda_sandbox import Answer
 from email_sender.errors import InvalidInput, Unavailable
+from email_sender.kit.live_settings import live_features
 from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
-from email_sender.security.signed_requests import Auth
+from email_sender.security.features import Feature, require_feature
+from workflows_lambda.actions.n8n_asked import (
+    AskedRequest,
+    ModelRequest,
+    RecallRequest,
+    RememberRequest,
+    SandboxRequest,
+    parse_requests,
+)
+from workflows_lambda.actions.n8n_models import ask_model
 from workflows_lambda.bootstrap import outbound, response_units
 
 MAX_REQUESTS: Final = 500
@@ -26,33 +37,6 @@ _MAX_RESPONSE_CHARACTERS: Final = 4_500_000
 _AT_ONCE: Final = 8
 # The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
 _SECONDS: Final = 45
-
-
-class BinaryBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    base64: Base64Bytes
-
-
-class SandboxRequest(BaseModel):
-    """A request that nodes ask for. Code of tenants ran beside them, so it may be anything."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    url: Annotated[str, Field(min_length=1, max_length=16_384)]
-    headers: Annotated[dict[str, str], Field(max_length=60)] = Field(default_factory=dict)
-    body: str | BinaryBody = ""
-    auth: Auth | None = None
-    seconds: Annotated[float, Field(gt=0, le=60)] = 30
-    redirects: Annotated[int, Field(ge=0, le=10)] = 0
-
-    @property
-    def content(self) -> bytes:
-        return self.body.base64 if isinstance(self.body, BinaryBody) else self.body.encode()
-
-
-_REQUESTS: Final = TypeAdapter(list[SandboxRequest])
 
 
 class NodeRequests:
@@ -79,10 +63,10 @@ class NodeRequests:
         while (number := len(responses)) in self._stored:
             responses.append(self._stored[number])
         while (answer := nodes(responses)).requests is not None:
-            responses += self._responses(len(responses), _parse(answer.requests))
+            responses += self._responses(len(responses), parse_requests(answer.requests))
         return answer
 
-    def _responses(self, first: int, requests: Sequence[SandboxRequest]) -> list[Mapping[str, Any]]:
+    def _responses(self, first: int, requests: Sequence[AskedRequest]) -> list[Mapping[str, Any]]:
         if first + len(requests) > MAX_REQUESTS:
             raise InvalidInput(f"The nodes send more than {MAX_REQUESTS} requests. Split the items into several runs.")
         missing = {
@@ -93,11 +77,37 @@ class NodeRequests:
                 if time.monotonic() > self._deadline:
                     message = f"The nodes have sent {len(self._stored)} requests, and go on when the step is repeated."
                     raise Unavailable(message)
-                sent = {pool.submit(self._send, number, request): number for number, request in some}
+                sent = {pool.submit(self._response, number, request): number for number, request in some}
                 # Each is stored as soon as it is there: a process that dies here has sent at most those under way.
                 for future in as_completed(sent):
                     self._keep(sent[future], future.result())
         return [self._stored[first + place] for place in range(len(requests))]
+
+    def _response(self, number: int, request: AskedRequest) -> Mapping[str, Any]:
+        match request:
+            case ModelRequest():
+                require_feature(live_features(), Feature.AI_GENERATE, self._call.tenant_id)
+                return ask_model(self._call.tenant_id, request)
+            case RecallRequest():
+                return self._recall(request)
+            case RememberRequest():
+                return self._remember(number, request)
+            case _:
+                require_feature(live_features(), Feature.HTTP_REQUEST, self._call.tenant_id)
+                return self._send(number, request)
+
+    def _recall(self, request: RecallRequest) -> Mapping[str, Any]:
+        asked = request.recall
+        with response_units()(self._call.tenant_id) as unit:
+            return {"turns": list(unit.conversations.last(self._call.run_id, asked.session, asked.limit))}
+
+    def _remember(self, number: int, request: RememberRequest) -> Mapping[str, Any]:
+        said = request.remember
+        turns = [turn.model_dump() for turn in said.turns]
+        with response_units()(self._call.tenant_id) as unit:
+            unit.conversations.add(self._call.run_id, self._call.step, number, now(), said.session, turns)
+            unit.commit()
+        return {}
 
     def _send(self, number: int, request: SandboxRequest) -> Mapping[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -126,12 +136,3 @@ class NodeRequests:
             unit.step_responses.add(self._call.run_id, self._call.step, number, self.asked_at, response)
             unit.commit()
         self._stored[number] = response
-
-
-def _parse(requests: Sequence[Any]) -> list[SandboxRequest]:
-    try:
-        return _REQUESTS.validate_python(requests)
-    except ValidationError as error:
-        detail = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in detail["loc"][1:])
-        raise InvalidInput(f"A node's request is invalid: {place}: {detail['msg']}.") from None

@@ -22,7 +22,10 @@ def run_nodes(arguments: Mapping[str, Any], answer_request: AnswerRequest | None
         answer = parse_answer(engine.run(json.dumps(request), 30))
         if answer.requests is None or answer_request is None:
             break
-        responses += [_response(answer_request(one)) for one in answer.requests]
+        # What a model or a memory is asked for has an answer that is none of HTTP.
+        responses += [
+            _response(answer_request(one)) if "url" in one else answer_request(one) for one in answer.requests
+        ]
     try:
         return result_of(nodes, answer)
     except InvalidInput as error:

@@ -16,20 +16,6 @@ def model_output(call: dict[str, Any]) -> dict[str, Any]:
     ("kind", "parameters", "expected_item"),
     [
         (
-            "chainLlm",
-            {
-                "promptType": "define",
-                "text": "=Who is {{ $json.name }}?",
-                "messages": {"messageValues": [{"message": "Be short."}]},
-            },
-            {"text": "<Be short.|Who is Ada?>"},
-        ),
-        (
-            "agent",
-            {"text": "={{ $json.name }}", "options": {"systemMessage": "You are kind."}},
-            {"output": "<You are kind.|Ada>"},
-        ),
-        (
             "openAi",
             {
                 "modelId": {"value": "gpt-4o"},

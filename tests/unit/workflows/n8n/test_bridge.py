@@ -154,15 +154,15 @@ def test_a_loop_around_such_a_node_stays_in_n8n_as_a_whole() -> None:
     assert workflow["connections"]["Sheet"]["main"][0][0]["node"] == "Loop"
 
 
-def test_an_agent_with_tools_stays_in_n8n_with_its_model_and_its_tools() -> None:
-    agent, model, tool = node("Agent", "agent"), node("Model", "lmChatOpenAi"), node("Tool", "toolCode")
+def test_an_agent_with_a_tool_that_only_n8n_has_stays_there_with_all_that_belongs_to_it() -> None:
+    agent, model, tool = node("Agent", "agent"), node("Model", "lmChatOpenAi"), node("Tool", "airtopTool")
     raw = export(agent, SET)
     raw["nodes"] += [model, tool]
     raw["connections"] |= {
         "Model": {"ai_languageModel": [[{"node": "Agent", "type": "ai_languageModel", "index": 0}]]},
         "Tool": {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]},
     }
-    assert outcomes(import_n8n(raw, EXPRESSIONS))["Agent"] == "approximated"
+    assert outcomes(import_n8n(raw, EXPRESSIONS))["Agent"] == "unsupported"
     result = bridged(raw)
     assert outcomes(result)["Agent"] == "bridged"
     (workflow,) = result.n8n_workflows
@@ -172,7 +172,7 @@ def test_an_agent_with_tools_stays_in_n8n_with_its_model_and_its_tools() -> None
 
 def test_a_model_of_two_agents_is_in_both_workflows_without_the_other_agent() -> None:
     raw = export(node("One", "agent"), SET, node("Two", "agent"))
-    raw["nodes"] += [node("Model", "lmChatOpenAi"), node("Tool", "toolCode"), node("Other tool", "toolCode")]
+    raw["nodes"] += [node("Model", "lmChatOpenAi"), node("Tool", "airtopTool"), node("Other tool", "airtopTool")]
     model = [{"node": name, "type": "ai_languageModel", "index": 1} for name in ("One", "Two")]
     raw["connections"] |= {
         "Model": {"ai_languageModel": [model]},
@@ -228,7 +228,7 @@ def test_items_of_nodes_that_do_not_lead_to_a_node_are_those_in_their_place() ->
 
 def test_nodes_that_only_a_tool_reads_are_given_too() -> None:
     raw = export(SET, node("Agent", "agent"))
-    raw["nodes"].append(node("Tool", "toolCode", {"description": "={{ $('People').item.json.name }}"}))
+    raw["nodes"].append(node("Tool", "airtopTool", {"description": "={{ $('People').item.json.name }}"}))
     raw["connections"]["Tool"] = {"ai_tool": [[{"node": "Agent", "type": "ai_tool", "index": 0}]]}
     (workflow,) = bridged(raw).n8n_workflows
     assert "People" in nodes_of(workflow)

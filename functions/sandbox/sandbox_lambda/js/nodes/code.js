@@ -55,6 +55,13 @@ function variables(call, index, extra) {
   return { ...GLOBALS, ...helpers, ...values, ...extra(scope.$input) };
 }
 
+/** Run code with the data of the node's run, and `extra` variables, and return what it returns. */
+export const runSource = (call, source, extra) =>
+  runCode(
+    source,
+    variables(call, 0, ($input) => ({ $json: $input.first()?.json, ...extra })),
+  );
+
 export async function codeNode(call) {
   if (call.param("language", 0, "javaScript") !== "javaScript") throw new NodeError("Only JavaScript is supported");
   const source = call.node.parameters.jsCode ?? "";

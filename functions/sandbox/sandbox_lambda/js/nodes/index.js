@@ -16,6 +16,8 @@ import {
 } from "./lists.js";
 import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
+import { agentNode } from "../models/agent.js";
+import { chainNode } from "../models/chain.js";
 import { airtableNode } from "../services/airtable.js";
 import { facebookGraphApiNode } from "../services/facebook_graph.js";
 import { discordNode } from "../services/discord.js";
@@ -42,8 +44,11 @@ import { summarizeNode } from "./summarize.js";
 import { valuesNode } from "./values.js";
 
 export const NODES = {
+  agent: agentNode,
+  agentTool: agentNode,
   aggregate: aggregateNode,
   airtable: airtableNode,
+  chainLlm: chainNode,
   code: codeNode,
   compareDatasets: compareDatasetsNode,
   crypto: cryptoNode,

@@ -162,6 +162,19 @@ class StepResponses(Protocol):
         """Remove the responses of a run that ended."""
 
 
+class Conversations(Protocol):
+    """What was said in the sessions of agents. A session belongs to a workflow, and its runs share it."""
+
+    def last(self, run_id: UUID, session: str, limit: int) -> Sequence[Mapping[str, str]]:
+        """Return the last turns, {role, text}, of a session of the run's workflow, the oldest first."""
+        ...
+
+    def add(
+        self, run_id: UUID, step: str, number: int, at: datetime, session: str, turns: Sequence[Mapping[str, str]]
+    ) -> None:
+        """Add what the user and the model said, unless the step's request with this number already did."""
+
+
 class WorkflowUnit(Protocol):
     """One transaction.
 
@@ -181,6 +194,8 @@ class WorkflowUnit(Protocol):
     def waits(self) -> WaitStore: ...
     @property
     def step_responses(self) -> StepResponses: ...
+    @property
+    def conversations(self) -> Conversations: ...
     @property
     def triggers(self) -> TriggerStore: ...
 

@@ -51,6 +51,7 @@ COLUMNS = (
     EncryptedColumn(
         "step_responses", "response_enc", "step_responses.response", ("tenant_id", "run_id", "step", "number")
     ),
+    EncryptedColumn("conversations", "turns_enc", "conversations.turns", ("tenant_id", "run_id", "step", "number")),
     EncryptedColumn("idempotency", "response", "idempotency.response", ("tenant_id", "subject", "route", "key")),
 )
 _ADD = """

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from email_sender import tracing
 from email_sender.adapters.postgres.approvals import PostgresApprovals
+from email_sender.adapters.postgres.conversations import PostgresConversations
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.step_responses import PostgresStepResponses
 from email_sender.adapters.postgres.triggers import PostgresTriggers
@@ -40,6 +41,7 @@ class PostgresWorkflowUnit(Unit):
         self.approvals = PostgresApprovals(conn, tenant_id)
         self.waits = PostgresWaits(conn, tenant_id)
         self.step_responses = PostgresStepResponses(conn, tenant_id, keys)
+        self.conversations = PostgresConversations(conn, tenant_id, keys)
         self.triggers = PostgresTriggers(conn, tenant_id, keys)
 
 

@@ -15,21 +15,6 @@ from email_sender.workflows.n8n.texts import (
 )
 
 
-def convert_chain(context: NodeContext) -> Conversion:
-    """Convert chainLlm and agent: a prompt, and the first system message."""
-    system = options_of(context).get("systemMessage")
-    messages = context.get("messages")
-    for entry in mappings_in(messages.get("messageValues") if isinstance(messages, dict) else None):
-        system = system or entry.get("message")
-    agent = context.node.type == "agent"
-    if agent:
-        context.notes.append("it responds once, without its tools and its memory")
-    prompt = context.get("text") or context.get("prompt")
-    if not prompt:
-        prompt = "={{ $json.chatInput }}"
-    return generate_text(context, prompt, system, '{"output": text}' if agent else '{"text": text}')
-
-
 def convert_openai(context: NodeContext) -> Conversion:
     """Convert openAi: one message, and an optional system message."""
     if context.get("resource", "text") != "text" or context.get("operation", "message") != "message":

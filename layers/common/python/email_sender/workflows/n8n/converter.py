@@ -6,18 +6,19 @@ Connected nodes over items become one step, which the sandbox runs as n8n does. 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
-from email_sender.workflows.n8n import item_nodes, service_nodes
+from email_sender.workflows.n8n import agents, item_nodes, service_nodes
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion, replaced
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
-from email_sender.workflows.n8n.groups import connections_of, ordered_groups, reachable, targets_by_source
+from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.mail import templates_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger, with_time_to_wait
+from email_sender.workflows.n8n.sandbox_steps import connections_of, sandbox_step
 from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
@@ -25,8 +26,6 @@ from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 _MAX_INPUT_CHARACTERS = 500
 # How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
 _N8N_TIMEOUT = "PT1H"
-# A step that sends many requests goes on where it was when it is repeated.
-_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +114,8 @@ class Converter:
         node = self._export.nodes[name]
         if (is_trigger(node) and not node.disabled) or name in self._left_out:
             return False
+        if agents.is_agent(node) and not node.disabled:
+            return agents.reason_against(self._export, node) is None
         if item_nodes.waits_shortly(node):
             return any(name in loop for loop in self._loops)
         return item_nodes.runs_here(node) and not (node.type == "splitInBatches" and name in self._opened_loops)
@@ -137,14 +138,17 @@ class Converter:
         """Convert connected item nodes to one step."""
         nodes = self._export.nodes
         step_id = nodes[names[0]].step
-        given, needs, condition = self._given(names)
+        sub_nodes = agents.sub_nodes_here(self._export, names)
+        given, needs, condition = self._given(names, sub_nodes)
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
-        sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in names]
+        sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in [*names, *sub_nodes]]
+        connections = connections_of(edges) | agents.connections_of(self._export, sub_nodes)
         results = self._returned(names)
-        sends_requests = any(service_nodes.is_service(nodes[name]) for name in names)
-        self._add_sandbox_step(
-            step_id, given, needs, condition, sandbox_nodes, edges, results, sends_requests=sends_requests
+        sends_requests = any(service_nodes.is_service(nodes[name]) or agents.is_agent(nodes[name]) for name in names)
+        step = sandbox_step(
+            self._export, self._zone, given, sandbox_nodes, connections, results, sends_requests=sends_requests
         )
+        self._steps.append({"id": step_id, **step, "needs": list(needs), "when": condition})
         self._set_results(names, step_id, "items", results)
         for name in names:
             self._entries[name] = self._group_entry(nodes[name], names, step_id)
@@ -168,39 +172,6 @@ class Converter:
                 for output in range(max(found, default=0) + 1)
             ]
             self._results[name] = _NodeResult(outputs, [step_id])
-
-    def _add_sandbox_step(
-        self,
-        step_id: str,
-        given: Mapping[str, Sequence[str]],
-        needs: Sequence[str],
-        condition: str,
-        nodes: Sequence[Mapping[str, Any]],
-        edges: Sequence[Edge],
-        results: Sequence[item_nodes.ReturnedOutput],
-        *,
-        sends_requests: bool = False,
-    ) -> None:
-        settings = {"executionOrder": self._export.execution_order, "timezone": self._zone}
-        before = [
-            {"name": item_nodes.quoted(name), "type": item_nodes.quoted(self._export.nodes[name].type)}
-            for name in given
-        ]
-        arguments = {
-            "workflow": {
-                "name": item_nodes.quoted(self._export.name),
-                "nodes": [*before, *nodes],
-                "connections": item_nodes.quoted(connections_of(edges)),
-                "settings": {key: value for key, value in settings.items() if value},
-            },
-            "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
-            "returns": [
-                {"name": result.name, "node": item_nodes.quoted(result.node), "output": result.output}
-                for result in results
-            ],
-        }
-        step = {"id": step_id, "uses": "n8n.node", "needs": list(needs), "when": condition, "with": arguments}
-        self._steps.append({**step, "retry": _RESUMING_RETRY} if sends_requests else step)
 
     def _convert_bridged_group(self, names: Sequence[str], bridge: BridgeTarget) -> None:
         """Convert connected nodes to one step that calls the customer's n8n, and to a workflow there."""
@@ -268,7 +239,7 @@ class Converter:
         return sorted(output for output in leaving if output < count)
 
     def _group_entry(self, node: Node, group: Sequence[str], step_id: str) -> ReportEntry:
-        notes = list(item_nodes.differences(node))
+        notes = [*item_nodes.differences(node), *agents.differences(self._export, node)]
         outside = sorted(item_nodes.paired_nodes(node) - {*group})
         notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
         if (
@@ -300,6 +271,8 @@ class Converter:
         try:
             if node.name in self._left_out:
                 raise Untranslatable("the definition would be too large")
+            if agents.is_agent(node):
+                raise Untranslatable(agents.reason_against(self._export, node) or "")
             conversion = convert_node(context)
             conversion, needs = self._with_values(context, conversion, needs)
             check_storable(conversion, self._expressions)
@@ -339,7 +312,10 @@ class Converter:
         evaluated = {"name": item_nodes.quoted(node.name), "type": "values", "parameters": {"values": values}}
         result = item_nodes.ReturnedOutput("values_0", node.name, 0)
         nodes = [evaluated | ({"executeOnce": True} if is_limited else {})]
-        self._add_sandbox_step(step_id, given, given_needs, condition, nodes, edges, [result])
+        evaluation = sandbox_step(
+            self._export, self._zone, given, nodes, connections_of(edges), [result], sends_requests=False
+        )
+        self._steps.append({"id": step_id, **evaluation, "needs": given_needs, "when": condition})
         outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
         context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
         items = f"$append($steps.`{step_id}`.items.values_0, [])"

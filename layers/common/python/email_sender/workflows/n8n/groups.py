@@ -1,7 +1,6 @@
 """Groups the nodes of a workflow that the sandbox can run in one call, and finds loops."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from email_sender.workflows.n8n.export import Edge
 
@@ -80,13 +79,3 @@ def _stages(names: Sequence[str], edges: Sequence[Edge], place_of: Callable[[str
         if not is_changed:
             break
     return stages
-
-
-def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:
-    """Return edges as n8n writes connections: for each node and output the targets."""
-    connections: dict[str, Any] = {}
-    for edge in edges:
-        outputs = connections.setdefault(edge.source, {"main": []})["main"]
-        outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
-        outputs[edge.output].append({"node": edge.target, "index": edge.input})
-    return connections

@@ -6,7 +6,7 @@ from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.definition.model import MAX_BYTES
-from email_sender.workflows.n8n import item_nodes
+from email_sender.workflows.n8n import agents, item_nodes
 from email_sender.workflows.n8n.bridge import BridgeTarget, needs_n8n
 from email_sender.workflows.n8n.converter import Converter, ImportResult
 from email_sender.workflows.n8n.export import ConversionOutcome, N8nExport, read_export
@@ -63,7 +63,11 @@ def _nodes_for_n8n(export: N8nExport, result: ImportResult) -> set[str]:
         entry.node
         for entry in result.report
         if entry.outcome in (ConversionOutcome.UNSUPPORTED, ConversionOutcome.BRIDGED)
-        or (entry.steps and needs_n8n(export, export.nodes[entry.node]))
+        or (
+            entry.steps
+            and not agents.is_agent(export.nodes[entry.node])
+            and needs_n8n(export, export.nodes[entry.node])
+        )
     }
     # Files stay with their items within a step, or within n8n.
     for edge in export.edges:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.actions import (
-    convert_chain,
     convert_gemini,
     convert_openai,
     convert_workflow_call,
@@ -154,8 +153,6 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "wait": _wait,
     "emailSend": convert_mail,
     "gmail": convert_mail,
-    "agent": convert_chain,
-    "chainLlm": convert_chain,
     "openAi": convert_openai,
     "googleGemini": convert_gemini,
     "informationExtractor": convert_information_extractor,

@@ -1,0 +1,48 @@
+// Work for each item that sends requests: what the items ask for at the same time is sent at the same time.
+
+import { Pending, responsesTo } from "../requests.js";
+
+/**
+ * Return what `work` returns for each item, or the error that it throws: {value} or {error}. Work of an item sends with
+ * the `sender` that it is given. It is run again from its beginning after each of its requests, and must do the same.
+ */
+export async function eachAtOnce(count, send, work) {
+  const parts = Array.from({ length: count }, () => ({ responses: [], sent: 0, requests: null, result: null }));
+  for (;;) {
+    for (const [index, part] of parts.entries()) if (!part.result) await go(part, () => work(index, part));
+    const waiting = parts.filter((part) => !part.result);
+    if (waiting.length === 0) return parts.map((part) => part.result);
+    const responses = send(waiting.flatMap((part) => part.requests));
+    for (const part of waiting) part.responses.push(...responses.splice(0, part.requests.length));
+  }
+}
+
+/** The same, one item after the other: each sees what the ones before it did. */
+export async function eachInTurn(count, send, work) {
+  const results = [];
+  for (let index = 0; index < count; index += 1) {
+    const part = { responses: [], sent: 0, requests: null, result: null };
+    while (!part.result) {
+      await go(part, () => work(index, part));
+      if (!part.result) part.responses.push(...send(part.requests));
+    }
+    results.push(part.result);
+  }
+  return results;
+}
+
+async function go(part, work) {
+  part.sent = 0;
+  try {
+    part.result = { value: await work() };
+  } catch (error) {
+    if (error instanceof Pending) part.requests = error.requests;
+    else part.result = { error };
+  }
+}
+
+/** Return the answer of the deployment's model to one request: {text, data, calls: [{id, name, arguments}]}. */
+export function answerTo(sender, request) {
+  const [answer] = responsesTo(sender, [request]);
+  return answer;
+}

@@ -1,0 +1,152 @@
+"""What n8n's nodes ask the platform for. Code of tenants ran beside them, so it may be anything."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+
+from email_sender.errors import InvalidInput
+from email_sender.security.signed_requests import Auth
+from email_sender.workflows.generation import Prompt, Tool, ToolCall, Turn
+
+
+class BinaryBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    base64: Base64Bytes
+
+
+class SandboxRequest(BaseModel):
+    """A request that nodes ask for. Code of tenants ran beside them, so it may be anything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    url: Annotated[str, Field(min_length=1, max_length=16_384)]
+    headers: Annotated[dict[str, str], Field(max_length=60)] = Field(default_factory=dict)
+    body: str | BinaryBody = ""
+    auth: Auth | None = None
+    seconds: Annotated[float, Field(gt=0, le=60)] = 30
+    redirects: Annotated[int, Field(ge=0, le=10)] = 0
+
+    @property
+    def content(self) -> bytes:
+        return self.body.base64 if isinstance(self.body, BinaryBody) else self.body.encode()
+
+
+class AskedCall(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    arguments: str
+
+
+class AskedTurn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["user", "assistant", "tool"]
+    text: str
+    calls: list[AskedCall] = Field(default_factory=list)
+    call_id: str = ""
+
+
+class OfferedTool(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str
+    parameters: dict[str, Any]
+
+
+class ModelRequest(BaseModel):
+    """What nodes ask a model. Code of tenants ran beside them, so it may be anything."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    turns: Annotated[list[AskedTurn], Field(min_length=1, max_length=400)]
+    system: str = ""
+    tools: Annotated[list[OfferedTool], Field(max_length=100)] = Field(default_factory=list)
+    answer_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    max_tokens: Annotated[int, Field(ge=1, le=4_096)] = 4_096
+    temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def prompt(self) -> Prompt:
+        turns = [
+            Turn(
+                turn.role,
+                turn.text,
+                [ToolCall(call.id, call.name, call.arguments) for call in turn.calls],
+                turn.call_id,
+            )
+            for turn in self.turns
+        ]
+        tools = [Tool(tool.name, tool.description, tool.parameters) for tool in self.tools]
+        return Prompt(turns, self.system, self.max_tokens, self.temperature, tools)
+
+
+class Recalled(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    session: Annotated[str, Field(min_length=1, max_length=1_000)]
+    limit: Annotated[int, Field(ge=1, le=200)]
+
+
+class RecallRequest(BaseModel):
+    """What was said in a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recall: Recalled
+
+
+class SaidTurn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class Said(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    session: Annotated[str, Field(min_length=1, max_length=1_000)]
+    turns: Annotated[list[SaidTurn], Field(min_length=1, max_length=2)]
+
+
+class RememberRequest(BaseModel):
+    """What is said in a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    remember: Said
+
+
+_SIGNS: Final = {"turns": "model", "recall": "recall", "remember": "remember"}
+
+
+def _kind_of(value: Any) -> str:
+    found = (kind for sign, kind in _SIGNS.items() if isinstance(value, dict) and sign in value)
+    return next(found, "http")
+
+
+type AskedRequest = SandboxRequest | ModelRequest | RecallRequest | RememberRequest
+_Tagged = Annotated[
+    Annotated[SandboxRequest, Tag("http")]
+    | Annotated[ModelRequest, Tag("model")]
+    | Annotated[RecallRequest, Tag("recall")]
+    | Annotated[RememberRequest, Tag("remember")],
+    Discriminator(_kind_of),
+]
+_REQUESTS: Final[TypeAdapter[list[AskedRequest]]] = TypeAdapter(list[_Tagged])
+
+
+def parse_requests(requests: Sequence[Any]) -> list[AskedRequest]:
+    """Raise InvalidInput, with the place, for what is no request."""
+    try:
+        return _REQUESTS.validate_python(requests)
+    except ValidationError as error:
+        detail = error.errors(include_input=False, include_url=False)[0]
+        # The first parts are the request's number and kind.
+        place = ".".join(str(part) for part in detail["loc"][2:])
+        raise InvalidInput(f"A node's request is invalid: {place}: {detail['msg']}.") from None

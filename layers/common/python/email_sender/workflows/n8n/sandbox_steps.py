@@ -1,0 +1,52 @@
+"""The steps that run nodes in the sandbox."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from email_sender.workflows.n8n import item_nodes
+from email_sender.workflows.n8n.export import Edge, N8nExport
+
+# A step that sends many requests goes on where it was when it is repeated.
+_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
+
+
+def sandbox_step(
+    export: N8nExport,
+    zone: str,
+    given: Mapping[str, Sequence[str]],
+    nodes: Sequence[Mapping[str, Any]],
+    connections: Mapping[str, Any],
+    results: Sequence[item_nodes.ReturnedOutput],
+    *,
+    sends_requests: bool,
+) -> dict[str, Any]:
+    """Return a step without its id, its needs and its condition.
+
+    `given` has the JSONata of the items of each output of the nodes before.
+    """
+    settings = {"executionOrder": export.execution_order, "timezone": zone}
+    before = [{"name": item_nodes.quoted(name), "type": item_nodes.quoted(export.nodes[name].type)} for name in given]
+    arguments = {
+        "workflow": {
+            "name": item_nodes.quoted(export.name),
+            "nodes": [*before, *nodes],
+            "connections": item_nodes.quoted(connections),
+            "settings": {key: value for key, value in settings.items() if value},
+        },
+        "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()],
+        "returns": [
+            {"name": result.name, "node": item_nodes.quoted(result.node), "output": result.output} for result in results
+        ],
+    }
+    step = {"uses": "n8n.node", "with": arguments}
+    return {**step, "retry": _RESUMING_RETRY} if sends_requests else step
+
+
+def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:
+    """Return edges as n8n writes connections: for each node and output the targets."""
+    connections: dict[str, Any] = {}
+    for edge in edges:
+        outputs = connections.setdefault(edge.source, {"main": []})["main"]
+        outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
+        outputs[edge.output].append({"node": edge.target, "index": edge.input})
+    return connections

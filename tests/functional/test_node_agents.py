@@ -1,0 +1,286 @@
+"""n8n.node with agents: the model is asked once for each turn, tools run with its arguments, and memory lasts."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from email_sender.adapters.aws.lambda_sandbox import parse_answer
+from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
+from email_sender.errors import Forbidden, InvalidInput, RateLimited, Unavailable
+from email_sender.kit.tasks.call import TaskCall
+from email_sender.security.features import Feature
+from email_sender.security.permissions import Role
+from email_sender.security.quotas import QuotaExceeded
+from email_sender.workflows.generation import GeneratedText, Prompt, ToolCall
+from email_sender.workflows.model import Run
+from tests.database import Cluster
+from tests.functional.test_node_requests import EngineSandbox, ProcessEnd, Server
+from tests.functional.workflow_scenario import WorkflowScenario
+from workflows_lambda.actions import n8n_models, n8n_node, n8n_requests
+
+AGENT: dict[str, Any] = {
+    "name": "Agent", "type": "agent", "typeVersion": 2.2,
+    "parameters": {"promptType": "define", "text": "=Who is {{ $json.id }}?", "options": {"systemMessage": "Be kind."}},
+}  # fmt: skip
+LOOK_UP: dict[str, Any] = {
+    "name": "Look up", "type": "httpRequestTool", "typeVersion": 4.2,
+    "parameters": {"toolDescription": "Find a person.", "method": "POST", "sendBody": True, "specifyBody": "json",
+                   "url": "=https://crm.example.com/{{ $fromAI('id', 'the number', 'number') }}",
+                   "jsonBody": "={{ {asked: $json.id} }}"},
+}  # fmt: skip
+MEMORY: dict[str, Any] = {
+    "name": "Memory", "type": "memoryBufferWindow", "typeVersion": 1.3,
+    "parameters": {"sessionIdType": "customKey", "sessionKey": "={{ $json.session }}", "contextWindowLength": 1},
+}  # fmt: skip
+PARSER: dict[str, Any] = {
+    "name": "Parser", "type": "outputParserStructured", "typeVersion": 1.3,
+    "parameters": {"jsonSchemaExample": '{"name": "Ann", "age": 3}'},
+}  # fmt: skip
+KINDS = {"Look up": "ai_tool", "Memory": "ai_memory", "Parser": "ai_outputParser"}
+
+
+@dataclass
+class Model:
+    """A text model that gives these answers: a text, or calls of tools."""
+
+    answers: list[str | list[ToolCall] | Exception]
+    prompts: list[Prompt] = field(default_factory=list)
+    counted: list[tuple[int, int]] = field(default_factory=list)
+    model: str = "m"
+
+    def write(self, prompt: Prompt) -> GeneratedText:
+        self.prompts.append(prompt)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return GeneratedText(answer, 10, 2) if isinstance(answer, str) else GeneratedText("", 10, 2, answer)
+
+    @contextmanager
+    def tokens(self, _tenant: UUID, expected: int) -> Iterator[Any]:
+        yield lambda used: self.counted.append((expected, used))
+
+
+@dataclass
+class Agents:
+    scenario: WorkflowScenario
+    model: Model
+    server: Server = field(default_factory=Server)
+
+    def run(
+        self, run: Run, *belonging: Mapping[str, Any], items: Sequence[Any] = ({"id": 7},), **parameters: Any
+    ) -> Any:
+        agent = {**AGENT, "parameters": {**AGENT["parameters"], **parameters}}
+        connections = {one["name"]: {KINDS[one["name"]]: [[{"node": "Agent", "index": 0}]]} for one in belonging}
+        arguments = {
+            "workflow": {
+                "name": "w",
+                "nodes": [{"name": "Start", "type": "manualTrigger"}, agent, *belonging],
+                "connections": {"Start": {"main": [[{"node": "Agent"}]]}, **connections},
+                "settings": {"executionOrder": "v1"},
+            },
+            "given": [{"node": "Start", "outputs": [list(items)]}],
+            "returns": [{"name": "out", "node": "Agent", "output": 0}],
+        }
+        call = TaskCall(self.scenario.tenant, run.id, "ask", -1, arguments, "ann", Role.ADMIN)
+        return n8n_node.run_nodes(call)["items"]["out"]
+
+
+class Enabled:
+    def __init__(self, *disabled: Feature) -> None:
+        self._disabled = disabled
+
+    def enabled(self, feature: Feature, _tenant: UUID) -> bool:
+        return feature not in self._disabled
+
+
+@pytest.fixture
+def agents(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> Agents:
+    agents = Agents(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant), Model([]))
+    units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
+    monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
+    monkeypatch.setattr(n8n_requests, "live_features", Enabled)
+    monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
+    monkeypatch.setattr(n8n_requests, "outbound", lambda: agents.server)
+    monkeypatch.setattr(n8n_models, "text_model", lambda: agents.model)
+    monkeypatch.setattr(n8n_models, "model_tokens", lambda *given: agents.model.tokens(*given))
+    return agents
+
+
+def call(arguments: str = '{"id": 7}', name: str = "Look_up", number: str = "c1") -> list[ToolCall]:
+    return [ToolCall(number, name, arguments)]
+
+
+def test_an_agent_calls_a_tool_and_answers(agents: Agents) -> None:
+    agents.model.answers = [call(), "It is Ann Example."]
+    assert agents.run(agents.scenario.start_run(), LOOK_UP) == [{"output": "It is Ann Example."}]
+    (request,) = agents.server.requests
+    assert request["url"] == "https://crm.example.com/7"
+    first, second = agents.model.prompts
+    (tool,) = first.tools
+    assert (tool.name, tool.description) == ("Look_up", "Find a person.")
+    assert tool.parameters["properties"] == {"id": {"type": "number", "description": "the number"}}
+    assert tool.parameters["required"] == ["id"]
+    assert (first.system, [turn.text for turn in first.turns]) == ("Be kind.", ["Who is 7?"])
+    assert [turn.role for turn in second.turns] == ["user", "assistant", "tool"]
+    assert second.turns[-1].text == '[{"name":"Ann Example"}]'
+    assert [used for _expected, used in agents.model.counted] == [12, 12]
+
+
+def test_a_process_that_ends_asks_and_calls_nothing_twice(agents: Agents) -> None:
+    agents.model.answers = [call(), call(number="c2"), "It is Ann Example."]
+    run = agents.scenario.start_run()
+
+    def end(number: int) -> None:
+        if number == 2:
+            raise ProcessEnd
+
+    agents.server.on_request = end
+    with pytest.raises(ProcessEnd):
+        agents.run(run, LOOK_UP)
+    asked = len(agents.model.prompts)
+    agents.server.on_request = lambda _number: None
+    assert agents.run(run, LOOK_UP) == [{"output": "It is Ann Example."}]
+    # The model was asked for the third turn only, and the second call has the same key again.
+    assert (asked, len(agents.model.prompts)) == (2, 3)
+    first, second, third = (request["headers"]["idempotency-key"] for request in agents.server.requests)
+    assert first != second == third
+    assert agents.run(run, LOOK_UP) == [{"output": "It is Ann Example."}]
+    assert len(agents.model.prompts) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (call(name="nothing"), "nothing is not a valid tool, try another one."),
+        (call(name="LOOK_up"), '[{"name":"Ann Example"}]'),
+        (call('{"other": 1}'), '[{"name":"Ann Example"}]'),
+    ],
+)
+def test_the_model_is_told_what_became_of_its_call(agents: Agents, asked: list[ToolCall], told: str) -> None:
+    agents.model.answers = [asked, "Done."]
+    agents.run(agents.scenario.start_run(), LOOK_UP)
+    assert agents.model.prompts[1].turns[-1].text == told
+
+
+def test_a_tool_that_fails_is_no_failure_of_the_agent(agents: Agents) -> None:
+    agents.model.answers = [call(), "I could not find out."]
+    agents.server.status = 404
+    assert agents.run(agents.scenario.start_run(), LOOK_UP) == [{"output": "I could not find out."}]
+    assert "could not be found" in agents.model.prompts[1].turns[-1].text
+
+
+def test_an_agent_ends_after_its_rounds(agents: Agents) -> None:
+    agents.model.answers = [call(), call()]
+    (item,) = agents.run(agents.scenario.start_run(), LOOK_UP, options={"maxIterations": 2})
+    assert item == {"output": "Agent stopped due to max iterations."}
+
+
+def test_arguments_that_are_no_json_fail_the_node(agents: Agents) -> None:
+    agents.model.answers = [call("{")]
+    with pytest.raises(InvalidInput, match="doesn't fit required format"):
+        agents.run(agents.scenario.start_run(), LOOK_UP)
+
+
+def test_a_parser_gives_data_and_a_wrong_answer_is_asked_for_again(agents: Agents) -> None:
+    agents.model.answers = ["Ann is 3.", '{"name": "Ann", "age": 3, "more": 1}']
+    items = agents.run(agents.scenario.start_run(), PARSER, hasOutputParser=True)
+    assert items == [{"output": {"name": "Ann", "age": 3}}]
+    assert '"required": ["name", "age"]' in agents.model.prompts[0].turns[-1].text
+
+
+def test_an_answer_that_does_not_match_its_schema_twice_fails_the_node(agents: Agents) -> None:
+    agents.model.answers = ["Ann", '{"name": 1, "age": 3}']
+    with pytest.raises(InvalidInput, match="doesn't fit required format"):
+        agents.run(agents.scenario.start_run(), PARSER, hasOutputParser=True)
+
+
+def test_items_are_asked_for_at_once_and_tools_see_their_own_item(agents: Agents) -> None:
+    agents.model.answers = [call(), call(), "One.", "Two."]
+    items = agents.run(agents.scenario.start_run(), LOOK_UP, items=[{"id": 1}, {"id": 2}])
+    assert {item["output"] for item in items} == {"One.", "Two."}
+    assert sorted(body["asked"] for body in agents.server.sent("/7")) == [1, 2]
+
+
+def test_a_session_is_remembered_in_the_next_run_of_the_workflow(agents: Agents) -> None:
+    first = agents.scenario.start_run()
+    second = agents.scenario.start_run(first.workflow_id)
+    for run, session, answer in ((first, "s", "One."), (second, "s", "Two.")):
+        agents.model.answers = [answer]
+        agents.run(run, MEMORY, items=[{"id": answer, "session": session}])
+    agents.model.answers = ["Three.", "Four."]
+    third = agents.scenario.start_run(first.workflow_id)
+    agents.run(third, MEMORY, items=[{"id": 3, "session": "s"}, {"id": 4, "session": "s"}])
+    agents.model.answers = ["Nobody."]
+    agents.run(agents.scenario.start_run(first.workflow_id), MEMORY, items=[{"id": 5, "session": "other"}])
+    assert [[turn.text for turn in prompt.turns] for prompt in agents.model.prompts] == [
+        ["Who is One.?"],
+        ["Who is One.?", "One.", "Who is Two.?"],
+        # Only the last pair is remembered, and an item sees what was said for the one before it.
+        ["Who is Two.?", "Two.", "Who is 3?"],
+        ["Who is 3?", "Three.", "Who is 4?"],
+        ["Who is 5?"],
+    ]
+    # A repeated step stores nothing twice.
+    agents.run(third, MEMORY, items=[{"id": 3, "session": "s"}, {"id": 4, "session": "s"}])
+    stored = agents.scenario.cluster.query("select * from conversations")
+    assert len(stored) == 5
+    assert all(b"Who is" not in bytes(row["turns_enc"]) for row in stored)
+
+
+def test_a_session_without_a_name_fails_the_node(agents: Agents) -> None:
+    with pytest.raises(InvalidInput, match="Error in sub-node Memory"):
+        agents.run(agents.scenario.start_run(), MEMORY)
+
+
+@pytest.mark.parametrize("error", [Unavailable("The text model did not respond."), RateLimited("Throttled.")])
+def test_a_model_that_does_not_answer_can_be_asked_again(agents: Agents, error: Exception) -> None:
+    run = agents.scenario.start_run()
+    agents.model.answers = [call(), error]
+    with pytest.raises(Unavailable):
+        agents.run(run, LOOK_UP)
+    agents.model.answers = ["It is Ann Example."]
+    assert agents.run(run, LOOK_UP) == [{"output": "It is Ann Example."}]
+    assert len(agents.server.requests) == 1
+
+
+def test_a_tenant_without_tokens_or_models_gets_a_clear_error(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    agents.model.answers = [QuotaExceeded("No tokens are left today.")]
+    run = agents.scenario.start_run()
+    with pytest.raises(QuotaExceeded):
+        agents.run(run, LOOK_UP)
+    monkeypatch.setattr(n8n_requests, "live_features", lambda: Enabled(Feature.AI_GENERATE))
+    with pytest.raises(Forbidden, match="ai_generate"):
+        agents.run(run, LOOK_UP)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"turns": []},
+        {"turns": [{"role": "system", "text": ""}]},
+        {"turns": [{"role": "user", "text": ""}], "tools": [{"name": "a b", "description": "", "parameters": {}}]},
+        {"turns": [{"role": "user", "text": "x" * 500_001}]},
+        {"turns": [{"role": "user", "text": ""}], "schema": {"type": "nonsense"}},
+        {"recall": {"session": "", "limit": 1}},
+        {"remember": {"session": "s", "turns": [{"role": "tool", "text": ""}]}},
+        {"method": "GET", "url": "https://a.example", "recall": {"session": "s", "limit": 1}},
+    ],
+)
+def test_what_code_beside_nodes_asks_for_is_checked(
+    agents: Agents, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hostile:
+        def run(self, _request: Mapping[str, Any]) -> Any:
+
+            return parse_answer(json.dumps({"runs": {}, "error": None, "requests": [asked]}))
+
+    monkeypatch.setattr(n8n_node, "sandbox", Hostile)
+    with pytest.raises(InvalidInput):
+        agents.run(agents.scenario.start_run())
+    assert agents.model.prompts == []
