@@ -15,6 +15,7 @@ import pytest
 from local.client import ApiClient, ApiError, wait_until
 from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import api
+from tests.fakes import mailboxes
 from tests.fakes.text_model import serve_text_model
 
 
@@ -189,3 +190,54 @@ def run_that_answers(client: ApiClient, workflow_id: str, contact_id: str) -> An
     """Return the run of the contact's mail: other mail of the tenant starts runs, too."""
     runs = client.get(f"/workflows/{workflow_id}/runs", limit=50)["items"]
     return next((run for run in runs if run["inputs"]["event"]["data"]["contact_id"] == contact_id), None)
+
+
+def test_an_agent_searches_calls_a_workflow_and_remembers(platform: Platform) -> None:
+    admin, word = platform["admin@acme"], uuid4().hex
+    api.import_mailbox(admin, mailboxes.mbox([mailboxes.message(f"The harp of {word} needs new strings.\n".encode())]))
+    called = export(node("Shape", "set", 3.4, {"assignments": {"assignments": [
+        {"name": "price", "value": "=5 EUR for {{ $json.query }}", "type": "string"}]}}))  # fmt: skip
+    admin.post("/workflows", {"definition": admin.post("/workflows/import", {"workflow": called})["definition"]})
+    langchain = "@n8n/n8n-nodes-langchain."
+    agent = node("Agent", "agent", 2.2, {"promptType": "define", "text": "={{ $json.text }}"})
+    store = {"mode": "retrieve-as-tool", "toolName": "archive", "toolDescription": "What people wrote.", "topK": 3}
+    belonging = {
+        "ai_tool": [
+            node("archive", "vectorStoreQdrant", 1.3, store),
+            node("prices", "toolWorkflow", 2.2, {"workflowId": {"value": "x", "cachedResultName": called["name"]}}),
+        ],
+        "ai_memory": [node("Memory", "memoryBufferWindow", 1.3, {"sessionIdType": "customKey", "sessionKey": word})],
+    }
+    raw = export(agent | {"type": f"{langchain}agent"})
+    for kind, nodes in belonging.items():
+        for one in nodes:
+            raw["nodes"].append(one | {"type": langchain + one["type"].rpartition(".")[2]})
+            raw["connections"][one["name"]] = {kind: [[{"node": "Agent", "type": kind, "index": 0}]]}
+    imported = admin.post("/workflows/import", {"workflow": raw})
+    assert {entry["how"] for entry in imported["report"]} == {"exact", "approximated", "dropped"}
+    workflow = admin.post("/workflows", {"definition": imported["definition"]})
+    answers: list[str | list[tuple[str, str, str]]] = [
+        [("1", "archive", json.dumps({"input": f"Whose harp of {word} needs strings?"})),
+         ("2", "prices", json.dumps({"input": "strings"}))],
+        "They cost 5 EUR.",
+        "You asked before.",
+    ]  # fmt: skip
+
+    def answer(_text: str) -> Any:
+        given = answers.pop(0)
+        return given if isinstance(given, str) else ("", given)
+
+    with serve_text_model(answer, TEXT_MODEL_PORT) as model:
+        outputs = []
+        for text in ("What do strings cost?", "Again?"):
+            run = admin.post(f"/workflows/{workflow['id']}/execute", {"inputs": {"text": text}})
+            ended = api.wait_for_run(admin, run["id"])
+            assert ended["status"] == "succeeded", ended["error"]
+            outputs += [step["result"]["items"]["agent_0"] for step in ended["steps"] if step["step"] == "agent"]
+    assert outputs == [[{"output": "They cost 5 EUR."}], [{"output": "You asked before."}]]
+    first, second, third = (request["messages"] for request in model.requests)
+    assert first == [{"role": "user", "content": "What do strings cost?"}]
+    found, price = (message["content"] for message in second if message["role"] == "tool")
+    assert f"The harp of {word} needs new strings." in found
+    assert json.loads(price) == [{"price": "5 EUR for strings"}]
+    assert [message["content"] for message in third] == ["What do strings cost?", "They cost 5 EUR.", "Again?"]

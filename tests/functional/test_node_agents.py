@@ -4,21 +4,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from email_sender.adapters.aws.lambda_sandbox import parse_answer
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
-from email_sender.errors import Forbidden, InvalidInput, RateLimited, Unavailable
+from email_sender.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
+from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.features import Feature
 from email_sender.security.permissions import Role
 from email_sender.security.quotas import QuotaExceeded
 from email_sender.workflows.generation import GeneratedText, Prompt, ToolCall
-from email_sender.workflows.model import Run
+from email_sender.workflows.model import Run, RunDetail, RunStatus, StepRecord, StepStatus
 from tests.database import Cluster
 from tests.functional.test_node_requests import EngineSandbox, ProcessEnd, Server
 from tests.functional.workflow_scenario import WorkflowScenario
@@ -42,7 +44,7 @@ PARSER: dict[str, Any] = {
     "name": "Parser", "type": "outputParserStructured", "typeVersion": 1.3,
     "parameters": {"jsonSchemaExample": '{"name": "Ann", "age": 3}'},
 }  # fmt: skip
-KINDS = {"Look up": "ai_tool", "Memory": "ai_memory", "Parser": "ai_outputParser"}
+KINDS = {"Look up": "ai_tool", "Other": "ai_tool", "Memory": "ai_memory", "Parser": "ai_outputParser"}
 
 
 @dataclass
@@ -73,7 +75,12 @@ class Agents:
     server: Server = field(default_factory=Server)
 
     def run(
-        self, run: Run, *belonging: Mapping[str, Any], items: Sequence[Any] = ({"id": 7},), **parameters: Any
+        self,
+        run: Run,
+        *belonging: Mapping[str, Any],
+        items: Sequence[Any] = ({"id": 7},),
+        role: Role = Role.ADMIN,
+        **parameters: Any,
     ) -> Any:
         agent = {**AGENT, "parameters": {**AGENT["parameters"], **parameters}}
         connections = {one["name"]: {KINDS[one["name"]]: [[{"node": "Agent", "index": 0}]]} for one in belonging}
@@ -87,7 +94,7 @@ class Agents:
             "given": [{"node": "Start", "outputs": [list(items)]}],
             "returns": [{"name": "out", "node": "Agent", "output": 0}],
         }
-        call = TaskCall(self.scenario.tenant, run.id, "ask", -1, arguments, "ann", Role.ADMIN)
+        call = TaskCall(self.scenario.tenant, run.id, "ask", -1, arguments, "ann", role)
         return n8n_node.run_nodes(call)["items"]["out"]
 
 
@@ -238,6 +245,95 @@ def test_a_session_without_a_name_fails_the_node(agents: Agents) -> None:
         agents.run(agents.scenario.start_run(), MEMORY)
 
 
+# ---- Other workflows, and vectors -----------------------------------------------------------------------------------
+
+CALL_OTHER: dict[str, Any] = {
+    "name": "Other", "type": "toolWorkflow", "typeVersion": 2.2,
+    "parameters": {"description": "Ask the other.", "workflowId": {"value": "x", "cachedResultName": "other"}},
+}  # fmt: skip
+
+
+@dataclass
+class Runs:
+    """Runs of other workflows. Each is open for some questions, and then has this end."""
+
+    status: RunStatus = RunStatus.SUCCEEDED
+    open_for: int = 0
+    error: Exception | None = None
+    called: list[tuple[UUID, str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def call(self, _tenant: UUID, run_id: UUID, workflow: str, inputs: Mapping[str, Any], _caller: UUID) -> None:
+        if self.error is not None:
+            raise self.error
+        self.called.append((run_id, workflow, inputs))
+
+    def get(self, _tenant: UUID, run_id: UUID) -> RunDetail:
+        self.open_for -= 1
+        status = RunStatus.RUNNING if self.open_for >= 0 else self.status
+        run = Run(run_id, uuid4(), 1, status, {}, "ann", Role.ADMIN, now(), error={"message": "it broke"})
+        ends = [now() - timedelta(seconds=second) for second in (2, 1, 0)]
+        last = {"b_0": [{"n": 2}], "c_0": [{"n": 3}], "d_0": []}
+        results: list[Mapping[str, Any]] = [{"items": {"a_0": [{"n": 1}]}}, {"items": last}, {"items": {}}]
+        steps = [
+            StepRecord(f"s{place}", -1, "n8n.node", StepStatus.SUCCEEDED, end, result=result, finished_at=end)
+            for place, (end, result) in enumerate(zip(ends, results, strict=True))
+        ]
+        computed = StepRecord("computed", -1, "", StepStatus.SUCCEEDED, now(), finished_at=now() + timedelta(seconds=1))
+        return RunDetail(run, [*steps, computed])
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        (Runs(open_for=2), '[{"n":3}]'),
+        (Runs(RunStatus.FAILED), '[{"error":"The workflow has failed: it broke"}]'),
+        (Runs(error=NotFound("Workflow 'other' not found.")), """[{"error":"Workflow 'other' not found."}]"""),
+    ],
+)
+def test_a_tool_that_is_a_workflow_gives_its_last_items(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch, runs: Runs, told: str
+) -> None:
+    monkeypatch.setattr(n8n_requests, "run_service", lambda: runs)
+    monkeypatch.setattr(n8n_requests, "_POLL_SECONDS", 0)
+    agents.model.answers = [call('{"input": "who?"}', "Other"), "Done."]
+    run = agents.scenario.start_run()
+    agents.run(run, CALL_OTHER)
+    assert agents.model.prompts[1].turns[-1].text == told
+    agents.run(run, CALL_OTHER)
+    assert [called[1:] for called in runs.called] == ([] if runs.error else [("other", {"query": "who?"})])
+
+
+def test_a_workflow_that_takes_long_is_not_started_again(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(open_for=10**9)
+    monkeypatch.setattr(n8n_requests, "run_service", lambda: runs)
+    monkeypatch.setattr(n8n_requests, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(n8n_requests, "_SECONDS", 0.2)
+    agents.model.answers = [call('{"input": "who?"}', "Other")]
+    run = agents.scenario.start_run()
+    with pytest.raises(Unavailable, match="still runs"):
+        agents.run(run, CALL_OTHER)
+    runs.open_for, agents.model.answers = 0, ["Done."]
+    assert agents.run(run, CALL_OTHER) == [{"output": "Done."}]
+    first, second = runs.called
+    assert first == second, "the same run, which exists"
+
+
+def test_a_search_needs_the_right_to_read_vectors(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Passages:
+        def find(self, _tenant: UUID, collection: str, text: str, limit: int) -> Any:
+            return [{"text": f"{collection} {text} {limit}", "metadata": {}, "score": 1}]
+
+    monkeypatch.setattr(n8n_requests, "passages", Passages)
+    store = {"name": "Look up", "type": "vectorStoreQdrant", "parameters": {"mode": "retrieve-as-tool", "topK": 2}}
+    agents.model.answers = [call('{"input": "who?"}'), "Done."]
+    run = agents.scenario.start_run()
+    agents.run(run, store)
+    assert agents.model.prompts[1].turns[-1].text == '[{"pageContent":"message_vectors who? 2","metadata":{}}]'
+    agents.model.answers = [call('{"input": "who?"}')]
+    with pytest.raises(Forbidden):
+        agents.run(agents.scenario.start_run(run.workflow_id), store, role=Role.OPERATOR)
+
+
 @pytest.mark.parametrize("error", [Unavailable("The text model did not respond."), RateLimited("Throttled.")])
 def test_a_model_that_does_not_answer_can_be_asked_again(agents: Agents, error: Exception) -> None:
     run = agents.scenario.start_run()
@@ -268,6 +364,10 @@ def test_a_tenant_without_tokens_or_models_gets_a_clear_error(agents: Agents, mo
         {"turns": [{"role": "user", "text": "x" * 500_001}]},
         {"turns": [{"role": "user", "text": ""}], "schema": {"type": "nonsense"}},
         {"recall": {"session": "", "limit": 1}},
+        {"search": {"collection": "message_vectors", "text": "", "limit": 1}},
+        {"search": {"collection": "message_vectors", "text": "x", "limit": 51}},
+        {"call": {"workflow": "", "inputs": {}}},
+        {"call": {"workflow": "x", "inputs": []}},
         {"remember": {"session": "s", "turns": [{"role": "tool", "text": ""}]}},
         {"method": "GET", "url": "https://a.example", "recall": {"session": "s", "limit": 1}},
     ],

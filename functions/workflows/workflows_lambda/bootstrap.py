@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from email_sender.adapters.aws.cognito_roles import CognitoRoles
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
 from email_sender.adapters.aws.lambda_outbound import LambdaOutbound
+from email_sender.adapters.aws.lambda_passages import LambdaPassages
 from email_sender.adapters.aws.lambda_sandbox import LambdaSandbox
 from email_sender.adapters.aws.step_functions import StepFunctionsEngine
 from email_sender.adapters.aws.trigger_scheduler import EventBridgeTriggerScheduler, TriggerTarget
@@ -51,6 +52,7 @@ from workflows_lambda.action_functions import targets
 # Somewhat longer than the called function's timeout, and shorter than that of the caller.
 _OUTBOUND_SECONDS = 80
 _SANDBOX_SECONDS = 65
+_PASSAGES_SECONDS = 35
 _TEXT_SECONDS = 140
 
 
@@ -85,6 +87,8 @@ class Settings(DatabaseSettings, BusSettings):
     """Function that sends HTTP requests to public addresses."""
     sandbox_function: str = ""
     """Function that runs nodes of n8n workflows."""
+    passages_function: str = ""
+    """Function that finds passages for agents."""
     public_url: str = ""
     """Public address of the API; callback URLs start with it."""
     triggers_queue_arn: str = ""
@@ -134,6 +138,11 @@ def outbound() -> LambdaOutbound:
 @cache
 def sandbox() -> LambdaSandbox:
     return LambdaSandbox(lambda: slow_client("lambda", _SANDBOX_SECONDS), settings().sandbox_function)
+
+
+@cache
+def passages() -> LambdaPassages:
+    return LambdaPassages(lambda: slow_client("lambda", _PASSAGES_SECONDS), settings().passages_function)
 
 
 @cache

@@ -98,6 +98,18 @@ function sayDrafts() {
 document.addEventListener("change", sayDrafts);
 sayDrafts();
 
+// The button below the people says what comes next: first the email, which its empty fields ask for, then the drafts.
+function sayNext() {
+  const button = document.querySelector("button[data-makes]");
+  if (!button) return;
+  const chosen = document.querySelectorAll(`input[name="${CSS.escape(button.dataset.makes)}"]:checked`).length;
+  const isWritten = document.getElementById("new-email").hidden || document.getElementById("subject").value.trim();
+  const drafts = chosen === 1 ? "1 draft" : `${chosen} drafts`;
+  button.textContent = isWritten && chosen ? `Make ${drafts}` : "Write the email";
+}
+document.addEventListener("input", sayNext);
+document.addEventListener("change", sayNext);
+
 // Shows the fields of a new email only where none is chosen, and wants them filled in.
 function showNew() {
   const fields = document.getElementById("new-email");
@@ -107,6 +119,7 @@ function showNew() {
 }
 document.addEventListener("change", showNew);
 showNew();
+sayNext();
 
 // Puts the text of a button where the cursor is in a field: at its end, before somebody puts it elsewhere.
 for (const button of document.querySelectorAll("[data-insert]")) {

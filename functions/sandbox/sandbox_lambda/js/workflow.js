@@ -269,6 +269,9 @@ function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, 
     send: (requests) => responsesTo(sender, requests),
     /** Return the nodes that belong to this one: its "ai_tool", "ai_memory" and so on. */
     attached: (kind) => run.attached[node.name]?.[kind] ?? [],
+    /** Return the name of a workflow that a node names: an expression can name this one. */
+    workflowName: (named) =>
+      typeof named === "string" && named.startsWith("=") ? (run.workflow.name ?? "") : String(named ?? ""),
     attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],
     /** Return the call of a node that belongs to this one, for one item. It sends as `from` (models/at_once.js). */
     callFor: (other, index, from) =>

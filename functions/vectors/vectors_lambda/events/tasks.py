@@ -1,14 +1,17 @@
-"""Lambda tasks of workflow steps: the actions vectors.search and vectors.insert."""
+"""Lambda tasks of workflow steps: the actions vectors.search and vectors.insert, and passages for n8n.node."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from email_sender.kit.tasks.call import TaskCall, as_list
 from email_sender.kit.tasks.handler import Action, task_handler
 from email_sender.security.permissions import Permission
 from email_sender.vectors.model import Group, Hit
 from vectors_lambda.bootstrap.core import gate, vector_service, workflow_units
+from vectors_lambda.events import passages
 from vectors_lambda.http.schemas.points import InsertIn
 from vectors_lambda.http.schemas.searches import SearchIn
 
@@ -50,4 +53,8 @@ ACTIONS = {
     "vectors.search": Action(search, Permission.VECTORS_READ),
     "vectors.insert": Action(insert, Permission.VECTORS_WRITE),
 }
-handler = task_handler(ACTIONS, workflow_units, gate)
+_run_action = task_handler(ACTIONS, workflow_units, gate)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+    return passages.handler(event, context) if event.get("kind") == "passages" else _run_action(event, context)

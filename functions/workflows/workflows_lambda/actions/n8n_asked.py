@@ -122,7 +122,38 @@ class RememberRequest(BaseModel):
     remember: Said
 
 
-_SIGNS: Final = {"turns": "model", "recall": "recall", "remember": "remember"}
+class Searched(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    collection: Annotated[str, Field(min_length=1, max_length=100)]
+    text: Annotated[str, Field(min_length=1, max_length=8_000)]
+    limit: Annotated[int, Field(ge=1, le=50)]
+
+
+class SearchRequest(BaseModel):
+    """What a text finds in a collection of vectors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    search: Searched
+
+
+class Called(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    workflow: Annotated[str, Field(min_length=1, max_length=255)]
+    inputs: dict[str, Any]
+
+
+class CallRequest(BaseModel):
+    """What another workflow gives."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    call: Called
+
+
+_SIGNS: Final = {name: name for name in ("recall", "remember", "search", "call")} | {"turns": "model"}
 
 
 def _kind_of(value: Any) -> str:
@@ -130,12 +161,14 @@ def _kind_of(value: Any) -> str:
     return next(found, "http")
 
 
-type AskedRequest = SandboxRequest | ModelRequest | RecallRequest | RememberRequest
+type AskedRequest = SandboxRequest | ModelRequest | RecallRequest | RememberRequest | SearchRequest | CallRequest
 _Tagged = Annotated[
     Annotated[SandboxRequest, Tag("http")]
     | Annotated[ModelRequest, Tag("model")]
     | Annotated[RecallRequest, Tag("recall")]
-    | Annotated[RememberRequest, Tag("remember")],
+    | Annotated[RememberRequest, Tag("remember")]
+    | Annotated[SearchRequest, Tag("search")]
+    | Annotated[CallRequest, Tag("call")],
     Discriminator(_kind_of),
 ]
 _REQUESTS: Final[TypeAdapter[list[AskedRequest]]] = TypeAdapter(list[_Tagged])

@@ -15,21 +15,26 @@ from typing import Any, Final
 from uuid import uuid5
 
 from email_sender.adapters.aws.lambda_sandbox import Answer
-from email_sender.errors import InvalidInput, Unavailable
+from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from email_sender.kit.live_settings import live_features
 from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.features import Feature, require_feature
+from email_sender.security.permissions import Permission, require
+from email_sender.workflows.model import OPEN_STATUSES
 from workflows_lambda.actions.n8n_asked import (
     AskedRequest,
+    CallRequest,
     ModelRequest,
     RecallRequest,
     RememberRequest,
     SandboxRequest,
+    SearchRequest,
     parse_requests,
 )
 from workflows_lambda.actions.n8n_models import ask_model
-from workflows_lambda.bootstrap import outbound, response_units
+from workflows_lambda.actions.run_results import result_of_run
+from workflows_lambda.bootstrap import outbound, passages, response_units, run_service
 
 MAX_REQUESTS: Final = 500
 # The responses, with files in Base64, are part of the request to the sandbox, which may have five million characters.
@@ -37,6 +42,7 @@ _MAX_RESPONSE_CHARACTERS: Final = 4_500_000
 _AT_ONCE: Final = 8
 # The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
 _SECONDS: Final = 45
+_POLL_SECONDS: Final = 0.5
 
 
 class NodeRequests:
@@ -92,6 +98,13 @@ class NodeRequests:
                 return self._recall(request)
             case RememberRequest():
                 return self._remember(number, request)
+            case SearchRequest():
+                require(self._call.role, Permission.VECTORS_READ)
+                asked = request.search
+                found = passages().find(self._call.tenant_id, asked.collection, asked.text, asked.limit)
+                return {"passages": found}
+            case CallRequest():
+                return self._called(number, request)
             case _:
                 require_feature(live_features(), Feature.HTTP_REQUEST, self._call.tenant_id)
                 return self._send(number, request)
@@ -108,6 +121,20 @@ class NodeRequests:
             unit.conversations.add(self._call.run_id, self._call.step, number, now(), said.session, turns)
             unit.commit()
         return {}
+
+    def _called(self, number: int, request: CallRequest) -> Mapping[str, Any]:
+        """Start the workflow, unless an earlier attempt did, and wait for its end."""
+        run_id = uuid5(self._call.idempotency_key(), f"call/{number}")
+        asked = request.call
+        try:
+            run_service().call(self._call.tenant_id, run_id, asked.workflow, asked.inputs, self._call.run_id)
+        except (NotFound, InvalidInput, Forbidden, Conflict) as error:
+            return {"error": str(error)}
+        while (detail := run_service().get(self._call.tenant_id, run_id)).run.status in OPEN_STATUSES:
+            if time.monotonic() > self._deadline:
+                raise Unavailable(f"The workflow {asked.workflow!r} still runs. The step goes on when it is repeated.")
+            time.sleep(_POLL_SECONDS)
+        return result_of_run(detail)
 
     def _send(self, number: int, request: SandboxRequest) -> Mapping[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}

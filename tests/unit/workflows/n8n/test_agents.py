@@ -69,6 +69,114 @@ def test_the_secrets_of_tools_are_named() -> None:
     assert any(note.startswith("Sheet: its credentials become the tenant's secret") for note in entry.notes)
 
 
+PASSAGES = [
+    {"text": "Ada is 36.", "metadata": {"id": "1"}, "score": 0.9},
+    {"text": "Bob is 7.", "metadata": {"id": "2"}, "score": 0.5},
+]
+
+
+@pytest.mark.parametrize(("version", "expected"), [(1.4, {"response": {"text": "36"}}), (1.5, {"response": "36"})])
+def test_a_question_is_answered_with_what_a_search_finds(version: float, expected: Any) -> None:
+    parameters = {
+        "promptType": "define",
+        "text": "=How old is {{ $json.name }}?",
+        "options": {"systemPromptTemplate": "Read: {context}"},
+    }
+    ask = node("Agent", "chainRetrievalQa", parameters, executeOnce=True) | {"typeVersion": version}
+    raw = with_belonging(export(ask, KEEP), ("ai_retriever", node("Retriever", "retrieverVectorStore", {"topK": 2})))
+    requests: list[Mapping[str, Any]] = []
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        requests.append(request)
+        return {"passages": PASSAGES} if "search" in request else {"text": "36", "data": None, "calls": []}
+
+    outcome = run(raw, answer_request=respond)
+    assert items_in(outcome, "keep") == [expected]
+    search, asked = requests
+    assert search == {"search": {"collection": "message_vectors", "text": "How old is Ada?", "limit": 2}}
+    assert asked["system"] == "Read: the passages below"
+    assert asked["turns"][0]["text"] == "How old is Ada?\n\nPassages:\nAda is 36.\n---\nBob is 7."
+    entry = next(entry for entry in import_and_parse(raw).report if entry.node == "Agent")
+    assert "replace it with your collection" in entry.notes[-1]
+
+
+def test_a_vector_store_loads_what_a_text_finds() -> None:
+    store = node("Store", "vectorStorePinecone", {"mode": "load", "prompt": "={{ $json.name }}", "topK": 3})
+    raw = export(store, KEEP)
+    outcome = run(raw, answer_request=lambda _request: {"passages": PASSAGES[:1]})
+    expected = {"document": {"metadata": {"id": "1"}, "pageContent": "Ada is 36."}, "score": 0.9}
+    assert items_in(outcome, "keep") == [expected] * 2
+    assert conversions(raw)["Store"] == "approximated"
+    assert conversions(export(node("Store", "vectorStorePinecone", {"mode": "load"})))["Store"] == "unsupported"
+    assert conversions(export(node("Store", "vectorStorePinecone", {"mode": "update"})))["Store"] == "unsupported"
+
+
+CALLED = {"value": "x", "cachedResultName": "Other"}
+MAPPED = {"who": "={{ $fromAI('input') }}", "of": "={{ $json.name }}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "asked", "told"),
+    [
+        (
+            "toolWorkflow",
+            {"workflowId": CALLED},
+            {"call": {"workflow": "Other", "inputs": {"query": "q"}}},
+            '[{"age":36}]',
+        ),
+        (
+            "toolWorkflow",
+            {"workflowId": {"value": "={{ $workflow.id }}"}, "workflowInputs": {"value": MAPPED}},
+            {"call": {"workflow": "sample", "inputs": {"who": "q", "of": "Ada"}}},
+            '[{"age":36}]',
+        ),
+        (
+            "vectorStoreQdrant",
+            {"mode": "retrieve-as-tool", "toolName": "manual", "topK": 5},
+            {"search": {"collection": "message_vectors", "text": "q", "limit": 5}},
+            '[{"pageContent":"Ada is 36.","metadata":{"id":"1"}}]',
+        ),
+        (
+            "toolVectorStore",
+            {"description": "people"},
+            {"search": {"collection": "message_vectors", "text": "q", "limit": 4}},
+            "<answer>",
+        ),
+    ],
+)
+def test_tools_call_workflows_and_search(kind: str, parameters: dict[str, Any], asked: Any, told: str) -> None:
+    tool = node("Tool", kind, parameters) | {"typeVersion": 2.2}
+    raw = with_belonging(export(AGENT | {"executeOnce": True}, KEEP), ("ai_tool", tool))
+    requests: list[Mapping[str, Any]] = []
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        requests.append(request)
+        if "search" in request:
+            return {"passages": PASSAGES[:1]}
+        if "call" in request:
+            return {"items": [{"age": 36}]}
+        if not request.get("tools"):
+            return {"text": "<answer>", "data": None, "calls": []}
+        if request["turns"][-1]["role"] == "tool":
+            return {"text": request["turns"][-1]["text"], "data": None, "calls": []}
+        name = request["tools"][0]["name"]
+        return {"text": "", "calls": [{"id": "c", "name": name, "arguments": '{"input": "q"}'}]}
+
+    outcome = run(raw, answer_request=respond)
+    assert items_in(outcome, "keep") == [{"output": told}]
+    assert asked in requests
+    assert conversions(raw)["Agent"] == "approximated"
+
+
+def test_a_called_workflow_and_a_searched_collection_are_named() -> None:
+    call = node("Call", "toolWorkflow", {"workflowId": CALLED})
+    store = node("Store", "vectorStoreMilvus", {"mode": "retrieve-as-tool"})
+    result = import_n8n(with_belonging(export(AGENT), ("ai_tool", call), ("ai_tool", store)), EXPRESSIONS)
+    notes = next(entry for entry in result.report if entry.node == "Agent").notes
+    assert "Call: import the workflow 'Other' too; it may take some minutes" in notes
+    assert any(note.startswith("Store: searches the collection message_vectors") for note in notes)
+
+
 @pytest.mark.parametrize(
     ("kind", "belonging", "reason"),
     [
@@ -78,6 +186,10 @@ def test_the_secrets_of_tools_are_named() -> None:
         ("ai_tool", node("Tool", "slackTool", {"resource": "nothing"}), "its resource 'nothing' is not supported"),
         ("ai_memory", node("Memory", "memoryZep"), "its memory 'Memory' (memoryZep) is not supported"),
         ("ai_outputParser", node("Parser", "outputParserOther"), "its parser 'Parser'"),
+        ("ai_tool", node("Tool", "toolWorkflow", {"workflowId": "={{ $json.id }}"}), "must have a fixed name"),
+        ("ai_tool", node("Tool", "toolWorkflow", {"source": "parameter"}), "must have a fixed name"),
+        ("ai_tool", node("Tool", "vectorStoreQdrant", {"mode": "load"}), "no step does what it does"),
+        ("ai_retriever", node("Retriever", "retrieverOther"), "its retriever 'Retriever'"),
         ("ai_other", node("Thing", "thing"), "'Thing' (thing) is not supported"),
         ("ai_tool", node("Tool", "toolCode", {"{% x %}": 1}), "names that look like our expressions"),
     ],

@@ -124,27 +124,6 @@ def test_a_summary_is_made_of_each_item(version: float, options: Any, prompt: st
     assert items_in(outcome, "keep") == [expected]
 
 
-@pytest.mark.parametrize(("version", "expected"), [(1.5, {"response": {"text": "36"}}), (1.6, {"response": "36"})])
-def test_a_question_is_answered_with_what_a_search_finds(version: float, expected: Any) -> None:
-    parameters = {"text": "=How old is {{ $json.name }}?", "options": {"systemPromptTemplate": "Read: {context}"}}
-    ask = node("Ask", "chainRetrievalQa", parameters, executeOnce=True) | {"typeVersion": version}
-    calls: list[Any] = []
-
-    def respond(call: dict[str, Any]) -> Any:
-        calls.append(call)
-        if call["action"] == "vectors.search":
-            return {"results": [{"id": 1, "score": 0.9, "text": "Ada is 36."}, {"id": 2, "score": 0.5, "payload": {}}]}
-        return {"model": "m", "text": "36"} if call["action"] == "ai.generate" else call["with"]
-
-    outcome = run(export(ask, node("Keep", "noOp")), respond)
-    assert items_in(outcome, "keep") == [expected]
-    (search,) = [call["with"] for call in calls if call["action"] == "vectors.search"]
-    (answer,) = [call["with"] for call in calls if call["action"] == "ai.generate"]
-    assert search["text"] == "How old is Ada?"
-    assert answer["prompt"].startswith("How old is Ada?\n\nPassages:\nAda is 36.\n---\n")
-    assert answer["system"] == "Read: the passages below"
-
-
 @pytest.mark.parametrize(
     ("kind", "parameters"),
     [

@@ -74,7 +74,7 @@ async def decide(visitor: SignedIn, form: SentForm, approval_id: UUID) -> Respon
         back = f"/approvals/{approval_id}"
         return visitor.page("problem.html", code=422, title="Not approved", detail=problem.detail, back=back)
     is_approved = decision == "approved"
-    notice = "Approved. What becomes of each email stands here." if is_approved else "Denied: nothing is sent."
+    notice = "Approved. The table shows what becomes of each email." if is_approved else "Denied: nothing is sent."
     return visitor.go_to(f"/approvals/{approval_id}", notice)
 
 

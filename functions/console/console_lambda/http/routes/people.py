@@ -76,7 +76,8 @@ def _stored_email(visitor: Visitor, form: Form, title: str) -> str:
     body = {
         "name": f"{about} {now():%Y-%m-%d} {key[:8]}",
         "subject": form.text("subject"),
-        "body_text": form.text("text"),
+        # What somebody typed below the lines that were there may leave a hole.
+        "body_text": re.sub(r"\n{3,}", "\n\n", form.text("text")),
     }
     return str(visitor.api.post("/templates", body, key=f"{key}-template" if key else "")["name"])
 

@@ -1,9 +1,13 @@
 // The tools of an agent: nodes that run with the arguments that the model writes.
 
+import { NodeError } from "../errors.js";
 import { shortTypeOf } from "../node_types.js";
+import { responsesTo } from "../requests.js";
 import { toolCode } from "./code_tool.js";
 import { calculated, serpResult, wikipediaResult } from "./own_tools.js";
+import { answerFrom, documentOf, passagesFor } from "./retrieval.js";
 import { decidedByModel, schemaOf } from "./schemas.js";
+import { modelSettings } from "./settings.js";
 
 const INPUT = { type: "object", properties: { input: { type: "string" } }, additionalProperties: false };
 const THINK = "Write down a thought, to reason in steps. This finds out nothing and changes nothing.";
@@ -54,12 +58,62 @@ function toolOf(call, node, index, sender) {
       use: ({ input = "" }) => told(OWN[type](sender, String(input))),
     };
   }
+  if (type === "toolWorkflow") return workflowTool(call, node, { index, sender, name });
+  if (type.startsWith("vectorStore")) return storeTool(call, node, { index, sender, name });
+  if (type === "toolVectorStore") return answeringTool(call, node, { index, sender, told, name });
   const isAgent = type === "agentTool";
   return {
     name,
     description: isAgent ? call.resolved(node.parameters.toolDescription, index) || AGENT : describe(call, node, index),
     parameters: schemaOf(decidedByModel(isAgent ? node.parameters.text : node.parameters)),
     use: async (given, id) => itemsText(await ran(call, node, { index, sender, given, id })),
+  };
+}
+
+/** Another workflow: its last items are the result. */
+function workflowTool(call, node, { index, sender, name }) {
+  const { description = "", workflowId, workflowInputs } = node.parameters;
+  const version = node.typeVersion ?? 1;
+  const mapped = workflowInputs?.value;
+  const isMapped = typeof mapped === "object" && mapped !== null && Object.keys(mapped).length > 0;
+  return {
+    name: version < 2.2 ? nameOf(node.parameters.name || node.name) : name,
+    description: call.resolved(description, index),
+    parameters: isMapped ? schemaOf(decidedByModel(mapped)) : INPUT,
+    use: (given) => {
+      const inputs = isMapped
+        ? withArguments(call, node, { index, sender, given }).resolved(mapped, 0)
+        : { query: given.input };
+      const workflow = workflowId?.cachedResultName ?? workflowId?.value ?? workflowId;
+      const [answer] = responsesTo(sender, [{ call: { workflow: call.workflowName(workflow), inputs } }]);
+      if (answer.error !== undefined) throw new NodeError(answer.error);
+      return JSON.stringify(answer.items);
+    },
+  };
+}
+
+/** Passages of a vector store. */
+function storeTool(call, node, { index, sender, name }) {
+  const { toolName, toolDescription = "", topK } = node.parameters;
+  return {
+    name: nameOf(toolName || name),
+    description: call.resolved(toolDescription, index),
+    parameters: INPUT,
+    use: ({ input }) => JSON.stringify(passagesFor(sender, input, Number(call.resolved(topK, index))).map(documentOf)),
+  };
+}
+
+/** The model's answer from passages of a vector store. */
+function answeringTool(call, node, { index, sender, told, name }) {
+  const { description = "", topK } = node.parameters;
+  return {
+    name: (node.typeVersion ?? 1) < 1.1 ? nameOf(node.parameters.name || node.name) : name,
+    description: `Answers questions about ${call.resolved(description, index) || "what is stored"}.`,
+    parameters: INPUT,
+    use: ({ input }) => {
+      const passages = passagesFor(sender, input, Number(call.resolved(topK, index)));
+      return told(answerFrom(sender, modelSettings(call), { question: String(input), passages }));
+    },
   };
 }
 
@@ -76,17 +130,24 @@ function describe(call, node, index) {
   return `${[operation, resource].filter(Boolean).join(" ")} in ${type}`;
 }
 
-/** Run the node for the item. Its expressions see the item with the arguments, and $fromAI gives these. */
-async function ran(call, node, { index, sender, given, id }) {
+/** Return what gives the model's arguments in expressions. */
+function argumentsOf(node, given) {
   const decided = new Map(decidedByModel(node.parameters).map((one) => [one.key, one.otherwise]));
   const $fromAI = (key) => given[key] ?? decided.get(key);
+  return { $fromAI, $fromAi: $fromAI, $fromai: $fromAI };
+}
+
+function withArguments(call, node, { index, sender, given }) {
+  const own = call.callFor(node, index, sender);
+  own.show(argumentsOf(node, given));
+  return own;
+}
+
+/** Run the node for the item. Its expressions see the item with the arguments, and $fromAI gives these. */
+async function ran(call, node, { index, sender, given, id }) {
   const json = call.version >= 3 ? { ...call.items[index].json, ...given, toolCallId: id } : call.items[index].json;
   const tool = { ...node, type: shortTypeOf(node).replace(/Tool$/, "") };
-  return call.runTool(tool, { ...call.items[index], json }, index, sender, {
-    $fromAI,
-    $fromAi: $fromAI,
-    $fromai: $fromAI,
-  });
+  return call.runTool(tool, { ...call.items[index], json }, index, sender, argumentsOf(node, given));
 }
 
 function itemsText(outputs) {

@@ -18,6 +18,7 @@ import { httpRequestNode } from "./http.js";
 import { setNode } from "./set.js";
 import { agentNode } from "../models/agent.js";
 import { chainNode } from "../models/chain.js";
+import { retrievalNode, vectorStoreNode } from "../models/retrieval.js";
 import { airtableNode } from "../services/airtable.js";
 import { facebookGraphApiNode } from "../services/facebook_graph.js";
 import { discordNode } from "../services/discord.js";
@@ -49,6 +50,7 @@ export const NODES = {
   aggregate: aggregateNode,
   airtable: airtableNode,
   chainLlm: chainNode,
+  chainRetrievalQa: retrievalNode,
   code: codeNode,
   compareDatasets: compareDatasetsNode,
   crypto: cryptoNode,
@@ -92,6 +94,10 @@ export const NODES = {
   twitter: twitterNode,
   values: valuesNode,
   wait: passThrough,
+  vectorStoreInMemory: vectorStoreNode,
+  vectorStorePinecone: vectorStoreNode,
+  vectorStoreQdrant: vectorStoreNode,
+  vectorStoreSupabase: vectorStoreNode,
   whatsApp: whatsAppNode,
   wordpress: wordpressNode,
   youTube: youTubeNode,

@@ -11,7 +11,12 @@ from email_sender.workflows.n8n import item_nodes, service_nodes
 from email_sender.workflows.n8n.bridge import sub_nodes_of
 from email_sender.workflows.n8n.export import N8nExport, Node
 
-_VERSIONS: Final[Mapping[str, tuple[float, float]]] = {"agent": (1, 3.1), "chainLlm": (1, 1.9)}
+_VERSIONS: Final[Mapping[str, tuple[float, float]]] = {
+    "agent": (1, 3.1), "chainLlm": (1, 1.9), "chainRetrievalQa": (1, 1.7)
+}  # fmt: skip
+# Those that insert are steps of their own (vector_nodes.py).
+_STORES: Final = ("vectorStoreInMemory", "vectorStorePinecone", "vectorStoreQdrant", "vectorStoreSupabase")
+_SEARCHES: Final = "searches the collection message_vectors: replace it with your collection"
 # Kinds of agents of version 1 that think with other prompts, but can do what the one with tools can.
 _KINDS: Final = ("toolsAgent", "conversationalAgent", "openAiFunctionsAgent", "reActAgent")
 _OWN_TOOLS: Final = ("agentTool", "toolCalculator", "toolCode", "toolSerpApi", "toolThink", "toolWikipedia")
@@ -21,11 +26,16 @@ _MEMORIES: Final = ("memoryBufferWindow", "memoryPostgresChat", "memoryRedisChat
 
 
 def is_agent(node: Node) -> bool:
-    return node.type in item_nodes.RECORDED_AGENTS
+    """Return whether the node asks the model, or searches vectors, in the sandbox."""
+    return node.type in _VERSIONS or (node.type in _STORES and node.parameters.get("mode", "load") == "load")
 
 
 def reason_against(export: N8nExport, node: Node) -> str | None:
     """Return why the node cannot run here with all that belongs to it, or None if it can."""
+    if node.type in _STORES:
+        if not item_nodes.is_storable(node.parameters):
+            return "its parameters have too many levels, or names that look like our expressions"
+        return None if node.parameters.get("prompt") else "of a vector store, only searching by text is supported"
     first, last = _VERSIONS[node.type]
     if not first <= node.version <= last:
         return f"version {node.version:g} of this node is not supported"
@@ -44,7 +54,7 @@ def reason_against(export: N8nExport, node: Node) -> str | None:
 
 def sub_nodes_here(export: N8nExport, names: Sequence[str]) -> list[str]:
     """Return the nodes that belong to the agents among the nodes of a step."""
-    return sub_nodes_of(export, [name for name in names if is_agent(export.nodes[name])])
+    return sub_nodes_of(export, [name for name in names if export.nodes[name].type in _VERSIONS])
 
 
 def connections_of(export: N8nExport, sub_nodes: Sequence[str]) -> dict[str, Any]:
@@ -62,15 +72,40 @@ def differences(export: N8nExport, node: Node) -> Iterator[str]:
     """Yield what the author has to do or to know."""
     if not is_agent(node) or node.disabled:
         return
+    if node.type in _STORES:
+        yield _SEARCHES
+        return
     yield "it uses the deployment's text model, not the one that it names"
+    if node.type == "chainRetrievalQa":
+        yield _SEARCHES
     if node.parameters.get("agent") in _KINDS[1:]:
         yield "it calls its tools as an agent of the kind 'toolsAgent' does"
     for kind, sub_node in _attached(export, node.name):
         if kind != "ai_tool" or sub_node.type in _OWN_TOOLS:
             continue
         tool = as_tool(sub_node)
-        if service_nodes.is_service(tool):
+        if _searches(sub_node):
+            yield f"{sub_node.name}: {_SEARCHES}"
+        elif sub_node.type == "toolWorkflow":
+            yield f"{sub_node.name}: import the workflow {_called(sub_node)!r} too; it may take some minutes"
+        elif service_nodes.is_service(tool):
             yield from (f"{sub_node.name}: {note}" for note in service_nodes.differences(tool))
+
+
+def _searches(node: Node) -> bool:
+    is_store = node.type.startswith("vectorStore") and node.parameters.get("mode") == "retrieve-as-tool"
+    return is_store or node.type == "toolVectorStore"
+
+
+def _called(node: Node) -> str:
+    """Return the name or id of the workflow that a tool calls: "=" for the workflow itself, "" if it is computed."""
+    if node.parameters.get("source", "database") != "database":
+        return ""
+    target = node.parameters.get("workflowId")
+    raw = target.get("cachedResultName") or target.get("value") if isinstance(target, dict) else target
+    if isinstance(raw, str) and raw.startswith("="):
+        return "=" if "$workflow.id" in raw else ""
+    return raw[:200] if isinstance(raw, str) else ""
 
 
 def as_tool(node: Node) -> Node:
@@ -94,6 +129,8 @@ def _reason_against_sub_node(export: N8nExport, kind: str, node: Node) -> str | 
         return None if node.type in _MEMORIES else f"its memory {named} is not supported"
     if kind == "ai_outputParser":
         return None if node.type in _PARSERS else f"its parser {named} is not supported"
+    if kind == "ai_retriever":
+        return None if node.type == "retrieverVectorStore" else f"its retriever {named} is not supported"
     if kind != "ai_tool":
         return f"{named} is not supported"
     reason = _reason_against_tool(export, node)
@@ -105,8 +142,10 @@ def _reason_against_tool(export: N8nExport, node: Node) -> str | None:
         return reason_against(export, replace(node, type="agent", version=min(node.version, 3)))
     if node.type == "toolCode":
         return None if node.parameters.get("language", "javaScript") == "javaScript" else "it is not JavaScript"
-    if node.type in _OWN_TOOLS:
+    if node.type in _OWN_TOOLS or _searches(node):
         return None
+    if node.type == "toolWorkflow":
+        return None if _called(node) else "the called workflow must have a fixed name"
     tool = as_tool(node)
     if tool.type == node.type:
         return "no step does what it does"

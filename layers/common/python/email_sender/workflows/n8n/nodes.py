@@ -39,7 +39,7 @@ from email_sender.workflows.n8n.triggers import (
     convert_schedule_trigger,
     convert_webhook,
 )
-from email_sender.workflows.n8n.vector_nodes import convert_retrieval, convert_vector_store
+from email_sender.workflows.n8n.vector_nodes import convert_vector_store
 
 _MAX_SECONDS: Final = 31_536_000
 _SECONDS_PER_UNIT: Final[Mapping[str, int]] = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
@@ -158,7 +158,6 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "informationExtractor": convert_information_extractor,
     "textClassifier": convert_text_classifier,
     "sentimentAnalysis": convert_sentiment_analysis,
-    "chainRetrievalQa": convert_retrieval,
     "chainSummarization": convert_summarization,
     "executeWorkflow": convert_workflow_call,
     "vectorStoreQdrant": convert_vector_store,
