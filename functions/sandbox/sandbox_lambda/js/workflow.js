@@ -19,7 +19,8 @@ const MAX_NODE_RUNS = 10_000;
  * from (repeatable.js); returns: the nodes whose runs are returned, by default all;
  * responses: those to the requests so far (requests.js), none by default.
  * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
- * order, without the given nodes. Or {runs: {}, error: null, requests}: they need responses first.
+ * order, without the given nodes. `mails` are those that agents wrote: {to, subject, text, html}. Or {runs: {}, error:
+ * null, requests}: they need responses first.
  */
 export async function runWorkflow(request) {
   const run = prepare(request);
@@ -30,7 +31,7 @@ export async function runWorkflow(request) {
   for (const { node } of [...request.given].reverse()) leadOn(run, node, run.results[node][0].outputs, 0);
   try {
     const error = await finish(run);
-    return { runs: runsOf(run, request.returns), error };
+    return { runs: runsOf(run, request.returns), error, ...(run.mails.length > 0 ? { mails: run.mails } : {}) };
   } catch (stop) {
     if (!(stop instanceof Pending)) throw stop;
     return { runs: {}, error: null, requests: stop.requests };
@@ -75,6 +76,7 @@ function prepare({ workflow, execution = "", responses = [] }) {
     execution,
     responses,
     sent: 0,
+    mails: [],
     isOldOrder,
     results: Object.create(null),
     towards: new Map(),
@@ -272,6 +274,8 @@ function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, 
     /** Return the name of a workflow that a node names: an expression can name this one. */
     workflowName: (named) =>
       typeof named === "string" && named.startsWith("=") ? (run.workflow.name ?? "") : String(named ?? ""),
+    /** Add mails that wait for an approval. */
+    write: (mails) => void sender.mails.push(...mails),
     attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],
     /** Return the call of a node that belongs to this one, for one item. It sends as `from` (models/at_once.js). */
     callFor: (other, index, from) =>

@@ -71,7 +71,9 @@ def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
     """Return the step's result. Raises InvalidInput if a node failed."""
     if answer.error is not None:
         raise InvalidInput(f"The node {answer.error.node!r} failed: {answer.error.message}")
-    return {"items": {entry.name: list(_items(answer, entry.node, entry.output)) for entry in arguments.returns}}
+    items = {entry.name: list(_items(answer, entry.node, entry.output)) for entry in arguments.returns}
+    mails = [mail.model_dump() for mail in answer.mails]
+    return {"items": items, **({"mails": mails} if mails else {})}
 
 
 def _items(answer: Answer, node: str, output: int) -> Iterator[Any]:

@@ -4,9 +4,13 @@ import base64
 import json
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import parse_qs
 from uuid import uuid4
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from email_sender.adapters.web.access_tokens import AccessTokens
 from email_sender.adapters.web.outbound_http import OutboundHttp, Request, Response
@@ -20,6 +24,15 @@ CONTEXT: Any = SimpleNamespace(
 
 
 OAUTH2 = {"token_url": "https://login.example.com/token", "client_id": "me", "refresh_token": "again"}
+ACCOUNT = {
+    "token_url": OAUTH2["token_url"],
+    "client_id": "robot@project.example",
+    "scope": "https://sheets.example/all",
+    "grant": "jwt_bearer",
+    "subject": "ann@people.example",
+}
+_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PRIVATE_KEY = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 SECRETS: dict[str, dict[str, Any]] = {
     "crm": {"value": "Bearer hunter2"},
     "header": {"value": "hunter2", "name": "X-Key"},
@@ -29,6 +42,8 @@ SECRETS: dict[str, dict[str, Any]] = {
     "empty-header": {"headers": {"x-id": "", "x-key": "hunter2"}},
     "two-hosts": {"value": "hunter2", "hosts": ["crm.example.com", "eu.crm.example.com"]},
     "oauth2": {"value": "client-secret", "oauth2": OAUTH2},
+    "account": {"value": PRIVATE_KEY, "oauth2": ACCOUNT},
+    "no-key": {"value": "hunter2", "oauth2": ACCOUNT},
 }
 
 
@@ -201,6 +216,26 @@ def test_a_revoked_access_token_is_replaced_and_the_request_sent_again(web: Web)
     assert web.tokens == ["grant_type=refresh_token&refresh_token=again&client_id=me&client_secret=client-secret"] * 2
     send_of_node(secret="oauth2", place="header")
     assert len(web.tokens) == 2, "a token is used until it expires"
+
+
+def test_a_service_account_signs_for_its_access_token(web: Web) -> None:
+    assert send_of_node(secret="account", place="header")["status"] == 200
+    sent = parse_qs(web.tokens[0])
+    assert sent["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    claims = jwt.decode(sent["assertion"][0], _KEY.public_key(), ["RS256"], audience=ACCOUNT["token_url"])
+    assert claims["exp"] - claims.pop("iat") == 3_600
+    assert claims | {"exp": 0} == {
+        "iss": "robot@project.example", "scope": "https://sheets.example/all", "aud": ACCOUNT["token_url"],
+        "sub": "ann@people.example", "exp": 0,
+    }  # fmt: skip
+    assert PRIVATE_KEY not in web.tokens[0]
+
+
+def test_a_service_account_without_a_private_key_is_named(web: Web) -> None:
+    assert (
+        send_of_node(secret="no-key", place="header")["error"] == "The secret no-key is no private key in PEM format."
+    )
+    assert web.requests == []
 
 
 def test_whatever_happens_is_an_answer(web: Web) -> None:

@@ -1,5 +1,6 @@
 """Tests for agents and chains with the nodes that belong to them."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -168,6 +169,121 @@ def test_tools_call_workflows_and_search(kind: str, parameters: dict[str, Any], 
     assert conversions(raw)["Agent"] == "approximated"
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters", "html"),
+    [
+        (
+            "gmailTool",
+            {"sendTo": "={{ $fromAI('to') }}", "message": "={{ $fromAI('text') }}", "emailType": "text"},
+            "1 &lt; 2<br>\nBye",
+        ),
+        ("gmailTool", {"sendTo": "={{ $fromAI('to') }}", "message": "={{ $fromAI('text') }}"}, "1 < 2\nBye"),
+        (
+            "emailSendTool",
+            {"toEmail": "={{ $fromAI('to') }}", "emailFormat": "text", "text": "={{ $fromAI('text') }}"},
+            "1 &lt; 2<br>\nBye",
+        ),
+    ],
+)
+def test_mail_that_an_agent_writes_waits_for_a_person(kind: str, parameters: dict[str, Any], html: str) -> None:
+    tool = node("Write", kind, parameters | {"subject": "=About {{ $json.name }}"}) | {"typeVersion": 2.1}
+    raw = with_belonging(export(AGENT | {"executeOnce": True}, KEEP), ("ai_tool", tool))
+    arguments = {"to": "Ann <ann@people.example>, bob@people.example", "text": "1 < 2\nBye"}
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        said = request["turns"][-1]
+        if said["role"] == "tool":
+            return {"text": said["text"], "data": None, "calls": []}
+        return {"text": "", "calls": [{"id": "c", "name": "Write", "arguments": json.dumps(arguments)}]}
+
+    calls: list[Any] = []
+
+    def act(call: dict[str, Any]) -> Any:
+        calls.append(call)
+        if call["action"] == "template.render":
+            return {"draft_id": call["with"]["contact"]}
+        return {"decision": "approved"} if call["action"] == "approval" else call["with"]
+
+    outcome = run(raw, act, answer_request=respond)
+    assert outcome.status == "SUCCEEDED", outcome
+    assert items_in(outcome, "keep") == [{"output": '[{"status":"written: it is sent when a person has approved it"}]'}]
+    drafts = [call["with"] for call in calls if call["action"] == "template.render"]
+    assert [draft["contact"] for draft in drafts] == ["Ann <ann@people.example>", "bob@people.example"]
+    assert drafts[0]["variables"] == {"subject": "About Ada", "text": "1 < 2\nBye", "html": html}
+    (approval,) = [call["with"] for call in calls if call["action"] == "approval"]
+    assert approval["title"] == "Mail of Write"
+    sent = [call["with"]["draft"] for call in calls if call["action"] == "email.send"]
+    assert sent == [draft["contact"] for draft in drafts]
+    result = import_and_parse(raw)
+    assert [template["name"] for template in result.templates] == ["n8n html"]
+    assert any("a draft that a person approves" in note for entry in result.report for note in entry.notes)
+
+
+def test_an_agent_that_writes_no_mail_asks_nobody() -> None:
+    tool = node("Write", "gmailTool", {"sendTo": "={{ $fromAI('to') }}", "message": "Hello"}) | {"typeVersion": 2.1}
+    calls: list[str] = []
+
+    def act(call: dict[str, Any]) -> Any:
+        calls.append(call["action"])
+        return call["with"]
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        said = request["turns"][-1]
+        if said["role"] == "tool":
+            assert said["text"] == '[{"error":"The email has no address."}]'
+            return {"text": "No.", "data": None, "calls": []}
+        return {"text": "", "calls": [{"id": "c", "name": "Write", "arguments": "{}"}]}
+
+    outcome = run(with_belonging(export(AGENT, KEEP), ("ai_tool", tool)), act, answer_request=respond)
+    assert items_in(outcome, "keep") == [{"output": "No."}] * 2
+    assert set(calls) <= {"transform"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments", "sent", "told"),
+    [
+        (
+            {"url": "https://x.example/{id}?q={q}"},
+            {"id": "a b", "q": "ä&"},
+            ("https://x.example/a%20b?q=%C3%A4&", None),
+            '{\n  "age": 36\n}',
+        ),
+        (
+            {"url": "https://x.example/", "method": "POST", "sendBody": True, "specifyBody": "json",
+             "jsonBody": '{"said": "so: {s}", "n": {n}, "o": {o}}'},
+            {"s": 'a "b"', "n": 4, "o": {"x": 1}},
+            ("https://x.example/", {"said": 'so: a "b"', "n": 4, "o": {"x": 1}}),
+            '{\n  "age": 36\n}',
+        ),
+        (
+            {"url": "https://x.example/", "optimizeResponse": True, "dataField": "age"},
+            {},
+            ("https://x.example/", None),
+            "36",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tool_sends_a_request_in_which_the_model_fills_places_in(
+    parameters: dict[str, Any], arguments: dict[str, Any], sent: tuple[str, Any], told: str
+) -> None:
+    tool = node("Ask", "toolHttpRequest", parameters) | {"typeVersion": 1.1}
+    raw = with_belonging(export(AGENT | {"executeOnce": True}, KEEP), ("ai_tool", tool))
+    requests: list[Mapping[str, Any]] = []
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        if "url" in request:
+            requests.append(request)
+            return {"age": 36}
+        said = request["turns"][-1]
+        if said["role"] == "tool":
+            return {"text": said["text"], "data": None, "calls": []}
+        return {"text": "", "calls": [{"id": "c", "name": "Ask", "arguments": json.dumps(arguments)}]}
+
+    assert items_in(run(raw, answer_request=respond), "keep") == [{"output": told}]
+    (request,) = requests
+    assert (request["url"], json.loads(request["body"]) if "body" in request else None) == sent
+
+
 def test_a_called_workflow_and_a_searched_collection_are_named() -> None:
     call = node("Call", "toolWorkflow", {"workflowId": CALLED})
     store = node("Store", "vectorStoreMilvus", {"mode": "retrieve-as-tool"})
@@ -181,7 +297,8 @@ def test_a_called_workflow_and_a_searched_collection_are_named() -> None:
     ("kind", "belonging", "reason"),
     [
         ("ai_tool", node("Tool", "airtopTool"), "its tool 'Tool' (airtopTool) cannot run here"),
-        ("ai_tool", node("Tool", "gmailTool", {"operation": "send"}), "a person approves each mail here"),
+        ("ai_tool", node("Tool", "gmailTool", {"operation": "reply"}), "a person approves each mail here"),
+        ("ai_tool", node("Tool", "gmailTool", {"options": {"attachmentsUi": {"x": 1}}}), "mail with files"),
         ("ai_tool", node("Tool", "toolCode", {"language": "python"}), "it is not JavaScript"),
         ("ai_tool", node("Tool", "slackTool", {"resource": "nothing"}), "its resource 'nothing' is not supported"),
         ("ai_memory", node("Memory", "memoryZep"), "its memory 'Memory' (memoryZep) is not supported"),

@@ -20,7 +20,9 @@ export async function agentNode(call) {
   const results = await each(call.items.length, call.send, (index, sender) =>
     answerFor(call, { index, sender, schema, session, settings }),
   );
-  return [itemsOf(call, results)];
+  const items = itemsOf(call, results);
+  call.write(results.flatMap(({ mails = [] }) => mails));
+  return [items];
 }
 
 async function answerFor(call, { index, sender, schema, session, settings }) {

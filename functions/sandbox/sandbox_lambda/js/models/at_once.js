@@ -3,11 +3,11 @@
 import { Pending, responsesTo } from "../requests.js";
 
 /**
- * Return what `work` returns for each item, or the error that it throws: {value} or {error}. Work of an item sends with
- * the `sender` that it is given. It is run again from its beginning after each of its requests, and must do the same.
+ * Return what `work` returns for each item, or the error that it throws: {value, mails} or {error}. Work of an item sends
+ * with the `sender` that it is given. It is run again from its beginning after each of its requests, and must do the same.
  */
 export async function eachAtOnce(count, send, work) {
-  const parts = Array.from({ length: count }, () => ({ responses: [], sent: 0, requests: null, result: null }));
+  const parts = Array.from({ length: count }, newPart);
   for (;;) {
     for (const [index, part] of parts.entries()) if (!part.result) await go(part, () => work(index, part));
     const waiting = parts.filter((part) => !part.result);
@@ -21,7 +21,7 @@ export async function eachAtOnce(count, send, work) {
 export async function eachInTurn(count, send, work) {
   const results = [];
   for (let index = 0; index < count; index += 1) {
-    const part = { responses: [], sent: 0, requests: null, result: null };
+    const part = newPart();
     while (!part.result) {
       await go(part, () => work(index, part));
       if (!part.result) part.responses.push(...send(part.requests));
@@ -31,10 +31,14 @@ export async function eachInTurn(count, send, work) {
   return results;
 }
 
+/** `mails`: those that tools of the work write. They count when it ends. */
+const newPart = () => ({ responses: [], sent: 0, mails: [], requests: null, result: null });
+
 async function go(part, work) {
   part.sent = 0;
+  part.mails = [];
   try {
-    part.result = { value: await work() };
+    part.result = { value: await work(), mails: part.mails };
   } catch (error) {
     if (error instanceof Pending) part.requests = error.requests;
     else part.result = { error };

@@ -1,10 +1,12 @@
 // The tools of an agent: nodes that run with the arguments that the model writes.
 
 import { NodeError } from "../errors.js";
+import { mailsTo } from "../nodes/values.js";
 import { shortTypeOf } from "../node_types.js";
 import { responsesTo } from "../requests.js";
 import { toolCode } from "./code_tool.js";
 import { calculated, serpResult, wikipediaResult } from "./own_tools.js";
+import { httpTool } from "./http_tool.js";
 import { answerFrom, documentOf, passagesFor } from "./retrieval.js";
 import { decidedByModel, schemaOf } from "./schemas.js";
 import { modelSettings } from "./settings.js";
@@ -58,9 +60,11 @@ function toolOf(call, node, index, sender) {
       use: ({ input = "" }) => told(OWN[type](sender, String(input))),
     };
   }
+  if (type === "toolHttpRequest") return httpTool(call, node, { index, sender, name });
   if (type === "toolWorkflow") return workflowTool(call, node, { index, sender, name });
   if (type.startsWith("vectorStore")) return storeTool(call, node, { index, sender, name });
   if (type === "toolVectorStore") return answeringTool(call, node, { index, sender, told, name });
+  if (sendsMail(node)) return mailTool(call, node, { index, sender, name });
   const isAgent = type === "agentTool";
   return {
     name,
@@ -88,6 +92,35 @@ function workflowTool(call, node, { index, sender, name }) {
       const [answer] = responsesTo(sender, [{ call: { workflow: call.workflowName(workflow), inputs } }]);
       if (answer.error !== undefined) throw new NodeError(answer.error);
       return JSON.stringify(answer.items);
+    },
+  };
+}
+
+/** Return whether the tool sends mail, which a person approves first. */
+function sendsMail(node) {
+  const { resource = "message", operation = "send" } = node.parameters;
+  const type = shortTypeOf(node);
+  if (type === "emailSendTool") return operation === "send";
+  return type === "gmailTool" && resource === "message" && ["send", "sendEmail"].includes(operation);
+}
+
+/** Mail that the model writes. The run goes on; the platform asks a person about the mail. */
+function mailTool(call, node, { index, sender, name }) {
+  const said = node.parameters.descriptionType === "manual" && node.parameters.toolDescription;
+  return {
+    name,
+    description: said || "Writes an email, which is sent after a person has approved it.",
+    parameters: schemaOf(decidedByModel(node.parameters)),
+    use: (given) => {
+      const own = withArguments(call, node, { index, sender, given });
+      const text = (field) => own.param(field, 0, "");
+      const isHtml = text(node.parameters.emailFormat === undefined ? "emailType" : "emailFormat") !== "text";
+      const content = text("message") || text(isHtml ? "html" : "text");
+      const mails = mailsTo(text("sendTo") || text("toEmail"), text("subject"), content, isHtml);
+      if (mails.some(({ to }) => to === "")) throw new NodeError("The email has no address.");
+      if (!String(content).trim()) throw new NodeError("The email has no text.");
+      sender.mails.push(...mails);
+      return JSON.stringify([{ status: "written: it is sent when a person has approved it" }]);
     },
   };
 }

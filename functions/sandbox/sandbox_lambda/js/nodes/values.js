@@ -32,6 +32,15 @@ function valueOf(call, item, index, kind, raw) {
   return kind === "text" ? textOf(text) : text;
 }
 
+/** Return the mail {to, subject, text, html} for each address. */
+export function mailsTo(to, subject, content, isHtml) {
+  const body = String(content ?? "");
+  const escaped = body.replace(/[&<>]/g, (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[letter]);
+  const html = isHtml ? body : escaped.replaceAll("\n", "<br>\n");
+  const text = isHtml ? textOf(body) : body;
+  return addressesIn(to).map((address) => ({ to: address, subject: String(subject ?? ""), text, html }));
+}
+
 /** Return the addresses of a list. A comma in quotes belongs to a name. */
 function addressesIn(value) {
   const parts = Array.isArray(value) ? value.map(String) : (String(value ?? "").match(/(?:"[^"]*"|[^,;"])+/g) ?? []);

@@ -4,7 +4,7 @@ import { NodeError } from "../errors.js";
 import { exchange } from "../requests.js";
 
 const API = "https://sheets.googleapis.com/v4/spreadsheets";
-export const CREDENTIALS = "googleSheetsOAuth2Api";
+const CREDENTIALS = { oAuth2: "googleSheetsOAuth2Api", serviceAccount: "googleApi" };
 const MODES = { id: "By ID", list: "From List", name: "By Name", url: "By URL" };
 const DOCUMENT_URL = /https:\/\/(?:drive|docs)\.google\.com\/.*\/d\/([\w-]+)/;
 
@@ -50,7 +50,11 @@ function sheetId(value, mode) {
   return id;
 }
 
-const send = (call, request) => exchange(call, { credentials: CREDENTIALS, ...request });
+const send = (call, request) =>
+  exchange(call, {
+    credentials: CREDENTIALS[call.param("authentication", 0, "oAuth2")] ?? CREDENTIALS.oAuth2,
+    ...request,
+  });
 
 /** Return a range as a URL has it: `place` is "3:4" or "A1:B2"; without, it is the whole sheet. */
 function rangePath(sheet, place) {

@@ -16,12 +16,18 @@ _OAUTH2_SHAPE = '"oauth2": {"token_url": "https://…", "client_id": "…", "ref
 
 @dataclass(frozen=True, slots=True)
 class OAuth2:
-    """Where an access token comes from: with a refresh token, or with the client's own credentials (RFC 6749)."""
+    """Where an access token comes from: with a refresh token, or with the client's own credentials (RFC 6749).
+
+    `grant` "jwt_bearer" is for service accounts (RFC 7523): the client signs its request with its private key, and
+    `subject` is the user for whom it acts, if it may.
+    """
 
     token_url: str
     client_id: str
     refresh_token: str = field(default="", repr=False)
     scope: str = ""
+    grant: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,8 @@ def _oauth2(name: str, document: object) -> OAuth2 | None:
     if document is None:
         return None
     texts: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    is_valid = {"token_url", "client_id"} <= texts.keys() <= {"token_url", "client_id", "refresh_token", "scope"}
+    names = {"token_url", "client_id", "refresh_token", "scope", "grant", "subject"}
+    is_valid = {"token_url", "client_id"} <= texts.keys() <= names and texts.get("grant", "") in ("", "jwt_bearer")
     if not is_valid or not all(isinstance(text, str) for text in texts.values()):
         raise Conflict(f"The secret {name} has an invalid oauth2. An operator has to store it as {_OAUTH2_SHAPE}.")
     if not texts["token_url"].startswith("https://"):

@@ -319,14 +319,14 @@ ACTION_CATALOGUE = Catalogue(
                     _object("name", "node", "output", name=_ID, node=_TEXT, output={"type": "integer"}), 4_000
                 ),
             ),
-            _object("items", items=_ANY_OBJECT),
+            _object("items", items=_ANY_OBJECT, mails=_list(_ANY_OBJECT, 200)),
             default_timeout_seconds=150,
             description=(
                 "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
                 "writes this step. `workflow` has n8n's nodes, connections and settings; `given` are the items of the "
-                "nodes before; `returns` names the outputs whose items the step returns. Requests of nodes are sent "
-                "as http.request sends them, at most 500. If they take longer than 45 seconds, the step fails with "
-                "`unavailable`, and goes on after the last response when it is repeated."
+                "nodes before; `returns` names the outputs whose items the step returns. Agents ask the text model; "
+                "`mails` are those that they wrote. Requests of nodes are sent as http.request sends them, at most "
+                "500. After 45 seconds of them, the step fails with `unavailable`, and goes on when it is repeated."
             ),
             errors=("unavailable",),
             allows_for_each=False,

@@ -29,11 +29,24 @@ class Failure(BaseModel):
     message: str
 
 
+class Mail(BaseModel):
+    """Mail that an agent wrote. Code of tenants ran beside it."""
+
+    to: Annotated[str, Field(max_length=640)]
+    subject: Annotated[str, Field(max_length=2_000)]
+    text: Annotated[str, Field(max_length=20_000)]
+    html: Annotated[str, Field(max_length=40_000)]
+
+
 class Answer(BaseModel):
-    """The runs of each node, and the failure that ended them; or the requests whose responses they need first."""
+    """The runs of each node, and the failure that ended them; or the requests whose responses they need first.
+
+    `mails` are for a person to approve.
+    """
 
     runs: dict[str, list[NodeRun]]
     error: Failure | None
+    mails: Annotated[list[Mail], Field(max_length=200)] = Field(default_factory=list)
     requests: Annotated[list[Any], Field(min_length=1, max_length=1_000)] | None = None
 
 

@@ -88,6 +88,11 @@ def differences(export: N8nExport, node: Node) -> Iterator[str]:
             yield f"{sub_node.name}: {_SEARCHES}"
         elif sub_node.type == "toolWorkflow":
             yield f"{sub_node.name}: import the workflow {_called(sub_node)!r} too; it may take some minutes"
+        elif sub_node.type == "toolHttpRequest":
+            request = replace(sub_node, type="httpRequest", version=4.2)
+            yield from (f"{sub_node.name}: {note}" for note in service_nodes.differences(request))
+        elif service_nodes.sends_mail(tool):
+            yield f"{sub_node.name}: mail of the model is a draft that a person approves; the agent does not wait"
         elif service_nodes.is_service(tool):
             yield from (f"{sub_node.name}: {note}" for note in service_nodes.differences(tool))
 
@@ -106,6 +111,12 @@ def _called(node: Node) -> str:
     if isinstance(raw, str) and raw.startswith("="):
         return "=" if "$workflow.id" in raw else ""
     return raw[:200] if isinstance(raw, str) else ""
+
+
+def writes_mail(export: N8nExport, sub_nodes: Sequence[str]) -> str | None:
+    """Return the name of a tool that writes mail, or None if there is none."""
+    found = (name for name in sub_nodes if service_nodes.sends_mail(as_tool(export.nodes[name])))
+    return next(found, None)
 
 
 def as_tool(node: Node) -> Node:
@@ -140,6 +151,9 @@ def _reason_against_sub_node(export: N8nExport, kind: str, node: Node) -> str | 
 def _reason_against_tool(export: N8nExport, node: Node) -> str | None:
     if node.type == "agentTool":
         return reason_against(export, replace(node, type="agent", version=min(node.version, 3)))
+    if node.type == "toolHttpRequest":
+        # It has the credentials of a request, under the same names.
+        return service_nodes.reason_against(replace(node, type="httpRequest", version=4.2))
     if node.type == "toolCode":
         return None if node.parameters.get("language", "javaScript") == "javaScript" else "it is not JavaScript"
     if node.type in _OWN_TOOLS or _searches(node):
@@ -149,7 +163,10 @@ def _reason_against_tool(export: N8nExport, node: Node) -> str | None:
     tool = as_tool(node)
     if tool.type == node.type:
         return "no step does what it does"
-    if service_nodes.sends_mail(tool) or service_nodes.answers_mail(tool):
+    if service_nodes.sends_mail(tool):
+        has_files = service_nodes.has_option(tool, "attachmentsUi", "attachments")
+        return "mail with files is not supported" if has_files else None
+    if service_nodes.answers_mail(tool):
         return "a person approves each mail here"
     if service_nodes.is_service(tool):
         return service_nodes.reason_against(tool)

@@ -12,11 +12,18 @@ from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.n8n import agents, item_nodes, service_nodes
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
-from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, failing_conversion, replaced
+from email_sender.workflows.n8n.context import (
+    Conversion,
+    FollowingStep,
+    NodeContext,
+    Untranslatable,
+    failing_conversion,
+    replaced,
+)
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
 from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
-from email_sender.workflows.n8n.mail import templates_of
+from email_sender.workflows.n8n.mail import mail_of_agents, templates_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger, with_time_to_wait
 from email_sender.workflows.n8n.sandbox_steps import connections_of, sandbox_step
 from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
@@ -149,6 +156,9 @@ class Converter:
             self._export, self._zone, given, sandbox_nodes, connections, results, sends_requests=sends_requests
         )
         self._steps.append({"id": step_id, **step, "needs": list(needs), "when": condition})
+        if tool := agents.writes_mail(self._export, sub_nodes):
+            render, *following = mail_of_agents(step_id, tool)
+            self._add_steps([step_id], {**render.step, "id": self._unused_id(f"{step_id}-{render.suffix}")}, following)
         self._set_results(names, step_id, "items", results)
         for name in names:
             self._entries[name] = self._group_entry(nodes[name], names, step_id)
@@ -338,12 +348,7 @@ class Converter:
         step = {"id": node.step, **conversion.step, "needs": list(needs)}
         if node.continues_on_error and conversion.outcome is not ConversionOutcome.UNSUPPORTED:
             step["on_error"] = "continue"
-        self._steps.append(step)
-        ids = [node.step]
-        for following in conversion.following:
-            ids.append(self._unused_id(f"{node.step}-{following.suffix}"))
-            results = {"$first": f"$steps.`{ids[0]}`", "$before": f"$steps.`{ids[-2]}`"}
-            self._steps.append({"id": ids[-1], **replaced(following.step, results), "needs": ids[:-1]})
+        ids = self._add_steps(needs, step, conversion.following)
         step_result = f"$steps.`{ids[-1]}`"
         # In brackets: a single item must stay a list, and a skipped step has no result. Items that only pass through
         # have them already.
@@ -353,6 +358,18 @@ class Converter:
         ]
         self._results[node.name] = _NodeResult(outputs, [ids[-1]])
         return ReportEntry(node.name, node.type, conversion.outcome, ids, notes)
+
+    def _add_steps(
+        self, needs: Sequence[str], step: Mapping[str, Any], following: Sequence[FollowingStep]
+    ) -> list[str]:
+        """Add a step and those that go on with its results. Return their ids."""
+        self._steps.append({**step, "needs": list(needs)})
+        ids = [str(step["id"])]
+        for one in following:
+            ids.append(self._unused_id(f"{ids[0]}-{one.suffix}"))
+            results = {"$first": f"$steps.`{ids[0]}`", "$before": f"$steps.`{ids[-2]}`"}
+            self._steps.append({"id": ids[-1], **replaced(one.step, results), "needs": ids[:-1]})
+        return ids
 
     def _inputs(self, incoming: Sequence[Edge]) -> dict[int, str]:
         inputs: dict[int, str] = {}

@@ -59,24 +59,36 @@ def convert_mail(context: NodeContext) -> Conversion:
     render = {
         "uses": "template.render",
         "for_each": "{% [] %}",
-        "with": {
-            "template": template,
-            "variables": variables,
-            **recipient,
-        },
+        "with": {"template": template, "variables": variables, **recipient},
     }
+    return Conversion(ConversionOutcome.APPROXIMATED, render, ["$self"], following=_following(context.node.name))
+
+
+def mail_of_agents(step_id: str, name: str) -> list[FollowingStep]:
+    """Return the steps for the mail that agents wrote in a step: a draft for each, an approval of all, and emails."""
+    mails = f"$steps.`{step_id}`.mails"
+    variables = {field: f"{{% $item.{field} %}}" for field in ("subject", "text", "html")}
+    render = {
+        "uses": "template.render",
+        "for_each": f"{{% [{mails}] %}}",
+        "with": {"template": _HTML_TEMPLATE, "variables": variables, "contact": "{% $item.to %}"},
+    }
+    return [FollowingStep("mail", render), *_following(name)]
+
+
+def _following(name: str) -> list[FollowingStep]:
+    """Return the steps after the drafts: an approval of all, and emails."""
     approval = {
         "uses": "approval",
         "when": "{% $count([$first]) > 0 %}",
-        "with": {"title": quoted(f"Mail of {context.node.name}"[:200]), "drafts": "{% [$first] %}"},
+        "with": {"title": quoted(f"Mail of {name}"[:200]), "drafts": "{% [$first] %}"},
     }
     send = {
         "uses": "email.send",
         "for_each": "{% $before.decision = 'approved' ? [$first] : [] %}",
         "with": {"draft": "{% $item.draft_id %}"},
     }
-    following = [FollowingStep("approval", approval), FollowingStep("send", send)]
-    return Conversion(ConversionOutcome.APPROXIMATED, render, ["$self"], following=following)
+    return [FollowingStep("approval", approval), FollowingStep("send", send)]
 
 
 def _addressed(context: NodeContext) -> Mapping[str, Any]:

@@ -78,7 +78,7 @@ SERVICES: Final[Mapping[str, Service]] = {
     "googleDocs": Service(
         (2, 2),
         ("docs.googleapis.com", "www.googleapis.com"),
-        {"oAuth2": "googleDocsOAuth2Api"},
+        {"oAuth2": "googleDocsOAuth2Api", "serviceAccount": "googleApi"},
         {"document": ("create", "get", "update")},
         "document",
         frozenset({2}),
@@ -86,7 +86,7 @@ SERVICES: Final[Mapping[str, Service]] = {
     "googleDrive": Service(
         (3, 3),
         ("www.googleapis.com", "docs.googleapis.com"),
-        {"oAuth2": "googleDriveOAuth2Api"},
+        {"oAuth2": "googleDriveOAuth2Api", "serviceAccount": "googleApi"},
         {
             "file": ("upload", "copy", "createFromText", "deleteFile", "download", "move", "share", "update"),
             "fileFolder": ("search",),
@@ -106,7 +106,7 @@ SERVICES: Final[Mapping[str, Service]] = {
     "googleSheets": Service(
         (3, 4.7),
         ("sheets.googleapis.com", "www.googleapis.com"),
-        {"oAuth2": "googleSheetsOAuth2Api"},
+        {"oAuth2": "googleSheetsOAuth2Api", "serviceAccount": "googleApi"},
         {
             "sheet": ("read", "append", "update", "appendOrUpdate", "clear", "delete", "create", "remove"),
             "spreadsheet": ("create", "deleteSpreadsheet"),
