@@ -15,9 +15,9 @@ class TextModelServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, answer: Answer, port: int) -> None:
+    def __init__(self, answer: Answer, port: int, status: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.answer = answer
+        self.answer, self.status = answer, status
         self.requests: list[dict[str, Any]] = []
 
 
@@ -40,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
             "usage": {"prompt_tokens": 11, "completion_tokens": 7},
         }
         raw = json.dumps(body).encode()
-        self.send_response(200 if self.path == "/v1/chat/completions" else 404)
+        self.send_response(self.server.status if self.path == "/v1/chat/completions" else 404)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
@@ -51,9 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve_text_model(answer: Answer, port: int = 0) -> Iterator[TextModelServer]:
+def serve_text_model(answer: Answer, port: int = 0, status: int = 200) -> Iterator[TextModelServer]:
     """Serve on `port`, or on a free port if `port` is 0."""
-    server = TextModelServer(answer, port)
+    server = TextModelServer(answer, port, status)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server

@@ -13,7 +13,7 @@ import pytest
 from email_sender.adapters.aws.lambda_sandbox import parse_answer
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
-from email_sender.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
+from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.features import Feature
@@ -44,7 +44,7 @@ PARSER: dict[str, Any] = {
     "name": "Parser", "type": "outputParserStructured", "typeVersion": 1.3,
     "parameters": {"jsonSchemaExample": '{"name": "Ann", "age": 3}'},
 }  # fmt: skip
-KINDS = {"Look up": "ai_tool", "Other": "ai_tool", "Memory": "ai_memory", "Parser": "ai_outputParser"}
+KINDS = {"Memory": "ai_memory", "Parser": "ai_outputParser"}
 
 
 @dataclass
@@ -83,7 +83,8 @@ class Agents:
         **parameters: Any,
     ) -> Any:
         agent = {**AGENT, "parameters": {**AGENT["parameters"], **parameters}}
-        connections = {one["name"]: {KINDS[one["name"]]: [[{"node": "Agent", "index": 0}]]} for one in belonging}
+        edge = [[{"node": "Agent", "index": 0}]]
+        connections = {one["name"]: {KINDS.get(one["name"], "ai_tool"): edge} for one in belonging}
         arguments = {
             "workflow": {
                 "name": "w",
@@ -114,7 +115,7 @@ def agents(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pyte
     monkeypatch.setattr(n8n_requests, "live_features", Enabled)
     monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
     monkeypatch.setattr(n8n_requests, "outbound", lambda: agents.server)
-    monkeypatch.setattr(n8n_models, "text_model", lambda: agents.model)
+    monkeypatch.setattr(n8n_models, "text_model", lambda _seconds: agents.model)
     monkeypatch.setattr(n8n_models, "model_tokens", lambda *given: agents.model.tokens(*given))
     return agents
 
@@ -235,7 +236,8 @@ def test_a_session_is_remembered_in_the_next_run_of_the_workflow(agents: Agents)
     ]
     # A repeated step stores nothing twice.
     agents.run(third, MEMORY, items=[{"id": 3, "session": "s"}, {"id": 4, "session": "s"}])
-    stored = agents.scenario.cluster.query("select * from conversations")
+    tenant = agents.scenario.tenant
+    stored = agents.scenario.cluster.query("select * from conversations where tenant_id = %s", tenant)
     assert len(stored) == 5
     assert all(b"Who is" not in bytes(row["turns_enc"]) for row in stored)
 
@@ -243,6 +245,64 @@ def test_a_session_is_remembered_in_the_next_run_of_the_workflow(agents: Agents)
 def test_a_session_without_a_name_fails_the_node(agents: Agents) -> None:
     with pytest.raises(InvalidInput, match="Error in sub-node Memory"):
         agents.run(agents.scenario.start_run(), MEMORY)
+
+
+def test_what_was_sent_beside_a_failure_is_not_sent_again(agents: Agents) -> None:
+    """Two items ask at once: the tool of one, and the model of the other, which does not answer."""
+    agents.model.answers = [call(), "Two.", Unavailable("The text model did not respond.")]
+    run = agents.scenario.start_run()
+    # The second item's conversation is longer by one turn, so that its model is asked while the first one's tool runs.
+    with pytest.raises(Unavailable):
+        agents.run(run, LOOK_UP, items=[{"id": 1}, {"id": 2}, {"id": 3}])
+    sent = len(agents.server.requests)
+    stored = len(agents.scenario.cluster.query("select * from step_responses where run_id = %s", run.id))
+    agents.model.answers = ["Three.", "One."]
+    items = agents.run(run, LOOK_UP, items=[{"id": 1}, {"id": 2}, {"id": 3}])
+    assert len(items) == 3
+    assert stored == 2, "the answers beside the failure are kept"
+    assert (sent, len(agents.server.requests)) == (0, 1)
+
+
+def test_an_agent_can_be_the_tool_of_an_agent(agents: Agents) -> None:
+    inner = {"name": "Expert", "type": "agentTool", "typeVersion": 2.2,
+             "parameters": {"toolDescription": "Knows.", "text": "={{ $fromAI('question') }}"}}  # fmt: skip
+    agents.model.answers = [call('{"question": "Why?"}', "Expert"), "Because.", "It says: because."]
+    assert agents.run(agents.scenario.start_run(), inner) == [{"output": "It says: because."}]
+    outer, expert, last = agents.model.prompts
+    assert outer.tools[0].parameters["required"] == ["question"]
+    assert [turn.text for turn in expert.turns] == ["Why?"]
+    assert last.turns[-1].text == '[{"output":"Because."}]'
+
+
+def test_a_tool_that_draws_lots_gives_the_same_for_the_same_call(agents: Agents) -> None:
+    code = "const d = $getWorkflowStaticData(); d.n = (d.n ?? 0) + 1; return `${Math.random()} ${Date.now()} ${d.n}`"
+    lots = {"name": "Lots", "type": "toolCode", "typeVersion": 1.3, "parameters": {"description": "x", "jsCode": code}}
+    agents.model.answers = [call("{}", "Lots", "c1"), call("{}", "Lots", "c2"), "Done."]
+    agents.run(agents.scenario.start_run(), lots)
+    second, third = agents.model.prompts[1:]
+    assert second.turns[2].text == third.turns[2].text
+    assert third.turns[2].text != third.turns[4].text
+
+
+def test_tools_have_names_of_their_own(agents: Agents) -> None:
+    tools: list[dict[str, Any]] = [
+        {"name": name, "type": "toolThink", "typeVersion": 1.1, "parameters": {}} for name in ("検索", "翻訳")
+    ]
+    old = {
+        "name": "Code",
+        "type": "toolCode",
+        "parameters": {"name": "my tool", "description": "x", "jsCode": "return 1"},
+    }
+    agents.model.answers = ["Done."]
+    agents.run(agents.scenario.start_run(), *tools, old)
+    assert [tool.name for tool in agents.model.prompts[0].tools] == ["my_tool", "_", "__2"]
+
+
+def test_the_first_error_ends_the_node(agents: Agents) -> None:
+    agents.model.answers = [Conflict("No."), "Two."]
+    with pytest.raises(InvalidInput, match="'Agent' failed: No"):
+        agents.run(agents.scenario.start_run(), MEMORY, items=[{"id": 1, "session": "s"}, {"id": 2, "session": "s"}])
+    assert len(agents.model.prompts) == 1
 
 
 # ---- Other workflows, and vectors -----------------------------------------------------------------------------------
@@ -272,8 +332,8 @@ class Runs:
         status = RunStatus.RUNNING if self.open_for >= 0 else self.status
         run = Run(run_id, uuid4(), 1, status, {}, "ann", Role.ADMIN, now(), error={"message": "it broke"})
         ends = [now() - timedelta(seconds=second) for second in (2, 1, 0)]
-        last = {"b_0": [{"n": 2}], "c_0": [{"n": 3}], "d_0": []}
-        results: list[Mapping[str, Any]] = [{"items": {"a_0": [{"n": 1}]}}, {"items": last}, {"items": {}}]
+        several = {"items": {"z_0": [{"n": 2}], "later_0": [{"n": 3}], "d_0": []}, "last": "later_0"}
+        results: list[Mapping[str, Any]] = [{"items": {"a_0": [{"n": 1}]}}, several, {"items": {}}]
         steps = [
             StepRecord(f"s{place}", -1, "n8n.node", StepStatus.SUCCEEDED, end, result=result, finished_at=end)
             for place, (end, result) in enumerate(zip(ends, results, strict=True))
@@ -362,7 +422,7 @@ def test_a_tenant_without_tokens_or_models_gets_a_clear_error(agents: Agents, mo
         {"turns": [{"role": "system", "text": ""}]},
         {"turns": [{"role": "user", "text": ""}], "tools": [{"name": "a b", "description": "", "parameters": {}}]},
         {"turns": [{"role": "user", "text": "x" * 500_001}]},
-        {"turns": [{"role": "user", "text": ""}], "schema": {"type": "nonsense"}},
+        {"turns": [{"role": "assistant", "text": "x"}], "schema": {"type": "object"}},
         {"recall": {"session": "", "limit": 1}},
         {"search": {"collection": "message_vectors", "text": "", "limit": 1}},
         {"search": {"collection": "message_vectors", "text": "x", "limit": 51}},

@@ -119,9 +119,16 @@ def test_runs_lose_their_content_and_stay_as_a_record(scenario: Scenario, monkey
     monkeypatch.setattr(RetentionEnforcer, "_BATCH", 2)
     old = {scenario.add_run(ago(40)) for _ in range(3)}
     kept = {scenario.add_run(ago(20)), scenario.add_run(None)}
+    for run in old | kept:
+        scenario.cluster.execute(
+            "insert into conversations select tenant_id, workflow_id, '', id, 's', 0, now(), '' from runs where id = %s",
+            run,
+        )
     scenario.service.set_days(scenario.tenant, {RetainedKind.RUNS: 30})
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.RUNS: 3}
     assert scenario.runs_with_content() == kept
+    said = scenario.cluster.query("select run_id from conversations where tenant_id = %s", scenario.tenant)
+    assert {row["run_id"] for row in said} == kept
     rows = scenario.cluster.query("select id from runs where tenant_id = %s", scenario.tenant)
     assert {row["id"] for row in rows} == old | kept
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.RUNS: 0}

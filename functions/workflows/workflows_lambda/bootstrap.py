@@ -146,15 +146,15 @@ def passages() -> LambdaPassages:
 
 
 @cache
-def text_model() -> TextModel:
-    """Return the configured text model. Raises Conflict if the deployment has none."""
+def text_model(seconds: float = _TEXT_SECONDS) -> TextModel:
+    """Return the configured text model, which may take as long. Raises Conflict if the deployment has none."""
     from email_sender.adapters.models.text_models import BedrockTextModel, OpenAITextModel
 
     model_settings, secret_arn = settings().text_model, settings().text_model_secret_arn
     if model_settings is None:
         raise Conflict("This deployment has no text model. Set its parameter TextModel.")
     if model_settings.provider == "bedrock":
-        return BedrockTextModel(lambda: slow_client("bedrock-runtime", _TEXT_SECONDS), model_settings.model)
+        return BedrockTextModel(lambda: slow_client("bedrock-runtime", int(seconds)), model_settings.model)
     return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn))
 
 

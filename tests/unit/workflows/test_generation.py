@@ -114,6 +114,33 @@ def test_an_endpoint_without_https_is_rejected(base: str) -> None:
         OpenAITextModel(base, "small", lambda: "")
 
 
+def test_a_request_that_the_endpoint_refuses_is_no_outage() -> None:
+    with serve_text_model(lambda _text: "", status=400) as server:
+        model = OpenAITextModel(f"http://127.0.0.1:{server.server_port}/v1", "small", lambda: "")
+        with pytest.raises(Conflict, match="refused the request"):
+            model.write(Prompt.of("x" * 10))
+
+
+@pytest.mark.parametrize(
+    ("turns", "roles"),
+    [
+        ([Turn("assistant", "Yes?"), Turn("user", "Who?")], ["user", "assistant", "user"]),
+        ([Turn("user", "A"), Turn("assistant", "B"), Turn("user", " \n")], ["user", "assistant", "user"]),
+        ([Turn("user", "")], ["user"]),
+        ([Turn("user", "A"), Turn("assistant", "\n\n", [CALL]), Turn("tool", "", call_id="c1")],
+         ["user", "assistant", "user"]),
+    ],
+)  # fmt: skip
+def test_a_conversation_of_bedrock_begins_and_ends_with_the_user(turns: list[Turn], roles: list[str]) -> None:
+    model, client = bedrock({"output": {"message": {"content": []}}, "usage": {"inputTokens": 1, "outputTokens": 1}})
+    model.write(Prompt(turns, system=" "))
+    messages = client.request["messages"]
+    assert [message["role"] for message in messages] == roles
+    texts = [part["text"] for message in messages for part in message["content"] if "text" in part]
+    assert all(text.strip() for text in texts)
+    assert client.request["system"] == []
+
+
 def test_an_unreachable_endpoint_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="did not answer"):
         OpenAITextModel("http://127.0.0.1:1/v1", "small", lambda: "").write(Prompt.of("hello"))
@@ -178,6 +205,7 @@ def test_the_bedrock_adapter_sends_tools_and_their_results() -> None:
     [
         (ClientError({"Error": {"Code": "ThrottlingException"}}, "Converse"), RateLimited),
         (ClientError({"Error": {"Code": "AccessDeniedException"}}, "Converse"), Unavailable),
+        (ClientError({"Error": {"Code": "ValidationException"}}, "Converse"), Conflict),
         (EndpointConnectionError(endpoint_url="https://bedrock"), Unavailable),
     ],
 )

@@ -17,7 +17,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "rejected": "not sent",
 }
 _LEFT_OUT: Final = "left out"
-_SHOWN: Final = 200
+# As many drafts as an approval can have.
+_SHOWN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)

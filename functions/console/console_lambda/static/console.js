@@ -71,7 +71,6 @@ function count() {
 // Drafts that are left out stay so while one of them is edited, and people stay chosen while their mail is read.
 function remember(boxes, place) {
   if (!boxes.length) return;
-  boxes[0].form.addEventListener("submit", () => sessionStorage.removeItem(place));
   const known = JSON.parse(sessionStorage.getItem(place) ?? "[]");
   for (const box of boxes) box.checked ||= known.includes(box.value) && !box.disabled;
   document.addEventListener("change", () => {
@@ -80,7 +79,11 @@ function remember(boxes, place) {
   });
 }
 remember([...document.querySelectorAll("input[name=leave_out]")], `left-out:${location.pathname}`);
-remember([...document.querySelectorAll("[data-remember] input[name=people]")], `chosen:${document.querySelector("#q")?.value}`);
+const people = [...document.querySelectorAll("[data-remember] input[name=people]")];
+const chosenAt = `chosen:${document.querySelector("#q")?.value}`;
+remember(people, chosenAt);
+// Whoever gets a draft is not chosen again by a later visit. A refused form has the choice in its boxes.
+people[0]?.form.addEventListener("submit", () => sessionStorage.removeItem(chosenAt));
 
 document.addEventListener("change", count);
 count();

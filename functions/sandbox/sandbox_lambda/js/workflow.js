@@ -6,6 +6,7 @@ import { resolve, resolveJson } from "./expressions.js";
 import { shortTypeOf } from "./node_types.js";
 import { NODES } from "./nodes/index.js";
 import { paired } from "./pairing.js";
+import { restore, saved } from "./repeatable.js";
 import { Pending, responsesTo } from "./requests.js";
 import { scopeOf } from "./scope.js";
 
@@ -274,6 +275,12 @@ function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, 
     /** Return the name of a workflow that a node names: an expression can name this one. */
     workflowName: (named) =>
       typeof named === "string" && named.startsWith("=") ? (run.workflow.name ?? "") : String(named ?? ""),
+    /** Remember what time, random numbers and memories are, and go back there. */
+    save: () => ({ chance: saved(), memories: JSON.stringify(run.memories) }),
+    goBack({ chance, memories }) {
+      restore(chance);
+      run.memories = Object.assign(Object.create(null), JSON.parse(memories));
+    },
     /** Add mails that wait for an approval. */
     write: (mails) => void sender.mails.push(...mails),
     attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import (
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from email_sender.errors import InvalidInput
 from email_sender.security.signed_requests import Auth
@@ -70,6 +80,13 @@ class ModelRequest(BaseModel):
     answer_schema: dict[str, Any] | None = Field(default=None, alias="schema")
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] = 4_096
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @field_validator("turns")
+    @classmethod
+    def _has_user(cls, turns: list[AskedTurn]) -> list[AskedTurn]:
+        if not any(turn.role == "user" for turn in turns):
+            raise ValueError("a conversation needs a turn of the user")
+        return turns
 
     def prompt(self) -> Prompt:
         turns = [

@@ -13,6 +13,8 @@ from workflows_lambda.actions.n8n_asked import ModelRequest
 from workflows_lambda.bootstrap import model_tokens, text_model
 
 _MAX_CHARACTERS: Final = 500_000
+# A request may be repeated once for the network, and once with a correction.
+_SECONDS: Final = 55.0
 # About; the model tells the number afterwards.
 _CHARACTERS_PER_TOKEN: Final = 4
 
@@ -21,7 +23,7 @@ def ask_model(tenant_id: UUID, request: ModelRequest) -> Mapping[str, Any]:
     """Return what the model answered: {text, data, calls: [{id, name, arguments}]}, or {error: a text}.
 
     Raises:
-        InvalidInput: the conversation is too long, or its schema invalid.
+        InvalidInput: the conversation is too long.
         Unavailable: the model did not respond, or is throttled. The request can be repeated.
         QuotaExceeded: the tenant may use no more tokens today.
     """
@@ -29,10 +31,13 @@ def ask_model(tenant_id: UUID, request: ModelRequest) -> Mapping[str, Any]:
     if size > _MAX_CHARACTERS:
         raise InvalidInput(f"A conversation with the model has more than {_MAX_CHARACTERS:,} characters.")
     checker = JsonSchemaChecker()
-    if request.answer_schema is not None:
-        check_schema(request.answer_schema, checker)
     try:
-        model = text_model()
+        if request.answer_schema is not None:
+            check_schema(request.answer_schema, checker)
+    except InvalidInput as error:
+        return {"error": str(error)}
+    try:
+        model = text_model(_SECONDS)
         with model_tokens(tenant_id, request.max_tokens + size // _CHARACTERS_PER_TOKEN) as count:
             result = generate(model, request.prompt(), request.answer_schema, checker)
             count(result.input_tokens + result.output_tokens)

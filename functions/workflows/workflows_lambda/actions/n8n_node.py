@@ -73,7 +73,16 @@ def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
         raise InvalidInput(f"The node {answer.error.node!r} failed: {answer.error.message}")
     items = {entry.name: list(_items(answer, entry.node, entry.output)) for entry in arguments.returns}
     mails = [mail.model_dump() for mail in answer.mails]
-    return {"items": items, **({"mails": mails} if mails else {})}
+    ran = list(answer.runs)
+    with_items = [entry for entry in arguments.returns if items[entry.name] and entry.node in ran]
+    # The stored result does not keep the order of its fields. A calling workflow gets what ran last.
+    last = max(with_items, key=lambda entry: (ran.index(entry.node), -entry.output), default=None)
+    is_one_of_several = last is not None and len(with_items) > 1
+    return {
+        "items": items,
+        **({"last": last.name} if last is not None and is_one_of_several else {}),
+        **({"mails": mails} if mails else {}),
+    }
 
 
 def _items(answer: Answer, node: str, output: int) -> Iterator[Any]:

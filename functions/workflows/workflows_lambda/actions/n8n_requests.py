@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import datetime
 from itertools import batched
@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import uuid5
 
 from email_sender.adapters.aws.lambda_sandbox import Answer
-from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, Unavailable
 from email_sender.kit.live_settings import live_features
 from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
@@ -40,7 +40,7 @@ MAX_REQUESTS: Final = 500
 # The responses, with files in Base64, are part of the request to the sandbox, which may have five million characters.
 _MAX_RESPONSE_CHARACTERS: Final = 4_500_000
 _AT_ONCE: Final = 8
-# The function may take 150 seconds: a first run of the nodes 20 of them, the last requests 60, and the last run 20.
+# The function may take 300 seconds: runs of the nodes 20 each, and the last requests to the model up to 220.
 _SECONDS: Final = 45
 _POLL_SECONDS: Final = 0.5
 
@@ -84,10 +84,25 @@ class NodeRequests:
                     message = f"The nodes have sent {len(self._stored)} requests, and go on when the step is repeated."
                     raise Unavailable(message)
                 sent = {pool.submit(self._response, number, request): number for number, request in some}
-                # Each is stored as soon as it is there: a process that dies here has sent at most those under way.
-                for future in as_completed(sent):
-                    self._keep(sent[future], future.result())
+                self._keep_all(sent)
         return [self._stored[first + place] for place in range(len(requests))]
+
+    def _keep_all(self, sent: Mapping[Future[Mapping[str, Any]], int]) -> None:
+        """Store each response as soon as it is there: a process that dies here has sent at most those under way.
+
+        Those of the others are stored, too, if one fails: what was sent is not sent again.
+        """
+        failures: list[Exception] = []
+        for future in as_completed(sent):
+            if (failure := future.exception()) is None:
+                self._keep(sent[future], future.result())
+            elif isinstance(failure, Exception):
+                failures.append(failure)
+            else:
+                raise failure
+        if failures:
+            # One that may pass the next time, if there is one: the others come again then.
+            raise next((failure for failure in failures if isinstance(failure, Unavailable)), failures[0])
 
     def _response(self, number: int, request: AskedRequest) -> Mapping[str, Any]:
         match request:
@@ -100,9 +115,7 @@ class NodeRequests:
                 return self._remember(number, request)
             case SearchRequest():
                 require(self._call.role, Permission.VECTORS_READ)
-                asked = request.search
-                found = passages().find(self._call.tenant_id, asked.collection, asked.text, asked.limit)
-                return {"passages": found}
+                return self._search(request)
             case CallRequest():
                 return self._called(number, request)
             case _:
@@ -121,6 +134,15 @@ class NodeRequests:
             unit.conversations.add(self._call.run_id, self._call.step, number, now(), said.session, turns)
             unit.commit()
         return {}
+
+    def _search(self, request: SearchRequest) -> Mapping[str, Any]:
+        asked = request.search
+        try:
+            return {"passages": passages().find(self._call.tenant_id, asked.collection, asked.text, asked.limit)}
+        except RateLimited as error:
+            raise Unavailable(str(error)) from None
+        except (NotFound, InvalidInput, Conflict) as error:
+            return {"error": str(error)}
 
     def _called(self, number: int, request: CallRequest) -> Mapping[str, Any]:
         """Start the workflow, unless an earlier attempt did, and wait for its end."""

@@ -22,7 +22,7 @@ def result_of_run(detail: RunDetail) -> Mapping[str, Any]:
         returned = result.get("items")
         if step.action != "n8n.node":
             return {"items": [result]}
-        outputs = [items for items in returned.values() if items] if isinstance(returned, Mapping) else []
+        outputs = {name: items for name, items in returned.items() if items} if isinstance(returned, Mapping) else {}
         if outputs:
-            return {"items": outputs[-1]}
+            return {"items": outputs.get(str(result.get("last")), next(iter(outputs.values())))}
     return {"items": []}

@@ -113,7 +113,7 @@ def test_the_report_names_the_secret_and_its_hosts() -> None:
         ("googleSheets", 4.5, {"operation": "fly"}, "its operation 'fly' is not supported"),
         ("googleSheets", 4.5, {"operation": ["x"]}, "its operation \"['x']\" is not supported"),
         ("googleSheets", 4.5, {"resource": {}}, "its resource '{}' is not supported"),
-        ("googleSheets", 4.5, {"authentication": "serviceAccount"}, "signing in by 'serviceAccount' is not supported"),
+        ("googleSheets", 4.5, {"authentication": "other"}, "signing in by 'other' is not supported"),
         ("httpRequest", 4.2, {"authentication": "genericCredentialType", "genericAuthType": "httpDigestAuth"},
          "signing in by 'httpDigestAuth' is not supported"),
         ("httpRequest", 1, {"authentication": "digestAuth"}, "signing in by 'digestAuth' is not supported"),

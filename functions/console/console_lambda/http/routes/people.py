@@ -65,7 +65,7 @@ async def start(visitor: SignedIn, form: SentForm) -> Response:
     except ApiProblem as problem:
         if problem.status not in (409, 422):
             raise
-        return _again(visitor, form, people, problem.errors)
+        return _again(visitor, form, people, problem.errors, template)
     return visitor.go_to(f"/runs/{run['id']}?then=approve")
 
 
@@ -83,12 +83,19 @@ def _stored_email(visitor: Visitor, form: Form, title: str) -> str:
 
 
 def _again(
-    visitor: Visitor, form: Form, people: Sequence[Mapping[str, Any]], problems: Sequence[Mapping[str, str]]
+    visitor: Visitor,
+    form: Form,
+    people: Sequence[Mapping[str, Any]],
+    problems: Sequence[Mapping[str, str]],
+    template: str = "",
 ) -> Response:
-    """Show the search again with what was chosen and written, and what is wrong with it."""
+    """Show the search again with what was chosen and written, and what is wrong with it.
+
+    `template` is the email, if it is stored already.
+    """
     letter = Letter(
         {str(person.get("contact")) for person in people},
-        form.text("template"),
+        template or form.text("template"),
         form.text("workflow"),
         form.text("subject"),
         form.text("text"),

@@ -74,6 +74,7 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
         "contacts": {outcome.contact_id: outcome.name for outcome in outcomes},
         "names": {member["subject"]: member["email"] for member in found.get("/members", {"items": []})["items"]},
         "pending": pending,
+        "asked": any(entry["what"] == "approval.requested" for entry in story["items"]),
         "inputs": json.dumps(shown["inputs"], ensure_ascii=False, indent=1),
         "ended": shown["status"] in ENDED,
         # The picture changes when a step does.

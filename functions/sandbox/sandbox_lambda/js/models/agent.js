@@ -17,9 +17,7 @@ export async function agentNode(call) {
   const settings = { ...modelSettings(call), ...(schema ? { schema } : {}) };
   // With a memory, an item sees what was said for the items before it.
   const each = session ? eachInTurn : eachAtOnce;
-  const results = await each(call.items.length, call.send, (index, sender) =>
-    answerFor(call, { index, sender, schema, session, settings }),
-  );
+  const results = await each(call, (index, sender) => answerFor(call, { index, sender, schema, session, settings }));
   const items = itemsOf(call, results);
   call.write(results.flatMap(({ mails = [] }) => mails));
   return [items];

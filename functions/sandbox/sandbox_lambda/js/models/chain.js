@@ -12,14 +12,14 @@ export async function chainNode(call) {
   const schema = answerSchema(call);
   const settings = modelSettings(call);
   const isJson = schema === undefined && wantsJson(call);
-  const results = await eachAtOnce(call.items.length, call.send, (index, sender) => {
+  const results = await eachAtOnce(call, (index, sender) => {
     const { system, turns } = messagesOf(call, index);
     const asked = schema ?? (isJson ? { type: ["object", "array"] } : undefined);
     const request = { ...settings, system, turns, ...(asked ? { schema: asked } : {}) };
     const value = valueOf(answerTo(sender, request), asked);
     if (schema) return { output: value };
     // Since version 1.6, JSON of the model is the item.
-    if (isJson && call.version >= 1.6) return value;
+    if (isJson && call.version >= 1.6) return Array.isArray(value) ? { data: value } : value;
     return { text: textFrom(value).trim() };
   });
   return [itemsOf(call, results)];

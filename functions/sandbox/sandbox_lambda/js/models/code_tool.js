@@ -3,12 +3,13 @@
 import { NodeError } from "../errors.js";
 import { runSource } from "../nodes/code.js";
 import { schemaOfExample } from "./schemas.js";
+import { nameOf } from "./tools.js";
 
 export function toolCode(call, node, { index, sender, told, name, parameters }) {
   const { description = "", specifyInputSchema = false, jsCode = "" } = node.parameters;
   const version = node.typeVersion ?? 1;
   return {
-    name: version < 1.2 ? node.parameters.name || name : name,
+    name: version < 1.2 ? nameOf(node.parameters.name || node.name) : name,
     description: call.resolved(description, index),
     parameters: specifyInputSchema ? schemaFor(node, version) : parameters,
     use: async (given) => {

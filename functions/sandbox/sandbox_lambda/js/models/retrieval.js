@@ -6,8 +6,6 @@ import { promptFor } from "./agent.js";
 import { answerTo, eachAtOnce } from "./at_once.js";
 import { itemsOf, modelSettings, textFrom } from "./settings.js";
 
-// The collection in which the platform keeps what it embeds. The import's report tells to replace it.
-const COLLECTION = "message_vectors";
 const PASSAGES = 4;
 const MOST = 50;
 const LONGEST = 8_000;
@@ -15,12 +13,12 @@ const ANSWER =
   "Answer the question with the passages that were found, and with nothing else. " +
   "If they do not answer it, say that you do not know.";
 
-/** Return the passages that a text finds: [{text, metadata, score}]. */
-export function passagesFor(sender, text, limit = PASSAGES) {
+/** Return the passages that a text finds in the collection of a node: [{text, metadata, score}]. */
+export function passagesFor(sender, { parameters }, text, limit = PASSAGES) {
   const wanted = textFrom(text).slice(0, LONGEST);
   if (wanted.trim() === "") return [];
   const asked = {
-    collection: COLLECTION,
+    collection: parameters.collection ?? "message_vectors",
     text: wanted,
     limit: Math.min(Math.max(Math.floor(limit) || PASSAGES, 1), MOST),
   };
@@ -44,8 +42,8 @@ export function answerFrom(sender, settings, { question, passages, instructions 
 /** A vector store that loads what a text finds. */
 export async function vectorStoreNode(call) {
   if (call.param("mode", 0, "load") !== "load") throw new NodeError("Only searching by text is supported");
-  const results = await eachAtOnce(call.items.length, call.send, (index, sender) =>
-    passagesFor(sender, call.param("prompt", index, ""), Number(call.param("topK", index, PASSAGES))),
+  const results = await eachAtOnce(call, (index, sender) =>
+    passagesFor(sender, call.node, call.param("prompt", index, ""), Number(call.param("topK", index, PASSAGES))),
   );
   const includesMetadata = call.param("includeDocumentMetadata", 0, true) !== false;
   return [
@@ -66,12 +64,12 @@ export async function retrievalNode(call) {
   const settings = modelSettings(call);
   const [retriever] = call.attached("ai_retriever");
   const limit = Number(retriever ? call.resolved(retriever.parameters.topK ?? PASSAGES, 0) : PASSAGES);
-  const results = await eachAtOnce(call.items.length, call.send, (index, sender) => {
+  const results = await eachAtOnce(call, (index, sender) => {
     const question = call.version < 1.2 ? textFrom(call.param("query", index, "")) : promptFor(call, index, 1.2);
     const instructions = textFrom(call.param("options", index, {}).systemPromptTemplate);
     const text = answerFrom(sender, settings, {
       question,
-      passages: passagesFor(sender, question, limit),
+      passages: passagesFor(sender, call.node, question, limit),
       instructions,
     });
     return { response: call.version >= 1.5 ? text : { text } };

@@ -41,7 +41,18 @@ const OWN = {
 export async function toolsOf(call, index, sender) {
   // The model gets the last connected first, as in n8n.
   const nodes = call.attached("ai_tool").filter((node) => !node.disabled);
-  return nodes.reverse().map((node) => toolOf(call, node, index, sender));
+  return withOwnNames(nodes.reverse().map((node) => toolOf(call, node, index, sender)));
+}
+
+/** Give tools of one name numbers: names of other scripts have nothing left of them. */
+function withOwnNames(tools) {
+  const taken = new Set();
+  return tools.map((tool) => {
+    let { name } = tool;
+    for (let number = 2; taken.has(name.toLowerCase()); number += 1) name = `${tool.name.slice(0, 60)}_${number}`;
+    taken.add(name.toLowerCase());
+    return { ...tool, name };
+  });
 }
 
 function toolOf(call, node, index, sender) {
@@ -132,7 +143,8 @@ function storeTool(call, node, { index, sender, name }) {
     name: nameOf(toolName || name),
     description: call.resolved(toolDescription, index),
     parameters: INPUT,
-    use: ({ input }) => JSON.stringify(passagesFor(sender, input, Number(call.resolved(topK, index))).map(documentOf)),
+    use: ({ input }) =>
+      JSON.stringify(passagesFor(sender, node, input, Number(call.resolved(topK, index))).map(documentOf)),
   };
 }
 
@@ -144,13 +156,13 @@ function answeringTool(call, node, { index, sender, told, name }) {
     description: `Answers questions about ${call.resolved(description, index) || "what is stored"}.`,
     parameters: INPUT,
     use: ({ input }) => {
-      const passages = passagesFor(sender, input, Number(call.resolved(topK, index)));
+      const passages = passagesFor(sender, node, input, Number(call.resolved(topK, index)));
       return told(answerFrom(sender, modelSettings(call), { question: String(input), passages }));
     },
   };
 }
 
-const nameOf = (name) => name.replace(/[^a-zA-Z0-9_-]+/g, "_").slice(0, 64) || "_";
+export const nameOf = (name) => name.replace(/[^a-zA-Z0-9_-]+/g, "_").slice(0, 64) || "_";
 
 /** Return what the tool is for: what the author says, or what the node does by itself. */
 function describe(call, node, index) {
@@ -179,7 +191,10 @@ function withArguments(call, node, { index, sender, given }) {
 /** Run the node for the item. Its expressions see the item with the arguments, and $fromAI gives these. */
 async function ran(call, node, { index, sender, given, id }) {
   const json = call.version >= 3 ? { ...call.items[index].json, ...given, toolCallId: id } : call.items[index].json;
-  const tool = { ...node, type: shortTypeOf(node).replace(/Tool$/, "") };
+  // An agent that is a tool has no other prompt than its own.
+  const isAgent = shortTypeOf(node) === "agentTool";
+  const parameters = isAgent ? { ...node.parameters, promptType: "define" } : node.parameters;
+  const tool = { ...node, parameters, type: shortTypeOf(node).replace(/Tool$/, "") };
   return call.runTool(tool, { ...call.items[index], json }, index, sender, argumentsOf(node, given));
 }
 

@@ -319,8 +319,8 @@ ACTION_CATALOGUE = Catalogue(
                     _object("name", "node", "output", name=_ID, node=_TEXT, output={"type": "integer"}), 4_000
                 ),
             ),
-            _object("items", items=_ANY_OBJECT, mails=_list(_ANY_OBJECT, 200)),
-            default_timeout_seconds=150,
+            _object("items", items=_ANY_OBJECT, last=_TEXT, mails=_list(_ANY_OBJECT, 200)),
+            default_timeout_seconds=300,
             description=(
                 "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
                 "writes this step. `workflow` has n8n's nodes, connections and settings; `given` are the items of the "

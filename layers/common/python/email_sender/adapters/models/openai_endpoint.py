@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from email_sender.errors import InvalidInput, RateLimited, Unavailable
+from email_sender.errors import Conflict, InvalidInput, RateLimited, Unavailable
 
 _MAX_RETRY_AFTER = 300
+# Statuses that say that the same request will never be accepted.
+_INVALID = (400, 413, 422)
 
 
 class OpenAIEndpoint:
@@ -33,12 +35,13 @@ class OpenAIEndpoint:
         self.host = parts.hostname
         self._base, self._key, self._name, self._seconds = base.rstrip("/"), key, name, seconds
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], refusal: str = "") -> Any:
         """Post `body` and return the JSON of the response.
 
         A network error or a 5xx status is retried once, which is safe, since requests change nothing.
 
         Raises:
+            Conflict: `refusal`, if it is set and the endpoint says that the request is invalid.
             RateLimited: the endpoint does not accept more requests at the moment.
             Unavailable: the endpoint did not answer, refused the request, or did not return JSON.
         """
@@ -61,6 +64,8 @@ class OpenAIEndpoint:
                 raise RateLimited(
                     f"{self._name} is throttling requests. Try again later.", _retry_after_seconds(response.headers)
                 )
+            if refusal and response.status in _INVALID:
+                raise Conflict(refusal)
             if response.status < 500 or is_last:
                 # The response may repeat the request, so only its status is reported.
                 raise Unavailable(f"{self._name} returned HTTP status {response.status}.")

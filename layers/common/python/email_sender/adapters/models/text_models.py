@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.adapters.models.openai_endpoint import OpenAIEndpoint
-from email_sender.errors import RateLimited, Unavailable
+from email_sender.errors import Conflict, RateLimited, Unavailable
 from email_sender.workflows.generation import GeneratedText, Prompt, Tool, ToolCall, Turn
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 TIMEOUT_SECONDS = 60.0
+_REFUSED = "The text model refused the request: it may be too long, or a schema in it may be unknown to the model."
 
 
 class BedrockTextModel:
@@ -28,7 +29,7 @@ class BedrockTextModel:
             response: Any = self._client().converse(
                 modelId=self.model,
                 messages=_bedrock_messages(prompt.turns),
-                system=[{"text": prompt.system}] if prompt.system else [],
+                system=[{"text": prompt.system}] if prompt.system.strip() else [],
                 inferenceConfig={"maxTokens": prompt.max_tokens, "temperature": prompt.temperature},
                 **tools,
             )
@@ -57,7 +58,7 @@ def _bedrock_messages(turns: Sequence[Turn]) -> Any:
         content: list[dict[str, Any]] = []
         if turn.role == "tool":
             content = [{"toolResult": {"toolUseId": turn.call_id, "content": [{"text": turn.text}]}}]
-        elif turn.text:
+        elif turn.text.strip():
             content = [{"text": turn.text}]
         content += [
             {"toolUse": {"toolUseId": call.id, "name": call.name, "input": _arguments(call)}} for call in turn.calls
@@ -66,7 +67,11 @@ def _bedrock_messages(turns: Sequence[Turn]) -> Any:
             messages[-1]["content"] += content
         elif content:
             messages.append({"role": role, "content": content})
-    return messages
+    # A conversation begins and ends with the user. What was blank was left out above.
+    nothing = {"role": "user", "content": [{"text": "(nothing)"}]}
+    begins = [] if messages and messages[0]["role"] == "user" else [nothing]
+    ends = [] if not messages or messages[-1]["role"] == "user" else [nothing]
+    return [*begins, *messages, *ends]
 
 
 def _arguments(call: ToolCall) -> Any:
@@ -80,6 +85,8 @@ def _arguments(call: ToolCall) -> Any:
 def _translate(error: AwsError) -> Exception | None:
     if error.code in ("ThrottlingException", "ServiceQuotaExceededException"):
         return RateLimited("The text model is throttling requests. Try again later.")
+    if error.code == "ValidationException":
+        return Conflict(_REFUSED)
     return None
 
 
@@ -102,6 +109,7 @@ class OpenAITextModel:
                 "temperature": prompt.temperature,
                 **(tools if prompt.tools else {}),
             },
+            refusal=_REFUSED,
         )
         try:
             usage = response.get("usage") or {}

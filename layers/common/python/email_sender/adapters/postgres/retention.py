@@ -28,6 +28,8 @@ with old as (
     select id from runs where finished_at < %(before)s and emptied_at is null order by id limit %(limit)s
 ), steps as (
     update run_steps set result = null, error = null where run_id in (select id from old)
+), said as (
+    delete from conversations where run_id in (select id from old)
 )
 update runs set inputs = '{}', error = null, emptied_at = now() where id in (select id from old)
 """

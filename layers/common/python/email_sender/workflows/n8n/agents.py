@@ -16,7 +16,8 @@ _VERSIONS: Final[Mapping[str, tuple[float, float]]] = {
 }  # fmt: skip
 # Those that insert are steps of their own (vector_nodes.py).
 _STORES: Final = ("vectorStoreInMemory", "vectorStorePinecone", "vectorStoreQdrant", "vectorStoreSupabase")
-_SEARCHES: Final = "searches the collection message_vectors: replace it with your collection"
+_COLLECTION: Final = "message_vectors"
+_SEARCHES: Final = f"searches the collection {_COLLECTION}: replace it with your collection"
 # Kinds of agents of version 1 that think with other prompts, but can do what the one with tools can.
 _KINDS: Final = ("toolsAgent", "conversationalAgent", "openAiFunctionsAgent", "reActAgent")
 _OWN_TOOLS: Final = ("agentTool", "toolCalculator", "toolCode", "toolSerpApi", "toolThink", "toolWikipedia")
@@ -111,6 +112,12 @@ def _called(node: Node) -> str:
     if isinstance(raw, str) and raw.startswith("="):
         return "=" if "$workflow.id" in raw else ""
     return raw[:200] if isinstance(raw, str) else ""
+
+
+def here(node: Node) -> Node:
+    """Return a node as the sandbox gets it: what searches has the collection among its parameters, to be replaced."""
+    searches = node.type in _STORES or node.type == "chainRetrievalQa" or _searches(node)
+    return replace(node, parameters={**node.parameters, "collection": _COLLECTION}) if searches else node
 
 
 def writes_mail(export: N8nExport, sub_nodes: Sequence[str]) -> str | None:

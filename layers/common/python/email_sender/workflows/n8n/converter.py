@@ -148,7 +148,7 @@ class Converter:
         sub_nodes = agents.sub_nodes_here(self._export, names)
         given, needs, condition = self._given(names, sub_nodes)
         edges = [edge for edge in self._edges if edge.target in names and edge.source in {*names, *given}]
-        sandbox_nodes = [item_nodes.sandbox_node(nodes[name]) for name in [*names, *sub_nodes]]
+        sandbox_nodes = [item_nodes.sandbox_node(agents.here(nodes[name])) for name in [*names, *sub_nodes]]
         connections = connections_of(edges) | agents.connections_of(self._export, sub_nodes)
         results = self._returned(names)
         sends_requests = any(service_nodes.is_service(nodes[name]) or agents.is_agent(nodes[name]) for name in names)

@@ -7,7 +7,7 @@ from email_sender.workflows.n8n import item_nodes
 from email_sender.workflows.n8n.export import Edge, N8nExport
 
 # A step that sends many requests goes on where it was when it is repeated.
-_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT1S", "backoff": 1, "on": ["unavailable"]}
+_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
 
 
 def sandbox_step(
