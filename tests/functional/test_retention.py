@@ -121,7 +121,7 @@ def test_runs_lose_their_content_and_stay_as_a_record(scenario: Scenario, monkey
     kept = {scenario.add_run(ago(20)), scenario.add_run(None)}
     for run in old | kept:
         scenario.cluster.execute(
-            "insert into conversations select tenant_id, workflow_id, '', id, 's', 0, now(), '' from runs where id = %s",
+            "insert into conversations select tenant_id, workflow_id, '', id, '', 0, now(), '' from runs where id = %s",
             run,
         )
     scenario.service.set_days(scenario.tenant, {RetainedKind.RUNS: 30})
