@@ -63,7 +63,7 @@ class Scenario:
         return self._import(MAIL.replace("<1@", "<2@"))
 
     def _add_run(self) -> UUID:
-        run, workflow = new_id(), new_id()
+        run, other_run, workflow = new_id(), new_id(), new_id()
         execute = self.cluster.execute
         execute(
             "insert into workflows (id, tenant_id, name, definition) values (%s, %s, 'w', '{}')", workflow, self.tenant
@@ -74,14 +74,15 @@ class Scenario:
             self.tenant,
             workflow,
         )
-        execute(
-            "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role) "
-            "values (%s, %s, %s, 1, 'succeeded', %s, 'ann', 'user')",
-            run,
-            self.tenant,
-            workflow,
-            Jsonb({"to": ADA.upper(), "other": "bob@example.org"}),
-        )
+        for one, inputs in ((run, {"to": ADA.upper(), "other": "bob@example.org"}), (other_run, {})):
+            execute(
+                "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role) "
+                "values (%s, %s, %s, 1, 'succeeded', %s, 'ann', 'user')",
+                one,
+                self.tenant,
+                workflow,
+                Jsonb(inputs),
+            )
         results = [
             {"people": [{"email": ADA, "name": "Ada O'Hara"}]},
             # Letters after a backslash belong to escapes in JSON.
@@ -98,6 +99,18 @@ class Scenario:
                 run,
                 item,
                 Jsonb(result),
+            )
+        # Of this run, of another one of the session, and of a session of somebody else.
+        keys = self.vault.keys_for(self.tenant)
+        for number, (session, text) in enumerate([("a", "Hello"), ("a", f"I am {ADA}"), ("b", "Bye")]):
+            execute(
+                "insert into conversations values (%s, %s, %s, %s, 's', %s, now(), %s)",
+                self.tenant,
+                workflow,
+                keys.fingerprint(session),
+                run if number == 0 else other_run,
+                number,
+                keys.encrypt(text, "conversations.turns"),
             )
         with self.units(self.tenant) as unit:
             content = Content("Your disk", f"Hello {ADA}", None)
@@ -147,6 +160,7 @@ def test_an_erased_person_is_in_no_column(scenario: Scenario) -> None:
         "contacts.address_enc",
         "messages.content_enc",
         "drafts.content_enc",
+        "conversations.turns_enc",
         "runs.inputs",
         "run_steps.result",
     }
@@ -154,6 +168,8 @@ def test_an_erased_person_is_in_no_column(scenario: Scenario) -> None:
         erasure = scenario.privacy.erase(scenario.tenant, scenario.contact)
     # In the longer addresses of others only.
     assert scenario.columns_with(ADA) == ["run_steps.result"]
+    sessions = scenario.cluster.query("select number from conversations where tenant_id = %s", scenario.tenant)
+    assert sessions == [{"number": 2}], "somebody else's"
     assert erasure.counts == {"contacts": 1, "messages": 1, "drafts": 1, "emails": 0, "runs": 1, "run_steps": 2}
     assert scenario.results() == [
         {"people": [{"email": "[erased]", "name": "[erased]"}]},

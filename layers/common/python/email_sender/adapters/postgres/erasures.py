@@ -56,6 +56,13 @@ select e.contact_id, e.erased_by, e.erased_at, e.counts, d.cleaned_at, e.recorde
 from erasures e left join deleted_contacts d on (d.tenant_id, d.contact_id) = (e.tenant_id, e.contact_id)
 where e.contact_id = %s
 """
+# What agents remember of the sessions of such runs, as a whole: it is encrypted.
+_FORGET_SESSIONS = """
+delete from conversations c where c.tenant_id = %(tenant)s and (c.workflow_id, c.session_hash) in (
+    select said.workflow_id, said.session_hash from conversations said join runs r on r.id = said.run_id
+    where said.tenant_id = %(tenant)s and (r.inputs::text ~* %(found)s or exists (
+        select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s)))
+"""
 # Columns with results and inputs of runs, by table.
 _RUN_COLUMNS = {"run_steps": ("result", "error"), "runs": ("inputs", "error")}
 
@@ -125,6 +132,7 @@ def _erase_row(
             [tenant_id, contact_id],
         ).fetchone()
         counts[table] = row["count"] if row else 0
+    conn.execute(_FORGET_SESSIONS, {"tenant": tenant_id, "found": found})
     counts.update(_redact_runs(conn, tenant_id, found, address, name))
     conn.execute(REMEMBER_DELETED, [contact_id])
     conn.execute("delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id])
