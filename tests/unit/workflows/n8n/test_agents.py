@@ -289,7 +289,7 @@ def test_a_called_workflow_and_a_searched_collection_are_named() -> None:
     store = node("Store", "vectorStoreMilvus", {"mode": "retrieve-as-tool"})
     result = import_n8n(with_belonging(export(AGENT), ("ai_tool", call), ("ai_tool", store)), EXPRESSIONS)
     notes = next(entry for entry in result.report if entry.node == "Agent").notes
-    assert "Call: import the workflow 'Other' too; it may take some minutes" in notes
+    assert "Call: import the workflow 'Other' too; the workflow that it calls may take some minutes" in notes
     assert any(note.startswith("Store: searches the collection message_vectors") for note in notes)
 
 

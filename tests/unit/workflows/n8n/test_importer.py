@@ -282,3 +282,25 @@ def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
 def test_an_expression_of_a_set_node_has_its_value(source: str, value: object) -> None:
     assignment = {"assignments": {"assignments": [{"name": "v", "value": source, "type": "string"}]}}
     assert items(export(node("Edit", "set", assignment)), "edit")[0].get("v") == value
+
+
+def test_a_run_is_never_an_evaluation() -> None:
+    """As n8n 2.41.1 does it in a run that is none."""
+    check = node("Check", "evaluation", {"operation": "checkIfEvaluating"}) | {"typeVersion": 4.7}
+    links = {"Check": connections_to("Judge", "Work"), "Judge": connections_to(), "Work": connections_to()}
+    raw = export(check, node("Judge", "noOp"), node("Work", "limit", {"maxItems": 9}), connections=links)
+    assert [item["name"] for item in items(raw, "work")] == ["Ada", "Bob"]
+    assert items(raw, "judge") == []
+    metric = {"name": "m", "value": "={{ $json.age }}", "type": "number"}
+    metrics = node("Measure", "evaluation", {"operation": "setMetrics", "metrics": {"assignments": [metric]}})
+    assert items(export(metrics | {"typeVersion": 4.6}, node("Keep", "noOp")), "keep") == [{"m": 36}, {"m": 7}]
+    assert conversions(export(metrics | {"typeVersion": 4.7}))["Measure"] == "unsupported"
+    assert conversions(export(node("Write", "evaluation")))["Write"] == "unsupported"
+
+
+def test_the_last_page_of_a_form_passes_items_on_and_others_wait_for_a_person() -> None:
+    raw = export(node("Thanks", "form", {"operation": "completion"}), node("Keep", "noOp"))
+    assert [item["name"] for item in items(raw, "keep")] == ["Ada", "Bob"]
+    entry = next(entry for entry in import_and_parse(raw).report if entry.node == "Thanks")
+    assert (entry.outcome, entry.notes[0][:21]) == ("approximated", "its page is not shown")
+    assert conversions(export(node("More", "form", {"operation": "page"})))["More"] == "unsupported"

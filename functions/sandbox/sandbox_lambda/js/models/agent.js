@@ -27,7 +27,7 @@ async function answerFor(call, { index, sender, schema, session, settings }) {
   const options = call.param("options", index, {});
   const most = options.maxIterations ?? MOST_ROUNDS;
   const prompt = promptFor(call, index, 1.7);
-  const tools = await toolsOf(call, index, sender);
+  const tools = toolsOf(call, index, sender);
   const offered = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
   const turns = [...remembered(sender, session), { role: "user", text: prompt }];
   const request = { ...settings, system: systemFor(call, options), ...(offered.length > 0 ? { tools: offered } : {}) };

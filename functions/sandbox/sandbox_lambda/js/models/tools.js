@@ -38,7 +38,7 @@ const OWN = {
  * Return the tools of an agent for one item: [{name, description, parameters, use}]. `use` takes the model's arguments and
  * the call's id, and returns what the model is told.
  */
-export async function toolsOf(call, index, sender) {
+export function toolsOf(call, index, sender) {
   // The model gets the last connected first, as in n8n.
   const nodes = call.attached("ai_tool").filter((node) => !node.disabled);
   return withOwnNames(nodes.reverse().map((node) => toolOf(call, node, index, sender)));

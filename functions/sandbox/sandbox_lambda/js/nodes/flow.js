@@ -231,3 +231,10 @@ function fuzzy(value) {
   if (value === undefined || value === null || value === "" || value === false) return null;
   return typeof value === "object" ? value : String(value);
 }
+
+/** Runs are never evaluations here: all items go to the second output. Metrics are computed as in n8n. */
+export function evaluationNode(call) {
+  if (call.param("operation", 0, "setOutputs") === "checkIfEvaluating") return [[], call.items.map(call.keep)];
+  const metrics = (index) => call.param("metrics", index, {}).assignments ?? [];
+  return [call.eachItem((_, index) => Object.fromEntries(metrics(index).map(({ name, value }) => [name, value])))];
+}

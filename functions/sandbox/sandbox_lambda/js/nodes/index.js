@@ -3,7 +3,7 @@
 import { filterNode, ifNode, switchNode } from "./branches.js";
 import { codeNode, functionItemNode, functionNode } from "./code.js";
 import { compareDatasetsNode } from "./compare.js";
-import { mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
+import { evaluationNode, mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
 import { cryptoNode, dateTimeNode } from "./dates.js";
 import {
   aggregateNode,
@@ -56,8 +56,10 @@ export const NODES = {
   crypto: cryptoNode,
   dateTime: dateTimeNode,
   discord: discordNode,
+  evaluation: evaluationNode,
   facebookGraphApi: facebookGraphApiNode,
   filter: filterNode,
+  form: passThrough,
   function: functionNode,
   functionItem: functionItemNode,
   googleCalendar: googleCalendarNode,

@@ -88,7 +88,9 @@ def differences(export: N8nExport, node: Node) -> Iterator[str]:
         if _searches(sub_node):
             yield f"{sub_node.name}: {_SEARCHES}"
         elif sub_node.type == "toolWorkflow":
-            yield f"{sub_node.name}: import the workflow {_called(sub_node)!r} too; it may take some minutes"
+            called = _called(sub_node)
+            other = "" if called == "=" else f"import the workflow {called!r} too; "
+            yield f"{sub_node.name}: {other}the workflow that it calls may take some minutes"
         elif sub_node.type == "toolHttpRequest":
             request = replace(sub_node, type="httpRequest", version=4.2)
             yield from (f"{sub_node.name}: {note}" for note in service_nodes.differences(request))

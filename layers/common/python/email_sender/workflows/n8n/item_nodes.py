@@ -41,7 +41,7 @@ RECORDED: Final[Mapping[str, frozenset[float]]] = {
 }
 # Those whose recorded runs are in tests/data/n8n-service-cases.ndjson.
 RECORDED_LATER: Final = ("compareDatasets", "convertToFile", "extractFromFile", "html", "markdown", "xml")
-ITEM_TYPES: Final = frozenset({*RECORDED, "respondToWebhook"})
+ITEM_TYPES: Final = frozenset({*RECORDED, "evaluation", "form", "respondToWebhook"})
 # The versions of agents and chains in tests/data/n8n-agent-cases.ndjson.
 RECORDED_AGENTS: Final[Mapping[str, frozenset[float]]] = {
     "agent": frozenset({1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.2, 3, 3.1}),
@@ -56,6 +56,8 @@ OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "markdown": ("mode", ("htmlToMarkdown", "markdownToHtml")),
 }
 
+# Since this version of evaluation, metrics are a model's judgements.
+_JUDGED_METRICS: Final = 4.7
 _HASHES = ("MD5", "SHA256", "SHA3-256", "SHA3-384", "SHA3-512", "SHA384", "SHA512")
 # A definition has at most 24 levels, and up to ten are around a parameter.
 _MAX_LEVELS = 13
@@ -111,6 +113,11 @@ def runs_here(node: Node) -> bool:
         return bool(parameters.get("mode") != "combineBySql")
     if node.type == "removeDuplicates":
         return bool(parameters.get("operation") != "removeItemsSeenInPreviousExecutions")
+    if node.type == "form":
+        return bool(parameters.get("operation") == "completion")
+    if node.type == "evaluation":
+        operation = parameters.get("operation")
+        return operation == "checkIfEvaluating" or (operation == "setMetrics" and node.version < _JUDGED_METRICS)
     if node.type == "dateTime":
         return node.version >= 2
     if node.type == "crypto":
@@ -155,6 +162,10 @@ def differences(node: Node) -> Iterator[str]:
         yield from service_nodes.differences(node)
     elif node.type == "wait":
         yield "in a loop it does not wait: what the loop does comes one after the other"
+    elif node.type == "form":
+        yield "its page is not shown: the workflow does its work, and who filled in the form gets no answer"
+    elif node.type == "evaluation":
+        yield "a run here is never an evaluation"
     elif node.type == "respondToWebhook":
         yield "the caller gets no response from this node: read the results with GET /runs/{id}"
     elif node.version not in RECORDED_AGENTS.get(node.type, RECORDED.get(node.type, frozenset())):
@@ -279,7 +290,7 @@ def output_count(node: Node) -> int:
     count = 1
     if node.disabled:
         return 1
-    if node.type in ("if", "splitInBatches"):
+    if node.type in ("if", "splitInBatches") or node.parameters.get("operation") == "checkIfEvaluating":
         count = 2
     elif node.type == "compareDatasets":
         count = 4
