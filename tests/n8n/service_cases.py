@@ -38,6 +38,7 @@ SECRETS: Mapping[str, Mapping[str, Any]] = {
     "discordwebhookapi": {"value": "111/tok"},
     "whatsappapi": {"value": "wa-1"},
     "facebookgraphapi": {"value": "EAAtok-1"},
+    "n8napi": {"value": "k"},
     "supabaseapi": {"value": "srv-1"},
     "twilioapi": {"value": "tok", "user": "AC0123456789abcdef0123456789abcdef"},
     "googlepalmapi": {"value": "AIza1"},
@@ -46,7 +47,9 @@ SECRETS: Mapping[str, Mapping[str, Any]] = {
     "hubspotapptoken": {"value": "pat-1"},
 }
 # Where the services are of which each user has an own one.
-HOSTS: Mapping[str, str] = {"supabaseapi": "abc.supabase.co", "wordpressapi": "blog.example.com"}
+HOSTS: Mapping[str, str] = {
+    "n8napi": "n8n.test", "supabaseapi": "abc.supabase.co", "wordpressapi": "blog.example.com"
+}  # fmt: skip
 # The platform has its own words for it; what nodes do with them is compared.
 _CLOSED = (
     "The connection to the server was closed unexpectedly, perhaps it is offline. You can retry the request "

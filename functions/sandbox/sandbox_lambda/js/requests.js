@@ -183,6 +183,7 @@ const PLACES = {
   "discordOAuth2Api-bot": { place: "header", name: "authorization", prefix: "Bot " },
   discordWebhookApi: { place: "url" },
   hubspotApi: { place: "query", name: "hapikey" },
+  n8nApi: { place: "header", name: "x-n8n-api-key" },
   serpApi: { place: "query", name: "api_key" },
   discordBotApi: { place: "header", name: "authorization", prefix: "Bot " },
 };

@@ -30,6 +30,7 @@ import { graphqlNode } from "../services/graphql.js";
 import { googleSheetsNode } from "../services/google_sheets_rows.js";
 import { hubspotNode } from "../services/hubspot.js";
 import { linkedInNode } from "../services/linkedin.js";
+import { n8nNode } from "../services/n8n_api.js";
 import { notionNode } from "../services/notion.js";
 import { openAiNode } from "../services/openai.js";
 import { perplexityNode } from "../services/perplexity.js";
@@ -75,6 +76,7 @@ export const NODES = {
   limit: limitNode,
   linkedIn: linkedInNode,
   merge: mergeNode,
+  n8n: n8nNode,
   noOp: passThrough,
   notion: notionNode,
   openAi: openAiNode,

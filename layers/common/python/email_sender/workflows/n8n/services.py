@@ -151,6 +151,17 @@ SERVICES: Final[Mapping[str, Service]] = {
         "post",
         frozenset({1}),
     ),
+    "n8n": Service(
+        (1, 1),
+        (),
+        {"": "n8nApi"},
+        {
+            "workflow": ("getAll", "get", "create", "update", "delete", "activate", "deactivate"),
+            "execution": ("getAll", "get", "delete"),
+        },
+        "workflow",
+        frozenset({1}),
+    ),
     "notion": Service(
         (2, 2.2),
         ("api.notion.com",),
