@@ -93,6 +93,7 @@ def test_find_people_approve_and_answer_their_reply(
     of_grace, of_heidi = (page.locator("li.draft", has_text=name) for name in (f"Grace {word}", f"Heidi {word}"))
     expect(of_grace.get_by_label("Evidence")).to_contain_text("nobody near us can repair them")
     expect(of_heidi.get_by_label("Draft")).to_contain_text(f"Dear Heidi {word}, you wrote: The strings")
+    expect(of_heidi.get_by_label("Draft")).to_contain_text("No more mail from us: http")
     of_heidi.get_by_label("Leave this one out").check()
     expect(of_heidi.get_by_label("Draft")).to_be_hidden()
     of_grace.get_by_role("link", name="Edit").click()

@@ -22,6 +22,7 @@ Hello {{ contact.first_name }},
 You wrote about “{{ evidence[0].topic }}” on {{ evidence[0].date }}.
 
 """
+_LAST_LINE: Final = "\n\n--\nNo more mail from us: {{ unsubscribe_url }}"
 # What a template's name cannot have.
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9 _.-]+")
 
@@ -73,12 +74,11 @@ def _stored_email(visitor: Visitor, form: Form, title: str) -> str:
     """Store the email of the form as a template, and return its name, which says what it was for."""
     key = form.text("key")
     about = _NOT_IN_NAMES.sub(" ", title).strip(" ._-")[:60] or "Email"
-    body = {
-        "name": f"{about} {now():%Y-%m-%d} {key[:8]}",
-        "subject": form.text("subject"),
-        # What somebody typed below the lines that were there may leave a hole.
-        "body_text": re.sub(r"\n{3,}", "\n\n", form.text("text")),
-    }
+    # What somebody typed below the lines that were there may leave a hole.
+    text = re.sub(r"\n{3,}", "\n\n", form.text("text"))
+    if text and "unsubscribe_url" not in text:
+        text += _LAST_LINE
+    body = {"name": f"{about} {now():%Y-%m-%d} {key[:8]}", "subject": form.text("subject"), "body_text": text}
     return str(visitor.api.post("/templates", body, key=f"{key}-template" if key else "")["name"])
 
 
