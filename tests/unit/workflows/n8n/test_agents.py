@@ -219,6 +219,32 @@ def test_mail_that_an_agent_writes_waits_for_a_person(kind: str, parameters: dic
     assert any("a draft that a person approves" in note for entry in result.report for note in entry.notes)
 
 
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("1/3", "0.333333333333333"),
+        ("2(3+4)^2", "98"),
+        # The library that n8n has reads 1e3 as the product of 1, Euler's number and 3.
+        ("1e3", "1000"),
+        ("2.5E-3 * 4", "0.01"),
+        ("1.2193263113362292e+21 / 1e21", "1.219326311336229"),
+        ("ln(e)", "1"),
+        ("2e", "5.43656365691809"),
+        ("how much?", "I don't know how to do that."),
+    ],
+)
+def test_an_agent_calculates(expression: str, result: str) -> None:
+    raw = with_belonging(export(AGENT | {"executeOnce": True}, KEEP), ("ai_tool", node("Calc", "toolCalculator")))
+
+    def respond(request: Mapping[str, Any]) -> dict[str, Any]:
+        said = request["turns"][-1]
+        if said["role"] == "tool":
+            return {"text": said["text"], "data": None, "calls": []}
+        return {"text": "", "calls": [{"id": "c", "name": "Calc", "arguments": json.dumps({"input": expression})}]}
+
+    assert items_in(run(raw, answer_request=respond), "keep") == [{"output": result}]
+
+
 def test_an_agent_that_writes_no_mail_asks_nobody() -> None:
     tool = node("Write", "gmailTool", {"sendTo": "={{ $fromAI('to') }}", "message": "Hello"}) | {"typeVersion": 2.1}
     calls: list[str] = []

@@ -4,10 +4,13 @@ import { NodeError } from "../errors.js";
 import { jsonOf, responsesTo, withPairs, authOf } from "../requests.js";
 import { evaluate } from "../vendor/calculator.js";
 
+// The library reads 1e3 as the product of 1, Euler's number and 3. Models write numbers so, and large results are.
+const SCIENTIFIC = /(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?\d+)(?![\w.])/g;
+
 /** Return the result of a mathematical expression, or say that it is none. */
 export function calculated(text) {
   try {
-    return String(evaluate(text));
+    return String(evaluate(text.replace(SCIENTIFIC, (_, number, power) => `(${number}*10^(${Number(power)}))`)));
   } catch {
     return "I don't know how to do that.";
   }
