@@ -10,9 +10,12 @@ from email_sender.security.permissions import Permission, Role
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """Links of one `group` stand together, below its name."""
+
     path: str
     title: str
     permission: Permission
+    group: str = ""
 
 
 _LINKS: Sequence[Link] = (
@@ -20,19 +23,19 @@ _LINKS: Sequence[Link] = (
     Link("/find", "Find people", Permission.VECTORS_READ),
     Link("/approvals", "Approve", Permission.WORKFLOWS_APPROVE),
     Link("/contacts", "Contacts", Permission.MESSAGING_READ),
-    Link("/suppressions", "Suppressions", Permission.MESSAGING_READ),
-    Link("/templates", "Templates", Permission.MESSAGING_READ),
-    Link("/workflows", "Workflows", Permission.WORKFLOWS_READ),
-    Link("/imports", "Imports", Permission.VECTORS_READ),
-    Link("/deliverability", "Deliverability", Permission.MESSAGING_READ),
-    Link("/vectors", "Vectors", Permission.VECTORS_READ),
-    Link("/tenant", "Team", Permission.TENANT_MANAGE),
-    Link("/webhooks", "Webhooks", Permission.TENANT_MANAGE),
+    Link("/suppressions", "Suppressions", Permission.MESSAGING_READ, "Content"),
+    Link("/templates", "Templates", Permission.MESSAGING_READ, "Content"),
+    Link("/workflows", "Workflows", Permission.WORKFLOWS_READ, "Content"),
+    Link("/imports", "Imports", Permission.VECTORS_READ, "Content"),
+    Link("/deliverability", "Deliverability", Permission.MESSAGING_READ, "Content"),
+    Link("/vectors", "Vectors", Permission.VECTORS_READ, "Manage"),
+    Link("/tenant", "Team", Permission.TENANT_MANAGE, "Manage"),
+    Link("/webhooks", "Webhooks", Permission.TENANT_MANAGE, "Manage"),
     Link("/platform", "Platform", Permission.PLATFORM_READ),
     Link("/platform/events", "Failed events", Permission.PLATFORM_READ),
     Link("/vectors", "Vector jobs", Permission.PLATFORM_READ),
     Link("/platform/settings", "Settings", Permission.PLATFORM_READ),
-    Link("/audit", "Audit", Permission.AUDIT_READ),
+    Link("/audit", "Audit", Permission.AUDIT_READ, "Manage"),
 )
 
 
