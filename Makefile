@@ -37,7 +37,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 SOURCES = $(shell find functions layers statemachines events/schemas scripts/build.mk template.yaml samconfig.toml -type f -not -path '*/__pycache__/*')
 
-.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check check-types check-files audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate sandbox-libraries check-types check-files clean
+.PHONY: help run tenant clock backup restore drill faults soak test test-sam test-api test-n8n test-n8n-node check audit sbom build bench bench-growth search-quality deploy rollback cost operator first-admin user audit-verify lock authorities generate sandbox-libraries check-types check-files clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

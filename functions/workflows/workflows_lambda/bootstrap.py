@@ -155,7 +155,7 @@ def text_model(seconds: float = _TEXT_SECONDS) -> TextModel:
         raise Conflict("This deployment has no text model. Set its parameter TextModel.")
     if model_settings.provider == "bedrock":
         return BedrockTextModel(lambda: slow_client("bedrock-runtime", int(seconds)), model_settings.model)
-    return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn))
+    return OpenAITextModel(model_settings.endpoint, model_settings.model, lambda: secret_text(secret_arn), seconds)
 
 
 def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:

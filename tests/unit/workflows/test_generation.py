@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from socket import create_server
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.adapters.models.text_models import BedrockTextModel, OpenAITextModel
 from email_sender.errors import Conflict, InvalidInput, RateLimited, Unavailable
-from email_sender.workflows.generation import GeneratedText, Prompt, Tool, ToolCall, Turn, generate
+from email_sender.workflows.generation import GeneratedText, Prompt, SchemaMismatch, Tool, ToolCall, Turn, generate
 from tests.fakes.text_model import serve_text_model
 
 SCHEMA = {"type": "object", "required": ["urgent"], "properties": {"urgent": {"type": "boolean"}}}
@@ -57,7 +59,7 @@ def test_invalid_output_is_requested_once_more_with_the_problem(invalid_text: st
     answer, model = generate_with(invalid_text, '{"urgent": false}')
     assert (answer.data, answer.input_tokens) == ({"urgent": False}, 20)
     assert "Your last answer did not match the schema" in model.prompts[1].turns[-1].text
-    with pytest.raises(Conflict, match="does not match the schema"):
+    with pytest.raises(SchemaMismatch, match="does not match the schema"):
         generate_with(invalid_text, invalid_text)
 
 
@@ -144,6 +146,15 @@ def test_a_conversation_of_bedrock_begins_and_ends_with_the_user(turns: list[Tur
 def test_an_unreachable_endpoint_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="did not answer"):
         OpenAITextModel("http://127.0.0.1:1/v1", "small", lambda: "").write(Prompt.of("hello"))
+
+
+def test_an_endpoint_that_does_not_answer_in_time_is_unavailable() -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        model = OpenAITextModel(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "small", lambda: "", seconds=0.2)
+        began = monotonic()
+        with pytest.raises(Unavailable, match="did not answer"):
+            model.write(Prompt.of("hello"))
+    assert monotonic() - began < 10
 
 
 class FakeBedrock:

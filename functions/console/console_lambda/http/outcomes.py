@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from console_lambda.http.visitor import Visitor
+from email_sender.messaging.model import LEFT_OUT
 
 # States after which an email's report can still come.
 _OPEN: Final = ("queued", "sending", "sent")
@@ -16,7 +17,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "suppressed": "gets no mail",
     "rejected": "not sent",
 }
-_LEFT_OUT: Final = "left out"
 # As many drafts as an approval can have.
 _SHOWN: Final = 500
 
@@ -44,7 +44,7 @@ def outcomes_of(visitor: Visitor, run_id: str) -> Sequence[Outcome]:
 
 def counts_of(outcomes: Sequence[Outcome]) -> str:
     """Return how many emails are in each state: "2 delivered, 1 left out"."""
-    counts = Counter(outcome.words for outcome in sorted(outcomes, key=lambda outcome: outcome.words == _LEFT_OUT))
+    counts = Counter(outcome.words for outcome in sorted(outcomes, key=lambda outcome: outcome.state == "left_out"))
     return ", ".join(f"{count} {words}" for words, count in counts.items())
 
 
@@ -55,8 +55,8 @@ def is_settled(outcomes: Sequence[Outcome]) -> bool:
 def _outcome(email: Mapping[str, Any], contact: Mapping[str, Any] | None) -> Outcome:
     reason = email["error"] or ""
     # The API has one word for all that was not sent.
-    was_left_out = email["status"] == "rejected" and "left it out" in reason
-    words = _LEFT_OUT if was_left_out else _WORDS.get(email["status"], email["status"])
+    was_left_out = email["status"] == "rejected" and reason == LEFT_OUT
+    words = "left out" if was_left_out else _WORDS.get(email["status"], email["status"])
     address = contact["email"] if contact else ""
     return Outcome(
         email["draft_id"],

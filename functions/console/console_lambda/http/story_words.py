@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from email_sender.messaging.model import LEFT_OUT
+
 _WORDS: Final[Mapping[str, str]] = {
     "draft.made": "draft made",
     "approval.requested": "approval asked for",
@@ -25,5 +27,5 @@ def story_words(entry: Mapping[str, Any]) -> str:
     what = str(entry["what"])
     if what == "email.rejected":
         reason = entry["details"].get("reason") or "not sent"
-        return "left out by the approver: no email" if "left it out" in reason else f"email {reason}"
+        return "left out by the approver: no email" if reason == LEFT_OUT else f"email {reason}"
     return _WORDS.get(what, what.replace(".", " ").replace("_", " "))

@@ -20,16 +20,16 @@ from email_sender.security.signed_requests import Auth
 from email_sender.workflows.generation import Prompt, Tool, ToolCall, Turn
 
 
-class BinaryBody(BaseModel):
+class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+
+class BinaryBody(_Asked):
     base64: Base64Bytes
 
 
-class SandboxRequest(BaseModel):
-    """A request that nodes ask for. Code of tenants ran beside them, so it may be anything."""
-
-    model_config = ConfigDict(extra="forbid")
+class SandboxRequest(_Asked):
+    """A request that nodes ask for."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     url: Annotated[str, Field(min_length=1, max_length=16_384)]
@@ -44,35 +44,29 @@ class SandboxRequest(BaseModel):
         return self.body.base64 if isinstance(self.body, BinaryBody) else self.body.encode()
 
 
-class AskedCall(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AskedCall(_Asked):
     id: Annotated[str, Field(min_length=1, max_length=200)]
     name: Annotated[str, Field(min_length=1, max_length=200)]
     arguments: str
 
 
-class AskedTurn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AskedTurn(_Asked):
     role: Literal["user", "assistant", "tool"]
     text: str
     calls: list[AskedCall] = Field(default_factory=list)
     call_id: str = ""
 
 
-class OfferedTool(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class OfferedTool(_Asked):
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str
     parameters: dict[str, Any]
 
 
-class ModelRequest(BaseModel):
-    """What nodes ask a model. Code of tenants ran beside them, so it may be anything."""
+class ModelRequest(_Asked):
+    """What nodes ask a model."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     turns: Annotated[list[AskedTurn], Field(min_length=1, max_length=400)]
     system: str = ""
@@ -102,72 +96,54 @@ class ModelRequest(BaseModel):
         return Prompt(turns, self.system, self.max_tokens, self.temperature, tools)
 
 
-class Recalled(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RecallFields(_Asked):
     session: Annotated[str, Field(min_length=1, max_length=1_000)]
     limit: Annotated[int, Field(ge=1, le=200)]
 
 
-class RecallRequest(BaseModel):
+class RecallRequest(_Asked):
     """What was said in a session."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    recall: Recalled
+    recall: RecallFields
 
 
-class SaidTurn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class SaidTurn(_Asked):
     role: Literal["user", "assistant"]
     text: str
 
 
-class Said(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RememberFields(_Asked):
     session: Annotated[str, Field(min_length=1, max_length=1_000)]
     turns: Annotated[list[SaidTurn], Field(min_length=1, max_length=2)]
 
 
-class RememberRequest(BaseModel):
+class RememberRequest(_Asked):
     """What is said in a session."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    remember: Said
+    remember: RememberFields
 
 
-class Searched(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class SearchFields(_Asked):
     collection: Annotated[str, Field(min_length=1, max_length=100)]
     text: Annotated[str, Field(min_length=1, max_length=8_000)]
     limit: Annotated[int, Field(ge=1, le=50)]
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(_Asked):
     """What a text finds in a collection of vectors."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    search: Searched
+    search: SearchFields
 
 
-class Called(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CallFields(_Asked):
     workflow: Annotated[str, Field(min_length=1, max_length=255)]
     inputs: dict[str, Any]
 
 
-class CallRequest(BaseModel):
+class CallRequest(_Asked):
     """What another workflow gives."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    call: Called
+    call: CallFields
 
 
 _SIGNS: Final = {name: name for name in ("recall", "remember", "search", "call")} | {"turns": "model"}

@@ -7,7 +7,7 @@ from uuid import UUID
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.errors import Conflict, InvalidInput, RateLimited, Unavailable
 from email_sender.security.quotas import QuotaExceeded
-from email_sender.workflows.generation import generate
+from email_sender.workflows.generation import SchemaMismatch, generate
 from workflows_lambda.actions.ai_generate import check_schema
 from workflows_lambda.actions.n8n_asked import ModelRequest
 from workflows_lambda.bootstrap import model_tokens, text_model
@@ -21,6 +21,8 @@ _CHARACTERS_PER_TOKEN: Final = 4
 
 def ask_model(tenant_id: UUID, request: ModelRequest) -> Mapping[str, Any]:
     """Return what the model answered: {text, data, calls: [{id, name, arguments}]}, or {error: a text}.
+
+    `is_mismatch` is added to the error if what the model answered does not match the schema.
 
     Raises:
         InvalidInput: the conversation is too long.
@@ -45,6 +47,8 @@ def ask_model(tenant_id: UUID, request: ModelRequest) -> Mapping[str, Any]:
         raise
     except RateLimited as error:
         raise Unavailable(str(error)) from None
+    except SchemaMismatch as error:
+        return {"error": str(error), "is_mismatch": True}
     except Conflict as error:
         return {"error": str(error)}
     calls = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in result.calls]

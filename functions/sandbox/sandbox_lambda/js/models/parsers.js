@@ -41,7 +41,7 @@ const EXAMPLE_SCHEMA =
 /** Return the value of an answer, without what its schema does not name. */
 export function valueOf(answer, schema) {
   if (answer.error !== undefined)
-    throw new NodeError(/does not match the schema/.test(answer.error) ? MISFIT : answer.error);
+    throw new NodeError(answer.is_mismatch ? MISFIT : answer.error);
   return schema === undefined ? answer.text : named(answer.data, schema);
 }
 

@@ -15,6 +15,10 @@ _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _MAX_MISMATCH_CHARACTERS = 500
 
 
+class SchemaMismatch(Conflict):
+    """What the model answered does not match the schema, not even after a correction."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call of a tool that the model asks for. `arguments` is JSON as the model wrote it, which may be invalid."""
@@ -99,7 +103,7 @@ def generate(
     """Generate text. If the text does not match `schema`, repeat the request once with a description of the mismatch.
 
     Raises:
-        Conflict: the second text does not match the schema either.
+        SchemaMismatch: the second text does not match the schema either.
     """
     if schema is not None:
         prompt = _with_schema(prompt, schema)
@@ -124,7 +128,7 @@ def generate(
         correction = Turn("user", f"Your last answer did not match the schema: {mismatch}")
         # Providers refuse a turn without a text.
         prompt = replace(prompt, turns=[*prompt.turns, Turn("assistant", text or "(no answer)"), correction])
-    raise Conflict(f"The text model's answer does not match the schema: {mismatch}")
+    raise SchemaMismatch(f"The text model's answer does not match the schema: {mismatch}")
 
 
 def _with_schema(prompt: Prompt, schema: Mapping[str, Any]) -> Prompt:

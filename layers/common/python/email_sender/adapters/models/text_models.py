@@ -93,8 +93,8 @@ def _translate(error: AwsError) -> Exception | None:
 class OpenAITextModel:
     """A model behind an endpoint with `/chat/completions`."""
 
-    def __init__(self, base: str, model: str, key: Callable[[], str]) -> None:
-        self._endpoint = OpenAIEndpoint(base, key, "The text model", TIMEOUT_SECONDS)
+    def __init__(self, base: str, model: str, key: Callable[[], str], seconds: float = TIMEOUT_SECONDS) -> None:
+        self._endpoint = OpenAIEndpoint(base, key, "The text model", min(seconds, TIMEOUT_SECONDS))
         self.model = model
 
     def write(self, prompt: Prompt) -> GeneratedText:
