@@ -12,7 +12,6 @@ from email_sender.kit.system_clock import new_id, now
 from email_sender.messaging.contacts import Addition, ContactSelection, NewContact
 from email_sender.messaging.drafts import DraftService
 from email_sender.messaging.model import (
-    LEFT_OUT,
     Content,
     Draft,
     DraftApproval,
@@ -21,6 +20,7 @@ from email_sender.messaging.model import (
     SuppressionReason,
 )
 from email_sender.messaging.ports import MessagingUnits
+from email_sender.messaging.reasons import LEFT_OUT
 from email_sender.messaging.templates import content_hash
 from email_sender.security.permissions import Role
 from tests.contract.messaging import Backend, add_contact

@@ -19,7 +19,6 @@ from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
 from email_sender.messaging.model import (
-    LEFT_OUT,
     BounceType,
     Consent,
     Contact,
@@ -35,6 +34,7 @@ from email_sender.messaging.model import (
     SuppressionReason,
     Template,
 )
+from email_sender.messaging.reasons import LEFT_OUT
 from email_sender.security.quotas import QuotaExceeded, QuotaKind
 
 _SENT = (EmailStatus.SENT, EmailStatus.DELIVERED, EmailStatus.BOUNCED, EmailStatus.COMPLAINED)

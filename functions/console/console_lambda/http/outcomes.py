@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from console_lambda.http.visitor import Visitor
-from email_sender.messaging.model import LEFT_OUT
+from email_sender.messaging.reasons import LEFT_OUT
 
 # States after which an email's report can still come.
 _OPEN: Final = ("queued", "sending", "sent")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from email_sender.messaging.model import LEFT_OUT
+from email_sender.messaging.reasons import LEFT_OUT
 
 _WORDS: Final[Mapping[str, str]] = {
     "draft.made": "draft made",

@@ -202,10 +202,6 @@ class Suppression:
     created_at: datetime | None = None
 
 
-# Why an email was rejected whose draft the approver left out. Another draft to the contact may still be sent.
-LEFT_OUT = "not sent: the approver left it out"
-
-
 @dataclass(frozen=True, slots=True)
 class DraftApproval:
     """An approval that listed the draft: the draft's hash then, the approval's status and the approver's role.

@@ -22,7 +22,6 @@ from email_sender.errors import Conflict, Forbidden, InvalidInput, NotFound, Rat
 from email_sender.messaging import outgoing_mail
 from email_sender.messaging.email_status import can_change
 from email_sender.messaging.model import (
-    LEFT_OUT,
     Contact,
     Draft,
     DraftApproval,
@@ -40,6 +39,7 @@ from email_sender.messaging.ports import (
     SendThrottled,
     UnsubscribeLinks,
 )
+from email_sender.messaging.reasons import LEFT_OUT
 from email_sender.messaging.templates import content_hash
 from email_sender.paging import Page
 from email_sender.security.permissions import Permission, Role, allows

@@ -11,7 +11,6 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
 from email_sender.messaging.model import (
-    LEFT_OUT,
     BounceType,
     Content,
     Draft,
@@ -20,6 +19,7 @@ from email_sender.messaging.model import (
     EmailFilter,
     EmailStatus,
 )
+from email_sender.messaging.reasons import LEFT_OUT
 from email_sender.security.ports import TenantKeys
 
 DRAFT = "drafts.content"
