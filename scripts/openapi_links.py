@@ -39,8 +39,9 @@ SOURCES_OF_TARGET: dict[str, dict[str, str]] = {
     "finish_migration": {"migrate_collection": "/job_id", "get_vector_job": "/job_id"},
     "roll_back_migration": {"migrate_collection": "/job_id", "get_vector_job": "/job_id"},
 }
-# The token in an email or of a trigger is no part of an answer, on purpose.
-WITHOUT_SOURCE = frozenset({"token"})
+# The token in an email or of a trigger is no part of an answer, on purpose. The id of stored items stands in the result
+# of a step, under a name that the workflow gives.
+WITHOUT_SOURCE = frozenset({"token", "items_id"})
 
 
 def add_links(paths: dict[str, Any]) -> None:

@@ -115,6 +115,36 @@ def test_a_workflow_can_go_on_after_a_request_that_failed(platform: Platform) ->
     assert step["result"]["items"]["shape_0"] == [{"said": "10.1.2.3 is not a public address."}]
 
 
+def test_many_items_go_from_step_to_step_and_are_read_by_the_page(platform: Platform) -> None:
+    """They have 3 MB: more than a state machine passes on, and more than a page shows."""
+    admin = platform["admin@acme"]
+    many = "Array.from({length: 20_000}, (_, n) => ({n, email: `ann.${n}@people.example`, note: 'x'.repeat(80)}))"
+    make = node("Make", "code", 2, {"jsCode": f"return {many}.map(json => ({{json}}))"})
+    pause = node("Pause", "wait", 1.1, {"amount": 1})
+    both = "{count: $input.all().length, last: $('Make').last().json.email}"
+    count = node("Count", "code", 2, {"jsCode": f"return [{{json: {both}}}]"})
+    imported = admin.post("/workflows/import", {"workflow": export(make, pause, count)})
+    run = api.start_run(admin, imported["definition"])
+    ended_run = api.wait_for_run(admin, run["id"])
+    assert ended_run["status"] == "succeeded", ended_run["error"]
+    results = {step["step"]: step["result"] for step in ended_run["steps"] if step["action"] == "n8n.node"}
+    assert results["count"]["items"] == {"count_0": [{"count": 20_000, "last": "ann.19999@people.example"}]}
+    stored = results["make"]["items"]["make_0"]
+    assert stored["count"] == 20_000
+    path = f"/runs/{run['id']}/items/{stored['stored_items']}"
+    page = admin.get(path, limit=200, cursor="19900")
+    assert [item["n"] for item in page["items"]] == list(range(19_900, 20_000))
+    assert page["next_cursor"] is None
+    assert admin.get(path)["next_cursor"] == "50"
+    assert "people.example" not in json.dumps(platform["readonly@acme"].get(path))
+    unknown = (f"/runs/{run['id']}/items/{uuid4()}", f"/runs/{uuid4()}/items/{stored['stored_items']}")
+    for client, wrong in ((platform["admin@globex"], path), *((admin, one) for one in unknown)):
+        with pytest.raises(ApiError, match="404"):
+            client.get(wrong)
+    with pytest.raises(ApiError, match="Invalid cursor"):
+        admin.get(path, cursor="-1")
+
+
 def test_a_model_chooses_the_branch_and_a_person_approves(platform: Platform) -> None:
     admin = platform["admin@acme"]
     categories = [{"category": "Question", "description": "wants an answer"}, {"category": "Other"}]

@@ -125,6 +125,16 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "said_at": now,
             "turns_enc": random_bytes,
         },
+        "stored_items": {
+            "id": new_id(),
+            "number": 0,
+            "run_id": run,
+            "step": "s",
+            "first": 0,
+            "count": 1,
+            "term_hashes": [random_bytes],
+            "items_enc": random_bytes,
+        },
         "step_responses": {"run_id": run, "step": "s", "number": 0, "asked_at": now, "response_enc": random_bytes},
         "triggers": {
             "id": new_id(),

@@ -13,6 +13,7 @@ from email_sender.adapters.mail.unsubscribe_links import LinkKeys, SignedUnsubsc
 from email_sender.adapters.postgres.archive import PostgresArchiveUnits
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.messaging import PostgresMessagingUnits
+from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.archive.mailbox_import import leave_out_erased
 from email_sender.archive.message_parser import parse
 from email_sender.errors import Conflict, NotFound
@@ -39,7 +40,8 @@ It is full again. Regards, Ada
 class Scenario:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.tenant = cluster, cluster.new_tenant()
-        database = cluster.database("app", size=1)
+        self.database = database = cluster.database("app", size=1)
+        self.items = new_id()
         self.vault = cluster.vault(database)
         self.units = PostgresMessagingUnits(database, self.vault, None)
         self.archive = PostgresArchiveUnits(database, self.vault, None)
@@ -100,8 +102,12 @@ class Scenario:
                 item,
                 Jsonb(result),
             )
-        # Of this run, of another one of the session, and of a session of somebody else.
         keys = self.vault.keys_for(self.tenant)
+        items = PostgresWorkflowUnits(self.database, None, self.vault)
+        with items(self.tenant) as unit:
+            unit.stored_items.add(self.items, run, "s", [*results, {"link": f"mailto:'{ADA}'?subject=The disk"}])
+            unit.commit()
+        # Of this run, of another one of the session, and of a session of somebody else.
         for number, (session, text) in enumerate([("a", "Hello"), ("a", f"I am {ADA}"), ("b", "Bye")]):
             execute(
                 "insert into conversations values (%s, %s, %s, %s, 's', %s, now(), %s)",
@@ -121,6 +127,10 @@ class Scenario:
     def results(self) -> list[object]:
         rows = self.cluster.query("select result from run_steps where run_id = %s order by item", self.run)
         return [row["result"] for row in rows]
+
+    def stored(self) -> list[object]:
+        with PostgresWorkflowUnits(self.database, None, self.vault)(self.tenant) as unit:
+            return list(unit.stored_items.read([self.items], [self.run])[self.items])
 
     def audited(self) -> list[tuple[str, str, str]]:
         rows = self.cluster.query(
@@ -163,14 +173,23 @@ def test_an_erased_person_is_in_no_column(scenario: Scenario) -> None:
         "conversations.turns_enc",
         "runs.inputs",
         "run_steps.result",
+        "stored_items.items_enc",
     }
     with acting_as("olga"):
         erasure = scenario.privacy.erase(scenario.tenant, scenario.contact)
     # In the longer addresses of others only.
-    assert scenario.columns_with(ADA) == ["run_steps.result"]
+    assert scenario.columns_with(ADA) == ["run_steps.result", "stored_items.items_enc"]
     sessions = scenario.cluster.query("select number from conversations where tenant_id = %s", scenario.tenant)
     assert sessions == [{"number": 2}], "somebody else's"
-    assert erasure.counts == {"contacts": 1, "messages": 1, "drafts": 1, "emails": 0, "runs": 1, "run_steps": 2}
+    assert erasure.counts == {
+        "contacts": 1,
+        "messages": 1,
+        "drafts": 1,
+        "emails": 0,
+        "runs": 1,
+        "run_steps": 2,
+        "stored_items": 1,
+    }
     assert scenario.results() == [
         {"people": [{"email": "[erased]", "name": "[erased]"}]},
         {"contact": str(scenario.contact), "text": 'Hello\n[erased],\n"bye"\\'},
@@ -178,6 +197,7 @@ def test_an_erased_person_is_in_no_column(scenario: Scenario) -> None:
         {"people": [{"email": "bob@example.org", "name": "Ada O'Hara"}]},
         {"others": [f"x{ADA}", f"{ADA}.uk", f"-{ADA}"]},
     ]
+    assert scenario.stored() == [*scenario.results(), {"link": "mailto:'[erased]'?subject=The disk"}]
     assert scenario.audited() == [("olga", "contact.erased", str(scenario.contact))]
 
 
@@ -204,7 +224,7 @@ def test_an_erased_person_is_never_imported_or_added_again(scenario: Scenario) -
 def test_a_suppressed_address_is_forgotten_but_stays_suppressed(scenario: Scenario) -> None:
     scenario.contacts.suppress(scenario.tenant, ADA, SuppressionReason.MANUAL)
     scenario.privacy.erase(scenario.tenant, scenario.contact)
-    assert scenario.columns_with(ADA) == ["run_steps.result"]
+    assert scenario.columns_with(ADA) == ["run_steps.result", "stored_items.items_enc"]
     with scenario.units(scenario.tenant) as unit:
         assert isinstance(unit.suppressions.find(ADA), Suppression)
 

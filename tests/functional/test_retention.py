@@ -118,17 +118,26 @@ def test_a_message_stays_until_its_point_is_gone(scenario: Scenario) -> None:
 def test_runs_lose_their_content_and_stay_as_a_record(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetentionEnforcer, "_BATCH", 2)
     old = {scenario.add_run(ago(40)) for _ in range(3)}
-    kept = {scenario.add_run(ago(20)), scenario.add_run(None)}
+    goes_on = scenario.add_run(None)
+    kept = {scenario.add_run(ago(20)), goes_on}
     for run in old | kept:
         scenario.cluster.execute(
             "insert into conversations select tenant_id, workflow_id, '', id, '', 0, now(), '' from runs where id = %s",
             run,
         )
+        scenario.cluster.execute(
+            "insert into stored_items select tenant_id, id, 0, id, 's', 0, 1, '{}', '' from runs where id = %s", run
+        )
+    # An open run uses the items of the one that it goes on from.
+    needed = min(old)
+    scenario.cluster.execute("update runs set lineage = array[%s::uuid] where id = %s", needed, goes_on)
     scenario.service.set_days(scenario.tenant, {RetainedKind.RUNS: 30})
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.RUNS: 3}
     assert scenario.runs_with_content() == kept
     said = scenario.cluster.query("select run_id from conversations where tenant_id = %s", scenario.tenant)
     assert {row["run_id"] for row in said} == kept
+    items = scenario.cluster.query("select run_id from stored_items where tenant_id = %s", scenario.tenant)
+    assert {row["run_id"] for row in items} == kept | {needed}
     rows = scenario.cluster.query("select id from runs where tenant_id = %s", scenario.tenant)
     assert {row["id"] for row in rows} == old | kept
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.RUNS: 0}

@@ -1299,6 +1299,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/items/{items_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List items that a step stored
+         * @description The step's result has their id, as `stored_items`.
+         */
+        get: operations["list_stored_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run_id}/retry": {
         parameters: {
             query?: never;
@@ -3942,6 +3962,13 @@ export interface components {
             step: string;
             took_ms: number | null;
         };
+        /** @description Items that a step of an imported n8n workflow gave. */
+        StoredItems: {
+            items: {
+                [key: string]: unknown;
+            }[];
+            next_cursor?: string | null;
+        };
         /**
          * @description How examples produce a score: against the average of the examples, or the best score of any single example.
          * @enum {string}
@@ -4445,6 +4472,7 @@ export type Side = components['schemas']['Side'];
 export type State = components['schemas']['State'];
 export type Statistics = components['schemas']['Statistics'];
 export type Step = components['schemas']['Step'];
+export type StoredItems = components['schemas']['StoredItems'];
 export type Strategy = components['schemas']['Strategy'];
 export type Suppression = components['schemas']['Suppression'];
 export type SuppressionIn = components['schemas']['SuppressionIn'];
@@ -9400,6 +9428,66 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An error, as problem details (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_stored_items: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+                items_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "Ada Example",
+                     *           "orders": 3
+                     *         }
+                     *       ],
+                     *       "next_cursor": "1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StoredItems"];
                 };
             };
             /** @description The access token is missing, invalid or expired */

@@ -42,6 +42,7 @@ from email_sender.security.quotas import QuotaKind
 from email_sender.workflows.generation import TextModel
 from email_sender.workflows.runs.approvals import ApprovalService
 from email_sender.workflows.runs.callbacks import CallbackService
+from email_sender.workflows.runs.items import RunItems
 from email_sender.workflows.runs.service import RunService
 from email_sender.workflows.runs.waits import WaitService
 from email_sender.workflows.service import Compiler, WorkflowService
@@ -120,7 +121,7 @@ def workflow_units() -> PostgresWorkflowUnits:
 
 @cache
 def response_units() -> PostgresWorkflowUnits:
-    """Return units of work that can read the responses of steps, which are encrypted."""
+    """Return units of work that can read responses and items of steps, which are encrypted."""
     return PostgresWorkflowUnits(_database(), None, _vault())
 
 
@@ -219,6 +220,11 @@ def stories() -> PostgresStories:
 @cache
 def run_service() -> RunService:
     return RunService(workflow_units(), engine(), _compiler(), JsonSchemaChecker(), now, new_id, count_run)
+
+
+@cache
+def run_items() -> RunItems:
+    return RunItems(response_units())
 
 
 @cache

@@ -31,6 +31,8 @@ ADMIN_PAGES = {
     "/workflows/{workflow}": "console",
     "/workflows/{workflow}/edit": "Edit console",
     "/runs/{run}": "Run",
+    "/runs/{items_run}": "Run",
+    "/runs/{items_run}/items/{items}?cursor=10": "Items",
     "/imports": "Imports",
     "/imports/{import}": "Import of screens.mbox",
     "/deliverability": "Deliverability",
@@ -73,11 +75,25 @@ def ids(desk: Desk) -> Iterator[dict[str, str]]:
         "template_name": template["name"],
         "workflow": run["workflow_id"],
         "run": run["id"],
+        **run_with_items(client),
         "import": imported["id"],
         "webhook": webhook["id"],
     }
     api.decide(client, run["id"], "denied")
     client.delete(f"/webhooks/{webhook['id']}")
+
+
+def run_with_items(client: ApiClient) -> dict[str, str]:
+    """Return the ids of a run that has ended, and of items that its step stored."""
+    code = "return Array.from({length: 90}, (_, n) => ({json: {n, name: 'Ada', a: 1, b: 2, c: 3, d: {e: 4}, f: 'x'}}))"
+    start = {"name": "Start", "type": "n8n-nodes-base.manualTrigger", "typeVersion": 1, "parameters": {}}
+    make = {"name": "Make", "type": "n8n-nodes-base.code", "typeVersion": 2, "parameters": {"jsCode": code}}
+    edges = {"Start": {"main": [[{"node": "Make", "type": "main", "index": 0}]]}}
+    workflow = {"name": "many items", "nodes": [start, make], "connections": edges, "settings": {}}
+    run = api.start_run(client, client.post("/workflows/import", {"workflow": workflow})["definition"])
+    ended_run = api.wait_for_run(client, run["id"])
+    stored = next(step["result"]["items"] for step in ended_run["steps"] if step["action"] == "n8n.node")
+    return {"items_run": run["id"], "items": stored["make_0"]["stored_items"]}
 
 
 def check(person: Person, path: str, heading: str) -> None:

@@ -1665,6 +1665,19 @@ class Step(BaseModel):
     took_ms: int | None
 
 
+class StoredItems(BaseModel):
+    """
+    Items that a step of an imported n8n workflow gave.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    items: list[dict[str, Any]]
+    next_cursor: str | None = None
+
+
 class Suppression(BaseModel):
     """
     `email` is null if the contact was deleted before it unsubscribed: only a hash of the address is known.

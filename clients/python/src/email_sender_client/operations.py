@@ -1391,6 +1391,29 @@ class Operations(ABC):
         """Iterate over the items of all pages of `list_settings_versions`."""
         return pages(lambda cursor: self.list_settings_versions(limit=200, cursor=cursor))
 
+    def list_stored_items(
+        self, run_id: UUID | str, items_id: UUID | str, *, limit: int | None = None, cursor: str | None = None
+    ) -> models.StoredItems:
+        """List items that a step stored.
+
+        The step's result has their id, as `stored_items`.
+        """
+        return self.send(
+            Call(
+                "GET",
+                f"/runs/{quoted(run_id)}/items/{quoted(items_id)}",
+                models.StoredItems,
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+    def iterate_stored_items(self, run_id: UUID | str, items_id: UUID | str) -> Iterator[Mapping[str, Any]]:
+        """Iterate over the items of all pages of `list_stored_items`."""
+        return pages(lambda cursor: self.list_stored_items(run_id=run_id, items_id=items_id, limit=200, cursor=cursor))
+
     def list_suppressions(self, *, limit: int | None = None, cursor: str | None = None) -> models.SuppressionList:
         """List suppressed addresses.
 
@@ -3825,6 +3848,31 @@ class AsyncOperations(ABC):
     def iterate_settings_versions(self) -> AsyncIterator[models.ConfigVersion]:
         """Iterate over the items of all pages of `list_settings_versions`."""
         return pages_async(lambda cursor: self.list_settings_versions(limit=200, cursor=cursor))
+
+    async def list_stored_items(
+        self, run_id: UUID | str, items_id: UUID | str, *, limit: int | None = None, cursor: str | None = None
+    ) -> models.StoredItems:
+        """List items that a step stored.
+
+        The step's result has their id, as `stored_items`.
+        """
+        return await self.send(
+            Call(
+                "GET",
+                f"/runs/{quoted(run_id)}/items/{quoted(items_id)}",
+                models.StoredItems,
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+    def iterate_stored_items(self, run_id: UUID | str, items_id: UUID | str) -> AsyncIterator[Mapping[str, Any]]:
+        """Iterate over the items of all pages of `list_stored_items`."""
+        return pages_async(
+            lambda cursor: self.list_stored_items(run_id=run_id, items_id=items_id, limit=200, cursor=cursor)
+        )
 
     async def list_suppressions(self, *, limit: int | None = None, cursor: str | None = None) -> models.SuppressionList:
         """List suppressed addresses.

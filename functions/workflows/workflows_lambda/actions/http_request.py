@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from email_sender.errors import InvalidInput
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.workflows.definition.durations import parse_duration
+from workflows_lambda.actions.step_items import loaded
 from workflows_lambda.bootstrap import outbound
 
 _MAX_SECONDS = 60
@@ -57,7 +58,8 @@ class HttpRequestIn(BaseModel):
 
 
 def fetch(call: TaskCall) -> Mapping[str, Any]:
-    return send_request(call, call.parse(HttpRequestIn))
+    arguments = call.parse(HttpRequestIn)
+    return send_request(call, arguments.model_copy(update={"body": loaded(call, arguments.body)}))
 
 
 def send_request(call: TaskCall, arguments: HttpRequestIn, *, any_status: bool = False) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from email_sender.adapters.aws.lambda_sandbox import Answer
 from email_sender.errors import InvalidInput
 from email_sender.kit.tasks.call import JsonataList, TaskCall
 from workflows_lambda.actions.n8n_requests import NodeRequests
+from workflows_lambda.actions.step_items import loaded, with_references
 from workflows_lambda.bootstrap import sandbox
 
 
@@ -30,13 +31,14 @@ class GivenNode(BaseModel):
 
 
 class ReturnedOutput(BaseModel):
-    """An output whose items the step returns under `name`."""
+    """An output whose items the step returns under `name`. Many `stored` ones are a reference in the result."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     node: str
     output: Annotated[int, Field(ge=0, lt=1_000)]
+    stored: bool = False
 
 
 class NodesIn(BaseModel):
@@ -51,13 +53,18 @@ class NodesIn(BaseModel):
 
 def run_nodes(call: TaskCall) -> Mapping[str, Any]:
     arguments = call.parse(NodesIn)
+    outputs = loaded(call, [node.outputs for node in arguments.given])
+    for node, lists in zip(arguments.given, outputs, strict=True):
+        node.outputs = lists
     request = request_of(arguments, str(call.run_id)) | {"seed": call.idempotency_key().hex}
     answer = sandbox().run(request)
-    if answer.requests is None:
-        return result_of(arguments, answer)
-    requests = NodeRequests(call)
-    request["now"] = int(requests.asked_at.timestamp() * 1000)
-    return result_of(arguments, requests.run(lambda responses: sandbox().run(request | {"responses": responses})))
+    if answer.requests is not None:
+        requests = NodeRequests(call)
+        request["now"] = int(requests.asked_at.timestamp() * 1000)
+        answer = requests.run(lambda responses: sandbox().run(request | {"responses": responses}))
+    result = result_of(arguments, answer)
+    storable = {entry.name for entry in arguments.returns if entry.stored}
+    return {**result, "items": with_references(call, result["items"], storable)}
 
 
 def request_of(arguments: NodesIn, execution: str) -> dict[str, Any]:

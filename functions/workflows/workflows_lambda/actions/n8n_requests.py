@@ -34,6 +34,7 @@ from workflows_lambda.actions.n8n_asked import (
 )
 from workflows_lambda.actions.n8n_models import ask_model
 from workflows_lambda.actions.run_results import result_of_run
+from workflows_lambda.actions.step_items import loaded_of_runs
 from workflows_lambda.bootstrap import outbound, passages, response_units, run_service
 
 MAX_REQUESTS: Final = 500
@@ -156,7 +157,8 @@ class NodeRequests:
             if time.monotonic() > self._deadline:
                 raise Unavailable(f"The workflow {asked.workflow!r} still runs. The step goes on when it is repeated.")
             time.sleep(_POLL_SECONDS)
-        return result_of_run(detail)
+        runs = [detail.run.id, *detail.run.lineage]
+        return loaded_of_runs(self._call.tenant_id, runs, result_of_run(detail))
 
     def _send(self, number: int, request: SandboxRequest) -> Mapping[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -9,8 +9,8 @@ from email_sender.workflows.model import RunDetail, RunStatus, StepStatus
 def result_of_run(detail: RunDetail) -> Mapping[str, Any]:
     """Return {items} of a run that succeeded, or {error}.
 
-    As in n8n, the items are those of what ran last. A step that ran nodes gives those of its last node with items, and
-    another one its result.
+    As in n8n, the items are those of what ran last. A step that ran nodes gives those of its last node with items, or a
+    reference to them, and another one its result.
     """
     if detail.run.status is not RunStatus.SUCCEEDED:
         message = (detail.run.error or {}).get("message") or "no reason was recorded"
@@ -24,5 +24,6 @@ def result_of_run(detail: RunDetail) -> Mapping[str, Any]:
             return {"items": [result]}
         outputs = {name: items for name, items in returned.items() if items} if isinstance(returned, Mapping) else {}
         if outputs:
-            return {"items": outputs.get(str(result.get("last")), next(iter(outputs.values())))}
+            items = outputs.get(str(result.get("last")), next(iter(outputs.values())))
+            return {"items": items if isinstance(items, list) else [items]}
     return {"items": []}

@@ -13,6 +13,7 @@ from email_sender.kit.tasks.call import TaskCall
 from email_sender.workflows.definition.durations import parse_duration
 from email_sender.workflows.model import Wait, WaitKind
 from workflows_lambda.actions.http_request import HttpRequestIn, SecretHeaders, send_request
+from workflows_lambda.actions.step_items import loaded
 from workflows_lambda.bootstrap import callback_service, engine, run_service, wait_service
 
 
@@ -87,7 +88,7 @@ def wait_for_callback(call: TaskCall) -> Mapping[str, Any]:
     wait = _register_wait(call, WaitKind.CALLBACK, new_id(), arguments.timeout)
     callback_id = wait.subject
     if not wait_service().settle(call.tenant_id, callback_id):
-        body = {**arguments.body, "callback_url": callback_service().url(call.tenant_id, callback_id)}
+        body = {**loaded(call, arguments.body), "callback_url": callback_service().url(call.tenant_id, callback_id)}
         try:
             request = HttpRequestIn(**arguments.request(callback_id), method="POST", body=body)
             _require_acceptance(send_request(call, request, any_status=True))

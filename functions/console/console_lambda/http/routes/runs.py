@@ -15,6 +15,7 @@ from console_lambda.http.visitor import SentForm, SignedIn, Visitor
 router = page_router()
 ENDED = ("succeeded", "failed", "cancelled", "timed_out")
 _SHOWN_RESULT = 4_000
+_SHOWN_COLUMNS = 6
 
 
 @router.get("/runs/{run_id}")
@@ -32,6 +33,29 @@ async def live_run(visitor: SignedIn, run_id: UUID, then: str = "") -> Response:
     if then == "approve" and shown["pending"]:
         return visitor.go_to(_approval_of(shown))
     return visitor.live("run_live.html", then=then, **shown)
+
+
+@router.get("/runs/{run_id}/items/{items_id}")
+async def stored_items(visitor: SignedIn, run_id: UUID, items_id: UUID, cursor: str = "") -> Response:
+    """Show items that a step stored, with the fields that they have as columns."""
+    page = visitor.api.get(f"/runs/{run_id}/items/{items_id}", cursor=cursor, limit=50)
+    names = list(dict.fromkeys(name for item in page["items"] for name in item))
+    columns, others = names[:_SHOWN_COLUMNS], names[_SHOWN_COLUMNS:]
+    first = int(cursor or 0) + 1
+    items = [
+        {
+            "number": number,
+            "texts": [_text(item[column]) if column in item else "" for column in columns],
+            "more": _text({name: item[name] for name in others if name in item}),
+        }
+        for number, item in enumerate(page["items"], first)
+    ]
+    shown = {"items": items, "columns": columns, "has_more": bool(others), "next_cursor": page["next_cursor"]}
+    return visitor.page("items.html", run_id=run_id, items_id=items_id, **shown)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _approval_of(shown: Mapping[str, Any]) -> str:
@@ -64,7 +88,10 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
     found = dict(zip((path for path, _query in requests[2:]), others, strict=True))
     pending = [one for one in found.get("/approvals", {"items": []})["items"] if one["run_id"] == str(run_id)]
     outcomes = outcomes_of(visitor, str(run_id))
-    steps = [{**step, "shown_result": _short(step["result"])} for step in _in_order(shown["steps"])]
+    steps = [
+        {**step, "shown_result": _short(step["result"]), "stored": _stored(step["result"])}
+        for step in _in_order(shown["steps"])
+    ]
     return {
         "run": shown,
         "steps": steps,
@@ -88,6 +115,14 @@ def _in_order(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]
     for step in steps:
         began.setdefault(step["step"], len(began))
     return sorted(steps, key=lambda step: (began[step["step"]], step["item"] if step["item"] is not None else -1))
+
+
+def _stored(result: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Return the references to stored items in a step's result, by the name of the output."""
+    lists = result.get("items") if isinstance(result, Mapping) else None
+    if not isinstance(lists, Mapping):
+        return {}
+    return {name: one for name, one in lists.items() if isinstance(one, Mapping) and "stored_items" in one}
 
 
 def _short(result: Any) -> str:

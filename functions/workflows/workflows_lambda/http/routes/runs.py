@@ -15,9 +15,17 @@ from email_sender.kit.story_schemas import StoryOut
 from email_sender.security.permissions import Permission
 from email_sender.workflows.model import Actor, Decision, RunStatus
 from email_sender.workflows.runs.approvals import ApprovalService
+from email_sender.workflows.runs.items import RunItems
 from email_sender.workflows.runs.service import RunService
-from workflows_lambda.bootstrap import approval_service, run_service, stories
-from workflows_lambda.http.schemas.workflows import ApprovalOut, DecisionIn, RetryIn, RunDetailOut, RunOut
+from workflows_lambda.bootstrap import approval_service, run_items, run_service, stories
+from workflows_lambda.http.schemas.workflows import (
+    ApprovalOut,
+    DecisionIn,
+    RetryIn,
+    RunDetailOut,
+    RunOut,
+    StoredItemsOut,
+)
 
 router = APIRouter(tags=["runs"], route_class=IdempotentRoute)
 Runs = Annotated[RunService, depends_on(run_service)]
@@ -46,6 +54,20 @@ async def get_run(run_id: UUID, caller: Reader, service: Runs) -> RunDetailOut:
 async def get_run_story(run_id: UUID, caller: Reader, reader: Annotated[Stories, depends_on(stories)]) -> StoryOut:
     """Get the story of a run. Returns its steps, drafts, approvals, emails and replies in order."""
     return StoryOut.of(reader.of_run(caller.tenant_id, run_id))
+
+
+@router.get("/runs/{run_id}/items/{items_id}")
+async def list_stored_items(
+    run_id: UUID,
+    items_id: UUID,
+    caller: Reader,
+    reader: Annotated[RunItems, depends_on(run_items)],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> StoredItemsOut:
+    """List items that a step stored. The step's result has their id, as `stored_items`."""
+    found = reader.page(caller.tenant_id, run_id, items_id, cursor, limit)
+    return StoredItemsOut(items=[dict(item) for item in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -266,6 +266,13 @@ class RunDetailOut(RunOut):
         return cls(**dict(RunOut.of(detail.run)), steps=[StepOut.of(step) for step in detail.steps])
 
 
+class StoredItemsOut(BaseModel):
+    """Items that a step of an imported n8n workflow gave."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None = None
+
+
 class ShownDraftOut(BaseModel):
     """`left_out`: the approval was given without this draft, whose email is rejected."""
 

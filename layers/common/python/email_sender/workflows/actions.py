@@ -10,7 +10,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-Schema = Mapping[str, Any]
+from email_sender.workflows.action_schemas import (
+    ANY,
+    ANY_OBJECT,
+    BOOLEAN,
+    DURATION,
+    HITS,
+    ID,
+    INTEGER,
+    METHOD,
+    NAME,
+    NUMBER,
+    POINT_ID,
+    REQUEST,
+    TEXT,
+    Schema,
+    list_of,
+    object_of,
+)
 
 
 class ActionKind(StrEnum):
@@ -64,59 +81,28 @@ class Catalogue:
         return iter(self._actions.values())
 
 
-def _object(*required: str, any_of: Iterable[str] = (), **properties: Schema) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    if required:
-        schema["required"] = list(required)
-    if any_of:
-        schema["anyOf"] = [{"required": [name]} for name in any_of]
-    return schema
-
-
-def _list(items: Schema, max_items: int) -> Schema:
-    return {"type": "array", "items": items, "maxItems": max_items}
-
-
-_TEXT: Schema = {"type": "string"}
-_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
-_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
-_NUMBER: Schema = {"type": "number"}
-_ANY: Schema = {}
-_ANY_OBJECT: Schema = {"type": "object"}
-_DURATION: Schema = {"type": "string", "format": "duration"}
-_METHOD: Schema = {"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]}
-_REQUEST: Mapping[str, Schema] = {
-    "url": {"type": "string", "minLength": 1, "maxLength": 4_096},
-    "headers": {"type": "object", "additionalProperties": _TEXT, "maxProperties": 50},
-    "secret_headers": {"type": "object", "additionalProperties": _NAME, "maxProperties": 10},
-    "timeout": _DURATION,
-}
-_POINT_ID: Schema = {"type": ["string", "integer"]}
-_PASSAGE: Schema = _object("start", "end", start={"type": "integer"}, end={"type": "integer"})
-_HITS: Schema = _list(_object("id", "score", id=_POINT_ID, score=_NUMBER, passage=_PASSAGE), 100)
-
 ACTION_CATALOGUE = Catalogue(
     (
         Action(
             "vectors.search",
             "vectors:read",
-            _object(
+            object_of(
                 "collection",
                 any_of=("text", "vector"),
-                collection=_NAME,
+                collection=NAME,
                 text={"type": "string", "minLength": 1, "maxLength": 8_000},
-                vector=_list(_NUMBER, 4_096),
+                vector=list_of(NUMBER, 4_096),
                 limit={"type": "integer", "minimum": 1, "maximum": 100},
-                group_by=_NAME,
-                filter=_ANY_OBJECT,
-                score_threshold=_NUMBER,
-                include_bulk={"type": "boolean"},
-                weak_matches={"type": "boolean"},
+                group_by=NAME,
+                filter=ANY_OBJECT,
+                score_threshold=NUMBER,
+                include_bulk=BOOLEAN,
+                weak_matches=BOOLEAN,
             ),
-            _object(
-                nobody={"type": "boolean"},
-                groups=_list(_object("key", "score", "hits", key=_TEXT, score=_NUMBER, hits=_HITS), 100),
-                results=_HITS,
+            object_of(
+                nobody=BOOLEAN,
+                groups=list_of(object_of("key", "score", "hits", key=TEXT, score=NUMBER, hits=HITS), 100),
+                results=HITS,
             ),
             default_timeout_seconds=30,
             description=(
@@ -129,35 +115,35 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "vectors.insert",
             "vectors:write",
-            _object(
+            object_of(
                 "collection",
                 "points",
-                collection=_NAME,
-                points=_list(
-                    _object(
+                collection=NAME,
+                points=list_of(
+                    object_of(
                         any_of=("text", "vector"),
-                        id=_POINT_ID,
+                        id=POINT_ID,
                         text={"type": "string", "minLength": 1, "maxLength": 100_000},
-                        vector=_list(_NUMBER, 65_536),
-                        payload=_ANY_OBJECT,
+                        vector=list_of(NUMBER, 65_536),
+                        payload=ANY_OBJECT,
                     ),
                     1_000,
                 ),
             ),
-            _object("inserted", "ids", inserted={"type": "integer"}, ids=_list(_POINT_ID, 20)),
+            object_of("inserted", "ids", inserted=INTEGER, ids=list_of(POINT_ID, 20)),
             description="Store points. Each has a text, which is embedded, or a vector. `ids` has the first 20.",
             errors=("throttled", "unavailable"),
         ),
         Action(
             "contacts.select",
             "messaging:read",
-            _object(
-                contacts=_list(_ID, 1_000),
-                tags=_list(_NAME, 20),
-                exclude_suppressed={"type": "boolean"},
+            object_of(
+                contacts=list_of(ID, 1_000),
+                tags=list_of(NAME, 20),
+                exclude_suppressed=BOOLEAN,
                 limit={"type": "integer", "minimum": 1, "maximum": 1_000},
             ),
-            _object("contacts", "count", contacts=_list(_ID, 1_000), count={"type": "integer"}),
+            object_of("contacts", "count", contacts=list_of(ID, 1_000), count=INTEGER),
             default_timeout_seconds=30,
             description=(
                 "Select contacts by id or by tag. Suppressed contacts are left out unless `exclude_suppressed` is "
@@ -168,15 +154,15 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "contacts.update",
             "messaging:write",
-            _object(
+            object_of(
                 "contact",
-                contact=_ID,
+                contact=ID,
                 name={"type": "string", "minLength": 1, "maxLength": 255},
-                attributes=_ANY_OBJECT,
-                add_tags=_list(_NAME, 20),
-                remove_tags=_list(_NAME, 20),
+                attributes=ANY_OBJECT,
+                add_tags=list_of(NAME, 20),
+                remove_tags=list_of(NAME, 20),
             ),
-            _object("contact", "tags", contact=_ID, tags=_list(_NAME, 100)),
+            object_of("contact", "tags", contact=ID, tags=list_of(NAME, 100)),
             default_timeout_seconds=30,
             description="Update a contact. Attributes are merged, and null removes one. Tags are added and removed.",
             errors=("not_found", "unavailable"),
@@ -184,18 +170,18 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "template.render",
             "messaging:write",
-            _object(
+            object_of(
                 "template",
                 any_of=("contact", "answers"),
-                template=_NAME,
+                template=NAME,
                 contact={"type": "string", "minLength": 1, "maxLength": 640},
-                evidence=_list({"type": ["string", "object"]}, 100),
-                variables=_ANY_OBJECT,
-                thread={"type": "boolean"},
+                evidence=list_of({"type": ["string", "object"]}, 100),
+                variables=ANY_OBJECT,
+                thread=BOOLEAN,
                 follows={"type": "string", "maxLength": 200},
                 answers={"type": "string", "maxLength": 200},
             ),
-            _object("draft_id", "contact_id", "sha256", draft_id=_ID, contact_id=_ID, sha256=_TEXT),
+            object_of("draft_id", "contact_id", "sha256", draft_id=ID, contact_id=ID, sha256=TEXT),
             default_timeout_seconds=60,
             description=(
                 "Render a template for one contact and store the draft. `contact` is an id, or an address, which "
@@ -210,22 +196,22 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "ai.generate",
             "workflows:execute",
-            _object(
+            object_of(
                 "prompt",
                 prompt={"type": "string", "minLength": 1, "maxLength": 100_000},
                 system={"type": "string", "maxLength": 20_000},
-                messages=_list(_ID, 50),
-                schema=_ANY_OBJECT,
+                messages=list_of(ID, 50),
+                schema=ANY_OBJECT,
                 max_tokens={"type": "integer", "minimum": 1, "maximum": 4_096},
                 temperature={"type": "number", "minimum": 0, "maximum": 1},
             ),
-            _object(
+            object_of(
                 "model",
-                model=_TEXT,
-                text=_TEXT,
-                data=_ANY,
-                input_tokens={"type": "integer"},
-                output_tokens={"type": "integer"},
+                model=TEXT,
+                text=TEXT,
+                data=ANY,
+                input_tokens=INTEGER,
+                output_tokens=INTEGER,
             ),
             default_timeout_seconds=180,
             description=(
@@ -238,8 +224,8 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "email.send",
             "messaging:send",
-            _object("draft", draft=_ID),
-            _object("email_id", "contact_id", "status", email_id=_ID, contact_id=_ID, status=_TEXT, reason=_TEXT),
+            object_of("draft", draft=ID),
+            object_of("email_id", "contact_id", "status", email_id=ID, contact_id=ID, status=TEXT, reason=TEXT),
             default_timeout_seconds=60,
             description="Send a draft once, even if the step is retried. Without the permission, it needs an approval.",
             errors=("throttled", "unavailable", "not_found"),
@@ -247,15 +233,15 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "email.wait_for_reply",
             "messaging:read",
-            _object(
-                "email", email=_ID, timeout=_DURATION, **{"from": {"type": "string", "enum": ["contact", "anyone"]}}
+            object_of(
+                "email", email=ID, timeout=DURATION, **{"from": {"type": "string", "enum": ["contact", "anyone"]}}
             ),
-            _object(
+            object_of(
                 "replied",
-                replied={"type": "boolean"},
-                message_id=_ID,
-                contact_id=_ID,
-                at=_TEXT,
+                replied=BOOLEAN,
+                message_id=ID,
+                contact_id=ID,
+                at=TEXT,
                 reason={"type": "string", "enum": ["timeout", "rejected", "suppressed", "bounced", "complained"]},
             ),
             callback=True,
@@ -273,19 +259,19 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "approval",
             "",
-            _object(
+            object_of(
                 "title",
                 title={"type": "string", "minLength": 1, "maxLength": 200},
-                drafts=_list(_ANY, 1_000),
-                timeout=_DURATION,
+                drafts=list_of(ANY, 1_000),
+                timeout=DURATION,
                 on_timeout={"type": "string", "enum": ["denied", "approved"]},
             ),
-            _object(
+            object_of(
                 "decision",
                 decision={"type": "string", "enum": ["approved", "denied"]},
-                approval_id=_ID,
-                comment=_TEXT,
-                reason=_TEXT,
+                approval_id=ID,
+                comment=TEXT,
+                reason=TEXT,
             ),
             callback=True,
             default_timeout_seconds=3 * 86_400,
@@ -300,8 +286,8 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "event.publish",
             "events:publish",
-            _object("type", type=_NAME, data=_ANY_OBJECT),
-            _object("event_id", event_id=_ID),
+            object_of("type", type=NAME, data=ANY_OBJECT),
+            object_of("event_id", event_id=ID),
             default_timeout_seconds=30,
             description="Publish a custom event of the tenant to the event bus.",
             errors=("unavailable",),
@@ -309,22 +295,25 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "n8n.node",
             "workflows:execute",
-            _object(
+            object_of(
                 "workflow",
                 "given",
                 "returns",
-                workflow=_ANY_OBJECT,
-                given=_list(_object("node", "outputs", node=_TEXT, outputs=_list(_ANY, 100)), 400),
-                returns=_list(
-                    _object("name", "node", "output", name=_ID, node=_TEXT, output={"type": "integer"}), 4_000
+                workflow=ANY_OBJECT,
+                given=list_of(object_of("node", "outputs", node=TEXT, outputs=list_of(ANY, 100)), 400),
+                returns=list_of(
+                    object_of("name", "node", "output", name=ID, node=TEXT, output=INTEGER, stored=BOOLEAN),
+                    4_000,
                 ),
             ),
-            _object("items", items=_ANY_OBJECT, last=_TEXT, mails=_list(_ANY_OBJECT, 200)),
+            object_of("items", items=ANY_OBJECT, last=TEXT, mails=list_of(ANY_OBJECT, 200)),
             default_timeout_seconds=300,
             description=(
                 "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
                 "writes this step. `workflow` has n8n's nodes, connections and settings; `given` are the items of the "
-                "nodes before; `returns` names the outputs whose items the step returns. Agents ask the text model; "
+                "nodes before; `returns` names the outputs whose items the step returns. Of `stored` ones, more "
+                "than 4 KB are stored, and the result has a reference in their place: n8n.node, http.request and "
+                "http.wait_for_callback get the items. Agents ask the text model; "
                 "`mails` are those that they wrote. Requests of nodes are sent as http.request sends them, at most "
                 "500. After 45 seconds of them, the step fails with `unavailable`, and goes on when it is repeated."
             ),
@@ -334,8 +323,8 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "http.request",
             "workflows:execute",
-            _object("url", method=_METHOD, query=_ANY_OBJECT, body=_ANY, **_REQUEST),
-            _object("status", "headers", status={"type": "integer"}, headers=_ANY_OBJECT, body=_ANY),
+            object_of("url", method=METHOD, query=ANY_OBJECT, body=ANY, **REQUEST),
+            object_of("status", "headers", status=INTEGER, headers=ANY_OBJECT, body=ANY),
             default_timeout_seconds=90,
             description=(
                 "Send an HTTP request to a public address. `secret_headers` maps header names to names of the tenant's "
@@ -347,8 +336,8 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "http.wait_for_callback",
             "workflows:execute",
-            _object("url", body=_ANY_OBJECT, **_REQUEST),
-            _object(result=_ANY),
+            object_of("url", body=ANY_OBJECT, **REQUEST),
+            object_of(result=ANY),
             callback=True,
             default_timeout_seconds=86_400,
             allows_for_each=False,
@@ -362,8 +351,8 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "workflow.call",
             "workflows:execute",
-            _object("workflow", workflow=_ID, inputs=_ANY_OBJECT, wait={"type": "boolean"}, timeout=_DURATION),
-            _object("run_id", "status", run_id=_ID, status=_TEXT),
+            object_of("workflow", workflow=ID, inputs=ANY_OBJECT, wait=BOOLEAN, timeout=DURATION),
+            object_of("run_id", "status", run_id=ID, status=TEXT),
             callback=True,
             default_timeout_seconds=7 * 86_400,
             description=(
@@ -376,22 +365,22 @@ ACTION_CATALOGUE = Catalogue(
         Action(
             "wait",
             "",
-            _object(
+            object_of(
                 any_of=("duration", "seconds", "until"),
-                duration=_DURATION,
+                duration=DURATION,
                 seconds={"type": "integer", "minimum": 0, "maximum": 31_536_000},
                 until={"type": "string", "format": "timestamp"},
             )
             | {"maxProperties": 1},
-            _object(),
+            object_of(),
             description="Wait for a duration, for a number of seconds, or until a point in time.",
             kind=ActionKind.WAIT,
         ),
         Action(
             "transform",
             "",
-            _ANY_OBJECT,
-            _ANY_OBJECT,
+            ANY_OBJECT,
+            ANY_OBJECT,
             description="Evaluate the expressions in `with` and return the result.",
             kind=ActionKind.TRANSFORM,
         ),

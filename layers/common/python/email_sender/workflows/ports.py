@@ -1,6 +1,6 @@
 """The ports of the workflows package: stores, units of work and the workflow engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -162,6 +162,21 @@ class StepResponses(Protocol):
         """Remove the responses of a run that ended."""
 
 
+class StoredItems(Protocol):
+    """Lists of items that steps gave (workflows.stored_items). They are kept as long as the content of the run."""
+
+    def add(self, items_id: UUID, run_id: UUID, step: str, items: Sequence[Any]) -> None:
+        """Store a list. Raises InvalidInput if the run has too many items."""
+
+    def read(self, ids: Collection[UUID], runs: Collection[UUID]) -> Mapping[UUID, Sequence[Any]]:
+        """Return those of the lists that these runs have."""
+        ...
+
+    def page(self, items_id: UUID, runs: Collection[UUID], first: int, limit: int) -> Sequence[Any]:
+        """Return items of a list from the place `first`, counted from 0. A list that the runs do not have is empty."""
+        ...
+
+
 class Conversations(Protocol):
     """What was said in the sessions of agents. A session belongs to a workflow, and its runs share it."""
 
@@ -196,6 +211,8 @@ class WorkflowUnit(Protocol):
     def step_responses(self) -> StepResponses: ...
     @property
     def conversations(self) -> Conversations: ...
+    @property
+    def stored_items(self) -> StoredItems: ...
     @property
     def triggers(self) -> TriggerStore: ...
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from email_sender.adapters.aws.lambda_calls import LambdaFunction
 from email_sender.errors import InvalidInput
+from email_sender.packed_text import pack, unpack
 from email_sender.storable_json import storable
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 # The nodes of one step. A call that is killed or hangs ends soon after.
 NODE_SECONDS: Final = 20
-# Lambda takes at most 6 MB.
-_MAX_CHARACTERS: Final = 6_000_000
 
 
 class NodeRun(BaseModel):
@@ -61,12 +60,9 @@ class LambdaSandbox:
             InvalidInput: the nodes took too long, used too much memory, or gave too much or no items.
             Unavailable: the function could not be called, or crashed.
         """
-        text = json.dumps(request)
-        # Inside the call it is a text again, with its quotation marks escaped.
-        if len(text) > _MAX_CHARACTERS // 2 and len(json.dumps(text)) > _MAX_CHARACTERS:
-            raise InvalidInput("The nodes' items and the responses to their requests are too large together.")
-        answer = self._function.call({"request": text, "seconds": NODE_SECONDS})
-        return parse_answer(str(answer["result"]))
+        packed = pack(json.dumps(request), "The nodes' items, with the responses to their requests,")
+        answer = self._function.call({"request": packed, "seconds": NODE_SECONDS})
+        return parse_answer(unpack(str(answer["result"])))
 
 
 def parse_answer(text: str) -> Answer:

@@ -16,9 +16,11 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.contacts import ADDRESS, NAME, REMEMBER_DELETED
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.stored_items import CONTEXT as ITEMS
 from email_sender.errors import Conflict
 from email_sender.messaging.model import Erasure, RecordedErasure
 from email_sender.security.ports import TenantKeys
+from email_sender.workflows.stored_items import terms_in
 
 type Unwrap = Callable[[UUID, bytes], bytes]
 
@@ -48,7 +50,8 @@ where tenant_id = %(tenant)s and (id = %(contact)s or address_hash = %(hash)s) f
 _OPEN_RUN = """
 select r.id from runs r where r.tenant_id = %(tenant)s and r.status in ('pending', 'running', 'waiting')
 and (r.inputs::text ~* %(found)s or exists (
-    select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s))
+    select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
+    select from stored_items i where i.run_id = r.id and i.term_hashes && %(terms)s))
 limit 1
 """
 _GET = """
@@ -61,7 +64,14 @@ _FORGET_SESSIONS = """
 delete from conversations c where c.tenant_id = %(tenant)s and (c.workflow_id, c.session_hash) in (
     select said.workflow_id, said.session_hash from conversations said join runs r on r.id = said.run_id
     where said.tenant_id = %(tenant)s and (r.inputs::text ~* %(found)s or exists (
-        select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s)))
+        select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
+        select from stored_items i where i.run_id = r.id and i.term_hashes && %(terms)s)))
+"""
+_FIND_ITEMS = """
+select id, number, items_enc from stored_items where tenant_id = %(tenant)s and term_hashes && %(terms)s
+"""
+_CHANGE_ITEMS = """
+update stored_items set items_enc = %s, term_hashes = %s where tenant_id = %s and id = %s and number = %s
 """
 # Columns with results and inputs of runs, by table.
 _RUN_COLUMNS = {"run_steps": ("result", "error"), "runs": ("inputs", "error")}
@@ -101,7 +111,7 @@ def erase_contact(
     contacts = conn.execute(_FIND, {"tenant": tenant_id, "contact": contact_id, "hash": address_hash}).fetchall()
     if not contacts and address_hash is None:
         return None
-    counts = dict.fromkeys(("contacts", *_COUNTED, *_RUN_COLUMNS), 0)
+    counts = dict.fromkeys(("contacts", *_COUNTED, *_RUN_COLUMNS, "stored_items"), 0)
     for contact in contacts:
         address_hash = contact["address_hash"]
         for kind, count in _erase_row(conn, tenant_id, keys, contact, is_restore=known_hash is not None).items():
@@ -121,8 +131,9 @@ def _erase_row(
     address = keys.decrypt(contact["address_enc"], ADDRESS)
     name = keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else ""
     found = f"{_whole(address)}|{contact_id}"
+    terms = [contact["address_hash"], keys.fingerprint(str(contact_id))]
     if not is_restore:
-        open_run = conn.execute(_OPEN_RUN, {"tenant": tenant_id, "found": found}).fetchone()
+        open_run = conn.execute(_OPEN_RUN, {"tenant": tenant_id, "found": found, "terms": terms}).fetchone()
         if open_run is not None:
             raise Conflict(f"The run {open_run['id']} works with this person. Cancel it or wait until it ends.")
     counts: dict[str, int] = {}
@@ -132,8 +143,10 @@ def _erase_row(
             [tenant_id, contact_id],
         ).fetchone()
         counts[table] = row["count"] if row else 0
-    conn.execute(_FORGET_SESSIONS, {"tenant": tenant_id, "found": found})
-    counts.update(_redact_runs(conn, tenant_id, found, address, name))
+    conn.execute(_FORGET_SESSIONS, {"tenant": tenant_id, "found": found, "terms": terms})
+    pattern = "|".join([_whole(address), *([_whole(name)] if len(name) >= _MIN_NAME else [])])
+    counts.update(_redact_runs(conn, tenant_id, found, pattern))
+    counts["stored_items"] = _redact_items(conn, tenant_id, keys, terms, found, pattern)
     conn.execute(REMEMBER_DELETED, [contact_id])
     conn.execute("delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id])
     conn.execute(
@@ -170,9 +183,8 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
     return count
 
 
-def _redact_runs(conn: Connection[Row], tenant_id: UUID, found: str, address: str, name: str) -> Mapping[str, int]:
+def _redact_runs(conn: Connection[Row], tenant_id: UUID, found: str, pattern: str) -> Mapping[str, int]:
     """Replace the address, and the name beside it, in inputs, results and errors of runs. Returns rows by table."""
-    pattern = "|".join([_whole(address), *([_whole(name)] if len(name) >= _MIN_NAME else [])])
     counts: dict[str, int] = {}
     for table, columns in _RUN_COLUMNS.items():
         changes = ", ".join(
@@ -185,8 +197,30 @@ def _redact_runs(conn: Connection[Row], tenant_id: UUID, found: str, address: st
     return counts
 
 
+def _redact_items(
+    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, terms: list[bytes], found: str, pattern: str
+) -> int:
+    """Do the same in the items of runs, which are encrypted. Returns the number of changed parts of lists."""
+
+    def redacted(item: object) -> str:
+        text = json.dumps(item, ensure_ascii=False)
+        # The name of somebody else stays, as in the results of steps.
+        is_about = re.search(found, text, re.IGNORECASE)
+        return re.sub(pattern, _REPLACEMENT, text, flags=re.IGNORECASE) if is_about else text
+
+    rows = conn.execute(_FIND_ITEMS, {"tenant": tenant_id, "terms": terms}).fetchall()
+    for row in rows:
+        items = json.loads(keys.decrypt(row["items_enc"], ITEMS))
+        text = f"[{','.join(map(redacted, items))}]"
+        hashes = [keys.fingerprint(term) for term in terms_in(text)]
+        conn.execute(_CHANGE_ITEMS, [keys.encrypt(text, ITEMS), hashes, tenant_id, row["id"], row["number"]])
+    return len(rows)
+
+
 def _whole(text: str) -> str:
-    """Return a regular expression of PostgreSQL for this text inside JSON, and not for a part of a longer address.
+    """Return a regular expression for this text inside JSON, and not for a part of a longer address.
+
+    PostgreSQL and Python read it in the same way.
 
     A letter after a backslash belongs to an escape of JSON, such as \\n, and not to a word.
     """

@@ -52,6 +52,7 @@ COLUMNS = (
         "step_responses", "response_enc", "step_responses.response", ("tenant_id", "run_id", "step", "number")
     ),
     EncryptedColumn("conversations", "turns_enc", "conversations.turns", ("tenant_id", "run_id", "step", "number")),
+    EncryptedColumn("stored_items", "items_enc", "stored_items.items", ("tenant_id", "id", "number")),
     EncryptedColumn("idempotency", "response", "idempotency.response", ("tenant_id", "subject", "route", "key")),
 )
 _ADD = """

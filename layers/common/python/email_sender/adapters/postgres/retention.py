@@ -30,6 +30,11 @@ with old as (
     update run_steps set result = null, error = null where run_id in (select id from old)
 ), said as (
     delete from conversations where run_id in (select id from old)
+), items as (
+    -- A run that goes on from this one has the items of its steps.
+    delete from stored_items where run_id in (select id from old) and not exists (
+        select from runs r where r.lineage @> array[stored_items.run_id]
+        and r.status in ('pending', 'running', 'waiting'))
 )
 update runs set inputs = '{}', error = null, emptied_at = now() where id in (select id from old)
 """

@@ -14,6 +14,7 @@ from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.conversations import PostgresConversations
 from email_sender.adapters.postgres.database import Database, Row
 from email_sender.adapters.postgres.step_responses import PostgresStepResponses
+from email_sender.adapters.postgres.stored_items import PostgresStoredItems
 from email_sender.adapters.postgres.triggers import PostgresTriggers
 from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.adapters.postgres.waits import PostgresWaits
@@ -42,11 +43,12 @@ class PostgresWorkflowUnit(Unit):
         self.waits = PostgresWaits(conn, tenant_id)
         self.step_responses = PostgresStepResponses(conn, tenant_id, keys)
         self.conversations = PostgresConversations(conn, tenant_id, keys)
+        self.stored_items = PostgresStoredItems(conn, tenant_id, keys)
         self.triggers = PostgresTriggers(conn, tenant_id, keys)
 
 
 class PostgresWorkflowUnits:
-    """`vault` is needed only by callers that use the secrets of triggers or the responses of steps."""
+    """`vault` is needed only by callers that use secrets of triggers, or responses or stored items of steps."""
 
     def __init__(self, database: Database, bus: Bus | None, vault: Vault | None = None) -> None:
         self._database, self._bus, self._vault = database, bus, vault

@@ -13,7 +13,7 @@ Where the values that expressions read are stored (the same on Step Functions, M
 import json
 from typing import Any, Final
 
-from email_sender.workflows.actions import Schema
+from email_sender.workflows.action_schemas import Schema
 from email_sender.workflows.definition.expressions import Expression
 from email_sender.workflows.definition.model import ERRORS, Retry, Step, Template
 

@@ -25,7 +25,7 @@ from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.mail import mail_of_agents, templates_of
 from email_sender.workflows.n8n.nodes import convert_node, is_trigger, with_time_to_wait
-from email_sender.workflows.n8n.sandbox_steps import connections_of, sandbox_step
+from email_sender.workflows.n8n.sandbox_steps import connections_of, mark_stored, sandbox_step
 from email_sender.workflows.n8n.triggers import NEVER, trigger_conditions
 from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
@@ -77,6 +77,7 @@ class Converter:
         self._results: dict[str, _NodeResult] = {}
         self._step_ids = {node.step for node in export.nodes.values()}
         self._steps: list[dict[str, Any]] = []
+        self._joining: set[str] = set()
         self._triggers: list[Mapping[str, Any]] = []
         self._entries: dict[str, ReportEntry] = {}
         self._edges, self._loops, self._opened_loops = open_loops(export, bridged)
@@ -98,6 +99,7 @@ class Converter:
                 self._convert_group(group)
             else:
                 self._entries[group[0]] = self._convert_node(self._export.nodes[group[0]])
+        mark_stored(self._steps, self._joining)
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
@@ -390,4 +392,5 @@ class Converter:
                 self._steps.append({"id": name, "uses": "transform", "needs": list(needs), "with": arguments})
                 inputs[number] = f"[$steps.`{name}`.items]"
                 joining_steps.append(name)
+                self._joining.add(name)
         return inputs, joining_steps

@@ -1,6 +1,7 @@
 """The steps that run nodes in the sandbox."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from email_sender.workflows.n8n import item_nodes
@@ -8,6 +9,37 @@ from email_sender.workflows.n8n.export import Edge, N8nExport
 
 # A step that sends many requests goes on where it was when it is repeated.
 _RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
+
+
+# Steps that get items in place of a reference to them (workflows/stored_items.py).
+_LOADING: Final = ("n8n.node", "http.request", "http.wait_for_callback")
+
+
+def mark_stored(steps: Sequence[dict[str, Any]], joining: Collection[str]) -> None:
+    """Let steps store many items, of outputs that no expression needs as a list.
+
+    A condition only counts them. The steps that are `joining` pass items on.
+    """
+    passing = set(joining)
+    while True:
+        readers = [step for step in steps if step["uses"] not in _LOADING and step["id"] not in passing]
+        texts = "\n".join(text for step in readers for text in _texts_without_condition(step))
+        reading = {step_id for step_id in passing if f"$steps.`{step_id}`." in texts}
+        if not reading:
+            break
+        passing -= reading
+    read = {(match[1], match[2]) for match in _READ_ITEMS.finditer(texts)}
+    for step in steps:
+        for entry in step["with"]["returns"] if step["uses"] == "n8n.node" else ():
+            if (step["id"], entry["name"]) not in read:
+                entry["stored"] = True
+
+
+_READ_ITEMS: Final = re.compile(r"\$steps\.`([^`]+)`\.items\.`?([\w-]+)")
+
+
+def _texts_without_condition(step: Mapping[str, Any]) -> Collection[str]:
+    return list(item_nodes.texts_in({key: value for key, value in step.items() if key != "when"}))
 
 
 def sandbox_step(
