@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from email_sender.workflows.actions import ACTION_CATALOGUE, Action
+from email_sender.workflows.action_model import Action
+from email_sender.workflows.actions import ACTION_CATALOGUE
 
 TARGET = Path(__file__).parents[1] / "docs/reference/actions.md"
 _HEAD = """# Actions

@@ -19,7 +19,7 @@ from local.layout import ROOT
 from tests.conftest import TEXT_MODEL_PORT, Platform
 from tests.e2e import api
 from tests.e2e.process_kills import kill_function_processes, random_kills
-from tests.e2e.test_triggers import WebhookClient, list_triggers
+from tests.e2e.webhook_client import WebhookClient, list_triggers
 from tests.fakes import mailboxes
 from tests.fakes.text_model import TextModelServer, serve_text_model
 

@@ -16,7 +16,7 @@ from local.client import ApiError, wait_until
 from tests.conftest import Platform
 from tests.e2e import api
 from tests.e2e.test_bus import queue_url
-from tests.e2e.test_triggers import publish_workflow, wait_for_runs
+from tests.e2e.webhook_client import publish_workflow, wait_for_runs
 
 pytestmark = [pytest.mark.kills]
 

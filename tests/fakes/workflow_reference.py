@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonata
 
-from email_sender.workflows.actions import ActionKind
+from email_sender.workflows.action_model import ActionKind
 from email_sender.workflows.definition.expressions import Expression
 from email_sender.workflows.definition.model import Definition, OnError, Step
 

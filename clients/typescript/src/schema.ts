@@ -780,7 +780,7 @@ export interface paths {
         /**
          * Start a run through a webhook
          * @description The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-         *     webhook-id returns the same run.
+         *     webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
          */
         post: operations["start_run_by_hook"];
         delete?: never;

@@ -20,6 +20,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "template.render": "messaging",
     "vectors.insert": "vectors",
     "vectors.search": "vectors",
+    "webhook.answer": "workflows",
     "workflow.call": "workflows",
 }
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from email_sender.kit.tasks.handler import Action as Handler
-from email_sender.workflows.actions import ACTION_CATALOGUE, ActionKind
+from email_sender.workflows.action_model import ActionKind
+from email_sender.workflows.actions import ACTION_CATALOGUE
 from email_sender.workflows.definition.model import ERRORS
 from workflows_lambda.action_functions import FUNCTIONS
 

@@ -2212,7 +2212,7 @@ class Operations(ABC):
         """Start a run through a webhook.
 
         The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-        webhook-id returns the same run.
+        webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
         """
         return self.send(
             Call(
@@ -4680,7 +4680,7 @@ class AsyncOperations(ABC):
         """Start a run through a webhook.
 
         The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-        webhook-id returns the same run.
+        webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
         """
         return await self.send(
             Call(

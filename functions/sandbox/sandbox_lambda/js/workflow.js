@@ -20,8 +20,8 @@ const MAX_NODE_RUNS = 10_000;
  * from (repeatable.js); returns: the nodes whose runs are returned, by default all;
  * responses: those to the requests so far (requests.js), none by default.
  * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
- * order, without the given nodes. `mails` are those that agents wrote: {to, subject, text, html}. Or {runs: {}, error:
- * null, requests}: they need responses first.
+ * order, without the given nodes. `answer` is for who called the workflow's webhook (nodes/respond.js), or null. `mails`
+ * are those that agents wrote: {to, subject, text, html}. Or {runs: {}, error: null, requests}: they need responses first.
  */
 export async function runWorkflow(request) {
   const run = prepare(request);
@@ -32,7 +32,8 @@ export async function runWorkflow(request) {
   for (const { node } of [...request.given].reverse()) leadOn(run, node, run.results[node][0].outputs, 0);
   try {
     const error = await finish(run);
-    return { runs: runsOf(run, request.returns), error, ...(run.mails.length > 0 ? { mails: run.mails } : {}) };
+    const { answer, mails } = run;
+    return { runs: runsOf(run, request.returns), error, answer, ...(mails.length > 0 ? { mails } : {}) };
   } catch (stop) {
     if (!(stop instanceof Pending)) throw stop;
     return { runs: {}, error: null, requests: stop.requests };
@@ -78,6 +79,7 @@ function prepare({ workflow, execution = "", responses = [] }) {
     responses,
     sent: 0,
     mails: [],
+    answer: null,
     isOldOrder,
     results: Object.create(null),
     towards: new Map(),
@@ -281,6 +283,8 @@ function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, 
       restore(chance);
       run.memories = Object.assign(Object.create(null), JSON.parse(memories));
     },
+    /** Answer the request that started the workflow: {status, headers, body, base64}. The first answer counts. */
+    answer: (answer) => void (run.answer ??= answer),
     /** Add mails that wait for an approval. */
     write: (mails) => void sender.mails.push(...mails),
     attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],

@@ -89,6 +89,7 @@ def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
         "items": items,
         **({"last": last.name} if last is not None and is_one_of_several else {}),
         **({"mails": mails} if mails else {}),
+        **({"answer": answer.answer.model_dump()} if answer.answer is not None else {}),
     }
 
 

@@ -10,6 +10,7 @@ from workflows_lambda.actions.event_publish import publish
 from workflows_lambda.actions.http_request import fetch
 from workflows_lambda.actions.n8n_node import run_nodes
 from workflows_lambda.actions.waiting import call_workflow, wait_for_callback, wait_for_reply
+from workflows_lambda.actions.webhook_answer import answer
 from workflows_lambda.bootstrap import engine, gate, workflow_units
 
 ACTIONS = {
@@ -22,6 +23,7 @@ ACTIONS = {
         wait_for_callback, Permission.WORKFLOWS_EXECUTE, feature=Feature.HTTP_REQUEST, waits=True
     ),
     "n8n.node": Action(run_nodes, Permission.WORKFLOWS_EXECUTE),
+    "webhook.answer": Action(answer, Permission.WORKFLOWS_EXECUTE),
     "workflow.call": Action(call_workflow, Permission.WORKFLOWS_EXECUTE, waits=True),
 }
 handler = task_handler(ACTIONS, workflow_units, gate, engine, live_features)

@@ -15,6 +15,7 @@ import {
   splitOutNode,
 } from "./lists.js";
 import { httpRequestNode } from "./http.js";
+import { respondToWebhookNode } from "./respond.js";
 import { setNode } from "./set.js";
 import { agentNode } from "../models/agent.js";
 import { chainNode } from "../models/chain.js";
@@ -82,7 +83,7 @@ export const NODES = {
   openAi: openAiNode,
   perplexity: perplexityNode,
   removeDuplicates: removeDuplicatesNode,
-  respondToWebhook: passThrough,
+  respondToWebhook: respondToWebhookNode,
   renameKeys: renameKeysNode,
   set: setNode,
   slack: slackNode,

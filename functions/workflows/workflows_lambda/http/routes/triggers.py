@@ -1,9 +1,9 @@
 """HTTP routes of triggers and webhooks."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from email_sender.kit.auth import Principal, Requires
 from email_sender.kit.dependencies import depends_on
@@ -31,7 +31,7 @@ _SIGNED = {
         )
     ]
 }
-_INPUTS = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+_STARTS = _SIGNED | {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_WRITE))]
 Workflows = Annotated[WorkflowService, depends_on(workflow_service)]
@@ -60,12 +60,16 @@ async def rotate_trigger_secret(workflow_id: UUID, trigger_id: UUID, caller: Wri
     return SecretOut.of(service.renew_secret(caller.tenant_id, workflow_id, trigger_id, caller.role))
 
 
-@webhook_router.post("/{token}", status_code=202, openapi_extra=_SIGNED | {"requestBody": _INPUTS})
-async def start_run_by_hook(token: str, request: Request, service: Webhooks) -> HookRunOut:
+@webhook_router.post("/{token}", status_code=202, response_model=HookRunOut, openapi_extra=_STARTS)
+async def start_run_by_hook(token: str, request: Request, service: Webhooks, response: Response) -> Any:
     """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-    webhook-id returns the same run."""
-    run = service.receive(token, request.headers, await request.body())
-    return HookRunOut.of(run, token)
+    webhook-id returns the same run. If the workflow answers its callers, the answer is what it says."""
+    outcome = service.answer(token, service.receive(token, request.headers, await request.body()))
+    if outcome.answer is not None:
+        return Response(outcome.answer.content, outcome.answer.status, outcome.answer.headers)
+    if outcome.failed:
+        response.status_code = 500
+    return HookRunOut.of(outcome.run, token)
 
 
 @webhook_router.post("/callbacks/{token}", status_code=204)

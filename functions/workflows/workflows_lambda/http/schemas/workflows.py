@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from email_sender.kit.schemas import RequestBody
-from email_sender.workflows.actions import Action
+from email_sender.workflows.action_model import Action
 from email_sender.workflows.definition.diff import Difference
 from email_sender.workflows.definition.model import Definition
 from email_sender.workflows.model import Approval, Run, RunDetail, StepRecord, Workflow, WorkflowVersion

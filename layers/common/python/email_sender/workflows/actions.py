@@ -5,11 +5,7 @@ Schemas use a subset of JSON Schema (see workflows.definition.action_arguments) 
 and flat, because users read them in `GET /workflows/actions`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
-
+from email_sender.workflows.action_model import Action, ActionKind, Catalogue
 from email_sender.workflows.action_schemas import (
     ANY,
     ANY_OBJECT,
@@ -24,62 +20,9 @@ from email_sender.workflows.action_schemas import (
     POINT_ID,
     REQUEST,
     TEXT,
-    Schema,
     list_of,
     object_of,
 )
-
-
-class ActionKind(StrEnum):
-    TASK = "task"  # a Lambda function
-    WAIT = "wait"  # a Wait state of the engine
-    TRANSFORM = "transform"  # only expressions
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An action and its contract.
-
-    `permission` is the permission that the run's principal needs ("" for none). `errors` are the error names that the
-    action can fail with, besides those of every task (`invalid`, `forbidden`, `timeout`). A `callback` action completes
-    by task token. `timeout_results` maps each value of `with.on_timeout` to the result of a step that timed out; the
-    first entry is the default. Without entries, a timeout is an error. `timeout_grace_seconds`: how much later than the
-    platform the engine ends the step.
-    """
-
-    name: str
-    permission: str
-    input_schema: Schema
-    result_schema: Schema
-    callback: bool = False
-    default_timeout_seconds: int = 60
-    description: str = ""
-    kind: ActionKind = ActionKind.TASK
-    timeout_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    timeout_grace_seconds: int = 0
-    errors: tuple[str, ...] = ()
-    # Whether a step with this action may have for_each.
-    allows_for_each: bool = True
-
-    @property
-    def all_errors(self) -> tuple[str, ...]:
-        """Every error name of the action: the names that `retry.on` can match and that a failed step's result shows."""
-        return (*self.errors, "invalid", "forbidden", "timeout") if self.kind is ActionKind.TASK else ()
-
-
-class Catalogue:
-    def __init__(self, actions: Iterable[Action]) -> None:
-        self._actions = {action.name: action for action in actions}
-
-    def get(self, name: str) -> Action | None:
-        return self._actions.get(name)
-
-    def names(self) -> list[str]:
-        return list(self._actions)
-
-    def __iter__(self) -> Iterator[Action]:
-        return iter(self._actions.values())
-
 
 ACTION_CATALOGUE = Catalogue(
     (
@@ -306,7 +249,7 @@ ACTION_CATALOGUE = Catalogue(
                     4_000,
                 ),
             ),
-            object_of("items", items=ANY_OBJECT, last=TEXT, mails=list_of(ANY_OBJECT, 200)),
+            object_of("items", items=ANY_OBJECT, last=TEXT, mails=list_of(ANY_OBJECT, 200), answer=ANY_OBJECT),
             default_timeout_seconds=300,
             description=(
                 "Run nodes of an n8n workflow over items, as n8n does, in JavaScript. The import of n8n workflows "
@@ -347,6 +290,23 @@ ACTION_CATALOGUE = Catalogue(
             ),
             timeout_grace_seconds=90,
             errors=("throttled", "unavailable", "rejected", "not_found"),
+        ),
+        Action(
+            "webhook.answer",
+            "workflows:execute",
+            object_of(
+                status={"type": "integer", "minimum": 200, "maximum": 599},
+                headers=REQUEST["headers"],
+                body=ANY,
+                base64=BOOLEAN,
+            ),
+            object_of(status=INTEGER, headers=ANY_OBJECT, body=TEXT, base64=BOOLEAN),
+            description=(
+                "Answer the request that started the run, if the webhook has `answer_within`. The first answer counts; "
+                "without one in time, the caller gets 202 and the run's id. A `body` that is a text is sent as it is, "
+                "or decoded with `base64`, and anything else as JSON."
+            ),
+            allows_for_each=False,
         ),
         Action(
             "workflow.call",

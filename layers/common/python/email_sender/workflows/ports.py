@@ -77,6 +77,9 @@ class RunStore(Protocol):
 
     def steps(self, run_id: UUID) -> Sequence[StepRecord]: ...
 
+    def answer(self, run_id: UUID) -> Mapping[str, Any] | None:
+        """Return the result of the run's first step with the action webhook.answer that has succeeded."""
+
     def copy_step_results(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
         """Copy the successful results of these steps from an earlier run."""
 

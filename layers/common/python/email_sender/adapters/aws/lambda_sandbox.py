@@ -37,15 +37,25 @@ class Mail(BaseModel):
     html: Annotated[str, Field(max_length=40_000)]
 
 
+class CallersAnswer(BaseModel):
+    """What the caller of the workflow's webhook gets (actions/webhook_answer.py)."""
+
+    status: Annotated[int, Field(ge=200, le=599)]
+    headers: Annotated[dict[str, str], Field(max_length=50)]
+    body: str
+    base64: bool
+
+
 class Answer(BaseModel):
     """The runs of each node, and the failure that ended them; or the requests whose responses they need first.
 
-    `mails` are for a person to approve.
+    `mails` are for a person to approve. `answer` is for who called the webhook.
     """
 
     runs: dict[str, list[NodeRun]]
     error: Failure | None
     mails: Annotated[list[Mail], Field(max_length=200)] = Field(default_factory=list)
+    answer: CallersAnswer | None = None
     requests: Annotated[list[Any], Field(min_length=1, max_length=1_000)] | None = None
 
 

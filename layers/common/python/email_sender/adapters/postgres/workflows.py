@@ -277,6 +277,14 @@ class PostgresRuns:
         ).fetchone()
         return _step(row) if row else None
 
+    def answer(self, run_id: UUID) -> Mapping[str, Any] | None:
+        row = self._conn.execute(
+            "select result from run_steps where run_id = %s and action = 'webhook.answer' and status = 'succeeded' "
+            "and result is not null order by finished_at, step limit 1",
+            [run_id],
+        ).fetchone()
+        return row["result"] if row else None
+
     def copy_step_results(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
         self._conn.execute(
             """

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from email_sender.workflows.actions import ActionKind
+from email_sender.workflows.action_model import ActionKind
 from email_sender.workflows.compiler import asl
 from email_sender.workflows.compiler.asl import State, States
 from email_sender.workflows.compiler.skipping import Conditions

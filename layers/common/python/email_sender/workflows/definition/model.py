@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from email_sender.workflows.actions import Action
+from email_sender.workflows.action_model import Action
 from email_sender.workflows.definition.expressions import Expression
 
 # The compiled state machine must stay under 1 MB and a run under 25,000 history events (both are Step Functions'
@@ -90,9 +90,13 @@ class ScheduleTrigger:
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrigger:
-    """Start a run for each post to a webhook. The posted body is the run's inputs; `inputs` are their defaults."""
+    """Start a run for each post to a webhook. The posted body is the run's inputs; `inputs` are their defaults.
+
+    The caller waits so many seconds for the answer of a step with the action webhook.answer, and not at all with 0.
+    """
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    answer_within: int = 0
 
 
 type Trigger = EventTrigger | ScheduleTrigger | WebhookTrigger

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from email_sender.errors import InvalidInput, Problem
-from email_sender.workflows.actions import Catalogue
+from email_sender.workflows.action_model import Catalogue
 from email_sender.workflows.definition.document import DocumentReader, join_pointer
 from email_sender.workflows.definition.durations import YEAR
 from email_sender.workflows.definition.expressions import ExpressionChecker

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from email_sender.workflows.actions import Action, ActionKind, Catalogue
+from email_sender.workflows.action_model import Action, ActionKind, Catalogue
 from email_sender.workflows.definition.action_arguments import check_literals, is_expression
 from email_sender.workflows.definition.document import DocumentReader, did_you_mean, join_pointer
 from email_sender.workflows.definition.expressions import BadExpression, Expression, ExpressionChecker, References

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
-from email_sender.workflows.n8n import agents, item_nodes, service_nodes
+from email_sender.workflows.n8n import agents, item_nodes, service_nodes, webhook_answers
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import (
@@ -71,7 +71,8 @@ class Converter:
         bridged: Collection[str] = (),
         left_out: Collection[str] = (),
     ) -> None:
-        self._export, self._expressions, self._bridge, self._bridged = export, expressions, bridge, bridged
+        self._export = export = webhook_answers.with_last_answer(export)
+        self._expressions, self._bridge, self._bridged = expressions, bridge, bridged
         self._left_out = left_out
         self._n8n_workflows: list[Mapping[str, Any]] = []
         self._results: dict[str, _NodeResult] = {}
@@ -108,7 +109,7 @@ class Converter:
             **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
             "steps": steps,
         }
-        report = [self._entries[name] for name in self._export.nodes]
+        report = [self._entries[name] for name in self._export.nodes if name not in self._export.added]
         return ImportResult(with_time_to_wait(definition), report, self._n8n_workflows, templates_of(steps))
 
     def _starts(self, node: Node) -> bool:
@@ -161,6 +162,9 @@ class Converter:
         if tool := agents.writes_mail(self._export, sub_nodes):
             render, *following = mail_of_agents(step_id, tool)
             self._add_steps([step_id], {**render.step, "id": self._unused_id(f"{step_id}-{render.suffix}")}, following)
+        if any(webhook_answers.answers(self._export, nodes[name]) for name in names):
+            answer_id = self._unused_id(f"{step_id}-answer")
+            self._steps.append({"id": answer_id, **webhook_answers.answer_step(step_id), "needs": [step_id]})
         self._set_results(names, step_id, "items", results)
         for name in names:
             self._entries[name] = self._group_entry(nodes[name], names, step_id)

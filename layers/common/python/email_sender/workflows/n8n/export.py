@@ -72,6 +72,8 @@ class N8nExport:
     sub_connections: Mapping[str, Mapping[str, Sequence[Edge]]] = field(default_factory=dict)
     timezone: str = ""
     execution_order: str = ""
+    # Nodes that n8n's editor does not show.
+    added: Collection[str] = frozenset()
 
 
 def read_export(raw: Mapping[str, Any]) -> N8nExport:

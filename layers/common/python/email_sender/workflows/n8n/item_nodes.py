@@ -47,6 +47,8 @@ RECORDED_AGENTS: Final[Mapping[str, frozenset[float]]] = {
     "agent": frozenset({1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.2, 3, 3.1}),
     "chainLlm": frozenset({1, 1.4, 1.5, 1.6, 1.7, 1.9}),
 }
+# The versions of respondToWebhook in tests/data/n8n-answers.ndjson.
+RECORDED_ANSWERS: Final = frozenset({1, 1.1, 1.4, 1.5})
 _SHEETS: Final = ("xlsx", "xls", "ods", "html", "rtf")
 # The parameter that says what a node does, and its values that run here. The first one is the default.
 OPERATIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -167,7 +169,7 @@ def differences(node: Node) -> Iterator[str]:
     elif node.type == "evaluation":
         yield "a run here is never an evaluation"
     elif node.type == "respondToWebhook":
-        yield "the caller gets no response from this node: read the results with GET /runs/{id}"
+        yield from _differences_of_answers(node)
     elif node.version not in RECORDED_AGENTS.get(node.type, RECORDED.get(node.type, frozenset())):
         yield f"version {node.version:g} of this node was not compared with n8n"
     if node.type in ("convertToFile", "extractFromFile"):
@@ -238,6 +240,14 @@ def reads_files(node: Node) -> bool:
     )
 
 
+def _differences_of_answers(node: Node) -> Iterator[str]:
+    if node.version not in RECORDED_ANSWERS:
+        yield f"version {node.version:g} of this node was not compared with n8n"
+    yield "the caller gets the answer at the end of the step, at most 64 KB, if the webhook waits for one"
+    if node.parameters.get("respondWith") == "jwt":
+        yield "signed tokens are no answer here: the node fails"
+
+
 def _differences_of_html(node: Node) -> Iterator[str]:
     operation = node.parameters.get("operation", "generateHtmlTemplate")
     if operation == "generateHtmlTemplate" and "html" not in node.parameters:
@@ -290,7 +300,9 @@ def output_count(node: Node) -> int:
     count = 1
     if node.disabled:
         return 1
-    if node.type in ("if", "splitInBatches") or node.parameters.get("operation") == "checkIfEvaluating":
+    if node.type == "respondToWebhook":
+        count = 2 if node.parameters.get("enableResponseOutput") is True else 1
+    elif node.type in ("if", "splitInBatches") or node.parameters.get("operation") == "checkIfEvaluating":
         count = 2
     elif node.type == "compareDatasets":
         count = 4

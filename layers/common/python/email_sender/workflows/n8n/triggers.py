@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, transform_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -114,7 +115,11 @@ def convert_webhook(context: NodeContext) -> Conversion:
         "headers are not available"
     )
     transform = transform_conversion(items='[{"body": $inputs, "headers": {}, "params": {}, "query": {}}]')
-    return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, {"webhook": {}})
+    trigger: Mapping[str, Any] = {"webhook": {}}
+    if waits_for_answer(context.node):
+        trigger = TRIGGER
+        context.notes.append("its caller waits 20 seconds for an answer, and gets the run's id if there is none")
+    return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, trigger)
 
 
 def _cron(interval: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from email_sender.workflows.actions import ActionKind
+from email_sender.workflows.action_model import ActionKind
 from email_sender.workflows.definition.model import Definition, Step
 from email_sender.workflows.model import StepRecord, StepStatus
 

@@ -104,6 +104,9 @@ class TriggerStore(Protocol):
 class RunReader(Protocol):
     def get(self, run_id: UUID, *, lock: bool = False) -> Run | None: ...
 
+    def answer(self, run_id: UUID) -> Mapping[str, Any] | None:
+        """Return the result of the run's first step with the action webhook.answer that has succeeded."""
+
 
 class TriggerUnit(Protocol):
     """One transaction."""
@@ -164,4 +167,5 @@ def _serialise(trigger: Trigger) -> tuple[TriggerKind, dict[str, Any]]:
         return TriggerKind.EVENT, {"event": dict(trigger.pattern), "inputs": inputs}
     if isinstance(trigger, ScheduleTrigger):
         return TriggerKind.SCHEDULE, {"cron": trigger.cron, "timezone": trigger.timezone, "inputs": inputs}
-    return TriggerKind.WEBHOOK, {"inputs": inputs}
+    waits = {"answer_within": trigger.answer_within} if trigger.answer_within else {}
+    return TriggerKind.WEBHOOK, {"inputs": inputs, **waits}

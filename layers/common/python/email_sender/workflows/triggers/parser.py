@@ -11,6 +11,8 @@ from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigge
 from email_sender.workflows.triggers.cron import cron_problems
 
 MAX_TRIGGERS = 10
+# The gateway gives up after 30 seconds.
+MAX_ANSWER_SECONDS = 20
 _PATTERN_BYTES = 1_900  # EventBridge allows 2,048 bytes, and the tenant filter is added
 _TIME_ZONE = re.compile(r"[A-Za-z0-9_+\-]{1,32}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}", re.ASCII)
 
@@ -45,8 +47,15 @@ def _trigger(value: object, pointer: str, reader: DocumentReader) -> Trigger | N
         case "schedule":
             return _schedule(inner, inputs, pointer, reader)
         case _:
-            reader.check_keys(inner, pointer, (), ())
-            return WebhookTrigger(inputs)
+            reader.check_keys(inner, pointer, {"answer_within"}, ())
+            return WebhookTrigger(inputs, _answer_within(inner, pointer, reader))
+
+
+def _answer_within(webhook: Mapping[str, Any], pointer: str, reader: DocumentReader) -> int:
+    if "answer_within" not in webhook:
+        return 0
+    pointer = join_pointer(pointer, "answer_within")
+    return reader.read_duration(webhook["answer_within"], pointer, 1, MAX_ANSWER_SECONDS, default=0)
 
 
 def _event(pattern: Mapping[str, Any], inputs: Mapping[str, Any], pointer: str, reader: DocumentReader) -> Trigger:

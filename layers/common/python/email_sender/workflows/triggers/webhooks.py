@@ -1,5 +1,6 @@
 """Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +13,9 @@ from email_sender.errors import Forbidden, InvalidInput, NotFound, PayloadTooLar
 from email_sender.security.permissions import Role, weaker
 from email_sender.security.quotas import QuotaKind
 from email_sender.strict_json import read_json
-from email_sender.workflows.model import Run, RunDetail
+from email_sender.workflows.model import OPEN_STATUSES, Run, RunDetail, RunStatus
 from email_sender.workflows.runs.service import RunService
+from email_sender.workflows.triggers.answers import WebhookAnswer, answer_of
 from email_sender.workflows.triggers.model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
 from email_sender.workflows.triggers.service import TriggerInvocation, TriggerService
 
@@ -21,6 +23,7 @@ from email_sender.workflows.triggers.service import TriggerInvocation, TriggerSe
 MAX_BODY_BYTES = 128 * 1024
 # How long the previous secret stays valid, so that the sender has time to change to the new secret.
 SECRET_OVERLAP = timedelta(days=1)
+_POLL_SECONDS = 0.2
 _SIGNATURE_REJECTED = "The webhook does not exist, the signature is wrong, or its timestamp is more than 5 minutes off."
 
 
@@ -35,6 +38,15 @@ class WebhookSignatures(Protocol):
 class NewSecret:
     secret: str
     previous_ends: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a webhook led to. `failed`: the caller waited for an answer, and the run has failed without one."""
+
+    run: Run
+    answer: WebhookAnswer | None = None
+    failed: bool = False
 
 
 class WebhookService:
@@ -99,6 +111,31 @@ class WebhookService:
         if run is None:
             raise NotFound("Webhook not found.")
         return run
+
+    def answer(self, token: str, run: Run) -> Outcome:
+        """Wait for the answer of a run that this webhook started, if its callers wait.
+
+        Without an answer in time, or if the run ends without one, the outcome has only the run as it is then.
+        """
+        tenant_id, trigger_id = decode_token(token)
+        with self._units(tenant_id) as unit:
+            trigger = unit.triggers.get(trigger_id)
+        seconds = trigger.definition.get("answer_within", 0) if trigger is not None else 0
+        if not seconds:
+            return Outcome(run)
+        ends = time.monotonic() + seconds
+        while True:
+            with self._units(tenant_id) as unit:
+                # In this order: a run that has ended then has its answer.
+                run = unit.runs.get(run.id) or run
+                result = unit.runs.answer(run.id)
+            if result is not None:
+                return Outcome(run, answer_of(result))
+            if run.status not in OPEN_STATUSES:
+                return Outcome(run, failed=run.status is not RunStatus.SUCCEEDED)
+            if time.monotonic() > ends:
+                return Outcome(run)
+            time.sleep(_POLL_SECONDS)
 
     def result(self, token: str, headers: Mapping[str, str], run_id: UUID) -> RunDetail:
         """Return a run that this webhook started.
