@@ -125,6 +125,22 @@ def fill_tables(connect: Callable[[], Connection[Any]], tenant: UUID) -> None:
             "said_at": now,
             "turns_enc": random_bytes,
         },
+        "seen_values": {
+            "workflow_id": workflow,
+            "scope": "n",
+            "value_hash": random_bytes,
+            "run_id": run,
+            "step": "s",
+            "number": 0,
+        },
+        "reached_values": {
+            "workflow_id": workflow,
+            "scope": "n",
+            "value": 1.0,
+            "run_id": run,
+            "step": "s",
+            "number": 0,
+        },
         "stored_items": {
             "id": new_id(),
             "number": 0,

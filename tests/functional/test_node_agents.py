@@ -24,7 +24,7 @@ from email_sender.workflows.model import Run, RunDetail, RunStatus, StepRecord, 
 from tests.database import Cluster
 from tests.functional.test_node_requests import EngineSandbox, ProcessEnd, Server
 from tests.functional.workflow_scenario import WorkflowScenario
-from workflows_lambda.actions import n8n_models, n8n_node, n8n_requests
+from workflows_lambda.actions import n8n_memory, n8n_models, n8n_node, n8n_requests
 
 AGENT: dict[str, Any] = {
     "name": "Agent", "type": "agent", "typeVersion": 2.2,
@@ -114,6 +114,7 @@ def agents(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pyte
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
     monkeypatch.setattr(n8n_requests, "live_features", Enabled)
     monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
+    monkeypatch.setattr(n8n_memory, "response_units", lambda: units)
     monkeypatch.setattr(n8n_requests, "outbound", lambda: agents.server)
     monkeypatch.setattr(n8n_models, "text_model", lambda _seconds: agents.model)
     monkeypatch.setattr(n8n_models, "model_tokens", lambda *given: agents.model.tokens(*given))

@@ -146,7 +146,41 @@ class CallRequest(_Asked):
     call: CallFields
 
 
-_SIGNS: Final = {name: name for name in ("recall", "remember", "search", "call")} | {"turns": "model"}
+class SeenFields(_Asked):
+    scope: Annotated[str, Field(max_length=200)]
+    values: Annotated[list[Annotated[str, Field(max_length=100_000)]], Field(min_length=1, max_length=200_000)]
+    limit: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class SeenRequest(_Asked):
+    """Which values are new to the node."""
+
+    seen: SeenFields
+
+
+class ReachedFields(_Asked):
+    scope: Annotated[str, Field(max_length=210)]
+    value: Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ReachedRequest(_Asked):
+    """The highest value that the node has seen."""
+
+    reached: ReachedFields
+
+
+class ForgetFields(_Asked):
+    scope: Annotated[str, Field(max_length=200)]
+
+
+class ForgetRequest(_Asked):
+    """Values that the node is to forget."""
+
+    forget: ForgetFields
+
+
+_NAMED: Final = ("recall", "remember", "search", "call", "seen", "reached", "forget")
+_SIGNS: Final = {name: name for name in _NAMED} | {"turns": "model"}
 
 
 def _kind_of(value: Any) -> str:
@@ -154,14 +188,18 @@ def _kind_of(value: Any) -> str:
     return next(found, "http")
 
 
-type AskedRequest = SandboxRequest | ModelRequest | RecallRequest | RememberRequest | SearchRequest | CallRequest
+type MemoryRequest = RecallRequest | RememberRequest | SeenRequest | ReachedRequest | ForgetRequest
+type AskedRequest = SandboxRequest | ModelRequest | SearchRequest | CallRequest | MemoryRequest
 _Tagged = Annotated[
     Annotated[SandboxRequest, Tag("http")]
     | Annotated[ModelRequest, Tag("model")]
     | Annotated[RecallRequest, Tag("recall")]
     | Annotated[RememberRequest, Tag("remember")]
     | Annotated[SearchRequest, Tag("search")]
-    | Annotated[CallRequest, Tag("call")],
+    | Annotated[CallRequest, Tag("call")]
+    | Annotated[SeenRequest, Tag("seen")]
+    | Annotated[ReachedRequest, Tag("reached")]
+    | Annotated[ForgetRequest, Tag("forget")],
     Discriminator(_kind_of),
 ]
 _REQUESTS: Final[TypeAdapter[list[AskedRequest]]] = TypeAdapter(list[_Tagged])

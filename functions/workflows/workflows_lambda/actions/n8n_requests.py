@@ -25,13 +25,17 @@ from email_sender.workflows.model import OPEN_STATUSES
 from workflows_lambda.actions.n8n_asked import (
     AskedRequest,
     CallRequest,
+    ForgetRequest,
     ModelRequest,
+    ReachedRequest,
     RecallRequest,
     RememberRequest,
     SandboxRequest,
     SearchRequest,
+    SeenRequest,
     parse_requests,
 )
+from workflows_lambda.actions.n8n_memory import answer_from_memory
 from workflows_lambda.actions.n8n_models import ask_model
 from workflows_lambda.actions.run_results import result_of_run
 from workflows_lambda.actions.step_items import loaded_of_runs
@@ -110,10 +114,8 @@ class NodeRequests:
             case ModelRequest():
                 require_feature(live_features(), Feature.AI_GENERATE, self._call.tenant_id)
                 return ask_model(self._call.tenant_id, request)
-            case RecallRequest():
-                return self._recall(request)
-            case RememberRequest():
-                return self._remember(number, request)
+            case RecallRequest() | RememberRequest() | SeenRequest() | ReachedRequest() | ForgetRequest():
+                return answer_from_memory(self._call, number, request)
             case SearchRequest():
                 require(self._call.role, Permission.VECTORS_READ)
                 return self._search(request)
@@ -122,19 +124,6 @@ class NodeRequests:
             case _:
                 require_feature(live_features(), Feature.HTTP_REQUEST, self._call.tenant_id)
                 return self._send(number, request)
-
-    def _recall(self, request: RecallRequest) -> Mapping[str, Any]:
-        asked = request.recall
-        with response_units()(self._call.tenant_id) as unit:
-            return {"turns": list(unit.conversations.last(self._call.run_id, asked.session, asked.limit))}
-
-    def _remember(self, number: int, request: RememberRequest) -> Mapping[str, Any]:
-        said = request.remember
-        turns = [turn.model_dump() for turn in said.turns]
-        with response_units()(self._call.tenant_id) as unit:
-            unit.conversations.add(self._call.run_id, self._call.step, number, now(), said.session, turns)
-            unit.commit()
-        return {}
 
     def _search(self, request: SearchRequest) -> Mapping[str, Any]:
         asked = request.search

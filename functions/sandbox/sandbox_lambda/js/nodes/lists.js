@@ -1,5 +1,6 @@
 // Nodes over the list of items: Split Out, Aggregate, Sort, Limit, Remove Duplicates, Rename Keys, Item Lists.
 
+import { clearSeen, seenBefore } from "./seen.js";
 import { NodeError } from "../errors.js";
 import { summarizeNode } from "./summarize.js";
 import { copy, fieldNames, flattened, get, isEqual, isPlainObject, keyText, set, sorted, unset } from "../values.js";
@@ -158,9 +159,11 @@ function withoutDuplicates(call) {
   const operation =
     call.version < 2 ? "removeDuplicateInputItems" : call.param("operation", 0, "removeDuplicateInputItems");
   const items = call.items.map((item, index) => call.keep(item, index));
-  if (operation === "clearDeduplicationHistory") return [items];
-  if (operation !== "removeDuplicateInputItems")
-    throw new NodeError("Items of earlier executions cannot be compared here");
+  if (operation === "removeItemsSeenInPreviousExecutions") return seenBefore(call);
+  if (operation === "clearDeduplicationHistory") {
+    clearSeen(call);
+    return [items];
+  }
   const dots = usesDots(call);
   const compare = call.param("compare", 0, "allFields");
   const rows = dots ? items.map((item) => flattened(item.json)) : items.map((item) => item.json);

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -180,6 +181,36 @@ class StoredItems(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NodeRequest:
+    """A request of a step's nodes. Repeated, it has the same `origin` (the first of the runs that go on from each
+    other), `step` and `number`, and gets the same answer."""
+
+    run_id: UUID
+    origin: UUID
+    step: str
+    number: int
+
+
+class SeenValues(Protocol):
+    """What the runs of a workflow have seen. `scope` is a node, or empty for all nodes of the workflow."""
+
+    def add(self, request: NodeRequest, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
+        """Remember values, and return for each whether it was new before this request.
+
+        Raises:
+            InvalidInput: the scope would have more than `limit` values. None is stored then.
+        """
+        ...
+
+    def reach(self, request: NodeRequest, scope: str, value: float) -> float | None:
+        """Remember the value if it is the highest one, and return the highest one before this request."""
+        ...
+
+    def clear(self, request: NodeRequest, scope: str) -> None:
+        """Forget the values."""
+
+
 class Conversations(Protocol):
     """What was said in the sessions of agents. A session belongs to a workflow, and its runs share it."""
 
@@ -216,6 +247,8 @@ class WorkflowUnit(Protocol):
     def conversations(self) -> Conversations: ...
     @property
     def stored_items(self) -> StoredItems: ...
+    @property
+    def seen_values(self) -> SeenValues: ...
     @property
     def triggers(self) -> TriggerStore: ...
 

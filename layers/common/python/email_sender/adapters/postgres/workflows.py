@@ -13,6 +13,7 @@ from email_sender import tracing
 from email_sender.adapters.postgres.approvals import PostgresApprovals
 from email_sender.adapters.postgres.conversations import PostgresConversations
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.seen_values import PostgresSeenValues
 from email_sender.adapters.postgres.step_responses import PostgresStepResponses
 from email_sender.adapters.postgres.stored_items import PostgresStoredItems
 from email_sender.adapters.postgres.triggers import PostgresTriggers
@@ -44,6 +45,7 @@ class PostgresWorkflowUnit(Unit):
         self.step_responses = PostgresStepResponses(conn, tenant_id, keys)
         self.conversations = PostgresConversations(conn, tenant_id, keys)
         self.stored_items = PostgresStoredItems(conn, tenant_id, keys)
+        self.seen_values = PostgresSeenValues(conn, tenant_id, keys)
         self.triggers = PostgresTriggers(conn, tenant_id, keys)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
-from email_sender.workflows.n8n import agents, item_nodes, service_nodes, webhook_answers
+from email_sender.workflows.n8n import agents, item_nodes, webhook_answers
 from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import (
@@ -154,9 +154,8 @@ class Converter:
         sandbox_nodes = [item_nodes.sandbox_node(agents.here(nodes[name])) for name in [*names, *sub_nodes]]
         connections = connections_of(edges) | agents.connections_of(self._export, sub_nodes)
         results = self._returned(names)
-        sends_requests = any(service_nodes.is_service(nodes[name]) or agents.is_agent(nodes[name]) for name in names)
         step = sandbox_step(
-            self._export, self._zone, given, sandbox_nodes, connections, results, sends_requests=sends_requests
+            self._export, self._zone, given, sandbox_nodes, connections, results, asking=[nodes[name] for name in names]
         )
         self._steps.append({"id": step_id, **step, "needs": list(needs), "when": condition})
         if tool := agents.writes_mail(self._export, sub_nodes):
@@ -328,9 +327,7 @@ class Converter:
         evaluated = {"name": item_nodes.quoted(node.name), "type": "values", "parameters": {"values": values}}
         result = item_nodes.ReturnedOutput("values_0", node.name, 0)
         nodes = [evaluated | ({"executeOnce": True} if is_limited else {})]
-        evaluation = sandbox_step(
-            self._export, self._zone, given, nodes, connections_of(edges), [result], sends_requests=False
-        )
+        evaluation = sandbox_step(self._export, self._zone, given, nodes, connections_of(edges), [result])
         self._steps.append({"id": step_id, **evaluation, "needs": given_needs, "when": condition})
         outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
         context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]

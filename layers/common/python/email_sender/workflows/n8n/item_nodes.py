@@ -113,8 +113,6 @@ def runs_here(node: Node) -> bool:
         return bool(parameters.get("language", "javaScript") == "javaScript")
     if node.type == "merge":
         return bool(parameters.get("mode") != "combineBySql")
-    if node.type == "removeDuplicates":
-        return bool(parameters.get("operation") != "removeItemsSeenInPreviousExecutions")
     if node.type == "form":
         return bool(parameters.get("operation") == "completion")
     if node.type == "evaluation":
@@ -295,6 +293,12 @@ def sandbox_node(node: Node) -> dict[str, Any]:
     return dict(quoted({**raw, "parameters": parameters}))
 
 
+def asks_memory(node: Node) -> bool:
+    """Return whether the node asks the platform for what earlier runs have seen."""
+    operations = ("removeItemsSeenInPreviousExecutions", "clearDeduplicationHistory")
+    return node.type == "removeDuplicates" and node.version >= 2 and node.parameters.get("operation") in operations
+
+
 def output_count(node: Node) -> int:
     """Return how many outputs of a node can have items, with the output for errors."""
     count = 1
@@ -302,6 +306,8 @@ def output_count(node: Node) -> int:
         return 1
     if node.type == "respondToWebhook":
         count = 2 if node.parameters.get("enableResponseOutput") is True else 1
+    elif node.type == "removeDuplicates":
+        count = 2 if asks_memory(node) else 1
     elif node.type in ("if", "splitInBatches") or node.parameters.get("operation") == "checkIfEvaluating":
         count = 2
     elif node.type == "compareDatasets":

@@ -92,10 +92,6 @@ def _other_merge(_context: NodeContext) -> Conversion:
     raise Untranslatable("merging with SQL is not supported")
 
 
-def _seen_before(_context: NodeContext) -> Conversion:
-    raise Untranslatable("items of earlier executions are not remembered")
-
-
 # ---- Side effects -------------------------------------------------------------------------------------------------
 
 
@@ -149,7 +145,6 @@ _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "splitInBatches": _pass_through,
     "code": _other_code,
     "merge": _other_merge,
-    "removeDuplicates": _seen_before,
     "wait": _wait,
     "emailSend": convert_mail,
     "gmail": convert_mail,

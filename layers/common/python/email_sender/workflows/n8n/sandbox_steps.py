@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from email_sender.workflows.n8n import item_nodes
-from email_sender.workflows.n8n.export import Edge, N8nExport
+from email_sender.workflows.n8n import agents, item_nodes, service_nodes
+from email_sender.workflows.n8n.export import Edge, N8nExport, Node
 
 # A step that sends many requests goes on where it was when it is repeated.
 _RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
@@ -50,11 +50,12 @@ def sandbox_step(
     connections: Mapping[str, Any],
     results: Sequence[item_nodes.ReturnedOutput],
     *,
-    sends_requests: bool,
+    asking: Sequence[Node] = (),
 ) -> dict[str, Any]:
     """Return a step without its id, its needs and its condition.
 
-    `given` has the JSONata of the items of each output of the nodes before.
+    `given` has the JSONata of the items of each output of the nodes before. Some of the nodes that are `asking` may
+    send requests.
     """
     settings = {"executionOrder": export.execution_order, "timezone": zone}
     before = [{"name": item_nodes.quoted(name), "type": item_nodes.quoted(export.nodes[name].type)} for name in given]
@@ -71,7 +72,8 @@ def sandbox_step(
         ],
     }
     step = {"uses": "n8n.node", "with": arguments}
-    return {**step, "retry": _RESUMING_RETRY} if sends_requests else step
+    sends = (service_nodes.is_service(node) or agents.is_agent(node) or item_nodes.asks_memory(node) for node in asking)
+    return {**step, "retry": _RESUMING_RETRY} if any(sends) else step
 
 
 def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""What the runs of a workflow have seen, in PostgreSQL. Implements workflows.ports.SeenValues."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from psycopg import Connection
+
+from email_sender.adapters.postgres.database import Row
+from email_sender.errors import InvalidInput
+from email_sender.security.ports import TenantKeys
+from email_sender.workflows.ports import NodeRequest
+
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('seen/' || %s || '/' || %s, 0))"
+_WORKFLOW = "select workflow_id from runs where id = %s"
+_ADD = """
+insert into seen_values (tenant_id, workflow_id, scope, value_hash, run_id, step, number)
+select %s, %s, %s, hash, %s, %s, %s from unnest(%s::bytea[]) hash
+on conflict do nothing
+"""
+_NEW = """
+select value_hash from seen_values
+where workflow_id = %s and scope = %s and run_id = %s and step = %s and number = %s and value_hash = any(%s)
+"""
+_REACH = """
+insert into reached_values as r (tenant_id, workflow_id, scope, value, previous, run_id, step, number)
+values (%(tenant)s, %(workflow)s, %(scope)s, %(value)s, null, %(run)s, %(step)s, %(number)s)
+on conflict (tenant_id, workflow_id, scope) do update set
+    previous = r.value, value = greatest(r.value, excluded.value),
+    run_id = excluded.run_id, step = excluded.step, number = excluded.number
+where (r.run_id, r.step, r.number) <> (excluded.run_id, excluded.step, excluded.number)
+"""
+
+
+class PostgresSeenValues:
+    """`keys` None: nothing can be asked or added."""
+
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
+        self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
+
+    def add(self, request: NodeRequest, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
+        workflow_id = self._locked_workflow(request, scope)
+        hashes = [self._keys.fingerprint(value) for value in values]
+        source = [request.origin, request.step, request.number]
+        self._conn.execute(_ADD, [self._tenant_id, workflow_id, scope, *source, hashes])
+        query = "select count(*) as count from seen_values where workflow_id = %s and scope = %s"
+        counted = self._conn.execute(query, [workflow_id, scope]).fetchone()
+        if counted is not None and counted["count"] > limit:
+            raise InvalidInput(
+                f"The node has seen {counted['count']:,} values with these, and its history size is {limit:,}. "
+                "Clear the history, or make it larger."
+            )
+        rows = self._conn.execute(_NEW, [workflow_id, scope, *source, hashes]).fetchall()
+        new = {bytes(row["value_hash"]) for row in rows}
+        return [value_hash in new for value_hash in hashes]
+
+    def reach(self, request: NodeRequest, scope: str, value: float) -> float | None:
+        workflow_id = self._locked_workflow(request, scope)
+        parameters = {
+            "tenant": self._tenant_id,
+            "workflow": workflow_id,
+            "scope": scope,
+            "value": value,
+            "run": request.origin,
+            "step": request.step,
+            "number": request.number,
+        }
+        self._conn.execute(_REACH, parameters)
+        row = self._conn.execute(
+            "select previous from reached_values where workflow_id = %s and scope = %s", [workflow_id, scope]
+        ).fetchone()
+        return row["previous"] if row else None
+
+    def clear(self, request: NodeRequest, scope: str) -> None:
+        workflow_id = self._locked_workflow(request, scope)
+        self._conn.execute("delete from seen_values where workflow_id = %s and scope = %s", [workflow_id, scope])
+
+    def _locked_workflow(self, request: NodeRequest, scope: str) -> UUID:
+        """Return the workflow of the run. Two of its runs ask one after the other."""
+        row = self._conn.execute(_WORKFLOW, [request.run_id]).fetchone()
+        if row is None:
+            raise LookupError("The run does not exist.")
+        self._conn.execute(_LOCK, [str(row["workflow_id"]), scope])
+        found: UUID = row["workflow_id"]
+        return found
+
+    @property
+    def _keys(self) -> TenantKeys:
+        if self._optional_keys is None:
+            raise LookupError("Seen values are hashed with a key: this unit of work has no keys.")
+        return self._optional_keys
