@@ -12,7 +12,7 @@ class InvalidInputs(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind` is text, number, boolean, choice or json."""
+    """`kind` is text, long (a text of several lines), date, email, number, boolean, choice, choices or json."""
 
     name: str
     kind: str
@@ -23,20 +23,22 @@ class Field:
 
 
 def fields_of(definition: Mapping[str, Any]) -> Sequence[Field]:
-    """Return a field for each input."""
+    """Return a field for each input, in the order of `x-order`: the stored schema does not keep that of its names."""
     schema = definition.get("inputs") or {}
-    required = schema.get("required", [])
+    required, order = schema.get("required", []), schema.get("x-order", [])
+    properties = schema.get("properties") or {}
+    named = [name for name in order if name in properties] if isinstance(order, list) else []
     return [
         Field(
             name,
             _kind(described),
             name in required,
             str(described.get("description", "")),
-            [str(choice) for choice in described.get("enum", [])],
+            [str(choice) for choice in _choices(described)],
             _text(described["default"]) if "default" in described else "",
         )
-        for name, described in (schema.get("properties") or {}).items()
-        if isinstance(described, dict)
+        for name in dict.fromkeys([*named, *properties])
+        if isinstance(described := properties[name], dict)
     ]
 
 
@@ -63,6 +65,9 @@ def _value(field: Field, text: str) -> Any:
             return int(text) if text.lstrip("-").isdecimal() else float(text)
         except ValueError:
             raise InvalidInputs(f"{field.name} must be a number.") from None
+    if field.kind == "choices":
+        # One line for each of them.
+        return text.split("\n")
     if field.kind == "json":
         try:
             return json.loads(text)
@@ -74,8 +79,20 @@ def _value(field: Field, text: str) -> Any:
 def _kind(described: Mapping[str, Any]) -> str:
     if "enum" in described and all(isinstance(choice, str) for choice in described["enum"]):
         return "choice"
-    kinds = {"string": "text", "integer": "number", "number": "number", "boolean": "boolean"}
+    if described.get("type") == "array" and _choices(described):
+        return "choices"
+    if described.get("type") == "string":
+        is_long = described.get("contentMediaType") == "text/plain"
+        return "long" if is_long else {"date": "date", "email": "email"}.get(str(described.get("format")), "text")
+    kinds = {"integer": "number", "number": "number", "boolean": "boolean"}
     return kinds.get(str(described.get("type")), "json")
+
+
+def _choices(described: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the texts of which one, or in a list several, can be chosen."""
+    items = described.get("items") if described.get("type") == "array" else described
+    choices = items.get("enum") if isinstance(items, Mapping) else None
+    return choices if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices) else []
 
 
 def _text(value: Any) -> str:

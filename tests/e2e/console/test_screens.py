@@ -31,6 +31,8 @@ ADMIN_PAGES = {
     "/workflows/{workflow}": "console",
     "/workflows/{workflow}/edit": "Edit console",
     "/runs/{run}": "Run",
+    "/forms/{form}": "Tell us",
+    "/workflows/{form}": "Tell us",
     "/runs/{items_run}": "Run",
     "/runs/{items_run}/items/{items}?cursor=10": "Items",
     "/imports": "Imports",
@@ -76,11 +78,33 @@ def ids(desk: Desk) -> Iterator[dict[str, str]]:
         "workflow": run["workflow_id"],
         "run": run["id"],
         **run_with_items(client),
+        "form": form_workflow(client)["id"],
         "import": imported["id"],
         "webhook": webhook["id"],
     }
     api.decide(client, run["id"], "denied")
     client.delete(f"/webhooks/{webhook['id']}")
+
+
+def form_workflow(client: ApiClient) -> dict[str, Any]:
+    """A workflow whose trigger is a form of n8n, with a field of each kind."""
+    options = {"values": [{"option": "red"}, {"option": "blue"}]}
+    fields: list[dict[str, Any]] = [
+        {"fieldLabel": "Full name", "requiredField": True, "placeholder": "as in your passport"},
+        {"fieldLabel": "Mail", "fieldType": "email"},
+        {"fieldLabel": "Age", "fieldType": "number"},
+        {"fieldLabel": "Day", "fieldType": "date"},
+        {"fieldLabel": "Notes", "fieldType": "textarea"},
+        {"fieldLabel": "Color", "fieldType": "dropdown", "fieldOptions": options},
+        {"fieldLabel": "Several", "fieldType": "checkbox", "fieldOptions": options},
+    ]
+    parameters = {"formTitle": "Tell us", "formDescription": "It takes a minute.", "formFields": {"values": fields}}
+    form = {"name": "Form", "type": "n8n-nodes-base.formTrigger", "typeVersion": 2.3, "parameters": parameters}
+    out = {"name": "Out", "type": "n8n-nodes-base.noOp", "typeVersion": 1, "parameters": {}}
+    edges = {"Form": {"main": [[{"node": "Out", "type": "main", "index": 0}]]}}
+    workflow = {"name": "Tell us", "nodes": [form, out], "connections": edges, "settings": {}}
+    definition = client.post("/workflows/import", {"workflow": workflow})["definition"]
+    return dict(client.post("/workflows", {"definition": definition}))
 
 
 def run_with_items(client: ApiClient) -> dict[str, str]:
@@ -165,6 +189,34 @@ def test_a_page_can_be_used_with_the_keyboard_alone(admin: Person, ids: dict[str
     expect(page.locator("[data-entry]").first).to_be_focused()
     page.keyboard.press("c")
     expect(page.get_by_label("Reason or comment")).to_be_focused()
+
+
+@pytest.mark.provokes_errors
+def test_a_form_starts_a_run_with_what_was_typed(admin: Person, desk: Desk, ids: dict[str, str]) -> None:
+    page = admin.open(f"/forms/{ids['form']}")
+    page.get_by_role("textbox", name="Full name").fill("Ada Example")
+    page.get_by_role("textbox", name="Age").fill("many")
+    page.get_by_label("Notes").fill("one\ntwo")
+    page.get_by_label("Day").fill("2026-03-04")
+    page.get_by_role("combobox", name="Color").select_option("blue")
+    page.get_by_label("red").check()
+    page.get_by_label("blue").check()
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("alert")).to_have_text("Age must be a number.")
+    # What was typed is still there.
+    expect(page.get_by_label("Notes")).to_have_value("one\ntwo")
+    page.get_by_role("textbox", name="Age").fill("36")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("h1")).to_have_text("Run")
+    run_id = page.url.split("/runs/")[1].partition("?")[0]
+    assert desk.admin.get(f"/runs/{run_id}")["inputs"] == {
+        "Full name": "Ada Example",
+        "Age": 36,
+        "Day": "2026-03-04",
+        "Notes": "one\ntwo",
+        "Color": "blue",
+        "Several": ["red", "blue"],
+    }
 
 
 def test_times_are_shown_in_the_zone_of_the_reader(admin: Person, ids: dict[str, str]) -> None:

@@ -1,6 +1,5 @@
 """The person who uses the console: their session, the API in their name, and the pages that they get."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -142,11 +141,11 @@ class Form:
         return await value.read() if isinstance(value, UploadFile) else b""
 
     def starting_with(self, prefix: str) -> Mapping[str, str]:
-        """Return the fields whose name starts with a prefix, without it."""
+        """Return the fields whose name starts with a prefix, without it. Those with several values have a line each."""
         return {
-            re.sub(f"^{re.escape(prefix)}", "", name): value
-            for name, value in self._data.items()
-            if name.startswith(prefix) and isinstance(value, str)
+            name.removeprefix(prefix): "\n".join(self.texts(name)).replace("\r\n", "\n")
+            for name in self._data
+            if name.startswith(prefix)
         }
 
 

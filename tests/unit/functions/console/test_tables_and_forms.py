@@ -131,3 +131,28 @@ def test_text_that_is_no_yaml_has_the_line_of_its_fault(text: str, line: int | N
 
 def test_a_definition_keeps_its_order_and_its_letters() -> None:
     assert as_yaml({"name": "größe", "about": 1}) == "name: größe\nabout: 1\n"
+
+
+ASKED: dict[str, Any] = {
+    "inputs": {
+        "x-order": ["gone", "note", "day"],
+        "properties": {
+            "colors": {"type": "array", "items": {"enum": ["red", "blue"]}},
+            "note": {"type": "string", "contentMediaType": "text/plain"},
+            "day": {"type": "string", "format": "date"},
+            "mail": {"type": "string", "format": "email"},
+        },
+    }
+}
+
+
+def test_texts_dates_and_choices_have_fields_of_their_own() -> None:
+    assert [(field.name, field.kind, field.choices) for field in fields_of(ASKED)] == [
+        ("note", "long", []),
+        ("day", "date", []),
+        ("colors", "choices", ["red", "blue"]),
+        ("mail", "email", []),
+    ]
+    sent = {"note": "one\ntwo", "day": "2026-03-04", "mail": "", "colors": "red\nblue"}
+    assert inputs_from(ASKED, sent) == {"note": "one\ntwo", "day": "2026-03-04", "colors": ["red", "blue"]}
+    assert inputs_from(ASKED, {}) == {}

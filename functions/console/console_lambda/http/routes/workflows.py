@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from console_lambda.api import ApiProblem
 from console_lambda.definitions import as_yaml, line_of
 from console_lambda.http.page import page_router
-from console_lambda.http.visitor import SentForm, SignedIn, Visitor
+from console_lambda.http.visitor import Form, SentForm, SignedIn, Visitor
 from console_lambda.input_forms import InvalidInputs, fields_of, inputs_from
 
 router = page_router()
@@ -83,12 +83,34 @@ async def run(visitor: SignedIn, form: SentForm, workflow_id: UUID) -> Response:
         inputs = inputs_from(shown["definition"], form.starting_with("input."))
         started = visitor.api.post(f"/workflows/{workflow_id}/execute", {"inputs": inputs}, key=form.text("key"))
     except InvalidInputs as error:
-        return _page(visitor, workflow_id, status=422, problem=str(error), typed=form.starting_with("input."))
+        return _again(visitor, form, workflow_id, str(error))
     except ApiProblem as problem:
         if problem.status != 422:
             raise
-        return _page(visitor, workflow_id, status=422, problem=problem.detail, typed=form.starting_with("input."))
+        return _again(visitor, form, workflow_id, problem.detail)
     return visitor.go_to(f"/runs/{started['id']}", "The run has started.")
+
+
+@router.get("/forms/{workflow_id}")
+async def show_form(visitor: SignedIn, workflow_id: UUID) -> Response:
+    """Show what a workflow asks for, and nothing else of it."""
+    return _form_page(visitor, workflow_id)
+
+
+def _form_page(
+    visitor: Visitor, workflow_id: UUID, code: int = 200, problem: str = "", typed: Mapping[str, str] | None = None
+) -> Response:
+    shown = visitor.api.get(f"/workflows/{workflow_id}")
+    values = {"fields": fields_of(shown["definition"]), "page": "form", "problem": problem, "typed": typed or {}}
+    return visitor.page("form.html", code=code, workflow=shown, **values)
+
+
+def _again(visitor: Visitor, form: Form, workflow_id: UUID, problem: str) -> Response:
+    """Show the page from which a form was sent, with what was typed."""
+    typed = form.starting_with("input.")
+    if form.text("page") == "form":
+        return _form_page(visitor, workflow_id, code=422, problem=problem, typed=typed)
+    return _page(visitor, workflow_id, status=422, problem=problem, typed=typed)
 
 
 @router.post("/workflows/{workflow_id}/archive")
@@ -130,6 +152,7 @@ def _page(
         runs=runs["items"],
         triggers=triggers["items"],
         fields=fields_of(shown["definition"]),
+        page="workflow",
         typed=typed or {},
         problem=problem,
         dumps=json.dumps,

@@ -21,6 +21,7 @@ from email_sender.workflows.n8n.context import (
     replaced,
 )
 from email_sender.workflows.n8n.export import ConversionOutcome, Edge, N8nExport, Node, ReportEntry
+from email_sender.workflows.n8n.forms import asked_inputs
 from email_sender.workflows.n8n.groups import ordered_groups, reachable, targets_by_source
 from email_sender.workflows.n8n.loops import open_loops, order_of
 from email_sender.workflows.n8n.mail import mail_of_agents, templates_of
@@ -101,11 +102,15 @@ class Converter:
             else:
                 self._entries[group[0]] = self._convert_node(self._export.nodes[group[0]])
         mark_stored(self._steps, self._joining)
+        started = [
+            node
+            for name, node in self._export.nodes.items()
+            if self._starts(node) and self._conditions.get(name, ("",))[0] != NEVER
+        ]
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
-            "description": "Imported from n8n.",
-            "inputs": {"type": "object"},
+            **asked_inputs(started, has_triggers=bool(self._triggers)),
             **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
             "steps": steps,
         }

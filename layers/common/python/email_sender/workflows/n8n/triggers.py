@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, transform_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
+from email_sender.workflows.n8n.forms import form_of
 from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
@@ -52,7 +53,10 @@ def convert_manual_trigger(_context: NodeContext) -> Conversion:
 
 
 def convert_other_trigger(context: NodeContext) -> Conversion:
-    """Convert a trigger without a counterpart: the workflow must be started manually."""
+    """Convert a trigger without a counterpart: the workflow must be started manually. A form asks for its inputs."""
+    if (form := form_of(context.node)) is not None:
+        context.notes += form.notes
+        return transform_conversion(items=f"[{form.item}]")
     context.notes.append(_START_MANUALLY)
     return transform_conversion(items="[$inputs]")
 
