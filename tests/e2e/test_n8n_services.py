@@ -184,7 +184,8 @@ def test_a_model_chooses_the_branch_and_a_person_approves(platform: Platform) ->
 
 def test_a_mail_that_arrives_is_answered_below_it_after_an_approval(platform: Platform) -> None:
     admin = platform["admin@acme"]
-    reply = {"operation": "reply", "messageId": "={{ $json.id }}", "emailType": "text", "message": "It costs 5 EUR."}
+    reply = {"operation": "reply", "messageId": "={{ $json.id }}", "emailType": "text",
+             "message": "=You asked: {{ $json.Subject }}. {{ $json.From }}, it costs 5 EUR."}  # fmt: skip
     raw = export(node("Mailbox", "gmailTrigger", 1.2, {}), node("Reply", "gmail", 2.1, reply))
     raw["nodes"] = raw["nodes"][1:]
     raw["connections"].pop("Start")
@@ -206,6 +207,7 @@ def test_a_mail_that_arrives_is_answered_below_it_after_an_approval(platform: Pl
     draft = admin.get(f"/drafts/{approval['drafts'][0]['draft_id']}")
     (message,) = admin.get("/messages", id=draft["evidence"])["items"]
     assert message["subject"] == "Re: hello", "the approver sees the mail"
+    assert f"You asked: Re: hello. Ann <{writer}>, it costs 5 EUR." in draft["text"]
     api.decide(admin, run["id"], "approved")
     ended = api.wait_for_run(admin, run["id"])
     assert ended["status"] == "succeeded", ended["error"]

@@ -1,9 +1,9 @@
 """The composition root of the workflow functions. Each object is built once per execution environment."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +18,7 @@ from email_sender.adapters.aws.trigger_scheduler import EventBridgeTriggerSchedu
 from email_sender.adapters.documents.json_schemas import JsonSchemaChecker
 from email_sender.adapters.documents.jsonata_expressions import JsonataExpressions
 from email_sender.adapters.postgres import quotas
-from email_sender.adapters.postgres.contacts import PostgresMessages
+from email_sender.adapters.postgres.contacts import PostgresContacts, PostgresMessages
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.idempotency import PostgresIdempotency
 from email_sender.adapters.postgres.long_running_work import PostgresJobsIndex
@@ -164,6 +164,25 @@ def read_messages(tenant_id: UUID, ids: Sequence[UUID]) -> Sequence[Message]:
     keys = _vault().keys_for(tenant_id)
     with _database().tenant(tenant_id) as conn:
         return PostgresMessages(conn, keys).get_many(ids)
+
+
+def received_mail(tenant_id: UUID, message_id: UUID) -> Mapping[str, Any] | None:
+    """Return a mail of the tenant with who wrote it, or None if it does not exist."""
+    keys = _vault().keys_for(tenant_id)
+    with _database().tenant(tenant_id) as conn:
+        messages = PostgresMessages(conn, keys).get_many([message_id])
+        contact_id = messages[0].contact_id if messages else None
+        contact = PostgresContacts(conn, tenant_id, keys).get(contact_id) if contact_id is not None else None
+    if not messages:
+        return None
+    (message,) = messages
+    return {
+        "thread_id": str(message.thread_id or message.id),
+        "message_id": message.message_id or "",
+        "subject": message.subject,
+        "text": message.text,
+        "from": {"address": contact.address if contact else "", "name": (contact.name or "") if contact else ""},
+    }
 
 
 @cache

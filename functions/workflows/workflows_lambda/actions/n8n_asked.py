@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import (
     Base64Bytes,
@@ -179,7 +180,17 @@ class ForgetRequest(_Asked):
     forget: ForgetFields
 
 
-_NAMED: Final = ("recall", "remember", "search", "call", "seen", "reached", "forget")
+class MailFields(_Asked):
+    id: UUID
+
+
+class MailRequest(_Asked):
+    """A mail that the platform received."""
+
+    mail: MailFields
+
+
+_NAMED: Final = ("recall", "remember", "search", "call", "seen", "reached", "forget", "mail")
 _SIGNS: Final = {name: name for name in _NAMED} | {"turns": "model"}
 
 
@@ -189,7 +200,7 @@ def _kind_of(value: Any) -> str:
 
 
 type MemoryRequest = RecallRequest | RememberRequest | SeenRequest | ReachedRequest | ForgetRequest
-type AskedRequest = SandboxRequest | ModelRequest | SearchRequest | CallRequest | MemoryRequest
+type AskedRequest = SandboxRequest | ModelRequest | SearchRequest | CallRequest | MailRequest | MemoryRequest
 _Tagged = Annotated[
     Annotated[SandboxRequest, Tag("http")]
     | Annotated[ModelRequest, Tag("model")]
@@ -197,6 +208,7 @@ _Tagged = Annotated[
     | Annotated[RememberRequest, Tag("remember")]
     | Annotated[SearchRequest, Tag("search")]
     | Annotated[CallRequest, Tag("call")]
+    | Annotated[MailRequest, Tag("mail")]
     | Annotated[SeenRequest, Tag("seen")]
     | Annotated[ReachedRequest, Tag("reached")]
     | Annotated[ForgetRequest, Tag("forget")],

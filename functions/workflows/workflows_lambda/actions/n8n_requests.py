@@ -26,6 +26,7 @@ from workflows_lambda.actions.n8n_asked import (
     AskedRequest,
     CallRequest,
     ForgetRequest,
+    MailRequest,
     ModelRequest,
     ReachedRequest,
     RecallRequest,
@@ -39,7 +40,7 @@ from workflows_lambda.actions.n8n_memory import answer_from_memory
 from workflows_lambda.actions.n8n_models import ask_model
 from workflows_lambda.actions.run_results import result_of_run
 from workflows_lambda.actions.step_items import loaded_of_runs
-from workflows_lambda.bootstrap import outbound, passages, response_units, run_service
+from workflows_lambda.bootstrap import outbound, passages, received_mail, response_units, run_service
 
 MAX_REQUESTS: Final = 500
 # The responses, with files in Base64, are part of the request to the sandbox, which may have five million characters.
@@ -121,6 +122,9 @@ class NodeRequests:
                 return self._search(request)
             case CallRequest():
                 return self._called(number, request)
+            case MailRequest():
+                require(self._call.role, Permission.MESSAGING_READ)
+                return {"mail": received_mail(self._call.tenant_id, request.mail.id)}
             case _:
                 require_feature(live_features(), Feature.HTTP_REQUEST, self._call.tenant_id)
                 return self._send(number, request)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.state_machine import TaskError
-from tests.fakes.workflow_reference import run_reference
+from tests.fakes.workflow_reference import ReferenceOutcome, run_reference
 from tests.unit.workflows.n8n.samples import (
     PEOPLE,
     connections_to,
@@ -19,6 +19,8 @@ from tests.unit.workflows.n8n.samples import (
 )
 from tests.unit.workflows.n8n.sandbox import run_nodes
 from tests.unit.workflows.samples import compile_raw, parse
+
+MAIL_ID = "01a22e00-0000-7000-8000-000000000001"
 
 
 def test_set_adds_fields_to_each_item_or_keeps_only_them() -> None:
@@ -235,12 +237,54 @@ def test_a_trigger_of_a_mailbox_starts_a_run_for_each_mail_that_arrives_here(kin
     assert definition["triggers"] == [
         {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received"]}}
     ]
+    known = {"id": MAIL_ID, "date": "2026-11-30T10:00:00Z", "contact_id": None}
+    (item,) = items_in(outcome_of_mail(definition), "all")
+    assert {name: item[name] for name in known} == known
+    assert item.get("Subject", item.get("subject")) == "The disk"
+    # One that was deleted meanwhile.
+    assert items_in(outcome_of_mail(definition, exists=False), "all") == [known]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "fields"),
+    [
+        ("gmailTrigger", {}, {"From": "Ada <ada@people.example>", "snippet": "It is <full>.\nAda", "threadId": "t"}),
+        ("gmailTrigger", {"simple": False}, {
+            "from": {"value": [{"name": "Ada", "address": "ada@people.example"}], "text": "Ada <ada@people.example>",
+                     "html": "Ada &lt;ada@people.example&gt;"},
+            "text": "It is <full>.\nAda", "textAsHtml": "<p>It is &lt;full&gt;.<br/>Ada</p>", "messageId": "<1@x>"}),
+        ("emailReadImap", {}, {"textPlain": "It is <full>.\nAda", "from": "Ada <ada@people.example>"}),
+        ("emailReadImap", {"format": "resolved"}, {"text": "It is <full>.\nAda", "messageId": "<1@x>"}),
+        ("microsoftOutlookTrigger", {}, {"from": "ada@people.example", "bodyPreview": "It is <full>.\nAda"}),
+        ("microsoftOutlookTrigger", {"output": "raw"},
+         {"body": {"contentType": "text", "content": "It is <full>.\nAda"}}),
+    ],
+)  # fmt: skip
+def test_the_item_of_a_mail_has_the_fields_of_the_trigger(
+    kind: str, parameters: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    raw = {
+        "nodes": [node("New mail", kind, parameters), node("All", "limit", {"maxItems": 9})],
+        "connections": {"New mail": connections_to("All")},
+    }
+    (item,) = items_in(outcome_of_mail(import_and_parse(raw).definition), "all")
+    assert {name: item[name] for name in fields} == fields
+
+
+def outcome_of_mail(definition: Any, *, exists: bool = True) -> ReferenceOutcome:
+    """Run a workflow for a mail that came in."""
     event = {
         "id": "e", "source": "email_sender.messaging", "type": "message.received", "time": "2026-11-30T10:00:00Z",
-        "data": {"message_id": "m-1", "contact_id": None, "class": "person"},
+        "data": {"message_id": MAIL_ID, "contact_id": None, "class": "person"},
     }  # fmt: skip
-    outcome = run_reference(parse(definition), {"event": event}, lambda call: run_nodes(call["with"]), TaskError)
-    assert items_in(outcome, "all") == [{"id": "m-1", "date": "2026-11-30T10:00:00Z", "contact_id": None}]
+    mail = {"thread_id": "t", "message_id": "<1@x>", "subject": "The disk", "text": "It is <full>.\nAda",
+            "from": {"name": "Ada", "address": "ada@people.example"}}  # fmt: skip
+
+    def answer(request: Any) -> Any:
+        assert request == {"mail": {"id": MAIL_ID}}
+        return {"mail": mail if exists else None}
+
+    return run_reference(parse(definition), {"event": event}, lambda call: run_nodes(call["with"], answer), TaskError)
 
 
 def test_an_error_trigger_starts_a_run_for_each_run_that_fails() -> None:

@@ -15,6 +15,7 @@ import {
   splitOutNode,
 } from "./lists.js";
 import { httpRequestNode } from "./http.js";
+import { receivedMailNode } from "./received_mail.js";
 import { respondToWebhookNode } from "./respond.js";
 import { setNode } from "./set.js";
 import { agentNode } from "../models/agent.js";
@@ -82,6 +83,7 @@ export const NODES = {
   notion: notionNode,
   openAi: openAiNode,
   perplexity: perplexityNode,
+  receivedMail: receivedMailNode,
   removeDuplicates: removeDuplicatesNode,
   respondToWebhook: respondToWebhookNode,
   renameKeys: renameKeysNode,

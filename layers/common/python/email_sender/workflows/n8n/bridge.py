@@ -17,9 +17,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
-from email_sender.workflows.n8n.item_nodes import ReturnedOutput
+from email_sender.workflows.n8n.item_nodes import ReturnedOutput, quoted
 
 HEADER: Final = "x-email-sender-key"
+# How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
+_TIMEOUT: Final = "PT1H"
 _WEBHOOK, _COLLECT, _ANSWER, _FAILED, _STOP = (
     f"Email Sender: {part}" for part in ("webhook", "collect", "answer", "failed", "stop")
 )
@@ -75,6 +77,20 @@ def needs_n8n(export: N8nExport, node: Node) -> bool:
         if any(edge.target == node.name for edge in edges)
     }
     return not kinds.isdisjoint(_BOUND_TO_AGENTS)
+
+
+def calling_step(bridge: BridgeTarget, path: str, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the step that calls the half of a workflow in n8n, without its id.
+
+    `given` has the JSONata of the items of each output of the nodes before.
+    """
+    arguments = {
+        "url": bridge.webhook_url(path),
+        "secret_headers": {HEADER: bridge.secret_name},
+        "timeout": _TIMEOUT,
+        "body": {"given": [{"node": quoted(name), "outputs": outputs} for name, outputs in given.items()]},
+    }
+    return {"uses": "http.wait_for_callback", "with": arguments, "retry": {"max_attempts": 5, "interval": "PT2S"}}
 
 
 def n8n_workflow(export: N8nExport, part: Part) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from email_sender.workflows.definition.expressions import ExpressionChecker
 from email_sender.workflows.n8n import agents, item_nodes, webhook_answers
-from email_sender.workflows.n8n.bridge import HEADER, BridgeTarget, Part, n8n_workflow, sub_nodes_of
+from email_sender.workflows.n8n.bridge import BridgeTarget, Part, calling_step, n8n_workflow, sub_nodes_of
 from email_sender.workflows.n8n.checks import check_storable
 from email_sender.workflows.n8n.context import (
     Conversion,
@@ -32,8 +32,6 @@ from email_sender.workflows.triggers.parser import MAX_TRIGGERS, is_time_zone
 
 # A longer input gets a transform step of its own, so that expressions do not grow from node to node.
 _MAX_INPUT_CHARACTERS = 500
-# How long nodes in the customer's n8n may take. A workflow that n8n refuses to execute answers nothing.
-_N8N_TIMEOUT = "PT1H"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +201,8 @@ class Converter:
         part = Part(names, {name: len(outputs) for name, outputs in given.items()}, edges, returned)
         path, workflow = n8n_workflow(self._export, part)
         self._n8n_workflows.append(workflow)
-        arguments = {
-            "url": bridge.webhook_url(path),
-            "secret_headers": {HEADER: bridge.secret_name},
-            "timeout": _N8N_TIMEOUT,
-            "body": {
-                "given": [{"node": item_nodes.quoted(name), "outputs": outputs} for name, outputs in given.items()]
-            },
-        }
-        step = {"id": step_id, "uses": "http.wait_for_callback", "needs": list(needs), "when": condition}
-        self._steps.append({**step, "with": arguments, "retry": {"max_attempts": 5, "interval": "PT2S"}})
+        step = {"id": step_id, **calling_step(bridge, path, given), "needs": list(needs), "when": condition}
+        self._steps.append(step)
         self._set_results(names, step_id, "result", returned)
         for name in names:
             note = f"it runs in your n8n, in the workflow {workflow['name']!r}, with your credentials there"

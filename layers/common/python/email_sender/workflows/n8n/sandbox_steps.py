@@ -8,7 +8,7 @@ from email_sender.workflows.n8n import agents, item_nodes, service_nodes
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
 
 # A step that sends many requests goes on where it was when it is repeated.
-_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
+RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
 
 
 # Steps that get items in place of a reference to them (workflows/stored_items.py).
@@ -73,7 +73,7 @@ def sandbox_step(
     }
     step = {"uses": "n8n.node", "with": arguments}
     sends = (service_nodes.is_service(node) or agents.is_agent(node) or item_nodes.asks_memory(node) for node in asking)
-    return {**step, "retry": _RESUMING_RETRY} if any(sends) else step
+    return {**step, "retry": RESUMING_RETRY} if any(sends) else step
 
 
 def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:
