@@ -224,6 +224,25 @@ def run_that_answers(client: ApiClient, workflow_id: str, contact_id: str) -> An
     return next((run for run in runs if run["inputs"]["event"]["data"]["contact_id"] == contact_id), None)
 
 
+def test_a_workflow_gets_the_items_of_the_one_that_it_calls(platform: Platform) -> None:
+    admin = platform["admin@acme"]
+    many = "return Array.from({length: 200}, (_, n) => ({json: {n, for: $json.name, pad: 'x'.repeat(50)}}))"
+    called = export(node("Make", "code", 2, {"jsCode": many}))
+    admin.post("/workflows", {"definition": admin.post("/workflows/import", {"workflow": called})["definition"]})
+    people = node("People", "code", 2, {"jsCode": "return ['Ann', 'Bo'].map(name => ({json: {name}}))"})
+    call = node("Call", "executeWorkflow", 1.2, {"workflowId": {"value": "x", "cachedResultName": called["name"]}})
+    sums = "return [{json: {count: $input.all().length, last: $input.last().json.for}}]"
+    workflow = export(people, call, node("Sum", "code", 2, {"jsCode": sums}))
+    imported = admin.post("/workflows/import", {"workflow": workflow})
+    run = api.start_run(admin, imported["definition"])
+    ended = api.wait_for_run(admin, run["id"])
+    assert ended["status"] == "succeeded", ended["error"]
+    results = {step["step"]: step["result"] for step in ended["steps"] if step["action"] == "n8n.node"}
+    assert results["sum"]["items"]["sum_0"] == [{"count": 400, "last": "Bo"}]
+    # The items that the called runs stored are not those of this run, which stored them again.
+    assert results["call-items"]["items"]["items_0"]["count"] == 400
+
+
 def test_an_agent_searches_calls_a_workflow_and_remembers(platform: Platform) -> None:
     admin, word = platform["admin@acme"], uuid4().hex
     api.import_mailbox(admin, mailboxes.mbox([mailboxes.message(f"The harp of {word} needs new strings.\n".encode())]))

@@ -190,7 +190,17 @@ class MailRequest(_Asked):
     mail: MailFields
 
 
-_NAMED: Final = ("recall", "remember", "search", "call", "seen", "reached", "forget", "mail")
+class RunFields(_Asked):
+    id: UUID
+
+
+class RunRequest(_Asked):
+    """What a workflow gave that a step of this run called."""
+
+    run: RunFields
+
+
+_NAMED: Final = ("recall", "remember", "search", "call", "seen", "reached", "forget", "mail", "run")
 _SIGNS: Final = {name: name for name in _NAMED} | {"turns": "model"}
 
 
@@ -200,7 +210,8 @@ def _kind_of(value: Any) -> str:
 
 
 type MemoryRequest = RecallRequest | RememberRequest | SeenRequest | ReachedRequest | ForgetRequest
-type AskedRequest = SandboxRequest | ModelRequest | SearchRequest | CallRequest | MailRequest | MemoryRequest
+type OwnRequest = RunRequest | MailRequest | MemoryRequest
+type AskedRequest = SandboxRequest | ModelRequest | SearchRequest | CallRequest | OwnRequest
 _Tagged = Annotated[
     Annotated[SandboxRequest, Tag("http")]
     | Annotated[ModelRequest, Tag("model")]
@@ -209,6 +220,7 @@ _Tagged = Annotated[
     | Annotated[SearchRequest, Tag("search")]
     | Annotated[CallRequest, Tag("call")]
     | Annotated[MailRequest, Tag("mail")]
+    | Annotated[RunRequest, Tag("run")]
     | Annotated[SeenRequest, Tag("seen")]
     | Annotated[ReachedRequest, Tag("reached")]
     | Annotated[ForgetRequest, Tag("forget")],

@@ -21,7 +21,7 @@ from email_sender.kit.system_clock import now
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.features import Feature, require_feature
 from email_sender.security.permissions import Permission, require
-from email_sender.workflows.model import OPEN_STATUSES
+from email_sender.workflows.model import OPEN_STATUSES, RunDetail
 from workflows_lambda.actions.n8n_asked import (
     AskedRequest,
     CallRequest,
@@ -31,6 +31,7 @@ from workflows_lambda.actions.n8n_asked import (
     ReachedRequest,
     RecallRequest,
     RememberRequest,
+    RunRequest,
     SandboxRequest,
     SearchRequest,
     SeenRequest,
@@ -122,6 +123,8 @@ class NodeRequests:
                 return self._search(request)
             case CallRequest():
                 return self._called(number, request)
+            case RunRequest():
+                return self._result_of_called(request)
             case MailRequest():
                 require(self._call.role, Permission.MESSAGING_READ)
                 return {"mail": received_mail(self._call.tenant_id, request.mail.id)}
@@ -150,6 +153,15 @@ class NodeRequests:
             if time.monotonic() > self._deadline:
                 raise Unavailable(f"The workflow {asked.workflow!r} still runs. The step goes on when it is repeated.")
             time.sleep(_POLL_SECONDS)
+        return self._items_of(detail)
+
+    def _result_of_called(self, request: RunRequest) -> Mapping[str, Any]:
+        detail = run_service().get(self._call.tenant_id, request.run.id)
+        if detail.run.called_by not in (self._call.run_id, *self._call.lineage):
+            return {"error": "The run was called by another one."}
+        return self._items_of(detail)
+
+    def _items_of(self, detail: RunDetail) -> Mapping[str, Any]:
         runs = [detail.run.id, *detail.run.lineage]
         return loaded_of_runs(self._call.tenant_id, runs, result_of_run(detail))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workflows.n8n.samples import conversions, export, import_and_parse, items_in, node, run
+from tests.unit.workflows.n8n.samples import PEOPLE, conversions, export, import_and_parse, items_in, node, run
 from tests.unit.workflows.samples import parse
 
 
@@ -48,6 +48,42 @@ def test_a_workflow_node_calls_a_workflow_by_its_name() -> None:
     assert (step.action.name, step.arguments["workflow"]) == ("workflow.call", "Tell people")
     raw = export(node("Call", "executeWorkflow", {"workflowId": "={{ $json.id }}"}))
     assert conversions(raw)["Call"] == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "inputs"),
+    [
+        ({}, PEOPLE),
+        ({"workflowInputs": {"mappingMode": "defineBelow", "value": {"who": "={{ $json.name }}", "fixed": 7}}},
+         [{"who": "Ada", "fixed": 7}, {"who": "Bob", "fixed": 7}]),
+        ({"workflowInputs": {"mappingMode": "defineBelow", "value": {}}}, PEOPLE),
+        ({"workflowInputs": 3}, PEOPLE),
+    ],
+)  # fmt: skip
+def test_the_items_of_a_called_workflow_take_the_place_of_its_run(
+    parameters: dict[str, Any], inputs: list[Any]
+) -> None:
+    called: list[Any] = []
+
+    def call(task: dict[str, Any]) -> Any:
+        called.append(task["with"]["inputs"])
+        return {"run_id": f"r-{len(called)}", "status": "succeeded"}
+
+    def answer(request: Any) -> Any:
+        number = request["run"]["id"]
+        return {"items": [{"of": number, "n": 1}, {"of": number, "n": 2}]}
+
+    raw = export(node("Call", "executeWorkflow", {"workflowId": "Tell", **parameters}), node("All", "noOp"))
+    outcome = run(raw, call, answer)
+    assert outcome.status == "SUCCEEDED", outcome
+    assert called == inputs
+    assert items_in(outcome, "all") == [{"of": f"r-{run_number}", "n": n} for run_number in (1, 2) for n in (1, 2)]
+
+
+def test_a_called_workflow_without_a_result_fails_the_node() -> None:
+    raw = export(node("Call", "executeWorkflow", {"workflowId": "Tell"}))
+    outcome = run(raw, lambda _task: {"run_id": "r", "status": "succeeded"}, lambda _request: {"error": "Not yours."})
+    assert outcome.status == "FAILED"
 
 
 def test_a_workflow_can_call_itself() -> None:

@@ -1,10 +1,19 @@
 """Converts n8n nodes that call models or other workflows into steps that run for each item."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, for_each_conversion
+from email_sender.workflows.n8n.context import (
+    Conversion,
+    FollowingStep,
+    NodeContext,
+    Untranslatable,
+    for_each_conversion,
+)
 from email_sender.workflows.n8n.item_nodes import quoted
+from email_sender.workflows.n8n.sandbox_steps import RESUMING_RETRY
 from email_sender.workflows.n8n.texts import (
     failing_when_reached,
     generate_text,
@@ -65,9 +74,35 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     if not isinstance(name, str) or not name or name.startswith("="):
         raise Untranslatable("the called workflow must have a fixed name")
     other = "" if name is context.workflow else f"import that workflow too, as {name[:100]!r}; "
-    context.notes.append(f"{other}it is called once for each item and returns its run's id")
-    waits_for_result = options_of(context).get("waitForSubWorkflow") is not False
-    arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": context.item()}
-    return for_each_conversion(
-        context, arguments if waits_for_result else {**arguments, "wait": False}, uses="workflow.call", result_field="$"
-    )
+    context.notes.append(f"{other}it is called once for each item")
+    arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": _inputs_of_call(context)}
+    if options_of(context).get("waitForSubWorkflow") is False:
+        arguments["wait"] = False
+        context.notes.append("its items are the ids of the runs")
+    conversion = for_each_conversion(context, arguments, uses="workflow.call", result_field="$")
+    if "wait" in arguments:
+        return conversion
+    # The runs become the items that they ended with.
+    results = {
+        "uses": "n8n.node",
+        "when": "{% $count([$before]) > 0 %}",
+        "with": {
+            "workflow": {
+                "nodes": [{"name": "Runs", "type": "manualTrigger"}, {"name": "Items", "type": "calledRuns"}],
+                "connections": {"Runs": {"main": [[{"node": "Items", "index": 0}]]}},
+                "settings": {"executionOrder": "v1"},
+            },
+            "given": [{"node": "Runs", "outputs": ["{% [$before[$exists(run_id)]] %}"]}],
+            "returns": [{"name": "items_0", "node": "Items", "output": 0}],
+        },
+        "retry": RESUMING_RETRY,
+    }
+    return replace(conversion, outputs=["$self.items.items_0"], following=[FollowingStep("items", results)])
+
+
+def _inputs_of_call(context: NodeContext) -> Any:
+    """Return the inputs of a called workflow: the fields that the node maps, or the whole item."""
+    mapping = context.get("workflowInputs")
+    fields = mapping.get("value") if isinstance(mapping, Mapping) else None
+    is_mapped = isinstance(mapping, Mapping) and mapping.get("mappingMode") == "defineBelow"
+    return context.value(fields) if is_mapped and isinstance(fields, Mapping) and fields else context.item()
