@@ -4,7 +4,9 @@ import time
 from typing import Any
 from uuid import uuid4
 
+from local.client import wait_until
 from tests.conftest import Platform
+from tests.e2e import api
 from tests.e2e.webhook_client import WebhookClient, publish_workflow
 
 ANSWER = {
@@ -74,3 +76,19 @@ def test_an_imported_workflow_answers_as_in_n8n(platform: Platform) -> None:
     response = WebhookClient(platform, client, stored).post({"name": "Ann"})
     assert (response.status_code, response.text) == (203, "<p>Dear Ann \U0001f600</p>")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_a_signed_reader_gets_the_items_that_steps_stored(platform: Platform) -> None:
+    hook = {"name": "Hook", "type": "n8n-nodes-base.webhook", "typeVersion": 2, "parameters": {"httpMethod": "POST"}}
+    code = "return Array.from({length: 500}, (_, n) => ({json: {n, of: $json.body.name}}))"
+    make = {"name": "Make", "type": "n8n-nodes-base.code", "typeVersion": 2, "parameters": {"jsCode": code}}
+    edges = {"Hook": {"main": [[{"node": "Make", "type": "main", "index": 0}]]}}
+    workflow = {"name": f"many-{uuid4().hex}", "nodes": [hook, make], "connections": edges, "settings": {}}
+    client = platform["user@acme"]
+    definition = client.post("/workflows/import", {"workflow": workflow})["definition"]
+    caller = WebhookClient(platform, client, client.post("/workflows", {"definition": definition}))
+    path = caller.post({"name": "Ann"}).json()["result_path"]
+    result = wait_until(lambda: caller.get(path).json(), lambda current: current["status"] in api.ENDED, 30)
+    items = result["steps"]["make"]["items"]["make_0"]
+    assert len(items) == 500
+    assert items[-1] == {"n": 499, "of": "Ann"}

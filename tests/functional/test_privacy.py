@@ -292,3 +292,17 @@ def test_nothing_is_erased_if_the_process_dies_before_the_commit(scenario: Scena
         # The transaction ends without a commit, as if the process had died here.
     assert "contacts.address_enc" in scenario.columns_with(ADA)
     assert json.dumps(scenario.results()) == before
+
+
+def test_a_run_that_goes_on_with_the_items_of_an_earlier_one_works_with_the_person(scenario: Scenario) -> None:
+    scenario.cluster.execute("update runs set inputs = '{}' where id = %s", scenario.run)
+    scenario.cluster.execute("delete from run_steps where run_id = %s", scenario.run)
+    goes_on = new_id()
+    scenario.cluster.execute(
+        "insert into runs (id, tenant_id, workflow_id, version, status, inputs, started_by, role, lineage) "
+        "select %s, tenant_id, workflow_id, version, 'running', '{}', 'ann', 'user', array[id] from runs where id = %s",
+        goes_on,
+        scenario.run,
+    )
+    with pytest.raises(Conflict, match=str(goes_on)):
+        scenario.privacy.erase(scenario.tenant, scenario.contact)

@@ -141,6 +141,16 @@ def test_runs_lose_their_content_and_stay_as_a_record(scenario: Scenario, monkey
     rows = scenario.cluster.query("select id from runs where tenant_id = %s", scenario.tenant)
     assert {row["id"] for row in rows} == old | kept
     assert scenario.enforcer().enforce(scenario.tenant, ALWAYS) == {RetainedKind.RUNS: 0}
+    # It ends, and keeps its content, with which it can be retried; then it loses that, too.
+    for days, left in ((20, kept | {needed}), (40, kept - {goes_on})):
+        scenario.cluster.execute(
+            "update runs set status = 'failed', finished_at = now() - make_interval(days => %s) where id = %s",
+            days,
+            goes_on,
+        )
+        scenario.enforcer().enforce(scenario.tenant, ALWAYS)
+        items = scenario.cluster.query("select run_id from stored_items where tenant_id = %s", scenario.tenant)
+        assert {row["run_id"] for row in items} == left
 
 
 def test_changes_are_audited_and_another_tenants_data_stays(

@@ -1,5 +1,6 @@
 """Nobody gets done by a workflow what they may not do: attempts of a `user` to have mail sent without an approval."""
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
@@ -12,10 +13,11 @@ from email_sender.adapters.web.webhook_signatures import StandardWebhooks
 from email_sender.errors import Forbidden, NotSupported, Unavailable
 from email_sender.kit.system_clock import new_id
 from email_sender.security.permissions import GRANTS, Role, weaker
-from email_sender.workflows.model import Actor, Workflow
+from email_sender.workflows.model import Actor, Run, RunStatus, Workflow
+from email_sender.workflows.triggers import webhooks
 from email_sender.workflows.triggers.model import StoredTrigger, TriggerScheduler, TriggerState
 from email_sender.workflows.triggers.service import TriggerInvocation, TriggerService
-from email_sender.workflows.triggers.webhooks import WebhookService
+from email_sender.workflows.triggers.webhooks import WebhookService, encode_token
 from tests.database import Cluster
 from tests.functional.workflow_scenario import ANN, BOB, DEFINITION, INPUTS, WorkflowScenario
 
@@ -161,3 +163,28 @@ def test_the_weaker_role_has_no_permission_that_the_other_lacks(compare: Callabl
             assert GRANTS[compare(first, second)] == GRANTS[first] & GRANTS[second]
     with pytest.raises(Forbidden):
         compare(Role.OPERATOR, Role.ADMIN)
+
+
+def test_nobody_waits_for_an_answer_while_a_webhook_has_many_open_runs(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each caller that waits holds a function: a tenant's slow runs must not take those of others."""
+    trigger = {"webhook": {"answer_within": "PT20S"}}
+    workflow = attack.publish({**DEFINITION, "triggers": [trigger]}, ANN)
+    hook = attack.webhook(workflow)
+    token = encode_token(attack.scenario.tenant, hook.id)
+    monkeypatch.setattr(webhooks, "_MAX_WAITING", 2)
+
+    def fire(key: str) -> Run:
+        run = attack.triggers.fire(attack.scenario.tenant, hook.id, TriggerInvocation(key, INPUTS))
+        assert run is not None
+        return run
+
+    runs = [fire(f"msg_{number}") for number in range(3)]
+    started = time.monotonic()
+    assert attack.webhooks.answer(token, runs[-1]).answer is None
+    assert time.monotonic() - started < 5
+    # With fewer open runs, it waits for the end.
+    attack.scenario.runs.end(attack.scenario.tenant, runs[0].id, RunStatus.FAILED)
+    attack.scenario.runs.end(attack.scenario.tenant, runs[1].id, RunStatus.FAILED)
+    assert attack.webhooks.answer(token, runs[1]).failed

@@ -116,6 +116,21 @@ def test_a_run_that_goes_on_from_a_failed_one_sees_what_that_one_saw(workflow: W
     assert workflow.run([SEEN], items, resumed) == (items, [])
 
 
+def test_a_run_that_goes_on_sees_no_items_as_old_because_another_run_came_first(workflow: Workflow) -> None:
+    """With a schedule this is the normal case: the next run comes before somebody retries the failed one."""
+    upwards = {**SEEN, "logic": "removeItemsUpToStoredIncrementalKey", "incrementalDedupeValue": "={{ $json.id }}"}
+    first = [{"id": 5}, {"id": 10}]
+    failed = workflow.start()
+    # Twice in one step.
+    assert workflow.run([upwards, upwards], first, failed) == (first, [])
+    assert workflow.run([upwards, upwards], [{"id": 12}]) == ([{"id": 12}], [])
+    again = workflow.start()
+    workflow.scenario.cluster.execute("update runs set lineage = array[%s::uuid] where id = %s", failed.id, again.id)
+    resumed = workflow.scenario.runs.get(workflow.scenario.tenant, again.id).run
+    assert workflow.run([upwards, upwards], first, resumed) == (first, [])
+    assert workflow.run([upwards, upwards], [{"id": 12}]) == ([], [])
+
+
 def test_nodes_and_workflows_have_histories_of_their_own_or_share_one(workflow: Workflow) -> None:
     items, shared = [{"id": 1}], {**SEEN, "options": {"scope": "workflow"}}
     assert workflow.run([SEEN, SEEN], items) == (items, [])
@@ -124,11 +139,13 @@ def test_nodes_and_workflows_have_histories_of_their_own_or_share_one(workflow: 
     assert Workflow(workflow.scenario, name="other").run([SEEN], items) == (items, [])
 
 
-def test_a_cleared_history_is_empty(workflow: Workflow) -> None:
+@pytest.mark.parametrize("logic", ["removeItemsWithAlreadySeenKeyValues", "removeItemsUpToStoredIncrementalKey"])
+def test_a_cleared_history_is_empty(workflow: Workflow, logic: str) -> None:
     items = [{"id": 1}]
+    seen = {**SEEN, "logic": logic, "incrementalDedupeValue": "={{ $json.id }}"}
     for options in ({}, {"scope": "workflow"}):
         for _ in range(2):
-            assert workflow.run([{**SEEN, "options": options}], items) == (items, [])
+            assert workflow.run([{**seen, "options": options}], items) == (items, [])
             # The items go on.
             assert workflow.run([{**CLEAR, "options": options}], items)[0] == items
 

@@ -27,7 +27,7 @@ def fields_of(definition: Mapping[str, Any]) -> Sequence[Field]:
     schema = definition.get("inputs") or {}
     required, order = schema.get("required", []), schema.get("x-order", [])
     properties = schema.get("properties") or {}
-    named = [name for name in order if name in properties] if isinstance(order, list) else []
+    named = [name for name in order if isinstance(name, str) and name in properties] if isinstance(order, list) else []
     return [
         Field(
             name,
@@ -35,7 +35,7 @@ def fields_of(definition: Mapping[str, Any]) -> Sequence[Field]:
             name in required,
             str(described.get("description", "")),
             [str(choice) for choice in _choices(described)],
-            _text(described["default"]) if "default" in described else "",
+            _default(described),
         )
         for name in dict.fromkeys([*named, *properties])
         if isinstance(described := properties[name], dict)
@@ -93,6 +93,13 @@ def _choices(described: Mapping[str, Any]) -> Sequence[Any]:
     items = described.get("items") if described.get("type") == "array" else described
     choices = items.get("enum") if isinstance(items, Mapping) else None
     return choices if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices) else []
+
+
+def _default(described: Mapping[str, Any]) -> str:
+    default = described.get("default", "")
+    if _kind(described) == "choices" and isinstance(default, list):
+        return "\n".join(map(str, default))
+    return _text(default)
 
 
 def _text(value: Any) -> str:

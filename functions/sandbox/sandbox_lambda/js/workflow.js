@@ -17,7 +17,7 @@ const MAX_NODE_RUNS = 10_000;
  *
  * `request` has: workflow {nodes, connections, settings}; given: [{node, outputs: [[object]]}], the nodes that ran
  * before, with the items of each output; execution: an id; now and seed: the run's time and what its random numbers come
- * from (repeatable.js); returns: the nodes whose runs are returned, by default all;
+ * from (repeatable.js); answers: whether a caller waits for an answer; returns: the nodes whose runs are returned, by default all;
  * responses: those to the requests so far (requests.js), none by default.
  * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
  * order, without the given nodes. `answer` is for who called the workflow's webhook (nodes/respond.js), or null. `mails`
@@ -51,7 +51,7 @@ function runsOf(run, names) {
   return runs;
 }
 
-function prepare({ workflow, execution = "", responses = [] }) {
+function prepare({ workflow, execution = "", responses = [], answers = false }) {
   useZone(workflow.settings?.timezone && workflow.settings.timezone !== "DEFAULT" ? workflow.settings.timezone : "UTC");
   const nodes = Object.create(null);
   for (const node of workflow.nodes) nodes[node.name] = { parameters: {}, ...node };
@@ -80,6 +80,8 @@ function prepare({ workflow, execution = "", responses = [] }) {
     sent: 0,
     mails: [],
     answer: null,
+    places: Object.create(null),
+    isAnswering: answers,
     isOldOrder,
     results: Object.create(null),
     towards: new Map(),
@@ -283,8 +285,14 @@ function callOf(run, node, inputs, source, runIndex, { place = 0, sender = run, 
       restore(chance);
       run.memories = Object.assign(Object.create(null), JSON.parse(memories));
     },
+    isAnswering: run.isAnswering,
+    /** Return how often this was called for the name before. */
+    nextPlace(name) {
+      run.places[name] = (run.places[name] ?? -1) + 1;
+      return run.places[name];
+    },
     /** Answer the request that started the workflow: {status, headers, body, base64}. The first answer counts. */
-    answer: (answer) => void (run.answer ??= answer),
+    answer: (answer, isLast) => void (run.answer = isLast ? answer : (run.answer ?? answer)),
     /** Add mails that wait for an approval. */
     write: (mails) => void sender.mails.push(...mails),
     attachedTo: (other, kind) => run.attached[other.name]?.[kind] ?? [],

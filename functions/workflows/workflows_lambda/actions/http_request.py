@@ -15,6 +15,8 @@ from workflows_lambda.actions.step_items import loaded
 from workflows_lambda.bootstrap import outbound
 
 _MAX_SECONDS = 60
+# In Base64, in a call of at most 6 MB.
+_MAX_BODY_BYTES = 4_000_000
 
 # Names of headers, with the names of the tenant's secrets that are their values.
 type SecretHeaders = Annotated[dict[str, Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]], Field(max_length=10)]
@@ -68,6 +70,8 @@ def send_request(call: TaskCall, arguments: HttpRequestIn, *, any_status: bool =
     A retry of the step sends the same Idempotency-Key. With `any_status`, every response is returned, also an error.
     """
     headers, body = arguments.content()
+    if len(body) > _MAX_BODY_BYTES:
+        raise InvalidInput.at("/with/body", f"The body has {len(body):,} bytes, and {_MAX_BODY_BYTES:,} are the most.")
     key = str(call.idempotency_key())
     if "idempotency-key" not in {name.lower() for name in headers} and arguments.method not in ("GET", "HEAD"):
         headers = {**headers, "idempotency-key": key}

@@ -149,6 +149,7 @@ class CallRequest(_Asked):
 
 class SeenFields(_Asked):
     scope: Annotated[str, Field(max_length=200)]
+    place: Annotated[int, Field(ge=0, le=10_000)]
     values: Annotated[list[Annotated[str, Field(max_length=100_000)]], Field(min_length=1, max_length=200_000)]
     limit: Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -161,6 +162,7 @@ class SeenRequest(_Asked):
 
 class ReachedFields(_Asked):
     scope: Annotated[str, Field(max_length=210)]
+    place: Annotated[int, Field(ge=0, le=10_000)]
     value: Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -172,6 +174,7 @@ class ReachedRequest(_Asked):
 
 class ForgetFields(_Asked):
     scope: Annotated[str, Field(max_length=200)]
+    place: Annotated[int, Field(ge=0, le=10_000)]
 
 
 class ForgetRequest(_Asked):

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from email_sender.adapters.aws.lambda_sandbox import Answer
+from email_sender.adapters.aws.lambda_sandbox import Answer, CallersAnswer
 from email_sender.errors import InvalidInput
 from email_sender.kit.tasks.call import JsonataList, TaskCall
+from email_sender.workflows.triggers.answers import allowed_headers
 from workflows_lambda.actions.n8n_requests import NodeRequests
 from workflows_lambda.actions.step_items import loaded, with_references
 from workflows_lambda.bootstrap import sandbox
@@ -42,13 +43,14 @@ class ReturnedOutput(BaseModel):
 
 
 class NodesIn(BaseModel):
-    """`workflow` has n8n's nodes, connections and settings."""
+    """`workflow` has n8n's nodes, connections and settings. `answers`: the caller of a webhook waits for an answer."""
 
     model_config = ConfigDict(extra="forbid")
 
     workflow: dict[str, Any]
     given: Annotated[list[GivenNode], JsonataList]
     returns: Annotated[list[ReturnedOutput], JsonataList]
+    answers: bool = False
 
 
 def run_nodes(call: TaskCall) -> Mapping[str, Any]:
@@ -71,7 +73,13 @@ def request_of(arguments: NodesIn, execution: str) -> dict[str, Any]:
     """Return what the sandbox gets."""
     given = [node.model_dump() for node in arguments.given]
     returns = sorted({entry.node for entry in arguments.returns})
-    return {"workflow": arguments.workflow, "given": given, "execution": execution, "returns": returns}
+    return {
+        "workflow": arguments.workflow,
+        "given": given,
+        "execution": execution,
+        "returns": returns,
+        "answers": arguments.answers,
+    }
 
 
 def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
@@ -89,8 +97,13 @@ def result_of(arguments: NodesIn, answer: Answer) -> Mapping[str, Any]:
         "items": items,
         **({"last": last.name} if last is not None and is_one_of_several else {}),
         **({"mails": mails} if mails else {}),
-        **({"answer": answer.answer.model_dump()} if answer.answer is not None else {}),
+        **({"answer": _answer(answer.answer)} if answer.answer is not None else {}),
     }
+
+
+def _answer(answer: CallersAnswer) -> Mapping[str, Any]:
+    """Return the answer without the headers that it cannot have, such as those of CORS: the platform's are sent."""
+    return answer.model_dump() | {"headers": allowed_headers(answer.headers)}
 
 
 def _items(answer: Answer, node: str, output: int) -> Iterator[Any]:

@@ -44,7 +44,7 @@ from workflows_lambda.actions.step_items import loaded_of_runs
 from workflows_lambda.bootstrap import outbound, passages, received_mail, response_units, run_service
 
 MAX_REQUESTS: Final = 500
-# The responses, with files in Base64, are part of the request to the sandbox, which may have five million characters.
+# The responses, with files in Base64, are part of the request to the sandbox, and files are hardly compressible.
 _MAX_RESPONSE_CHARACTERS: Final = 4_500_000
 _AT_ONCE: Final = 8
 # The function may take 300 seconds: runs of the nodes 20 each, and the last requests to the model up to 220.

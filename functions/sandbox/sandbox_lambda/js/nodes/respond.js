@@ -7,8 +7,12 @@ import { set } from "../values.js";
 const EXAMPLE = '{"myField": "value"}';
 const JSON_TYPE = "application/json; charset=utf-8";
 
-/** The first item makes the answer, and all items go on. The first answer of a run counts. */
+/**
+ * The first item makes the answer, and all items go on. The first answer of a run counts, or with `isLast` the last one. Where
+ * no caller waits, nothing is done.
+ */
 export function respondToWebhookNode(call) {
+  if (!call.isAnswering) return [call.items];
   const options = call.param("options", 0, {});
   const kind = call.param("respondWith", 0, "firstIncomingItem");
   const make = ANSWERS[kind];
@@ -19,7 +23,8 @@ export function respondToWebhookNode(call) {
   );
   const answer = { status: Number(options.responseCode) || status, headers: { ...headers, ...own }, body, base64 };
   if (own["content-type"] && !base64) answer.headers["content-type"] = withCharset(own["content-type"]);
-  call.answer(answer);
+  if (answer.status < 200 || answer.status > 599) throw new NodeError(`An answer cannot have the status ${answer.status}`);
+  call.answer(answer, call.node.parameters.isLast === true);
   if (call.node.parameters.enableResponseOutput !== true) return [call.items];
   return [call.items, [{ json: { body, headers: answer.headers, statusCode: answer.status } }]];
 }

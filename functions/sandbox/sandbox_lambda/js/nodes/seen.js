@@ -26,7 +26,7 @@ export function seenBefore(call) {
 }
 
 export function clearSeen(call) {
-  call.send([{ forget: { scope: scopeOf(call, call.param("options", 0, {})) } }]);
+  ask(call, "forget", scopeOf(call, call.param("options", 0, {})), {});
 }
 
 const LOGICS = {
@@ -35,8 +35,7 @@ const LOGICS = {
     valueOf: (value) => String(value ?? ""),
     isNew(values) {
       const limit = Math.max(Math.trunc(Number(options.historySize ?? HISTORY_SIZE)) || HISTORY_SIZE, 1);
-      const [{ fresh }] = call.send([{ seen: { scope: scopeOf(call, options), values, limit } }]);
-      return fresh;
+      return ask(call, "seen", scopeOf(call, options), { values, limit }).fresh;
     },
   }),
   removeItemsUpToStoredIncrementalKey: (call, options) => ({
@@ -53,9 +52,15 @@ const LOGICS = {
 
 const scopeOf = (call, { scope = "node" }) => (scope === "workflow" ? "" : call.node.name);
 
+/** Ask the platform. The questions in a scope are counted, so that a repeated one gets the answer that it had. */
+function ask(call, kind, scope, more) {
+  const [answer] = call.send([{ [kind]: { scope, place: call.nextPlace(`${kind} ${scope}`), ...more } }]);
+  return answer;
+}
+
 function above(call, scope, values) {
   const value = values.reduce((most, one) => Math.max(most, one), -Infinity);
-  const [{ before }] = call.send([{ reached: { scope, value } }]);
+  const { before } = ask(call, "reached", scope, { value });
   return values.map((one) => before === null || one > before);
 }
 

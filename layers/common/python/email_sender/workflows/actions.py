@@ -248,6 +248,7 @@ ACTION_CATALOGUE = Catalogue(
                     object_of("name", "node", "output", name=ID, node=TEXT, output=INTEGER, stored=BOOLEAN),
                     4_000,
                 ),
+                answers=BOOLEAN,
             ),
             object_of("items", items=ANY_OBJECT, last=TEXT, mails=list_of(ANY_OBJECT, 200), answer=ANY_OBJECT),
             default_timeout_seconds=300,

@@ -182,32 +182,35 @@ class StoredItems(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRequest:
-    """A request of a step's nodes. Repeated, it has the same `origin` (the first of the runs that go on from each
-    other), `step` and `number`, and gets the same answer."""
+class Question:
+    """A question of a step's nodes: the one with this `place`, counted from 0, that the step asks in its scope.
+
+    Repeated, it has the same `origin` (the first of the runs that go on from each other), `step` and `place`, and gets
+    the same answer.
+    """
 
     run_id: UUID
     origin: UUID
     step: str
-    number: int
+    place: int
 
 
 class SeenValues(Protocol):
     """What the runs of a workflow have seen. `scope` is a node, or empty for all nodes of the workflow."""
 
-    def add(self, request: NodeRequest, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
-        """Remember values, and return for each whether it was new before this request.
+    def add(self, question: Question, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
+        """Remember values, and return for each whether it was new before this question.
 
         Raises:
             InvalidInput: the scope would have more than `limit` values. None is stored then.
         """
         ...
 
-    def reach(self, request: NodeRequest, scope: str, value: float) -> float | None:
-        """Remember the value if it is the highest one, and return the highest one before this request."""
+    def reach(self, question: Question, scope: str, value: float) -> float | None:
+        """Remember the value if it is the highest one, and return the highest one before this question."""
         ...
 
-    def clear(self, request: NodeRequest, scope: str) -> None:
+    def clear(self, question: Question, scope: str) -> None:
         """Forget the values."""
 
 

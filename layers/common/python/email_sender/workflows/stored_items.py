@@ -15,10 +15,10 @@ MAX_INLINE_BYTES: Final = 4_096
 _PART_BYTES: Final = 128 * 1024
 _FIELDS: Final = {"stored_items", "count"}
 _ESCAPE: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
-_MAX_LOCAL_PART: Final = 200
+_MAX_LOCAL_PART: Final = 100
 _SEPARATOR: Final = re.compile(r"[\s\"<>()\[\],;:@]")
 _INSIDE_WORD: Final = re.compile(r"[\w.+-]")
-_DOMAIN: Final = re.compile(r"[\w.-]+")
+_DOMAIN: Final = re.compile(r"[\w.-]{1,255}")
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -62,11 +62,13 @@ def with_items(value: Any, lists: Mapping[UUID, Sequence[Any]]) -> Any:
     if isinstance(value, list):
         elements: list[Any] = []
         for nested in value:
-            found = lists.get(referenced(nested) or UUID(int=0))
-            elements.extend([with_items(nested, lists)] if found is None else found)
+            if (items_id := referenced(nested)) is not None and items_id in lists:
+                elements.extend(lists[items_id])
+            else:
+                elements.append(with_items(nested, lists))
         return elements
-    if (found := lists.get(referenced(value) or UUID(int=0))) is not None:
-        return list(found)
+    if (items_id := referenced(value)) is not None and items_id in lists:
+        return list(lists[items_id])
     return {key: with_items(nested, lists) for key, nested in value.items()} if isinstance(value, Mapping) else value
 
 

@@ -51,7 +51,7 @@ _OPEN_RUN = """
 select r.id from runs r where r.tenant_id = %(tenant)s and r.status in ('pending', 'running', 'waiting')
 and (r.inputs::text ~* %(found)s or exists (
     select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
-    select from stored_items i where i.run_id = r.id and i.term_hashes && %(terms)s))
+    select from stored_items i where i.run_id = any(r.id || r.lineage) and i.term_hashes && %(terms)s))
 limit 1
 """
 _GET = """
@@ -65,7 +65,7 @@ delete from conversations c where c.tenant_id = %(tenant)s and (c.workflow_id, c
     select said.workflow_id, said.session_hash from conversations said join runs r on r.id = said.run_id
     where said.tenant_id = %(tenant)s and (r.inputs::text ~* %(found)s or exists (
         select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
-        select from stored_items i where i.run_id = r.id and i.term_hashes && %(terms)s)))
+        select from stored_items i where i.run_id = any(r.id || r.lineage) and i.term_hashes && %(terms)s)))
 """
 _FIND_ITEMS = """
 select id, number, items_enc from stored_items where tenant_id = %(tenant)s and term_hashes && %(terms)s

@@ -30,13 +30,17 @@ with old as (
     update run_steps set result = null, error = null where run_id in (select id from old)
 ), said as (
     delete from conversations where run_id in (select id from old)
-), items as (
-    -- A run that goes on from this one has the items of its steps.
-    delete from stored_items where run_id in (select id from old) and not exists (
-        select from runs r where r.lineage @> array[stored_items.run_id]
-        and r.status in ('pending', 'running', 'waiting'))
+), answers as (
+    delete from reached_before where run_id in (select id from old)
 )
 update runs set inputs = '{}', error = null, emptied_at = now() where id in (select id from old)
+"""
+
+
+# A run that goes on from an emptied one has the items of its steps, as long as it has its own content.
+_DELETE_ITEMS = """
+delete from stored_items s using runs r where r.id = s.run_id and r.emptied_at is not null and not exists (
+    select from runs later where later.lineage @> array[s.run_id] and later.emptied_at is null)
 """
 
 
@@ -76,5 +80,6 @@ class PostgresRetention:
     def empty_runs(self, tenant_id: UUID, before: datetime, limit: int) -> int:
         with self._units(tenant_id) as unit:
             count = unit.conn.execute(_EMPTY_RUNS, {"before": before, "limit": limit}).rowcount
+            unit.conn.execute(_DELETE_ITEMS)
             unit.commit()
         return count

@@ -8,26 +8,27 @@ from psycopg import Connection
 from email_sender.adapters.postgres.database import Row
 from email_sender.errors import InvalidInput
 from email_sender.security.ports import TenantKeys
-from email_sender.workflows.ports import NodeRequest
+from email_sender.workflows.ports import Question
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('seen/' || %s || '/' || %s, 0))"
 _WORKFLOW = "select workflow_id from runs where id = %s"
 _ADD = """
-insert into seen_values (tenant_id, workflow_id, scope, value_hash, run_id, step, number)
+insert into seen_values (tenant_id, workflow_id, scope, value_hash, run_id, step, place)
 select %s, %s, %s, hash, %s, %s, %s from unnest(%s::bytea[]) hash
 on conflict do nothing
 """
 _NEW = """
 select value_hash from seen_values
-where workflow_id = %s and scope = %s and run_id = %s and step = %s and number = %s and value_hash = any(%s)
+where workflow_id = %s and scope = %s and run_id = %s and step = %s and place = %s and value_hash = any(%s)
 """
+_BEFORE = "select value from reached_before where run_id = %s and step = %s and scope = %s and place = %s"
+_HIGHEST = "select value from reached_values where workflow_id = %s and scope = %s"
+_KEEP_BEFORE = (
+    "insert into reached_before (tenant_id, run_id, step, scope, place, value) values (%s, %s, %s, %s, %s, %s)"
+)
 _REACH = """
-insert into reached_values as r (tenant_id, workflow_id, scope, value, previous, run_id, step, number)
-values (%(tenant)s, %(workflow)s, %(scope)s, %(value)s, null, %(run)s, %(step)s, %(number)s)
-on conflict (tenant_id, workflow_id, scope) do update set
-    previous = r.value, value = greatest(r.value, excluded.value),
-    run_id = excluded.run_id, step = excluded.step, number = excluded.number
-where (r.run_id, r.step, r.number) <> (excluded.run_id, excluded.step, excluded.number)
+insert into reached_values as r (tenant_id, workflow_id, scope, value) values (%s, %s, %s, %s)
+on conflict (tenant_id, workflow_id, scope) do update set value = greatest(r.value, excluded.value)
 """
 
 
@@ -37,10 +38,10 @@ class PostgresSeenValues:
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
         self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
 
-    def add(self, request: NodeRequest, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
-        workflow_id = self._locked_workflow(request, scope)
+    def add(self, question: Question, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
+        workflow_id = self._locked_workflow(question, scope)
         hashes = [self._keys.fingerprint(value) for value in values]
-        source = [request.origin, request.step, request.number]
+        source = [question.origin, question.step, question.place]
         self._conn.execute(_ADD, [self._tenant_id, workflow_id, scope, *source, hashes])
         query = "select count(*) as count from seen_values where workflow_id = %s and scope = %s"
         counted = self._conn.execute(query, [workflow_id, scope]).fetchone()
@@ -53,30 +54,28 @@ class PostgresSeenValues:
         new = {bytes(row["value_hash"]) for row in rows}
         return [value_hash in new for value_hash in hashes]
 
-    def reach(self, request: NodeRequest, scope: str, value: float) -> float | None:
-        workflow_id = self._locked_workflow(request, scope)
-        parameters = {
-            "tenant": self._tenant_id,
-            "workflow": workflow_id,
-            "scope": scope,
-            "value": value,
-            "run": request.origin,
-            "step": request.step,
-            "number": request.number,
-        }
-        self._conn.execute(_REACH, parameters)
-        row = self._conn.execute(
-            "select previous from reached_values where workflow_id = %s and scope = %s", [workflow_id, scope]
-        ).fetchone()
-        return row["previous"] if row else None
+    def reach(self, question: Question, scope: str, value: float) -> float | None:
+        workflow_id = self._locked_workflow(question, scope)
+        source = [question.origin, question.step, scope, question.place]
+        answered = self._conn.execute(_BEFORE, source).fetchone()
+        if answered is not None:
+            return _number(answered)
+        highest = self._conn.execute(_HIGHEST, [workflow_id, scope]).fetchone()
+        before = _number(highest) if highest else None
+        self._conn.execute(_KEEP_BEFORE, [self._tenant_id, *source, before])
+        self._conn.execute(_REACH, [self._tenant_id, workflow_id, scope, value])
+        return before
 
-    def clear(self, request: NodeRequest, scope: str) -> None:
-        workflow_id = self._locked_workflow(request, scope)
-        self._conn.execute("delete from seen_values where workflow_id = %s and scope = %s", [workflow_id, scope])
+    def clear(self, question: Question, scope: str) -> None:
+        workflow_id = self._locked_workflow(question, scope)
+        scopes = [scope, *(f"{scope}/{kind}" for kind in ("number", "date"))]
+        for table in ("seen_values", "reached_values"):
+            query = f"delete from {table} where workflow_id = %s and scope = any(%s)"  # noqa: S608  # constants
+            self._conn.execute(query, [workflow_id, scopes])
 
-    def _locked_workflow(self, request: NodeRequest, scope: str) -> UUID:
+    def _locked_workflow(self, question: Question, scope: str) -> UUID:
         """Return the workflow of the run. Two of its runs ask one after the other."""
-        row = self._conn.execute(_WORKFLOW, [request.run_id]).fetchone()
+        row = self._conn.execute(_WORKFLOW, [question.run_id]).fetchone()
         if row is None:
             raise LookupError("The run does not exist.")
         self._conn.execute(_LOCK, [str(row["workflow_id"]), scope])
@@ -88,3 +87,8 @@ class PostgresSeenValues:
         if self._optional_keys is None:
             raise LookupError("Seen values are hashed with a key: this unit of work has no keys.")
         return self._optional_keys
+
+
+def _number(row: Row) -> float | None:
+    value: float | None = row["value"]
+    return value

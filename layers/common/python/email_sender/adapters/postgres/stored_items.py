@@ -14,6 +14,10 @@ from email_sender.workflows.stored_items import parts_of, terms_in
 
 CONTEXT = "stored_items.items"
 _MAX_RUN_BYTES = 200 * 1024 * 1024
+_SIZE = """
+select coalesce(sum(octet_length(items_enc) + 32 * cardinality(term_hashes)), 0)::bigint as bytes
+from stored_items where run_id = %s
+"""
 _ADD = """
 insert into stored_items (tenant_id, id, number, run_id, step, first, count, term_hashes, items_enc)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -27,15 +31,14 @@ class PostgresStoredItems:
         self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
 
     def add(self, items_id: UUID, run_id: UUID, step: str, items: Sequence[Any]) -> None:
-        query = "select coalesce(sum(octet_length(items_enc)), 0)::bigint as bytes from stored_items where run_id = %s"
-        stored = self._conn.execute(query, [run_id]).fetchone()
+        stored = self._conn.execute(_SIZE, [run_id]).fetchone()
         size = stored["bytes"] if stored else 0
         for number, part in enumerate(parts_of(items)):
             encrypted = self._keys.encrypt(part.text, CONTEXT)
-            size += len(encrypted)
+            hashes = [self._keys.fingerprint(term) for term in sorted(terms_in(part.text))]
+            size += len(encrypted) + sum(map(len, hashes))
             if size > _MAX_RUN_BYTES:
                 raise InvalidInput(f"The items of the run's steps have more than {_MAX_RUN_BYTES // 1024**2} MB.")
-            hashes = [self._keys.fingerprint(term) for term in sorted(terms_in(part.text))]
             place = [items_id, number, run_id, step, part.first, part.count]
             self._conn.execute(_ADD, [self._tenant_id, *place, hashes, encrypted])
 

@@ -287,6 +287,14 @@ class PostgresRuns:
         ).fetchone()
         return row["result"] if row else None
 
+    def has_many_open(self, trigger_id: UUID, limit: int) -> bool:
+        row = self._conn.execute(
+            "select 1 from runs where trigger_id = %s and status in ('pending', 'running', 'waiting') "
+            "limit 1 offset %s",
+            [trigger_id, limit],
+        ).fetchone()
+        return row is not None
+
     def copy_step_results(self, run_id: UUID, earlier: UUID, steps: Sequence[str]) -> None:
         self._conn.execute(
             """

@@ -161,12 +161,13 @@ class Converter:
             self._export, self._zone, given, sandbox_nodes, connections, results, asking=[nodes[name] for name in names]
         )
         self._steps.append({"id": step_id, **step, "needs": list(needs), "when": condition})
+        if any(webhook_answers.is_answering(self._export, nodes[name]) for name in names):
+            step["with"]["answers"] = True
+            answer_id = self._unused_id(f"{step_id}-answer")
+            self._steps.append({"id": answer_id, **webhook_answers.answer_step(step_id), "needs": [step_id]})
         if tool := agents.writes_mail(self._export, sub_nodes):
             render, *following = mail_of_agents(step_id, tool)
             self._add_steps([step_id], {**render.step, "id": self._unused_id(f"{step_id}-{render.suffix}")}, following)
-        if any(webhook_answers.answers(self._export, nodes[name]) for name in names):
-            answer_id = self._unused_id(f"{step_id}-answer")
-            self._steps.append({"id": answer_id, **webhook_answers.answer_step(step_id), "needs": [step_id]})
         self._set_results(names, step_id, "items", results)
         for name in names:
             self._entries[name] = self._group_entry(nodes[name], names, step_id)

@@ -61,6 +61,8 @@ def _form(node: Node) -> Form:
         kind, name = field.get("fieldType", "text"), _name(node, field)
         if kind == "html" or not name:
             continue
+        if kind == "hiddenField":
+            notes.append(f"who fills it in sees the hidden field {name!r}, with its value")
         if kind == "file":
             notes.append(f"the file {name!r} cannot be sent")
         else:

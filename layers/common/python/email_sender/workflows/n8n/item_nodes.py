@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from email_sender.workflows.n8n import service_nodes
 from email_sender.workflows.n8n.export import Node
+from email_sender.workflows.triggers.answers import is_allowed
 
 # The versions of each node that recorded runs of n8n 2.41.1 cover (tests/data/n8n-cases*.ndjson; a test compares both).
 RECORDED: Final[Mapping[str, frozenset[float]]] = {
@@ -244,6 +245,12 @@ def _differences_of_answers(node: Node) -> Iterator[str]:
     yield "the caller gets the answer at the end of the step, at most 64 KB, if the webhook waits for one"
     if node.parameters.get("respondWith") == "jwt":
         yield "signed tokens are no answer here: the node fails"
+    options = node.parameters.get("options")
+    headers = options.get("responseHeaders") if isinstance(options, Mapping) else None
+    entries = headers.get("entries") if isinstance(headers, Mapping) else None
+    names = [one.get("name") for one in entries if isinstance(one, Mapping)] if isinstance(entries, list) else []
+    if refused := sorted({name for name in names if isinstance(name, str) and not is_allowed(name.lower())}):
+        yield f"the headers {', '.join(refused)[:200]} are left out"
 
 
 def _differences_of_html(node: Node) -> Iterator[str]:

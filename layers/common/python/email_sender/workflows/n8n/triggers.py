@@ -142,6 +142,10 @@ def convert_webhook(context: NodeContext) -> Conversion:
     if waits_for_answer(context.node):
         trigger = TRIGGER
         context.notes.append("its caller waits 20 seconds for an answer, and gets the run's id if there is none")
+        if context.get("responseMode") == "lastNode":
+            context.notes.append(
+                "the node without a following one that ran last answers, with at most 64 KB; if none ran, nobody does"
+            )
     return Conversion(ConversionOutcome.APPROXIMATED, transform.step, transform.outputs, trigger)
 
 

@@ -16,7 +16,7 @@ def waits_for_answer(node: Node) -> bool:
     return node.type == "webhook" and node.parameters.get("responseMode") in ("responseNode", "lastNode")
 
 
-def answers(export: N8nExport, node: Node) -> bool:
+def is_answering(export: N8nExport, node: Node) -> bool:
     """Return whether a node answers a caller who waits."""
     return (
         node.type == "respondToWebhook"
@@ -40,7 +40,7 @@ def with_last_answer(export: N8nExport) -> N8nExport:
     name, step = "Answer", "answer"
     while name in export.nodes or any(node.step == step for node in export.nodes.values()):
         name, step = f"{name}1", f"{step}x"
-    parameters = _parameters(hook)
+    parameters = {**_parameters(hook), "isLast": True}
     raw = {"name": name, "type": "n8n-nodes-base.respondToWebhook", "typeVersion": 1.1, "parameters": parameters}
     answer = Node(name, step, "respondToWebhook", parameters, version=1.1, raw=raw)
     edges = [Edge(last, 0, name, 0) for last in lasts]

@@ -14,7 +14,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4000}")
 _OWN: Final = re.compile(
     r"connection|content-(?:length|encoding|security-policy.*)|cross-origin-.*|keep-alive|proxy-.*|set-cookie2?|"
     r"strict-transport-security|te|trailer|transfer-encoding|upgrade|x-request-id|access-control-.*|ratelimit.*|"
-    r"x-amz.*|x-content-type-options|clear-site-data|service-worker-allowed|traceparent|via|date|server"
+    r"x-amz.*|x-content-type-options|clear-site-data|service-worker-allowed|nel|report-to|alt-svc|www-authenticate|traceparent|via|date|server"
 )
 # A page that a workflow made stands at the platform's own address: it runs no scripts, and has no origin.
 WALLS: Final = {"content-security-policy": "sandbox"}
@@ -30,10 +30,19 @@ class WebhookAnswer:
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InvalidInput for a header that an answer cannot have. The names are in lower case."""
     for name, value in headers.items():
-        if not _NAME.fullmatch(name) or _OWN.fullmatch(name):
+        if not is_allowed(name):
             raise InvalidInput.at("/with/headers", f"An answer cannot have the header {name[:100]!r}.")
         if not _VALUE.fullmatch(value):
             raise InvalidInput.at("/with/headers", f"The value of the header {name!r} has characters of no header.")
+
+
+def allowed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the headers that an answer can have. The names are in lower case."""
+    return {name: value for name, value in headers.items() if is_allowed(name) and _VALUE.fullmatch(value)}
+
+
+def is_allowed(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and not _OWN.fullmatch(name)
 
 
 def answer_of(result: Mapping[str, Any]) -> WebhookAnswer:

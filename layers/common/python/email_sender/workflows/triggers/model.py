@@ -1,7 +1,7 @@
 """Stored triggers and the ports of the trigger services."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +107,16 @@ class RunReader(Protocol):
     def answer(self, run_id: UUID) -> Mapping[str, Any] | None:
         """Return the result of the run's first step with the action webhook.answer that has succeeded."""
 
+    def has_many_open(self, trigger_id: UUID, limit: int) -> bool:
+        """Return whether more runs of the trigger than that have not ended."""
+        ...
+
+
+class ItemsReader(Protocol):
+    def read(self, ids: Collection[UUID], runs: Collection[UUID]) -> Mapping[UUID, Sequence[Any]]:
+        """Return those of the lists of items that these runs have."""
+        ...
+
 
 class TriggerUnit(Protocol):
     """One transaction."""
@@ -115,6 +125,8 @@ class TriggerUnit(Protocol):
     def triggers(self) -> TriggerStore: ...
     @property
     def runs(self) -> RunReader: ...
+    @property
+    def stored_items(self) -> ItemsReader: ...
 
     def spend(self, kind: QuotaKind, amount: int = ...) -> None:
         """Count towards a quota of the tenant. Raises QuotaExceeded, and then nothing is stored."""

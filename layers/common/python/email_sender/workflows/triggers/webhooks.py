@@ -1,8 +1,9 @@
 """Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
 
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -15,6 +16,7 @@ from email_sender.security.quotas import QuotaKind
 from email_sender.strict_json import read_json
 from email_sender.workflows.model import OPEN_STATUSES, Run, RunDetail, RunStatus
 from email_sender.workflows.runs.service import RunService
+from email_sender.workflows.stored_items import references_in, with_items
 from email_sender.workflows.triggers.answers import WebhookAnswer, answer_of
 from email_sender.workflows.triggers.model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
 from email_sender.workflows.triggers.service import TriggerInvocation, TriggerService
@@ -24,6 +26,11 @@ MAX_BODY_BYTES = 128 * 1024
 # How long the previous secret stays valid, so that the sender has time to change to the new secret.
 SECRET_OVERLAP = timedelta(days=1)
 _POLL_SECONDS = 0.2
+_PROMPT_SECONDS = 3.0
+_LATER_POLL_SECONDS = 0.6
+_MAX_WAITING = 20
+# With more items, the result has the references to them.
+_MAX_RESULT_CHARACTERS = 1_000_000
 _SIGNATURE_REJECTED = "The webhook does not exist, the signature is wrong, or its timestamp is more than 5 minutes off."
 
 
@@ -115,7 +122,8 @@ class WebhookService:
     def answer(self, token: str, run: Run) -> Outcome:
         """Wait for the answer of a run that this webhook started, if its callers wait.
 
-        Without an answer in time, or if the run ends without one, the outcome has only the run as it is then.
+        Without an answer in time, or if the run ends without one, the outcome has only the run as it is then. Nobody
+        waits while the webhook has many open runs: each caller that waits holds a function.
         """
         tenant_id, trigger_id = decode_token(token)
         with self._units(tenant_id) as unit:
@@ -123,19 +131,21 @@ class WebhookService:
         seconds = trigger.definition.get("answer_within", 0) if trigger is not None else 0
         if not seconds:
             return Outcome(run)
-        ends = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
             with self._units(tenant_id) as unit:
                 # In this order: a run that has ended then has its answer.
                 run = unit.runs.get(run.id) or run
                 result = unit.runs.answer(run.id)
+                is_crowded = result is None and unit.runs.has_many_open(trigger_id, _MAX_WAITING)
             if result is not None:
                 return Outcome(run, answer_of(result))
             if run.status not in OPEN_STATUSES:
                 return Outcome(run, failed=run.status is not RunStatus.SUCCEEDED)
-            if time.monotonic() > ends:
+            waited = time.monotonic() - began
+            if is_crowded or waited > seconds:
                 return Outcome(run)
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS if waited < _PROMPT_SECONDS else _LATER_POLL_SECONDS)
 
     def result(self, token: str, headers: Mapping[str, str], run_id: UUID) -> RunDetail:
         """Return a run that this webhook started.
@@ -148,7 +158,14 @@ class WebhookService:
         detail = self._runs.get(tenant_id, run_id)
         if detail.run.trigger_id != trigger.id:
             raise NotFound("This webhook has no run with this id.")
-        return detail
+        if not (ids := {items_id for step in detail.steps for items_id in references_in(step.result)}):
+            return detail
+        # The caller has no token for the route that returns stored items.
+        with self._units_with_keys(tenant_id) as unit:
+            lists = unit.stored_items.read(ids, [run_id, *detail.run.lineage])
+        if sum(len(json.dumps(items)) for items in lists.values()) > _MAX_RESULT_CHARACTERS:
+            return detail
+        return replace(detail, steps=[replace(step, result=with_items(step.result, lists)) for step in detail.steps])
 
     def _verify(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[UUID, StoredTrigger]:
         """Return the tenant and the trigger.
