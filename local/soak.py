@@ -64,9 +64,10 @@ class Measurements:
 class Client(threading.Thread):
     """One user: searches, inserts, lists, and now and then a run that drafts an email."""
 
-    def __init__(self, client: ApiClient, measurements: Measurements, stop: threading.Event) -> None:
+    def __init__(self, sign_in: Callable[[], ApiClient], measurements: Measurements, stop: threading.Event) -> None:
         super().__init__(daemon=True)
-        self._client, self._measurements, self._stop = client, measurements, stop
+        self._sign_in, self._measurements, self._stop = sign_in, measurements, stop
+        self._client = sign_in()
         self._workflow = ""
 
     def run(self) -> None:
@@ -81,11 +82,16 @@ class Client(threading.Thread):
         started = time.monotonic()
         try:
             status = action().status_code
+            if status == 401:
+                # The access token has expired, after an hour.
+                self._client = self._sign_in()
+                started = time.monotonic()
+                status = action().status_code
         except httpx.HTTPError:
             status = 599
         self._measurements.seconds.append(time.monotonic() - started)
         self._measurements.statuses[status] += 1
-        if status >= 500:
+        if status >= 500 or status == 401:
             self._measurements.last_failure = time.monotonic()
 
     def _search(self) -> httpx.Response:
@@ -129,7 +135,7 @@ def soak(hours: float, console: Console) -> Measurements:
         def sign_in() -> ApiClient:
             return ApiClient.sign_in(f"{cloud.api_url}/api/v1", user.username, user.password)
 
-        clients = [Client(sign_in(), measurements, stop) for _ in range(_CLIENTS)]
+        clients = [Client(sign_in, measurements, stop) for _ in range(_CLIENTS)]
         for client in clients:
             client.start()
         try:
@@ -204,7 +210,8 @@ def _size(sizes: Sequence[tuple[float, float]]) -> str:
 
 def report(measurements: Measurements, console: Console) -> None:
     requests = sum(measurements.statuses.values())
-    failed = sum(count for status, count in measurements.statuses.items() if status >= 500)
+    # Who is not let in gets no answer, either.
+    failed = sum(count for status, count in measurements.statuses.items() if status >= 500 or status == 401)
     ordered = sorted(measurements.seconds)
     ended = sum(count for status, count in measurements.runs.items() if status in ("succeeded", "failed"))
     table = Table("objective", "promised", "measured")
