@@ -264,6 +264,8 @@ def resources(platform: Platform) -> dict[str, str]:
         "trigger_id": admin.get(f"/workflows/{run['workflow_id']}/triggers")["items"][0]["id"],
         "job_id": run["id"],
         "run_id": run["id"],
+        # With items that a run has: tests/e2e/test_n8n_services.py.
+        "items_id": run["id"],
         "approval_id": decided["id"],
         "draft_id": email["draft_id"],
         "email_id": email["id"],

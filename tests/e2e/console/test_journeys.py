@@ -304,7 +304,8 @@ def test_mail_of_other_people_is_not_markup(admin: Person, desk: Desk) -> None:
 def test_an_admin_adds_a_webhook_and_sees_why_it_fails(admin: Person) -> None:
     page = admin.open("/webhooks")
     page.get_by_label("URL").fill("https://10.0.0.1/hook")
-    page.get_by_label("Events").fill("email.* LeadCreated")
+    # Mail of other tests is delivered meanwhile: nobody complains.
+    page.get_by_label("Events").fill("email.complained LeadCreated")
     page.get_by_role("button", name="Add").click()
     expect(page.locator("pre")).to_contain_text("whsec_")
     page.get_by_role("link", name="I have stored it").click()

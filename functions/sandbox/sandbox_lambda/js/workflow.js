@@ -20,7 +20,7 @@ const MAX_NODE_RUNS = 10_000;
  * from (repeatable.js); answers: whether a caller waits for an answer; returns: the nodes whose runs are returned, by default all;
  * responses: those to the requests so far (requests.js), none by default.
  * Returns {runs: {node: [{outputs: [[object]]} | {error}]}, error: {node, message} | null}: the runs of each node in
- * order, without the given nodes. `answer` is for who called the workflow's webhook (nodes/respond.js), or null. `mails`
+ * order, without the given nodes. `answer`, if there is one, is for who called the workflow's webhook (nodes/respond.js). `mails`
  * are those that agents wrote: {to, subject, text, html}. Or {runs: {}, error: null, requests}: they need responses first.
  */
 export async function runWorkflow(request) {
@@ -33,7 +33,8 @@ export async function runWorkflow(request) {
   try {
     const error = await finish(run);
     const { answer, mails } = run;
-    return { runs: runsOf(run, request.returns), error, answer, ...(mails.length > 0 ? { mails } : {}) };
+    const more = { ...(answer ? { answer } : {}), ...(mails.length > 0 ? { mails } : {}) };
+    return { runs: runsOf(run, request.returns), error, ...more };
   } catch (stop) {
     if (!(stop instanceof Pending)) throw stop;
     return { runs: {}, error: null, requests: stop.requests };
