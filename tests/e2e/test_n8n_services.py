@@ -240,7 +240,7 @@ def test_a_workflow_gets_the_items_of_the_one_that_it_calls(platform: Platform) 
     results = {step["step"]: step["result"] for step in ended["steps"] if step["action"] == "n8n.node"}
     assert results["sum"]["items"]["sum_0"] == [{"count": 400, "last": "Bo"}]
     # The items that the called runs stored are not those of this run, which stored them again.
-    assert results["call-items"]["items"]["items_0"]["count"] == 400
+    assert results["call-items"]["items"]["out_0"]["count"] == 400
 
 
 def test_an_agent_searches_calls_a_workflow_and_remembers(platform: Platform) -> None:

@@ -22,7 +22,8 @@ from email_sender.security.quotas import QuotaExceeded
 from email_sender.workflows.generation import GeneratedText, Prompt, ToolCall
 from email_sender.workflows.model import Run, RunDetail, RunStatus, StepRecord, StepStatus
 from tests.database import Cluster
-from tests.functional.test_node_requests import EngineSandbox, ProcessEnd, Server
+from tests.fakes.engine_sandbox import EngineSandbox
+from tests.functional.test_node_requests import ProcessEnd, Server
 from tests.functional.workflow_scenario import WorkflowScenario
 from workflows_lambda.actions import n8n_memory, n8n_models, n8n_node, n8n_requests
 

@@ -9,15 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.aws.lambda_sandbox import Answer, parse_answer
+from email_sender.adapters.aws.lambda_sandbox import Answer
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import Forbidden, InvalidInput, Unavailable
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.permissions import Role
 from email_sender.workflows.model import Run, RunStatus
-from sandbox_lambda import engine
 from tests.database import Cluster
+from tests.fakes.engine_sandbox import EngineSandbox
 from tests.functional.workflow_scenario import WorkflowScenario
 from workflows_lambda.actions import n8n_node, n8n_requests
 
@@ -31,11 +31,6 @@ NODES: list[dict[str, Any]] = [
                     "jsonBody": "={{ {who: $json.name, at: $now.toMillis(), pick: Math.random()} }}"}},
 ]  # fmt: skip
 CONNECTIONS = {"Start": {"main": [[{"node": "Ask"}]]}, "Ask": {"main": [[{"node": "Tell"}]]}}
-
-
-class EngineSandbox:
-    def run(self, request: Mapping[str, Any]) -> Answer:
-        return parse_answer(engine.run(json.dumps(request), 30))
 
 
 class ProcessEnd(BaseException):

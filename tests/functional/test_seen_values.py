@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pytest
 
-from email_sender.adapters.aws.lambda_sandbox import Answer, parse_answer
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
 from email_sender.errors import InvalidInput
@@ -20,8 +19,8 @@ from email_sender.kit.system_clock import new_id
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.permissions import Role
 from email_sender.workflows.model import Run
-from sandbox_lambda import engine
 from tests.database import Cluster
+from tests.fakes.engine_sandbox import EngineSandbox
 from tests.functional.workflow_scenario import ANN, DEFINITION, INPUTS, WorkflowScenario
 from workflows_lambda.actions import n8n_memory, n8n_node, n8n_requests
 
@@ -29,11 +28,6 @@ LINES = (Path(__file__).parents[1] / "data/n8n-seen-cases.ndjson").read_text(enc
 CASES = [json.loads(line) for line in LINES if line]
 SEEN = {"operation": "removeItemsSeenInPreviousExecutions", "dedupeValue": "={{ $json.id }}"}
 CLEAR = {"operation": "clearDeduplicationHistory", "mode": "cleanDatabase"}
-
-
-class EngineSandbox:
-    def run(self, request: Mapping[str, Any]) -> Answer:
-        return parse_answer(engine.run(json.dumps(request), 30))
 
 
 class Workflow:

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from email_sender.adapters.aws.lambda_sandbox import Answer, parse_answer
 from email_sender.adapters.postgres import stored_items
 from email_sender.adapters.postgres.database import Database
 from email_sender.adapters.postgres.workflows import PostgresWorkflowUnits
@@ -18,8 +17,8 @@ from email_sender.kit.tasks.call import TaskCall
 from email_sender.security.permissions import Role
 from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus
 from email_sender.workflows.stored_items import reference
-from sandbox_lambda import engine
 from tests.database import Cluster
+from tests.fakes.engine_sandbox import EngineSandbox
 from tests.functional.workflow_scenario import WorkflowScenario
 from workflows_lambda.actions import http_request, n8n_node, step_items
 from workflows_lambda.actions.run_results import result_of_run
@@ -36,11 +35,6 @@ COUNT: list[dict[str, Any]] = [
      "parameters": {"jsCode": "return [{json: {count: $input.all().length, last: $input.last().json.text}}]"}},
 ]  # fmt: skip
 PEOPLE = [{"name": f"Ann {number}"} for number in range(5_000)]
-
-
-class EngineSandbox:
-    def run(self, request: Mapping[str, Any]) -> Answer:
-        return parse_answer(engine.run(json.dumps(request), 30))
 
 
 class Steps:

@@ -27,9 +27,11 @@ def answer(call: TaskCall) -> Mapping[str, Any]:
     arguments = call.parse(AnswerIn)
     headers = {name.lower(): value for name, value in arguments.headers.items()}
     check_headers(headers)
-    is_text = isinstance(arguments.body, str)
-    headers.setdefault("content-type", "text/plain; charset=utf-8" if is_text else "application/json; charset=utf-8")
-    if arguments.base64 and not (is_text and is_base64(str(arguments.body))):
+    if isinstance(body := arguments.body, str):
+        headers.setdefault("content-type", "text/plain; charset=utf-8")
+    else:
+        headers.setdefault("content-type", "application/json; charset=utf-8")
+        body = json.dumps(body, ensure_ascii=False)
+    if arguments.base64 and not is_base64(body):
         raise InvalidInput.at("/with/body", "The body is not Base64.")
-    body = arguments.body if isinstance(arguments.body, str) else json.dumps(arguments.body, ensure_ascii=False)
     return {"status": arguments.status, "headers": headers, "body": body, "base64": arguments.base64}

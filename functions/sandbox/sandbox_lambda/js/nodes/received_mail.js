@@ -29,7 +29,8 @@ const SHAPES = {
           labels: [{ id: "INBOX", name: "INBOX" }],
           From: written(mail.from),
           Subject: mail.subject,
-          ...withText(mail),
+          // n8n's short form has no text; what follows needs it all the same.
+          text: mail.text,
         },
   emailReadImap: (call, event, mail) =>
     call.param("format", 0, "simple") === "simple"
@@ -50,7 +51,8 @@ const SHAPES = {
           bodyPreview: mail.text.slice(0, 255),
           from: mail.from.address,
           hasAttachments: false,
-          ...withText(mail),
+          // n8n's short form has no text; what follows needs it all the same.
+          text: mail.text,
         }
       : {
           conversationId: mail.thread_id,
@@ -77,9 +79,6 @@ function parsed(event, mail) {
     messageId: mail.message_id,
   };
 }
-
-/** n8n's short form has no text: a model or a person needs it all the same. */
-const withText = (mail) => ({ text: mail.text });
 
 const written = ({ name, address }) => (name ? `${name} <${address}>` : address);
 

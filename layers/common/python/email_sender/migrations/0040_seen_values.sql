@@ -1,9 +1,9 @@
 -- What the runs of a workflow have seen: the memory of n8n's node that removes duplicates across executions.
 set local search_path to email_sender;
 
--- (run_id, step, place) is the question that brought the value: the first of the runs that go on from each other, and the
--- how many-th question of the step in this scope. So a repeated step sees the value as new again. `scope` is the node, or
--- empty for all nodes of the workflow.
+-- (run_id, step, place) is the question that brought the value: the first of the runs that go on from each other, its
+-- step, and the number of the question in this scope, from 0. So a repeated step sees the value as new again. `scope` is
+-- the node, or empty for all nodes of the workflow.
 create table seen_values (
     tenant_id   uuid not null,
     workflow_id uuid not null references workflows on delete cascade,

@@ -68,10 +68,10 @@ class PostgresSeenValues:
 
     def clear(self, question: Question, scope: str) -> None:
         workflow_id = self._locked_workflow(question, scope)
-        scopes = [scope, *(f"{scope}/{kind}" for kind in ("number", "date"))]
-        for table in ("seen_values", "reached_values"):
-            query = f"delete from {table} where workflow_id = %s and scope = any(%s)"  # noqa: S608  # constants
-            self._conn.execute(query, [workflow_id, scopes])
+        self._conn.execute("delete from seen_values where workflow_id = %s and scope = %s", [workflow_id, scope])
+        scopes = [f"{scope}/{kind}" for kind in ("number", "date")]
+        query = "delete from reached_values where workflow_id = %s and scope = any(%s)"
+        self._conn.execute(query, [workflow_id, scopes])
 
     def _locked_workflow(self, question: Question, scope: str) -> UUID:
         """Return the workflow of the run. Two of its runs ask one after the other."""

@@ -35,7 +35,7 @@ class PostgresStoredItems:
         size = stored["bytes"] if stored else 0
         for number, part in enumerate(parts_of(items)):
             encrypted = self._keys.encrypt(part.text, CONTEXT)
-            hashes = [self._keys.fingerprint(term) for term in sorted(terms_in(part.text))]
+            hashes = [self._keys.fingerprint(term) for term in terms_in(part.text)]
             size += len(encrypted) + sum(map(len, hashes))
             if size > _MAX_RUN_BYTES:
                 raise InvalidInput(f"The items of the run's steps have more than {_MAX_RUN_BYTES // 1024**2} MB.")

@@ -13,7 +13,7 @@ from email_sender.workflows.n8n.context import (
     for_each_conversion,
 )
 from email_sender.workflows.n8n.item_nodes import quoted
-from email_sender.workflows.n8n.sandbox_steps import RESUMING_RETRY
+from email_sender.workflows.n8n.sandbox_steps import own_node_step
 from email_sender.workflows.n8n.texts import (
     failing_when_reached,
     generate_text,
@@ -83,21 +83,9 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     if "wait" in arguments:
         return conversion
     # The runs become the items that they ended with.
-    results = {
-        "uses": "n8n.node",
-        "when": "{% $count([$before]) > 0 %}",
-        "with": {
-            "workflow": {
-                "nodes": [{"name": "Runs", "type": "manualTrigger"}, {"name": "Items", "type": "calledRuns"}],
-                "connections": {"Runs": {"main": [[{"node": "Items", "index": 0}]]}},
-                "settings": {"executionOrder": "v1"},
-            },
-            "given": [{"node": "Runs", "outputs": ["{% [$before[$exists(run_id)]] %}"]}],
-            "returns": [{"name": "items_0", "node": "Items", "output": 0}],
-        },
-        "retry": RESUMING_RETRY,
-    }
-    return replace(conversion, outputs=["$self.items.items_0"], following=[FollowingStep("items", results)])
+    results = own_node_step("[$before[$exists(run_id)]]", "calledRuns", {})
+    results["when"] = "{% $count([$before]) > 0 %}"
+    return replace(conversion, outputs=["$self.items.out_0"], following=[FollowingStep("items", results)])
 
 
 def _inputs_of_call(context: NodeContext) -> Any:

@@ -1,12 +1,13 @@
 """Forms of n8n as the inputs of a workflow: the console asks for them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from email_sender.workflows.n8n.export import Node
 from email_sender.workflows.n8n.item_nodes import is_storable
+from email_sender.workflows.n8n.texts import mappings_in
 
 # Texts of several lines, for the console.
 _LONG: Final = {"type": "string", "contentMediaType": "text/plain"}
@@ -57,7 +58,7 @@ def _form(node: Node) -> Form:
     required: list[str] = []
     notes = ["a member of the team fills it in, at the workflow's page of the console", "submittedAt is in UTC"]
     listed = node.parameters.get("formFields")
-    for field in _mappings(listed.get("values") if isinstance(listed, Mapping) else None):
+    for field in mappings_in(listed.get("values") if isinstance(listed, Mapping) else None):
         kind, name = field.get("fieldType", "text"), _name(node, field)
         if kind == "html" or not name:
             continue
@@ -83,12 +84,6 @@ def _form(node: Node) -> Form:
     return Form(schema, text, item, tuple(notes))
 
 
-def _mappings(values: object) -> Iterator[Mapping[str, Any]]:
-    for value in values if isinstance(values, list) else ():
-        if isinstance(value, Mapping):
-            yield value
-
-
 def _name(node: Node, field: Mapping[str, Any]) -> str:
     """Return under which name the item has a field's value."""
     own, label = field.get("fieldName"), field.get("fieldLabel")
@@ -111,7 +106,7 @@ def _property(kind: str, field: Mapping[str, Any]) -> dict[str, Any]:
 
 def _choice(kind: str, field: Mapping[str, Any]) -> dict[str, Any]:
     listed = field.get("fieldOptions")
-    options = (one.get("option") for one in _mappings(listed.get("values") if isinstance(listed, Mapping) else None))
+    options = (one.get("option") for one in mappings_in(listed.get("values") if isinstance(listed, Mapping) else None))
     enum = list(dict.fromkeys(option for option in options if isinstance(option, str)))
     one = {"type": "string", **({"enum": enum} if enum else {})}
     takes_many = kind == "checkbox" or field.get("multiselect") is True

@@ -8,7 +8,7 @@ from email_sender.workflows.n8n import agents, item_nodes, service_nodes
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
 
 # A step that sends many requests goes on where it was when it is repeated.
-RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
+_RESUMING_RETRY: Final = {"max_attempts": 10, "interval": "PT3S", "backoff": 1.5, "on": ["unavailable"]}
 
 
 # Steps that get items in place of a reference to them (workflows/stored_items.py).
@@ -73,7 +73,7 @@ def sandbox_step(
     }
     step = {"uses": "n8n.node", "with": arguments}
     sends = (service_nodes.is_service(node) or agents.is_agent(node) or item_nodes.asks_memory(node) for node in asking)
-    return {**step, "retry": RESUMING_RETRY} if any(sends) else step
+    return {**step, "retry": _RESUMING_RETRY} if any(sends) else step
 
 
 def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:
@@ -84,3 +84,23 @@ def connections_of(edges: Sequence[Edge]) -> dict[str, Any]:
         outputs.extend([] for _ in range(edge.output + 1 - len(outputs)))
         outputs[edge.output].append({"node": edge.target, "index": edge.input})
     return connections
+
+
+def own_node_step(items: str, kind: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step that runs a node of ours over items, in JSONata. Its result has them as `items.out_0`."""
+    return {
+        "uses": "n8n.node",
+        "with": {
+            "workflow": {
+                "nodes": [
+                    {"name": "In", "type": "manualTrigger"},
+                    {"name": "Out", "type": kind, "parameters": item_nodes.quoted(parameters)},
+                ],
+                "connections": {"In": {"main": [[{"node": "Out", "index": 0}]]}},
+                "settings": {"executionOrder": "v1"},
+            },
+            "given": [{"node": "In", "outputs": [f"{{% {items} %}}"]}],
+            "returns": [{"name": "out_0", "node": "Out", "output": 0}],
+        },
+        "retry": _RESUMING_RETRY,
+    }

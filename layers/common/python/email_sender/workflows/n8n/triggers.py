@@ -7,8 +7,7 @@ from typing import Any, Final
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, transform_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.forms import form_of
-from email_sender.workflows.n8n.item_nodes import quoted
-from email_sender.workflows.n8n.sandbox_steps import RESUMING_RETRY
+from email_sender.workflows.n8n.sandbox_steps import own_node_step
 from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
@@ -65,34 +64,20 @@ def convert_other_trigger(context: NodeContext) -> Conversion:
 
 def convert_mail_trigger(context: NodeContext) -> Conversion:
     """Convert a trigger of a mailbox: a run starts for each mail that this platform receives, which is the item."""
-    node = context.node
     context.notes.append(
         "it starts for mail that this platform receives, whatever its filters: let the mailbox forward its mail; the "
         "item has the subject, who wrote it, and the new text, without HTML, files and quotes"
     )
     event = (
-        '{% [$exists($inputs.event) ? {"id": $inputs.event.data.message_id, "date": $inputs.event.time, '
+        '[$exists($inputs.event) ? {"id": $inputs.event.data.message_id, "date": $inputs.event.time, '
         '"contact_id": $inputs.event.data.contact_id, "answers_email_id": $inputs.event.data.answers_email_id} '
-        ": $inputs] %}"
+        ": $inputs]"
     )
     options = {name: context.get(name) for name in ("simple", "format", "output")}
     fixed = {name: value for name, value in options.items() if isinstance(value, str | bool)}
-    mail = {"name": "Mail", "type": "receivedMail", "parameters": quoted({"kind": node.type, **fixed})}
-    step = {
-        "uses": "n8n.node",
-        "with": {
-            "workflow": {
-                "nodes": [{"name": "Event", "type": "manualTrigger"}, mail],
-                "connections": {"Event": {"main": [[{"node": "Mail", "index": 0}]]}},
-                "settings": {"executionOrder": "v1"},
-            },
-            "given": [{"node": "Event", "outputs": [event]}],
-            "returns": [{"name": "mail_0", "node": "Mail", "output": 0}],
-        },
-        "retry": RESUMING_RETRY,
-    }
+    step = own_node_step(event, "receivedMail", {"kind": context.node.type, **fixed})
     trigger = {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received"]}}
-    return Conversion(ConversionOutcome.APPROXIMATED, step, ["$self.items.mail_0"], trigger)
+    return Conversion(ConversionOutcome.APPROXIMATED, step, ["$self.items.out_0"], trigger)
 
 
 def convert_error_trigger(context: NodeContext) -> Conversion:

@@ -14,10 +14,11 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4000}")
 _OWN: Final = re.compile(
     r"connection|content-(?:length|encoding|security-policy.*)|cross-origin-.*|keep-alive|proxy-.*|set-cookie2?|"
     r"strict-transport-security|te|trailer|transfer-encoding|upgrade|x-request-id|access-control-.*|ratelimit.*|"
-    r"x-amz.*|x-content-type-options|clear-site-data|service-worker-allowed|nel|report-to|alt-svc|www-authenticate|traceparent|via|date|server"
+    r"x-amz.*|x-content-type-options|clear-site-data|service-worker-allowed|"
+    r"nel|report-to|alt-svc|www-authenticate|traceparent|via|date|server"
 )
 # A page that a workflow made stands at the platform's own address: it runs no scripts, and has no origin.
-WALLS: Final = {"content-security-policy": "sandbox"}
+_ISOLATION: Final = {"content-security-policy": "sandbox"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def answer_of(result: Mapping[str, Any]) -> WebhookAnswer:
     """Return the answer that is the result of a step with the action webhook.answer."""
     headers, body = result["headers"], str(result["body"])
     content = base64.b64decode(body) if result["base64"] else body.encode("utf-8", "replace")
-    return WebhookAnswer(int(result["status"]), {**headers, **WALLS}, content)
+    return WebhookAnswer(int(result["status"]), {**headers, **_ISOLATION}, content)
 
 
 def is_base64(text: str) -> bool:
