@@ -34,6 +34,7 @@ class Cluster:
     passwords: dict[str, str]
     key_file: Path
     _databases: dict[tuple[str, int], Database] = field(default_factory=dict)
+    _owners: list[Connection[DictRow]] = field(default_factory=list)
 
     def conninfo(self, role: str) -> str:
         return make_conninfo(
@@ -45,8 +46,8 @@ class Cluster:
         return self._databases.setdefault((role, size), Database(lambda: self.conninfo(role), size=size))
 
     def close(self) -> None:
-        for database in self._databases.values():
-            database.close()
+        for open_connection in (*self._databases.values(), *self._owners):
+            open_connection.close()
 
     def connect_as_owner(self, database: str = DATABASE) -> Connection[DictRow]:
         """Connect as the superuser, without row-level security and with autocommit."""
@@ -58,12 +59,16 @@ class Cluster:
         )
 
     def query(self, query: str, *values: object) -> list[DictRow]:
-        with self.connect_as_owner() as conn:
-            return conn.execute(query, list(values)).fetchall()
+        return self._owner().execute(query, list(values)).fetchall()
 
     def execute(self, query: str, *values: object) -> None:
-        with self.connect_as_owner() as conn:
-            conn.execute(query, list(values))
+        self._owner().execute(query, list(values))
+
+    def _owner(self) -> Connection[DictRow]:
+        """Return one connection for all statements: opening one takes longer than most of them."""
+        if not self._owners or self._owners[-1].closed:
+            self._owners.append(self.connect_as_owner())
+        return self._owners[-1]
 
     def new_tenant(self, mail_from: str | None = MAIL_FROM) -> UUID:
         tenant = new_id()

@@ -178,8 +178,10 @@ def test_seals_survive_their_way_through_the_bucket(log: Log) -> None:
     assert log.verify() == ["The seal of entry 0 is forged."]
 
 
-def test_a_decision_is_audited_with_who_made_it(cluster: Cluster, new_tenant: Callable[[], UUID]) -> None:
-    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(cluster.database("app"), None), new_tenant())
+def test_a_decision_is_audited_with_who_made_it(
+    cluster: Cluster, app_role: Database, new_tenant: Callable[[], UUID]
+) -> None:
+    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), new_tenant())
     run = scenario.start_run()
     approval = scenario.request_approval(run)
     with acting_as(ANN.subject):

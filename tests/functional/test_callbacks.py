@@ -79,9 +79,10 @@ class Callbacks:
 
 @pytest.fixture
 def callbacks(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> Callbacks:
-    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
+    without_keys = PostgresWorkflowUnits(app_role, None)
     service = CallbackService(
-        scenario.units, cluster.vault(app_role), scenario.waits, scenario.clock, "https://mail.example.com"
+        without_keys, cluster.vault(app_role), scenario.waits, scenario.clock, "https://mail.example.com"
     )
     callbacks = Callbacks(scenario, service)
     monkeypatch.setattr(waiting, "wait_service", lambda: scenario.waits)

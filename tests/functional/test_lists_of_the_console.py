@@ -27,7 +27,7 @@ TEXT = Content("Hello", "Text")
 
 @pytest.fixture
 def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
-    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
 
 
 def add_draft(scenario: WorkflowScenario, run: Run) -> tuple[DraftService, Draft]:

@@ -110,12 +110,12 @@ class Enabled:
 
 @pytest.fixture
 def agents(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> Agents:
-    agents = Agents(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant), Model([]))
     units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
+    agents = Agents(WorkflowScenario(cluster, units, tenant), Model([]))
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
     monkeypatch.setattr(n8n_requests, "live_features", Enabled)
-    monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
-    monkeypatch.setattr(n8n_memory, "response_units", lambda: units)
+    monkeypatch.setattr(n8n_requests, "workflow_units", lambda: units)
+    monkeypatch.setattr(n8n_memory, "workflow_units", lambda: units)
     monkeypatch.setattr(n8n_requests, "outbound", lambda: agents.server)
     monkeypatch.setattr(n8n_models, "text_model", lambda _seconds: agents.model)
     monkeypatch.setattr(n8n_models, "model_tokens", lambda *given: agents.model.tokens(*given))

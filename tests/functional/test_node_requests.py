@@ -80,11 +80,11 @@ class Enabled:
 
 @pytest.fixture
 def step(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> Step:
-    step = Step(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant))
     units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
+    step = Step(WorkflowScenario(cluster, units, tenant))
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
     monkeypatch.setattr(n8n_requests, "live_features", Enabled)
-    monkeypatch.setattr(n8n_requests, "response_units", lambda: units)
+    monkeypatch.setattr(n8n_requests, "workflow_units", lambda: units)
     monkeypatch.setattr(n8n_requests, "outbound", lambda: step.server)
     return step
 

@@ -77,7 +77,7 @@ class Attack:
 
 @pytest.fixture
 def attack(cluster: Cluster, app_role: Database, tenant: UUID) -> Attack:
-    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
     scenario.add_templates("t")
     return Attack(scenario)
 

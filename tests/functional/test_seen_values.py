@@ -72,8 +72,8 @@ def workflow(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: py
     units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
     for module in (n8n_memory, n8n_requests):
-        monkeypatch.setattr(module, "response_units", lambda: units)
-    return Workflow(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant))
+        monkeypatch.setattr(module, "workflow_units", lambda: units)
+    return Workflow(WorkflowScenario(cluster, units, tenant))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])

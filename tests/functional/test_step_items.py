@@ -69,8 +69,8 @@ class Steps:
 def steps(cluster: Cluster, app_role: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> Steps:
     units = PostgresWorkflowUnits(app_role, None, cluster.vault(app_role))
     monkeypatch.setattr(n8n_node, "sandbox", EngineSandbox)
-    monkeypatch.setattr(step_items, "response_units", lambda: units)
-    return Steps(WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant), units)
+    monkeypatch.setattr(step_items, "workflow_units", lambda: units)
+    return Steps(WorkflowScenario(cluster, units, tenant), units)
 
 
 def test_a_step_gets_the_items_that_another_one_stored(steps: Steps) -> None:

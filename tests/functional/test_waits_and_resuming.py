@@ -39,7 +39,7 @@ LONG: dict[str, Any] = {
 
 @pytest.fixture
 def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
-    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    scenario = WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
     scenario.add_templates("t", "other")
     return scenario
 

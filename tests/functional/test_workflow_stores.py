@@ -23,7 +23,7 @@ from tests.functional.workflow_scenario import ANN, BOB, DEFINITION, INPUTS, Wor
 
 @pytest.fixture
 def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
-    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
 
 
 def raise_killed() -> None:

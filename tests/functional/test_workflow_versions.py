@@ -26,7 +26,7 @@ LATER: dict[str, Any] = {
 
 @pytest.fixture
 def scenario(cluster: Cluster, app_role: Database, tenant: UUID) -> WorkflowScenario:
-    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None), tenant)
+    return WorkflowScenario(cluster, PostgresWorkflowUnits(app_role, None, cluster.vault(app_role)), tenant)
 
 
 def test_versions_are_listed_newest_first_by_pages(scenario: WorkflowScenario) -> None:

@@ -102,7 +102,7 @@ def _units() -> PostgresMessagingUnits:
 
 @cache
 def workflow_units() -> PostgresWorkflowUnits:
-    return PostgresWorkflowUnits(_database(), _bus())
+    return PostgresWorkflowUnits(_database(), _bus(), _vault())
 
 
 @cache

@@ -116,13 +116,18 @@ def _database() -> Database:
 
 @cache
 def workflow_units() -> PostgresWorkflowUnits:
-    return PostgresWorkflowUnits(_database(), EventBridgeBus(lambda: client("events"), settings().event_bus))
+    return PostgresWorkflowUnits(_database(), _bus(), _vault())
 
 
 @cache
-def response_units() -> PostgresWorkflowUnits:
-    """Return units of work that can read responses and items of steps, which are encrypted."""
-    return PostgresWorkflowUnits(_database(), None, _vault())
+def _units_without_keys() -> PostgresWorkflowUnits:
+    """Return units of work for the tenant ids of unverified tokens, which may be false: they get no keys."""
+    return PostgresWorkflowUnits(_database(), _bus())
+
+
+@cache
+def _bus() -> EventBridgeBus:
+    return EventBridgeBus(lambda: client("events"), settings().event_bus)
 
 
 @cache
@@ -192,7 +197,7 @@ def wait_service() -> WaitService:
 
 @cache
 def callback_service() -> CallbackService:
-    return CallbackService(workflow_units(), _vault(), wait_service(), now, settings().public_url)
+    return CallbackService(_units_without_keys(), _vault(), wait_service(), now, settings().public_url)
 
 
 @cache
@@ -221,9 +226,9 @@ def trigger_service() -> TriggerService:
 
 @cache
 def webhook_service() -> WebhookService:
-    bus = EventBridgeBus(lambda: client("events"), settings().event_bus)
-    units_with_keys = PostgresWorkflowUnits(_database(), bus, _vault())
-    return WebhookService(workflow_units(), units_with_keys, trigger_service(), run_service(), StandardWebhooks(), now)
+    return WebhookService(
+        _units_without_keys(), workflow_units(), trigger_service(), run_service(), StandardWebhooks(), now
+    )
 
 
 @cache
@@ -243,7 +248,7 @@ def run_service() -> RunService:
 
 @cache
 def run_items() -> RunItems:
-    return RunItems(response_units())
+    return RunItems(workflow_units())
 
 
 @cache
@@ -253,7 +258,7 @@ def approval_service() -> ApprovalService:
 
 @cache
 def jobs_index() -> PostgresJobsIndex:
-    return PostgresJobsIndex(_database())
+    return PostgresJobsIndex(_database(), _vault())
 
 
 @cache
@@ -288,7 +293,7 @@ def model_tokens(tenant_id: UUID, expected: int) -> Iterator[Callable[[int], Non
 
 @cache
 def denials() -> Denials:
-    units = Units(_database(), EventBridgeBus(lambda: client("events"), settings().event_bus))
+    units = Units(_database(), _bus())
     return Denials(units, EventFactory("security", now, new_id), now)
 
 

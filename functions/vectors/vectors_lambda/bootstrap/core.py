@@ -345,7 +345,7 @@ def _message_embedder() -> Embedder:
 
 @cache
 def workflow_units() -> PostgresWorkflowUnits:
-    return PostgresWorkflowUnits(app_database(), bus())
+    return PostgresWorkflowUnits(app_database(), bus(), vault())
 
 
 @cache

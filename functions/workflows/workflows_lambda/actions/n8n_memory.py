@@ -14,7 +14,7 @@ from workflows_lambda.actions.n8n_asked import (
     RememberRequest,
     SeenRequest,
 )
-from workflows_lambda.bootstrap import response_units
+from workflows_lambda.bootstrap import workflow_units
 
 
 def answer_from_memory(call: TaskCall, number: int, request: MemoryRequest) -> Mapping[str, Any]:
@@ -23,7 +23,7 @@ def answer_from_memory(call: TaskCall, number: int, request: MemoryRequest) -> M
     Raises:
         InvalidInput: the node has seen too many values.
     """
-    with response_units()(call.tenant_id) as unit:
+    with workflow_units()(call.tenant_id) as unit:
         answer = _answer(unit, call, number, request)
         unit.commit()
     return answer

@@ -41,7 +41,7 @@ from workflows_lambda.actions.n8n_memory import answer_from_memory
 from workflows_lambda.actions.n8n_models import ask_model
 from workflows_lambda.actions.run_results import result_of_run
 from workflows_lambda.actions.step_items import loaded_of_runs
-from workflows_lambda.bootstrap import outbound, passages, received_mail, response_units, run_service
+from workflows_lambda.bootstrap import outbound, passages, received_mail, run_service, workflow_units
 
 MAX_REQUESTS: Final = 500
 # The responses, with files in Base64, are part of the request to the sandbox, and files are hardly compressible.
@@ -57,7 +57,7 @@ class NodeRequests:
 
     def __init__(self, call: TaskCall) -> None:
         self._call = call
-        with response_units()(call.tenant_id) as unit:
+        with workflow_units()(call.tenant_id) as unit:
             asked_at, stored = unit.step_responses.read(call.run_id, call.step)
         self.asked_at: datetime = asked_at or now()
         self._stored = dict(stored)
@@ -188,7 +188,7 @@ class NodeRequests:
         if self._size > _MAX_RESPONSE_CHARACTERS:
             limit = f"{_MAX_RESPONSE_CHARACTERS:,} characters as JSON"
             raise InvalidInput(f"The responses to the nodes' requests have more than {limit}.")
-        with response_units()(self._call.tenant_id) as unit:
+        with workflow_units()(self._call.tenant_id) as unit:
             unit.step_responses.add(self._call.run_id, self._call.step, number, self.asked_at, response)
             unit.commit()
         self._stored[number] = response

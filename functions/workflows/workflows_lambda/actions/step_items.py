@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from email_sender.kit.tasks.call import TaskCall
 from email_sender.workflows.stored_items import MAX_INLINE_BYTES, reference, references_in, with_items
-from workflows_lambda.bootstrap import response_units
+from workflows_lambda.bootstrap import workflow_units
 
 
 def loaded[T](call: TaskCall, value: T) -> T:
@@ -20,7 +20,7 @@ def loaded_of_runs[T](tenant_id: UUID, runs: Sequence[UUID], value: T) -> T:
     ids = set(references_in(value))
     if not ids:
         return value
-    with response_units()(tenant_id) as unit:
+    with workflow_units()(tenant_id) as unit:
         replaced: T = with_items(value, unit.stored_items.read(ids, runs))
     return replaced
 
@@ -38,7 +38,7 @@ def with_references(call: TaskCall, lists: Mapping[str, Sequence[Any]], storable
     }
     ids = {name: uuid4() for name in large}
     if large:
-        with response_units()(call.tenant_id) as unit:
+        with workflow_units()(call.tenant_id) as unit:
             for name, items in large.items():
                 unit.stored_items.add(ids[name], call.run_id, call.step, items)
             unit.commit()

@@ -50,6 +50,10 @@ class KeyStore(RotationRequests, Protocol):
             Unavailable: the key is not active yet.
         """
 
+    def encrypt_plain(self, tenant_id: UUID, has_time_left: Callable[[], bool]) -> bool:
+        """Encrypt what code of an earlier release left plain. Returns False if time ran out."""
+        ...
+
     def finish(self, tenant_id: UUID, version: int, at: datetime) -> None:
         """Record that nothing needs an older version, and emit `key.rotated`. Repeated, it does nothing."""
 
@@ -105,8 +109,9 @@ class KeyRotation:
     def tend(self, tenant_id: UUID, lifetime: timedelta, has_time_left: Callable[[], bool]) -> Sequence[int]:
         """Start a rotation that is due or was interrupted, and remove keys that nothing needs. Returns those.
 
-        Keys that are wrapped in an old way are wrapped anew.
+        Keys that are wrapped in an old way are wrapped anew, and what is still plain is encrypted.
         """
+        self._store.encrypt_plain(tenant_id, has_time_left)
         versions = self._store.versions(tenant_id)
         if not versions:
             # Nothing is encrypted yet.

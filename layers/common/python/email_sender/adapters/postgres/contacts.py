@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
+from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, decrypted, encrypted, tag_hashes
 from email_sender.archive.addresses import normalise_address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.errors import Conflict, InvalidInput
@@ -24,7 +25,7 @@ SUPPRESSED = "suppressions.address"
 _SELECT = """
 select c.id from contacts c
 where (%(ids)s::uuid[] is null or c.id = any(%(ids)s))
-  and (%(tags)s::jsonb is null or c.attributes -> 'tags' @> %(tags)s)
+  and (%(tags)s::jsonb is null or c.tag_hashes @> %(hashes)s or c.attributes -> 'tags' @> %(tags)s)
   and (%(suppressed)s or not exists (select from suppressions s where s.address_hash = c.address_hash))
 order by c.id limit %(limit)s
 """
@@ -61,8 +62,9 @@ class PostgresContacts:
         row = self._conn.execute(
             """
             insert into contacts
-                (id, tenant_id, address_hash, address_enc, name_enc, attributes, last_seen_at, created_at)
-            values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
+                (id, tenant_id, address_hash, address_enc, name_enc, attributes_enc, tag_hashes, last_seen_at,
+                 created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
             on conflict (tenant_id, address_hash) do nothing
             returning id
             """,
@@ -72,7 +74,7 @@ class PostgresContacts:
                 self._keys.fingerprint(normalise_address(contact.address)),
                 self._keys.encrypt(contact.address, ADDRESS),
                 self._name(contact),
-                Jsonb(dict(contact.attributes)),
+                *self._attributes(contact),
                 contact.last_seen_at,
                 contact.created_at,
             ],
@@ -99,6 +101,7 @@ class PostgresContacts:
             {
                 "ids": None if ids is None else list(ids),
                 "tags": Jsonb(list(tags)) if tags else None,
+                "hashes": tag_hashes(self._keys, tags),
                 "suppressed": suppressed,
                 "limit": limit,
             },
@@ -127,13 +130,20 @@ class PostgresContacts:
 
     def update(self, contact: Contact) -> None:
         self._conn.execute(
-            "update contacts set name_enc = %s, attributes = %s, updated_at = now() where id = %s",
-            [self._name(contact), Jsonb(dict(contact.attributes)), contact.id],
+            "update contacts set name_enc = %s, attributes = '{}', attributes_enc = %s, tag_hashes = %s, "
+            "updated_at = now() where id = %s",
+            [self._name(contact), *self._attributes(contact), contact.id],
         )
 
     def delete(self, contact_id: UUID) -> bool:
         self._conn.execute(REMEMBER_DELETED, [contact_id])
         return self._conn.execute("delete from contacts where id = %s", [contact_id]).rowcount == 1
+
+    def _attributes(self, contact: Contact) -> tuple[bytes | None, Sequence[bytes]]:
+        attributes = dict(contact.attributes)
+        # Most contacts have none: nothing is stored for them.
+        ciphertext = encrypted(self._keys, attributes or None, ATTRIBUTES)
+        return ciphertext, tag_hashes(self._keys, attributes.get("tags"))
 
     def _name(self, contact: Contact) -> bytes | None:
         return self._keys.encrypt(contact.name, NAME) if contact.name else None
@@ -143,7 +153,7 @@ class PostgresContacts:
             id=row["id"],
             address=self._keys.decrypt(row["address_enc"], ADDRESS),
             name=self._keys.decrypt(row["name_enc"], NAME) if row["name_enc"] else None,
-            attributes=row["attributes"],
+            attributes=decrypted(self._keys, row, "attributes", ATTRIBUTES),
             last_seen_at=row["last_seen_at"],
             created_at=row["created_at"],
         )

@@ -24,10 +24,8 @@ on conflict do nothing
 
 
 class PostgresConversations:
-    """`keys` None: nothing can be read or added."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
-        self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def last(self, run_id: UUID, session: str, limit: int) -> Sequence[Mapping[str, str]]:
         # An entry has two turns.
@@ -47,9 +45,3 @@ class PostgresConversations:
         encrypted = self._keys.encrypt(json.dumps(list(turns)), _CONTEXT)
         session_hash = self._keys.fingerprint(session)
         self._conn.execute(_ADD, [self._tenant_id, session_hash, step, number, at, encrypted, run_id])
-
-    @property
-    def _keys(self) -> TenantKeys:
-        if self._optional_keys is None:
-            raise LookupError("Conversations are encrypted: this unit of work has no keys.")
-        return self._optional_keys

@@ -3,10 +3,9 @@
 Restores use the same statements, as the owner of the tables: every statement names the tenant.
 """
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -16,17 +15,12 @@ from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.contacts import ADDRESS, NAME, REMEMBER_DELETED
 from email_sender.adapters.postgres.database import Database, Row
-from email_sender.adapters.postgres.stored_items import CONTEXT as ITEMS
-from email_sender.errors import Conflict
+from email_sender.adapters.postgres.run_erasure import Person, RunErasure
 from email_sender.messaging.model import Erasure, RecordedErasure
 from email_sender.security.ports import TenantKeys
-from email_sender.workflows.stored_items import terms_in
 
 type Unwrap = Callable[[UUID, bytes], bytes]
 
-# A shorter name is a word that other people's results contain too.
-_MIN_NAME = 5
-_REPLACEMENT = "[erased]"
 _COUNTED = ("messages", "drafts", "emails")
 _DELETED = "select address_hash from deleted_contacts where tenant_id = %s and contact_id = %s"
 _FORGET_SUPPRESSION = "delete from suppressions where tenant_id = %s and address_hash = %s"
@@ -47,34 +41,11 @@ _FIND = """
 select id, address_hash, address_enc, name_enc from contacts
 where tenant_id = %(tenant)s and (id = %(contact)s or address_hash = %(hash)s) for update
 """
-_OPEN_RUN = """
-select r.id from runs r where r.tenant_id = %(tenant)s and r.status in ('pending', 'running', 'waiting')
-and (r.inputs::text ~* %(found)s or exists (
-    select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
-    select from stored_items i where i.run_id = any(r.id || r.lineage) and i.term_hashes && %(terms)s))
-limit 1
-"""
 _GET = """
 select e.contact_id, e.erased_by, e.erased_at, e.counts, d.cleaned_at, e.recorded_at
 from erasures e left join deleted_contacts d on (d.tenant_id, d.contact_id) = (e.tenant_id, e.contact_id)
 where e.contact_id = %s
 """
-# What agents remember of the sessions of such runs, as a whole: it is encrypted.
-_FORGET_SESSIONS = """
-delete from conversations c where c.tenant_id = %(tenant)s and (c.workflow_id, c.session_hash) in (
-    select said.workflow_id, said.session_hash from conversations said join runs r on r.id = said.run_id
-    where said.tenant_id = %(tenant)s and (r.inputs::text ~* %(found)s or exists (
-        select from run_steps s where s.run_id = r.id and s.result::text ~* %(found)s) or exists (
-        select from stored_items i where i.run_id = any(r.id || r.lineage) and i.term_hashes && %(terms)s)))
-"""
-_FIND_ITEMS = """
-select id, number, items_enc from stored_items where tenant_id = %(tenant)s and term_hashes && %(terms)s
-"""
-_CHANGE_ITEMS = """
-update stored_items set items_enc = %s, term_hashes = %s where tenant_id = %s and id = %s and number = %s
-"""
-# Columns with results and inputs of runs, by table.
-_RUN_COLUMNS = {"run_steps": ("result", "error"), "runs": ("inputs", "error")}
 
 
 class PostgresErasures:
@@ -111,10 +82,18 @@ def erase_contact(
     contacts = conn.execute(_FIND, {"tenant": tenant_id, "contact": contact_id, "hash": address_hash}).fetchall()
     if not contacts and address_hash is None:
         return None
-    counts = dict.fromkeys(("contacts", *_COUNTED, *_RUN_COLUMNS, "stored_items"), 0)
+    counts = dict.fromkeys(("contacts", *_COUNTED, "run_steps", "runs", "stored_items"), 0)
+    people = [_person(keys, contact) for contact in contacts]
+    if contact_id not in {person.contact_id for person in people} and address_hash is not None:
+        people.append(Person(contact_id, bytes(address_hash)))
+    runs = [RunErasure(conn, tenant_id, keys, person) for person in people]
+    for run_erasure in runs if known_hash is None else ():
+        run_erasure.check_that_no_run_is_open()
+    for kind, count in chain.from_iterable(run_erasure.erase().items() for run_erasure in runs):
+        counts[kind] += count
     for contact in contacts:
         address_hash = contact["address_hash"]
-        for kind, count in _erase_row(conn, tenant_id, keys, contact, is_restore=known_hash is not None).items():
+        for kind, count in _erase_row(conn, tenant_id, contact).items():
             counts[kind] += count
     # The address of an earlier suppression is erased with it.
     conn.execute(_FORGET_SUPPRESSION, [tenant_id, address_hash])
@@ -123,32 +102,23 @@ def erase_contact(
     return Erasure(contact_id, erased_by, at, counts)
 
 
-def _erase_row(
-    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, contact: Row, *, is_restore: bool
-) -> Mapping[str, int]:
-    """Erase one contact with all that refers to it. Returns the number of rows by kind."""
-    contact_id = contact["id"]
-    address = keys.decrypt(contact["address_enc"], ADDRESS)
+def _person(keys: TenantKeys, contact: Row) -> Person:
     name = keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else ""
-    found = f"{_whole(address)}|{contact_id}"
-    terms = [contact["address_hash"], keys.fingerprint(str(contact_id))]
-    if not is_restore:
-        open_run = conn.execute(_OPEN_RUN, {"tenant": tenant_id, "found": found, "terms": terms}).fetchone()
-        if open_run is not None:
-            raise Conflict(f"The run {open_run['id']} works with this person. Cancel it or wait until it ends.")
+    address = keys.decrypt(contact["address_enc"], ADDRESS)
+    return Person(contact["id"], bytes(contact["address_hash"]), address, name)
+
+
+def _erase_row(conn: Connection[Row], tenant_id: UUID, contact: Row) -> Mapping[str, int]:
+    """Delete one contact with all that refers to it. Returns the number of rows by kind."""
     counts: dict[str, int] = {}
     for table in _COUNTED:
         row = conn.execute(
             f"select count(*) as count from {table} where tenant_id = %s and contact_id = %s",  # noqa: S608  # constants
-            [tenant_id, contact_id],
+            [tenant_id, contact["id"]],
         ).fetchone()
         counts[table] = row["count"] if row else 0
-    conn.execute(_FORGET_SESSIONS, {"tenant": tenant_id, "found": found, "terms": terms})
-    pattern = "|".join([_whole(address), *([_whole(name)] if len(name) >= _MIN_NAME else [])])
-    counts.update(_redact_runs(conn, tenant_id, found, pattern))
-    counts["stored_items"] = _redact_items(conn, tenant_id, keys, terms, found, pattern)
-    conn.execute(REMEMBER_DELETED, [contact_id])
-    conn.execute("delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact_id])
+    conn.execute(REMEMBER_DELETED, [contact["id"]])
+    conn.execute("delete from contacts where tenant_id = %s and id = %s", [tenant_id, contact["id"]])
     conn.execute(
         "delete from temporary_bounces where tenant_id = %s and address_hash = %s",
         [tenant_id, contact["address_hash"]],
@@ -181,51 +151,6 @@ def erase_again(conn: Connection[Any], erasures: Iterable[RecordedErasure], unwr
     finally:
         conn.row_factory = row_factory
     return count
-
-
-def _redact_runs(conn: Connection[Row], tenant_id: UUID, found: str, pattern: str) -> Mapping[str, int]:
-    """Replace the address, and the name beside it, in inputs, results and errors of runs. Returns rows by table."""
-    counts: dict[str, int] = {}
-    for table, columns in _RUN_COLUMNS.items():
-        changes = ", ".join(
-            f"{column} = regexp_replace({column}::text, %(pattern)s, %(new)s, 'gi')::jsonb" for column in columns
-        )
-        condition = " or ".join(f"{column}::text ~* %(found)s" for column in columns)
-        parameters: dict[str, Any] = {"pattern": pattern, "new": _REPLACEMENT, "found": found, "tenant": tenant_id}
-        statement = f"update {table} set {changes} where tenant_id = %(tenant)s and ({condition})"  # noqa: S608  # constants
-        counts[table] = conn.execute(statement, parameters).rowcount
-    return counts
-
-
-def _redact_items(
-    conn: Connection[Row], tenant_id: UUID, keys: TenantKeys, terms: list[bytes], found: str, pattern: str
-) -> int:
-    """Do the same in the items of runs, which are encrypted. Returns the number of changed parts of lists."""
-
-    def redacted(item: object) -> str:
-        text = json.dumps(item, ensure_ascii=False)
-        # The name of somebody else stays, as in the results of steps.
-        is_about = re.search(found, text, re.IGNORECASE)
-        return re.sub(pattern, _REPLACEMENT, text, flags=re.IGNORECASE) if is_about else text
-
-    rows = conn.execute(_FIND_ITEMS, {"tenant": tenant_id, "terms": terms}).fetchall()
-    for row in rows:
-        items = json.loads(keys.decrypt(row["items_enc"], ITEMS))
-        text = f"[{','.join(map(redacted, items))}]"
-        hashes = [keys.fingerprint(term) for term in terms_in(text)]
-        conn.execute(_CHANGE_ITEMS, [keys.encrypt(text, ITEMS), hashes, tenant_id, row["id"], row["number"]])
-    return len(rows)
-
-
-def _whole(text: str) -> str:
-    """Return a regular expression for this text inside JSON, and not for a part of a longer address.
-
-    PostgreSQL and Python read it in the same way.
-
-    A letter after a backslash belongs to an escape of JSON, such as \\n, and not to a word.
-    """
-    escaped = re.sub(r"([^\w\s])", r"\\\1", json.dumps(text, ensure_ascii=False)[1:-1])
-    return rf"(?:(?<![\w.+\\-])|(?<=\\[bfnrt])){escaped}(?![\w-]|\.\w)"
 
 
 class PostgresErasureLog:

@@ -11,6 +11,8 @@ from psycopg import Connection, sql
 
 from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
 from email_sender.adapters.postgres.database import Row
+from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, INPUTS, RESULT, RUN_ERROR, STEP_ERROR
+from email_sender.adapters.postgres.run_content import RunContents, has_plain
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import AesKeys, PostgresVault
 from email_sender.coordination.events import EventFactory
@@ -35,6 +37,11 @@ class EncryptedColumn:
 COLUMNS = (
     EncryptedColumn("contacts", "address_enc", "contacts.address"),
     EncryptedColumn("contacts", "name_enc", "contacts.name"),
+    EncryptedColumn("contacts", "attributes_enc", ATTRIBUTES),
+    EncryptedColumn("runs", "inputs_enc", INPUTS),
+    EncryptedColumn("runs", "error_enc", RUN_ERROR),
+    EncryptedColumn("run_steps", "result_enc", RESULT, ("run_id", "step", "item")),
+    EncryptedColumn("run_steps", "error_enc", STEP_ERROR, ("run_id", "step", "item")),
     EncryptedColumn("messages", "content_enc", "messages.content"),
     EncryptedColumn("drafts", "content_enc", "drafts.content"),
     EncryptedColumn("suppressions", "address_enc", "suppressions.address", ("tenant_id", "address_hash")),
@@ -100,6 +107,19 @@ class PostgresKeyRotation(PostgresKeyVersions):
         if keys.active < version:
             raise Unavailable(f"The key {version} is not active yet.")
         return all(self._encrypt_column(tenant_id, keys, column, has_time_left) for column in COLUMNS)
+
+    def encrypt_plain(self, tenant_id: UUID, has_time_left: Callable[[], bool]) -> bool:
+        with self._units(tenant_id) as unit:
+            if not has_plain(unit.conn, tenant_id):
+                return True
+        keys = self._vault.keys_for(tenant_id)
+        while has_time_left():
+            with self._units(tenant_id) as unit:
+                count = RunContents(unit.conn, tenant_id, keys).encrypt_plain(_BATCH)
+                unit.commit()
+            if count == 0:
+                return True
+        return False
 
     def finish(self, tenant_id: UUID, version: int, at: datetime) -> None:
         with self._units(tenant_id) as unit:

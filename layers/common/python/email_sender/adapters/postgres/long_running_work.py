@@ -6,15 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.encrypted_json import RUN_ERROR, decrypted
 from email_sender.errors import NotFound
+from email_sender.security.ports import Vault
 
 _FIND = """
-select 'run' as kind, id, status, error ->> 'message' as error, created_at, started_at, finished_at
+select 'run' as kind, id, status, error ->> 'message' as error, error_enc, created_at, started_at, finished_at
 from runs where id = %(id)s
 union all
-select kind || ' import', id, status, error, created_at, started_at, finished_at from imports where id = %(id)s
+select kind || ' import', id, status, error, null, created_at, started_at, finished_at from imports where id = %(id)s
 union all
-select 'vectors ' || kind, id, status, error, created_at, created_at, finished_at from vector_jobs where id = %(id)s
+select 'vectors ' || kind, id, status, error, null, created_at, created_at, finished_at
+from vector_jobs where id = %(id)s
 limit 1
 """
 
@@ -36,8 +39,8 @@ class JobSummary:
 
 
 class PostgresJobsIndex:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
 
     def find(self, tenant_id: UUID, job_id: UUID) -> JobSummary:
         """Return the job.
@@ -49,4 +52,9 @@ class PostgresJobsIndex:
             row: dict[str, Any] | None = conn.execute(_FIND, {"id": job_id}).fetchone()
         if row is None:
             raise NotFound("Job not found.")
+        # The error of a run is encrypted, and has a name beside its message.
+        if row["error_enc"] is not None:
+            keys = self._vault.keys_for(tenant_id)
+            row["error"] = decrypted(keys, row, "error", RUN_ERROR).get("message")
+        del row["error_enc"]
         return JobSummary(**row)

@@ -27,13 +27,15 @@ _EMPTY_RUNS = """
 with old as (
     select id from runs where finished_at < %(before)s and emptied_at is null order by id limit %(limit)s
 ), steps as (
-    update run_steps set result = null, error = null where run_id in (select id from old)
+    update run_steps set result = null, error = null, result_enc = null, error_enc = null, term_hashes = '{}'
+    where run_id in (select id from old)
 ), said as (
     delete from conversations where run_id in (select id from old)
 ), answers as (
     delete from reached_before where run_id in (select id from old)
 )
-update runs set inputs = '{}', error = null, emptied_at = now() where id in (select id from old)
+update runs set inputs = '{}', error = null, inputs_enc = null, error_enc = null, term_hashes = '{}', emptied_at = now()
+where id in (select id from old)
 """
 
 

@@ -33,10 +33,8 @@ on conflict (tenant_id, workflow_id, scope) do update set value = greatest(r.val
 
 
 class PostgresSeenValues:
-    """`keys` None: nothing can be asked or added."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
-        self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def add(self, question: Question, scope: str, values: Sequence[str], limit: int) -> Sequence[bool]:
         workflow_id = self._locked_workflow(question, scope)
@@ -81,12 +79,6 @@ class PostgresSeenValues:
         self._conn.execute(_LOCK, [str(row["workflow_id"]), scope])
         found: UUID = row["workflow_id"]
         return found
-
-    @property
-    def _keys(self) -> TenantKeys:
-        if self._optional_keys is None:
-            raise LookupError("Seen values are hashed with a key: this unit of work has no keys.")
-        return self._optional_keys
 
 
 def _number(row: Row) -> float | None:

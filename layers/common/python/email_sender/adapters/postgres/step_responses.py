@@ -15,10 +15,8 @@ _CONTEXT = "step_responses.response"
 
 
 class PostgresStepResponses:
-    """`keys` None: the responses can be removed only."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
-        self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def read(self, run_id: UUID, step: str) -> tuple[datetime | None, Mapping[int, Mapping[str, Any]]]:
         rows = self._conn.execute(
@@ -45,9 +43,3 @@ class PostgresStepResponses:
 
     def remove(self, run_id: UUID) -> None:
         self._conn.execute("delete from step_responses where run_id = %s", [run_id])
-
-    @property
-    def _keys(self) -> TenantKeys:
-        if self._optional_keys is None:
-            raise LookupError("Responses are encrypted: this unit of work has no keys.")
-        return self._optional_keys

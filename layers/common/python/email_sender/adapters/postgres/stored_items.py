@@ -25,10 +25,8 @@ values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 
 class PostgresStoredItems:
-    """`keys` None: nothing can be read or added."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None) -> None:
-        self._conn, self._tenant_id, self._optional_keys = conn, tenant_id, keys
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
+        self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def add(self, items_id: UUID, run_id: UUID, step: str, items: Sequence[Any]) -> None:
         stored = self._conn.execute(_SIZE, [run_id]).fetchone()
@@ -64,9 +62,3 @@ class PostgresStoredItems:
 
     def _decrypted(self, row: Row) -> Iterator[Any]:
         yield from json.loads(self._keys.decrypt(bytes(row["items_enc"]), CONTEXT))
-
-    @property
-    def _keys(self) -> TenantKeys:
-        if self._optional_keys is None:
-            raise LookupError("Stored items are encrypted: this unit of work has no keys.")
-        return self._optional_keys

@@ -25,12 +25,12 @@ select at, what, who, details from (
   union all
     select coalesce(s.finished_at, s.started_at), 2, 'step.' || s.status, null, jsonb_build_object(
         'step', s.step, 'item', nullif(s.item, -1), 'action', nullif(s.action, ''), 'attempts', s.attempts,
-        'started_at', s.started_at, 'error', s.error->>'name')
+        'started_at', s.started_at, 'error', coalesce(s.error_name, s.error->>'name'))
     from run_steps s
     where s.run_id = %(run)s and (
         %(email)s::uuid is null or s.item = -1
         or exists (select from made d where d.step = s.step and d.item = s.item)
-        or exists (select from mails m where s.result->>'email_id' = m.id::text))
+        or exists (select from mails m where s.email_id = m.id or s.result->>'email_id' = m.id::text))
   union all
     select d.created_at, 3, 'draft.made', null, jsonb_build_object(
         'draft_id', d.id, 'contact_id', d.contact_id, 'template_id', d.template_id,
@@ -72,7 +72,8 @@ select at, what, who, details from (
     select m.updated_at, 9, 'email.' || m.status, null, jsonb_build_object('email_id', m.id, 'reason', m.error)
     from mails m where m.status in ('rejected', 'suppressed', 'unknown')
   union all
-    select r.finished_at, 10, 'run.' || r.status, null, jsonb_build_object('error', r.error->>'name')
+    select r.finished_at, 10, 'run.' || r.status, null, jsonb_build_object(
+        'error', coalesce(r.error_name, r.error->>'name'))
     from run r where r.finished_at is not null
 ) as entries
 order by at, rank

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from email_sender.adapters.postgres.audit import add_entry
 from email_sender.adapters.postgres.database import Database
+from email_sender.adapters.postgres.encrypted_json import NoKeys
 from email_sender.adapters.postgres.triggers import PostgresTriggers
 from email_sender.adapters.postgres.unit_of_work import Unit
 from email_sender.coordination.audit import AuditEntry
@@ -49,7 +50,7 @@ class TenantContents:
 
     def triggers(self, tenant_id: UUID) -> Sequence[StoredTrigger]:
         with self._database.tenant(tenant_id) as conn:
-            return PostgresTriggers(conn, tenant_id).list_all()
+            return PostgresTriggers(conn, tenant_id, NoKeys()).list_all()
 
     def workflow_versions(self, tenant_id: UUID) -> Sequence[tuple[UUID, int]]:
         with self._database.tenant(tenant_id) as conn:

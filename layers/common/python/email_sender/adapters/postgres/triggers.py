@@ -17,9 +17,7 @@ _ENCRYPTION_CONTEXT = "triggers.secret"
 
 
 class PostgresTriggers:
-    """`keys` is None for callers that use no secrets."""
-
-    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys | None = None) -> None:
+    def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def publish(self, workflow_id: UUID, triggers: Sequence[StoredTrigger]) -> None:
@@ -111,16 +109,10 @@ class PostgresTriggers:
         return {row["source"]: row["accounts"] for row in rows}
 
     def _decrypt(self, ciphertext: bytes | None) -> str | None:
-        return (
-            self._keys.decrypt(ciphertext, _ENCRYPTION_CONTEXT)
-            if ciphertext is not None and self._keys is not None
-            else None
-        )
+        return self._keys.decrypt(ciphertext, _ENCRYPTION_CONTEXT) if ciphertext is not None else None
 
     def _encrypt(self, secret: str | None) -> bytes | None:
-        return (
-            self._keys.encrypt(secret, _ENCRYPTION_CONTEXT) if secret is not None and self._keys is not None else None
-        )
+        return self._keys.encrypt(secret, _ENCRYPTION_CONTEXT) if secret is not None else None
 
 
 def _trigger(row: Row) -> StoredTrigger:

@@ -20,7 +20,10 @@ _TOKEN_BYTES = 16 + 16 + 32
 
 
 class CallbackService:
-    """`vault` has the keys with which callback URLs are signed. `base_url` has no base path."""
+    """`vault` has the keys with which callback URLs are signed. `base_url` has no base path.
+
+    `units` have no keys: they are opened for the tenant ids of tokens that may be false.
+    """
 
     def __init__(self, units: WorkflowUnits, vault: Vault, waits: WaitService, now: Clock, base_url: str) -> None:
         self._units, self._vault, self._waits, self._now, self._base_url = units, vault, waits, now, base_url
