@@ -46,8 +46,10 @@ class Cluster:
         return self._databases.setdefault((role, size), Database(lambda: self.conninfo(role), size=size))
 
     def close(self) -> None:
-        for open_connection in (*self._databases.values(), *self._owners):
-            open_connection.close()
+        for database in self._databases.values():
+            database.close()
+        for connection in self._owners:
+            connection.close()
 
     def connect_as_owner(self, database: str = DATABASE) -> Connection[DictRow]:
         """Connect as the superuser, without row-level security and with autocommit."""

@@ -22,6 +22,7 @@ ADMIN_PAGES = {
     "/contacts": "Contacts",
     "/contacts/import": "Add contacts from a CSV file",
     "/contacts/{contact}": "Ada <b>Example</b>",
+    "/contacts/{contact}/privacy": "Privacy of Ada <b>Example</b>",
     "/suppressions": "Suppressions",
     "/templates": "Templates",
     "/templates/new": "New template",
@@ -48,6 +49,8 @@ ADMIN_PAGES = {
 OPERATOR_PAGES = {
     "/platform": "Platform",
     "/platform/managers/api-gateway": "api-gateway",
+    "/platform/tenants": "Tenants",
+    "/platform/tenants/{tenant}": "{name}",
     "/platform/events": "Failed events",
     "/platform/settings": "Settings",
     "/vectors": "Vectors",
@@ -138,8 +141,9 @@ def test_a_page_of_an_admin(admin: Person, ids: dict[str, str], path: str) -> No
 
 
 @pytest.mark.parametrize("path", OPERATOR_PAGES)
-def test_a_page_of_an_operator(operator: Person, path: str) -> None:
-    check(operator, path, OPERATOR_PAGES[path])
+def test_a_page_of_an_operator(operator: Person, platform: Platform, path: str) -> None:
+    tenant = platform["admin@acme"].get("/tenants/me")
+    check(operator, path.format(tenant=tenant["id"]), OPERATOR_PAGES[path].format(name=tenant["name"]))
 
 
 @pytest.mark.provokes_errors

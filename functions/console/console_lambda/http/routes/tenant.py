@@ -13,9 +13,17 @@ ROLES = ("readonly", "user", "admin")
 
 @router.get("/tenant")
 async def tenant(visitor: SignedIn) -> Response:
-    own, members, keys = visitor.api.get_all(("/tenants/me", {}), ("/members", {"limit": 60}), ("/keys", {}))
+    own, members, keys, kept = visitor.api.get_all(
+        ("/tenants/me", {}), ("/members", {"limit": 60}), ("/keys", {}), ("/retention", {})
+    )
     return visitor.page(
-        "tenant.html", tenant=own, members=members["items"], keys=keys["items"], roles=ROLES, me=visitor.session.claims
+        "tenant.html",
+        tenant=own,
+        members=members["items"],
+        keys=keys["items"],
+        kept=kept,
+        roles=ROLES,
+        me=visitor.session.claims,
     )
 
 
@@ -42,6 +50,17 @@ async def remove(visitor: SignedIn, member_id: str) -> Response:
 async def reset_second_factor(visitor: SignedIn, member_id: str) -> Response:
     visitor.api.delete(f"/members/{quote(member_id, safe='')}/second-factor")
     return visitor.go_to("/tenant", "The authenticator app is removed.")
+
+
+@router.post("/tenant/retention")
+async def change_retention(visitor: SignedIn, form: SentForm) -> Response:
+    """Store for how many days data is kept; an empty field keeps it."""
+    typed = {kind: form.text(kind) for kind in ("messages", "runs")}
+    if not all(text.isdecimal() for text in typed.values() if text):
+        detail = "Give whole numbers of days. An empty field keeps the data for good."
+        return visitor.page("problem.html", code=422, title="Nothing is changed", detail=detail, back="/tenant")
+    visitor.api.put("/retention", {kind: int(text) if text else None for kind, text in typed.items()})
+    return visitor.go_to("/tenant", "Stored. What is older is deleted within a day.")
 
 
 @router.post("/tenant/keys/rotate")
