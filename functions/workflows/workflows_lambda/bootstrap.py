@@ -80,6 +80,8 @@ class Settings(DatabaseSettings, BusSettings):
     """Start of the ARNs of Step Functions in this account and region."""
     machine_role_arn: str = ""
     """Role of the tenants' state machines."""
+    storage_key_arn: str = ""
+    """KMS key of the histories of runs; empty: a key of AWS."""
     machine_prefix: str = Field(default="email-sender", max_length=30)
     """Prefix of the names of the tenants' state machines."""
     workflow_functions: str = "{}"
@@ -133,7 +135,9 @@ def _bus() -> EventBridgeBus:
 @cache
 def engine() -> StepFunctionsEngine:
     config = settings()
-    return StepFunctionsEngine(lambda: client("stepfunctions"), config.states_arn_prefix, config.machine_role_arn)
+    return StepFunctionsEngine(
+        lambda: client("stepfunctions"), config.states_arn_prefix, config.machine_role_arn, config.storage_key_arn
+    )
 
 
 @cache

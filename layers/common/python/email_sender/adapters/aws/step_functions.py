@@ -12,6 +12,7 @@ from email_sender.workflows.ports import ExecutionStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import EncryptionConfigurationTypeDef
 
     from email_sender.vectors.imports.model import ImportKind
     from email_sender.vectors.jobs.model import Job
@@ -29,21 +30,32 @@ _STATUS = {
 
 
 class StepFunctionsEngine:
-    """`arn_prefix` is "arn:aws:states:<region>:<account>"; `role_arn` is the role of the state machines."""
+    """`arn_prefix` is "arn:aws:states:<region>:<account>"; `role_arn` is the role of the state machines.
 
-    def __init__(self, client: Callable[[], "SFNClient"], arn_prefix: str, role_arn: str) -> None:
-        self._client, self._prefix, self._role = client, arn_prefix, role_arn
+    `key_arn` is the KMS key that encrypts the histories of their executions; empty: a key of AWS.
+    """
+
+    def __init__(self, client: Callable[[], "SFNClient"], arn_prefix: str, role_arn: str, key_arn: str = "") -> None:
+        self._client, self._prefix, self._role, self._key = client, arn_prefix, role_arn, key_arn
 
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
+        text, encryption = json.dumps(definition), self._encryption()
         with translate_aws_errors(_UNAVAILABLE):
             try:
                 self._client().create_state_machine(
-                    name=machine, definition=json.dumps(definition), roleArn=self._role, type="STANDARD"
+                    name=machine,
+                    definition=text,
+                    roleArn=self._role,
+                    type="STANDARD",
+                    encryptionConfiguration=encryption,
                 )
             except self._client().exceptions.StateMachineAlreadyExists:
                 # A commit that failed left this state machine behind with another definition. Nothing has started it.
                 self._client().update_state_machine(
-                    stateMachineArn=self._machine_arn(machine), definition=json.dumps(definition), roleArn=self._role
+                    stateMachineArn=self._machine_arn(machine),
+                    definition=text,
+                    roleArn=self._role,
+                    encryptionConfiguration=encryption,
                 )
 
     def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
@@ -92,6 +104,12 @@ class StepFunctionsEngine:
         client = self._client()
         with translate_aws_errors(_UNAVAILABLE), _ignore_stale_token(client):
             client.send_task_failure(taskToken=task_token, error=error, cause=message)
+
+    def _encryption(self) -> "EncryptionConfigurationTypeDef":
+        if not self._key:
+            return {"type": "AWS_OWNED_KEY"}
+        # Each call of KMS serves for so many seconds.
+        return {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": self._key, "kmsDataKeyReusePeriodSeconds": 300}
 
     def _machine_arn(self, machine: str) -> str:
         return f"{self._prefix}:stateMachine:{machine}"
