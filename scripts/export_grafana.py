@@ -16,7 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.cloudwatch import CloudWatchQueryMode, MetricEditorMode, MetricQueryType
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
-from local.aws.monitoring.dashboards import widget_queries
+from email_sender.coordination.dashboards import widget_queries
 from scripts.export_template import dashboard_bodies
 
 ROOT = Path(__file__).parents[1]

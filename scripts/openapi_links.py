@@ -9,6 +9,7 @@ SOURCES: dict[str, dict[str, str]] = {
     "channel_id": {"create_channel": "/id", "list_channels": "/items/0/id"},
     "contact_id": {"create_contact": "/id", "get_contact": "/id", "list_contacts": "/items/0/id"},
     "consent_id": {"record_consent": "/id", "list_consents": "/items/0/id"},
+    "dashboard": {"list_dashboards": "/items/0/name"},
     "draft_id": {"get_draft": "/id", "list_drafts": "/items/0/id"},
     "email_id": {"get_email": "/id", "list_emails": "/items/0/id"},
     "import_id": {"create_import": "/job_id", "get_import": "/id", "list_imports": "/items/0/id"},

@@ -20,7 +20,7 @@ from ministack.services import apigateway, cloudwatch
 
 from local.aws import execution_environments, interrupted_executions, mail_relay, repairs, schedules
 from local.aws.archives import ArchiveCache
-from local.aws.monitoring import alarms, dashboards, log_subscriptions, service_metrics, traces
+from local.aws.monitoring import alarms, dashboards, log_subscriptions, metric_data, service_metrics, traces
 from local.aws.runtime_packages import link_runtime_packages
 from local.aws.saved_state import SERVICES, marked
 from local.aws.upstream import check_sources
@@ -140,6 +140,7 @@ async def serve(port: int, api_port: int, state: Path, smtp: tuple[str, int] | N
     log_subscriptions.install()
     service_metrics.install(SES_SOURCE)
     alarms.install()
+    metric_data.install()
     interrupted = interrupted_executions.install()
     relay = mail_relay.install(state / "mail", smtp) if smtp else None
     hypercorn_compat.install()

@@ -5,6 +5,7 @@ import math
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,26 @@ def test_only_operators_can_read_metrics(platform: Platform) -> None:
 def test_the_short_path_has_the_same_metrics(platform: Platform, path: str) -> None:
     response = platform["operator@platform"].http.get(f"{platform.cloud.api_url}{path}")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_every_dashboard_is_read_with_the_figures_of_this_cloud(platform: Platform) -> None:
+    operator = platform["operator@platform"]
+    names = [one["name"] for one in operator.get("/dashboards")["items"]]
+    assert {"overview", "objectives", "alerts"} <= set(names)
+    panels = {name: operator.get(f"/dashboards/{name}", hours=3)["panels"] for name in names}
+    assert [panel["error"] for shown in panels.values() for panel in shown if panel["error"]] == []
+
+    def manager_series() -> list[dict[str, Any]]:
+        shown = operator.get("/dashboards/overview", hours=3)["panels"]
+        return list(next(panel for panel in shown if panel["title"].startswith("Managers"))["series"])
+
+    # In a cloud that has just started, no manager was checked yet; and figures are kept for a minute.
+    series = wait_until(manager_series, bool, 150)
+    assert "central-coordinator" in {one["label"] for one in series}
+    assert all(0 <= point["value"] <= 1 for one in series for point in one["points"])
+    states = {alarm["state"] for panel in panels["alerts"] for alarm in panel["alarms"]}
+    assert states
+    assert states <= {"OK", "ALARM", "INSUFFICIENT_DATA"}
+    assert operator.http.get("/dashboards/nothing").status_code == 404
+    assert operator.http.get("/dashboards/overview", params={"hours": 13}).status_code == 422
+    assert platform["admin@acme"].http.get("/dashboards").status_code == 403

@@ -487,6 +487,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dashboards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the names of this deployment's dashboards */
+        get: operations["list_dashboards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dashboards/{dashboard}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a dashboard with the figures of the last hours
+         * @description They are at most a minute old.
+         */
+        get: operations["get_dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/drafts": {
         parameters: {
             query?: never;
@@ -2771,6 +2808,18 @@ export interface components {
              */
             type: "current";
         };
+        Dashboard: {
+            hours: number;
+            name: string;
+            panels: components["schemas"]["Panel"][];
+        };
+        DashboardName: {
+            name: string;
+        };
+        DashboardNameList: {
+            items: components["schemas"]["DashboardName"][];
+            next_cursor?: string | null;
+        };
         Days: number;
         DecisionIn: {
             comment?: string | null;
@@ -3470,6 +3519,14 @@ export interface components {
             name: string;
             quotas: components["schemas"]["Quota"][];
         };
+        /** @description `shows_number`: only the latest value of each series is of interest. `error` says why there are no figures. */
+        Panel: {
+            alarms: components["schemas"]["ShownAlarm"][];
+            error: string;
+            series: components["schemas"]["Series"][];
+            shows_number: boolean;
+            title: string;
+        };
         /** @description The passage that matches best. It is in the characters [start, end) of the message's text. */
         Passage: {
             end: number;
@@ -3577,6 +3634,11 @@ export interface components {
              *     }
              */
             notifications?: components["schemas"]["Notifications"];
+        };
+        Point: {
+            /** Format: date-time */
+            at: string;
+            value: number;
         };
         PointIn: {
             id?: string | number | null;
@@ -3908,6 +3970,11 @@ export interface components {
             email?: string | null;
             name?: string | null;
         };
+        /** @description The oldest point is first. A period without data is missing. */
+        Series: {
+            label: string;
+            points: components["schemas"]["Point"][];
+        };
         /** @description What a person found out about an email that is `unknown`. */
         SettleIn: {
             /** @enum {string} */
@@ -3920,6 +3987,12 @@ export interface components {
         };
         SetupIn: {
             access_token: string;
+        };
+        /** @description `state` is OK, ALARM or INSUFFICIENT_DATA. */
+        ShownAlarm: {
+            name: string;
+            reason: string;
+            state: string;
         };
         /** @description `left_out`: the approval was given without this draft, whose email is rejected. */
         ShownDraft: {
@@ -4336,6 +4409,9 @@ export type CoordinatorRollbackIn = components['schemas']['CoordinatorRollbackIn
 export type CoordinatorStatus = components['schemas']['CoordinatorStatus'];
 export type Credentials = components['schemas']['Credentials'];
 export type CurrentSource = components['schemas']['CurrentSource'];
+export type Dashboard = components['schemas']['Dashboard'];
+export type DashboardName = components['schemas']['DashboardName'];
+export type DashboardNameList = components['schemas']['DashboardNameList'];
 export type Days = components['schemas']['Days'];
 export type DecisionIn = components['schemas']['DecisionIn'];
 export type DeletionIn = components['schemas']['DeletionIn'];
@@ -4421,6 +4497,7 @@ export type NotificationList = components['schemas']['NotificationList'];
 export type Notifications = components['schemas']['Notifications'];
 export type Outcome = components['schemas']['Outcome'];
 export type OwnTenant = components['schemas']['OwnTenant'];
+export type Panel = components['schemas']['Panel'];
 export type Passage = components['schemas']['Passage'];
 export type PasswordIn = components['schemas']['PasswordIn'];
 export type PayloadsIn = components['schemas']['PayloadsIn'];
@@ -4429,6 +4506,7 @@ export type PersonalData = components['schemas']['PersonalData'];
 export type Phase = components['schemas']['Phase'];
 export type Plan = components['schemas']['Plan'];
 export type PlatformSettings = components['schemas']['PlatformSettings'];
+export type Point = components['schemas']['Point'];
 export type PointIn = components['schemas']['PointIn'];
 export type Preview = components['schemas']['Preview'];
 export type PreviewIn = components['schemas']['PreviewIn'];
@@ -4464,9 +4542,11 @@ export type Searches = components['schemas']['Searches'];
 export type SearchesIn = components['schemas']['SearchesIn'];
 export type Secret = components['schemas']['Secret'];
 export type Sender = components['schemas']['Sender'];
+export type Series = components['schemas']['Series'];
 export type SettleIn = components['schemas']['SettleIn'];
 export type Setup = components['schemas']['Setup'];
 export type SetupIn = components['schemas']['SetupIn'];
+export type ShownAlarm = components['schemas']['ShownAlarm'];
 export type ShownDraft = components['schemas']['ShownDraft'];
 export type Side = components['schemas']['Side'];
 export type State = components['schemas']['State'];
@@ -6540,6 +6620,149 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An error, as problem details (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dashboards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "alerts"
+                     *         },
+                     *         {
+                     *           "name": "api"
+                     *         },
+                     *         {
+                     *           "name": "infrastructure"
+                     *         },
+                     *         {
+                     *           "name": "managers"
+                     *         },
+                     *         {
+                     *           "name": "objectives"
+                     *         },
+                     *         {
+                     *           "name": "overview"
+                     *         },
+                     *         {
+                     *           "name": "vectors"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DashboardNameList"];
+                };
+            };
+            /** @description The access token is missing, invalid or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        message?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An error, as problem details (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dashboard: {
+        parameters: {
+            query?: {
+                hours?: number;
+            };
+            header?: never;
+            path: {
+                dashboard: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hours": 1,
+                     *       "name": "overview",
+                     *       "panels": [
+                     *         {
+                     *           "alarms": [],
+                     *           "error": "",
+                     *           "series": [
+                     *             {
+                     *               "label": "Count email-sender",
+                     *               "points": [
+                     *                 {
+                     *                   "at": "2026-11-30T21:00:00Z",
+                     *                   "value": 42
+                     *                 },
+                     *                 {
+                     *                   "at": "2026-11-30T21:01:00Z",
+                     *                   "value": 37
+                     *                 }
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "shows_number": false,
+                     *           "title": "Requests"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Dashboard"];
                 };
             };
             /** @description The access token is missing, invalid or expired */

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache, partial
 from typing import Annotated
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from coordinator_lambda.manager_checks import Cached, build_checks
 from email_sender.adapters.aws.backup_store import S3Backups
 from email_sender.adapters.aws.bus_consumers import BusConsumers, Listener
+from email_sender.adapters.aws.cloudwatch_dashboards import CloudWatchDashboards
 from email_sender.adapters.aws.deployed_resources import DeployedResources
 from email_sender.adapters.aws.deployment_probes import DeploymentProbes
 from email_sender.adapters.aws.eventbridge import EventBridgeBus
@@ -37,6 +39,7 @@ from email_sender.adapters.web.otlp import OtlpExporter
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuration import Configuration
+from email_sender.coordination.dashboards import Dashboards
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.failed_events import Redrive
@@ -55,6 +58,7 @@ from email_sender.kit.resources import backup_database, database, manager_gate, 
 from email_sender.kit.system_clock import new_id, now
 from email_sender.kit.telemetry import NAMESPACE, count_manager_failure, logger, record_manager_recovery
 
+_WIDGETS_AT_ONCE = 8
 _EVENTS = EventFactory("coordinator", now, new_id)
 
 
@@ -158,6 +162,13 @@ def span_exporter() -> OtlpExporter | None:
 
     resource = {"deployment.environment.name": settings.stage, "service.version": settings.version}
     return OtlpExporter(settings.trace_endpoint, read_headers, resource)
+
+
+@cache
+def dashboards() -> Dashboards:
+    prefix = f"email-sender-{Settings.from_environment().stage}-"
+    source = CloudWatchDashboards(lambda: client("cloudwatch"), prefix)
+    return Dashboards(source, now, lambda read, widgets: list(ThreadPoolExecutor(_WIDGETS_AT_ONCE).map(read, widgets)))
 
 
 @cache

@@ -13,7 +13,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from local.aws.monitoring.metric_math import Query, UnknownExpression, evaluate
+from email_sender.coordination.dashboards import widget_queries
+from local.aws.monitoring.metric_math import UnknownExpression, evaluate
 from local.aws.monitoring.points import Points, Values, Window
 
 PATH = "/dashboards"
@@ -76,30 +77,6 @@ def _draw_widget(widget: Mapping[str, Any], points: Points, alarms: Sequence[Map
     top = max((value for _, values in series for value in values if value is not None), default=0.0)
     lines = [Line(names.get(label, label), _path(values, top), _last(values)) for label, values in series]
     return Chart(properties["title"], lines, top, shows_number=properties["view"] == "singleValue")
-
-
-def widget_queries(properties: Mapping[str, Any]) -> tuple[list[Query], list[str]]:
-    """Return a widget's metrics as queries, and the ids of those that are drawn."""
-    queries: list[Query] = []
-    visible_ids = []
-    for number, metric in enumerate(properties["metrics"]):
-        *words, options = metric if isinstance(metric[-1], dict) else [*metric, {}]
-        query_id = options.get("id", f"m{number}")
-        if "expression" in options:
-            label = options.get("label", query_id)
-            queries.append({"Id": query_id, "Expression": options["expression"], "Label": label})
-        else:
-            namespace, name, *pairs = words
-            dimensions = [{"Name": key, "Value": value} for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
-            stat = {
-                "Metric": {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions},
-                "Stat": properties["stat"],
-                "Period": properties["period"],
-            }
-            queries.append({"Id": query_id, "MetricStat": stat, "Label": " ".join([name, *pairs[1::2]])})
-        if options.get("visible", True):
-            visible_ids.append(query_id)
-    return queries, visible_ids
 
 
 def _path(values: Values, top: float) -> str:

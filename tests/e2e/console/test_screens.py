@@ -49,6 +49,8 @@ ADMIN_PAGES = {
 OPERATOR_PAGES = {
     "/platform": "Platform",
     "/platform/managers/api-gateway": "api-gateway",
+    "/platform/dashboards": "Dashboard overview",
+    "/platform/dashboards/alerts?hours=3": "Dashboard alerts",
     "/platform/tenants": "Tenants",
     "/platform/tenants/{tenant}": "{name}",
     "/platform/events": "Failed events",

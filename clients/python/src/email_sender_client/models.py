@@ -397,6 +397,23 @@ class CurrentSource(BaseModel):
     type: Literal["current"] = "current"
 
 
+class DashboardName(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    name: str
+
+
+class DashboardNameList(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    items: list[DashboardName]
+    next_cursor: str | None = None
+
+
 class DecisionIn(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
@@ -1246,6 +1263,15 @@ class PlatformSettings(BaseModel):
     notifications: Notifications | None = None
 
 
+class Point(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    at: AwareDatetime
+    value: float
+
+
 class PointIn(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
@@ -1586,6 +1612,19 @@ class Sender(BaseModel):
     name: str | None = None
 
 
+class Series(BaseModel):
+    """
+    The oldest point is first. A period without data is missing.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    label: str
+    points: list[Point]
+
+
 class SettleIn(BaseModel):
     """
     What a person found out about an email that is `unknown`.
@@ -1617,6 +1656,20 @@ class SetupIn(BaseModel):
         populate_by_name=True,
     )
     access_token: str
+
+
+class ShownAlarm(BaseModel):
+    """
+    `state` is OK, ALARM or INSUFFICIENT_DATA.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    name: str
+    reason: str
+    state: str
 
 
 class ShownDraft(BaseModel):
@@ -2456,6 +2509,22 @@ class MigrationIn(BaseModel):
     target: TargetIn | None = None
 
 
+class Panel(BaseModel):
+    """
+    `shows_number`: only the latest value of each series is of interest. `error` says why there are no figures.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    alarms: list[ShownAlarm]
+    error: str
+    series: list[Series]
+    shows_number: bool
+    title: str
+
+
 class PersonalData(BaseModel):
     """
     `is_complete` is false if there are more than 1,000 of a kind: the newest are here.
@@ -2715,6 +2784,16 @@ class WorkflowsStory(BaseModel):
         populate_by_name=True,
     )
     items: list[WorkflowsStoryEntry]
+
+
+class Dashboard(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+    )
+    hours: int
+    name: str
+    panels: list[Panel]
 
 
 class Group(BaseModel):

@@ -533,6 +533,22 @@ class Operations(ABC):
             )
         )
 
+    def get_dashboard(self, dashboard: str, *, hours: int | None = None) -> models.Dashboard:
+        """Get a dashboard with the figures of the last hours.
+
+        They are at most a minute old.
+        """
+        return self.send(
+            Call(
+                "GET",
+                f"/dashboards/{quoted(dashboard)}",
+                models.Dashboard,
+                query={
+                    "hours": hours,
+                },
+            )
+        )
+
     def get_draft(self, draft_id: UUID | str) -> models.Draft:
         """Get a draft.
 
@@ -1076,6 +1092,16 @@ class Operations(ABC):
     ) -> Iterator[models.Contact]:
         """Iterate over the items of all pages of `list_contacts`."""
         return pages(lambda cursor: self.list_contacts(id=id, email=email, limit=200, cursor=cursor))
+
+    def list_dashboards(self) -> models.DashboardNameList:
+        """List the names of this deployment's dashboards."""
+        return self.send(
+            Call(
+                "GET",
+                "/dashboards",
+                models.DashboardNameList,
+            )
+        )
 
     def list_deliveries(
         self,
@@ -2983,6 +3009,22 @@ class AsyncOperations(ABC):
             )
         )
 
+    async def get_dashboard(self, dashboard: str, *, hours: int | None = None) -> models.Dashboard:
+        """Get a dashboard with the figures of the last hours.
+
+        They are at most a minute old.
+        """
+        return await self.send(
+            Call(
+                "GET",
+                f"/dashboards/{quoted(dashboard)}",
+                models.Dashboard,
+                query={
+                    "hours": hours,
+                },
+            )
+        )
+
     async def get_draft(self, draft_id: UUID | str) -> models.Draft:
         """Get a draft.
 
@@ -3526,6 +3568,16 @@ class AsyncOperations(ABC):
     ) -> AsyncIterator[models.Contact]:
         """Iterate over the items of all pages of `list_contacts`."""
         return pages_async(lambda cursor: self.list_contacts(id=id, email=email, limit=200, cursor=cursor))
+
+    async def list_dashboards(self) -> models.DashboardNameList:
+        """List the names of this deployment's dashboards."""
+        return await self.send(
+            Call(
+                "GET",
+                "/dashboards",
+                models.DashboardNameList,
+            )
+        )
 
     async def list_deliveries(
         self,

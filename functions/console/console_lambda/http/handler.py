@@ -21,7 +21,7 @@ from email_sender.kit.telemetry import logger
 _PAGES = (
     "sign_in", "second_factor", "assets", "needs_you", "people", "approvals", "contacts", "privacy", "suppressions",
     "templates", "workflows", "runs", "imports", "deliverability", "vectors", "tenant",
-    "webhooks", "platform", "tenants", "audit",
+    "webhooks", "platform", "dashboards", "tenants", "audit",
 )  # fmt: skip
 _STATUS: dict[type[DomainError], int] = {Forbidden: 403, NotFound: 404, RateLimited: 429, Unauthenticated: 401}
 

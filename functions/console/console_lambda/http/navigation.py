@@ -32,6 +32,7 @@ _LINKS: Sequence[Link] = (
     Link("/tenant", "Team", Permission.TENANT_MANAGE, "Manage"),
     Link("/webhooks", "Webhooks", Permission.TENANT_MANAGE, "Manage"),
     Link("/platform", "Platform", Permission.PLATFORM_READ),
+    Link("/platform/dashboards", "Dashboards", Permission.PLATFORM_READ),
     Link("/platform/tenants", "Tenants", Permission.PLATFORM_READ),
     Link("/platform/events", "Failed events", Permission.PLATFORM_READ),
     Link("/vectors", "Vector jobs", Permission.PLATFORM_READ),

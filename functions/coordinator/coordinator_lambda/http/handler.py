@@ -4,6 +4,7 @@ from coordinator_lambda.bootstrap import denials, gate, idempotency
 from coordinator_lambda.http.routes import (
     audit,
     config,
+    dashboards,
     events,
     failed_events,
     keys,
@@ -23,6 +24,7 @@ app = create_app(
         managers.router,
         audit.router,
         config.router,
+        dashboards.router,
         tenants.router,
         members.router,
         keys.router,
