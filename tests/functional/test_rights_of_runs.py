@@ -58,7 +58,10 @@ class Attack:
         scheduler = cast("TriggerScheduler", None)  # no rules or schedules are created
         self.triggers = TriggerService(scenario.units, scenario.runs, scheduler, self.people, scenario.clock, new_id)
         units: Any = scenario.units
-        self.webhooks = WebhookService(units, units, self.triggers, scenario.runs, StandardWebhooks(), scenario.clock)
+        without_keys: Any = PostgresWorkflowUnits(scenario.cluster.database("app"), None)
+        self.webhooks = WebhookService(
+            units, without_keys, self.triggers, scenario.runs, StandardWebhooks(), scenario.clock
+        )
 
     def publish(self, definition: dict[str, Any], actor: Actor) -> Workflow:
         return self.scenario.workflows.create(self.scenario.tenant, new_id(), definition, actor)

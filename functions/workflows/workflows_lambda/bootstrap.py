@@ -231,7 +231,7 @@ def trigger_service() -> TriggerService:
 @cache
 def webhook_service() -> WebhookService:
     return WebhookService(
-        _units_without_keys(), workflow_units(), trigger_service(), run_service(), StandardWebhooks(), now
+        workflow_units(), _units_without_keys(), trigger_service(), run_service(), StandardWebhooks(), now
     )
 
 

@@ -59,20 +59,19 @@ class Outcome:
 class WebhookService:
     """Receive webhook requests and manage their secrets.
 
-    `units_with_keys` opens units with the tenant's encryption keys, which secrets need. The first lookup uses `units`,
-    because the tenant id of an unverified token may be false.
+    `units_without_keys` serve the first lookup: the tenant id of an unverified token may be false, and gets no keys.
     """
 
     def __init__(
         self,
         units: TriggerUnits,
-        units_with_keys: TriggerUnits,
+        units_without_keys: TriggerUnits,
         triggers: TriggerService,
         runs: RunService,
         signatures: WebhookSignatures,
         now: Clock,
     ) -> None:
-        self._units, self._units_with_keys, self._triggers, self._runs = units, units_with_keys, triggers, runs
+        self._units, self._units_without_keys, self._triggers, self._runs = units, units_without_keys, triggers, runs
         self._signatures, self._now = signatures, now
 
     def renew_secret(self, tenant_id: UUID, workflow_id: UUID, trigger_id: UUID, role: Role) -> NewSecret:
@@ -82,7 +81,7 @@ class WebhookService:
             NotFound: the workflow has no active webhook with this id.
             Forbidden: the webhook's runs have rights that `role` lacks, and the secret would give them away.
         """
-        with self._units_with_keys(tenant_id) as unit:
+        with self._units(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
             if trigger is None or trigger.workflow_id != workflow_id or not _is_active_webhook(trigger):
                 raise NotFound("The workflow has no active webhook with this id.")
@@ -161,7 +160,7 @@ class WebhookService:
         if not (ids := {items_id for step in detail.steps for items_id in references_in(step.result)}):
             return detail
         # The caller has no token for the route that returns stored items.
-        with self._units_with_keys(tenant_id) as unit:
+        with self._units(tenant_id) as unit:
             lists = unit.stored_items.read(ids, [run_id, *detail.run.lineage])
         if sum(len(json.dumps(items)) for items in lists.values()) > _MAX_RESULT_CHARACTERS:
             return detail
@@ -173,11 +172,11 @@ class WebhookService:
         The tenant id from the token is not trusted until the signature matches the secret in that tenant's own row.
         """
         tenant_id, trigger_id = decode_token(token)
-        with self._units(tenant_id) as unit:
+        with self._units_without_keys(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
         if trigger is None or not _is_active_webhook(trigger):
             raise Unauthenticated(_SIGNATURE_REJECTED)
-        with self._units_with_keys(tenant_id) as unit:
+        with self._units(tenant_id) as unit:
             secrets = unit.triggers.secrets(trigger_id)
         previous = secrets.previous if secrets.previous_ends and secrets.previous_ends > self._now() else None
         for secret in (secrets.current, previous):
