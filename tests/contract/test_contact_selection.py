@@ -8,6 +8,7 @@ import pytest
 
 from email_sender.errors import InvalidInput, NotFound
 from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.contact_search import asked_terms
 from email_sender.messaging.contacts import MAX_TAGS, ContactChange, ContactService
 from email_sender.messaging.model import SuppressionReason
 from email_sender.messaging.ports import MessagingUnits
@@ -80,3 +81,36 @@ def test_a_change_over_the_limits_is_refused_and_changes_nothing(units: Messagin
     with pytest.raises(InvalidInput, match="100 tags"):
         contact_service(units).change(tenant_id, contact, ContactChange(add_tags=[str(n) for n in range(MAX_TAGS + 1)]))
     assert contact_service(units).get(tenant_id, contact).attributes == {"team": "blue"}
+
+
+def test_contacts_are_found_by_beginnings_of_words_page_by_page(units: MessagingUnits, tenant_id: UUID) -> None:
+    ids = []
+    for number, name in enumerate(("Ada Lovelace", "Adam Smith", None)):
+        contact = add_contact(units, tenant_id, f"p{number}@engines.example")
+        with units(tenant_id) as unit:
+            unit.contacts.update(replace(contact, name=name))
+            unit.commit()
+        ids.append(contact.id)
+
+    def found(text: str, after: UUID | None = None, limit: int = 10) -> list[UUID]:
+        with units(tenant_id) as unit:
+            return [one.id for one in unit.contacts.page(after, limit, asked_terms(text, names_only=False))]
+
+    assert found("ada") == ids[:2]
+    assert found("ada", limit=1) == ids[:1]
+    assert found("ada", after=ids[0]) == ids[1:2]
+    assert found("engines") == ids
+    assert found("love engines p0") == ids[:1]
+    assert found("grace") == []
+    with units(tenant_id) as unit:
+        stored = unit.contacts.get(ids[0])
+        assert stored is not None
+        unit.contacts.update(replace(stored, name="Grace"))
+        unit.commit()
+    assert (found("grace"), found("ada")) == (ids[:1], ids[1:2])
+
+
+def test_a_search_finds_nobody_of_another_tenant(backend: Backend, tenant_id: UUID) -> None:
+    add_contact(backend.units, tenant_id, "ada@engines.example")
+    with backend.units(backend.create_tenant()) as unit:
+        assert unit.contacts.page(None, 10, asked_terms("ada", names_only=False)) == []

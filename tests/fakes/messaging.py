@@ -18,6 +18,7 @@ from email_sender.archive.addresses import normalise_address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Event
 from email_sender.errors import Conflict
+from email_sender.messaging.contact_search import terms_of
 from email_sender.messaging.model import (
     BounceType,
     Consent,
@@ -104,8 +105,9 @@ class FakeContacts:
 
         return {contact.id: standing(contact) for contact in self.get_many(ids)}
 
-    def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
-        return [self._state.contacts[contact_id] for contact_id in _after(self._state.contacts, after)][:limit]
+    def page(self, after: UUID | None, limit: int, terms: Sequence[str] = ()) -> Sequence[Contact]:
+        contacts = [self._state.contacts[contact_id] for contact_id in _after(self._state.contacts, after)]
+        return [one for one in contacts if set(terms) <= terms_of(one.name, one.address)][:limit]
 
     def select(
         self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool

@@ -1,7 +1,7 @@
 """What an older release left plain in PostgreSQL: it is read as it is, and the daily work on keys encrypts it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
@@ -26,6 +26,7 @@ from email_sender.adapters.tenant_key_wrapper import TenantKeyWrapper
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import InvalidInput
 from email_sender.kit.system_clock import new_id, now
+from email_sender.messaging.contact_search import asked_terms
 from email_sender.security.key_rotation import KeyRotation
 from email_sender.workflows.model import StepRecord, StepStatus
 from tests.database import Cluster
@@ -52,6 +53,8 @@ class Scenario:
     rotation: KeyRotation
     run: UUID
     contact: UUID
+    found: list[UUID] = field(default_factory=list)
+    """Whom a search found when the contents were read."""
 
     def contents(self) -> Any:
         """Return all that the platform reads of it."""
@@ -61,6 +64,7 @@ class Scenario:
             answer = unit.runs.answer(self.run)
         with PostgresMessagingUnits(self.database, self.vault, None)(self.tenant) as messaging:
             contact = messaging.contacts.get(self.contact)
+            found = [one.id for one in messaging.contacts.page(None, 10, asked_terms("x y", names_only=False))]
             selected = [
                 list(messaging.contacts.select(None, tags, 10, suppressed=True)) for tags in (["vip"], ["vip", "x"])
             ]
@@ -71,6 +75,7 @@ class Scenario:
             (entry.what, entry.details.get("error"))
             for entry in PostgresStories(self.database).of_run(self.tenant, self.run)
         ]
+        self.found = found
         return run.inputs, run.error, steps, answer, contact.attributes, selected, job.error, story
 
     def stored(self) -> str:
@@ -133,6 +138,7 @@ def test_plain_values_are_encrypted_in_batches_and_read_the_same(
     scenario.rotation.tend(scenario.tenant, timedelta(days=90), ALWAYS)
     assert SECRET not in scenario.stored()
     assert scenario.contents() == before
+    assert scenario.found == [scenario.contact], "a contact of an older release is found by its words"
     (step,) = scenario.cluster.query(
         "select email_id from run_steps where run_id = %s and email_id is not null", scenario.run
     )

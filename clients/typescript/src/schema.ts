@@ -311,7 +311,8 @@ export interface paths {
         };
         /**
          * List contacts
-         * @description They are in the order of creation. Addresses are masked for the role readonly.
+         * @description They are in the order of creation. Addresses are masked for the role readonly, whose `q` finds
+         *     names only.
          */
         get: operations["list_contacts"];
         put?: never;
@@ -5768,6 +5769,8 @@ export interface operations {
                 id?: string[];
                 /** @description Only the contact with this address */
                 email?: string;
+                /** @description How words of the name or the address begin: all that are given */
+                q?: string;
             };
             header?: never;
             path?: never;

@@ -99,3 +99,30 @@ def test_an_operator_creates_limits_suspends_and_deletes_a_tenant(operator: Pers
     assert operator.violations() == []
     page.get_by_role("button", name="Resume the tenant").click()
     assert client.get(f"/tenants/{tenant}")["deletes_at"] is None
+
+
+def test_contacts_are_found_by_how_their_words_begin(admin: Person, desk: Desk) -> None:
+    word = uuid4().hex[:10]
+    contact = desk.admin.post("/contacts", {"email": f"{word}@people.example", "name": f"Zoë Q{word}"})
+    page = admin.open("/contacts")
+    for text in (f"q{word[:8]}", f"zoe {word[:6]}", f"{word}@people"):
+        page.get_by_label("Name or address").fill(text)
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.locator("tbody tr")).to_contain_text(contact["name"])
+    page.get_by_label("Name or address").fill(word[1:])
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("main")).to_contain_text("No contact has a name or an address")
+
+
+def test_a_reader_finds_names_and_no_addresses(desk: Desk, platform: Platform) -> None:
+    word = uuid4().hex[:10]
+    platform["admin@acme"].post("/contacts", {"email": f"{word}@hidden.example", "name": f"N{word}"})
+    reader = platform["readonly@acme"]
+    assert [one["name"] for one in reader.get("/contacts", q=f"n{word}")["items"]] == [f"N{word}"]
+    assert reader.get("/contacts", q=word)["items"] == []
+    assert platform["user@acme"].get("/contacts", q=f"{word}@hidden")["items"][0]["name"] == f"N{word}"
+    assert reader.get("/contacts", q="@")["items"] == []
+    both = {"q": "n", "email": f"{word}@hidden.example"}
+    assert len(platform["user@acme"].get("/contacts", **both)["items"]) == 1
+    assert platform["user@acme"].get("/contacts", **{**both, "q": "other"})["items"] == []

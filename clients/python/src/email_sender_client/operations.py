@@ -1068,10 +1068,12 @@ class Operations(ABC):
         cursor: str | None = None,
         id: Sequence[UUID | str] | None = None,
         email: str | None = None,
+        q: str | None = None,
     ) -> models.ContactList:
         """List contacts.
 
-        They are in the order of creation. Addresses are masked for the role readonly.
+        They are in the order of creation. Addresses are masked for the role readonly, whose `q` finds
+        names only.
         """
         return self.send(
             Call(
@@ -1083,15 +1085,16 @@ class Operations(ABC):
                     "cursor": cursor,
                     "id": id,
                     "email": email,
+                    "q": q,
                 },
             )
         )
 
     def iterate_contacts(
-        self, *, id: Sequence[UUID | str] | None = None, email: str | None = None
+        self, *, id: Sequence[UUID | str] | None = None, email: str | None = None, q: str | None = None
     ) -> Iterator[models.Contact]:
         """Iterate over the items of all pages of `list_contacts`."""
-        return pages(lambda cursor: self.list_contacts(id=id, email=email, limit=200, cursor=cursor))
+        return pages(lambda cursor: self.list_contacts(id=id, email=email, q=q, limit=200, cursor=cursor))
 
     def list_dashboards(self) -> models.DashboardNameList:
         """List the names of this deployment's dashboards."""
@@ -3544,10 +3547,12 @@ class AsyncOperations(ABC):
         cursor: str | None = None,
         id: Sequence[UUID | str] | None = None,
         email: str | None = None,
+        q: str | None = None,
     ) -> models.ContactList:
         """List contacts.
 
-        They are in the order of creation. Addresses are masked for the role readonly.
+        They are in the order of creation. Addresses are masked for the role readonly, whose `q` finds
+        names only.
         """
         return await self.send(
             Call(
@@ -3559,15 +3564,16 @@ class AsyncOperations(ABC):
                     "cursor": cursor,
                     "id": id,
                     "email": email,
+                    "q": q,
                 },
             )
         )
 
     def iterate_contacts(
-        self, *, id: Sequence[UUID | str] | None = None, email: str | None = None
+        self, *, id: Sequence[UUID | str] | None = None, email: str | None = None, q: str | None = None
     ) -> AsyncIterator[models.Contact]:
         """Iterate over the items of all pages of `list_contacts`."""
-        return pages_async(lambda cursor: self.list_contacts(id=id, email=email, limit=200, cursor=cursor))
+        return pages_async(lambda cursor: self.list_contacts(id=id, email=email, q=q, limit=200, cursor=cursor))
 
     async def list_dashboards(self) -> models.DashboardNameList:
         """List the names of this deployment's dashboards."""

@@ -13,8 +13,9 @@ from email_sender.kit.idempotency import IdempotentRoute, operation_id
 from email_sender.kit.pydantic_problems import problems_of
 from email_sender.kit.query_parameters import Cursor, Limit, parse_id_cursor
 from email_sender.kit.schemas import Listing
+from email_sender.messaging.contact_search import asked_terms
 from email_sender.messaging.contacts import AddedContact, Addition, ContactSelection, ContactService, NewContact
-from email_sender.security.permissions import Permission
+from email_sender.security.permissions import Permission, Role
 from messaging_lambda.bootstrap import contact_service
 from messaging_lambda.http.schemas import (
     AddedContactOut,
@@ -51,10 +52,20 @@ async def list_contacts(
             json_schema_extra={"format": "email"},
         ),
     ] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1, max_length=200, description="How words of the name or the address begin: all that are given"
+        ),
+    ] = None,
 ) -> Listing[ContactOut]:
-    """List contacts. They are in the order of creation. Addresses are masked for the role readonly."""
+    """List contacts. They are in the order of creation. Addresses are masked for the role readonly, whose `q` finds
+    names only."""
     selection = ContactSelection(ids or (), email or "") if ids or email is not None else None
-    contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit, selection)
+    terms = asked_terms(q, names_only=caller.role is Role.READONLY) if q is not None else []
+    if q is not None and not terms:
+        return Listing(items=[], next_cursor=None)
+    contact_page = service.page(caller.tenant_id, parse_id_cursor(cursor), limit, selection, terms)
     return Listing(
         items=[ContactOut.of(contact, caller.role, standing) for contact, standing in contact_page.items],
         next_cursor=contact_page.next_cursor,

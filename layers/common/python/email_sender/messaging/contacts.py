@@ -11,6 +11,7 @@ from email_sender.archive.mail_kinds import MailKind
 from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import Conflict, InvalidInput, NotFound
+from email_sender.messaging.contact_search import terms_of
 from email_sender.messaging.model import Contact, Message, Standing, Suppression, SuppressionReason
 from email_sender.messaging.ports import MessagingUnit, MessagingUnits, UnsubscribeLinks
 from email_sender.paging import Page
@@ -132,11 +133,20 @@ class ContactService:
             return _get_contact(unit, contact_id), unit.contacts.standings([contact_id])[contact_id]
 
     def page(
-        self, tenant_id: UUID, after: UUID | None, limit: int, selection: ContactSelection | None = None
+        self,
+        tenant_id: UUID,
+        after: UUID | None,
+        limit: int,
+        selection: ContactSelection | None = None,
+        terms: Sequence[str] = (),
     ) -> Page[tuple[Contact, Standing]]:
-        """Return contacts in the order of creation; with a selection, those that it names."""
+        """Return contacts in the order of creation: those that a selection names, and that have all the terms."""
         with self._units(tenant_id) as unit:
-            rows = selection.find(unit) if selection else unit.contacts.page(after, limit + 1)
+            if selection:
+                found = selection.find(unit)
+                rows: Sequence[Contact] = [one for one in found if set(terms) <= terms_of(one.name, one.address)]
+            else:
+                rows = unit.contacts.page(after, limit + 1, terms)
             shown = rows if selection else rows[:limit]
             standings = unit.contacts.standings([contact.id for contact in shown])
         items = [(contact, standings[contact.id]) for contact in shown]

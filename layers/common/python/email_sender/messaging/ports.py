@@ -35,7 +35,9 @@ class ContactStore(Protocol):
 
     def get(self, contact_id: UUID) -> Contact | None: ...
 
-    def page(self, after: UUID | None, limit: int) -> Sequence[Contact]: ...
+    def page(self, after: UUID | None, limit: int, terms: Sequence[str] = ()) -> Sequence[Contact]:
+        """Return contacts in the order of creation: with terms, those that have all of them (contact_search)."""
+        ...
 
     def select(
         self, ids: Sequence[UUID] | None, tags: Sequence[str], limit: int, *, suppressed: bool

@@ -16,7 +16,9 @@ alter table run_steps
     add column email_id uuid,
     add column term_hashes bytea[] not null default '{}';
 
--- `tag_hashes` are those of the contact's tags, by which people are selected.
+-- `tag_hashes` are those of the contact's tags, by which people are selected. `search_hashes` are those of how the words
+-- of its name and address begin; null: older code stored the contact, and the daily work on keys adds them.
 alter table contacts
     add column attributes_enc bytea,
-    add column tag_hashes bytea[] not null default '{}';
+    add column tag_hashes bytea[] not null default '{}',
+    add column search_hashes bigint[];

@@ -12,18 +12,25 @@ from psycopg import Connection, Cursor
 
 from email_sender.adapters.postgres.contacts import ADDRESS, CONTENT, NAME
 from email_sender.adapters.postgres.database import Database, Row
+from email_sender.adapters.postgres.encrypted_json import search_hashes
 from email_sender.adapters.postgres.erasures import LOCK_SHARED
 from email_sender.adapters.postgres.imports import PostgresImportUnit
+from email_sender.archive.addresses import Address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.coordination.events import Bus
+from email_sender.messaging.contact_search import terms_of
 from email_sender.security.ports import TenantKeys, Vault
 from email_sender.vectors.imports.model import Answer, AnsweredEmail, ArchivedMessage, IncomingMessage
 
 # Sorted by hash, so that two chunks with common contacts lock them in the same order.
 _UPSERT_CONTACTS = """
-insert into contacts as c (id, tenant_id, address_hash, address_enc, name_enc, last_seen_at)
-select * from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::bytea[], %s::timestamptz[])
+insert into contacts as c (id, tenant_id, address_hash, address_enc, name_enc, last_seen_at, search_hashes)
+select id, tenant, hash, address, name, seen, terms::bigint[]
+from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::text[])
+    as new (id, tenant, hash, address, name, seen, terms)
 on conflict (tenant_id, address_hash) do update set
+    -- Those of the name that stays.
+    search_hashes = case when c.name_enc is null then excluded.search_hashes else c.search_hashes end,
     name_enc = coalesce(c.name_enc, excluded.name_enc),
     last_seen_at = greatest(c.last_seen_at, excluded.last_seen_at)
 returning id, address_hash
@@ -183,9 +190,15 @@ class PostgresArchiveUnit(PostgresImportUnit):
                 [self._keys.encrypt(contact.mailbox or contact.email, ADDRESS) for contact in contacts if contact],
                 [self._keys.encrypt(contact.name, NAME) if contact.name else None for contact in contacts if contact],
                 [newest_by_author[key].parsed.sent_at for key in keys],
+                [self._search_hashes(contact) for contact in contacts if contact],
             ],
         ).fetchall()
         return {row["address_hash"]: row["id"] for row in rows}
+
+    def _search_hashes(self, contact: Address) -> str:
+        """Return a contact's search hashes as text of an array: unnest takes no arrays of arrays."""
+        hashes = search_hashes(self._keys, terms_of(contact.name, contact.mailbox or contact.email))
+        return f"{{{','.join(map(str, hashes))}}}"
 
     def _store(
         self,

@@ -11,10 +11,11 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, decrypted, encrypted, tag_hashes
+from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, decrypted, encrypted, search_hashes, tag_hashes
 from email_sender.archive.addresses import normalise_address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.errors import Conflict, InvalidInput
+from email_sender.messaging.contact_search import terms_of
 from email_sender.messaging.model import Contact, Message, Standing, Suppression, SuppressionReason
 from email_sender.security.ports import TenantKeys
 
@@ -62,9 +63,9 @@ class PostgresContacts:
         row = self._conn.execute(
             """
             insert into contacts
-                (id, tenant_id, address_hash, address_enc, name_enc, attributes_enc, tag_hashes, last_seen_at,
-                 created_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
+                (id, tenant_id, address_hash, address_enc, name_enc, search_hashes, attributes_enc, tag_hashes,
+                 last_seen_at, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
             on conflict (tenant_id, address_hash) do nothing
             returning id
             """,
@@ -74,6 +75,7 @@ class PostgresContacts:
                 self._keys.fingerprint(normalise_address(contact.address)),
                 self._keys.encrypt(contact.address, ADDRESS),
                 self._name(contact),
+                self._search_hashes(contact),
                 *self._attributes(contact),
                 contact.last_seen_at,
                 contact.created_at,
@@ -87,9 +89,11 @@ class PostgresContacts:
         row = self._conn.execute("select * from contacts where id = %s", [contact_id]).fetchone()
         return self._contact(row) if row else None
 
-    def page(self, after: UUID | None, limit: int) -> Sequence[Contact]:
+    def page(self, after: UUID | None, limit: int, terms: Sequence[str] = ()) -> Sequence[Contact]:
         rows = self._conn.execute(
-            "select * from contacts where id > %s order by id limit %s", [after or UUID(int=0), limit]
+            "select * from contacts where id > %(after)s and (%(hashes)s::bigint[] = '{}' "
+            "or search_hashes @> %(hashes)s) order by id limit %(limit)s",
+            {"after": after or UUID(int=0), "hashes": search_hashes(self._keys, terms), "limit": limit},
         ).fetchall()
         return [self._contact(row) for row in rows]
 
@@ -130,14 +134,17 @@ class PostgresContacts:
 
     def update(self, contact: Contact) -> None:
         self._conn.execute(
-            "update contacts set name_enc = %s, attributes = '{}', attributes_enc = %s, tag_hashes = %s, "
-            "updated_at = now() where id = %s",
-            [self._name(contact), *self._attributes(contact), contact.id],
+            "update contacts set name_enc = %s, search_hashes = %s, attributes = '{}', attributes_enc = %s, "
+            "tag_hashes = %s, updated_at = now() where id = %s",
+            [self._name(contact), self._search_hashes(contact), *self._attributes(contact), contact.id],
         )
 
     def delete(self, contact_id: UUID) -> bool:
         self._conn.execute(REMEMBER_DELETED, [contact_id])
         return self._conn.execute("delete from contacts where id = %s", [contact_id]).rowcount == 1
+
+    def _search_hashes(self, contact: Contact) -> Sequence[int]:
+        return search_hashes(self._keys, terms_of(contact.name, contact.address))
 
     def _attributes(self, contact: Contact) -> tuple[bytes | None, Sequence[bytes]]:
         attributes = dict(contact.attributes)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -55,6 +55,11 @@ def tag_hashes(keys: TenantKeys, tags: object) -> list[bytes]:
     names: Sequence[object] = tags if isinstance(tags, list | tuple) else ()
     # The prefix keeps a tag that is an address apart from the address.
     return sorted({keys.fingerprint(f"tag:{name}") for name in names if isinstance(name, str)})
+
+
+def search_hashes(keys: TenantKeys, terms: Iterable[str]) -> list[int]:
+    """Return hashes of search terms as numbers of 64 bits, which take a quarter of the space of whole ones."""
+    return sorted(int.from_bytes(keys.fingerprint(f"search:{term}")[:8], signed=True) for term in terms)
 
 
 def id_or_none(value: object) -> UUID | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from email_sender.adapters.postgres.contacts import ADDRESS, NAME
 from email_sender.adapters.postgres.database import Row
 from email_sender.adapters.postgres.encrypted_json import (
     ATTRIBUTES,
@@ -16,9 +17,11 @@ from email_sender.adapters.postgres.encrypted_json import (
     decrypted,
     encrypted,
     id_or_none,
+    search_hashes,
     tag_hashes,
     term_hashes,
 )
+from email_sender.messaging.contact_search import terms_of
 from email_sender.security.ports import TenantKeys
 
 _UPDATE_RUN = """
@@ -35,6 +38,9 @@ _UPDATE_CONTACT = """
 update contacts set attributes = '{}', attributes_enc = %(attributes_enc)s, tag_hashes = %(tag_hashes)s
 where tenant_id = %(tenant_id)s and id = %(id)s
 """
+_UPDATE_SEARCH = """
+update contacts set search_hashes = %(search_hashes)s where tenant_id = %(tenant_id)s and id = %(id)s
+"""
 _RUNS = "select id, inputs, inputs_enc, error, error_enc from runs where tenant_id = %(tenant_id)s and ({}) {}"
 _STEPS = """
 select run_id, step, item, result, result_enc, error, error_enc from run_steps
@@ -45,6 +51,10 @@ _PLAIN_RUNS = _RUNS.format("inputs <> '{}' or error is not null", _BATCH)
 _PLAIN_STEPS = _STEPS.format("result is not null or error is not null", _BATCH)
 _PLAIN_CONTACTS = """
 select id, attributes from contacts where tenant_id = %(tenant_id)s and attributes <> '{}'
+limit %(limit)s for update skip locked
+"""
+_UNSEARCHABLE_CONTACTS = """
+select id, name_enc, address_enc from contacts where tenant_id = %(tenant_id)s and search_hashes is null
 limit %(limit)s for update skip locked
 """
 _PLAIN_RUNS_WITH = _RUNS.format("inputs::text ~* %(found)s or error::text ~* %(found)s", "for update")
@@ -75,9 +85,10 @@ def step_columns(keys: TenantKeys, result: object, error: Mapping[str, Any] | No
 
 
 def has_plain(conn: Connection[Row], tenant_id: UUID) -> bool:
-    """Return whether older code left something plain."""
+    """Return whether older code left something plain, or contacts that no search finds."""
     parameters = {"tenant_id": tenant_id, "limit": 1}
-    return any(conn.execute(query, parameters).fetchone() for query in (_PLAIN_RUNS, _PLAIN_STEPS, _PLAIN_CONTACTS))
+    queries = (_PLAIN_RUNS, _PLAIN_STEPS, _PLAIN_CONTACTS, _UNSEARCHABLE_CONTACTS)
+    return any(conn.execute(query, parameters).fetchone() for query in queries)
 
 
 class RunContents:
@@ -87,18 +98,26 @@ class RunContents:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
     def encrypt_plain(self, limit: int) -> int:
-        """Encrypt some of what older code left plain, also in contacts. Returns how many rows; 0: there are no more."""
+        """Encrypt some of what older code left plain, also in contacts, and make contacts searchable.
+
+        Returns how many rows were changed; 0: there are no more.
+        """
         parameters = {"tenant_id": self._tenant_id, "limit": limit}
         runs = self._conn.execute(_PLAIN_RUNS, parameters).fetchall()
         steps = self._conn.execute(_PLAIN_STEPS, parameters).fetchall()
         contacts = self._conn.execute(_PLAIN_CONTACTS, parameters).fetchall()
+        unsearchable = self._conn.execute(_UNSEARCHABLE_CONTACTS, parameters).fetchall()
         self._encrypt(runs, steps)
+        for contact in unsearchable:
+            name = self._keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else None
+            terms = terms_of(name, self._keys.decrypt(contact["address_enc"], ADDRESS))
+            self._update(_UPDATE_SEARCH, contact, {"search_hashes": search_hashes(self._keys, terms)})
         for contact in contacts:
             attributes = contact["attributes"]
             ciphertext = encrypted(self._keys, attributes, ATTRIBUTES)
             hashes = tag_hashes(self._keys, attributes.get("tags"))
             self._update(_UPDATE_CONTACT, contact, {"attributes_enc": ciphertext, "tag_hashes": hashes})
-        return len(runs) + len(steps) + len(contacts)
+        return len(runs) + len(steps) + len(contacts) + len(unsearchable)
 
     def encrypt_plain_with(self, found: str) -> None:
         """Encrypt what is still plain and matches a regular expression, so that its terms have hashes."""
