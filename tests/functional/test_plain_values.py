@@ -145,6 +145,19 @@ def test_plain_values_are_encrypted_in_batches_and_read_the_same(
     assert step["email_id"] == EMAIL
 
 
+def test_what_an_older_release_wrote_after_a_return_to_it_is_the_newer_value(scenario: Scenario) -> None:
+    scenario.rotation.tend(scenario.tenant, timedelta(days=90), ALWAYS)
+    execute = scenario.cluster.execute
+    execute("update contacts set attributes = %s where id = %s", Jsonb({"note": "newer"}), scenario.contact)
+    execute("update run_steps set result = %s where run_id = %s and step = 'send'", Jsonb({"x": 1}), scenario.run)
+    before = scenario.contents()
+    assert before[4] == {"note": "newer"}
+    assert ("send", {"x": 1}, None) in before[2]
+    scenario.rotation.tend(scenario.tenant, timedelta(days=90), ALWAYS)
+    assert "newer" not in scenario.stored()
+    assert scenario.contents()[:5] == before[:5]
+
+
 def test_what_a_run_contains_is_never_plain(scenario: Scenario) -> None:
     scenario.rotation.tend(scenario.tenant, timedelta(days=90), ALWAYS)
     with PostgresWorkflowUnits(scenario.database, None, scenario.vault)(scenario.tenant) as unit:

@@ -1,7 +1,7 @@
 """Composition root: what this area's functions are built of, once per execution environment."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache, partial
@@ -39,7 +39,7 @@ from email_sender.adapters.web.otlp import OtlpExporter
 from email_sender.adapters.web.probes import probe_http
 from email_sender.backups.steps import BackupSteps
 from email_sender.coordination.configuration import Configuration
-from email_sender.coordination.dashboards import Dashboards
+from email_sender.coordination.dashboards import Dashboards, Panel, Widget
 from email_sender.coordination.event_recorder import Recorder
 from email_sender.coordination.events import PLATFORM_TENANT, EventFactory
 from email_sender.coordination.failed_events import Redrive
@@ -168,7 +168,12 @@ def span_exporter() -> OtlpExporter | None:
 def dashboards() -> Dashboards:
     prefix = f"email-sender-{Settings.from_environment().stage}-"
     source = CloudWatchDashboards(lambda: client("cloudwatch"), prefix)
-    return Dashboards(source, now, lambda read, widgets: list(ThreadPoolExecutor(_WIDGETS_AT_ONCE).map(read, widgets)))
+    return Dashboards(source, now, _at_once)
+
+
+def _at_once(read: Callable[[Widget], Panel], widgets: Sequence[Widget]) -> Sequence[Panel]:
+    with ThreadPoolExecutor(_WIDGETS_AT_ONCE) as threads:
+        return list(threads.map(read, widgets))
 
 
 @cache

@@ -40,9 +40,12 @@ def encrypted(keys: TenantKeys, value: object, context: str) -> bytes | None:
 
 
 def decrypted(keys: TenantKeys, row: Row, column: str, context: str) -> Any:
-    """Return the value of the column `<column>_enc`, or of the plain column, where older code left it."""
-    ciphertext = row[f"{column}_enc"]
-    return row[column] if ciphertext is None else json.loads(keys.decrypt(bytes(ciphertext), context))
+    """Return the value of the column `<column>_enc`, or of the plain column.
+
+    Only code of an older release fills the plain one: after a return to it, its value is the newer one.
+    """
+    plain, ciphertext = row[column], row[f"{column}_enc"]
+    return plain if plain or ciphertext is None else json.loads(keys.decrypt(bytes(ciphertext), context))
 
 
 def term_hashes(keys: TenantKeys, *values: object) -> list[bytes]:
