@@ -258,6 +258,12 @@ def test_a_deleted_contact_can_still_be_erased(scenario: Scenario) -> None:
     assert set(scenario.columns_with(ADA)) == {"run_steps.result_enc", "stored_items.items_enc"}
 
 
+def test_a_deleted_contact_is_found_in_what_older_code_left_plain(older: Scenario) -> None:
+    older.contacts.delete(older.tenant, older.contact)
+    assert older.privacy.erase(older.tenant, older.contact).counts["run_steps"] == 1
+    assert set(older.columns_with(ADA)) == {"run_steps.result_enc", "stored_items.items_enc"}
+
+
 def test_a_deleted_contact_of_an_open_run_is_erased_after_its_end(scenario: Scenario) -> None:
     scenario.contacts.delete(scenario.tenant, scenario.contact)
     scenario.cluster.execute("update runs set status = 'running' where id = %s", scenario.run)

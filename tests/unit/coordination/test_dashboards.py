@@ -41,13 +41,14 @@ BODY = json.dumps({
 
 @dataclass
 class Source:
+    overview: str = BODY
     asked: list[tuple[str, datetime, datetime]] = field(default_factory=list)
 
     def names(self) -> Sequence[str]:
         return ["overview", "alerts"]
 
     def body(self, name: str) -> str | None:
-        return BODY if name == "overview" else None
+        return self.overview if name == "overview" else None
 
     def panel(self, widget: Widget, start: datetime, end: datetime) -> Panel:
         self.asked.append((widget.title, start, end))
@@ -65,6 +66,24 @@ def test_widgets_have_their_metrics_as_queries() -> None:
     }  # fmt: skip
     assert (mail.visible, mail.queries[0]["Label"]) == (["m0"], "Send")
     assert alarms.alarms == ["arn:aws:cloudwatch:r:1:alarm:Down"]
+
+
+@pytest.mark.parametrize(
+    "widget",
+    [
+        {"type": "text", "properties": {"markdown": "# Hello"}},
+        {"type": "metric", "properties": {"title": "T", "view": "timeSeries", "metrics": [["A", "B"], [".", "C"]]}},
+        {"type": "log", "properties": {"title": "L", "query": "SOURCE x"}},
+        {"type": "alarm", "properties": {"title": "No alarms"}},
+        {},
+    ],
+)
+def test_a_widget_that_somebody_made_by_hand_stops_no_dashboard(widget: dict[str, Any]) -> None:
+    body = json.loads(BODY)
+    body["widgets"].append(widget)
+    source = Source(json.dumps(body))
+    panels = Dashboards(source, lambda: NOW, lambda read, widgets: list(map(read, widgets))).read("overview", 1)
+    assert [bool(panel.error) for panel in panels] == [False, False, False, True]
 
 
 def test_figures_are_those_of_whole_minutes_and_kept_for_one() -> None:

@@ -59,3 +59,8 @@ def test_an_address_with_signs_and_an_id_are_found() -> None:
     text = json.dumps([{"text": "'o'hara+x_y@example.org'", "id": str(FIRST).upper()}])
     assert {"o'hara+x_y@example.org", str(FIRST)} <= set(terms_in(text))
     assert not terms_in(json.dumps([{"text": "x" * 100_000, "at": "@"}]))
+
+
+def test_an_address_with_a_quoted_local_part_is_a_term() -> None:
+    text = json.dumps([{"to": '"Ann b"@Example.org'}, {"text": 'Hello "ann"@mail.example.'}])
+    assert {'"ann b"@example.org', '"ann"@mail.example'} <= set(terms_in(text))

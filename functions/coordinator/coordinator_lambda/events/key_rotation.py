@@ -51,11 +51,19 @@ def _tend(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     lifetime = timedelta(days=key_rotation_settings().key_rotation_days)
     time_left = has_time_left(context, _LAST_MILLISECONDS)
     removed = failed = 0
-    for tenant_id in directory().all_tenants():
+    tenants = directory().all_tenants()
+    for tenant_id in tenants:
         try:
             removed += len(key_rotation().tend(tenant_id, lifetime, time_left))
         except DomainError:
             # The others must not keep their old keys because of one tenant.
             logger.exception("the keys of a tenant could not be rotated", tenant_id=str(tenant_id))
+            failed += 1
+    # Afterwards: one tenant with a long history must not keep the others from their rotation.
+    for tenant_id in tenants:
+        try:
+            key_rotation().encrypt_plain(tenant_id, time_left)
+        except DomainError:
+            logger.exception("what an earlier release stored could not be encrypted", tenant_id=str(tenant_id))
             failed += 1
     return {"keys_removed": removed, "failed": failed}

@@ -56,7 +56,7 @@ async def record_consent(visitor: SignedIn, form: SentForm, contact_id: UUID) ->
         "purpose": form.text("purpose"),
         "source": form.text("source"),
         "proof": form.text("proof"),
-        "given_at": _noon_of(form.text("given_on")).isoformat(),
+        "given_at": _time_of(form.text("given_on")).isoformat(),
     }
     visitor.api.post(f"/contacts/{contact_id}/consents", body, key=form.text("key"))
     return visitor.go_to(f"/contacts/{contact_id}/privacy", "The consent is recorded.")
@@ -68,10 +68,14 @@ async def withdraw_consent(visitor: SignedIn, contact_id: UUID, consent_id: UUID
     return visitor.go_to(f"/contacts/{contact_id}/privacy", "The withdrawal is recorded.")
 
 
-def _noon_of(day: str) -> datetime:
-    """Return noon in UTC, which is the same day nearly everywhere; of today, if `day` is no date."""
+def _time_of(day: str) -> datetime:
+    """Return noon in UTC, which is the same day nearly everywhere. Today's noon may be to come: then it is midnight.
+
+    What is no date is today.
+    """
+    today = now().date()
     try:
         chosen = date.fromisoformat(day)
     except ValueError:
-        chosen = now().date()
-    return datetime.combine(chosen, time(12), UTC)
+        chosen = today
+    return datetime.combine(chosen, time(0 if chosen >= today else 12), UTC)

@@ -18,13 +18,17 @@ type Query = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Widget:
-    """A part of a dashboard. `visible` are the ids of the queries that are drawn; a widget of alarms has their ARNs."""
+    """A part of a dashboard. `visible` are the ids of the queries that are drawn; a widget of alarms has their ARNs.
+
+    `error` says why it cannot be drawn: somebody made it by hand, with what this platform's own widgets do not have.
+    """
 
     title: str
     shows_number: bool = False
     queries: Sequence[Query] = ()
     visible: Sequence[str] = ()
     alarms: Sequence[str] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +100,31 @@ class Dashboards:
             raise NotFound("There is no dashboard with this name.")
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         start = end - timedelta(hours=hours)
-        panels = list(self._run_all(lambda widget: self._source.panel(widget, start, end), widgets_of(body)))
+
+        def read(widget: Widget) -> Panel:
+            if widget.error:
+                return Panel(widget.title, widget.shows_number, error=widget.error)
+            return self._source.panel(widget, start, end)
+
+        panels = list(self._run_all(read, widgets_of(body)))
         self._kept[name, hours] = now, panels
         return panels
 
 
 def widgets_of(body: str) -> Sequence[Widget]:
     """Return the widgets of a dashboard's body (docs.aws.amazon.com/cloudwatch, "Dashboard body structure")."""
-    return [_widget(widget["type"], widget["properties"]) for widget in json.loads(body)["widgets"]]
+    return [_widget(widget.get("type", ""), widget.get("properties", {})) for widget in json.loads(body)["widgets"]]
 
 
 def _widget(kind: str, properties: Mapping[str, Any]) -> Widget:
-    if kind == "alarm":
-        return Widget(properties["title"], alarms=properties["alarms"])
-    queries, visible = widget_queries(properties)
-    return Widget(properties["title"], properties["view"] == "singleValue", queries, visible)
+    title = str(properties.get("title", kind))
+    try:
+        if kind == "alarm":
+            return Widget(title, alarms=properties["alarms"])
+        queries, visible = widget_queries(properties)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return Widget(title, error="Only CloudWatch's own console can draw this widget.")
+    return Widget(title, properties.get("view") == "singleValue", queries, visible)
 
 
 def widget_queries(properties: Mapping[str, Any]) -> tuple[list[Query], list[str]]:
@@ -125,11 +139,13 @@ def widget_queries(properties: Mapping[str, Any]) -> tuple[list[Query], list[str
             queries.append({"Id": query_id, "Expression": options["expression"], "Label": label})
         else:
             namespace, name, *pairs = words
+            if any(set(word) == {"."} for word in map(str, words)):
+                raise ValueError("A dot stands for a part of the metric before, which is not resolved here.")
             dimensions = [{"Name": key, "Value": value} for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
             stat = {
                 "Metric": {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions},
-                "Stat": properties["stat"],
-                "Period": properties["period"],
+                "Stat": options.get("stat", properties["stat"]),
+                "Period": options.get("period", properties["period"]),
             }
             queries.append({"Id": query_id, "MetricStat": stat, "Label": " ".join([name, *pairs[1::2]])})
         if options.get("visible", True):

@@ -106,12 +106,15 @@ class KeyRotation:
     def finish(self, tenant_id: UUID, version: int) -> None:
         self._store.finish(tenant_id, version, self._now())
 
+    def encrypt_plain(self, tenant_id: UUID, has_time_left: Callable[[], bool]) -> bool:
+        """Encrypt what code of an earlier release left plain. Returns False if time ran out: the next day goes on."""
+        return self._store.encrypt_plain(tenant_id, has_time_left)
+
     def tend(self, tenant_id: UUID, lifetime: timedelta, has_time_left: Callable[[], bool]) -> Sequence[int]:
         """Start a rotation that is due or was interrupted, and remove keys that nothing needs. Returns those.
 
-        Keys that are wrapped in an old way are wrapped anew, and what is still plain is encrypted.
+        Keys that are wrapped in an old way are wrapped anew.
         """
-        self._store.encrypt_plain(tenant_id, has_time_left)
         versions = self._store.versions(tenant_id)
         if not versions:
             # Nothing is encrypted yet.

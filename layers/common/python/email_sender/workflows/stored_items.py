@@ -15,6 +15,8 @@ MAX_INLINE_BYTES: Final = 4_096
 _PART_BYTES: Final = 128 * 1024
 _FIELDS: Final = {"stored_items", "count"}
 _ESCAPE: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
+# A local part in quotes, which JSON escapes.
+_QUOTED: Final = re.compile(r'\\"([^"\\]{1,100})\\"@([\w.-]{1,255})')
 _MAX_LOCAL_PART: Final = 100
 _SEPARATOR: Final = re.compile(r"[\s\"<>()\[\],;:@]")
 _INSIDE_WORD: Final = re.compile(r"[\w.+-]")
@@ -94,6 +96,7 @@ def terms_in(text: str) -> Collection[str]:
     """
     plain = _ESCAPE.sub(" ", text).lower()
     terms = {match[0] for match in _ID.finditer(plain)}
+    terms |= {f'"{match[1]}"@{match[2].strip(".-")}' for match in _QUOTED.finditer(text.lower())}
     place = -1
     while (place := plain.find("@", place + 1)) >= 0:
         domain = _DOMAIN.match(plain, place + 1)

@@ -11,7 +11,13 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from email_sender.adapters.postgres.database import Row
-from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, decrypted, encrypted, search_hashes, tag_hashes
+from email_sender.adapters.postgres.encrypted_json import (
+    ATTRIBUTES,
+    attributes_of,
+    encrypted,
+    search_hashes,
+    tag_hashes,
+)
 from email_sender.archive.addresses import normalise_address
 from email_sender.archive.mail_kinds import MailKind
 from email_sender.errors import Conflict, InvalidInput
@@ -160,7 +166,7 @@ class PostgresContacts:
             id=row["id"],
             address=self._keys.decrypt(row["address_enc"], ADDRESS),
             name=self._keys.decrypt(row["name_enc"], NAME) if row["name_enc"] else None,
-            attributes=decrypted(self._keys, row, "attributes", ATTRIBUTES),
+            attributes=attributes_of(self._keys, row),
             last_seen_at=row["last_seen_at"],
             created_at=row["created_at"],
         )

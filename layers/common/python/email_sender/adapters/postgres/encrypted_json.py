@@ -48,6 +48,13 @@ def decrypted(keys: TenantKeys, row: Row, column: str, context: str) -> Any:
     return plain if plain or ciphertext is None else json.loads(keys.decrypt(bytes(ciphertext), context))
 
 
+def attributes_of(keys: TenantKeys, row: Row) -> dict[str, Any]:
+    """Return a contact's attributes: the encrypted ones, and over them what older code wrote without seeing those."""
+    ciphertext = row["attributes_enc"]
+    stored = {} if ciphertext is None else json.loads(keys.decrypt(bytes(ciphertext), ATTRIBUTES))
+    return {**stored, **row["attributes"]}
+
+
 def term_hashes(keys: TenantKeys, *values: object) -> list[bytes]:
     """Return the hashes of the mail addresses and ids in values."""
     return [keys.fingerprint(term) for value in values if value is not None for term in terms_in(_json(value))]

@@ -53,7 +53,7 @@ class PostgresJobsIndex:
         if row is None:
             raise NotFound("Job not found.")
         # The error of a run is encrypted, and has a name beside its message.
-        if row["error_enc"] is not None:
+        if row["error"] is None and row["error_enc"] is not None:
             keys = self._vault.keys_for(tenant_id)
             row["error"] = decrypted(keys, row, "error", RUN_ERROR).get("message")
         del row["error_enc"]

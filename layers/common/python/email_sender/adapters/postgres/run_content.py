@@ -14,6 +14,7 @@ from email_sender.adapters.postgres.encrypted_json import (
     RESULT,
     RUN_ERROR,
     STEP_ERROR,
+    attributes_of,
     decrypted,
     encrypted,
     id_or_none,
@@ -50,7 +51,7 @@ _BATCH = "limit %(limit)s for update skip locked"
 _PLAIN_RUNS = _RUNS.format("inputs <> '{}' or error is not null", _BATCH)
 _PLAIN_STEPS = _STEPS.format("result is not null or error is not null", _BATCH)
 _PLAIN_CONTACTS = """
-select id, attributes from contacts where tenant_id = %(tenant_id)s and attributes <> '{}'
+select id, attributes, attributes_enc from contacts where tenant_id = %(tenant_id)s and attributes <> '{}'
 limit %(limit)s for update skip locked
 """
 _UNSEARCHABLE_CONTACTS = """
@@ -113,7 +114,7 @@ class RunContents:
             terms = terms_of(name, self._keys.decrypt(contact["address_enc"], ADDRESS))
             self._update(_UPDATE_SEARCH, contact, {"search_hashes": search_hashes(self._keys, terms)})
         for contact in contacts:
-            attributes = contact["attributes"]
+            attributes = attributes_of(self._keys, contact)
             ciphertext = encrypted(self._keys, attributes, ATTRIBUTES)
             hashes = tag_hashes(self._keys, attributes.get("tags"))
             self._update(_UPDATE_CONTACT, contact, {"attributes_enc": ciphertext, "tag_hashes": hashes})

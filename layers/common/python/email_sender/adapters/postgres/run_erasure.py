@@ -66,16 +66,21 @@ class RunErasure:
 
     def check_that_no_run_is_open(self) -> None:
         """Raises Conflict: a run that has not ended works with the person."""
-        self._contents.encrypt_plain_with(self._found(self._person.address))
+        self._encrypt_plain()
         open_run = self._conn.execute(_OPEN_RUN, self._parameters).fetchone()
         if open_run is not None:
             raise Conflict(f"The run {open_run['id']} works with this person. Cancel it or wait until it ends.")
 
     def erase(self) -> Mapping[str, int]:
         """Replace the address, and the name beside it. Returns the number of changed rows by table."""
-        self._contents.encrypt_plain_with(self._found(self._person.address))
+        self._encrypt_plain()
         self._conn.execute(_FORGET_SESSIONS, self._parameters)
         return {**self._contents.change(self._terms, self._redacted), "stored_items": self._redact_items()}
+
+    def _encrypt_plain(self) -> None:
+        """Encrypt what older code left plain, so that hashes find the person in it. Without an address: all mail."""
+        address = self._person.address
+        self._contents.encrypt_plain_with(self._found(address) if address else f"@|{self._person.contact_id}")
 
     def _redact_items(self) -> int:
         changed = 0
