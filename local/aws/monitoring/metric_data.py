@@ -4,6 +4,7 @@ The module that evaluates alarms evaluates its queries here too.
 """
 
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,9 +44,11 @@ def metric_data(queries: Sequence[Mapping[str, Any]], start: float, end: float) 
 
 
 def _period_of(query: Mapping[str, Any], queries: Sequence[Mapping[str, Any]]) -> int:
-    """Return the period of a metric, or for an expression the longest one of all metrics."""
+    """Return the period of a metric or a search, or for a calculation the longest one of all metrics."""
     if "MetricStat" in query:
         return int(query["MetricStat"]["Period"])
+    if search := re.search(r"', ?(\d+)\)$", query["Expression"].strip()):
+        return int(search[1])
     return max((int(one["MetricStat"]["Period"]) for one in queries if "MetricStat" in one), default=_LEAST_PERIOD)
 
 

@@ -61,6 +61,12 @@ on conflict (tenant_id, contact_id) do update set
 """
 
 
+# What older code left: attributes that are plain, and contacts that no search finds.
+_OLDER = """
+select * from contacts where attributes <> '{}' or search_hashes is null limit %s for update skip locked
+"""
+
+
 class PostgresContacts:
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
@@ -144,6 +150,17 @@ class PostgresContacts:
             "tag_hashes = %s, updated_at = now() where id = %s",
             [self._name(contact), self._search_hashes(contact), *self._attributes(contact), contact.id],
         )
+
+    def has_older(self) -> bool:
+        """Return whether older code left contacts that `complete_older` changes."""
+        return self._conn.execute(_OLDER, [1]).fetchone() is not None
+
+    def complete_older(self, limit: int) -> int:
+        """Encrypt attributes that are still plain, and make contacts searchable. Returns how many; 0: no more."""
+        rows = self._conn.execute(_OLDER, [limit]).fetchall()
+        for row in rows:
+            self.update(self._contact(row))
+        return len(rows)
 
     def delete(self, contact_id: UUID) -> bool:
         self._conn.execute(REMEMBER_DELETED, [contact_id])

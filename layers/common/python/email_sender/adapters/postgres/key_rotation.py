@@ -9,10 +9,11 @@ from uuid import UUID
 
 from psycopg import Connection, sql
 
+from email_sender.adapters.postgres.contacts import PostgresContacts
 from email_sender.adapters.postgres.data_keys import PostgresKeyVersions
 from email_sender.adapters.postgres.database import Row
-from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, INPUTS, RESULT, RUN_ERROR, STEP_ERROR
-from email_sender.adapters.postgres.run_content import RunContents, has_plain
+from email_sender.adapters.postgres.encrypted_json import ATTRIBUTES, INPUTS, RESULT, RUN_ERROR, STEP_ERROR, NoKeys
+from email_sender.adapters.postgres.run_content import RunContents
 from email_sender.adapters.postgres.unit_of_work import Units
 from email_sender.adapters.postgres.vault import AesKeys, PostgresVault
 from email_sender.coordination.events import EventFactory
@@ -110,12 +111,15 @@ class PostgresKeyRotation(PostgresKeyVersions):
 
     def encrypt_plain(self, tenant_id: UUID, has_time_left: Callable[[], bool]) -> bool:
         with self._units(tenant_id) as unit:
-            if not has_plain(unit.conn, tenant_id):
+            # Whoever has nothing to encrypt gets no keys.
+            runs = RunContents(unit.conn, tenant_id, NoKeys())
+            if not runs.has_plain() and not PostgresContacts(unit.conn, tenant_id, NoKeys()).has_older():
                 return True
         keys = self._vault.keys_for(tenant_id)
         while has_time_left():
             with self._units(tenant_id) as unit:
                 count = RunContents(unit.conn, tenant_id, keys).encrypt_plain(_BATCH)
+                count += PostgresContacts(unit.conn, tenant_id, keys).complete_older(_BATCH)
                 unit.commit()
             if count == 0:
                 return True

@@ -1,4 +1,4 @@
-"""What runs and their steps contain, encrypted. Older code left it plain: it is encrypted in batches, each day."""
+"""What runs and their steps contain: encrypted, changed by an erasure, or still plain as older code left it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,23 +6,17 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from email_sender.adapters.postgres.contacts import ADDRESS, NAME
 from email_sender.adapters.postgres.database import Row
 from email_sender.adapters.postgres.encrypted_json import (
-    ATTRIBUTES,
     INPUTS,
     RESULT,
     RUN_ERROR,
     STEP_ERROR,
-    attributes_of,
     decrypted,
     encrypted,
     id_or_none,
-    search_hashes,
-    tag_hashes,
     term_hashes,
 )
-from email_sender.messaging.contact_search import terms_of
 from email_sender.security.ports import TenantKeys
 
 _UPDATE_RUN = """
@@ -35,13 +29,6 @@ update run_steps set result = null, error = null, result_enc = %(result_enc)s, e
                      error_name = %(error_name)s, email_id = %(email_id)s, term_hashes = %(term_hashes)s
 where tenant_id = %(tenant_id)s and run_id = %(run_id)s and step = %(step)s and item = %(item)s
 """
-_UPDATE_CONTACT = """
-update contacts set attributes = '{}', attributes_enc = %(attributes_enc)s, tag_hashes = %(tag_hashes)s
-where tenant_id = %(tenant_id)s and id = %(id)s
-"""
-_UPDATE_SEARCH = """
-update contacts set search_hashes = %(search_hashes)s where tenant_id = %(tenant_id)s and id = %(id)s
-"""
 _RUNS = "select id, inputs, inputs_enc, error, error_enc from runs where tenant_id = %(tenant_id)s and ({}) {}"
 _STEPS = """
 select run_id, step, item, result, result_enc, error, error_enc from run_steps
@@ -50,14 +37,6 @@ where tenant_id = %(tenant_id)s and ({}) {}
 _BATCH = "limit %(limit)s for update skip locked"
 _PLAIN_RUNS = _RUNS.format("inputs <> '{}' or error is not null", _BATCH)
 _PLAIN_STEPS = _STEPS.format("result is not null or error is not null", _BATCH)
-_PLAIN_CONTACTS = """
-select id, attributes, attributes_enc from contacts where tenant_id = %(tenant_id)s and attributes <> '{}'
-limit %(limit)s for update skip locked
-"""
-_UNSEARCHABLE_CONTACTS = """
-select id, name_enc, address_enc from contacts where tenant_id = %(tenant_id)s and search_hashes is null
-limit %(limit)s for update skip locked
-"""
 _PLAIN_RUNS_WITH = _RUNS.format("inputs::text ~* %(found)s or error::text ~* %(found)s", "for update")
 _PLAIN_STEPS_WITH = _STEPS.format("result::text ~* %(found)s or error::text ~* %(found)s", "for update")
 _RUNS_WITH = _RUNS.format("term_hashes && %(terms)s", "for update")
@@ -85,70 +64,48 @@ def step_columns(keys: TenantKeys, result: object, error: Mapping[str, Any] | No
     }
 
 
-def has_plain(conn: Connection[Row], tenant_id: UUID) -> bool:
-    """Return whether older code left something plain, or contacts that no search finds."""
-    parameters = {"tenant_id": tenant_id, "limit": 1}
-    queries = (_PLAIN_RUNS, _PLAIN_STEPS, _PLAIN_CONTACTS, _UNSEARCHABLE_CONTACTS)
-    return any(conn.execute(query, parameters).fetchone() for query in queries)
-
-
 class RunContents:
     """All that runs of one tenant contain. Each statement names the tenant: a restore runs as the tables' owner."""
 
     def __init__(self, conn: Connection[Row], tenant_id: UUID, keys: TenantKeys) -> None:
         self._conn, self._tenant_id, self._keys = conn, tenant_id, keys
 
-    def encrypt_plain(self, limit: int) -> int:
-        """Encrypt some of what older code left plain, also in contacts, and make contacts searchable.
+    def has_plain(self) -> bool:
+        return any(self._read(query, limit=1) for query in (_PLAIN_RUNS, _PLAIN_STEPS))
 
-        Returns how many rows were changed; 0: there are no more.
-        """
-        parameters = {"tenant_id": self._tenant_id, "limit": limit}
-        runs = self._conn.execute(_PLAIN_RUNS, parameters).fetchall()
-        steps = self._conn.execute(_PLAIN_STEPS, parameters).fetchall()
-        contacts = self._conn.execute(_PLAIN_CONTACTS, parameters).fetchall()
-        unsearchable = self._conn.execute(_UNSEARCHABLE_CONTACTS, parameters).fetchall()
+    def encrypt_plain(self, limit: int) -> int:
+        """Encrypt some of what is still plain. Returns how many rows; 0: there are no more."""
+        runs, steps = self._read(_PLAIN_RUNS, limit=limit), self._read(_PLAIN_STEPS, limit=limit)
         self._encrypt(runs, steps)
-        for contact in unsearchable:
-            name = self._keys.decrypt(contact["name_enc"], NAME) if contact["name_enc"] else None
-            terms = terms_of(name, self._keys.decrypt(contact["address_enc"], ADDRESS))
-            self._update(_UPDATE_SEARCH, contact, {"search_hashes": search_hashes(self._keys, terms)})
-        for contact in contacts:
-            attributes = attributes_of(self._keys, contact)
-            ciphertext = encrypted(self._keys, attributes, ATTRIBUTES)
-            hashes = tag_hashes(self._keys, attributes.get("tags"))
-            self._update(_UPDATE_CONTACT, contact, {"attributes_enc": ciphertext, "tag_hashes": hashes})
-        return len(runs) + len(steps) + len(contacts) + len(unsearchable)
+        return len(runs) + len(steps)
 
     def encrypt_plain_with(self, found: str) -> None:
         """Encrypt what is still plain and matches a regular expression, so that its terms have hashes."""
-        parameters = {"tenant_id": self._tenant_id, "found": found}
-        runs = self._conn.execute(_PLAIN_RUNS_WITH, parameters).fetchall()
-        self._encrypt(runs, self._conn.execute(_PLAIN_STEPS_WITH, parameters).fetchall())
+        self._encrypt(self._read(_PLAIN_RUNS_WITH, found=found), self._read(_PLAIN_STEPS_WITH, found=found))
 
     def change(self, terms: Sequence[bytes], changed: Callable[[object], Any]) -> Mapping[str, int]:
         """Change the contents that have one of the terms. Returns the number of rows that differ, by table."""
-        parameters = {"tenant_id": self._tenant_id, "terms": list(terms)}
         counts = {"runs": 0, "run_steps": 0}
-        for row in self._conn.execute(_RUNS_WITH, parameters).fetchall():
-            before = self._run(row)
-            after = [changed(value) for value in before]
-            if after != before:
-                self._update(_UPDATE_RUN, row, run_columns(self._keys, *after))
-                counts["runs"] += 1
-        for row in self._conn.execute(_STEPS_WITH, parameters).fetchall():
-            before = self._step(row)
-            after = [changed(value) for value in before]
-            if after != before:
-                self._update(_UPDATE_STEP, row, step_columns(self._keys, *after))
-                counts["run_steps"] += 1
+        for table, query, read, write in (
+            ("runs", _RUNS_WITH, self._run, self._write_run),
+            ("run_steps", _STEPS_WITH, self._step, self._write_step),
+        ):
+            for row in self._read(query, terms=list(terms)):
+                before = read(row)
+                after = [changed(value) for value in before]
+                if after != before:
+                    write(row, after)
+                    counts[table] += 1
         return counts
+
+    def _read(self, query: str, **parameters: object) -> Sequence[Row]:
+        return self._conn.execute(query, {"tenant_id": self._tenant_id, **parameters}).fetchall()
 
     def _encrypt(self, runs: Sequence[Row], steps: Sequence[Row]) -> None:
         for row in runs:
-            self._update(_UPDATE_RUN, row, run_columns(self._keys, *self._run(row)))
+            self._write_run(row, self._run(row))
         for row in steps:
-            self._update(_UPDATE_STEP, row, step_columns(self._keys, *self._step(row)))
+            self._write_step(row, self._step(row))
 
     def _run(self, row: Row) -> list[Any]:
         return [decrypted(self._keys, row, "inputs", INPUTS), decrypted(self._keys, row, "error", RUN_ERROR)]
@@ -156,5 +113,10 @@ class RunContents:
     def _step(self, row: Row) -> list[Any]:
         return [decrypted(self._keys, row, "result", RESULT), decrypted(self._keys, row, "error", STEP_ERROR)]
 
-    def _update(self, statement: str, row: Row, columns: Mapping[str, Any]) -> None:
-        self._conn.execute(statement, {**row, **columns, "tenant_id": self._tenant_id})
+    def _write_run(self, row: Row, content: Sequence[Any]) -> None:
+        columns = run_columns(self._keys, *content)
+        self._conn.execute(_UPDATE_RUN, {**row, **columns, "tenant_id": self._tenant_id})
+
+    def _write_step(self, row: Row, content: Sequence[Any]) -> None:
+        columns = step_columns(self._keys, *content)
+        self._conn.execute(_UPDATE_STEP, {**row, **columns, "tenant_id": self._tenant_id})
