@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from email_sender.errors import NotFound
+from email_sender.workflows.model import Run
 from email_sender.workflows.ports import ExecutionStatus
 
 
@@ -22,12 +23,12 @@ class FakeWorkflowEngine:
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
         self.machines[machine] = definition
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
+    def start(self, machine: str, run: Run) -> str:
         self.on_start()
         if machine not in self.machines:
             raise NotFound("The state machine does not exist.")
-        execution = f"{machine}:{run_id}"
-        self.passed[run_id] = passed
+        execution = f"{machine}:{run.id}"
+        self.passed[run.id] = run.passed
         self.executions.setdefault(execution, ExecutionStatus.RUNNING)
         return execution
 

@@ -35,12 +35,12 @@ class ReferenceOutcome:
 
 
 def run_reference(
-    definition: Definition, inputs: Any, handler: Handler, error_type: type[Exception]
+    definition: Definition, inputs: Any, handler: Handler, error_type: type[Exception], cause: str = "request"
 ) -> ReferenceOutcome:
     """Run a definition. `handler` gets the payload of a function (action, step, item, attempt, with) and fails by
     raising `error_type`, whose `name` is the name of the error."""
     outcome = ReferenceOutcome()
-    reference = _Reference(definition, inputs, handler, error_type, outcome)
+    reference = _Reference(definition, inputs, handler, error_type, outcome, cause)
     for level in definition.levels:
         for name in level:
             reference.step(definition.steps[name])
@@ -58,7 +58,9 @@ class _Reference:
         handler: Handler,
         error_type: type[Exception],
         outcome: ReferenceOutcome,
+        cause: str,
     ) -> None:
+        self._run = {"cause": cause}
         self._definition, self._inputs, self._outcome = definition, inputs, outcome
         self._handler, self._error_type = handler, error_type
 
@@ -140,6 +142,7 @@ class _Reference:
     def _evaluate(self, value: Expression, item: Any, *, required: bool = False) -> Any:
         program = jsonata.Jsonata(value.source)
         program.assign("inputs", self._inputs)
+        program.assign("run", self._run)
         program.assign("steps", self._outcome.results)
         if item is not None:
             program.assign("item", item)

@@ -144,7 +144,7 @@ def test_a_run_whose_starter_was_killed_after_the_engine_knew_is_not_started_twi
     with pytest.raises(Killed):
         scenario.runs.start(scenario.tenant, run_id, workflow.id, INPUTS, ANN)
     scenario.engine.on_start = lambda: None
-    scenario.engine.start(f"t-{workflow.id}-v1", run_id, INPUTS)
+    scenario.engine.start(f"t-{workflow.id}-v1", scenario.runs.get(scenario.tenant, run_id).run)
     scenario.clock.advance(GRACE * 2)
     scenario.runs.sweep(scenario.tenant)
     assert len(scenario.engine.executions) == 1

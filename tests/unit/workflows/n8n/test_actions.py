@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.state_machine import TaskError
 from tests.unit.workflows.n8n.samples import PEOPLE, conversions, export, import_and_parse, items_in, node, run
 from tests.unit.workflows.samples import parse
 
@@ -50,19 +51,28 @@ def test_a_workflow_node_calls_a_workflow_by_its_name() -> None:
     assert conversions(raw)["Call"] == "unsupported"
 
 
+_REMOVED = [{"id": name, "displayName": name, "removed": True} for name in ("age", "tags")]
+_NAMES = [{"name": "Ada"}, {"name": "Bob"}]
+
+
 @pytest.mark.parametrize(
-    ("parameters", "inputs"),
+    ("mapping", "passed"),
     [
-        ({}, PEOPLE),
-        ({"workflowInputs": {"mappingMode": "defineBelow", "value": {"who": "={{ $json.name }}", "fixed": 7}}},
-         [{"who": "Ada", "fixed": 7}, {"who": "Bob", "fixed": 7}]),
-        ({"workflowInputs": {"mappingMode": "defineBelow", "value": {}}}, PEOPLE),
-        ({"workflowInputs": 3}, PEOPLE),
+        (None, PEOPLE),
+        ({"value": {"who": "={{ $json.name }}", "n": 7}},
+         [{**PEOPLE[0], "who": "Ada", "n": 7}, {**PEOPLE[1], "who": "Bob", "n": 7}]),
+        ({"value": {"name": "={{ $json.name }}"}, "schema": _REMOVED}, _NAMES),
+        ({"value": {"n": "={{ $json.missing }}"}, "schema": [{"id": "n", "type": "number"}]}, PEOPLE),
+        ({"value": {"n": "7"}, "attemptToConvertTypes": True, "schema": [{"id": "n", "type": "number"}, *_REMOVED]},
+         [{**person, "n": 7} for person in _NAMES]),
+        ({"value": {"n": 7}, "schema": [{"id": "n", "type": "string"}, *_REMOVED]},
+         [{**person, "n": 7} for person in _NAMES]),
+        ({"value": {}}, PEOPLE),
+        (3, PEOPLE),
     ],
 )  # fmt: skip
-def test_the_items_of_a_called_workflow_take_the_place_of_its_run(
-    parameters: dict[str, Any], inputs: list[Any]
-) -> None:
+@pytest.mark.parametrize("mode", ["once", "each"])
+def test_a_workflow_is_called_with_all_items_or_for_each(mode: str, mapping: Any, passed: list[Any]) -> None:
     called: list[Any] = []
 
     def call(task: dict[str, Any]) -> Any:
@@ -73,11 +83,47 @@ def test_the_items_of_a_called_workflow_take_the_place_of_its_run(
         number = request["run"]["id"]
         return {"items": [{"of": number, "n": 1}, {"of": number, "n": 2}]}
 
-    raw = export(node("Call", "executeWorkflow", {"workflowId": "Tell", **parameters}), node("All", "noOp"))
-    outcome = run(raw, call, answer)
+    call_node = node("Call", "executeWorkflow", {"workflowId": "Tell", "mode": mode}, typeVersion=1.2)
+    if mapping is not None:
+        call_node["parameters"]["workflowInputs"] = mapping
+    outcome = run(export(call_node, node("All", "noOp")), call, answer)
     assert outcome.status == "SUCCEEDED", outcome
-    assert called == inputs
-    assert items_in(outcome, "all") == [{"of": f"r-{run_number}", "n": n} for run_number in (1, 2) for n in (1, 2)]
+    assert called == (passed if mode == "each" else [{"n8n_items": passed}])
+    runs = range(1, len(called) + 1)
+    assert items_in(outcome, "all") == [{"of": f"r-{number}", "n": n} for number in runs for n in (1, 2)]
+
+
+@pytest.mark.parametrize("mode", ["once", "each"])
+def test_a_value_of_another_type_than_the_called_workflow_declares_fails_the_node(mode: str) -> None:
+    mapping = {"value": {"n": "={{ $json.name }}"}, "schema": [{"id": "n", "type": "number"}]}
+    parameters = {"workflowId": "Tell", "mode": mode, "workflowInputs": mapping}
+    outcome = run(export(node("Call", "executeWorkflow", parameters, typeVersion=1.2)))
+    assert outcome.status == "FAILED"
+
+
+def test_a_single_item_is_passed_as_the_inputs() -> None:
+    called: list[Any] = []
+
+    def call(task: dict[str, Any]) -> Any:
+        called.append(task["with"])
+        return {"run_id": "r"}
+
+    first, tell = node("First", "limit"), {"workflowId": "Tell", "options": {"waitForSubWorkflow": False}}
+    outcome = run(export(first, node("Call", "executeWorkflow", tell), node("All", "noOp")), call)
+    assert called == [{"workflow": "Tell", "wait": False, "inputs": PEOPLE[0]}]
+    assert items_in(outcome, "all") == [PEOPLE[0]]
+
+
+def test_a_call_that_fails_is_an_item_if_the_node_continues() -> None:
+    def call(task: dict[str, Any]) -> Any:
+        if task["with"]["inputs"]["name"] == "Ada":
+            raise TaskError("rejected", "The run failed.")
+        return {"run_id": "r"}
+
+    parameters = {"workflowId": "Tell", "mode": "each"}
+    raw = export(node("Call", "executeWorkflow", parameters, onError="continueRegularOutput"), node("All", "noOp"))
+    outcome = run(raw, call, lambda _request: {"items": [{"told": True}]})
+    assert items_in(outcome, "all") == [{"error": "The run failed."}, {"told": True}]
 
 
 def test_a_called_workflow_without_a_result_fails_the_node() -> None:

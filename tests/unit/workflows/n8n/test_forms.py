@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from email_sender.workflows.n8n.export import read_export
 from email_sender.workflows.n8n.forms import form_of
 from tests.fakes.state_machine import TaskError
@@ -86,13 +88,18 @@ def test_later_versions_name_fields_and_files_are_left_out_with_a_note() -> None
     assert "the file 'cv' cannot be sent" in entry.notes
 
 
-def test_a_schedule_beside_a_form_needs_no_inputs_and_another_trigger_takes_the_form_away() -> None:
-    schedule = node("Daily", "scheduleTrigger", {"rule": {"interval": [{"triggerAtHour": 9}]}})
-    result = import_and_parse(workflow(form_node(FIELDS), schedule))
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("scheduleTrigger", {"rule": {"interval": [{"triggerAtHour": 9}]}}),
+        ("webhook", {"httpMethod": "POST"}),
+        ("executeWorkflowTrigger", {}),
+    ],
+)
+def test_a_form_requires_no_inputs_if_another_trigger_starts_runs_too(kind: str, parameters: dict[str, Any]) -> None:
+    result = import_and_parse(workflow(form_node(FIELDS), node("Other", kind, parameters)))
     assert "required" not in result.definition["inputs"]
     assert "Full Name" in result.definition["inputs"]["properties"]
-    hook = node("Hook", "webhook", {"httpMethod": "POST"})
-    assert import_and_parse(workflow(form_node(FIELDS), hook)).definition["inputs"] == {"type": "object"}
 
 
 def test_a_chat_asks_for_a_message() -> None:

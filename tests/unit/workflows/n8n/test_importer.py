@@ -178,26 +178,48 @@ def test_a_wait_reads_its_parameters_from_the_first_item(parameters: dict[str, A
     assert conversions(raw)["Wait"] == "exact"
 
 
-def test_only_the_branch_of_one_trigger_runs() -> None:
-    clock = {"rule": {"interval": [{"triggerAtHour": 9}]}}
-    raw = {
-        "nodes": [
-            node("Clock", "scheduleTrigger", clock), node("Hook", "webhook"), node("Test", "manualTrigger"),
-            node("A", "set", typeVersion=2), node("B", "set", typeVersion=2), node("C", "set", typeVersion=2),
-        ],
-        "connections": {name: connections_to(after) for name, after in (("Clock", "A"), ("Hook", "B"), ("Test", "C"))},
-    }  # fmt: skip
-    definition = parse(import_and_parse(raw).definition)
+@pytest.mark.parametrize(
+    ("triggers", "branches"),
+    [
+        (["scheduleTrigger", "webhook", "manualTrigger"], {"schedule": [0], "webhook": [1], "request": [2]}),
+        (["manualTrigger", "executeWorkflowTrigger"], {"request": [0], "call": [1]}),
+        (["chatTrigger", "executeWorkflowTrigger", "formTrigger"], {"request": [2], "call": [1]}),
+        (["gmailTrigger", "webhook"], {"event": [0], "webhook": [1], "request": [1], "call": [1]}),
+        (["scheduleTrigger", "scheduleTrigger", "executeWorkflowTrigger"], {"schedule": [0, 1], "call": [2]}),
+    ],
+)
+def test_only_the_branch_of_the_trigger_that_fired_runs(triggers: list[str], branches: dict[str, list[int]]) -> None:
+    starts = [node(f"T{number}", kind) for number, kind in enumerate(triggers)]
+    sets = [node(f"S{number}", "set", typeVersion=2) for number in range(len(triggers))]
+    connections = {f"T{number}": connections_to(f"S{number}") for number in range(len(triggers))}
+    definition = parse(import_and_parse({"nodes": [*starts, *sets], "connections": connections}).definition)
 
-    def ran(inputs: dict[str, Any]) -> list[str]:
-        outcome = run_reference(definition, inputs, lambda call: run_nodes(call["with"]), TaskError)
-        assert outcome.status == "SUCCEEDED"
-        return [name for name in ("a", "b", "c") if outcome.statuses[name] == "succeeded"]
+    def run_node(call: dict[str, Any]) -> Any:
+        answer = lambda _request: {"mail": {"id": "m", "from": "a@b.example", "subject": "s", "text": "t"}}  # noqa: E731
+        return run_nodes(call["with"], answer) if call["action"] == "n8n.node" else call["with"]
 
-    assert ran({"schedule": {"time": "2026-01-01T09:00:00Z"}}) == ["a"]
-    assert ran({"name": "Ada"}) == ["b"]
-    notes = {entry.node: list(entry.notes) for entry in import_and_parse(raw).report}
-    assert "does not run" in notes["Test"][-1]
+    for cause, ran in branches.items():
+        outcome = run_reference(definition, {"name": "Ada"}, run_node, TaskError, cause)
+        assert outcome.status == "SUCCEEDED", outcome
+        assert [number for number in range(len(triggers)) if outcome.statuses[f"s{number}"] == "succeeded"] == ran
+
+
+def test_a_called_workflow_gets_the_items_with_the_fields_that_it_declares() -> None:
+    declared = {"workflowInputs": {"values": [{"name": "name"}, {"name": "city", "type": "string"}]}}
+    called = node("Called", "executeWorkflowTrigger", declared, typeVersion=1.1)
+    sources: list[tuple[dict[str, Any], Any]] = [
+        (called, [{"name": "Ada", "city": None}, {"name": "Bob", "city": None}]),
+        (node("Called", "executeWorkflowTrigger", {"inputSource": "jsonExample", "jsonExample": '{"age": 1}'},
+              typeVersion=1.1), [{"age": 36}, {"age": 7}]),
+        (node("Called", "executeWorkflowTrigger", {"inputSource": "passthrough"}, typeVersion=1.1), PEOPLE),
+        (node("Called", "executeWorkflowTrigger"), PEOPLE),
+    ]  # fmt: skip
+    for trigger, expected in sources:
+        raw = {"nodes": [trigger, node("All", "noOp")], "connections": {"Called": connections_to("All")}}
+        definition = parse(import_and_parse(raw).definition)
+        for inputs, items_got in (({"n8n_items": PEOPLE}, expected), (PEOPLE[0], expected[:1])):
+            outcome = run_reference(definition, inputs, lambda call: run_nodes(call["with"]), TaskError, "call")
+            assert items_in(outcome, "all") == items_got
 
 
 def test_a_loop_of_item_nodes_and_a_merge_run_as_in_n8n() -> None:
@@ -303,7 +325,7 @@ def test_an_error_trigger_starts_a_run_for_each_run_that_fails() -> None:
 
 
 def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
-    raw = {"nodes": [node("Hook", "webhook"), node("New mail", "gmailTrigger")], "connections": {}}
+    raw = {"nodes": [node("Hook", "webhook"), node("Other", "webhook")], "connections": {}}
     assert import_and_parse(raw).definition["triggers"] == [{"webhook": {}}]
 
 

@@ -1,7 +1,7 @@
 // The nodes that run here, by n8n's type without its package.
 
 import { filterNode, ifNode, switchNode } from "./branches.js";
-import { calledRunsNode } from "./called_runs.js";
+import { calledItemsNode, calledRunsNode } from "./calls.js";
 import { codeNode, functionItemNode, functionNode } from "./code.js";
 import { compareDatasetsNode } from "./compare.js";
 import { evaluationNode, mergeNode, passThrough, splitInBatchesNode, stopAndErrorNode } from "./flow.js";
@@ -55,6 +55,7 @@ export const NODES = {
   airtable: airtableNode,
   chainLlm: chainNode,
   chainRetrievalQa: retrievalNode,
+  calledItems: calledItemsNode,
   calledRuns: calledRunsNode,
   code: codeNode,
   compareDatasets: compareDatasetsNode,

@@ -1,11 +1,12 @@
 // The values of another node's parameters for each item: what the platform's own steps take.
 
+import { passedItem } from "./calls.js";
 import { date } from "./dates.js";
 
 /**
  * `parameters.values` is a list of {kind, raw}: the kind "value" is any parameter, "string" a text, "text" the text of
- * HTML, "time" a point in time, and "item" the item itself. Each item of the result has them as v0, v1, …; undefined is
- * null. An item with several "addresses" is an item for each of them.
+ * HTML, "time" a point in time, and "call" what the node passes to another workflow. Each item of the result has them
+ * as v0, v1, …; undefined is null. An item with several "addresses" is an item for each of them.
  */
 export function valuesNode(call) {
   const values = call.node.parameters.values;
@@ -23,6 +24,8 @@ export function valuesNode(call) {
 }
 
 function valueOf(call, item, index, kind, raw) {
+  if (kind === "call") return passedItem(call, item, index, raw);
+  // Of definitions that were imported before calls passed all items.
   if (kind === "item") return item.json;
   const value = call.resolved(raw, index);
   if (kind === "addresses") return addressesIn(value);

@@ -223,7 +223,11 @@ class StepOut(BaseModel):
 
 
 class RunOut(BaseModel):
-    """`resumes` is the run that this run resumes, and `called_by` is the run whose step started this run."""
+    """`resumes` is the run that this run resumes, and `called_by` is the run whose step started this run.
+
+    `cause` is what started it: `request`, `call`, `event`, `schedule` or `webhook`. A run that repeats another one has
+    its cause.
+    """
 
     id: UUID
     workflow_id: UUID
@@ -235,6 +239,7 @@ class RunOut(BaseModel):
     resumes: UUID | None
     called_by: UUID | None
     trigger_id: UUID | None
+    cause: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -252,6 +257,7 @@ class RunOut(BaseModel):
             resumes=run.lineage[-1] if run.lineage else None,
             called_by=run.called_by,
             trigger_id=run.trigger_id,
+            cause=run.cause,
             created_at=run.created_at,
             started_at=run.started_at,
             finished_at=run.finished_at,

@@ -74,6 +74,16 @@ class WorkflowVersion:
     published_role: Role
 
 
+class RunCause(StrEnum):
+    """How a run was started: by a person or an application, by a step of another run, or by a trigger."""
+
+    REQUEST = "request"
+    CALL = "call"
+    EVENT = "event"
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """An execution of a workflow.
@@ -81,7 +91,7 @@ class Run:
     `started_by` and `role` are the principal that the run acts for. `lineage` are the runs that it resumes, the
     earliest first; `passed` are the ids of `wait` steps that ended in those runs. `called_by` is the run whose step
     started this run, and `depth` is the number of calls above it. Since `emptied_at`, its inputs and results are gone.
-    `traceparent` is the trace that it belongs to (email_sender.tracing).
+    `traceparent` is the trace that it belongs to (email_sender.tracing). A run that repeats another one has its cause.
     """
 
     id: UUID
@@ -103,6 +113,7 @@ class Run:
     trigger_id: UUID | None = None
     emptied_at: datetime | None = None
     traceparent: str | None = None
+    cause: RunCause = RunCause.REQUEST
 
 
 class WaitKind(StrEnum):

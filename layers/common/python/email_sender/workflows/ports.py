@@ -284,10 +284,8 @@ class WorkflowEngine(Protocol):
     def ensure(self, machine: str, definition: Mapping[str, Any]) -> None:
         """Register a state machine under this name, or replace its definition. Repeating the call has no effect."""
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
-        """Start an execution and return its id. Repeating the call for the same run has no effect.
-
-        `passed` are the ids of `wait` steps that ended in an earlier run.
+    def start(self, machine: str, run: Run) -> str:
+        """Start the execution of a run and return its id. Repeating the call for the same run has no effect.
 
         Raises:
             NotFound: the state machine is not registered.

@@ -1,13 +1,14 @@
 """AWS Step Functions. Implements workflows.ports.WorkflowEngine and the engines of imports and of vector jobs."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from email_sender.adapters.aws.errors import translate_aws_errors
 from email_sender.errors import NotFound
+from email_sender.workflows.model import Run
 from email_sender.workflows.ports import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -58,17 +59,24 @@ class StepFunctionsEngine:
                     encryptionConfiguration=encryption,
                 )
 
-    def start(self, machine: str, run_id: UUID, inputs: Mapping[str, Any], passed: Sequence[str] = ()) -> str:
+    def start(self, machine: str, run: Run) -> str:
         client = self._client()
         with translate_aws_errors(_UNAVAILABLE):
             try:
                 response = client.start_execution(
                     stateMachineArn=self._machine_arn(machine),
-                    name=str(run_id),
-                    input=json.dumps({"run_id": str(run_id), "inputs": inputs, "passed": list(passed)}),
+                    name=str(run.id),
+                    input=json.dumps(
+                        {
+                            "run_id": str(run.id),
+                            "inputs": run.inputs,
+                            "passed": list(run.passed),
+                            "cause": run.cause,
+                        }
+                    ),
                 )
             except client.exceptions.ExecutionAlreadyExists:
-                return f"{self._prefix}:execution:{machine}:{run_id}"
+                return f"{self._prefix}:execution:{machine}:{run.id}"
             except client.exceptions.StateMachineDoesNotExist:
                 raise NotFound("The state machine is not registered.") from None
         return response["executionArn"]

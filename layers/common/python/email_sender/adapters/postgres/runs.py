@@ -21,7 +21,7 @@ from email_sender.adapters.postgres.encrypted_json import (
 from email_sender.adapters.postgres.run_content import run_columns, step_columns
 from email_sender.security.permissions import Role
 from email_sender.security.ports import TenantKeys
-from email_sender.workflows.model import Run, RunStatus, StepRecord, StepStatus
+from email_sender.workflows.model import Run, RunCause, RunStatus, StepRecord, StepStatus
 
 
 class PostgresRuns:
@@ -34,10 +34,10 @@ class PostgresRuns:
         result = self._conn.execute(
             """
             insert into runs (id, tenant_id, workflow_id, version, status, inputs, inputs_enc, term_hashes, started_by,
-                              role, created_at, lineage, passed, called_by, depth, trigger_id, traceparent)
+                              role, created_at, lineage, passed, called_by, depth, trigger_id, traceparent, cause)
             values (%(id)s, %(tenant_id)s, %(workflow_id)s, %(version)s, %(status)s, '{}', %(inputs_enc)s,
                     %(term_hashes)s, %(started_by)s, %(role)s, %(created_at)s, %(lineage)s, %(passed)s, %(called_by)s,
-                    %(depth)s, %(trigger_id)s, %(traceparent)s)
+                    %(depth)s, %(trigger_id)s, %(traceparent)s, %(cause)s)
             on conflict (id) do nothing
             """,
             {
@@ -55,6 +55,7 @@ class PostgresRuns:
                 "depth": run.depth,
                 "trigger_id": run.trigger_id,
                 "traceparent": run.traceparent or tracing.traceparent(),
+                "cause": run.cause,
                 **run_columns(self._keys, run.inputs, None),
             },
         )
@@ -240,4 +241,5 @@ class PostgresRuns:
             trigger_id=row["trigger_id"],
             emptied_at=row["emptied_at"],
             traceparent=row["traceparent"],
+            cause=RunCause(row["cause"]),
         )

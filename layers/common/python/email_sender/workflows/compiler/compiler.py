@@ -33,6 +33,8 @@ MAX_MACHINE_BYTES = 1_000_000  # Step Functions accepts 1 MB
 _START = "start run"
 _REPORT_SUCCESS = "report success"
 _HOOK_TIMEOUT_SECONDS = 60
+# An older release starts runs without a cause.
+_CAUSE = "$exists($states.context.Execution.Input.cause) ? $states.context.Execution.Input.cause : 'request'"
 
 
 def compile_definition(
@@ -44,7 +46,7 @@ def compile_definition(
 
     Every function receives `{"tenant_id", "workflow_id", "version", "run_id", "action", "step", "item", "attempt",
     "with"}`, and a callback action also `task_token`. The hook receives `{…, "action": "run.finished", "status", …}`.
-    The execution's input is `{"run_id", "inputs", "passed"}`.
+    The execution's input is `{"run_id", "inputs", "passed", "cause"}`.
 
     Raises:
         LookupError: `targets` lacks an action, which is a deployment error.
@@ -90,6 +92,7 @@ def _start_states(task_builder: TaskBuilder, next_state: str) -> States:
         "workflow_id": asl.literal(task_builder.workflow_id),
         "version": task_builder.version,
         "started_at": asl.context("Execution.StartTime"),
+        "cause": asl.expression(_CAUSE),
     }
     assign = {"inputs": asl.context("Execution.Input.inputs"), "run": run, "errors": asl.ENGINE_ERRORS}
     return {_START: {"Type": "Pass", "Assign": assign, "Output": {}, "Next": next_state}}

@@ -12,6 +12,7 @@ from email_sender.workflows.n8n.context import (
     Untranslatable,
     for_each_conversion,
 )
+from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.item_nodes import quoted
 from email_sender.workflows.n8n.sandbox_steps import own_node_step
 from email_sender.workflows.n8n.texts import (
@@ -22,6 +23,7 @@ from email_sender.workflows.n8n.texts import (
     options_of,
     without_text,
 )
+from email_sender.workflows.n8n.triggers import CALLED_ITEMS
 
 
 def convert_openai(context: NodeContext) -> Conversion:
@@ -65,7 +67,7 @@ _ITSELF: Final = re.compile(r"=\{\{\s*\$workflow\.id\s*\}\}")
 
 
 def convert_workflow_call(context: NodeContext) -> Conversion:
-    """Convert executeWorkflow: call the workflow by its displayed name, or this one itself, once for each item."""
+    """Convert executeWorkflow: call the workflow by its displayed name, or this one itself."""
     target = context.get("workflowId")
     if context.get("source", "database") == "database" and not target:
         return failing_when_reached(context, "it names no workflow", "The node names no workflow.")
@@ -73,24 +75,50 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
     name = context.workflow if isinstance(raw, str) and _ITSELF.fullmatch(raw.strip()) else raw
     if not isinstance(name, str) or not name or name.startswith("="):
         raise Untranslatable("the called workflow must have a fixed name")
-    other = "" if name is context.workflow else f"import that workflow too, as {name[:100]!r}; "
-    context.notes.append(f"{other}it is called once for each item")
-    arguments: dict[str, Any] = {"workflow": quoted(name[:200]), "inputs": _inputs_of_call(context)}
-    if options_of(context).get("waitForSubWorkflow") is False:
-        arguments["wait"] = False
-        context.notes.append("its items are the ids of the runs")
-    conversion = for_each_conversion(context, arguments, uses="workflow.call", result_field="$")
-    if "wait" in arguments:
-        return conversion
+    if name is not context.workflow:
+        context.notes.append(f"import that workflow too, as {name[:100]!r}")
+    waits = options_of(context).get("waitForSubWorkflow") is not False
+    is_each = context.get("mode", "once") == "each"
+    mapping = _mapping(context)
+    items = "" if is_each and waits else context.calls(mapping)
+    arguments = {"workflow": quoted(name[:200]), **({} if waits else {"wait": False})}
+    if is_each:
+        inputs = {"inputs": context.call(mapping)}
+        conversion = for_each_conversion(context, arguments | inputs, uses="workflow.call", result_field="$")
+    else:
+        conversion = _call_with_all(context, arguments, items)
+    if not waits:
+        return replace(conversion, outputs=[items])
     # The runs become the items that they ended with.
-    results = own_node_step("[$before[$exists(run_id)]]", "calledRuns", {})
+    results = own_node_step("[$before[$exists(run_id) or $exists(error)]]", "calledRuns", {})
     results["when"] = "{% $count([$before]) > 0 %}"
     return replace(conversion, outputs=["$self.items.out_0"], following=[FollowingStep("items", results)])
 
 
-def _inputs_of_call(context: NodeContext) -> Any:
-    """Return the inputs of a called workflow: the fields that the node maps, or the whole item."""
+def _call_with_all(context: NodeContext, arguments: Mapping[str, Any], items: str) -> Conversion:
+    """Return a step that calls the workflow once, with all items. A single item is passed as the inputs themselves."""
+    context.notes.append(f"a workflow that was not imported gets several items as its input {CALLED_ITEMS!r}")
+    inputs = f'($calls := {items}; $count($calls) = 1 ? $calls[0] : {{"{CALLED_ITEMS}": $calls}})'
+    step: dict[str, Any] = {
+        "uses": "workflow.call",
+        "when": f"{{% $count({context.items}) > 0 %}}",
+        "with": {**arguments, "inputs": f"{{% {inputs} %}}"},
+    }
+    if context.node.max_attempts > 1:
+        step["retry"] = {"max_attempts": context.node.max_attempts}
+    return Conversion(ConversionOutcome.APPROXIMATED, step)
+
+
+def _mapping(context: NodeContext) -> dict[str, Any] | None:
+    """Return which fields a call adds to an item, converts and removes. Older versions pass items as they are."""
     mapping = context.get("workflowInputs")
-    fields = mapping.get("value") if isinstance(mapping, Mapping) else None
-    is_mapped = isinstance(mapping, Mapping) and mapping.get("mappingMode") == "defineBelow"
-    return context.value(fields) if is_mapped and isinstance(fields, Mapping) and fields else context.item()
+    if context.node.version < 1.2 or not isinstance(mapping, Mapping):
+        return None
+    value, schema = mapping.get("value"), mappings_in(mapping.get("schema"))
+    return {
+        "value": value if isinstance(value, Mapping) else {},
+        "types": {str(field.get("id")): field["type"] for field in schema if isinstance(field.get("type"), str)},
+        "removed": [field.get("displayName") for field in schema if field.get("removed")],
+        "converts": mapping.get("attemptToConvertTypes") is True,
+        "texts": context.node.version >= 1.4 or mapping.get("convertFieldsToString") is True,
+    }

@@ -20,7 +20,8 @@ class NodeContext:
     """What a converter knows about its node.
 
     `inputs` holds the JSONata of the items at each input, and `workflow` the workflow's name. `notes` collects
-    differences from n8n's behaviour. `values` collects the parameters that the sandbox evaluates for each item.
+    differences from n8n's behaviour. `values` collects the parameters that the sandbox evaluates for each item. For a
+    step that runs once, it evaluates them for the first item, or for each one if the step `takes_all` items.
     """
 
     node: Node
@@ -29,6 +30,7 @@ class NodeContext:
     timezone: str = "UTC"
     workflow: str = ""
     values: list[dict[str, Any]] = field(default_factory=list)
+    takes_all: bool = False
 
     @property
     def items(self) -> str:
@@ -56,10 +58,6 @@ class NodeContext:
         """Return the JSONata of an address. An item with several addresses is an item for each."""
         return self._evaluated("addresses", parameter)
 
-    def item(self) -> str:
-        """Return the JSONata of the current item."""
-        return self._evaluated("item", None)
-
     def first(self, parameter: Any, kind: str = "value") -> str:
         """Return the JSONata, without its marks, of a parameter's value for the first item: for a step that runs once.
 
@@ -67,6 +65,16 @@ class NodeContext:
         """
         self.values.append({"kind": kind, "raw": parameter})
         return f"{_VALUES}[0].v{len(self.values) - 1}"
+
+    def call(self, mapping: Any) -> str:
+        """Return the JSONata of the item that a call passes to another workflow, for the current item."""
+        return self._evaluated("call", mapping)
+
+    def calls(self, mapping: Any) -> str:
+        """Return the JSONata, without its marks, of the items that a call passes to another workflow."""
+        self.takes_all = True
+        self.values.append({"kind": "call", "raw": mapping})
+        return f"[{_VALUES}.v{len(self.values) - 1}]"
 
     def with_values(self, step: Mapping[str, Any], items: str) -> Mapping[str, Any]:
         """Return the step with these `items`, in JSONata, which have the values of its parameters."""

@@ -108,7 +108,7 @@ class Converter:
         steps = self._steps or [{"id": "nothing", "uses": "transform", "with": {}}]
         definition = {
             "name": self._export.name,
-            **asked_inputs(started, has_triggers=bool(self._triggers)),
+            **asked_inputs(started, is_alone=len(started) == 1),
             **({"triggers": self._triggers[:MAX_TRIGGERS]} if self._triggers else {}),
             "steps": steps,
         }
@@ -311,7 +311,8 @@ class Converter:
     ) -> tuple[Conversion, list[str]]:
         """Add a step in the sandbox that evaluates the node's parameters for each item, if they have expressions."""
         node, step = context.node, conversion.step
-        is_limited = step is not None and ("for_each" not in step or node.raw.get("executeOnce") is True)
+        runs_once = step is not None and "for_each" not in step and not context.takes_all
+        is_limited = runs_once or node.raw.get("executeOnce") is True
         if step is None or not (context.values or (is_limited and "for_each" in step)):
             return conversion, needs
         if not all(item_nodes.is_storable(value["raw"]) for value in context.values):
@@ -328,7 +329,8 @@ class Converter:
         outside = sorted(item_nodes.paired_nodes(node) - {edge.source for edge in edges})
         context.notes += [f"the item of {name!r} for an item is the one in its place" for name in outside]
         items = f"$append($steps.`{step_id}`.items.values_0, [])"
-        return replace(conversion, step=context.with_values(step, items)), [*needs, step_id]
+        outputs = context.with_values({"outputs": list(conversion.outputs)}, items)["outputs"]
+        return replace(conversion, step=context.with_values(step, items), outputs=outputs), [*needs, step_id]
 
     def _unused_id(self, step_id: str) -> str:
         while step_id in self._step_ids:

@@ -35,13 +35,15 @@ class Form:
     notes: tuple[str, ...] = ()
 
 
-def asked_inputs(started: Iterable[Node], *, has_triggers: bool) -> dict[str, Any]:
-    """Return the description and the inputs of a definition: what a form asks for, if a run can start there."""
+def asked_inputs(started: Iterable[Node], *, is_alone: bool) -> dict[str, Any]:
+    """Return the description and the inputs of a definition: what a form asks for, if a run can start there.
+
+    `is_alone`: no other trigger starts runs, such as a schedule, which has other inputs.
+    """
     form = next((form for node in started if (form := form_of(node)) is not None), None)
     if form is None or not is_storable(form.schema):
         return {"description": "Imported from n8n.", "inputs": {"type": "object"}}
-    # A trigger such as a schedule has no inputs.
-    schema = {key: value for key, value in form.schema.items() if key != "required" or not has_triggers}
+    schema = {key: value for key, value in form.schema.items() if key != "required" or is_alone}
     return {"description": form.text[:1_000] or "Imported from n8n.", "inputs": schema}
 
 

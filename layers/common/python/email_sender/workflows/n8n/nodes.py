@@ -32,6 +32,7 @@ from email_sender.workflows.n8n.mail import convert_mail
 from email_sender.workflows.n8n.service_nodes import asks_person
 from email_sender.workflows.n8n.triggers import (
     MAILBOXES,
+    convert_called_trigger,
     convert_error_trigger,
     convert_mail_trigger,
     convert_manual_trigger,
@@ -133,7 +134,7 @@ _TRIGGER_TYPES: Final = frozenset({"start", "cron", "interval", "webhook", *MAIL
 _CONVERTERS: Final[Mapping[str, Callable[[NodeContext], Conversion]]] = {
     "manualTrigger": convert_manual_trigger,
     "start": convert_manual_trigger,
-    "executeWorkflowTrigger": convert_manual_trigger,
+    "executeWorkflowTrigger": convert_called_trigger,
     "scheduleTrigger": convert_schedule_trigger,
     "cron": convert_other_trigger,
     "interval": convert_other_trigger,

@@ -1,47 +1,69 @@
 """Converts the triggers of an n8n workflow, and the items that they produce."""
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from email_sender.workflows.model import RunCause
 from email_sender.workflows.n8n.context import Conversion, NodeContext, Untranslatable, transform_conversion
 from email_sender.workflows.n8n.export import ConversionOutcome
 from email_sender.workflows.n8n.forms import form_of
 from email_sender.workflows.n8n.sandbox_steps import own_node_step
+from email_sender.workflows.n8n.texts import mappings_in
 from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _SCHEDULES: Final = ("scheduleTrigger", "cron", "interval")
 MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
-# Which of several triggers is taken if no schedule started a run.
+# What starts runs for a trigger. All others are started by a request.
+_CAUSES: Final[Mapping[str, RunCause]] = {
+    **dict.fromkeys(_SCHEDULES, RunCause.SCHEDULE),
+    **dict.fromkeys((*MAILBOXES, "errorTrigger"), RunCause.EVENT),
+    "executeWorkflowTrigger": RunCause.CALL,
+    "webhook": RunCause.WEBHOOK,
+}
+# Which of several triggers a run takes that none of them started.
 _PREFERRED: Final = (
-    "webhook", *MAILBOXES, "executeWorkflowTrigger", "formTrigger", "chatTrigger", "manualTrigger", "start",
+    "formTrigger", "chatTrigger", "manualTrigger", "start", "webhook", *MAILBOXES, "executeWorkflowTrigger",
 )  # fmt: skip
 NEVER: Final = "false"
-_BY_SCHEDULE: Final = "$exists($inputs.schedule.time)"
+_WHEN: Final[Mapping[RunCause, str]] = {
+    RunCause.REQUEST: "a person or an application starts the run",
+    RunCause.CALL: "another workflow calls this one",
+    RunCause.EVENT: "an event starts the run",
+    RunCause.SCHEDULE: "the schedule starts the run",
+    RunCause.WEBHOOK: "the webhook starts the run",
+}
+# The items of a call by executeWorkflow with several of them. A single item is the inputs themselves.
+CALLED_ITEMS: Final = "n8n_items"
 _START_MANUALLY = "start it with POST /workflows/{id}/execute: the run's inputs become its item"
 
 
 def trigger_conditions(triggers: Mapping[str, str]) -> Mapping[str, tuple[str, str]]:
     """Return for the triggers whose branch does not always run when that is, in JSONata, and a note.
 
-    `triggers` are the types by the nodes' names. In n8n, only the branch of the trigger that fired runs. Here, a run
-    tells by its inputs whether a schedule started it. All other runs take the branch of one trigger.
+    `triggers` are the types by the nodes' names. As in n8n, only the branch of the trigger that fired runs. A run that
+    none of them started takes the branch of one of them.
     """
     if len(triggers) < 2:
         return {}
-    schedules = [name for name, kind in triggers.items() if kind in _SCHEDULES]
-    others = sorted((name for name in triggers if name not in schedules), key=lambda name: _rank(triggers[name]))
-    conditions = {
-        name: (_BY_SCHEDULE, "its branch runs when the schedule starts the run") for name in schedules if others
-    }
-    for place, name in enumerate(others):
-        if place > 0:
-            conditions[name] = (NEVER, f"runs take the branch of {others[0]!r}; this one's branch does not run")
-        elif schedules:
-            conditions[name] = (f"$not({_BY_SCHEDULE})", "its branch runs when no schedule starts the run")
-    return conditions
+    causes: dict[str, list[RunCause]] = {name: [] for name in triggers}
+    for cause in RunCause:
+        started = [name for name, kind in triggers.items() if _CAUSES.get(kind, RunCause.REQUEST) is cause]
+        if cause is not RunCause.SCHEDULE or not started:
+            started = [min(started or triggers, key=lambda name: _rank(triggers[name]))]
+        for name in started:
+            causes[name].append(cause)
+    return {name: _condition(found) for name, found in causes.items()}
+
+
+def _condition(causes: Sequence[RunCause]) -> tuple[str, str]:
+    if not causes:
+        return NEVER, "another trigger is taken in its place; its branch does not run"
+    listed = ", ".join(f'"{cause}"' for cause in causes)
+    return f"$run.cause in [{listed}]", f"its branch runs when {' or '.join(_WHEN[cause] for cause in causes)}"
 
 
 def _rank(kind: str) -> int:
@@ -51,6 +73,34 @@ def _rank(kind: str) -> int:
 def convert_manual_trigger(_context: NodeContext) -> Conversion:
     """Convert a manual trigger: the run's inputs are the only item."""
     return transform_conversion(items="[$inputs]")
+
+
+def convert_called_trigger(context: NodeContext) -> Conversion:
+    """Convert executeWorkflowTrigger: the items are those that another workflow passes, with the declared fields."""
+    items = f"[$exists($inputs.{CALLED_ITEMS}) ? $inputs.{CALLED_ITEMS} : $inputs]"
+    fields = _declared_fields(context)
+    if fields is None:
+        return transform_conversion(items=items)
+    step = own_node_step(items, "calledItems", {"fields": fields})
+    return Conversion(ConversionOutcome.EXACT, step, ["$self.items.out_0"])
+
+
+def _declared_fields(context: NodeContext) -> list[str] | None:
+    """Return the names of the fields that a called workflow declares, or None if it takes all."""
+    source = context.get("inputSource", "workflowInputs" if context.node.version >= 1.1 else "passthrough")
+    if source == "workflowInputs":
+        declared = context.get("workflowInputs")
+        fields = mappings_in(declared.get("values") if isinstance(declared, Mapping) else None)
+        return [name for field in fields if isinstance(name := field.get("name"), str)]
+    if source != "jsonExample":
+        return None
+    try:
+        example = json.loads(str(context.get("jsonExample", "")))
+    except ValueError:
+        example = None
+    if not isinstance(example, dict):
+        raise Untranslatable("its example of the fields is not a JSON object")
+    return list(example)
 
 
 def convert_other_trigger(context: NodeContext) -> Conversion:

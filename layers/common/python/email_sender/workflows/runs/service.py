@@ -20,6 +20,7 @@ from email_sender.workflows.model import (
     OPEN_STATUSES,
     Actor,
     Run,
+    RunCause,
     RunDetail,
     RunStatus,
     StepRecord,
@@ -41,11 +42,12 @@ MAX_DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class StartCause:
-    """The cause of a run: the run that it resumes, the run whose step calls it, or a trigger.
+    """The cause of a run, and what belongs to it: the run that it resumes, the run whose step calls it, or a trigger.
 
     `depth` is the number of runs that started each other before this one.
     """
 
+    kind: RunCause = RunCause.REQUEST
     earlier: Run | None = None
     caller: Run | None = None
     trigger_id: UUID | None = None
@@ -130,6 +132,7 @@ class RunService:
                 called_by=cause.caller.id if cause.caller else None,
                 depth=cause.caller.depth + 1 if cause.caller else cause.depth,
                 trigger_id=cause.trigger_id,
+                cause=cause.kind,
             )
             if unit.runs.add(run):
                 if cause.earlier is not None:
@@ -157,7 +160,9 @@ class RunService:
             raise InvalidInput(f"Workflows can call each other at most {MAX_DEPTH} levels deep.")
         actor = Actor(calling_run.started_by, calling_run.role)
         try:
-            return self.start(tenant_id, run_id, target.id, inputs, actor, cause=StartCause(caller=calling_run))
+            return self.start(
+                tenant_id, run_id, target.id, inputs, actor, cause=StartCause(RunCause.CALL, caller=calling_run)
+            )
         except Unavailable:
             with self._units(tenant_id) as unit:
                 stored_run = unit.runs.get(run_id)
@@ -186,7 +191,7 @@ class RunService:
         if resume and run.status is RunStatus.SUCCEEDED:
             raise Conflict("The run has succeeded. There is no failed step to resume from.")
         version = None if newest else run.version
-        cause = StartCause(earlier=run) if resume else DIRECT_START
+        cause = StartCause(run.cause, earlier=run if resume else None)
         return self.start(tenant_id, new_id, run.workflow_id, run.inputs, actor, version, cause)
 
     def start_execution(self, tenant_id: UUID, run_id: UUID) -> Run:
@@ -200,12 +205,12 @@ class RunService:
             raise NotFound("The run's version of the workflow no longer exists.")
         machine = self._compiler.machine_name(run.workflow_id, run.version)
         try:
-            execution = self._engine.start(machine, run.id, run.inputs, run.passed)
+            execution = self._engine.start(machine, run)
         except NotFound:
             # The engine lost the state machine (a new account, a restored backup). Register it again.
             definition = self._compiler.parse(stored_version.definition)
             self._engine.ensure(*self._compiler.compile(definition, tenant_id, run.workflow_id, run.version))
-            execution = self._engine.start(machine, run.id, run.inputs, run.passed)
+            execution = self._engine.start(machine, run)
         with self._units(tenant_id) as unit:
             locked_run = unit.runs.get(run_id, lock=True)
             # The execution may have ended and its end may already be recorded.

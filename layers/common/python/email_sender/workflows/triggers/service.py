@@ -10,7 +10,7 @@ from email_sender.clock import Clock, IdFactory
 from email_sender.coordination.events import EventFactory
 from email_sender.errors import DomainError, Forbidden, InvalidInput, NotFound, NotSupported, Unavailable
 from email_sender.security.permissions import Role, weaker
-from email_sender.workflows.model import Actor, Run
+from email_sender.workflows.model import Actor, Run, RunCause
 from email_sender.workflows.runs.service import MAX_DEPTH, RunService, StartCause
 from email_sender.workflows.triggers.model import (
     StoredTrigger,
@@ -107,7 +107,7 @@ class TriggerService:
             if depth > MAX_DEPTH:
                 raise InvalidInput(f"Runs can start each other at most {MAX_DEPTH} levels deep.")
             inputs = {**trigger.inputs, **invocation.inputs}
-            cause = StartCause(trigger_id=trigger.id, depth=depth)
+            cause = StartCause(RunCause(trigger.kind), trigger_id=trigger.id, depth=depth)
             run = self._runs.start(tenant_id, run_id, trigger.workflow_id, inputs, actor, cause=cause)
         except Unavailable:
             raise
