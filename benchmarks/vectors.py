@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from qdrant_client import models
 
 from benchmarks.vector_setup import COLLECTIONS, TENANT, VectorBench, discard_output, vector_bench
+from email_sender.adapters.qdrant.queries import SEARCH_EF
 from email_sender.vectors.model import Nearest, Search, engine_id
 from local.database import TENANTS
 
@@ -89,7 +90,9 @@ def _searches(bench: VectorBench) -> list[dict[str, Any]]:
     tenant_filter = models.Filter(
         must=[models.FieldCondition(key="tenant_id", match=models.MatchValue(value=str(tenant)))]
     )
-    params = models.SearchParams(quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0))
+    params = models.SearchParams(
+        hnsw_ef=SEARCH_EF, quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+    )
     bodies = [
         json.dumps({"collection": "searched", "vector_b64": b64encode(array("f", query).tobytes()).decode()}).encode()
         for query in queries

@@ -317,11 +317,12 @@ CALL_OTHER: dict[str, Any] = {
 
 @dataclass
 class Runs:
-    """Runs of other workflows. Each is open for some questions, and then has this end."""
+    """Runs of other workflows. Each is open for some questions, and then has this end. `last` are its last items."""
 
     status: RunStatus = RunStatus.SUCCEEDED
     open_for: int = 0
     error: Exception | None = None
+    last: Mapping[str, Any] = field(default_factory=dict)
     called: list[tuple[UUID, str, Mapping[str, Any]]] = field(default_factory=list)
 
     def call(self, _tenant: UUID, run_id: UUID, workflow: str, inputs: Mapping[str, Any], _caller: UUID) -> None:
@@ -335,7 +336,7 @@ class Runs:
         run = Run(run_id, uuid4(), 1, status, {}, "ann", Role.ADMIN, now(), error={"message": "it broke"})
         ends = [now() - timedelta(seconds=second) for second in (2, 1, 0)]
         several = {"items": {"z_0": [{"n": 2}], "later_0": [{"n": 3}], "d_0": []}, "last": "later_0"}
-        results: list[Mapping[str, Any]] = [{"items": {"a_0": [{"n": 1}]}}, several, {"items": {}}]
+        results: list[Mapping[str, Any]] = [{"items": {"a_0": [{"n": 1}]}}, several, {"items": self.last}]
         steps = [
             StepRecord(f"s{place}", -1, "n8n.node", StepStatus.SUCCEEDED, end, result=result, finished_at=end)
             for place, (end, result) in enumerate(zip(ends, results, strict=True))
@@ -348,6 +349,7 @@ class Runs:
     ("runs", "told"),
     [
         (Runs(open_for=2), '[{"n":3}]'),
+        (Runs(last={"e_0": []}), "[]"),
         (Runs(RunStatus.FAILED), '[{"error":"The workflow has failed: it broke"}]'),
         (Runs(error=NotFound("Workflow 'other' not found.")), """[{"error":"Workflow 'other' not found."}]"""),
     ],

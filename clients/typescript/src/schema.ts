@@ -3830,9 +3830,15 @@ export interface components {
         Rotation: {
             version: number;
         };
-        /** @description `resumes` is the run that this run resumes, and `called_by` is the run whose step started this run. */
+        /**
+         * @description `resumes` is the run that this run resumes, and `called_by` is the run whose step started this run.
+         *
+         *     `cause` is what started it: `request`, `call`, `event`, `schedule` or `webhook`. A run that repeats another one has
+         *     its cause.
+         */
         Run: {
             called_by: string | null;
+            cause: string;
             /** Format: date-time */
             created_at: string;
             error: {
@@ -3855,6 +3861,7 @@ export interface components {
         };
         RunDetail: {
             called_by: string | null;
+            cause: string;
             /** Format: date-time */
             created_at: string;
             error: {
@@ -9455,6 +9462,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "called_by": null,
+                     *           "cause": "request",
                      *           "created_at": "2026-11-29T20:50:28.982989Z",
                      *           "error": null,
                      *           "finished_at": "2026-11-29T20:50:43.719559Z",
@@ -9521,6 +9529,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "called_by": null,
+                     *       "cause": "request",
                      *       "created_at": "2026-11-28T15:00:38.064230Z",
                      *       "error": null,
                      *       "finished_at": "2026-11-28T15:00:38.433877Z",
@@ -9636,6 +9645,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "called_by": null,
+                     *       "cause": "request",
                      *       "created_at": "2026-11-29T20:51:08.324296Z",
                      *       "error": {
                      *         "message": "Cancelled.",
@@ -9767,6 +9777,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "called_by": null,
+                     *       "cause": "request",
                      *       "created_at": "2026-11-29T20:47:03.671022Z",
                      *       "error": null,
                      *       "finished_at": null,
@@ -14195,6 +14206,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "called_by": null,
+                     *       "cause": "request",
                      *       "created_at": "2026-11-28T15:00:38.064230Z",
                      *       "error": null,
                      *       "finished_at": null,
@@ -14312,6 +14324,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "called_by": null,
+                     *           "cause": "webhook",
                      *           "created_at": "2026-11-29T20:46:14.017253Z",
                      *           "error": null,
                      *           "finished_at": "2026-11-29T20:46:14.226188Z",

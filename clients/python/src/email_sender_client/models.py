@@ -1556,6 +1556,9 @@ class Rotation(BaseModel):
 class Run(BaseModel):
     """
     `resumes` is the run that this run resumes, and `called_by` is the run whose step started this run.
+
+    `cause` is what started it: `request`, `call`, `event`, `schedule` or `webhook`. A run that repeats another one has
+    its cause.
     """
 
     model_config = ConfigDict(
@@ -1563,6 +1566,7 @@ class Run(BaseModel):
         populate_by_name=True,
     )
     called_by: UUID | None
+    cause: str
     created_at: AwareDatetime
     error: dict[str, Any] | None
     finished_at: AwareDatetime | None
@@ -2596,6 +2600,7 @@ class RunDetail(BaseModel):
         populate_by_name=True,
     )
     called_by: UUID | None
+    cause: str
     created_at: AwareDatetime
     error: dict[str, Any] | None
     finished_at: AwareDatetime | None

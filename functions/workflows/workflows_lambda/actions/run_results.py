@@ -10,7 +10,7 @@ def result_of_run(detail: RunDetail) -> Mapping[str, Any]:
     """Return {items} of a run that succeeded, or {error}.
 
     As in n8n, the items are those of what ran last. A step that ran nodes gives those of its last node with items, or a
-    reference to them, and another one its result.
+    reference to them, or none. Another step gives its result.
     """
     if detail.run.status is not RunStatus.SUCCEEDED:
         message = (detail.run.error or {}).get("message") or "no reason was recorded"
@@ -19,11 +19,10 @@ def result_of_run(detail: RunDetail) -> Mapping[str, Any]:
     ended = [step for step in detail.steps if step.status is StepStatus.SUCCEEDED and step.action and step.finished_at]
     for step in sorted(ended, key=lambda step: (step.finished_at, step.item), reverse=True):
         result = step.result or {}
-        returned = result.get("items")
         if step.action != "n8n.node":
             return {"items": [result]}
-        outputs = {name: items for name, items in returned.items() if items} if isinstance(returned, Mapping) else {}
-        if outputs:
-            items = outputs.get(str(result.get("last")), next(iter(outputs.values())))
+        if isinstance(returned := result.get("items"), Mapping) and returned:
+            outputs = {name: items for name, items in returned.items() if items}
+            items = outputs.get(str(result.get("last")), next(iter(outputs.values()), []))
             return {"items": items if isinstance(items, list) else [items]}
     return {"items": []}

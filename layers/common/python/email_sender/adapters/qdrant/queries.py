@@ -11,6 +11,9 @@ from email_sender.vectors.model import Example, Hybrid, Nearest, Recommend, Sear
 
 # In a hybrid search each ranking returns this many times the limit: a point ranked lower in both may still win.
 _FUSION_OVERSAMPLING = 4
+# With Qdrant's own 100, the recall at 10 of a graph over clusters is 0.90 to 1.0, by the luck of its build. With 256 it
+# is 0.99 and more, in the same time.
+SEARCH_EF = 256
 _STRATEGIES = {
     Strategy.AVERAGE: pb.RecommendStrategy.AverageVector,
     Strategy.BEST: pb.RecommendStrategy.BestScore,
@@ -94,6 +97,6 @@ def _examples(tenant_id: UUID, collection: str, examples: Sequence[Example]) -> 
 def _params(search: Search) -> Any:
     return pb.SearchParams(
         exact=search.exact,
-        hnsw_ef=search.hnsw_ef,
+        hnsw_ef=search.hnsw_ef or SEARCH_EF,
         quantization=pb.QuantizationSearchParams(rescore=True, oversampling=2.0),
     )
