@@ -1,6 +1,7 @@
 """The composition root of the console. Objects are built once per execution environment."""
 
 from functools import cache
+from typing import Literal
 
 from console_lambda.api import ApiConnection
 from console_lambda.dynamodb_sessions import DynamoDbSessions
@@ -22,11 +23,16 @@ class ConsoleSettings(Settings):
     """The OpenID provider's description of itself."""
     uploads_origin: str = ""
     """The origin to which browsers upload files."""
+    passkeys: Literal["on", "off"] = "off"
 
 
 @cache
 def settings() -> ConsoleSettings:
     return ConsoleSettings.from_environment()
+
+
+def has_passkeys() -> bool:
+    return settings().passkeys == "on"
 
 
 @cache

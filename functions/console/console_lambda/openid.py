@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -43,6 +43,14 @@ class OpenIdProvider:
         self._http = httpx.Client(timeout=_SECONDS)
 
     def sign_in_url(self, attempt: Attempt) -> str:
+        return f"{self._endpoint('authorization_endpoint')}?{self._query(attempt)}"
+
+    def passkey_url(self, attempt: Attempt) -> str:
+        """Return Cognito's page for a new passkey. It takes what the sign-in takes."""
+        page = urlsplit(self._endpoint("authorization_endpoint"))._replace(path="/passkeys/add")
+        return f"{page.geturl()}?{self._query(attempt)}"
+
+    def _query(self, attempt: Attempt) -> str:
         query = {
             "response_type": "code",
             "client_id": self._client_id,
@@ -52,7 +60,7 @@ class OpenIdProvider:
             "code_challenge": attempt.challenge,
             "code_challenge_method": "S256",
         }
-        return f"{self._endpoint('authorization_endpoint')}?{urlencode(query)}"
+        return urlencode(query)
 
     def exchange(self, code: str, attempt: Attempt) -> Tokens:
         """Return the tokens for a code. Raises Unauthenticated if the provider refuses it."""

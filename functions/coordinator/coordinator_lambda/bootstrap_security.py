@@ -43,12 +43,15 @@ def tenant_service() -> TenantService:
 class PeopleSettings(Settings):
     user_pool_id: str = ""
     """Cognito user pool; empty: another issuer has the people."""
+    passkeys: Literal["on", "off"] = "off"
+    """Whether the user pool takes passkeys."""
 
 
 @cache
 def member_service() -> MemberService:
-    pool = PeopleSettings.from_environment().user_pool_id
-    return MemberService(CognitoMembers(lambda: client("cognito-idp"), pool), units(), now)
+    people = PeopleSettings.from_environment()
+    directory = CognitoMembers(lambda: client("cognito-idp"), people.user_pool_id, has_passkeys=people.passkeys == "on")
+    return MemberService(directory, units(), now)
 
 
 class RecordSettings(DatabaseSettings, VaultSettings):

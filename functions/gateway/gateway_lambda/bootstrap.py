@@ -21,6 +21,8 @@ class Settings(DatabaseSettings):
 
     user_pool_client_id: str = ""
     """Cognito app client that signs users in."""
+    passkeys: Literal["on", "off"] = "off"
+    """Whether the user pool takes passkeys."""
     jwt_issuer: NonEmpty
     """Issuer of access tokens."""
     jwt_audience: NonEmpty
@@ -44,7 +46,10 @@ def settings() -> Settings:
 
 @cache
 def issuer() -> CognitoTokenIssuer:
-    return CognitoTokenIssuer(lambda: client("cognito-idp"), settings().user_pool_client_id)
+    current = settings()
+    return CognitoTokenIssuer(
+        lambda: client("cognito-idp"), current.user_pool_client_id, has_passkeys=current.passkeys == "on"
+    )
 
 
 @cache

@@ -55,6 +55,7 @@ class Visitor:
         return render(
             template,
             session=self.session,
+            has_passkeys=bootstrap.has_passkeys(),
             may=self.may,
             navigation=links,
             current_link=current_of(links, self.request.url.path),

@@ -6,9 +6,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from email_sender.adapters.aws.cognito import CognitoTokenIssuer
+from email_sender.adapters.aws.cognito_members import CognitoMembers
 from email_sender.errors import InvalidInput, Unauthenticated
 from email_sender.security.sessions import CodeNeeded, NewPasswordNeeded, Tokens
 
@@ -59,6 +61,34 @@ def test_a_person_sets_up_an_authenticator_app_and_is_asked_for_codes(pool: Pool
     assert isinstance(pool.issuer.enter_code(challenge.username, challenge.session, "123456"), Tokens)
     with pytest.raises(Unauthenticated):
         pool.issuer.enter_code(challenge.username, "x" * 40, "123456")
+
+
+@pytest.mark.parametrize("has_passkeys", [True, False])
+def test_an_authenticator_app_lets_passkeys_count_as_a_second_factor(has_passkeys: bool) -> None:
+    client = boto3.client("cognito-idp", region_name="us-east-1")
+    token, enabled = "t" * 40, {"Enabled": True}
+    passkeys = {"WebAuthnMfaSettings": enabled} if has_passkeys else {}
+    with Stubber(client) as stub:
+        stub.add_response("verify_software_token", {"Status": "SUCCESS"}, {"AccessToken": token, "UserCode": "123456"})
+        app = {"SoftwareTokenMfaSettings": {**enabled, "PreferredMfa": True}}
+        stub.add_response("set_user_mfa_preference", {}, {"AccessToken": token, **app, **passkeys})
+        stub.add_response("global_sign_out", {}, {"AccessToken": token})
+        issuer = CognitoTokenIssuer(lambda: client, "c", has_passkeys=has_passkeys)
+        issuer.confirm_second_factor(token, "123456")
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("has_passkeys", [True, False])
+def test_a_lost_app_takes_the_passkeys_second_factor_away_too(has_passkeys: bool) -> None:
+    client = boto3.client("cognito-idp", region_name="us-east-1")
+    ann = {"UserPoolId": "us-east-1_p", "Username": "ann"}
+    passkeys = {"WebAuthnMfaSettings": {"Enabled": False}} if has_passkeys else {}
+    with Stubber(client) as stub:
+        app = {"SoftwareTokenMfaSettings": {"Enabled": False, "PreferredMfa": False}}
+        stub.add_response("admin_set_user_mfa_preference", {}, {**ann, **app, **passkeys})
+        stub.add_response("admin_user_global_sign_out", {}, ann)
+        CognitoMembers(lambda: client, "us-east-1_p", has_passkeys=has_passkeys).reset_second_factor("ann")
+        stub.assert_no_pending_responses()
 
 
 def test_a_token_of_nobody_sets_up_nothing(pool: Pool) -> None:

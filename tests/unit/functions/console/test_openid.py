@@ -67,6 +67,11 @@ def test_the_person_is_sent_away_with_a_challenge_and_comes_back_with_a_code() -
     )  # fmt: skip
 
 
+def test_a_new_passkey_is_added_at_the_providers_page_for_it() -> None:
+    openid, attempt = client_of(Provider()), Attempt.start()
+    assert openid.passkey_url(attempt) == openid.sign_in_url(attempt).replace("/authorize?", "/passkeys/add?")
+
+
 def test_every_attempt_is_new() -> None:
     attempts = [Attempt.start() for _ in range(50)]
     assert len({attempt.state for attempt in attempts} | {attempt.verifier for attempt in attempts}) == 100

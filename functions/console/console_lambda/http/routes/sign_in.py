@@ -15,7 +15,7 @@ from console_lambda.http.visitor import SignedIn
 from console_lambda.openid import Attempt
 from console_lambda.rendering import PREFIX, render
 from console_lambda.sessions import Session
-from email_sender.errors import DomainError
+from email_sender.errors import DomainError, NotFound
 
 router = page_router()
 
@@ -29,9 +29,23 @@ async def sign_in(to: str = PREFIX) -> Response:
     return response
 
 
+@router.get("/passkey")
+async def add_passkey(_visitor: SignedIn) -> Response:
+    """Send the person to the provider's page for a new passkey. They come back as from a sign-in."""
+    if not bootstrap.has_passkeys():
+        raise NotFound("This deployment has no passkeys.")
+    attempt = Attempt.start()
+    response = RedirectResponse(bootstrap.provider().passkey_url(attempt), 303)
+    cookies.set_attempt(response, attempt, PREFIX)
+    return response
+
+
 @router.get("/callback")
 async def callback(request: Request, code: str = "", state: str = "", error: str = "") -> Response:
     """Receive the person from the provider, and open a session."""
+    if not (code or state or error) and bootstrap.has_passkeys():
+        # From the page for a new passkey: the session goes on.
+        return RedirectResponse(PREFIX, 303)
     started = cookies.attempt_of(request)
     if started is None or not secrets.compare_digest(state, started[0].state):
         return error_page(request, 401, "This sign-in was not started here, or it took longer than ten minutes.")

@@ -19,8 +19,12 @@ _UNAVAILABLE = "The user pool did not respond. Try again later."
 
 
 class CognitoTokenIssuer:
-    def __init__(self, client: Callable[[], "CognitoIdentityProviderClient"], client_id: str) -> None:
-        self._client, self._client_id = client, client_id
+    """`has_passkeys`: the pool takes passkeys too. They count as a second factor once the user has set up an app."""
+
+    def __init__(
+        self, client: Callable[[], "CognitoIdentityProviderClient"], client_id: str, *, has_passkeys: bool = False
+    ) -> None:
+        self._client, self._client_id, self._has_passkeys = client, client_id, has_passkeys
 
     def sign_in(self, username: str, password: str) -> Tokens | NewPasswordNeeded | CodeNeeded:
         with translate_aws_errors(_UNAVAILABLE, _translate):
@@ -68,9 +72,12 @@ class CognitoTokenIssuer:
             result = client.verify_software_token(AccessToken=access_token, UserCode=code)
         if result["Status"] != "SUCCESS":
             raise _WRONG_CODE
-        enabled: Any = {"Enabled": True, "PreferredMfa": True}
+        enabled: dict[str, Any] = {"SoftwareTokenMfaSettings": {"Enabled": True, "PreferredMfa": True}}
+        if self._has_passkeys and knows_passkeys(client):
+            # Cognito takes it only of users who have another second factor, such as this app.
+            enabled["WebAuthnMfaSettings"] = {"Enabled": True}
         with translate_aws_errors(_UNAVAILABLE, _translate):
-            client.set_user_mfa_preference(AccessToken=access_token, SoftwareTokenMfaSettings=enabled)
+            client.set_user_mfa_preference(AccessToken=access_token, **enabled)
         try:
             # Sessions that began without a code end.
             with translate_aws_errors(_UNAVAILABLE, _translate):
@@ -93,6 +100,12 @@ class CognitoTokenIssuer:
         result = response["AuthenticationResult"]
         # With rotation, the response has a new refresh token and the old one expires.
         return Tokens(result["AccessToken"], result.get("RefreshToken", refresh_token), result["ExpiresIn"])
+
+
+def knows_passkeys(client: "CognitoIdentityProviderClient", operation_name: str = "SetUserMFAPreference") -> bool:
+    """Return whether the SDK, which Lambda brings, is of April 2026 or later."""
+    operation = client.meta.service_model.operation_model(operation_name)
+    return operation.input_shape is not None and "WebAuthnMfaSettings" in operation.input_shape.members
 
 
 def _tokens(response: Any) -> Tokens:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from email_sender.adapters.aws.cognito import knows_passkeys
 from email_sender.adapters.aws.errors import AwsError, translate_aws_errors
 from email_sender.errors import Conflict, InvalidInput, NotFound, NotSupported
 from email_sender.paging import Page
@@ -24,8 +25,10 @@ _MAX_PAGE = 60
 
 
 class CognitoMembers:
-    def __init__(self, client: Callable[[], "CognitoIdentityProviderClient"], pool: str) -> None:
-        self._make_client, self._pool = client, pool
+    def __init__(
+        self, client: Callable[[], "CognitoIdentityProviderClient"], pool: str, *, has_passkeys: bool = False
+    ) -> None:
+        self._make_client, self._pool, self._has_passkeys = client, pool, has_passkeys
 
     @property
     def _client(self) -> "CognitoIdentityProviderClient":
@@ -95,12 +98,12 @@ class CognitoMembers:
             self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
 
     def reset_second_factor(self, member_id: str) -> None:
+        disabled: dict[str, Any] = {"SoftwareTokenMfaSettings": {"Enabled": False, "PreferredMfa": False}}
+        if self._has_passkeys and knows_passkeys(self._client, "AdminSetUserMFAPreference"):
+            # Without the app, no passkey counts as a second factor.
+            disabled["WebAuthnMfaSettings"] = {"Enabled": False}
         with translate_aws_errors(_UNAVAILABLE, _translate):
-            self._client.admin_set_user_mfa_preference(
-                UserPoolId=self._pool,
-                Username=member_id,
-                SoftwareTokenMfaSettings={"Enabled": False, "PreferredMfa": False},
-            )
+            self._client.admin_set_user_mfa_preference(UserPoolId=self._pool, Username=member_id, **disabled)
             self._client.admin_user_global_sign_out(UserPoolId=self._pool, Username=member_id)
 
     def remove(self, member_id: str) -> None:
