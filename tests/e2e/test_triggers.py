@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -216,6 +217,68 @@ def test_a_signed_body_that_is_not_an_object_is_refused_with_a_reason(webhook_cl
     response = webhook_client.post(body)
     assert response.status_code in (400, 422), response.text
     assert "body" in response.json()["detail"].lower()
+
+
+@pytest.fixture(scope="module")
+def hook_with_secret(platform: Platform) -> WebhookClient:
+    client = platform["user@acme"]
+    return WebhookClient(platform, client, publish_workflow(client, {"webhook": {"auth": "secret"}}))
+
+
+def test_a_caller_that_cannot_sign_sends_the_secret(hook_with_secret: WebhookClient) -> None:
+    caller, secret = hook_with_secret, hook_with_secret.secret
+    responses = [
+        caller.send(json={"n": 1}, params={"q": "a b"}, headers={"authorization": f"Bearer {secret}", "x-shop": "s"}),
+        caller.send(data={"n": "2"}, auth=("anybody", secret)),
+        caller.send("GET", params={"n": "3", "secret": secret}),
+    ]
+    assert [response.status_code for response in responses] == [202] * 3
+    runs = [caller.client.get(f"/runs/{response.json()['run_id']}") for response in responses]
+    assert {run["cause"] for run in runs} == {"webhook"}
+    inputs = [run["inputs"] for run in runs]
+    first = {"method": "POST", "query": {"q": "a b"}, "body": {"n": 1}}
+    assert {name: inputs[0][name] for name in first} == first
+    assert inputs[0]["headers"]["x-shop"] == "s"
+    assert [(one["method"], one["query"], one["body"]) for one in inputs[1:]] == [
+        ("POST", {}, {"n": "2"}),
+        ("GET", {"n": "3"}, {}),
+    ]
+    assert secret not in json.dumps(inputs), "a secret does not become an input"
+    result = caller.send("GET", f"/runs/{runs[0]['id']}", params={"secret": secret})
+    assert (result.status_code, result.json()["run_id"]) == (200, runs[0]["id"])
+
+
+def test_a_request_with_a_name_is_handled_once_and_others_each_time(hook_with_secret: WebhookClient) -> None:
+    def started(**headers: str) -> str:
+        bearer = {"authorization": f"Bearer {hook_with_secret.secret}"}
+        return str(hook_with_secret.send(json={}, headers={**bearer, **headers}).json()["run_id"])
+
+    assert started(**{"idempotency-key": "order-7"}) == started(**{"idempotency-key": "order-7"})
+    assert started() != started()
+
+
+def test_without_the_secret_nothing_starts(hook_with_secret: WebhookClient, webhook_client: WebhookClient) -> None:
+    other = hook_with_secret.send("GET", params={"secret": webhook_client.secret})
+    signed = hook_with_secret.post({"n": 1})
+    # Who captured the signature of a result that was asked for cannot start a run with it.
+    headers = webhook_client.signature_headers("", "msg_get", webhook_client.secret)
+    by_get = webhook_client.send("GET", headers=headers)
+    bearer = webhook_client.send(json={}, headers={"authorization": f"Bearer {webhook_client.secret}"})
+    refused = (other, signed, by_get, bearer, hook_with_secret.send("GET"))
+    assert [response.status_code for response in refused] == [401] * 5
+    assert len({response.json()["detail"] for response in refused}) == 1
+
+
+@pytest.mark.parametrize(
+    "request_of_caller",
+    [{"content": b"{", "headers": {"content-type": "application/json"}}, {"files": {"f": b"x"}}, {"content": b"\xff"}],
+)
+def test_a_body_that_cannot_be_read_is_refused_with_a_reason(
+    hook_with_secret: WebhookClient, request_of_caller: dict[str, Any]
+) -> None:
+    response = hook_with_secret.send(params={"secret": hook_with_secret.secret}, **request_of_caller)
+    assert response.status_code == 422
+    assert "body" in response.text or "form" in response.text
 
 
 def test_a_body_that_is_too_large_is_refused(webhook_client: WebhookClient) -> None:

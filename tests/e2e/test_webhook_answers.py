@@ -73,7 +73,8 @@ def test_an_imported_workflow_answers_as_in_n8n(platform: Platform) -> None:
     client = platform["user@acme"]
     imported = client.post("/workflows/import", {"workflow": workflow})
     stored = client.post("/workflows", {"definition": imported["definition"]})
-    response = WebhookClient(platform, client, stored).post({"name": "Ann"})
+    caller = WebhookClient(platform, client, stored)
+    response = caller.send(params={"secret": caller.secret}, json={"name": "Ann"})
     assert (response.status_code, response.text) == (203, "<p>Dear Ann \U0001f600</p>")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 

@@ -110,7 +110,7 @@ def test_the_report_has_the_nodes_of_the_export_and_the_webhook_waits() -> None:
     for case in CASES:
         result = import_and_parse(export(case))
         assert [entry.node for entry in result.report] == ["Hook", *(node["name"] for node in case["nodes"])]
-        assert result.definition["triggers"] == [{"webhook": {"answer_within": "PT20S"}}]
+        assert result.definition["triggers"] == [{"webhook": {"auth": "secret", "answer_within": "PT20S"}}]
 
 
 def test_what_is_said_to_be_compared_was_compared() -> None:

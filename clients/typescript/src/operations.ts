@@ -59,6 +59,7 @@ export const IDEMPOTENT: ReadonlySet<string> = new Set([
 
 /** The operations that need no token. */
 export const ANONYMOUS: ReadonlySet<string> = new Set([
+  "GET /api/v1/hooks/{token}",
   "GET /api/v1/hooks/{token}/runs/{run_id}",
   "GET /api/v1/unsubscribe/{token}",
   "POST /api/v1/auth/logout",

@@ -813,12 +813,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Start a run through a webhook with `auth: secret`, by a request without a body */
+        get: operations["start_run_by_hook_with_get"];
         put?: never;
         /**
          * Start a run through a webhook
-         * @description The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-         *     webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
+         * @description The body is the run's inputs, signed as Standard Webhooks specifies.
+         *
+         *     A webhook with `auth: secret` takes its secret instead: as a bearer token, as the password of Basic authentication,
+         *     or as the parameter `secret`. The inputs are then `{method, query, headers, body}`. Repeating a webhook-id returns
+         *     the same run. If the workflow answers its callers, the answer is what it says.
          */
         post: operations["start_run_by_hook"];
         delete?: never;
@@ -836,7 +840,7 @@ export interface paths {
         };
         /**
          * Get the result of a run that a webhook started
-         * @description The request is signed over an empty body.
+         * @description The request is signed over an empty body, or has the secret.
          */
         get: operations["get_hook_result"];
         put?: never;
@@ -7803,16 +7807,54 @@ export interface operations {
             };
         };
     };
+    start_run_by_hook_with_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "result_path": "/api/v1/hooks/AZMAAAAAcACAAAAAAAAACj7HRVssaVvbssYkqle_wqE/runs/01a222ac-933d-7558-9207-893aeebcba6b",
+                     *       "run_id": "01a222ac-933d-7558-9207-893aeebcba6b",
+                     *       "status": "running"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["HookRun"];
+                };
+            };
+            /** @description An error, as problem details (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     start_run_by_hook: {
         parameters: {
             query?: never;
-            header: {
+            header?: {
                 /** @description The same for every attempt */
-                "webhook-id": string;
+                "webhook-id"?: string;
                 /** @description Seconds since 1970 */
-                "webhook-timestamp": string;
+                "webhook-timestamp"?: string;
                 /** @description Of Standard Webhooks */
-                "webhook-signature": string;
+                "webhook-signature"?: string;
             };
             path: {
                 token: string;
@@ -7866,13 +7908,13 @@ export interface operations {
     get_hook_result: {
         parameters: {
             query?: never;
-            header: {
+            header?: {
                 /** @description The same for every attempt */
-                "webhook-id": string;
+                "webhook-id"?: string;
                 /** @description Seconds since 1970 */
-                "webhook-timestamp": string;
+                "webhook-timestamp"?: string;
                 /** @description Of Standard Webhooks */
-                "webhook-signature": string;
+                "webhook-signature"?: string;
             };
             path: {
                 token: string;

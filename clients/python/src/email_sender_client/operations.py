@@ -612,11 +612,17 @@ class Operations(ABC):
         )
 
     def get_hook_result(
-        self, token: str, run_id: UUID | str, webhook_id: str, webhook_timestamp: str, webhook_signature: str
+        self,
+        token: str,
+        run_id: UUID | str,
+        *,
+        webhook_id: str | None = None,
+        webhook_timestamp: str | None = None,
+        webhook_signature: str | None = None,
     ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
-        The request is signed over an empty body.
+        The request is signed over an empty body, or has the secret.
         """
         return self.send(
             Call(
@@ -2233,15 +2239,19 @@ class Operations(ABC):
     def start_run_by_hook(
         self,
         token: str,
-        webhook_id: str,
-        webhook_timestamp: str,
-        webhook_signature: str,
         body: Mapping[str, Any] | Mapping[str, Any],
+        *,
+        webhook_id: str | None = None,
+        webhook_timestamp: str | None = None,
+        webhook_signature: str | None = None,
     ) -> models.HookRun:
         """Start a run through a webhook.
 
-        The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-        webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
+        The body is the run's inputs, signed as Standard Webhooks specifies.
+
+        A webhook with `auth: secret` takes its secret instead: as a bearer token, as the password of Basic authentication,
+        or as the parameter `secret`. The inputs are then `{method, query, headers, body}`. Repeating a webhook-id returns
+        the same run. If the workflow answers its callers, the answer is what it says.
         """
         return self.send(
             Call(
@@ -2254,6 +2264,17 @@ class Operations(ABC):
                     "webhook-signature": webhook_signature,
                 },
                 body=body,
+                anonymous=True,
+            )
+        )
+
+    def start_run_by_hook_with_get(self, token: str) -> models.HookRun:
+        """Start a run through a webhook with `auth: secret`, by a request without a body."""
+        return self.send(
+            Call(
+                "GET",
+                f"/hooks/{quoted(token)}",
+                models.HookRun,
                 anonymous=True,
             )
         )
@@ -3091,11 +3112,17 @@ class AsyncOperations(ABC):
         )
 
     async def get_hook_result(
-        self, token: str, run_id: UUID | str, webhook_id: str, webhook_timestamp: str, webhook_signature: str
+        self,
+        token: str,
+        run_id: UUID | str,
+        *,
+        webhook_id: str | None = None,
+        webhook_timestamp: str | None = None,
+        webhook_signature: str | None = None,
     ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
-        The request is signed over an empty body.
+        The request is signed over an empty body, or has the secret.
         """
         return await self.send(
             Call(
@@ -4730,15 +4757,19 @@ class AsyncOperations(ABC):
     async def start_run_by_hook(
         self,
         token: str,
-        webhook_id: str,
-        webhook_timestamp: str,
-        webhook_signature: str,
         body: Mapping[str, Any] | Mapping[str, Any],
+        *,
+        webhook_id: str | None = None,
+        webhook_timestamp: str | None = None,
+        webhook_signature: str | None = None,
     ) -> models.HookRun:
         """Start a run through a webhook.
 
-        The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-        webhook-id returns the same run. If the workflow answers its callers, the answer is what it says.
+        The body is the run's inputs, signed as Standard Webhooks specifies.
+
+        A webhook with `auth: secret` takes its secret instead: as a bearer token, as the password of Basic authentication,
+        or as the parameter `secret`. The inputs are then `{method, query, headers, body}`. Repeating a webhook-id returns
+        the same run. If the workflow answers its callers, the answer is what it says.
         """
         return await self.send(
             Call(
@@ -4751,6 +4782,17 @@ class AsyncOperations(ABC):
                     "webhook-signature": webhook_signature,
                 },
                 body=body,
+                anonymous=True,
+            )
+        )
+
+    async def start_run_by_hook_with_get(self, token: str) -> models.HookRun:
+        """Start a run through a webhook with `auth: secret`, by a request without a body."""
+        return await self.send(
+            Call(
+                "GET",
+                f"/hooks/{quoted(token)}",
+                models.HookRun,
                 anonymous=True,
             )
         )

@@ -188,6 +188,7 @@ BROKEN_RULES: list[tuple[str, Any, str, str]] = [
     ),
     # triggers
     ("two in one", sample(triggers=[{"webhook": {}, "event": {}}]), "/triggers/0", "exactly one of"),
+    ("webhook's auth", sample(triggers=[{"webhook": {"auth": "none"}}]), "/triggers/0/webhook/auth", "signature or"),
     ("event without source", sample(triggers=[{"event": {"detail-type": ["x"]}}]), "/triggers/0/event", "'source'"),
     ("event's shape", sample(triggers=[{"event": {"source": "crm"}}]), "/triggers/0/event/source", "must be a list"),
     (

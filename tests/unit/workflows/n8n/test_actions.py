@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 
 from tests.fakes.state_machine import TaskError
-from tests.unit.workflows.n8n.samples import PEOPLE, conversions, export, import_and_parse, items_in, node, run
+from tests.fakes.workflow_reference import run_reference
+from tests.unit.workflows.n8n.samples import (
+    PEOPLE,
+    connections_to,
+    conversions,
+    export,
+    import_and_parse,
+    items_in,
+    node,
+    run,
+)
+from tests.unit.workflows.n8n.sandbox import run_nodes
 from tests.unit.workflows.samples import parse
 
 
@@ -193,10 +204,30 @@ def test_a_schedule_that_cron_cannot_express_must_be_started_manually(interval: 
     assert "execute" in result.report[0].notes[0]
 
 
-def test_a_webhook_node_becomes_a_signed_webhook() -> None:
+def test_a_webhook_node_becomes_a_webhook_that_takes_its_secret() -> None:
     result = import_and_parse({"nodes": [node("Hook", "webhook", {"path": "x"})], "settings": {"timezone": "DEFAULT"}})
-    assert result.definition["triggers"] == [{"webhook": {}}]
-    assert "signed" in result.report[0].notes[0]
+    assert result.definition["triggers"] == [{"webhook": {"auth": "secret"}}]
+    assert "the webhook's secret" in result.report[0].notes[0]
+    (entry,) = import_and_parse({"nodes": [node("Hook", "webhook", {"httpMethod": ["POST", "PATCH"]})]}).report
+    assert "callers use POST in place of PATCH" in entry.notes
+
+
+@pytest.mark.parametrize(
+    ("cause", "inputs", "item"),
+    [
+        (
+            "webhook",
+            {"method": "GET", "query": {"q": "1"}, "headers": {"x-a": "b"}, "body": {}},
+            {"headers": {"x-a": "b"}, "params": {}, "query": {"q": "1"}, "body": {}},
+        ),
+        ("request", {"a": 1}, {"headers": {}, "params": {}, "query": {}, "body": {"a": 1}}),
+    ],
+)
+def test_the_item_of_a_webhook_has_the_request(cause: str, inputs: dict[str, Any], item: dict[str, Any]) -> None:
+    raw = {"nodes": [node("Hook", "webhook"), node("All", "noOp")], "connections": {"Hook": connections_to("All")}}
+    definition = parse(import_and_parse(raw).definition)
+    outcome = run_reference(definition, inputs, lambda call: run_nodes(call["with"]), TaskError, cause)
+    assert items_in(outcome, "all") == [item]
 
 
 def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:

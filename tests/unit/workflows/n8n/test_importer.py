@@ -326,7 +326,7 @@ def test_an_error_trigger_starts_a_run_for_each_run_that_fails() -> None:
 
 def test_a_trigger_whose_branch_does_not_run_starts_nothing() -> None:
     raw = {"nodes": [node("Hook", "webhook"), node("Other", "webhook")], "connections": {}}
-    assert import_and_parse(raw).definition["triggers"] == [{"webhook": {}}]
+    assert import_and_parse(raw).definition["triggers"] == [{"webhook": {"auth": "secret"}}]
 
 
 # ---- Expressions ----------------------------------------------------------------------------------------------------

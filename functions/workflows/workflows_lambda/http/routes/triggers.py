@@ -12,6 +12,7 @@ from email_sender.kit.schemas import Listing
 from email_sender.security.permissions import Permission
 from email_sender.workflows.runs.callbacks import CallbackService
 from email_sender.workflows.service import WorkflowService
+from email_sender.workflows.triggers.hook_requests import HookRequest
 from email_sender.workflows.triggers.service import TriggerService
 from email_sender.workflows.triggers.webhooks import WebhookService
 from workflows_lambda.bootstrap import callback_service, trigger_service, webhook_service, workflow_service
@@ -23,7 +24,7 @@ webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])
 # The signature covers the body as it arrives, so that the routes read it themselves.
 _SIGNED = {
     "parameters": [
-        {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+        {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
         for name, description in (
             ("webhook-id", "The same for every attempt"),
             ("webhook-timestamp", "Seconds since 1970"),
@@ -62,14 +63,24 @@ async def rotate_trigger_secret(workflow_id: UUID, trigger_id: UUID, caller: Wri
 
 @webhook_router.post("/{token}", status_code=202, response_model=HookRunOut, openapi_extra=_STARTS)
 async def start_run_by_hook(token: str, request: Request, service: Webhooks, response: Response) -> Any:
-    """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies. Repeating a
-    webhook-id returns the same run. If the workflow answers its callers, the answer is what it says."""
-    outcome = service.answer(token, service.receive(token, request.headers, await request.body()))
+    """Start a run through a webhook. The body is the run's inputs, signed as Standard Webhooks specifies.
+
+    A webhook with `auth: secret` takes its secret instead: as a bearer token, as the password of Basic authentication,
+    or as the parameter `secret`. The inputs are then `{method, query, headers, body}`. Repeating a webhook-id returns
+    the same run. If the workflow answers its callers, the answer is what it says.
+    """
+    outcome = service.answer(token, service.receive(token, await _hook_request(request)))
     if outcome.answer is not None:
         return Response(outcome.answer.content, outcome.answer.status, outcome.answer.headers)
     if outcome.failed:
         response.status_code = 500
     return HookRunOut.of(outcome.run, token)
+
+
+@webhook_router.get("/{token}", status_code=202, response_model=HookRunOut)
+async def start_run_by_hook_with_get(token: str, request: Request, service: Webhooks, response: Response) -> Any:
+    """Start a run through a webhook with `auth: secret`, by a request without a body."""
+    return await start_run_by_hook(token, request, service, response)
 
 
 @webhook_router.post("/callbacks/{token}", status_code=204)
@@ -84,5 +95,9 @@ async def answer_callback(token: str, body: CallbackAnswerIn, service: Callbacks
 
 @webhook_router.get("/{token}/runs/{run_id}", openapi_extra=_SIGNED)
 async def get_hook_result(token: str, run_id: UUID, request: Request, service: Webhooks) -> HookResultOut:
-    """Get the result of a run that a webhook started. The request is signed over an empty body."""
-    return HookResultOut.of_run(service.result(token, request.headers, run_id), token)
+    """Get the result of a run that a webhook started. The request is signed over an empty body, or has the secret."""
+    return HookResultOut.of_run(service.result(token, await _hook_request(request), run_id), token)
+
+
+async def _hook_request(request: Request) -> HookRequest:
+    return HookRequest(request.method, dict(request.headers), request.url.query, await request.body())

@@ -88,15 +88,25 @@ class ScheduleTrigger:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
+class WebhookAuth(StrEnum):
+    """How callers of a webhook prove who they are."""
+
+    SIGNATURE = "signature"
+    SECRET = "secret"  # noqa: S105  # a kind of authentication
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookTrigger:
-    """Start a run for each post to a webhook. The posted body is the run's inputs; `inputs` are their defaults.
+    """Start a run for each request to a webhook. `inputs` are the defaults of the run's inputs.
 
-    The caller waits so many seconds for the answer of a step with the action webhook.answer, and not at all with 0.
+    With the authentication `signature`, callers sign what they post, and the posted body is the run's inputs. With
+    `secret`, they send the webhook's secret, and the inputs are {method, query, headers, body}. The caller waits so
+    many seconds for the answer of a step with the action webhook.answer, and not at all with 0.
     """
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
     answer_within: int = 0
+    auth: WebhookAuth = WebhookAuth.SIGNATURE
 
 
 type Trigger = EventTrigger | ScheduleTrigger | WebhookTrigger

@@ -169,11 +169,17 @@ def convert_schedule_trigger(context: NodeContext) -> Conversion:
 
 def convert_webhook(context: NodeContext) -> Conversion:
     context.notes.append(
-        "requests must be signed (Standard Webhooks): GET /workflows/{id}/triggers returns the address; "
-        "headers are not available"
+        "callers send the webhook's secret, as a bearer token, as a password, or as ?secret= in the address that "
+        "GET /workflows/{id}/triggers returns"
     )
-    transform = transform_conversion(items='[{"body": $inputs, "headers": {}, "params": {}, "query": {}}]')
-    trigger: Mapping[str, Any] = {"webhook": {}}
+    methods = context.get("httpMethod", "GET")
+    if other := sorted({*(methods if isinstance(methods, list) else [methods])} - {"GET", "POST"}, key=str):
+        context.notes.append(f"callers use POST in place of {', '.join(map(str, other))[:100]}")
+    request = '"headers": $inputs.headers, "params": {}, "query": $inputs.query, "body": $inputs.body'
+    by_hand = '"headers": {}, "params": {}, "query": {}, "body": $inputs'
+    items = f'[$run.cause = "webhook" ? {{{request}}} : {{{by_hand}}}]'
+    transform = transform_conversion(items=items)
+    trigger: Mapping[str, Any] = {"webhook": {"auth": "secret"}}
     if waits_for_answer(context.node):
         trigger = TRIGGER
         context.notes.append("its caller waits 20 seconds for an answer, and gets the run's id if there is none")

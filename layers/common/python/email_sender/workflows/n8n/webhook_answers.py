@@ -8,7 +8,7 @@ from typing import Any, Final
 from email_sender.workflows.n8n.export import Edge, N8nExport, Node
 
 # How long the caller waits. Then it gets the run's id.
-TRIGGER: Final[Mapping[str, Any]] = {"webhook": {"answer_within": "PT20S"}}
+TRIGGER: Final[Mapping[str, Any]] = {"webhook": {"auth": "secret", "answer_within": "PT20S"}}
 
 
 def waits_for_answer(node: Node) -> bool:

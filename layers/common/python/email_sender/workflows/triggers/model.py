@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from email_sender.coordination.events import Event
 from email_sender.security.permissions import Role
 from email_sender.security.quotas import QuotaKind
-from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigger, Trigger
+from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigger, Trigger, WebhookAuth
 from email_sender.workflows.model import Run
 
 
@@ -180,4 +180,5 @@ def _serialise(trigger: Trigger) -> tuple[TriggerKind, dict[str, Any]]:
     if isinstance(trigger, ScheduleTrigger):
         return TriggerKind.SCHEDULE, {"cron": trigger.cron, "timezone": trigger.timezone, "inputs": inputs}
     waits = {"answer_within": trigger.answer_within} if trigger.answer_within else {}
-    return TriggerKind.WEBHOOK, {"inputs": inputs, **waits}
+    auth = {"auth": trigger.auth} if trigger.auth is not WebhookAuth.SIGNATURE else {}
+    return TriggerKind.WEBHOOK, {"inputs": inputs, **waits, **auth}

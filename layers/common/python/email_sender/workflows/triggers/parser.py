@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from email_sender.workflows.definition.document import DocumentReader, join_pointer
-from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
+from email_sender.workflows.definition.model import EventTrigger, ScheduleTrigger, Trigger, WebhookAuth, WebhookTrigger
 from email_sender.workflows.triggers.cron import cron_problems
 
 MAX_TRIGGERS = 10
@@ -47,8 +47,16 @@ def _trigger(value: object, pointer: str, reader: DocumentReader) -> Trigger | N
         case "schedule":
             return _schedule(inner, inputs, pointer, reader)
         case _:
-            reader.check_keys(inner, pointer, {"answer_within"}, ())
-            return WebhookTrigger(inputs, _answer_within(inner, pointer, reader))
+            reader.check_keys(inner, pointer, {"answer_within", "auth"}, ())
+            return WebhookTrigger(inputs, _answer_within(inner, pointer, reader), _auth(inner, pointer, reader))
+
+
+def _auth(webhook: Mapping[str, Any], pointer: str, reader: DocumentReader) -> WebhookAuth:
+    try:
+        return WebhookAuth(webhook.get("auth", WebhookAuth.SIGNATURE))
+    except ValueError:
+        reader.report(join_pointer(pointer, "auth"), "must be signature or secret")
+        return WebhookAuth.SIGNATURE
 
 
 def _answer_within(webhook: Mapping[str, Any], pointer: str, reader: DocumentReader) -> int:

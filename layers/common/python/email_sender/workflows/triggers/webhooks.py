@@ -1,4 +1,4 @@
-"""Inbound webhooks: a signed POST starts a run, and a signed GET reads its result."""
+"""Inbound webhooks: a request that is signed, or that has the secret, starts a run, and another reads its result."""
 
 import json
 import time
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from email_sender import base64url
 from email_sender.clock import Clock
@@ -14,10 +14,12 @@ from email_sender.errors import Forbidden, InvalidInput, NotFound, PayloadTooLar
 from email_sender.security.permissions import Role, weaker
 from email_sender.security.quotas import QuotaKind
 from email_sender.strict_json import read_json
+from email_sender.workflows.definition.model import WebhookAuth
 from email_sender.workflows.model import OPEN_STATUSES, Run, RunDetail, RunStatus
 from email_sender.workflows.runs.service import RunService
 from email_sender.workflows.stored_items import references_in, with_items
 from email_sender.workflows.triggers.answers import WebhookAnswer, answer_of
+from email_sender.workflows.triggers.hook_requests import HookRequest, inputs_of, sends_secret
 from email_sender.workflows.triggers.model import Secrets, StoredTrigger, TriggerKind, TriggerState, TriggerUnits
 from email_sender.workflows.triggers.service import TriggerInvocation, TriggerService
 
@@ -31,7 +33,9 @@ _LATER_POLL_SECONDS = 0.6
 _MAX_WAITING = 20
 # With more items, the result has the references to them.
 _MAX_RESULT_CHARACTERS = 1_000_000
-_SIGNATURE_REJECTED = "The webhook does not exist, the signature is wrong, or its timestamp is more than 5 minutes off."
+_REJECTED = (
+    "The webhook does not exist, the secret or the signature is wrong, or its timestamp is more than 5 minutes off."
+)
 
 
 class WebhookSignatures(Protocol):
@@ -98,22 +102,28 @@ class WebhookService:
             unit.commit()
         return NewSecret(new_secrets.current or "", previous_ends)
 
-    def receive(self, token: str, headers: Mapping[str, str], body: bytes) -> Run:
-        """Start a run with the body as its inputs. Repeating a webhook-id returns the same run.
+    def receive(self, token: str, request: HookRequest) -> Run:
+        """Start a run with the body, or the request, as its inputs. Repeating a webhook-id returns the same run.
 
         Raises:
-            Unauthenticated: the webhook does not exist, or the signature or its timestamp is wrong. The message does
-                not say which.
-            PayloadTooLarge, InvalidInput: the request is signed, but its body cannot be a run's inputs.
+            Unauthenticated: the webhook does not exist, or the secret, the signature or its timestamp is wrong. The
+                message does not say which.
+            PayloadTooLarge, InvalidInput: the caller is known, but the body cannot be a run's inputs.
             QuotaExceeded: the tenant may receive no more requests, or start no more runs, today.
         """
-        tenant_id, trigger = self._verify(token, headers, body)
-        if len(body) > MAX_BODY_BYTES:
+        tenant_id, trigger = self._verify(token, request)
+        if request.method != "POST" and not _takes_secret(trigger):
+            # A signature does not cover the method: that of a result that was asked for would start a run.
+            raise Unauthenticated(_REJECTED)
+        if len(request.body) > MAX_BODY_BYTES:
             raise PayloadTooLarge(f"The body of a webhook request can have at most {MAX_BODY_BYTES} bytes.")
         with self._units(tenant_id) as unit:
             unit.spend(QuotaKind.WEBHOOKS)
             unit.commit()
-        run = self._triggers.fire(tenant_id, trigger.id, TriggerInvocation(headers["webhook-id"], _parse_inputs(body)))
+        inputs = inputs_of(request) if _takes_secret(trigger) else _parse_inputs(request.body)
+        # Who cannot sign may not be able to name a request either: each one is new then.
+        key = request.headers.get("webhook-id") or request.headers.get("idempotency-key") or str(uuid4())
+        run = self._triggers.fire(tenant_id, trigger.id, TriggerInvocation(key, inputs))
         if run is None:
             raise NotFound("Webhook not found.")
         return run
@@ -146,14 +156,14 @@ class WebhookService:
                 return Outcome(run)
             time.sleep(_POLL_SECONDS if waited < _PROMPT_SECONDS else _LATER_POLL_SECONDS)
 
-    def result(self, token: str, headers: Mapping[str, str], run_id: UUID) -> RunDetail:
+    def result(self, token: str, request: HookRequest, run_id: UUID) -> RunDetail:
         """Return a run that this webhook started.
 
         Raises:
             Unauthenticated: as in `receive`.
             NotFound: the webhook did not start a run with this id.
         """
-        tenant_id, trigger = self._verify(token, headers, b"")
+        tenant_id, trigger = self._verify(token, request)
         detail = self._runs.get(tenant_id, run_id)
         if detail.run.trigger_id != trigger.id:
             raise NotFound("This webhook has no run with this id.")
@@ -166,23 +176,32 @@ class WebhookService:
             return detail
         return replace(detail, steps=[replace(step, result=with_items(step.result, lists)) for step in detail.steps])
 
-    def _verify(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[UUID, StoredTrigger]:
+    def _verify(self, token: str, request: HookRequest) -> tuple[UUID, StoredTrigger]:
         """Return the tenant and the trigger.
 
-        The tenant id from the token is not trusted until the signature matches the secret in that tenant's own row.
+        The tenant id from the token is not trusted until the request proves the secret in that tenant's own row.
         """
         tenant_id, trigger_id = decode_token(token)
         with self._units_without_keys(tenant_id) as unit:
             trigger = unit.triggers.get(trigger_id)
         if trigger is None or not _is_active_webhook(trigger):
-            raise Unauthenticated(_SIGNATURE_REJECTED)
+            raise Unauthenticated(_REJECTED)
         with self._units(tenant_id) as unit:
             secrets = unit.triggers.secrets(trigger_id)
         previous = secrets.previous if secrets.previous_ends and secrets.previous_ends > self._now() else None
         for secret in (secrets.current, previous):
-            if secret and self._signatures.is_valid_signature(secret, headers, body):
+            if secret and self._proves(trigger, request, secret):
                 return tenant_id, trigger
-        raise Unauthenticated(_SIGNATURE_REJECTED)
+        raise Unauthenticated(_REJECTED)
+
+    def _proves(self, trigger: StoredTrigger, request: HookRequest, secret: str) -> bool:
+        if _takes_secret(trigger):
+            return sends_secret(request, secret)
+        return self._signatures.is_valid_signature(secret, request.headers, request.body)
+
+
+def _takes_secret(trigger: StoredTrigger) -> bool:
+    return trigger.definition.get("auth") == WebhookAuth.SECRET
 
 
 def encode_token(tenant_id: UUID, trigger_id: UUID) -> str:
@@ -196,7 +215,7 @@ def decode_token(token: str) -> tuple[UUID, UUID]:
     except ValueError:
         raw = b""
     if len(raw) != 32:
-        raise Unauthenticated(_SIGNATURE_REJECTED)
+        raise Unauthenticated(_REJECTED)
     return UUID(bytes=raw[:16]), UUID(bytes=raw[16:])
 
 
