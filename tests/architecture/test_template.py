@@ -220,7 +220,8 @@ def test_the_user_pool_issues_tokens_as_the_contract_requires() -> None:
     assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
     assert pool["LambdaConfig"]["PreTokenGenerationConfig"]["LambdaVersion"] == "V2_0"
     assert client["RefreshTokenRotation"]["Feature"] == "ENABLED"
-    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_PASSWORD_AUTH"]
+    flows = ["ALLOW_USER_PASSWORD_AUTH"]
+    assert client["ExplicitAuthFlows"] == {"Fn::If": ["HasPasskeys", [*flows, "ALLOW_USER_AUTH"], flows]}
     assert client["WriteAttributes"] == ["name"]
     assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (
         {"Ref": "AccessTokenMinutes"}, "minutes",

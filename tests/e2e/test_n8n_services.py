@@ -228,19 +228,26 @@ def test_a_workflow_gets_the_items_of_the_one_that_it_calls(platform: Platform) 
     admin = platform["admin@acme"]
     many = "return Array.from({length: 200}, (_, n) => ({json: {n, for: $json.name, pad: 'x'.repeat(50)}}))"
     called = export(node("Make", "code", 2, {"jsCode": many}))
+    called["nodes"][0]["type"] = "n8n-nodes-base.executeWorkflowTrigger"
     admin.post("/workflows", {"definition": admin.post("/workflows/import", {"workflow": called})["definition"]})
     people = node("People", "code", 2, {"jsCode": "return ['Ann', 'Bo'].map(name => ({json: {name}}))"})
-    call = node("Call", "executeWorkflow", 1.2, {"workflowId": {"value": "x", "cachedResultName": called["name"]}})
+    target = {"workflowId": {"value": "x", "cachedResultName": called["name"]}}
     sums = "return [{json: {count: $input.all().length, last: $input.last().json.for}}]"
-    workflow = export(people, call, node("Sum", "code", 2, {"jsCode": sums}))
-    imported = admin.post("/workflows/import", {"workflow": workflow})
-    run = api.start_run(admin, imported["definition"])
-    ended = api.wait_for_run(admin, run["id"])
-    assert ended["status"] == "succeeded", ended["error"]
-    results = {step["step"]: step["result"] for step in ended["steps"] if step["action"] == "n8n.node"}
-    assert results["sum"]["items"]["sum_0"] == [{"count": 400, "last": "Bo"}]
+
+    def results_of(mode: str) -> dict[str, Any]:
+        call = node("Call", "executeWorkflow", 1.2, {**target, "mode": mode})
+        workflow = export(people, call, node("Sum", "code", 2, {"jsCode": sums}))
+        imported = admin.post("/workflows/import", {"workflow": workflow})
+        ended = api.wait_for_run(admin, api.start_run(admin, imported["definition"])["id"])
+        assert ended["status"] == "succeeded", ended["error"]
+        return {step["step"]: step["result"] for step in ended["steps"] if step["action"] == "n8n.node"}
+
+    each = results_of("each")
+    assert each["sum"]["items"]["sum_0"] == [{"count": 400, "last": "Bo"}]
     # The items that the called runs stored are not those of this run, which stored them again.
-    assert results["call-items"]["items"]["out_0"]["count"] == 400
+    assert each["call-items"]["items"]["out_0"]["count"] == 400
+    # One run gets both people, and its code runs once, for the first.
+    assert results_of("once")["sum"]["items"]["sum_0"] == [{"count": 200, "last": "Ann"}]
 
 
 def test_an_agent_searches_calls_a_workflow_and_remembers(platform: Platform) -> None:

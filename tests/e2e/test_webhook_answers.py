@@ -79,7 +79,7 @@ def test_an_imported_workflow_answers_as_in_n8n(platform: Platform) -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_a_signed_reader_gets_the_items_that_steps_stored(platform: Platform) -> None:
+def test_a_reader_gets_the_items_that_steps_stored(platform: Platform) -> None:
     hook = {"name": "Hook", "type": "n8n-nodes-base.webhook", "typeVersion": 2, "parameters": {"httpMethod": "POST"}}
     code = "return Array.from({length: 500}, (_, n) => ({json: {n, of: $json.body.name}}))"
     make = {"name": "Make", "type": "n8n-nodes-base.code", "typeVersion": 2, "parameters": {"jsCode": code}}
@@ -88,8 +88,13 @@ def test_a_signed_reader_gets_the_items_that_steps_stored(platform: Platform) ->
     client = platform["user@acme"]
     definition = client.post("/workflows/import", {"workflow": workflow})["definition"]
     caller = WebhookClient(platform, client, client.post("/workflows", {"definition": definition}))
-    path = caller.post({"name": "Ann"}).json()["result_path"]
-    result = wait_until(lambda: caller.get(path).json(), lambda current: current["status"] in api.ENDED, 30)
+    secret = {"secret": caller.secret}
+    run = caller.send(params=secret, json={"name": "Ann"}).json()["run_id"]
+    result = wait_until(
+        lambda: caller.send("GET", f"/runs/{run}", params=secret).json(),
+        lambda current: current["status"] in api.ENDED,
+        30,
+    )
     items = result["steps"]["make"]["items"]["make_0"]
     assert len(items) == 500
     assert items[-1] == {"n": 499, "of": "Ann"}

@@ -814,7 +814,7 @@ export interface paths {
             cookie?: never;
         };
         /** Start a run through a webhook with `auth: secret`, by a request without a body */
-        get: operations["start_run_by_hook_with_get"];
+        get: operations["start_run_by_get"];
         put?: never;
         /**
          * Start a run through a webhook
@@ -7807,7 +7807,7 @@ export interface operations {
             };
         };
     };
-    start_run_by_hook_with_get: {
+    start_run_by_get: {
         parameters: {
             query?: never;
             header?: never;

@@ -2236,6 +2236,17 @@ class Operations(ABC):
             )
         )
 
+    def start_run_by_get(self, token: str) -> models.HookRun:
+        """Start a run through a webhook with `auth: secret`, by a request without a body."""
+        return self.send(
+            Call(
+                "GET",
+                f"/hooks/{quoted(token)}",
+                models.HookRun,
+                anonymous=True,
+            )
+        )
+
     def start_run_by_hook(
         self,
         token: str,
@@ -2264,17 +2275,6 @@ class Operations(ABC):
                     "webhook-signature": webhook_signature,
                 },
                 body=body,
-                anonymous=True,
-            )
-        )
-
-    def start_run_by_hook_with_get(self, token: str) -> models.HookRun:
-        """Start a run through a webhook with `auth: secret`, by a request without a body."""
-        return self.send(
-            Call(
-                "GET",
-                f"/hooks/{quoted(token)}",
-                models.HookRun,
                 anonymous=True,
             )
         )
@@ -4754,6 +4754,17 @@ class AsyncOperations(ABC):
             )
         )
 
+    async def start_run_by_get(self, token: str) -> models.HookRun:
+        """Start a run through a webhook with `auth: secret`, by a request without a body."""
+        return await self.send(
+            Call(
+                "GET",
+                f"/hooks/{quoted(token)}",
+                models.HookRun,
+                anonymous=True,
+            )
+        )
+
     async def start_run_by_hook(
         self,
         token: str,
@@ -4782,17 +4793,6 @@ class AsyncOperations(ABC):
                     "webhook-signature": webhook_signature,
                 },
                 body=body,
-                anonymous=True,
-            )
-        )
-
-    async def start_run_by_hook_with_get(self, token: str) -> models.HookRun:
-        """Start a run through a webhook with `auth: secret`, by a request without a body."""
-        return await self.send(
-            Call(
-                "GET",
-                f"/hooks/{quoted(token)}",
-                models.HookRun,
                 anonymous=True,
             )
         )

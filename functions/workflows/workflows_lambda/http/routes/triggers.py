@@ -78,7 +78,7 @@ async def start_run_by_hook(token: str, request: Request, service: Webhooks, res
 
 
 @webhook_router.get("/{token}", status_code=202, response_model=HookRunOut)
-async def start_run_by_hook_with_get(token: str, request: Request, service: Webhooks, response: Response) -> Any:
+async def start_run_by_get(token: str, request: Request, service: Webhooks, response: Response) -> Any:
     """Start a run through a webhook with `auth: secret`, by a request without a body."""
     return await start_run_by_hook(token, request, service, response)
 

@@ -36,7 +36,7 @@ def create_app(
     """Create the application of an API area.
 
     `gate` rejects requests to stopped managers, and `limits` those beyond the limits of requests. `form_paths` are path
-    prefixes where a standard requires clients to post a form (RFC 8058) instead of JSON.
+    prefixes where clients post something else than JSON, such as a form that a standard requires (RFC 8058).
     """
     app = FastAPI(
         title=title,

@@ -38,6 +38,7 @@ _WHEN: Final[Mapping[RunCause, str]] = {
 }
 # The items of a call by executeWorkflow with several of them. A single item is the inputs themselves.
 CALLED_ITEMS: Final = "n8n_items"
+_PASSED_ITEMS: Final = f"[$exists($inputs.{CALLED_ITEMS}) ? $inputs.{CALLED_ITEMS} : $inputs]"
 _START_MANUALLY = "start it with POST /workflows/{id}/execute: the run's inputs become its item"
 
 
@@ -71,17 +72,16 @@ def _rank(kind: str) -> int:
 
 
 def convert_manual_trigger(_context: NodeContext) -> Conversion:
-    """Convert a manual trigger: the run's inputs are the only item."""
-    return transform_conversion(items="[$inputs]")
+    """Convert a manual trigger: the run's inputs are the only item. Old workflows are called with it too."""
+    return transform_conversion(items=_PASSED_ITEMS)
 
 
 def convert_called_trigger(context: NodeContext) -> Conversion:
     """Convert executeWorkflowTrigger: the items are those that another workflow passes, with the declared fields."""
-    items = f"[$exists($inputs.{CALLED_ITEMS}) ? $inputs.{CALLED_ITEMS} : $inputs]"
     fields = _declared_fields(context)
     if fields is None:
-        return transform_conversion(items=items)
-    step = own_node_step(items, "calledItems", {"fields": fields})
+        return transform_conversion(items=_PASSED_ITEMS)
+    step = own_node_step(_PASSED_ITEMS, "calledItems", {"fields": fields})
     return Conversion(ConversionOutcome.EXACT, step, ["$self.items.out_0"])
 
 
