@@ -4,6 +4,7 @@ import json
 import re
 from uuid import uuid4
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -125,3 +126,22 @@ def test_a_reader_finds_names_and_no_addresses(desk: Desk, platform: Platform) -
     both = {"q": "n", "email": f"{word}@hidden.example"}
     assert len(platform["user@acme"].get("/contacts", **both)["items"]) == 1
     assert platform["user@acme"].get("/contacts", **{**both, "q": "other"})["items"] == []
+
+
+def test_somebody_makes_the_secret_of_a_webhook_and_gives_its_address_away(admin: Person, desk: Desk) -> None:
+    definition = {
+        "name": f"hook-{uuid4().hex}",
+        "triggers": [{"webhook": {"auth": "secret"}}],
+        "steps": [{"id": "note", "uses": "transform", "with": {"n": 1}}],
+    }
+    workflow = desk.admin.post("/workflows", {"definition": definition})
+    page = admin.open(f"/workflows/{workflow['id']}")
+    expect(page.locator("main")).to_contain_text("A webhook, whose callers send its secret")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="New secret").click()
+    expect(page.locator("h1")).to_have_text("Secret of the webhook")
+    assert admin.violations() == []
+    address = page.locator("pre", has_text="?secret=").inner_text()
+    run = httpx.get(address, timeout=20).raise_for_status().json()["run_id"]
+    api.wait_for_run(desk.admin, run)
+    expect(admin.open(f"/runs/{run}").locator("main")).to_contain_text("by its webhook")

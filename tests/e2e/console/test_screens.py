@@ -34,6 +34,7 @@ ADMIN_PAGES = {
     "/runs/{run}": "Run",
     "/forms/{form}": "Tell us",
     "/workflows/{form}": "Tell us",
+    "/workflows/{triggered}": "Triggers",
     "/runs/{items_run}": "Run",
     "/runs/{items_run}/items/{items}?cursor=10": "Items",
     "/imports": "Imports",
@@ -84,6 +85,7 @@ def ids(desk: Desk) -> Iterator[dict[str, str]]:
         "run": run["id"],
         **run_with_items(client),
         "form": form_workflow(client)["id"],
+        "triggered": triggered_workflow(client)["id"],
         "import": imported["id"],
         "webhook": webhook["id"],
     }
@@ -110,6 +112,18 @@ def form_workflow(client: ApiClient) -> dict[str, Any]:
     workflow = {"name": "Tell us", "nodes": [form, out], "connections": edges, "settings": {}}
     definition = client.post("/workflows/import", {"workflow": workflow})["definition"]
     return dict(client.post("/workflows", {"definition": definition}))
+
+
+def triggered_workflow(client: ApiClient) -> dict[str, Any]:
+    """A workflow with a trigger of each kind."""
+    triggers: list[dict[str, Any]] = [
+        {"schedule": {"cron": "0 9 ? * MON *", "timezone": "Europe/Paris"}},
+        {"event": {"source": ["email_sender.messaging"], "detail-type": ["message.received", {"prefix": "email."}]}},
+        {"webhook": {"auth": "secret"}},
+        {"webhook": {}},
+    ]
+    steps = [{"id": "note", "uses": "transform", "with": {"n": 1}}]
+    return dict(client.post("/workflows", {"definition": {"name": "Triggers", "triggers": triggers, "steps": steps}}))
 
 
 def run_with_items(client: ApiClient) -> dict[str, str]:

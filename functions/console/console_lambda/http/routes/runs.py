@@ -17,6 +17,14 @@ ENDED = ("succeeded", "failed", "cancelled", "timed_out")
 _SHOWN_RESULT = 4_000
 _SHOWN_COLUMNS = 6
 
+_CAUSES = {
+    "request": "by a request",
+    "call": "by another workflow",
+    "event": "by an event",
+    "schedule": "by its schedule",
+    "webhook": "by its webhook",
+}
+
 
 @router.get("/runs/{run_id}")
 async def run(visitor: SignedIn, run_id: UUID, then: str = "") -> Response:
@@ -94,6 +102,7 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
     ]
     return {
         "run": shown,
+        "cause": _CAUSES[shown["cause"]],
         "steps": steps,
         "story": [{**entry, "words": story_words(entry)} for entry in story["items"]],
         "outcomes": outcomes,

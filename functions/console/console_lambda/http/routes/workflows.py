@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi.responses import Response
 
+from console_lambda import bootstrap
 from console_lambda.api import ApiProblem
 from console_lambda.definitions import as_yaml, line_of
 from console_lambda.http.page import page_router
@@ -113,6 +114,21 @@ def _again(visitor: Visitor, form: Form, workflow_id: UUID, problem: str) -> Res
     return _page(visitor, workflow_id, status=422, problem=problem, typed=typed)
 
 
+@router.post("/workflows/{workflow_id}/triggers/{trigger_id}/secret")
+async def renew_secret(visitor: SignedIn, workflow_id: UUID, trigger_id: UUID) -> Response:
+    """Make a new secret of an inbound webhook, and show it with its address."""
+    triggers = visitor.api.get(f"/workflows/{workflow_id}/triggers")["items"]
+    answer = visitor.api.post(f"/workflows/{workflow_id}/triggers/{trigger_id}/secret")
+    trigger = next(trigger for trigger in triggers if trigger["id"] == str(trigger_id))
+    return visitor.page(
+        "trigger_secret.html",
+        workflow_id=workflow_id,
+        address=bootstrap.settings().api_url + trigger["path"],
+        takes_secret=trigger["definition"].get("auth") == "secret",
+        **answer,
+    )
+
+
 @router.post("/workflows/{workflow_id}/archive")
 async def archive(visitor: SignedIn, workflow_id: UUID) -> Response:
     visitor.api.delete(f"/workflows/{workflow_id}")
@@ -151,12 +167,29 @@ def _page(
         versions=versions["items"],
         runs=runs["items"],
         triggers=triggers["items"],
+        words_of=_words_of,
+        address=bootstrap.settings().api_url,
         fields=fields_of(shown["definition"]),
         page="workflow",
         typed=typed or {},
         problem=problem,
         dumps=json.dumps,
     )
+
+
+def _words_of(trigger: Mapping[str, Any]) -> str:
+    """Return what starts runs by a trigger."""
+    definition = trigger["definition"]
+    match trigger["kind"]:
+        case "schedule":
+            return f"At the times {definition['cron']} ({definition['timezone']})"
+        case "event":
+            event = definition["event"]
+            kinds = ", ".join(map(str, event.get("detail-type", ["of all types"])))
+            return f"For events {kinds} of {', '.join(event['source'])}"
+        case _:
+            proof = "send its secret" if definition.get("auth") == "secret" else "sign what they post"
+            return f"A webhook, whose callers {proof}"
 
 
 def _problems(visitor: Visitor, text: str) -> list[Mapping[str, Any]]:
