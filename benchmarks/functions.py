@@ -88,6 +88,7 @@ def _import_ms(module: str, path: list[str]) -> float:
 
 def _warm(bare: Path) -> list[dict[str, Any]]:
     sys.path.insert(0, str(bare))
+    os.environ.setdefault("STAGE", "local")
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     import importlib
 
