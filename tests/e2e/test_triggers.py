@@ -267,6 +267,8 @@ def test_without_the_secret_nothing_starts(hook_with_secret: WebhookClient, webh
     refused = (other, signed, by_get, bearer, hook_with_secret.send("GET"))
     assert [response.status_code for response in refused] == [401] * 5
     assert len({response.json()["detail"] for response in refused}) == 1
+    by_post = webhook_client.send(headers=headers)
+    assert (by_post.status_code, "empty" in by_post.text) == (422, True)
 
 
 @pytest.mark.parametrize(

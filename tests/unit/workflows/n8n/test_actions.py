@@ -230,6 +230,18 @@ def test_the_item_of_a_webhook_has_the_request(cause: str, inputs: dict[str, Any
     assert items_in(outcome, "all") == [item]
 
 
+@pytest.mark.parametrize(("method", "ran"), [("GET", ["a"]), ("POST", ["b"])])
+def test_each_method_of_a_webhook_has_its_output(method: str, ran: list[str]) -> None:
+    hook = node("Hook", "webhook", {"multipleMethods": True, "httpMethod": ["GET", "POST"]})
+    raw = {"nodes": [hook, node("A", "noOp"), node("B", "noOp")], "connections": {"Hook": connections_to("A", "B")}}
+    inputs = {"method": method, "query": {}, "headers": {}, "body": {"n": 1}}
+    definition = parse(import_and_parse(raw).definition)
+    outcome = run_reference(definition, inputs, lambda call: run_nodes(call["with"]), TaskError, "webhook")
+    assert outcome.status == "SUCCEEDED", outcome
+    results = {name: items_in(outcome, name) for name in ("a", "b") if outcome.statuses[name] == "succeeded"}
+    assert [name for name, items in results.items() if items] == ran
+
+
 def test_an_unknown_schedule_format_is_not_taken_for_midnight() -> None:
     old = node("Cron", "scheduleTrigger", {"rule": "cron", "triggerAtTime": "0 7 * * *"})
     result = import_and_parse({"nodes": [old]})

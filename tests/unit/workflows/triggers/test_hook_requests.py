@@ -50,6 +50,8 @@ def test_a_caller_sends_the_secret_where_it_can(sent: HookRequest) -> None:
         request(authorization=basic(SECRET)),
         request(authorization="Basic %%%"),
         request(authorization="Basic /w=="),
+        request(authorization="Basic é"),
+        request(query="&".join(f"a{number}=1" for number in range(1_001))),
         request(authorization="Bearer sécret"),
         request(x_secret=SECRET),
         request(body=f"secret={quote(SECRET)}".encode(), content_type=FORM),
@@ -102,5 +104,7 @@ def test_inputs_have_the_request_without_the_secret_and_what_servers_added() -> 
         x_origin_key="k",
         cookie="c",
         host="h",
+        referer=f"https://shop.example/?secret={quote(SECRET)}",
+        x_envoy_original_path=f"/?secret={quote(SECRET, safe='')}",
     )
     assert inputs_of(sent) == {"method": "GET", "query": {"q": ["a b", "c"]}, "headers": {"x-shop": "s"}, "body": {}}

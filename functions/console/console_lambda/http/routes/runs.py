@@ -102,7 +102,7 @@ def _run(visitor: Visitor, run_id: UUID) -> dict[str, Any]:
     ]
     return {
         "run": shown,
-        "cause": _CAUSES[shown["cause"]],
+        "cause": _CAUSES.get(shown.get("cause"), ""),
         "steps": steps,
         "story": [{**entry, "words": story_words(entry)} for entry in story["items"]],
         "outcomes": outcomes,

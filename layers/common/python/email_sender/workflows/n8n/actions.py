@@ -97,7 +97,9 @@ def convert_workflow_call(context: NodeContext) -> Conversion:
 
 def _call_with_all(context: NodeContext, arguments: Mapping[str, Any], items: str) -> Conversion:
     """Return a step that calls the workflow once, with all items. A single item is passed as the inputs themselves."""
-    context.notes.append(f"a workflow that was not imported gets several items as its input {CALLED_ITEMS!r}")
+    context.notes.append(
+        f"a workflow that was not imported, or before December 2026, gets several items as its input {CALLED_ITEMS!r}"
+    )
     inputs = f'($calls := {items}; $count($calls) = 1 ? $calls[0] : {{"{CALLED_ITEMS}": $calls}})'
     step: dict[str, Any] = {
         "uses": "workflow.call",

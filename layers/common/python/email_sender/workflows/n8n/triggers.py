@@ -15,7 +15,7 @@ from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_SCHEDULES: Final = ("scheduleTrigger", "cron", "interval")
+_SCHEDULES: Final = ("scheduleTrigger",)
 MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
 # What starts runs for a trigger. All others are started by a request.
 _CAUSES: Final[Mapping[str, RunCause]] = {
@@ -177,8 +177,15 @@ def convert_webhook(context: NodeContext) -> Conversion:
         context.notes.append(f"callers use POST in place of {', '.join(map(str, other))[:100]}")
     request = '"headers": $inputs.headers, "params": {}, "query": $inputs.query, "body": $inputs.body'
     by_hand = '"headers": {}, "params": {}, "query": {}, "body": $inputs'
-    items = f'[$run.cause = "webhook" ? {{{request}}} : {{{by_hand}}}]'
-    transform = transform_conversion(items=items)
+    is_request = '$run.cause = "webhook" and $exists($inputs.headers)'
+    item = f"{is_request} ? {{{request}}} : {{{by_hand}}}"
+    transform = transform_conversion(items=f"[{item}]")
+    if isinstance(methods, list) and len(methods) > 1:
+        # Each method has its output. Only POST and GET arrive.
+        method = f'(({is_request}) ? $inputs.method : "POST")'
+        arriving = ["GET" if one == "GET" else "POST" for one in methods]
+        outputs = [f'[{method} = "{one}" ? ({item})]' for one in arriving]
+        transform = transform_conversion(**{f"items_{place}": output for place, output in enumerate(outputs)})
     trigger: Mapping[str, Any] = {"webhook": {"auth": "secret"}}
     if waits_for_answer(context.node):
         trigger = TRIGGER

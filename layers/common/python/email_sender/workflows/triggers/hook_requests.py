@@ -1,12 +1,11 @@
 """Requests of callers that cannot sign: the secret that they send, and the inputs that the request becomes."""
 
-import binascii
 import hmac
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from email_sender.errors import InvalidInput
 from email_sender.strict_json import read_json
@@ -35,14 +34,17 @@ def sends_secret(request: HookRequest, secret: str) -> bool:
 
 
 def _sent_secrets(request: HookRequest) -> Iterator[str]:
-    yield from (value for name, value in _pairs(request.query) if name == SECRET_PARAMETER)
+    try:
+        yield from (value for name, value in _pairs(request.query) if name == SECRET_PARAMETER)
+    except InvalidInput:
+        return
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield credentials.strip()
     if scheme.lower() == "basic":
         try:
             yield b64decode(credentials, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not text
             return
 
 
@@ -52,10 +54,13 @@ def inputs_of(request: HookRequest) -> dict[str, Any]:
     Raises:
         InvalidInput: the body is none of JSON, a form and text.
     """
+    secrets = {text for sent in _sent_secrets(request) if sent for text in (sent, quote(sent), quote(sent, safe=""))}
     headers = {
         name: value
         for name, value in request.headers.items()
         if name not in _LEFT_OUT and not name.startswith(_LEFT_OUT_PREFIXES)
+        # Servers on the way repeat the address, and pages name it as where they came from.
+        if not any(secret in value for secret in secrets)
     }
     query = [(name, value) for name, value in _pairs(request.query) if name != SECRET_PARAMETER]
     return {"method": request.method, "query": _fields(query), "headers": headers, "body": _body(request)}

@@ -115,6 +115,8 @@ class WebhookService:
         if request.method != "POST" and not _takes_secret(trigger):
             # A signature does not cover the method: that of a result that was asked for would start a run.
             raise Unauthenticated(_REJECTED)
+        if not request.body and not _takes_secret(trigger):
+            raise InvalidInput.at("", "The body is empty. Sign and send {} for a run without inputs.")
         if len(request.body) > MAX_BODY_BYTES:
             raise PayloadTooLarge(f"The body of a webhook request can have at most {MAX_BODY_BYTES} bytes.")
         with self._units(tenant_id) as unit:
@@ -225,7 +227,7 @@ def _is_active_webhook(trigger: StoredTrigger) -> bool:
 
 def _parse_inputs(body: bytes) -> Mapping[str, Any]:
     try:
-        inputs = read_json(body or b"{}")
+        inputs = read_json(body)
     except ValueError:
         raise InvalidInput.at("", "The body is not valid JSON.") from None
     if not isinstance(inputs, dict):
