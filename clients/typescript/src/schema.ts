@@ -7809,7 +7809,10 @@ export interface operations {
     };
     start_run_by_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The webhook's secret, if it has `auth: secret` */
+                secret?: string;
+            };
             header?: never;
             path: {
                 token: string;
@@ -7847,7 +7850,10 @@ export interface operations {
     };
     start_run_by_hook: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The webhook's secret, if it has `auth: secret` */
+                secret?: string;
+            };
             header?: {
                 /** @description The same for every attempt */
                 "webhook-id"?: string;
@@ -7907,7 +7913,10 @@ export interface operations {
     };
     get_hook_result: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The webhook's secret, if it has `auth: secret` */
+                secret?: string;
+            };
             header?: {
                 /** @description The same for every attempt */
                 "webhook-id"?: string;

@@ -619,6 +619,7 @@ class Operations(ABC):
         webhook_id: str | None = None,
         webhook_timestamp: str | None = None,
         webhook_signature: str | None = None,
+        secret: str | None = None,
     ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
@@ -629,6 +630,9 @@ class Operations(ABC):
                 "GET",
                 f"/hooks/{quoted(token)}/runs/{quoted(run_id)}",
                 models.HookResult,
+                query={
+                    "secret": secret,
+                },
                 headers={
                     "webhook-id": webhook_id,
                     "webhook-timestamp": webhook_timestamp,
@@ -2236,13 +2240,16 @@ class Operations(ABC):
             )
         )
 
-    def start_run_by_get(self, token: str) -> models.HookRun:
+    def start_run_by_get(self, token: str, *, secret: str | None = None) -> models.HookRun:
         """Start a run through a webhook with `auth: secret`, by a request without a body."""
         return self.send(
             Call(
                 "GET",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                query={
+                    "secret": secret,
+                },
                 anonymous=True,
             )
         )
@@ -2255,6 +2262,7 @@ class Operations(ABC):
         webhook_id: str | None = None,
         webhook_timestamp: str | None = None,
         webhook_signature: str | None = None,
+        secret: str | None = None,
     ) -> models.HookRun:
         """Start a run through a webhook.
 
@@ -2269,6 +2277,9 @@ class Operations(ABC):
                 "POST",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                query={
+                    "secret": secret,
+                },
                 headers={
                     "webhook-id": webhook_id,
                     "webhook-timestamp": webhook_timestamp,
@@ -3119,6 +3130,7 @@ class AsyncOperations(ABC):
         webhook_id: str | None = None,
         webhook_timestamp: str | None = None,
         webhook_signature: str | None = None,
+        secret: str | None = None,
     ) -> models.HookResult:
         """Get the result of a run that a webhook started.
 
@@ -3129,6 +3141,9 @@ class AsyncOperations(ABC):
                 "GET",
                 f"/hooks/{quoted(token)}/runs/{quoted(run_id)}",
                 models.HookResult,
+                query={
+                    "secret": secret,
+                },
                 headers={
                     "webhook-id": webhook_id,
                     "webhook-timestamp": webhook_timestamp,
@@ -4754,13 +4769,16 @@ class AsyncOperations(ABC):
             )
         )
 
-    async def start_run_by_get(self, token: str) -> models.HookRun:
+    async def start_run_by_get(self, token: str, *, secret: str | None = None) -> models.HookRun:
         """Start a run through a webhook with `auth: secret`, by a request without a body."""
         return await self.send(
             Call(
                 "GET",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                query={
+                    "secret": secret,
+                },
                 anonymous=True,
             )
         )
@@ -4773,6 +4791,7 @@ class AsyncOperations(ABC):
         webhook_id: str | None = None,
         webhook_timestamp: str | None = None,
         webhook_signature: str | None = None,
+        secret: str | None = None,
     ) -> models.HookRun:
         """Start a run through a webhook.
 
@@ -4787,6 +4806,9 @@ class AsyncOperations(ABC):
                 "POST",
                 f"/hooks/{quoted(token)}",
                 models.HookRun,
+                query={
+                    "secret": secret,
+                },
                 headers={
                     "webhook-id": webhook_id,
                     "webhook-timestamp": webhook_timestamp,

@@ -21,6 +21,13 @@ from workflows_lambda.http.schemas.triggers import CallbackAnswerIn, HookResultO
 router = APIRouter(prefix="/workflows/{workflow_id}/triggers", tags=["workflows"], route_class=IdempotentRoute)
 webhook_router = APIRouter(prefix="/hooks", tags=["hooks"])
 
+_SECRET = {
+    "name": "secret",
+    "in": "query",
+    "required": False,
+    "description": "The webhook's secret, if it has `auth: secret`",
+    "schema": {"type": "string"},
+}
 # The signature covers the body as it arrives, so that the routes read it themselves.
 _SIGNED = {
     "parameters": [
@@ -31,6 +38,7 @@ _SIGNED = {
             ("webhook-signature", "Of Standard Webhooks"),
         )
     ]
+    + [_SECRET]
 }
 _STARTS = _SIGNED | {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 Reader = Annotated[Principal, Depends(Requires(Permission.WORKFLOWS_READ))]
@@ -77,7 +85,7 @@ async def start_run_by_hook(token: str, request: Request, service: Webhooks, res
     return HookRunOut.of(outcome.run, token)
 
 
-@webhook_router.get("/{token}", status_code=202, response_model=HookRunOut)
+@webhook_router.get("/{token}", status_code=202, response_model=HookRunOut, openapi_extra={"parameters": [_SECRET]})
 async def start_run_by_get(token: str, request: Request, service: Webhooks, response: Response) -> Any:
     """Start a run through a webhook with `auth: secret`, by a request without a body."""
     return await start_run_by_hook(token, request, service, response)
