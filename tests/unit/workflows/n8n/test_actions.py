@@ -230,9 +230,17 @@ def test_the_item_of_a_webhook_has_the_request(cause: str, inputs: dict[str, Any
     assert items_in(outcome, "all") == [item]
 
 
-@pytest.mark.parametrize(("method", "ran"), [("GET", ["a"]), ("POST", ["b"])])
-def test_each_method_of_a_webhook_has_its_output(method: str, ran: list[str]) -> None:
-    hook = node("Hook", "webhook", {"multipleMethods": True, "httpMethod": ["GET", "POST"]})
+@pytest.mark.parametrize(
+    ("methods", "method", "ran"),
+    [
+        (["GET", "POST"], "GET", ["a"]),
+        (["GET", "POST"], "POST", ["b"]),
+        (["POST", "PUT"], "POST", ["a"]),
+        (["GET", "PUT"], "POST", ["b"]),
+    ],
+)
+def test_each_method_of_a_webhook_has_its_output(methods: list[str], method: str, ran: list[str]) -> None:
+    hook = node("Hook", "webhook", {"multipleMethods": True, "httpMethod": methods})
     raw = {"nodes": [hook, node("A", "noOp"), node("B", "noOp")], "connections": {"Hook": connections_to("A", "B")}}
     inputs = {"method": method, "query": {}, "headers": {}, "body": {"n": 1}}
     definition = parse(import_and_parse(raw).definition)

@@ -195,8 +195,8 @@ def test_only_the_branch_of_the_trigger_that_fired_runs(triggers: list[str], bra
     definition = parse(import_and_parse({"nodes": [*starts, *sets], "connections": connections}).definition)
 
     def run_node(call: dict[str, Any]) -> Any:
-        answer = lambda _request: {"mail": {"id": "m", "from": "a@b.example", "subject": "s", "text": "t"}}  # noqa: E731
-        return run_nodes(call["with"], answer) if call["action"] == "n8n.node" else call["with"]
+        mail = {"mail": {"id": "m", "from": "a@b.example", "subject": "s", "text": "t"}}
+        return run_nodes(call["with"], lambda _request: mail) if call["action"] == "n8n.node" else call["with"]
 
     for cause, ran in branches.items():
         outcome = run_reference(definition, {"name": "Ada"}, run_node, TaskError, cause)

@@ -102,9 +102,9 @@ class CognitoTokenIssuer:
         return Tokens(result["AccessToken"], result.get("RefreshToken", refresh_token), result["ExpiresIn"])
 
 
-def knows_passkeys(client: "CognitoIdentityProviderClient", operation_name: str = "SetUserMFAPreference") -> bool:
+def knows_passkeys(client: "CognitoIdentityProviderClient") -> bool:
     """Return whether the SDK, which Lambda brings, is of April 2026 or later."""
-    operation = client.meta.service_model.operation_model(operation_name)
+    operation = client.meta.service_model.operation_model("SetUserMFAPreference")
     return operation.input_shape is not None and "WebAuthnMfaSettings" in operation.input_shape.members
 
 

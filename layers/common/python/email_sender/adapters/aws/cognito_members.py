@@ -99,7 +99,7 @@ class CognitoMembers:
 
     def reset_second_factor(self, member_id: str) -> None:
         disabled: dict[str, Any] = {"SoftwareTokenMfaSettings": {"Enabled": False, "PreferredMfa": False}}
-        if self._has_passkeys and knows_passkeys(self._client, "AdminSetUserMFAPreference"):
+        if self._has_passkeys and knows_passkeys(self._client):
             # Without the app, no passkey counts as a second factor.
             disabled["WebAuthnMfaSettings"] = {"Enabled": False}
         with translate_aws_errors(_UNAVAILABLE, _translate):

@@ -15,12 +15,11 @@ from email_sender.workflows.n8n.webhook_answers import TRIGGER, waits_for_answer
 from email_sender.workflows.triggers.cron import cron_problems
 
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_SCHEDULES: Final = ("scheduleTrigger",)
 MAILBOXES: Final = ("gmailTrigger", "emailReadImap", "microsoftOutlookTrigger")
 # What starts runs for a trigger. All others are started by a request.
 _CAUSES: Final[Mapping[str, RunCause]] = {
-    **dict.fromkeys(_SCHEDULES, RunCause.SCHEDULE),
     **dict.fromkeys((*MAILBOXES, "errorTrigger"), RunCause.EVENT),
+    "scheduleTrigger": RunCause.SCHEDULE,
     "executeWorkflowTrigger": RunCause.CALL,
     "webhook": RunCause.WEBHOOK,
 }
@@ -181,10 +180,13 @@ def convert_webhook(context: NodeContext) -> Conversion:
     item = f"{is_request} ? {{{request}}} : {{{by_hand}}}"
     transform = transform_conversion(items=f"[{item}]")
     if isinstance(methods, list) and len(methods) > 1:
-        # Each method has its output. Only POST and GET arrive.
+        # Each method has its output. Only POST and GET arrive: of the others, the first has the output of POST.
         method = f'(({is_request}) ? $inputs.method : "POST")'
         arriving = ["GET" if one == "GET" else "POST" for one in methods]
-        outputs = [f'[{method} = "{one}" ? ({item})]' for one in arriving]
+        outputs = [
+            "[]" if one in arriving[:place] else f'[{method} = "{one}" ? ({item})]'
+            for place, one in enumerate(arriving)
+        ]
         transform = transform_conversion(**{f"items_{place}": output for place, output in enumerate(outputs)})
     trigger: Mapping[str, Any] = {"webhook": {"auth": "secret"}}
     if waits_for_answer(context.node):

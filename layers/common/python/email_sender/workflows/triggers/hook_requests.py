@@ -2,15 +2,15 @@
 
 import hmac
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qs, quote
 
 from email_sender.errors import InvalidInput
 from email_sender.strict_json import read_json
 
-SECRET_PARAMETER: Final = "secret"  # noqa: S105  # the name of a parameter
+_PARAMETER: Final = "secret"
 # What callers prove themselves with, and what the servers between them and the platform add.
 _LEFT_OUT: Final = frozenset({"authorization", "cookie", "forwarded", "host", "via", "x-origin-key", "x-real-ip"})
 _LEFT_OUT_PREFIXES: Final = ("cloudfront-", "proxy-", "x-amz", "x-forwarded-")
@@ -35,7 +35,7 @@ def sends_secret(request: HookRequest, secret: str) -> bool:
 
 def _sent_secrets(request: HookRequest) -> Iterator[str]:
     try:
-        yield from (value for name, value in _pairs(request.query) if name == SECRET_PARAMETER)
+        yield from _values(request.query).get(_PARAMETER, ())
     except InvalidInput:
         return
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
@@ -62,7 +62,7 @@ def inputs_of(request: HookRequest) -> dict[str, Any]:
         # Servers on the way repeat the address, and pages name it as where they came from.
         if not any(secret in value for secret in secrets)
     }
-    query = [(name, value) for name, value in _pairs(request.query) if name != SECRET_PARAMETER]
+    query = {name: texts for name, texts in _values(request.query).items() if name != _PARAMETER}
     return {"method": request.method, "query": _fields(query), "headers": headers, "body": _body(request)}
 
 
@@ -80,27 +80,20 @@ def _body(request: HookRequest) -> Any:
     except UnicodeDecodeError:
         raise InvalidInput.at("", "The body must be JSON, a form or text in UTF-8; files are not supported.") from None
     if media_type == "application/x-www-form-urlencoded":
-        return _fields(_pairs(text))
+        return _fields(_values(text))
     if media_type.startswith("multipart/"):
         raise InvalidInput.at("", "Send a form without files, as application/x-www-form-urlencoded.")
     return text
 
 
-def _pairs(text: str) -> Sequence[tuple[str, str]]:
+def _values(text: str) -> dict[str, list[str]]:
+    """Return the values of a query or of a form by name."""
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        return parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise InvalidInput.at("", f"A form can have at most {_MAX_FIELDS:,} fields.") from None
 
 
-def _fields(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return the values by name. A name that comes more than once has a list."""
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name not in fields:
-            fields[name] = value
-        elif isinstance(fields[name], list):
-            fields[name].append(value)
-        else:
-            fields[name] = [fields[name], value]
-    return fields
+def _fields(values: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return a text for each name, or a list for a name that comes more than once."""
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.items()}
